@@ -1,0 +1,1 @@
+//! kube-apiserver without sockets: request in; response, watch stream or upgrade out.

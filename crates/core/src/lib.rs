@@ -1,0 +1,1 @@
+//! The composition root: store, API server, controllers, scheduler and nodes in one event loop.

@@ -1,0 +1,1 @@
+//! kubectl as a library: a command line in, text out.

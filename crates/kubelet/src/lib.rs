@@ -1,0 +1,1 @@
+//! Pod workers, probes, volumes, status; the ContainerRuntime trait is CRI's role.

@@ -1,0 +1,169 @@
+//! What an object is: a typed Rust value, its JSON bytes, or both ([`Encoded`]).
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{Metadata, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// A built-in kind: a `k8s-openapi` type with object metadata.
+pub trait Kind:
+    Resource
+    + Metadata<Ty = ObjectMeta>
+    + Serialize
+    + DeserializeOwned
+    + Clone
+    + PartialEq
+    + fmt::Debug
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<T> Kind for T where
+    T: Resource
+        + Metadata<Ty = ObjectMeta>
+        + Serialize
+        + DeserializeOwned
+        + Clone
+        + PartialEq
+        + fmt::Debug
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// An object whose kind is known only at run time: every [`Kind`] is one, and so are custom resources.
+pub trait Object: Any + Send + Sync {
+    /// `apiVersion`, such as `apps/v1`.
+    fn api_version(&self) -> &str;
+    /// `kind`, such as `Deployment`.
+    fn kind(&self) -> &str;
+    /// Object metadata.
+    fn metadata(&self) -> &ObjectMeta;
+    /// Object metadata, to change.
+    fn metadata_mut(&mut self) -> &mut ObjectMeta;
+    /// The object as a JSON tree.
+    fn to_value(&self) -> Value;
+    /// The object as compact JSON.
+    fn to_bytes(&self) -> Bytes;
+    /// A copy behind a pointer.
+    fn clone_object(&self) -> Box<dyn Object>;
+    /// For [`Encoded::get`], which gives the typed form back.
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+    /// For downcasts by reference.
+    fn as_any(&self) -> &dyn Any;
+    /// For downcasts by mutable reference.
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+}
+
+impl<T: Kind> Object for T {
+    fn api_version(&self) -> &str {
+        T::API_VERSION
+    }
+    fn kind(&self) -> &str {
+        T::KIND
+    }
+    fn metadata(&self) -> &ObjectMeta {
+        Metadata::metadata(self)
+    }
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        Metadata::metadata_mut(self)
+    }
+    fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+    fn to_bytes(&self) -> Bytes {
+        serde_json::to_vec(self).unwrap_or_default().into()
+    }
+    fn clone_object(&self) -> Box<dyn Object> {
+        Box::new(self.clone())
+    }
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// One revision of an object on its way through the cluster: JSON bytes and the typed form, each made
+/// from the other at most once, and shared by all who read it.
+#[derive(Clone)]
+pub struct Encoded(Arc<Forms>);
+
+#[derive(Default)]
+struct Forms {
+    bytes: OnceLock<Bytes>,
+    object: OnceLock<Arc<dyn Object>>,
+}
+
+impl Encoded {
+    /// From JSON bytes, decoded when somebody asks.
+    pub fn from_bytes(bytes: Bytes) -> Self {
+        Self(Arc::new(Forms { bytes: OnceLock::from(bytes), ..Forms::default() }))
+    }
+
+    /// From a typed object, encoded when somebody asks.
+    pub fn from_object(object: Arc<dyn Object>) -> Self {
+        Self(Arc::new(Forms { object: OnceLock::from(object), ..Forms::default() }))
+    }
+
+    /// From both forms, where both are at hand.
+    pub fn from_both(bytes: Bytes, object: Arc<dyn Object>) -> Self {
+        Self(Arc::new(Forms { bytes: OnceLock::from(bytes), object: OnceLock::from(object) }))
+    }
+
+    /// The JSON bytes.
+    pub fn bytes(&self) -> &Bytes {
+        self.0.bytes.get_or_init(|| self.0.object.get().map(|object| object.to_bytes()).unwrap_or_default())
+    }
+
+    /// The typed form, if some reader has decoded it already or it was made from one.
+    pub fn object(&self) -> Option<&Arc<dyn Object>> {
+        self.0.object.get()
+    }
+
+    /// The object as kind `K`, decoded at most once for all readers.
+    ///
+    /// # Errors
+    /// When the bytes are not a `K`.
+    pub fn get<K: Kind>(&self) -> Result<Arc<K>, serde_json::Error> {
+        if let Some(object) = self.0.object.get()
+            && let Ok(typed) = Arc::clone(object).into_any().downcast::<K>()
+        {
+            return Ok(typed);
+        }
+        let value: Value = serde_json::from_slice(self.bytes())?;
+        let typed = Arc::new(serde_json::from_value::<K>(value)?);
+        let _ = self.0.object.set(typed.clone());
+        Ok(typed)
+    }
+
+    /// The object as a JSON tree.
+    ///
+    /// # Errors
+    /// When the bytes are not JSON.
+    pub fn value(&self) -> Result<Value, serde_json::Error> {
+        match self.0.object.get() {
+            Some(object) => Ok(object.to_value()),
+            None => serde_json::from_slice(self.bytes()),
+        }
+    }
+}
+
+impl fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.bytes()))
+    }
+}

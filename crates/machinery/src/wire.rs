@@ -1,0 +1,217 @@
+//! Requests and responses without sockets.
+//!
+//! The API server and each kubelet are functions from a [`Request`] to a [`Response`]. A host (axum,
+//! the Web Worker) carries the bytes; a component in the same process hands objects over as they are.
+
+use std::fmt;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use futures::channel::mpsc;
+use futures::stream::{self, Stream, StreamExt};
+
+use crate::object::Encoded;
+
+/// A request to the API server or to a kubelet.
+pub type Request = http::Request<Body>;
+/// Its answer.
+pub type Response = http::Response<Body>;
+/// Watch events as they happen; the end of the stream is the end of the watch.
+pub type WatchStream = Pin<Box<dyn Stream<Item = WatchEvent> + Send>>;
+/// Bytes as they come: logs, proxied bodies.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
+
+/// What a request or a response carries.
+pub enum Body {
+    /// Bytes, all at hand; the content type is in the headers. Empty for no body.
+    Bytes(Bytes),
+    /// One object, not yet necessarily encoded.
+    Object(Encoded),
+    /// A list, whose items need no encoding for readers in the same process.
+    List(List),
+    /// A watch.
+    Watch(WatchStream),
+    /// Bytes that keep coming.
+    Stream(ByteStream),
+    /// The connection becomes a set of channels (exec, attach, port-forward).
+    Upgrade(Channels),
+}
+
+/// A list of objects of one kind at one revision.
+pub struct List {
+    /// `apiVersion` of the list, such as `v1`.
+    pub api_version: String,
+    /// Kind of the list, such as `PodList`.
+    pub kind: String,
+    /// The revision the list was read at.
+    pub resource_version: String,
+    /// Token for the next chunk; empty on the last.
+    pub continue_token: String,
+    /// How many more items there are, where that is known.
+    pub remaining_item_count: Option<i64>,
+    /// The items, in key order.
+    pub items: Vec<Encoded>,
+}
+
+/// What happened to an object, as `metav1.WatchEvent`'s `type` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchEventType {
+    /// The object is new, or newly matches the watch's selectors.
+    Added,
+    /// The object changed.
+    Modified,
+    /// The object is gone, or no longer matches; the event carries its last state.
+    Deleted,
+    /// Nothing changed up to the carried resourceVersion.
+    Bookmark,
+    /// The watch ends with the carried Status.
+    Error,
+}
+
+impl WatchEventType {
+    /// The wire form: `ADDED`, …
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "ADDED",
+            Self::Modified => "MODIFIED",
+            Self::Deleted => "DELETED",
+            Self::Bookmark => "BOOKMARK",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
+/// `metav1.WatchEvent`.
+#[derive(Clone, Debug)]
+pub struct WatchEvent {
+    /// What happened.
+    pub kind: WatchEventType,
+    /// The object after the change; a Status for [`WatchEventType::Error`].
+    pub object: Encoded,
+}
+
+impl WatchEvent {
+    /// One line of a watch response: `{"type":…,"object":…}` and a newline.
+    pub fn to_line(&self) -> Bytes {
+        let object = self.object.bytes();
+        let mut line = Vec::with_capacity(object.len() + 40);
+        line.extend_from_slice(b"{\"type\":\"");
+        line.extend_from_slice(self.kind.as_str().as_bytes());
+        line.extend_from_slice(b"\",\"object\":");
+        line.extend_from_slice(object);
+        line.extend_from_slice(b"}\n");
+        line.into()
+    }
+}
+
+/// One message of an upgraded connection, as in Kubernetes' channel protocols: exec has channels 0
+/// stdin, 1 stdout, 2 stderr, 3 error (a Status), 4 resize; port-forward has a data and an error
+/// channel for each port. `None` as data closes the channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Channel number.
+    pub channel: u8,
+    /// The data, or the channel's end.
+    pub data: Option<Bytes>,
+}
+
+/// One end of an upgraded connection. Dropping it closes the connection.
+pub struct Channels {
+    /// Frames to the other side.
+    pub sender: mpsc::Sender<Frame>,
+    /// Frames from the other side.
+    pub receiver: mpsc::Receiver<Frame>,
+}
+
+impl Channels {
+    /// Two ends joined, each queue holding a bounded number of frames.
+    pub fn pair() -> (Self, Self) {
+        const FRAMES_QUEUED_MAX: usize = 16;
+        let (sender_a, receiver_b) = mpsc::channel(FRAMES_QUEUED_MAX);
+        let (sender_b, receiver_a) = mpsc::channel(FRAMES_QUEUED_MAX);
+        (Self { sender: sender_a, receiver: receiver_a }, Self { sender: sender_b, receiver: receiver_b })
+    }
+}
+
+impl Body {
+    /// No body.
+    pub fn empty() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+
+    /// The body as the bytes that go over a socket, as they become available.
+    /// An [`Body::Upgrade`] has none: hosts take its channels instead.
+    pub fn into_stream(self) -> ByteStream {
+        match self {
+            Self::Bytes(bytes) => Box::pin(stream::iter((!bytes.is_empty()).then_some(bytes))),
+            Self::Object(object) => Box::pin(stream::iter([object.bytes().clone()])),
+            Self::List(list) => Box::pin(stream::iter([list.to_bytes()])),
+            Self::Watch(events) => Box::pin(events.map(|event| event.to_line())),
+            Self::Stream(bytes) => bytes,
+            Self::Upgrade(_) => Box::pin(stream::empty()),
+        }
+    }
+
+    /// All bytes of the body, once it has ended.
+    pub async fn collect(self) -> Bytes {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Object(object) => object.bytes().clone(),
+            Self::List(list) => list.to_bytes(),
+            other => other
+                .into_stream()
+                .fold(Vec::new(), async |mut all, part| {
+                    all.extend_from_slice(&part);
+                    all
+                })
+                .await
+                .into(),
+        }
+    }
+}
+
+impl List {
+    /// The list as JSON, written from the items' stored bytes.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut metadata = serde_json::Map::new();
+        metadata.insert("resourceVersion".into(), self.resource_version.clone().into());
+        if !self.continue_token.is_empty() {
+            metadata.insert("continue".into(), self.continue_token.clone().into());
+        }
+        if let Some(count) = self.remaining_item_count {
+            metadata.insert("remainingItemCount".into(), count.into());
+        }
+        let size: usize = self.items.iter().map(|item| item.bytes().len() + 1).sum();
+        let mut out = Vec::with_capacity(size + 160);
+        out.extend_from_slice(
+            format!(
+                "{{\"kind\":{:?},\"apiVersion\":{:?},\"metadata\":{},\"items\":[",
+                self.kind,
+                self.api_version,
+                serde_json::Value::Object(metadata)
+            )
+            .as_bytes(),
+        );
+        for (index, item) in self.items.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(item.bytes());
+        }
+        out.extend_from_slice(b"]}");
+        out.into()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => write!(f, "Bytes({})", String::from_utf8_lossy(bytes)),
+            Self::Object(object) => write!(f, "Object({object:?})"),
+            Self::List(list) => write!(f, "List({} {} items)", list.kind, list.items.len()),
+            Self::Watch(_) => f.write_str("Watch"),
+            Self::Stream(_) => f.write_str("Stream"),
+            Self::Upgrade(_) => f.write_str("Upgrade"),
+        }
+    }
+}

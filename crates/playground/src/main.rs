@@ -1,0 +1,2 @@
+//! The native binary: serve, TLS, Docker runtime, node network.
+fn main() {}

@@ -1,0 +1,1 @@
+//! kube-scheduler: the framework, and a file a plugin.

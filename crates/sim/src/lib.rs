@@ -1,0 +1,1 @@
+//! The simulated world: clock, images as programs, file systems, shell, network.

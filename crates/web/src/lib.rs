@@ -1,0 +1,1 @@
+//! The Yew page, and the Web Worker in which a Cluster lives.
