@@ -1,1 +1,7 @@
-//! The simulated world: clock, images as programs, file systems, shell, network.
+//! The simulated world: an event loop with virtual time, and what runs on it.
+//!
+//! Start reading at [`executor`].
+
+pub mod executor;
+
+pub use executor::Executor;
