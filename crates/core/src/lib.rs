@@ -1,1 +1,3 @@
 //! The composition root: store, API server, controllers, scheduler and nodes in one event loop.
+
+pub mod control;

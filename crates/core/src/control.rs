@@ -1,0 +1,89 @@
+//! The control API, `/playground/v1/…`: what Kubernetes has no API for. Its JSON shapes, shared with
+//! the page.
+//!
+//! | method and path | body | answer |
+//! | --- | --- | --- |
+//! | `GET /playground/v1/clock` | | [`ClockStatus`] |
+//! | `PATCH /playground/v1/clock` | [`ClockPatch`] | [`ClockStatus`] |
+//! | `POST /playground/v1/clock/step` | | [`ClockStatus`], after virtual time went to the next event |
+//! | `GET /playground/v1/trace` | | a [`Hop`] a line, as they happen |
+//! | `GET /playground/v1/terminal` | | upgrade: the learner's shell on exec's channels (0, 1, 4) |
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What the cluster's clock does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClockStatus {
+    /// The cluster's time.
+    pub now: Timestamp,
+    /// Cluster seconds for each second of the host.
+    pub speed: f64,
+    /// Time stands still until resumed or stepped.
+    pub paused: bool,
+    /// Whether speed, pause and step can be set: not where containers are real.
+    pub adjustable: bool,
+}
+
+/// A change to the clock; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClockPatch {
+    /// Cluster seconds for each second of the host, more than 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speed: Option<f64>,
+    /// Whether time stands still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+}
+
+/// What passes between two parts of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HopKind {
+    /// A call to the API server.
+    Request,
+    /// The API server stores a revision.
+    Write,
+    /// The API server tells a watcher of a change.
+    Watch,
+    /// A kubelet asks its container runtime.
+    Runtime,
+    /// A connection or request in the cluster's network.
+    Network,
+}
+
+/// One step of something on its way through the cluster.
+///
+/// `from` and `to` name parts: `kubectl`, `curl`, `kube-apiserver`, `etcd`, `kube-scheduler`, a
+/// controller by the name it writes under (`deployment-controller`), or a kind and a name for what
+/// there are many of: `kubelet/worker`, `runtime/worker`, `node/worker`, `service/default/web`,
+/// `pod/default/web-x`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hop {
+    /// Grows by at least one with every hop; orders hops of one instant.
+    pub sequence: u64,
+    /// When it left, in the cluster's time.
+    pub time: Timestamp,
+    /// What passes.
+    pub kind: HopKind,
+    /// The part it leaves.
+    pub from: String,
+    /// The part it goes to.
+    pub to: String,
+    /// The verb: `create`, `update`, `patch`, `delete`, `ADDED`, `start`, `GET /`, …
+    pub verb: String,
+    /// The object it is about, as `resource/namespace/name` or `resource/name`; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub object: String,
+    /// The store's revision, where one is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// The hop that caused this one, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<u64>,
+    /// Why it failed, where it did: a Status reason, `refused`, `timeout`, `reset`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
