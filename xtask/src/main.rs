@@ -1,2 +1,56 @@
-//! cargo xtask serve | test | bench | lint.
-fn main() {}
+//! `cargo xtask serve | test | lint | bench | page | screenshot`: everything that needs more than one
+//! tool. Installs what is missing, says so, and keeps it.
+
+mod bench;
+mod docker;
+mod lint;
+mod page;
+mod serve;
+mod shell;
+mod test;
+mod tools;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Build, serve, test and measure playground")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the page and the binary, then run `playground serve`; further arguments go to it
+    Serve {
+        /// Arguments of `playground serve`, such as --runtime docker --nodes 3
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run every test: native, headless WebAssembly, browser, real kubectl, real Docker
+    Test {
+        /// Run only these parts
+        #[arg(value_enum)]
+        only: Vec<test::Part>,
+    },
+    /// Check formatting, clippy, documentation and licences
+    Lint,
+    /// Measure sizes, start-up time, memory and idle load
+    Bench,
+    /// Build the static page into dist/
+    Page,
+    /// Take the README's screenshots from the built page
+    Screenshot,
+}
+
+fn main() -> anyhow::Result<()> {
+    std::env::set_current_dir(shell::root())?;
+    match Cli::parse().task {
+        Task::Serve { arguments } => serve::run(&arguments),
+        Task::Test { only } => test::run(&only),
+        Task::Lint => lint::run(),
+        Task::Bench => bench::run(),
+        Task::Page => page::build(),
+        Task::Screenshot => page::screenshot(),
+    }
+}

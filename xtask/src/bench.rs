@@ -1,0 +1,110 @@
+//! `cargo xtask bench`: what the page weighs, and what `serve` costs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{command, output, say};
+use crate::{serve, tools};
+
+/// Builds everything, then measures the page's transfer size and a server with three simulated nodes.
+///
+/// # Errors
+/// When a build fails, or the server does not start.
+pub fn run() -> Result<()> {
+    tools::for_tests()?;
+    serve::build()?;
+    page_sizes(Path::new("dist"))?;
+    server()
+}
+
+/// Bytes of each asset, raw and by brotli as a web host would send it.
+fn page_sizes(folder: &Path) -> Result<()> {
+    say("page, bytes by asset");
+    println!("{:>10} {:>10}  asset", "raw", "brotli");
+    let (mut raw_total, mut brotli_total) = (0, 0);
+    for file in files(folder)? {
+        let raw = fs::metadata(&file)?.len();
+        let compressed = command(&["brotli", "--quality=11", "--stdout"]).arg(&file).stderr(Stdio::null()).output()?;
+        let brotli = compressed.stdout.len() as u64;
+        println!("{raw:>10} {brotli:>10}  {}", file.strip_prefix(folder)?.display());
+        raw_total += raw;
+        brotli_total += brotli;
+    }
+    println!("{raw_total:>10} {brotli_total:>10}  total");
+    Ok(())
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        if path.is_dir() { found.extend(files(&path)?) } else { found.push(path) }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Time to ready, memory and processor time of an idle server with three simulated nodes.
+fn server() -> Result<()> {
+    let data = std::env::temp_dir().join(format!("playground-bench-{}", std::process::id()));
+    fs::create_dir_all(&data)?;
+    let kubeconfig = data.join("kubeconfig");
+    let started = Instant::now();
+    let child = command(&[serve::BINARY, "serve", "--runtime", "sim", "--nodes", "3", "--listen", "127.0.0.1:0"])
+        .arg("--data-dir")
+        .arg(data.join("data"))
+        .arg("--kubeconfig")
+        .arg(&kubeconfig)
+        .stdout(Stdio::null())
+        .spawn()
+        .context("cannot start the server")?;
+    let server = Running(child);
+    while !kubeconfig.exists() {
+        if started.elapsed() > Duration::from_secs(20) {
+            bail!("the server did not become ready");
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let ready = started.elapsed();
+    const IDLE_SECONDS: u64 = 20;
+    std::thread::sleep(Duration::from_secs(2));
+    let before = processor_ticks(server.0.id())?;
+    std::thread::sleep(Duration::from_secs(IDLE_SECONDS));
+    let ticks = processor_ticks(server.0.id())? - before;
+    let ticks_per_second: u64 = output(&["getconf", "CLK_TCK"]).and_then(|text| text.parse().ok()).unwrap_or(100);
+    say("serve --runtime sim --nodes 3");
+    println!("{:>10} ms to ready", ready.as_millis());
+    println!("{:>10} MiB resident", resident_kib(server.0.id())? / 1024);
+    println!("{:>10.2} % of a core while idle", ticks as f64 * 100.0 / (ticks_per_second * IDLE_SECONDS) as f64);
+    drop(server);
+    fs::remove_dir_all(&data)?;
+    Ok(())
+}
+
+/// A server that ends with the measurement.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// User and system time so far, from /proc/PID/stat.
+fn processor_ticks(process: u32) -> Result<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let field = |index: usize| -> Result<u64> { Ok(fields.get(index).context("short /proc stat")?.parse()?) };
+    Ok(field(11)? + field(12)?)
+}
+
+fn resident_kib(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
+    Ok(line.split_whitespace().nth(1).context("no VmRSS")?.parse()?)
+}

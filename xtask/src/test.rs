@@ -1,0 +1,87 @@
+//! `cargo xtask test`: every test there is.
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::shell::{self, command, say};
+use crate::{docker, serve, tools};
+
+/// A part of the tests, in the order in which they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Unit and scenario tests of every crate, natively
+    Native,
+    /// The same scenarios in WebAssembly, headless in Chromium
+    Wasm,
+    /// The page in Chromium, `playground serve` with the machine's kubectl, and real Docker
+    EndToEnd,
+}
+
+/// Crates whose tests also run in WebAssembly.
+const WASM_CRATES: [&str; 2] = ["playground-core", "playground-web"];
+
+/// Runs the given parts, or all of them. All run even if one fails.
+///
+/// # Errors
+/// When a test fails or a tool cannot be installed.
+pub fn run(only: &[Part]) -> Result<()> {
+    let parts = if only.is_empty() { Part::value_variants() } else { only };
+    let mut failed = Vec::new();
+    for part in parts {
+        say(format!("tests: {part:?}"));
+        let outcome = match part {
+            Part::Native => native(),
+            Part::Wasm => wasm(),
+            Part::EndToEnd => end_to_end(),
+        };
+        if let Err(error) = outcome {
+            say(format!("{part:?}: {error:#}"));
+            failed.push(format!("{part:?}"));
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+}
+
+fn native() -> Result<()> {
+    shell::run(&mut command(&[
+        "cargo",
+        "test",
+        "--workspace",
+        "--exclude",
+        "playground-web",
+        "--exclude",
+        "playground-tests",
+        "--no-fail-fast",
+    ]))
+}
+
+fn wasm() -> Result<()> {
+    tools::for_page()?;
+    tools::for_tests()?;
+    let mut test = command(&["cargo", "test", "--target", "wasm32-unknown-unknown", "--no-fail-fast"]);
+    for package in WASM_CRATES {
+        test.args(["--package", package]);
+    }
+    test.env("PATH", tools::path())
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
+        .env("CHROMEDRIVER", "/usr/bin/chromedriver")
+        .env("WASM_BINDGEN_TEST_TIMEOUT", "300");
+    shell::run(&mut test)
+}
+
+fn end_to_end() -> Result<()> {
+    tools::for_tests()?;
+    serve::build()?;
+    // Held until the tests have ended.
+    let _daemon = docker::ensure()?;
+    shell::run(&mut command(&[
+        "cargo",
+        "test",
+        "--package",
+        "playground-tests",
+        "--no-fail-fast",
+        "--",
+        "--test-threads",
+        "1",
+    ]))
+}

@@ -1,0 +1,144 @@
+//! What the build and the tests need, installed once and kept.
+//!
+//! Cargo tools go into a folder of their own under the user's cache, so that a clean checkout finds
+//! them and the user's own tools stay as they are. The rest comes from the distribution's packages.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{command, on_path, output, run, say};
+
+/// A tool that cargo builds: name of the crate, its exact version, the program, and whether its own
+/// lock file is used.
+struct CargoTool {
+    package: &'static str,
+    version: &'static str,
+    program: &'static str,
+    locked: bool,
+}
+
+const TRUNK: CargoTool = CargoTool { package: "trunk", version: "0.21.14", program: "trunk", locked: true };
+
+/// Must be the version of the `wasm-bindgen` library to the digit.
+const WASM_BINDGEN: CargoTool =
+    CargoTool { package: "wasm-bindgen-cli", version: "0.2.130", program: "wasm-bindgen", locked: false };
+
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+/// Whatever builds the page: the wasm target, trunk, wasm-bindgen, Node.
+///
+/// # Errors
+/// When something cannot be installed.
+pub fn for_page() -> Result<()> {
+    wasm_target()?;
+    cargo_tool(&WASM_BINDGEN)?;
+    cargo_tool(&TRUNK)?;
+    packages(&[("node", "nodejs"), ("npm", "npm")])
+}
+
+/// Whatever the tests need beyond the page's build: a browser and its driver, Docker, busybox.
+///
+/// # Errors
+/// When something cannot be installed.
+pub fn for_tests() -> Result<()> {
+    packages(&[
+        ("chromium", "chromium"),
+        ("chromedriver", "chromium-driver"),
+        ("dockerd", "docker.io"),
+        ("iptables", "iptables"),
+        ("curl", "curl"),
+        ("brotli", "brotli"),
+    ])?;
+    if !PathBuf::from("/bin/busybox").is_file() && !PathBuf::from("/usr/bin/busybox").is_file() {
+        install(&["busybox-static"])?;
+    }
+    if !on_path("kubectl") {
+        install(&["kubernetes-client"])?;
+    }
+    Ok(())
+}
+
+/// The PATH with the kept tools in front.
+pub fn path() -> OsString {
+    let own = [&WASM_BINDGEN, &TRUNK].map(|tool| folder(tool).join("bin"));
+    let rest = env::var_os("PATH").unwrap_or_default();
+    env::join_paths(own.into_iter().chain(env::split_paths(&rest))).unwrap_or(rest)
+}
+
+fn wasm_target() -> Result<()> {
+    let installed = output(&["rustc", "--print", "target-libdir", "--target", WASM_TARGET])
+        .is_some_and(|folder| PathBuf::from(folder).is_dir());
+    if installed {
+        return Ok(());
+    }
+    say(format!("installing the Rust target {WASM_TARGET}"));
+    run(&mut command(&["rustup", "target", "add", WASM_TARGET]))
+}
+
+/// The folder of a kept tool: one for each version.
+fn folder(tool: &CargoTool) -> PathBuf {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    cache
+        .unwrap_or_else(|| PathBuf::from(".tools"))
+        .join("playground")
+        .join(format!("{}-{}", tool.package, tool.version))
+}
+
+fn cargo_tool(tool: &CargoTool) -> Result<()> {
+    let kept = folder(tool).join("bin").join(tool.program);
+    let right_version = |program: &str| {
+        output(&[program, "--version"]).is_some_and(|text| text.split_whitespace().any(|word| word == tool.version))
+    };
+    if right_version(&kept.to_string_lossy()) {
+        return Ok(());
+    }
+    if right_version(tool.program) {
+        return Ok(());
+    }
+    say(format!("building {} {} (some minutes, once)", tool.package, tool.version));
+    let mut install = command(&["cargo", "install", tool.package, "--version", tool.version, "--force", "--root"]);
+    install.arg(folder(tool));
+    if tool.locked {
+        install.arg("--locked");
+    }
+    // A tool's build is its own: not this workspace's toolchain target folder, not its flags.
+    install.env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS");
+    run(&mut install).with_context(|| format!("cannot install {}", tool.package))
+}
+
+/// Installs the Debian packages of those programs that are missing.
+fn packages(wanted: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> =
+        wanted.iter().filter(|(program, _)| !installed(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+/// Daemons live outside an ordinary user's PATH.
+fn installed(program: &str) -> bool {
+    on_path(program) || ["/usr/sbin", "/sbin"].iter().any(|folder| PathBuf::from(folder).join(program).is_file())
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    if !on_path("apt-get") {
+        bail!("please install {list} with this system's package manager, then try again");
+    }
+    let root = output(&["id", "-u"]).as_deref() == Some("0");
+    if !root && !on_path("sudo") {
+        bail!("please install as root: apt-get install {list}");
+    }
+    say(format!("installing {list}"));
+    let prefix: &[&str] = if root { &[] } else { &["sudo"] };
+    let apt = |words: &[&str]| -> Result<()> {
+        let words: Vec<&str> = prefix.iter().chain(words).copied().collect();
+        run(command(&words).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    apt(&["apt-get", "update", "-q"])?;
+    let mut words = vec!["apt-get", "install", "-y", "-q", "--no-install-recommends"];
+    words.extend(packages);
+    apt(&words)
+}
