@@ -6,9 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use k8s_openapi::api::core::v1::Service;
 use machinery::ObjectKey;
-use serde::Serialize;
 
-use crate::rule::{Protocol, Rule};
+use crate::rule::Rule;
 use crate::tables::Tables;
 
 /// The domain of a cluster unless it was given another.
@@ -17,7 +16,7 @@ pub const CLUSTER_DOMAIN: &str = "cluster.local";
 pub const TTL_SECONDS: u32 = 30;
 
 /// What a query asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordType {
     /// IPv4 address.
     A,
@@ -30,7 +29,7 @@ pub enum RecordType {
 }
 
 /// One record of an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The name the record is about, without the last dot.
     pub name: String,
@@ -39,7 +38,7 @@ pub struct Record {
 }
 
 /// What a record says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordData {
     /// An address: A or AAAA by its family.
     Address(IpAddr),
@@ -57,7 +56,7 @@ pub enum RecordData {
 }
 
 /// An answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The name exists; of the type asked for there may be no record.
     Records(Vec<Record>),
@@ -153,11 +152,8 @@ impl Query<'_> {
     }
 
     fn srv(&self, service: &Service, port: &str, protocol: &str) -> Answer {
-        let matching: Vec<&Rule> = self
-            .rules()
-            .iter()
-            .filter(|rule| rule.port_name == port && rule.protocol.as_label() == protocol)
-            .collect();
+        let matching: Vec<&Rule> =
+            self.rules().iter().filter(|rule| rule.port_name == port && rule.protocol.as_label() == protocol).collect();
         if matching.is_empty() {
             return Answer::NxDomain;
         }
@@ -207,7 +203,7 @@ impl Query<'_> {
     fn published(&self, service: &Service) -> Vec<(IpAddr, String)> {
         let unready = publishes_unready(service);
         let mut found = Vec::new();
-        for endpoint in self.tables.slices(self.key).flat_map(|slice| &slice.endpoints) {
+        for endpoint in self.tables.slices(self.key).flat_map(|slice| slice.endpoints.iter().flatten()) {
             let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
             if !ready && !unready {
                 continue;
@@ -275,9 +271,4 @@ fn publishes_unready(service: &Service) -> bool {
 
 fn host_label(hostname: Option<&str>, address: IpAddr) -> String {
     hostname.map_or_else(|| address.to_string().replace(['.', ':'], "-"), str::to_owned)
-}
-
-/// The protocol's label with the underscore of SRV names: `_tcp`.
-pub fn srv_label(protocol: Protocol) -> String {
-    format!("_{}", protocol.as_label())
 }

@@ -30,7 +30,9 @@ impl ResolvConf {
         for line in text.lines() {
             let mut words = line.split_whitespace();
             match words.next() {
-                Some("nameserver") => conf.nameservers.extend(words.next().and_then(|word| word.parse().ok())),
+                Some("nameserver") => {
+                    conf.nameservers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok()))
+                }
                 Some("search") => conf.search = words.map(str::to_owned).collect(),
                 Some("options") => {
                     let ndots = words.filter_map(|word| word.strip_prefix("ndots:")).find_map(|n| n.parse().ok());

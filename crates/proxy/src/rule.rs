@@ -7,11 +7,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use machinery::ObjectKey;
-use serde::Serialize;
 
 /// Transport protocol of a port, as `Service.spec.ports[].protocol` names it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// TCP, the default.
     #[default]
@@ -53,7 +51,7 @@ impl fmt::Display for Protocol {
 }
 
 /// Which endpoints may answer traffic that arrives on a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TrafficPolicy {
     /// Any endpoint of the cluster.
     #[default]
@@ -69,7 +67,7 @@ impl TrafficPolicy {
 }
 
 /// One address that answers for a Service port.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
     /// Address of the pod.
     pub address: IpAddr,
@@ -90,7 +88,7 @@ pub struct Endpoint {
 }
 
 /// One port of one Service, with the endpoints that answer it now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// The Service.
     pub service: ObjectKey,
@@ -168,7 +166,7 @@ fn endpoints_of(slice: &EndpointSlice, port_name: &str, protocol: Protocol) -> V
     });
     let Some(port) = port.and_then(|port| port.port) else { return Vec::new() };
     let mut endpoints = Vec::new();
-    for endpoint in &slice.endpoints {
+    for endpoint in slice.endpoints.iter().flatten() {
         let conditions = endpoint.conditions.as_ref();
         let terminating = conditions.and_then(|c| c.terminating).unwrap_or(false);
         // Absent means true for ready, and as ready for serving: EndpointConditions' documentation.

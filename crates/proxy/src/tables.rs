@@ -7,7 +7,6 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use machinery::{ObjectKey, Timestamp};
-use serde::Serialize;
 
 use crate::rule::{Endpoint, Protocol, Rule, TrafficPolicy};
 
@@ -41,7 +40,7 @@ struct Entry {
 type RuleId = (ObjectKey, usize);
 
 /// By which of its doors a connection entered a Service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Via {
     /// The cluster address.
     ClusterIP,
@@ -87,8 +86,11 @@ pub enum Forward<'a> {
 pub struct Source<'a> {
     /// The client's address.
     pub address: IpAddr,
-    /// The node whose tables are asked; `None` outside the cluster.
+    /// The node whose tables are asked.
     pub node: Option<&'a str>,
+    /// Whether the client is a pod or a node of the cluster: the external traffic policy does not hold
+    /// for it, as kube-proxy short-circuits such traffic to all endpoints.
+    pub internal: bool,
     /// The time, for session affinity.
     pub now: Timestamp,
     /// A random number that chooses among the eligible endpoints.
@@ -214,7 +216,8 @@ impl Tables {
     /// All ports on which the outside reaches a Service: node ports, and ports of load balancers at the
     /// given host name. For hosts that open real sockets.
     pub fn external_ports(&self, host: &str) -> BTreeSet<(u16, Protocol)> {
-        let balanced = self.by_host.keys().filter(|(name, ..)| name == host).map(|(_, port, protocol)| (*port, *protocol));
+        let balanced =
+            self.by_host.keys().filter(|(name, ..)| name == host).map(|(_, port, protocol)| (*port, *protocol));
         self.by_node_port.keys().copied().chain(balanced).collect()
     }
 
@@ -223,8 +226,7 @@ impl Tables {
         let Some(rule) = entry.rules.get(id.1) else { return Forward::Direct };
         let policy = match via {
             Via::ClusterIP => rule.internal_policy,
-            // Traffic from inside the cluster to an external door is treated as internal: kube-proxy
-            // short-circuits it to all endpoints. Outside traffic keeps to the policy.
+            _ if source.internal => TrafficPolicy::Cluster,
             Via::NodePort | Via::LoadBalancer | Via::ExternalIP => rule.external_policy,
         };
         let eligible = rule.eligible(policy, source.node);
@@ -262,7 +264,9 @@ impl Tables {
             .spec
             .iter()
             .flat_map(|spec| spec.ports.iter().flatten())
-            .map(|port| Rule::new(key, &entry.service, port, slices.into_iter().flat_map(|s| s.values().map(Arc::as_ref))))
+            .map(|port| {
+                Rule::new(key, &entry.service, port, slices.into_iter().flat_map(|s| s.values().map(Arc::as_ref)))
+            })
             .collect();
     }
 
