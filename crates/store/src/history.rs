@@ -1,0 +1,123 @@
+//! Revisions kept for watches that start in the past and for time travel.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::error::StoreError;
+use crate::kv::Commit;
+use crate::snapshot::Snapshot;
+
+/// A snapshot is kept for every so many commits, so that reading the past undoes at most as many.
+const COMMITS_PER_CHECKPOINT: usize = 512;
+
+/// The commits after `compact_revision`, oldest first.
+pub(crate) struct History {
+    commits: VecDeque<Arc<Commit>>,
+    /// Snapshots of some revisions, oldest first.
+    checkpoints: VecDeque<Snapshot>,
+    commits_since_checkpoint: usize,
+    compact_revision: i64,
+    hash: u64,
+}
+
+impl History {
+    /// No history before `revision`.
+    pub(crate) fn new(revision: i64) -> Self {
+        Self {
+            commits: VecDeque::new(),
+            checkpoints: VecDeque::new(),
+            commits_since_checkpoint: 0,
+            compact_revision: revision,
+            hash: 0xcbf2_9ce4_8422_2325,
+        }
+    }
+
+    /// The oldest revision that can be read.
+    pub(crate) fn compact_revision(&self) -> i64 {
+        self.compact_revision
+    }
+
+    /// A hash over every revision since the store was made, compacted or not.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.commits.len()
+    }
+
+    /// Adds the newest commit and the snapshot after it.
+    pub(crate) fn push(&mut self, commit: Arc<Commit>, after: &Snapshot) {
+        self.hash_number(commit.revision);
+        self.hash_bytes(commit.origin.writer.as_bytes());
+        for change in &commit.changes {
+            self.hash_bytes(change.key.as_bytes());
+            match &change.current {
+                Some(kv) => self.hash_bytes(&kv.value),
+                None => self.hash_number(-1),
+            }
+        }
+        self.commits.push_back(commit);
+        self.commits_since_checkpoint += 1;
+        if self.commits_since_checkpoint == COMMITS_PER_CHECKPOINT {
+            self.commits_since_checkpoint = 0;
+            self.checkpoints.push_back(after.clone());
+        }
+    }
+
+    /// The commits from `revision` on.
+    pub(crate) fn since(&self, revision: i64) -> impl Iterator<Item = &Arc<Commit>> {
+        let first = self.commits.partition_point(|commit| commit.revision < revision);
+        self.commits.range(first..)
+    }
+
+    /// The store as it was at `revision`.
+    pub(crate) fn snapshot_at(&self, revision: i64, newest: &Snapshot) -> Result<Snapshot, StoreError> {
+        if revision > newest.revision() {
+            return Err(StoreError::FutureRevision { revision: newest.revision() });
+        }
+        if revision < self.compact_revision {
+            return Err(StoreError::Compacted { compact_revision: self.compact_revision });
+        }
+        let next = self.checkpoints.partition_point(|checkpoint| checkpoint.revision() < revision);
+        let mut snapshot = self.checkpoints.get(next).unwrap_or(newest).clone();
+        let last = self.commits.partition_point(|commit| commit.revision <= snapshot.revision());
+        let first = self.commits.partition_point(|commit| commit.revision <= revision);
+        for commit in self.commits.range(first..last).rev() {
+            commit.changes.iter().rev().for_each(|change| snapshot.undo(change));
+        }
+        snapshot.set_revision(revision);
+        Ok(snapshot)
+    }
+
+    /// Forgets what came before `revision`, which stays readable.
+    pub(crate) fn compact(&mut self, revision: i64) {
+        self.compact_revision = revision;
+        while self.commits.front().is_some_and(|commit| commit.revision <= revision) {
+            self.commits.pop_front();
+        }
+        while self.checkpoints.front().is_some_and(|checkpoint| checkpoint.revision() < revision) {
+            self.checkpoints.pop_front();
+        }
+    }
+
+    /// The revision to compact to, to keep only the newest `commits` commits.
+    pub(crate) fn revision_before_newest(&self, commits: usize) -> Option<i64> {
+        let last_forgotten = self.commits.len().checked_sub(commits + 1)?;
+        self.commits.get(last_forgotten).map(|commit| commit.revision)
+    }
+
+    fn hash_bytes(&mut self, bytes: &[u8]) {
+        self.hash_number(bytes.len() as i64);
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            self.hash_number(i64::from_le_bytes(word));
+        }
+    }
+
+    /// FNV's multiply and xor, a word at a time, rotated so that high bits come down again.
+    fn hash_number(&mut self, number: i64) {
+        self.hash = (self.hash ^ number as u64).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
+    }
+}

@@ -1,0 +1,112 @@
+//! Keys with their values, and what changes them.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::lease::LeaseId;
+
+/// A place for what a reader made from a value (the API server: the encoded object), made at most
+/// once and shared by all readers of that revision of the key.
+#[derive(Default)]
+pub struct Memo(OnceLock<Arc<dyn Any + Send + Sync>>);
+
+impl Memo {
+    /// What is remembered, as a `T`; made now if nothing is. A memo that holds another type stays as
+    /// it is.
+    pub fn get_or_init<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+        if let Some(held) = self.get::<T>() {
+            return held;
+        }
+        let made = Arc::new(make());
+        match self.0.set(made.clone()) {
+            Ok(()) => made,
+            // Another reader was faster: all share what it made.
+            Err(_) => self.get::<T>().unwrap_or(made),
+        }
+    }
+
+    fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(self.0.get()?).downcast::<T>().ok()
+    }
+}
+
+impl std::fmt::Debug for Memo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.get().is_some() { "Memo(set)" } else { "Memo(empty)" })
+    }
+}
+
+/// A key at one revision, with etcd's bookkeeping.
+#[derive(Debug)]
+pub struct KeyValue {
+    /// The key, such as `/registry/pods/default/web`.
+    pub key: Arc<str>,
+    /// The value.
+    pub value: Bytes,
+    /// The revision that created the key.
+    pub create_revision: i64,
+    /// The revision that wrote this value.
+    pub mod_revision: i64,
+    /// How many times the key was written since its creation; 1 when created.
+    pub version: i64,
+    /// The lease the key lives with, if any.
+    pub lease: Option<LeaseId>,
+    /// The value by which [`crate::Scope::Trigger`] watchers find this key's changes: for pods, the
+    /// node's name. The writer supplies it.
+    pub trigger: Option<Arc<str>>,
+    /// What readers made from the value.
+    pub memo: Memo,
+}
+
+/// Who wrote a revision, and why: the material of "what happened".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The component or user, such as `deployment-controller` or `kubectl`.
+    pub writer: Arc<str>,
+    /// What it reacted to.
+    pub cause: Cause,
+}
+
+impl Origin {
+    /// A writer without a known cause.
+    pub fn new(writer: impl Into<Arc<str>>) -> Self {
+        Self { writer: writer.into(), cause: Cause::Unknown }
+    }
+}
+
+/// What a writer reacted to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It did not say.
+    Unknown,
+    /// A change of the store, by its revision.
+    Revision(i64),
+    /// A request from outside, by its id: a command line, a click.
+    Request(Arc<str>),
+}
+
+/// One key's change within a commit.
+#[derive(Debug)]
+pub struct Change {
+    /// The key.
+    pub key: Arc<str>,
+    /// The key after the change; `None` if it was deleted.
+    pub current: Option<Arc<KeyValue>>,
+    /// The key before the change; `None` if it did not exist.
+    pub previous: Option<Arc<KeyValue>>,
+    /// What readers made from the change itself: the last state of a deleted object.
+    pub memo: Memo,
+}
+
+/// One revision: what a transaction changed, atomically.
+#[derive(Debug)]
+pub struct Commit {
+    /// The revision, shared by all its changes.
+    pub revision: i64,
+    /// Who wrote it and why.
+    pub origin: Origin,
+    /// The changes, in the transaction's order; never empty.
+    pub changes: Vec<Change>,
+}

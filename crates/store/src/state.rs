@@ -1,0 +1,141 @@
+//! What the writers' lock guards.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+
+use crate::error::StoreError;
+use crate::history::History;
+use crate::journal::{Journal, JournalEntry};
+use crate::kv::{Change, Commit, KeyValue, Memo, Origin};
+use crate::lease::{LeaseId, Leases};
+use crate::snapshot::Snapshot;
+use crate::txn::{Op, OpResponse, Txn, TxnResponse};
+use crate::watch::Watchers;
+
+/// Everything a writer changes.
+pub(crate) struct State {
+    pub(crate) newest: Snapshot,
+    pub(crate) history: History,
+    pub(crate) watchers: Watchers,
+    pub(crate) leases: Leases,
+    pub(crate) journal: Journal,
+    pub(crate) value_bytes_max: usize,
+    pub(crate) commits_max: usize,
+}
+
+impl State {
+    /// Does a transaction. Whom to wake goes into `wakers`.
+    pub(crate) fn txn(&mut self, txn: Txn, origin: Origin, wakers: &mut Vec<Waker>) -> Result<TxnResponse, StoreError> {
+        let succeeded = txn.compare.iter().all(|compare| compare.holds(&self.newest));
+        let ops = if succeeded { txn.then } else { txn.otherwise };
+        self.check(&ops)?;
+        let mut changes = Vec::new();
+        let responses = ops.into_iter().map(|op| self.apply(op, &mut changes)).collect();
+        self.commit(changes, origin, wakers);
+        Ok(TxnResponse { succeeded, revision: self.newest.revision(), responses })
+    }
+
+    /// Deletes keys, as one revision.
+    pub(crate) fn delete_all(
+        &mut self,
+        keys: impl IntoIterator<Item = Arc<str>>,
+        origin: Origin,
+        wakers: &mut Vec<Waker>,
+    ) {
+        let mut changes = Vec::new();
+        for key in keys {
+            self.apply(Op::Delete { key }, &mut changes);
+        }
+        self.commit(changes, origin, wakers);
+    }
+
+    /// Whatever can be refused is refused before anything is done.
+    fn check(&self, ops: &[Op]) -> Result<(), StoreError> {
+        for op in ops {
+            if let Op::Put { value, lease, .. } = op {
+                if value.len() > self.value_bytes_max {
+                    return Err(StoreError::TooLarge);
+                }
+                if lease.is_some_and(|id| !self.leases.contains(id)) {
+                    return Err(StoreError::LeaseNotFound);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, op: Op, changes: &mut Vec<Change>) -> OpResponse {
+        match op {
+            Op::Get { key } => OpResponse::Get(self.newest.get(&key).cloned()),
+            Op::Put { key, value, lease, trigger } => OpResponse::Put(self.put(key, value, lease, trigger, changes)),
+            Op::Delete { key } => {
+                let previous = self.newest.get(&key).cloned();
+                if let Some(previous) = &previous {
+                    self.newest.remove(&key);
+                    if let Some(id) = previous.lease {
+                        self.leases.detach(id, &key);
+                    }
+                    let previous = Some(previous.clone());
+                    changes.push(Change { key, current: None, previous, memo: Memo::default() });
+                }
+                OpResponse::Delete(previous)
+            }
+        }
+    }
+
+    fn put(
+        &mut self,
+        key: Arc<str>,
+        value: Bytes,
+        lease: Option<LeaseId>,
+        trigger: Option<Arc<str>>,
+        changes: &mut Vec<Change>,
+    ) -> Arc<KeyValue> {
+        let revision = self.newest.revision() + 1;
+        let previous = self.newest.get(&key).cloned();
+        // The key's own text is shared by all its revisions.
+        let key = previous.as_ref().map_or(key, |previous| previous.key.clone());
+        let before = previous.as_ref().and_then(|previous| previous.lease);
+        if before != lease {
+            if let Some(id) = before {
+                self.leases.detach(id, &key);
+            }
+            if let Some(id) = lease {
+                self.leases.attach(id, key.clone());
+            }
+        }
+        let kv = Arc::new(KeyValue {
+            key: key.clone(),
+            value,
+            create_revision: previous.as_ref().map_or(revision, |previous| previous.create_revision),
+            mod_revision: revision,
+            version: previous.as_ref().map_or(1, |previous| previous.version + 1),
+            lease,
+            trigger,
+            memo: Memo::default(),
+        });
+        self.newest.insert(kv.clone());
+        changes.push(Change { key, current: Some(kv.clone()), previous, memo: Memo::default() });
+        kv
+    }
+
+    fn commit(&mut self, changes: Vec<Change>, origin: Origin, wakers: &mut Vec<Waker>) {
+        if changes.is_empty() {
+            return;
+        }
+        let revision = self.newest.revision() + 1;
+        self.newest.set_revision(revision);
+        let commit = Arc::new(Commit { revision, origin, changes });
+        self.history.push(commit.clone(), &self.newest);
+        wakers.extend(self.watchers.dispatch(&commit));
+        wakers.extend(self.journal.push(JournalEntry::Commit(commit)));
+        // A tenth more than the limit is let pass, so that compaction is not done at each commit.
+        if self.history.len() > self.commits_max.saturating_add(self.commits_max / 10)
+            && let Some(revision) = self.history.revision_before_newest(self.commits_max)
+        {
+            self.history.compact(revision);
+        }
+    }
+}
