@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::channel::mpsc;
@@ -51,6 +52,18 @@ pub struct List {
     pub remaining_item_count: Option<i64>,
     /// The items, in key order.
     pub items: Vec<Encoded>,
+}
+
+/// Where a write comes from, for the trace. A component in the same process puts it among its
+/// request's extensions; the API server gives it to the store with the write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The component that writes, such as `deployment-controller`.
+    pub writer: Arc<str>,
+    /// The key it was processing, such as `default/web`; empty for none.
+    pub key: Arc<str>,
+    /// The revision whose event made it process that key; 0 when no event did (a timer, a retry).
+    pub cause: u64,
 }
 
 /// What happened to an object, as `metav1.WatchEvent`'s `type` says it.
