@@ -1,1 +1,3 @@
 //! kube-apiserver without sockets: request in; response, watch stream or upgrade out.
+
+pub mod registry;

@@ -1,0 +1,5 @@
+//! What kinds share: metadata rules, names, table cells.
+
+pub(super) mod meta;
+pub(super) mod names;
+pub(super) mod printer;
