@@ -7,11 +7,24 @@
 //! Start reading at [`object`] (what an object is) and [`wire`] (what a request and a response are).
 
 pub mod clock;
+pub mod field;
+pub mod fields;
+pub mod go;
 pub mod gvk;
+pub mod intorstring;
+pub mod labels;
+pub mod names;
 pub mod object;
+pub mod quantity;
+pub mod random;
+pub mod status;
+pub mod time;
 pub mod wire;
 
 pub use clock::Clock;
 pub use gvk::{GroupResource, GroupVersionKind, GroupVersionResource, ObjectKey};
 pub use jiff::Timestamp;
 pub use object::{Encoded, Kind, Object};
+pub use quantity::Quantity;
+pub use random::Rng;
+pub use status::ApiError;
