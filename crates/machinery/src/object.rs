@@ -106,6 +106,13 @@ pub struct Encoded(Arc<Forms>);
 struct Forms {
     bytes: OnceLock<Bytes>,
     object: OnceLock<Arc<dyn Object>>,
+    stored: Option<Stored>,
+}
+
+/// Bytes as the store has them: without the revision, which is known only once they are stored.
+struct Stored {
+    bytes: Bytes,
+    resource_version: i64,
 }
 
 impl Encoded {
@@ -121,12 +128,24 @@ impl Encoded {
 
     /// From both forms, where both are at hand.
     pub fn from_both(bytes: Bytes, object: Arc<dyn Object>) -> Self {
-        Self(Arc::new(Forms { bytes: OnceLock::from(bytes), object: OnceLock::from(object) }))
+        Self(Arc::new(Forms { bytes: OnceLock::from(bytes), object: OnceLock::from(object), stored: None }))
+    }
+
+    /// From the bytes in the store, which lack `metadata.resourceVersion`, and the typed form, which
+    /// has it, if that is at hand.
+    pub fn from_stored(bytes: Bytes, resource_version: i64, object: Option<Arc<dyn Object>>) -> Self {
+        let object = object.map(OnceLock::from).unwrap_or_default();
+        let stored = Some(Stored { bytes, resource_version });
+        Self(Arc::new(Forms { bytes: OnceLock::new(), object, stored }))
     }
 
     /// The JSON bytes.
     pub fn bytes(&self) -> &Bytes {
-        self.0.bytes.get_or_init(|| self.0.object.get().map(|object| object.to_bytes()).unwrap_or_default())
+        self.0.bytes.get_or_init(|| match (&self.0.stored, self.0.object.get()) {
+            (Some(stored), _) => with_resource_version(&stored.bytes, stored.resource_version),
+            (None, Some(object)) => object.to_bytes(),
+            (None, None) => Bytes::new(),
+        })
     }
 
     /// The typed form, if some reader has decoded it already or it was made from one.
@@ -144,8 +163,7 @@ impl Encoded {
         {
             return Ok(typed);
         }
-        let value: Value = serde_json::from_slice(self.bytes())?;
-        let typed = Arc::new(serde_json::from_value::<K>(value)?);
+        let typed = Arc::new(serde_json::from_value::<K>(self.decode()?)?);
         let _ = self.0.object.set(typed.clone());
         Ok(typed)
     }
@@ -157,13 +175,79 @@ impl Encoded {
     pub fn value(&self) -> Result<Value, serde_json::Error> {
         match self.0.object.get() {
             Some(object) => Ok(object.to_value()),
-            None => serde_json::from_slice(self.bytes()),
+            None => self.decode(),
         }
     }
+
+    fn decode(&self) -> Result<Value, serde_json::Error> {
+        let Some(stored) = &self.0.stored else { return serde_json::from_slice(self.bytes()) };
+        let mut value: Value = serde_json::from_slice(&stored.bytes)?;
+        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("resourceVersion".into(), stored.resource_version.to_string().into());
+        }
+        Ok(value)
+    }
+}
+
+/// Writes `metadata.resourceVersion` into an object's JSON bytes, which have a `metadata` without it.
+pub fn with_resource_version(object: &[u8], resource_version: i64) -> Bytes {
+    let Some(start) = metadata_start(object) else { return Bytes::copy_from_slice(object) };
+    let (head, tail) = object.split_at(start);
+    let mut bytes = Vec::with_capacity(object.len() + 42);
+    bytes.extend_from_slice(head);
+    bytes.extend_from_slice(format!("\"resourceVersion\":\"{resource_version}\"").as_bytes());
+    if tail.first() != Some(&b'}') {
+        bytes.push(b',');
+    }
+    bytes.extend_from_slice(tail);
+    bytes.into()
+}
+
+/// The offset just after the brace that opens the top level's `metadata`.
+fn metadata_start(object: &[u8]) -> Option<usize> {
+    const METADATA: &[u8] = b"\"metadata\":{";
+    let (mut depth, mut at) = (0, 0);
+    while let Some(byte) = object.get(at) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            b'"' if depth == 1 && object.get(at..)?.starts_with(METADATA) => return Some(at + METADATA.len()),
+            b'"' => {
+                at += 1;
+                while *object.get(at)? != b'"' {
+                    at += if object.get(at) == Some(&b'\\') { 2 } else { 1 };
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    None
 }
 
 impl fmt::Debug for Encoded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(self.bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_resource_version_goes_into_the_top_levels_metadata() {
+        let cases = [
+            (r#"{"kind":"A","metadata":{}}"#, r#"{"kind":"A","metadata":{"resourceVersion":"7"}}"#),
+            (
+                r#"{"a":{"metadata":{}},"b":"\\\"metadata\":{","metadata":{"name":"x"}}"#,
+                r#"{"a":{"metadata":{}},"b":"\\\"metadata\":{","metadata":{"resourceVersion":"7","name":"x"}}"#,
+            ),
+            (r#"{"kind":"A"}"#, r#"{"kind":"A"}"#),
+            (r#"{"kind":"A"#, r#"{"kind":"A"#),
+        ];
+        for (stored, expected) in cases {
+            assert_eq!(with_resource_version(stored.as_bytes(), 7), expected);
+        }
     }
 }

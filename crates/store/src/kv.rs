@@ -61,30 +61,21 @@ pub struct KeyValue {
 }
 
 /// Who wrote a revision, and why: the material of "what happened".
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The component or user, such as `deployment-controller` or `kubectl`.
     pub writer: Arc<str>,
-    /// What it reacted to.
-    pub cause: Cause,
+    /// What it was working at, such as `default/web`; empty if it did not say.
+    pub key: Arc<str>,
+    /// The revision whose change made it write; 0 if none did.
+    pub cause: i64,
 }
 
 impl Origin {
     /// A writer without a known cause.
     pub fn new(writer: impl Into<Arc<str>>) -> Self {
-        Self { writer: writer.into(), cause: Cause::Unknown }
+        Self { writer: writer.into(), ..Self::default() }
     }
-}
-
-/// What a writer reacted to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// It did not say.
-    Unknown,
-    /// A change of the store, by its revision.
-    Revision(i64),
-    /// A request from outside, by its id: a command line, a click.
-    Request(Arc<str>),
 }
 
 /// One key's change within a commit.

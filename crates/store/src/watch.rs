@@ -172,13 +172,15 @@ impl Watcher {
     }
 }
 
+type ById = BTreeMap<u64, Arc<Watcher>>;
+
 /// Who watches what.
 #[derive(Default)]
 pub(crate) struct Watchers {
     last_id: u64,
-    keys: BTreeMap<Arc<str>, BTreeMap<u64, Arc<Watcher>>>,
+    keys: BTreeMap<Arc<str>, ById>,
     /// By prefix, then by trigger value; `None` are those interested in every change.
-    prefixes: BTreeMap<Arc<str>, BTreeMap<Option<Arc<str>>, BTreeMap<u64, Arc<Watcher>>>>,
+    prefixes: BTreeMap<Arc<str>, BTreeMap<Option<Arc<str>>, ById>>,
 }
 
 impl Watchers {
@@ -226,7 +228,7 @@ impl Watchers {
     pub(crate) fn dispatch(&self, commit: &Arc<Commit>) -> Vec<Waker> {
         let mut wakers = Vec::new();
         for (index, change) in commit.changes.iter().enumerate() {
-            let mut offer = |watchers: &BTreeMap<u64, Arc<Watcher>>| {
+            let mut offer = |watchers: &ById| {
                 let event = Event { commit: commit.clone(), index };
                 wakers.extend(watchers.values().filter_map(|watcher| watcher.offer(event.clone())));
             };
