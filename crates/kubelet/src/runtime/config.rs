@@ -114,6 +114,11 @@ pub struct ContainerConfig {
     /// Where the container leaves its last words; the runtime reports them in
     /// [`super::ContainerStatus::message`].
     pub termination_message_path: String,
+    /// Whether the end of its log stands for its last words, if it failed and left none (at most 80
+    /// lines and 2048 bytes).
+    pub termination_message_from_log: bool,
+    /// Content of `/etc/hosts`; empty for the runtime's own.
+    pub etc_hosts: String,
     /// Whose processes it sees.
     pub pid: NamespaceMode,
     /// cgroup limits.

@@ -1,0 +1,123 @@
+//! Reading a pod's spec: which containers it has, in which order, and what each is.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use machinery::Timestamp;
+
+/// How long a pod is given to end when nothing says otherwise.
+const GRACE_DEFAULT_SECONDS: i64 = 30;
+
+/// What a container is within its pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Runs to its end before the next starts.
+    Init,
+    /// An init container with `restartPolicy: Always`: starts in order, and keeps running.
+    Sidecar,
+    /// A regular container.
+    Regular,
+}
+
+/// When a container that ended is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// Whatever its exit code.
+    Always,
+    /// Unless its exit code is 0.
+    OnFailure,
+    /// Not at all.
+    Never,
+}
+
+impl RestartPolicy {
+    fn parse(text: &str) -> Self {
+        match text {
+            "Never" => Self::Never,
+            "OnFailure" => Self::OnFailure,
+            _ => Self::Always,
+        }
+    }
+
+    /// Whether a container that ended with this code starts again.
+    pub fn restarts(self, exit_code: i32) -> bool {
+        match self {
+            Self::Always => true,
+            Self::OnFailure => exit_code != 0,
+            Self::Never => false,
+        }
+    }
+}
+
+/// The pod's spec; a pod always has one when it comes from an API server.
+pub fn of(pod: &Pod) -> Option<&PodSpec> {
+    pod.spec.as_ref()
+}
+
+/// Init containers, sidecars among them, in their order.
+pub fn init_containers(pod: &Pod) -> &[Container] {
+    of(pod).and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default()
+}
+
+/// Regular containers.
+pub fn containers(pod: &Pod) -> &[Container] {
+    of(pod).map(|spec| spec.containers.as_slice()).unwrap_or_default()
+}
+
+/// All containers with their roles: init containers first.
+pub fn all(pod: &Pod) -> impl Iterator<Item = (&Container, Role)> {
+    let init = init_containers(pod).iter().map(|container| (container, init_role(container)));
+    init.chain(containers(pod).iter().map(|container| (container, Role::Regular)))
+}
+
+/// A container by its name.
+pub fn find<'a>(pod: &'a Pod, name: &str) -> Option<(&'a Container, Role)> {
+    all(pod).find(|(container, _)| container.name == name)
+}
+
+/// Whether an init container is a sidecar.
+pub fn init_role(container: &Container) -> Role {
+    match container.restart_policy.as_deref() {
+        Some("Always") => Role::Sidecar,
+        _ => Role::Init,
+    }
+}
+
+/// When the container is started again: its own policy, else the pod's. An init container runs until
+/// it succeeds, unless the pod never restarts.
+pub fn restart_policy(pod: &Pod, container: &Container, role: Role) -> RestartPolicy {
+    let of_pod = of(pod).and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
+    let policy = RestartPolicy::parse(container.restart_policy.as_deref().unwrap_or(of_pod));
+    match (role, policy) {
+        (Role::Init, RestartPolicy::Always) => RestartPolicy::OnFailure,
+        _ => policy,
+    }
+}
+
+/// How long the pod is given to end: what the deletion asks for, else the spec; at least a second.
+pub fn grace(pod: &Pod) -> Duration {
+    let seconds = pod
+        .metadata
+        .deletion_grace_period_seconds
+        .or_else(|| of(pod).and_then(|spec| spec.termination_grace_period_seconds))
+        .unwrap_or(GRACE_DEFAULT_SECONDS);
+    Duration::from_secs(u64::try_from(seconds).unwrap_or_default().max(1))
+}
+
+/// When deletion was asked for: the deletionTimestamp less the grace time it contains.
+pub fn deletion_requested(pod: &Pod) -> Option<Timestamp> {
+    let end = pod.metadata.deletion_timestamp.as_ref()?.0;
+    let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
+    end.checked_sub(jiff::SignedDuration::from_secs(grace)).ok()
+}
+
+/// Whether the pod has come to its end.
+pub fn is_terminal(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Whether the pod uses the node's network.
+pub fn is_host_network(pod: &Pod) -> bool {
+    of(pod).and_then(|spec| spec.host_network).unwrap_or_default()
+}
