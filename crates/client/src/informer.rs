@@ -1,0 +1,358 @@
+//! Caches that follow the API, shared between the controllers of a process.
+
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Wake, Waker};
+
+use machinery::{Encoded, Kind, ObjectKey, Timestamp};
+
+use crate::client::{Client, key_of};
+use crate::component::Context;
+use crate::options::ListOptions;
+use crate::reflector::{Delta, Reflector};
+use crate::resource::path_of;
+
+/// A change in an informer's cache.
+#[derive(Clone, Debug)]
+pub enum Event<K> {
+    /// The object is new to the cache.
+    Added(Arc<K>),
+    /// The object changed, or was listed anew at the same revision.
+    Updated {
+        /// As the cache had it before.
+        old: Arc<K>,
+        /// As it is now.
+        new: Arc<K>,
+    },
+    /// The object is gone; this is its last known state.
+    Deleted(Arc<K>),
+}
+
+impl<K> Event<K> {
+    /// The object as the event left it.
+    pub fn object(&self) -> &Arc<K> {
+        match self {
+            Self::Added(object) | Self::Deleted(object) | Self::Updated { new: object, .. } => object,
+        }
+    }
+}
+
+/// What an index files an object under: none, one or several values.
+pub type IndexFn<K> = fn(&K) -> Vec<String>;
+
+/// The informers of one process, a kind watched once however many controllers ask for it.
+#[derive(Clone)]
+pub struct SharedInformers {
+    client: Client,
+    kinds: Rc<RefCell<BTreeMap<(TypeId, String), Rc<dyn Any>>>>,
+}
+
+impl SharedInformers {
+    /// Informers that list and watch through this client.
+    pub fn new(client: Client) -> Self {
+        Self { client, kinds: Rc::default() }
+    }
+
+    /// A handle on the informer of kind `K`, for all namespaces.
+    pub fn informer<K: Kind>(&self) -> Informer<K> {
+        self.filtered(&ListOptions::default())
+    }
+
+    /// A handle on the informer of kind `K` narrowed by selectors, such as `spec.nodeName=node-1`.
+    pub fn filtered<K: Kind>(&self, options: &ListOptions) -> Informer<K> {
+        let mut kinds = self.kinds.borrow_mut();
+        let any = kinds.entry((TypeId::of::<K>(), options.query(false))).or_insert_with(|| {
+            let reflector = Reflector::new(self.client.clone(), path_of::<K>("", "", ""), options.clone());
+            Rc::new(RefCell::new(Shared::<K>::new(reflector)))
+        });
+        match any.clone().downcast::<RefCell<Shared<K>>>() {
+            Ok(shared) => Informer::subscribe(shared),
+            // The map's key holds the kind's TypeId, so this informer is of that kind.
+            Err(_) => unreachable!("informers are keyed by their type"),
+        }
+    }
+}
+
+/// One reader of a cache that follows the API: it sees every change once, in order, and can look up
+/// objects by key and by index. Objects are shared with the server and all other readers.
+pub struct Informer<K: Kind> {
+    shared: Rc<RefCell<Shared<K>>>,
+    events: Rc<RefCell<VecDeque<Event<K>>>>,
+    id: u64,
+}
+
+struct Shared<K: Kind> {
+    reflector: Reflector,
+    synced: bool,
+    objects: BTreeMap<ObjectKey, Arc<K>>,
+    indexes: BTreeMap<&'static str, Index<K>>,
+    readers: Vec<(u64, Weak<RefCell<VecDeque<Event<K>>>>)>,
+    wakers: Arc<Wakers>,
+    waker: Waker,
+    last_id: u64,
+}
+
+struct Index<K> {
+    values: IndexFn<K>,
+    entries: BTreeMap<String, BTreeMap<ObjectKey, Arc<K>>>,
+}
+
+/// Wakes every reader of a shared watch.
+#[derive(Default)]
+struct Wakers(Mutex<BTreeMap<u64, Waker>>);
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        for waker in self.0.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl<K: Kind> Informer<K> {
+    /// An informer of its own, for a component that shares with nobody.
+    pub fn new(client: &Client, namespace: &str, options: ListOptions) -> Self {
+        let reflector = Reflector::new(client.clone(), path_of::<K>(namespace, "", ""), options);
+        Self::subscribe(Rc::new(RefCell::new(Shared::new(reflector))))
+    }
+
+    fn subscribe(shared: Rc<RefCell<Shared<K>>>) -> Self {
+        let events = Rc::new(RefCell::new(VecDeque::new()));
+        let mut inner = shared.borrow_mut();
+        inner.last_id += 1;
+        let id = inner.last_id;
+        events.borrow_mut().extend(inner.objects.values().cloned().map(Event::Added));
+        inner.readers.push((id, Rc::downgrade(&events)));
+        drop(inner);
+        Self { shared, events, id }
+    }
+
+    /// Files objects under an index of this name; the first function given for a name counts.
+    #[must_use]
+    pub fn indexed(self, name: &'static str, values: IndexFn<K>) -> Self {
+        let mut shared = self.shared.borrow_mut();
+        let Shared { indexes, objects, .. } = &mut *shared;
+        indexes.entry(name).or_insert_with(|| {
+            let mut index = Index { values, entries: BTreeMap::new() };
+            for (key, object) in objects {
+                index.replace(key, None, Some(object));
+            }
+            index
+        });
+        drop(shared);
+        self
+    }
+
+    /// Follows the API up to now and gives what changed since this reader's last poll.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> VecDeque<Event<K>> {
+        let mut shared = self.shared.borrow_mut();
+        shared.wakers.register(self.id, cx.waker());
+        if shared.follow(cx.now()) {
+            // Readers other than this one have events now, which no stream may wake them for.
+            shared.wakers.wake_others(self.id);
+        }
+        if let Some(time) = shared.reflector.next_wake() {
+            cx.wake_at(time);
+        }
+        drop(shared);
+        std::mem::take(&mut *self.events.borrow_mut())
+    }
+
+    /// Whether the cache has been filled once. Until then, absence from it means nothing.
+    pub fn synced(&self) -> bool {
+        self.shared.borrow().synced
+    }
+
+    /// The newest revision the cache has seen.
+    pub fn resource_version(&self) -> String {
+        self.shared.borrow().reflector.resource_version().to_owned()
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.shared.borrow().objects.len()
+    }
+
+    /// Whether there are no objects.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The object with this key.
+    pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
+        self.shared.borrow().objects.get(key).cloned()
+    }
+
+    /// The cluster-scoped object with this name.
+    pub fn get_named(&self, name: &str) -> Option<Arc<K>> {
+        self.get(&ObjectKey::new("", name))
+    }
+
+    /// All objects in key order. Costs as many as there are: not for every sync.
+    pub fn list(&self) -> Vec<Arc<K>> {
+        self.shared.borrow().objects.values().cloned().collect()
+    }
+
+    /// The objects of a namespace in name order.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
+        let shared = self.shared.borrow();
+        let from = ObjectKey::new(namespace, "");
+        let range = shared.objects.range(from..).take_while(|(key, _)| key.namespace == namespace);
+        range.map(|(_, object)| object.clone()).collect()
+    }
+
+    /// The objects an index files under a value, in key order; none for an index that does not exist.
+    pub fn by_index(&self, index: &str, value: &str) -> Vec<Arc<K>> {
+        let shared = self.shared.borrow();
+        let entries = shared.indexes.get(index).and_then(|index| index.entries.get(value));
+        entries.map(|objects| objects.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// How many objects an index files under a value.
+    pub fn count_by_index(&self, index: &str, value: &str) -> usize {
+        let shared = self.shared.borrow();
+        shared.indexes.get(index).and_then(|index| index.entries.get(value)).map_or(0, BTreeMap::len)
+    }
+
+    /// The values an index has objects for.
+    pub fn index_values(&self, index: &str) -> Vec<String> {
+        let shared = self.shared.borrow();
+        shared.indexes.get(index).map(|index| index.entries.keys().cloned().collect()).unwrap_or_default()
+    }
+}
+
+impl<K: Kind> Drop for Informer<K> {
+    fn drop(&mut self) {
+        let mut shared = self.shared.borrow_mut();
+        shared.readers.retain(|(id, _)| *id != self.id);
+        shared.wakers.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+impl<K: Kind> Shared<K> {
+    fn new(reflector: Reflector) -> Self {
+        let wakers = Arc::<Wakers>::default();
+        Self {
+            reflector,
+            synced: false,
+            objects: BTreeMap::new(),
+            indexes: BTreeMap::new(),
+            readers: Vec::new(),
+            waker: Waker::from(wakers.clone()),
+            wakers,
+            last_id: 0,
+        }
+    }
+
+    /// Takes what the reflector has; whether that was anything.
+    fn follow(&mut self, now: Timestamp) -> bool {
+        let waker = self.waker.clone();
+        let deltas = self.reflector.poll(now, &waker);
+        let changed = !deltas.is_empty();
+        for delta in deltas {
+            match delta {
+                Delta::Changed(object) => self.changed(&object),
+                Delta::Deleted(object) => {
+                    if let Ok(object) = object.get::<K>() {
+                        self.set(&key_of(&*object), None, Some(object));
+                    }
+                }
+                Delta::Replaced(objects) => self.replaced(&objects),
+            }
+        }
+        changed
+    }
+
+    /// An object that is not a `K` is left out: the server validates, so it has none such.
+    fn changed(&mut self, object: &Encoded) {
+        if let Ok(object) = object.get::<K>() {
+            self.set(&key_of(&*object), Some(object), None);
+        }
+    }
+
+    fn replaced(&mut self, objects: &[Encoded]) {
+        let mut gone = if self.synced { self.objects.clone() } else { BTreeMap::new() };
+        for object in objects {
+            if let Ok(typed) = object.get::<K>() {
+                gone.remove(&key_of(&*typed));
+            }
+            self.changed(object);
+        }
+        for key in gone.into_keys() {
+            self.set(&key, None, None);
+        }
+        self.synced = true;
+    }
+
+    /// Sets or removes an object in the cache, its indexes, and tells the readers. `last` is the
+    /// state a removed object had when it went.
+    fn set(&mut self, key: &ObjectKey, new: Option<Arc<K>>, last: Option<Arc<K>>) {
+        let old = match &new {
+            Some(new) => self.objects.insert(key.clone(), new.clone()),
+            None => self.objects.remove(key),
+        };
+        for index in self.indexes.values_mut() {
+            index.replace(key, old.as_ref(), new.as_ref());
+        }
+        let event = match (old, new) {
+            (None, Some(new)) => Event::Added(new),
+            // A new uid under an old name: the deletion went by unseen.
+            (Some(old), Some(new)) if old.metadata().uid != new.metadata().uid => {
+                self.tell(&Event::Deleted(old));
+                Event::Added(new)
+            }
+            (Some(old), Some(new)) => Event::Updated { old, new },
+            (Some(old), None) => Event::Deleted(last.unwrap_or(old)),
+            (None, None) => return,
+        };
+        self.tell(&event);
+    }
+
+    fn tell(&self, event: &Event<K>) {
+        for events in self.readers.iter().filter_map(|(_, events)| events.upgrade()) {
+            events.borrow_mut().push_back(event.clone());
+        }
+    }
+}
+
+impl<K> Index<K> {
+    fn replace(&mut self, key: &ObjectKey, old: Option<&Arc<K>>, new: Option<&Arc<K>>) {
+        let before = old.map(|old| (self.values)(old)).unwrap_or_default();
+        let after = new.map(|new| (self.values)(new)).unwrap_or_default();
+        for value in before.into_iter().filter(|value| !after.contains(value)) {
+            if let Some(objects) = self.entries.get_mut(&value) {
+                objects.remove(key);
+                if objects.is_empty() {
+                    self.entries.remove(&value);
+                }
+            }
+        }
+        if let Some(new) = new {
+            for value in after {
+                self.entries.entry(value).or_default().insert(key.clone(), new.clone());
+            }
+        }
+    }
+}
+
+impl Wakers {
+    fn wake_others(&self, id: u64) {
+        let wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, waker) in wakers.iter().filter(|(other, _)| **other != id) {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn register(&self, id: u64, waker: &Waker) {
+        let mut wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match wakers.get_mut(&id) {
+            Some(known) => known.clone_from(waker),
+            None => {
+                wakers.insert(id, waker.clone());
+            }
+        }
+    }
+}
