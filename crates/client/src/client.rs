@@ -40,8 +40,7 @@ pub struct ObjectList<K> {
 impl Client {
     /// A client of the component with this name, which is its user agent and its field manager too.
     pub fn new(transport: Rc<dyn Transport>, component: &str) -> Self {
-        let user_agent =
-            HeaderValue::from_str(component).unwrap_or_else(|_| HeaderValue::from_static("component"));
+        let user_agent = HeaderValue::from_str(component).unwrap_or_else(|_| HeaderValue::from_static("component"));
         let origin = Origin { writer: component.into(), ..Origin::default() };
         Self { transport, user_agent, origin: Rc::new(RefCell::new(origin)) }
     }
@@ -357,8 +356,5 @@ fn error_of(response: Response) -> ApiError {
         Body::Object(object) => object.bytes().clone(),
         _ => Bytes::new(),
     };
-    match serde_json::from_slice(&bytes).and_then(serde_json::from_value) {
-        Ok(status) => ApiError::from_status(status),
-        Err(_) => ApiError::from_code(code.as_u16(), &String::from_utf8_lossy(&bytes)),
-    }
+    ApiError::from_answer(code, &bytes)
 }

@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::status::ApiError;
+use machinery::time::meta_time;
 use machinery::{Kind, ObjectKey, Timestamp};
 use serde_json::json;
 
@@ -110,11 +111,11 @@ impl EventRecorder {
             written.last = now;
             let patch = json!({
                 "count": written.count,
-                "lastTimestamp": Time(now),
+                "lastTimestamp": meta_time(now),
                 "message": message,
             });
             match self.client.patch::<Event>(&written.key, &Patch::Strategic(patch)) {
-                Err(error) if error.code() == 404 => {}
+                Err(error) if error.is_not_found() => {}
                 _ => return,
             }
         }
@@ -141,8 +142,8 @@ impl EventRecorder {
             reason: Some(reason.into()),
             message: Some(message),
             type_: Some(kind.as_str().into()),
-            first_timestamp: Some(Time(now)),
-            last_timestamp: Some(Time(now)),
+            first_timestamp: Some(meta_time(now)),
+            last_timestamp: Some(meta_time(now)),
             count: Some(1),
             source: Some(EventSource {
                 component: Some(self.component.clone()),
@@ -247,7 +248,7 @@ pub fn retry_on_conflict<T>(mut attempt: impl FnMut() -> Result<T, ApiError>) ->
     let mut result = attempt();
     for _ in 1..ATTEMPTS_MAX {
         match &result {
-            Err(error) if error.code() == 409 => result = attempt(),
+            Err(error) if error.is_conflict() => result = attempt(),
             _ => break,
         }
     }

@@ -87,7 +87,10 @@ mod tests {
         expectations.expect_deletions(&owner, ["a".to_owned()], start);
         expectations.deletion_observed(&owner, "b");
         assert!(!expectations.satisfied(&owner, start));
-        assert!(expectations.satisfied(&owner, start + Duration::from_secs(301)), "a lost event is not waited for forever");
+        assert!(
+            expectations.satisfied(&owner, start + Duration::from_secs(301)),
+            "a lost event is not waited for forever"
+        );
         expectations.deletion_observed(&owner, "a");
         assert!(expectations.satisfied(&owner, start));
     }

@@ -47,7 +47,8 @@ pub type IndexFn<K> = fn(&K) -> Vec<String>;
 #[derive(Clone)]
 pub struct SharedInformers {
     client: Client,
-    kinds: Rc<RefCell<BTreeMap<(TypeId, String), Rc<dyn Any>>>>,
+    /// `Rc<RefCell<Shared<K>>>` by kind and selectors.
+    kinds: Rc<RefCell<Kinds>>,
 }
 
 impl SharedInformers {
@@ -76,11 +77,15 @@ impl SharedInformers {
     }
 }
 
+type Kinds = BTreeMap<(TypeId, String), Rc<dyn Any>>;
+/// What a reader has not taken yet.
+type Unread<K> = RefCell<VecDeque<Event<K>>>;
+
 /// One reader of a cache that follows the API: it sees every change once, in order, and can look up
 /// objects by key and by index. Objects are shared with the server and all other readers.
 pub struct Informer<K: Kind> {
     shared: Rc<RefCell<Shared<K>>>,
-    events: Rc<RefCell<VecDeque<Event<K>>>>,
+    events: Rc<Unread<K>>,
     id: u64,
 }
 
@@ -89,7 +94,7 @@ struct Shared<K: Kind> {
     synced: bool,
     objects: BTreeMap<ObjectKey, Arc<K>>,
     indexes: BTreeMap<&'static str, Index<K>>,
-    readers: Vec<(u64, Weak<RefCell<VecDeque<Event<K>>>>)>,
+    readers: Vec<(u64, Weak<Unread<K>>)>,
     wakers: Arc<Wakers>,
     waker: Waker,
     last_id: u64,

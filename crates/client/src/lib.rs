@@ -4,8 +4,26 @@
 //! piece of work, and says when it wants to be polled again. It reaches the API server through a
 //! [`Transport`], which answers at once, or fails as a cut connection would.
 
+pub mod client;
 pub mod component;
+pub mod election;
+pub mod events;
+pub mod expectations;
+pub mod informer;
+pub mod options;
+pub mod queue;
+pub mod reflector;
+pub mod resource;
 pub mod transport;
 
+pub use client::{Client, ObjectList, UntypedList, creation_time, key_of};
 pub use component::{Component, Context};
+pub use election::LeaderElector;
+pub use events::{EventRecorder, EventType, reference_to, retry_on_conflict};
+pub use expectations::Expectations;
+pub use informer::{Event, Informer, SharedInformers};
+pub use options::{DeleteOptions, ListOptions, Patch, Propagation};
+pub use queue::WorkQueue;
+pub use reflector::{Delta, Reflector};
+pub use resource::ApiResource;
 pub use transport::Transport;

@@ -4,6 +4,7 @@ use std::task::{self, Poll, Waker};
 use std::time::Duration;
 
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use machinery::status::ApiError;
 use machinery::wire::{WatchEvent, WatchEventType, WatchStream};
 use machinery::{Encoded, Timestamp};
@@ -105,8 +106,8 @@ impl Reflector {
 
     fn observe(&mut self, event: WatchEvent, deltas: &mut Vec<Delta>, now: Timestamp) {
         if event.kind == WatchEventType::Error {
-            let status = event.object.value().and_then(serde_json::from_value).unwrap_or_default();
-            return self.failed(&ApiError::from_status(status), now);
+            let status: Status = event.object.value().and_then(serde_json::from_value).unwrap_or_default();
+            return self.failed(&ApiError::from(status), now);
         }
         let Some(version) = resource_version(&event.object) else {
             return self.failed(&ApiError::internal("a watch event has no resourceVersion"), now);
@@ -123,11 +124,11 @@ impl Reflector {
     fn failed(&mut self, error: &ApiError, now: Timestamp) {
         // 410: the revision is compacted, and only a new list helps. Anything unusual is treated so,
         // too; an outage keeps the revision, and the watch goes on from it afterwards.
-        let unavailable = error.code() == 503 || error.code() == 429;
+        let unavailable = error.is_service_unavailable() || error.is_too_many_requests();
         if !unavailable {
             self.resource_version.clear();
         }
-        if error.code() == 410 && self.failures == 0 {
+        if error.is_expired() && self.failures == 0 {
             self.failures = 1;
             self.state = State::Ready;
             return;
