@@ -1,1 +1,16 @@
-//! kube-scheduler: the framework, and a file a plugin.
+//! kube-scheduler: finds a node for each pod that has none.
+//!
+//! [`Scheduler`] is a component: it watches pods and nodes, takes the next pod from its [`queue`],
+//! asks the [`plugins`] of the [`framework`] which nodes can run it and which does best, and binds it.
+//! Each [`decision`] is remembered with every plugin's verdict. Like the original it knows only the
+//! API. Start reading at [`Scheduler`].
+
+mod cache;
+pub mod decision;
+pub mod framework;
+mod plugins;
+mod queue;
+mod resources;
+mod scheduler;
+
+pub use scheduler::{DEFAULT_SCHEDULER_NAME, Scheduler};

@@ -1,0 +1,152 @@
+//! The scheduling framework: what plugins see, and what they may say (KEP-624).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
+use machinery::ObjectKey;
+
+use crate::resources::{self, HostPort, Resources};
+
+/// The highest score a plugin gives.
+pub const MAX_NODE_SCORE: i64 = 100;
+
+/// A pod with what is asked about it again and again.
+#[derive(Clone, Debug)]
+pub struct PodInfo {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// The pod.
+    pub pod: Arc<Pod>,
+    /// What it requests.
+    pub requests: Resources,
+    /// The same, with defaults for what requests nothing; for scores.
+    pub nonzero_requests: Resources,
+    /// Ports of the node it takes.
+    pub host_ports: Vec<HostPort>,
+}
+
+impl PodInfo {
+    /// Looks at a pod once.
+    pub fn new(pod: Arc<Pod>) -> Self {
+        let key = ObjectKey::new(
+            pod.metadata.namespace.clone().unwrap_or_default(),
+            pod.metadata.name.clone().unwrap_or_default(),
+        );
+        let spec = pod.spec.as_ref();
+        Self {
+            key,
+            requests: spec.map(resources::pod_requests).unwrap_or_default(),
+            nonzero_requests: spec.map(resources::pod_nonzero_requests).unwrap_or_default(),
+            host_ports: resources::host_ports(&pod).collect(),
+            pod,
+        }
+    }
+
+    /// The pod's spec, if it has one: validation sees to that.
+    pub fn spec(&self) -> Option<&PodSpec> {
+        self.pod.spec.as_ref()
+    }
+
+    /// The pod's priority; 0 without one.
+    pub fn priority(&self) -> i32 {
+        self.spec().and_then(|spec| spec.priority).unwrap_or(0)
+    }
+}
+
+/// A node with the pods that are bound to it, or about to be.
+#[derive(Clone, Debug, Default)]
+pub struct NodeInfo {
+    /// The node; absent while only pods are known to be on it.
+    pub node: Option<Arc<Node>>,
+    /// What it has to give.
+    pub allocatable: Resources,
+    /// What its pods request.
+    pub requested: Resources,
+    /// The same, with defaults for what requests nothing.
+    pub nonzero_requested: Resources,
+    /// Its pods.
+    pub pods: BTreeMap<ObjectKey, PodInfo>,
+}
+
+impl NodeInfo {
+    /// The node's name.
+    pub fn name(&self) -> &str {
+        self.node.as_ref().and_then(|node| node.metadata.name.as_deref()).unwrap_or_default()
+    }
+
+    /// Takes in a new state of the node.
+    pub fn set_node(&mut self, node: Arc<Node>) {
+        let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
+        self.allocatable = allocatable.map(Resources::from_list).unwrap_or_default();
+        self.node = Some(node);
+    }
+
+    /// Takes in a pod, or a new state of one.
+    pub fn add_pod(&mut self, pod: PodInfo) {
+        self.remove_pod(&pod.key);
+        self.requested.add(&pod.requests);
+        self.nonzero_requested.add(&pod.nonzero_requests);
+        self.pods.insert(pod.key.clone(), pod);
+    }
+
+    /// Forgets a pod.
+    pub fn remove_pod(&mut self, key: &ObjectKey) -> Option<PodInfo> {
+        let pod = self.pods.remove(key)?;
+        self.requested.subtract(&pod.requests);
+        self.nonzero_requested.subtract(&pod.nonzero_requests);
+        Some(pod)
+    }
+}
+
+/// Why a node was filtered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// Reasons as the FailedScheduling event counts them, such as `Insufficient cpu`.
+    pub reasons: Vec<String>,
+    /// Whether evicting pods of lower priority could help.
+    pub resolvable: bool,
+}
+
+impl Rejection {
+    /// A reason that removing pods from the node may take away.
+    pub fn resolvable(reason: impl Into<String>) -> Self {
+        Self { reasons: vec![reason.into()], resolvable: true }
+    }
+
+    /// A reason that stays whatever runs on the node.
+    pub fn unresolvable(reason: impl Into<String>) -> Self {
+        Self { reasons: vec![reason.into()], resolvable: false }
+    }
+}
+
+/// A plugin at the Filter extension point: may this pod run on this node?
+pub trait Filter {
+    /// The plugin's name, as in KubeSchedulerConfiguration.
+    fn name(&self) -> &'static str;
+    /// # Errors
+    /// Why not.
+    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection>;
+}
+
+/// A plugin at the Score extension point: how well does this pod fit here?
+pub trait Score {
+    /// The plugin's name, as in KubeSchedulerConfiguration.
+    fn name(&self) -> &'static str;
+    /// How much the plugin's score counts.
+    fn weight(&self) -> i64;
+    /// Any number; [`Score::normalize`] brings it between 0 and [`MAX_NODE_SCORE`].
+    fn score(&self, pod: &PodInfo, node: &NodeInfo) -> i64;
+    /// Brings the scores of all nodes between 0 and [`MAX_NODE_SCORE`].
+    fn normalize(&self, _scores: &mut [i64]) {}
+}
+
+/// Scales scores so that the highest becomes [`MAX_NODE_SCORE`]; `reverse` makes the least the best
+/// (upstream helper.DefaultNormalizeScore).
+pub fn normalize(scores: &mut [i64], reverse: bool) {
+    let highest = scores.iter().copied().max().unwrap_or(0);
+    for score in scores {
+        let scaled = if highest == 0 { 0 } else { *score * MAX_NODE_SCORE / highest };
+        *score = if reverse { MAX_NODE_SCORE - scaled } else { scaled };
+    }
+}

@@ -1,0 +1,19 @@
+//! A pod that names its node runs nowhere else.
+
+use crate::framework::{Filter, NodeInfo, PodInfo, Rejection};
+
+const REASON: &str = "node(s) didn't match the requested node name";
+
+/// See the module's documentation.
+pub struct NodeName;
+
+impl Filter for NodeName {
+    fn name(&self) -> &'static str {
+        "NodeName"
+    }
+
+    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+        let wanted = pod.spec().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+        if wanted.is_empty() || wanted == node.name() { Ok(()) } else { Err(Rejection::unresolvable(REASON)) }
+    }
+}

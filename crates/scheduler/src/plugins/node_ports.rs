@@ -1,0 +1,25 @@
+//! Two pods cannot have one port of a node.
+
+use crate::framework::{Filter, NodeInfo, PodInfo, Rejection};
+
+const REASON: &str = "node(s) didn't have free ports for the requested pod ports";
+
+/// See the module's documentation.
+pub struct NodePorts;
+
+impl Filter for NodePorts {
+    fn name(&self) -> &'static str {
+        "NodePorts"
+    }
+
+    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+        if pod.host_ports.is_empty() {
+            return Ok(());
+        }
+        let mut taken = node.pods.values().flat_map(|other| &other.host_ports);
+        if taken.any(|other| pod.host_ports.iter().any(|wanted| wanted.conflicts_with(other))) {
+            return Err(Rejection::resolvable(REASON));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,27 @@
+//! Cordoned nodes (`spec.unschedulable`) take only pods that tolerate it.
+
+use crate::framework::{Filter, NodeInfo, PodInfo, Rejection};
+use crate::plugins::taint_toleration::tolerates;
+use k8s_openapi::api::core::v1::Taint;
+
+const REASON: &str = "node(s) were unschedulable";
+
+/// See the module's documentation.
+pub struct NodeUnschedulable;
+
+impl Filter for NodeUnschedulable {
+    fn name(&self) -> &'static str {
+        "NodeUnschedulable"
+    }
+
+    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+        let spec = node.node.as_ref().and_then(|node| node.spec.as_ref());
+        if spec.and_then(|spec| spec.unschedulable) != Some(true) {
+            return Ok(());
+        }
+        let cordon =
+            Taint { key: "node.kubernetes.io/unschedulable".into(), effect: "NoSchedule".into(), ..Taint::default() };
+        let tolerations = pod.spec().and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
+        if tolerates(tolerations, &cordon) { Ok(()) } else { Err(Rejection::unresolvable(REASON)) }
+    }
+}

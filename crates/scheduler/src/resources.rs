@@ -1,0 +1,164 @@
+//! What a pod asks of a node, and what a node has to give.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+/// Amounts of a node's resources: processor time in thousandths of a core, the rest in whole units
+/// (bytes, pods, devices).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Thousandths of a core.
+    pub milli_cpu: i64,
+    /// Bytes.
+    pub memory: i64,
+    /// Bytes.
+    pub ephemeral_storage: i64,
+    /// How many pods; only a node's allocatable has it.
+    pub pods: i64,
+    /// Extended resources and huge pages by name.
+    pub scalar: BTreeMap<String, i64>,
+}
+
+/// What a container without a request is taken to use when nodes are scored (upstream
+/// pkg/scheduler/util/pod_resources.go), so that such pods spread as well.
+const DEFAULT_MILLI_CPU_REQUEST: i64 = 100;
+const DEFAULT_MEMORY_REQUEST: i64 = 200 * 1024 * 1024;
+
+impl Resources {
+    /// From a `ResourceList`. Unreadable quantities, which validation does not let in, count as 0.
+    pub fn from_list(list: &BTreeMap<String, Quantity>) -> Self {
+        let mut resources = Self::default();
+        for (name, quantity) in list {
+            let Ok(quantity) = machinery::quantity::Quantity::try_from(quantity) else { continue };
+            match name.as_str() {
+                "cpu" => resources.milli_cpu = quantity.milli_value(),
+                "memory" => resources.memory = quantity.value(),
+                "ephemeral-storage" => resources.ephemeral_storage = quantity.value(),
+                "pods" => resources.pods = quantity.value(),
+                _ => {
+                    resources.scalar.insert(name.clone(), quantity.value());
+                }
+            }
+        }
+        resources
+    }
+
+    /// Adds another amount.
+    pub fn add(&mut self, other: &Self) {
+        self.combine(other, i64::saturating_add);
+    }
+
+    /// Takes another amount away.
+    pub fn subtract(&mut self, other: &Self) {
+        self.combine(other, i64::saturating_sub);
+    }
+
+    /// Raises each amount to the other's where that is more.
+    pub fn raise_to(&mut self, other: &Self) {
+        self.combine(other, i64::max);
+    }
+
+    fn combine(&mut self, other: &Self, with: impl Fn(i64, i64) -> i64) {
+        self.milli_cpu = with(self.milli_cpu, other.milli_cpu);
+        self.memory = with(self.memory, other.memory);
+        self.ephemeral_storage = with(self.ephemeral_storage, other.ephemeral_storage);
+        self.pods = with(self.pods, other.pods);
+        for (name, amount) in &other.scalar {
+            let own = self.scalar.entry(name.clone()).or_default();
+            *own = with(*own, *amount);
+        }
+    }
+}
+
+/// What a pod requests: the larger of its containers together and of each step of initialization, with
+/// sidecars (init containers that restart always) running on beside both, and the pod's overhead
+/// (upstream component-helpers/resource).
+pub fn pod_requests(spec: &PodSpec) -> Resources {
+    requests_by(spec, container_requests)
+}
+
+/// [`pod_requests`] with a default for containers that request no processor time or memory.
+pub fn pod_nonzero_requests(spec: &PodSpec) -> Resources {
+    requests_by(spec, |container| {
+        let mut requests = container_requests(container);
+        let stated = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+        let states = |name: &str| stated.is_some_and(|list| list.contains_key(name));
+        if !states("cpu") {
+            requests.milli_cpu = DEFAULT_MILLI_CPU_REQUEST;
+        }
+        if !states("memory") {
+            requests.memory = DEFAULT_MEMORY_REQUEST;
+        }
+        requests
+    })
+}
+
+fn requests_by(spec: &PodSpec, requests: impl Fn(&Container) -> Resources) -> Resources {
+    let mut total = Resources::default();
+    for container in &spec.containers {
+        total.add(&requests(container));
+    }
+    let mut sidecars = Resources::default();
+    let mut initialization = Resources::default();
+    for container in spec.init_containers.iter().flatten() {
+        let request = requests(container);
+        let mut step = sidecars.clone();
+        step.add(&request);
+        if container.restart_policy.as_deref() == Some("Always") {
+            total.add(&request);
+            sidecars = step.clone();
+        }
+        initialization.raise_to(&step);
+    }
+    total.raise_to(&initialization);
+    if let Some(overhead) = &spec.overhead {
+        total.add(&Resources::from_list(overhead));
+    }
+    total
+}
+
+fn container_requests(container: &Container) -> Resources {
+    let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    requests.map(Resources::from_list).unwrap_or_default()
+}
+
+/// Host ports a pod takes: address, protocol, port.
+pub fn host_ports(pod: &Pod) -> impl Iterator<Item = HostPort> + '_ {
+    let containers = pod.spec.iter().flat_map(|spec| {
+        let sidecars = spec.init_containers.iter().flatten();
+        spec.containers.iter().chain(sidecars.filter(|container| container.restart_policy.as_deref() == Some("Always")))
+    });
+    containers.flat_map(|container| container.ports.iter().flatten()).filter_map(|port| {
+        let number = port.host_port.filter(|number| *number > 0)?;
+        Some(HostPort {
+            address: port.host_ip.clone().filter(|ip| !ip.is_empty()).unwrap_or_else(|| HostPort::ANY.into()),
+            protocol: port.protocol.clone().unwrap_or_else(|| "TCP".into()),
+            number,
+        })
+    })
+}
+
+/// A port of the node itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostPort {
+    /// The node's address, or [`HostPort::ANY`].
+    pub address: String,
+    /// `TCP`, `UDP` or `SCTP`.
+    pub protocol: String,
+    /// Port number.
+    pub number: i32,
+}
+
+impl HostPort {
+    /// All of the node's addresses.
+    pub const ANY: &'static str = "0.0.0.0";
+
+    /// Whether two pods cannot have both ports.
+    pub fn conflicts_with(&self, other: &Self) -> bool {
+        self.number == other.number
+            && self.protocol == other.protocol
+            && (self.address == other.address || self.address == Self::ANY || other.address == Self::ANY)
+    }
+}
