@@ -17,6 +17,7 @@ pub mod names;
 pub mod object;
 pub mod quantity;
 pub mod random;
+pub mod schema;
 pub mod status;
 pub mod time;
 pub mod wire;
