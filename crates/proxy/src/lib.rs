@@ -7,11 +7,13 @@
 //!
 //! Start reading at [`tables`].
 
+pub mod component;
 pub mod dns;
 pub mod resolv;
 pub mod rule;
 pub mod tables;
 
+pub use component::{Proxy, SharedTables};
 pub use resolv::ResolvConf;
 pub use rule::{Endpoint, Protocol, Rule, TrafficPolicy};
 pub use tables::{Affinity, Forward, Source, Tables, Via};

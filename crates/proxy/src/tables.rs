@@ -141,6 +141,20 @@ impl Tables {
         self.rebuild(&service);
     }
 
+    /// Keeps only the Services and EndpointSlices for which the functions say so.
+    pub fn retain(&mut self, service: impl Fn(&ObjectKey) -> bool, slice: impl Fn(&ObjectKey) -> bool) {
+        let gone: Vec<ObjectKey> = self.services.keys().filter(|key| !service(key)).cloned().collect();
+        for key in gone {
+            self.remove_service(&key);
+        }
+        let in_namespace = |owner: &ObjectKey, name: &String| ObjectKey::new(owner.namespace.clone(), name.clone());
+        let slices = self.slices.iter().flat_map(|(owner, slices)| slices.keys().map(|name| in_namespace(owner, name)));
+        let gone: Vec<ObjectKey> = slices.filter(|key| !slice(key)).collect();
+        for key in gone {
+            self.remove_slice(&key);
+        }
+    }
+
     /// The rules of a Service, one for each port, in the order of its ports.
     pub fn rules(&self, service: &ObjectKey) -> &[Rule] {
         self.services.get(service).map_or(&[], |entry| &entry.rules)

@@ -1,7 +1,16 @@
 //! The simulated world: an event loop with virtual time, and what runs on it.
 //!
-//! Start reading at [`executor`].
+//! [`executor`] is the loop. A [`process::Machine`] (a container, a node, the learner's computer) has
+//! files ([`fs`]), a [`network`] interface, processes that run [`programs`], and terminals ([`tty`]).
 
+pub mod errno;
 pub mod executor;
+pub mod fs;
+pub mod io;
+pub mod network;
+pub mod process;
+pub mod programs;
+pub mod tty;
 
+pub use errno::Errno;
 pub use executor::Executor;

@@ -1,0 +1,235 @@
+//! One tree of files, by absolute path, over an optional shared lower layer.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use machinery::Timestamp;
+
+use crate::errno::Errno;
+
+/// A tree that several file systems may have mounted.
+pub type SharedTree = Rc<RefCell<Tree>>;
+
+/// A file, folder, link, program or device, with its attributes. Content is shared between copies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Time of the last change.
+    pub modified: Timestamp,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// A folder.
+    Directory,
+    /// A file with its content.
+    File(Rc<Vec<u8>>),
+    /// A symbolic link with its target.
+    Symlink(String),
+    /// An executable: the name of a built-in program.
+    Program(String),
+    /// A device: `null`, `zero`, `full`, `urandom`, `stdin`, `stdout`, `stderr`, `tty`.
+    Device(&'static str),
+}
+
+impl Entry {
+    /// An empty folder, mode 0755, owned by root.
+    pub fn directory(now: Timestamp) -> Self {
+        Self { kind: Kind::Directory, mode: 0o755, uid: 0, gid: 0, modified: now }
+    }
+
+    /// A file, mode 0644, owned by root.
+    pub fn file(data: impl Into<Vec<u8>>, now: Timestamp) -> Self {
+        Self { kind: Kind::File(Rc::new(data.into())), mode: 0o644, uid: 0, gid: 0, modified: now }
+    }
+
+    /// A symbolic link.
+    pub fn symlink(target: &str, now: Timestamp) -> Self {
+        Self { kind: Kind::Symlink(target.into()), mode: 0o777, uid: 0, gid: 0, modified: now }
+    }
+
+    /// An executable, mode 0755.
+    pub fn program(name: &str, now: Timestamp) -> Self {
+        Self { kind: Kind::Program(name.into()), mode: 0o755, uid: 0, gid: 0, modified: now }
+    }
+
+    /// A device, mode 0666.
+    pub fn device(name: &'static str, now: Timestamp) -> Self {
+        Self { kind: Kind::Device(name), mode: 0o666, uid: 0, gid: 0, modified: now }
+    }
+
+    /// Size in bytes.
+    pub fn size(&self) -> usize {
+        match &self.kind {
+            Kind::File(data) => data.len(),
+            Kind::Symlink(target) => target.len(),
+            Kind::Directory => 4096,
+            Kind::Program(_) => 1_131_168,
+            Kind::Device(_) => 0,
+        }
+    }
+
+    /// What reading the whole gives.
+    ///
+    /// # Errors
+    /// For folders.
+    pub fn content(&self) -> Result<Bytes, Errno> {
+        match &self.kind {
+            Kind::File(data) => Ok(Bytes::copy_from_slice(data)),
+            Kind::Directory => Err(Errno::IsADirectory),
+            Kind::Program(name) => Ok(format!("\u{7f}ELF\u{2}\u{1}\u{1}\0{name}\0").into()),
+            Kind::Symlink(_) | Kind::Device(_) => Ok(Bytes::new()),
+        }
+    }
+
+    /// The type and permissions as `ls -l` shows them, such as `-rw-r--r--`.
+    pub fn mode_text(&self) -> String {
+        let kind = match self.kind {
+            Kind::Directory => 'd',
+            Kind::File(_) | Kind::Program(_) => '-',
+            Kind::Symlink(_) => 'l',
+            Kind::Device(_) => 'c',
+        };
+        let bits = (0..9).rev().map(|bit| match (self.mode >> bit) & 1 {
+            0 => '-',
+            _ => ['x', 'w', 'r'][bit % 3],
+        });
+        std::iter::once(kind).chain(bits).collect()
+    }
+}
+
+/// A tree of files. What is written goes to its own layer; a lower layer, shared by many trees, shows
+/// through where nothing was written or removed.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// By absolute path; `None` hides what is below.
+    own: BTreeMap<String, Option<Entry>>,
+    lower: Option<Rc<Tree>>,
+}
+
+impl Tree {
+    /// An empty tree: a root folder.
+    pub fn new(now: Timestamp) -> Self {
+        Self { own: BTreeMap::from([("/".into(), Some(Entry::directory(now)))]), lower: None }
+    }
+
+    /// A tree over a shared layer.
+    pub fn over(lower: Rc<Tree>) -> Self {
+        Self { own: BTreeMap::new(), lower: Some(lower) }
+    }
+
+    /// The tree, to be mounted.
+    pub fn share(self) -> SharedTree {
+        Rc::new(RefCell::new(self))
+    }
+
+    /// What is at an absolute path; links are not followed.
+    pub fn get(&self, path: &str) -> Option<Entry> {
+        match self.own.get(path) {
+            Some(own) => own.clone(),
+            None => self.lower.as_ref()?.get(path),
+        }
+    }
+
+    /// Puts an entry at an absolute path, with the folders on the way to it.
+    pub fn insert(&mut self, path: &str, entry: Entry) {
+        let mut at = path;
+        while at != "/" {
+            at = super::parent(at);
+            if self.get(at).is_some() {
+                break;
+            }
+            self.own.insert(at.to_owned(), Some(Entry::directory(entry.modified)));
+        }
+        self.own.insert(path.to_owned(), Some(entry));
+    }
+
+    /// Takes away what is at an absolute path; what was below it goes too.
+    pub fn remove(&mut self, path: &str) {
+        let below = self.paths_below(path);
+        for path in below.into_iter().chain([path.to_owned()]) {
+            if self.lower.as_ref().is_some_and(|lower| lower.get(&path).is_some()) {
+                self.own.insert(path, None);
+            } else {
+                self.own.remove(&path);
+            }
+        }
+    }
+
+    /// Names and entries directly in a folder.
+    pub fn children(&self, path: &str) -> BTreeMap<String, Entry> {
+        let mut children = self.lower.as_ref().map(|lower| lower.children(path)).unwrap_or_default();
+        let prefix = prefix_of(path);
+        for (at, entry) in self.own.range::<str, _>((Bound::Excluded(prefix.as_str()), Bound::Unbounded)) {
+            let Some(name) = at.strip_prefix(&prefix) else { break };
+            if name.contains('/') {
+                continue;
+            }
+            match entry {
+                Some(entry) => children.insert(name.to_owned(), entry.clone()),
+                None => children.remove(name),
+            };
+        }
+        children
+    }
+
+    /// Bytes of all files written to this layer.
+    pub fn own_bytes(&self) -> usize {
+        self.own.values().flatten().filter(|entry| matches!(entry.kind, Kind::File(_))).map(Entry::size).sum()
+    }
+
+    pub(super) fn change_file(
+        &mut self,
+        path: &str,
+        now: Timestamp,
+        change: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Errno> {
+        let mut entry = match self.get(path) {
+            Some(entry) => entry,
+            None if self.get(super::parent(path)).is_some() => Entry::file(Vec::new(), now),
+            None => return Err(Errno::NotFound),
+        };
+        match &mut entry.kind {
+            Kind::Directory => return Err(Errno::IsADirectory),
+            Kind::Device(_) => return Ok(()),
+            Kind::File(data) => {
+                // The tree's own copy is let go first, so that appending does not copy the file.
+                if let Some(Some(Entry { kind: Kind::File(stored), .. })) = self.own.get_mut(path) {
+                    *stored = Rc::default();
+                }
+                change(Rc::make_mut(data));
+            }
+            kind => {
+                let mut data = Vec::new();
+                change(&mut data);
+                *kind = Kind::File(Rc::new(data));
+            }
+        }
+        entry.modified = now;
+        self.own.insert(path.to_owned(), Some(entry));
+        Ok(())
+    }
+
+    fn paths_below(&self, path: &str) -> Vec<String> {
+        let prefix = prefix_of(path);
+        let mut below = self.lower.as_ref().map(|lower| lower.paths_below(path)).unwrap_or_default();
+        let own = self.own.range::<str, _>((Bound::Excluded(prefix.as_str()), Bound::Unbounded));
+        below.extend(own.map(|(at, _)| at.clone()).take_while(|at| at.starts_with(&prefix)));
+        below
+    }
+}
+
+fn prefix_of(path: &str) -> String {
+    if path == "/" { path.to_owned() } else { format!("{path}/") }
+}

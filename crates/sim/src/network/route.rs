@@ -1,0 +1,106 @@
+//! The way of a connection: through forwarding tables to the namespace that owns the address.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use proxy::{Forward, Protocol, Source};
+
+use super::{ConnectError, Entrance, Inner, Interface};
+
+/// Where a connection goes.
+pub(super) struct Route {
+    /// The Service that took it.
+    pub(super) service: Entrance,
+    /// The node whose tables decided, where a Service took it.
+    pub(super) node: Option<String>,
+    /// The namespace and port it ends at.
+    pub(super) target: Result<(Rc<Inner>, u16), ConnectError>,
+}
+
+/// A door to look for in the tables.
+enum Door<'a> {
+    Address(IpAddr),
+    Host(&'a str),
+    NodePort,
+}
+
+impl Route {
+    /// The way from an interface to an address.
+    pub(super) fn find(from: &Interface, address: IpAddr, port: u16) -> Self {
+        let inner = &from.inner;
+        let own = address.is_loopback() || inner.config.addresses.contains(&address);
+        if own && inner.listeners.borrow().contains_key(&port) {
+            return Self::direct(Ok((inner.clone(), port)));
+        }
+        let node = inner.config.node.as_deref();
+        if address.is_loopback() {
+            // Of a computer outside the cluster, localhost has the doors a desktop cluster opens there;
+            // on a node, its node ports.
+            let doors = if node.is_none() { &[Door::Host("localhost"), Door::NodePort][..] } else { &[Door::NodePort] };
+            let found = doors.iter().find_map(|door| Self::forward(from, node, door, port));
+            return found.unwrap_or_else(|| Self::direct(inner.mapped(port).ok_or(ConnectError::Refused)));
+        }
+        if let Some(route) = Self::forward(from, node, &Door::Address(address), port) {
+            return route;
+        }
+        let Some(owner) = from.network().owner(address) else {
+            let error =
+                if inner.config.addresses.is_empty() { ConnectError::Unreachable } else { ConnectError::TimedOut };
+            return Self::direct(Err(error));
+        };
+        if owner.listeners.borrow().contains_key(&port) {
+            return Self::direct(Ok((owner, port)));
+        }
+        if let Some(target) = owner.mapped(port) {
+            return Self::direct(Ok(target));
+        }
+        // A node's address: its node ports, by its own tables.
+        let is_node = owner.config.tables.is_some() && owner.config.node.is_some();
+        let by_node =
+            is_node.then(|| Self::forward(from, owner.config.node.as_deref(), &Door::NodePort, port)).flatten();
+        by_node.unwrap_or_else(|| Self::direct(Ok((owner, port))))
+    }
+
+    fn direct(target: Result<(Rc<Inner>, u16), ConnectError>) -> Self {
+        Self { service: None, node: None, target }
+    }
+
+    fn forward(from: &Interface, node: Option<&str>, door: &Door<'_>, port: u16) -> Option<Self> {
+        let tables = from.inner.config.tables.as_ref()?.borrow();
+        let network = from.network();
+        let mut state = network.0.state.borrow_mut();
+        let source = Source {
+            address: from.address(),
+            node,
+            internal: from.inner.config.node.is_some(),
+            now: network.executor().now(),
+            random: state.rng.next_u64(),
+        };
+        let affinity = state.affinity.entry(node.map(str::to_owned)).or_default();
+        let forward = match door {
+            Door::Address(address) => tables.forward(*address, port, Protocol::Tcp, source, affinity),
+            Door::Host(host) => tables.forward_host(host, port, Protocol::Tcp, source, affinity),
+            Door::NodePort => tables.forward_node_port(port, Protocol::Tcp, source, affinity),
+        };
+        drop(state);
+        let (service, target) = match forward {
+            Forward::Direct => return None,
+            Forward::To { rule, via, endpoint } => {
+                let owner = network.owner(endpoint.address);
+                let target = owner.map(|inner| (inner, endpoint.port)).ok_or(ConnectError::TimedOut);
+                (Some((rule.service.clone(), via)), target)
+            }
+            Forward::Reject { service, via } => (Some((service.clone(), via)), Err(ConnectError::Refused)),
+            Forward::Drop { .. } => (None, Err(ConnectError::TimedOut)),
+        };
+        Some(Self { service, node: node.map(str::to_owned), target })
+    }
+}
+
+impl Inner {
+    /// The end of a port that is mapped elsewhere.
+    fn mapped(&self, port: u16) -> Option<(Rc<Inner>, u16)> {
+        let (address, port) = self.mappings.borrow().get(&port).copied()?;
+        Some((self.network.owner(address)?, port))
+    }
+}

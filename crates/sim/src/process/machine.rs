@@ -1,0 +1,367 @@
+//! A machine: a container's inside, a node, or the learner's own computer.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use machinery::Timestamp;
+use machinery::random::Rng;
+
+use super::signal::{Signal, Signals};
+use super::{Child, Exit, Pid, Process, Program};
+use crate::errno::Errno;
+use crate::executor::Executor;
+use crate::fs::{self, Entry, Fs, Kind};
+use crate::io::Fd;
+use crate::network::Interface;
+use crate::programs;
+
+/// What starting a process costs: fork, exec and dynamic linking.
+const EXEC_TIME: Duration = Duration::from_millis(1);
+/// What `PATH` is where the environment has none.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How many interpreters a script may lead through: Linux' limit.
+const INTERPRETERS_MAX: usize = 4;
+
+/// How a machine is made.
+pub struct MachineConfig {
+    /// The event loop.
+    pub executor: Executor,
+    /// Its files.
+    pub fs: Fs,
+    /// Its network.
+    pub interface: Interface,
+    /// Its host name.
+    pub hostname: String,
+    /// The first process' number: 1 makes it the init of a PID namespace, whose end ends all others.
+    pub first_pid: Pid,
+    /// Most memory its processes may hold together, in bytes.
+    pub memory_bytes_max: Option<u64>,
+    /// Seed of what is random on it.
+    pub rng: Rng,
+}
+
+/// A machine. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Machine(Rc<Shared>);
+
+struct Shared {
+    config: MachineConfig,
+    programs: RefCell<BTreeMap<String, Rc<dyn Program>>>,
+    processes: RefCell<BTreeMap<Pid, Row>>,
+    next_pid: Cell<Pid>,
+    rng: RefCell<Rng>,
+    oom_killed: Cell<bool>,
+    booted_at: Timestamp,
+}
+
+/// A row of the process table.
+struct Row {
+    info: ProcessInfo,
+    signals: Signals,
+    memory_bytes: u64,
+}
+
+/// What `ps` shows of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessInfo {
+    /// Its number.
+    pub pid: Pid,
+    /// Its parent's.
+    pub parent: Pid,
+    /// Its process group.
+    pub group: Pid,
+    /// User.
+    pub uid: u32,
+    /// Arguments.
+    pub args: Vec<String>,
+    /// When it started.
+    pub started_at: Timestamp,
+}
+
+/// A process to be.
+pub struct Spawn {
+    /// What runs.
+    pub program: Rc<dyn Program>,
+    /// Arguments; the first is the program's name.
+    pub args: Vec<String>,
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// Working directory, absolute.
+    pub cwd: String,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Descriptors.
+    pub fds: BTreeMap<u32, Fd>,
+    /// The parent; 0 for none.
+    pub parent: Pid,
+    /// The process group; `None` makes it the leader of its own.
+    pub group: Option<Pid>,
+}
+
+/// A program found by name.
+pub struct Executable {
+    /// What runs.
+    pub program: Rc<dyn Program>,
+    /// Its arguments: a script's begin with its interpreter.
+    pub args: Vec<String>,
+}
+
+/// Why a command cannot be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecError {
+    /// Not in `PATH`.
+    NotInPath,
+    /// A path that cannot be run.
+    Path(Errno),
+}
+
+impl fmt::Display for ExecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInPath => f.write_str("executable file not found in $PATH"),
+            Self::Path(errno) => f.write_str(&errno.as_str().to_lowercase()),
+        }
+    }
+}
+
+impl Machine {
+    /// A machine without processes.
+    pub fn new(config: MachineConfig) -> Self {
+        Self(Rc::new(Shared {
+            programs: RefCell::default(),
+            processes: RefCell::default(),
+            next_pid: Cell::new(config.first_pid),
+            rng: RefCell::new(config.rng.clone()),
+            oom_killed: Cell::new(false),
+            booted_at: config.executor.now(),
+            config,
+        }))
+    }
+
+    /// The event loop.
+    pub fn executor(&self) -> &Executor {
+        &self.0.config.executor
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.executor().now()
+    }
+
+    /// Its files.
+    pub fn fs(&self) -> &Fs {
+        &self.0.config.fs
+    }
+
+    /// Its network.
+    pub fn interface(&self) -> &Interface {
+        &self.0.config.interface
+    }
+
+    /// Its host name.
+    pub fn hostname(&self) -> &str {
+        &self.0.config.hostname
+    }
+
+    /// When it was made.
+    pub fn booted_at(&self) -> Timestamp {
+        self.0.booted_at
+    }
+
+    /// A random number.
+    pub fn random(&self) -> u64 {
+        self.0.rng.borrow_mut().next_u64()
+    }
+
+    /// Whether a process was killed for want of memory.
+    pub fn oom_killed(&self) -> bool {
+        self.0.oom_killed.get()
+    }
+
+    /// Adds a program of the host's own, such as `kubectl`, as `/usr/local/bin/<name>`.
+    pub fn install(&self, name: &str, program: Rc<dyn Program>) {
+        self.0.programs.borrow_mut().insert(name.to_owned(), program);
+        let now = self.now();
+        let path = format!("/usr/local/bin/{name}");
+        let made = self.fs().create_dir_all("/usr/local/bin", now);
+        if made.is_ok() && !self.fs().exists(&path) && self.fs().write(&path, "", now).is_ok() {
+            let _ = self.fs().update(&path, |entry| *entry = Entry::program(name, now));
+        }
+    }
+
+    /// Finds what a command line runs: a path, or a name in `PATH`.
+    ///
+    /// # Errors
+    /// When there is no such program, or it may not be run.
+    pub fn find(&self, args: &[String], env: &BTreeMap<String, String>, cwd: &str) -> Result<Executable, ExecError> {
+        let name = args.first().map_or("", String::as_str);
+        if name.contains('/') {
+            return self.load(&fs::absolute(cwd, name), args.to_vec()).map_err(ExecError::Path);
+        }
+        let path = env.get("PATH").map_or(DEFAULT_PATH, String::as_str);
+        let mut denied = None;
+        for folder in path.split(':') {
+            let candidate = fs::absolute(cwd, &format!("{folder}/{name}"));
+            match self.load(&candidate, args.to_vec()) {
+                Ok(found) if !name.is_empty() => return Ok(found),
+                Err(Errno::PermissionDenied) => denied = Some(ExecError::Path(Errno::PermissionDenied)),
+                _ => {}
+            }
+        }
+        Err(denied.unwrap_or(ExecError::NotInPath))
+    }
+
+    /// All names that can be run without a path, sorted: for completion.
+    pub fn commands(&self, path: Option<&str>) -> Vec<String> {
+        let folders = path.unwrap_or(DEFAULT_PATH).split(':');
+        let mut names: Vec<String> = folders
+            .filter_map(|folder| self.fs().list(folder).ok())
+            .flatten()
+            .filter(|(_, entry)| matches!(entry.kind, Kind::Program(_) | Kind::Symlink(_)) || entry.mode & 0o111 != 0)
+            .map(|(name, _)| name)
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn load(&self, path: &str, args: Vec<String>) -> Result<Executable, Errno> {
+        let mut path = path.to_owned();
+        let mut args = args;
+        for _ in 0..INTERPRETERS_MAX {
+            let entry = self.fs().metadata(&path)?;
+            if entry.kind == Kind::Directory || entry.mode & 0o111 == 0 {
+                return Err(Errno::PermissionDenied);
+            }
+            if let Kind::Program(name) = &entry.kind {
+                let own = self.0.programs.borrow().get(name).cloned();
+                let program = own.or_else(|| programs::find(name)).ok_or(Errno::NotFound)?;
+                return Ok(Executable { program, args });
+            }
+            let text = self.fs().read_text(&path)?;
+            let line = text.lines().next().and_then(|line| line.strip_prefix("#!")).unwrap_or("/bin/sh");
+            let interpreter: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            let tail = args.get(1..).unwrap_or_default().to_vec();
+            args = interpreter.iter().cloned().chain([path]).chain(tail).collect();
+            path = interpreter.into_iter().next().ok_or(Errno::Invalid)?;
+        }
+        Err(Errno::TooManyLinks)
+    }
+
+    /// Starts a process; it first runs when the event loop next does.
+    pub fn spawn(&self, spawn: Spawn) -> Child {
+        let pid = self.0.next_pid.get();
+        self.0.next_pid.set(pid + 1);
+        let signals = Signals::new(pid == 1);
+        let info = ProcessInfo {
+            pid,
+            parent: spawn.parent,
+            group: spawn.group.unwrap_or(pid),
+            uid: spawn.uid,
+            args: spawn.args.clone(),
+            started_at: self.now(),
+        };
+        let entry = Row { info, signals: signals.clone(), memory_bytes: 0 };
+        self.0.processes.borrow_mut().insert(pid, entry);
+        let process = Process {
+            machine: self.clone(),
+            pid,
+            args: spawn.args,
+            env: spawn.env,
+            cwd: spawn.cwd,
+            uid: spawn.uid,
+            gid: spawn.gid,
+            fds: spawn.fds,
+            signals: signals.clone(),
+        };
+        let exit = Rc::new(Exit::default());
+        let child = Child { pid, exit: exit.clone() };
+        let machine = self.clone();
+        self.executor().spawn(async move {
+            let executor = machine.executor().clone();
+            let body = Box::pin(async move {
+                executor.sleep(EXEC_TIME).await;
+                spawn.program.run(process).await
+            });
+            let code = match select(body, std::pin::pin!(signals.fatal())).await {
+                Either::Left((code, _)) => code & 0xff,
+                Either::Right((signal, body)) => {
+                    drop(body);
+                    signal.exit_code()
+                }
+            };
+            machine.ended(pid);
+            exit.set(code);
+        });
+        child
+    }
+
+    fn ended(&self, pid: Pid) {
+        self.0.processes.borrow_mut().remove(&pid);
+        if pid == 1 {
+            self.kill_all();
+        }
+    }
+
+    /// Kills every process, as the end of a PID namespace does.
+    pub fn kill_all(&self) {
+        let all: Vec<Signals> = self.0.processes.borrow().values().map(|entry| entry.signals.clone()).collect();
+        for signals in all {
+            signals.deliver(Signal::Kill);
+        }
+    }
+
+    /// Sends a signal to a process.
+    ///
+    /// # Errors
+    /// [`Errno::NoSuchProcess`].
+    pub fn kill(&self, pid: Pid, signal: Signal) -> Result<(), Errno> {
+        let signals = self.0.processes.borrow().get(&pid).map(|entry| entry.signals.clone());
+        signals.ok_or(Errno::NoSuchProcess)?.deliver(signal);
+        Ok(())
+    }
+
+    /// Sends a signal to all processes of a group; false if there is none.
+    pub fn kill_group(&self, group: Pid, signal: Signal) -> bool {
+        let members: Vec<Signals> = self
+            .0
+            .processes
+            .borrow()
+            .values()
+            .filter(|entry| entry.info.group == group)
+            .map(|entry| entry.signals.clone())
+            .collect();
+        for signals in &members {
+            signals.deliver(signal);
+        }
+        !members.is_empty()
+    }
+
+    /// The process table, by number.
+    pub fn processes(&self) -> Vec<ProcessInfo> {
+        self.0.processes.borrow().values().map(|entry| entry.info.clone()).collect()
+    }
+
+    /// Memory its processes hold, in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.0.processes.borrow().values().map(|entry| entry.memory_bytes).sum()
+    }
+
+    /// Sets how much memory a process holds. Beyond the machine's limit the process is killed, as the
+    /// kernel's OOM killer does.
+    pub fn set_memory(&self, pid: Pid, bytes: u64) {
+        if let Some(entry) = self.0.processes.borrow_mut().get_mut(&pid) {
+            entry.memory_bytes = bytes;
+        }
+        if self.0.config.memory_bytes_max.is_some_and(|max| self.memory_bytes() > max) {
+            self.0.oom_killed.set(true);
+            let _ = self.kill(pid, Signal::Kill);
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Processes: programs running on a [`Machine`].
+
+mod machine;
+mod signal;
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+
+use crate::errno::Errno;
+use crate::fs::{self, Fs};
+use crate::io::Fd;
+pub use machine::{ExecError, Executable, Machine, MachineConfig, ProcessInfo, Spawn};
+pub use signal::{SIGNALS, Signal, Signals};
+
+/// A process' number.
+pub type Pid = u32;
+
+/// Something that can be run: a future made from a process, whose output is the exit code.
+///
+/// A program holds nothing beyond its process: when the process is killed, the future is dropped where
+/// it stands.
+pub trait Program {
+    /// Starts the program.
+    fn run(&self, process: Process) -> LocalBoxFuture<'static, i32>;
+}
+
+impl<F, T> Program for F
+where
+    F: Fn(Process) -> T,
+    T: Future<Output = i32> + 'static,
+{
+    fn run(&self, process: Process) -> LocalBoxFuture<'static, i32> {
+        Box::pin(self(process))
+    }
+}
+
+/// A running program's own view: arguments, environment, descriptors, and the machine it runs on.
+pub struct Process {
+    /// The machine.
+    pub machine: Machine,
+    /// Its number.
+    pub pid: Pid,
+    /// Arguments; the first is the program's name.
+    pub args: Vec<String>,
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// Working directory, absolute.
+    pub cwd: String,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Descriptors: 0, 1, 2 and whatever else its parent gave.
+    pub fds: BTreeMap<u32, Fd>,
+    /// Its signals.
+    pub signals: Signals,
+}
+
+impl Process {
+    /// The program's name as it was called, without folders.
+    pub fn name(&self) -> &str {
+        self.args.first().map_or("", |path| fs::file_name(path))
+    }
+
+    /// The arguments after the program's name.
+    pub fn operands(&self) -> &[String] {
+        self.args.get(1..).unwrap_or_default()
+    }
+
+    /// A descriptor; one that is closed behaves as such.
+    pub fn fd(&self, number: u32) -> Fd {
+        self.fds.get(&number).cloned().unwrap_or_else(|| Fd::new(Closed))
+    }
+
+    /// Standard input.
+    pub fn stdin(&self) -> Fd {
+        self.fd(0)
+    }
+
+    /// Standard output.
+    pub fn stdout(&self) -> Fd {
+        self.fd(1)
+    }
+
+    /// Standard error.
+    pub fn stderr(&self) -> Fd {
+        self.fd(2)
+    }
+
+    /// Writes to standard output. False when nobody reads it any more: the program should end.
+    pub async fn print(&self, text: impl AsRef<[u8]>) -> bool {
+        self.stdout().write_all(text.as_ref()).await.is_ok()
+    }
+
+    /// Writes to standard error; that this may fail is nobody's concern.
+    pub async fn eprint(&self, text: impl AsRef<[u8]>) {
+        let _ = self.stderr().write_all(text.as_ref()).await;
+    }
+
+    /// Writes `<name>: <message>` to standard error and gives the exit code back.
+    pub async fn fail(&self, code: i32, message: impl fmt::Display) -> i32 {
+        self.eprint(format!("{}: {message}\n", self.name())).await;
+        code
+    }
+
+    /// The machine's file system.
+    pub fn fs(&self) -> &Fs {
+        self.machine.fs()
+    }
+
+    /// A path as an absolute one.
+    pub fn path(&self, path: &str) -> String {
+        fs::absolute(&self.cwd, path)
+    }
+
+    /// An environment variable; empty if unset.
+    pub fn var(&self, name: &str) -> &str {
+        self.env.get(name).map_or("", String::as_str)
+    }
+
+    /// Waits.
+    pub async fn sleep(&self, duration: Duration) {
+        self.machine.executor().sleep(duration).await;
+    }
+
+    /// Opens a file for reading; `-` is standard input.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn open(&self, path: &str) -> Result<Fd, Errno> {
+        match path {
+            "-" | "/dev/stdin" => Ok(self.stdin()),
+            _ => {
+                if self.fs().is_dir(&self.path(path)) {
+                    return Err(Errno::IsADirectory);
+                }
+                self.fs().open(&self.path(path), fs::Mode::Read, self.machine.now()).map(Fd::new)
+            }
+        }
+    }
+}
+
+struct Closed;
+
+impl crate::io::Device for Closed {}
+
+/// A process somebody waits for.
+#[derive(Clone)]
+pub struct Child {
+    /// Its number.
+    pub pid: Pid,
+    exit: Rc<Exit>,
+}
+
+#[derive(Default)]
+struct Exit {
+    code: Cell<Option<i32>>,
+    wakers: RefCell<Vec<Waker>>,
+}
+
+impl Child {
+    /// Waits for the end; the exit code, 128 + signal for a process that was killed.
+    pub async fn wait(&self) -> i32 {
+        poll_fn(|cx| match self.exit.code.get() {
+            Some(code) => Poll::Ready(code),
+            None => {
+                self.exit.wakers.borrow_mut().push(cx.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// The exit code, if it has ended.
+    pub fn exit_code(&self) -> Option<i32> {
+        self.exit.code.get()
+    }
+}
+
+impl Exit {
+    fn set(&self, code: i32) {
+        self.code.set(Some(code));
+        for waker in self.wakers.borrow_mut().drain(..) {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Terminals: a line discipline between a terminal's bytes and the processes that use it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use crate::errno::Errno;
+use crate::io::{Device, Fd};
+use crate::process::{Machine, Pid, Signal};
+
+/// A terminal as its processes see it. Cheap to clone; all clones are one.
+///
+/// In cooked mode (the default) it echoes, lets the line be edited, and turns Ctrl-C into SIGINT for the
+/// foreground process group. In raw mode bytes go through as they are.
+#[derive(Clone)]
+pub struct Tty(Rc<Shared>);
+
+struct Shared {
+    machine: Machine,
+    output: Box<dyn Fn(&[u8])>,
+    state: RefCell<State>,
+    foreground: Cell<Pid>,
+    raw: Cell<bool>,
+    size: Cell<(u16, u16)>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Lines, or raw bytes, that processes have not read yet; an empty one is the end of input.
+    input: VecDeque<Bytes>,
+    /// The line being typed.
+    line: Vec<u8>,
+    hung_up: bool,
+    wakers: Vec<Waker>,
+}
+
+impl Tty {
+    /// A terminal on a machine, whose output goes to a function. Columns and rows.
+    pub fn new(machine: &Machine, size: (u16, u16), output: impl Fn(&[u8]) + 'static) -> Self {
+        Self(Rc::new(Shared {
+            machine: machine.clone(),
+            output: Box::new(output),
+            state: RefCell::default(),
+            foreground: Cell::new(0),
+            raw: Cell::new(false),
+            size: Cell::new(size),
+        }))
+    }
+
+    /// A descriptor of it.
+    pub fn fd(&self) -> Fd {
+        Fd::new(self.clone())
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (u16, u16) {
+        self.0.size.get()
+    }
+
+    /// The window changed its size.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        self.0.size.set((columns, rows));
+        self.signal(Signal::Winch);
+    }
+
+    /// Whether bytes go through as they are.
+    pub fn is_raw(&self) -> bool {
+        self.0.raw.get()
+    }
+
+    /// Sets raw or cooked mode.
+    pub fn set_raw(&self, raw: bool) {
+        self.0.raw.set(raw);
+    }
+
+    /// Makes a process group the one that Ctrl-C reaches; the one before is given back.
+    pub fn set_foreground(&self, group: Pid) -> Pid {
+        self.0.foreground.replace(group)
+    }
+
+    /// Bytes from the keyboard.
+    pub fn feed(&self, data: &[u8]) {
+        if self.is_raw() {
+            self.push(Bytes::copy_from_slice(data));
+            return;
+        }
+        for byte in data {
+            self.type_byte(*byte);
+        }
+    }
+
+    /// The terminal is gone: its readers come to the end, and the foreground is told.
+    pub fn hang_up(&self) {
+        self.0.state.borrow_mut().hung_up = true;
+        self.push(Bytes::new());
+        self.signal(Signal::Hup);
+    }
+
+    /// Writes to the screen; a newline becomes carriage return and newline unless in raw mode.
+    pub fn write(&self, data: &[u8]) {
+        if self.is_raw() {
+            (self.0.output)(data);
+            return;
+        }
+        let mut out = Vec::with_capacity(data.len() + 8);
+        for byte in data {
+            if *byte == b'\n' {
+                out.push(b'\r');
+            }
+            out.push(*byte);
+        }
+        (self.0.output)(&out);
+    }
+
+    fn type_byte(&self, byte: u8) {
+        const INTERRUPT: u8 = 3;
+        const END: u8 = 4;
+        const KILL_LINE: u8 = 21;
+        const QUIT: u8 = 28;
+        match byte {
+            INTERRUPT | QUIT => {
+                self.0.state.borrow_mut().line.clear();
+                self.write(if byte == INTERRUPT { b"^C" } else { b"^\\" });
+                self.signal(if byte == INTERRUPT { Signal::Int } else { Signal::Quit });
+            }
+            END => {
+                let line = std::mem::take(&mut self.0.state.borrow_mut().line);
+                self.push(line.into());
+            }
+            KILL_LINE => {
+                let erased = std::mem::take(&mut self.0.state.borrow_mut().line);
+                self.write(&b"\x08 \x08".repeat(String::from_utf8_lossy(&erased).chars().count()));
+            }
+            8 | 127 => {
+                let erased = pop_char(&mut self.0.state.borrow_mut().line);
+                if erased {
+                    self.write(b"\x08 \x08");
+                }
+            }
+            b'\r' | b'\n' => {
+                self.write(b"\n");
+                let mut line = std::mem::take(&mut self.0.state.borrow_mut().line);
+                line.push(b'\n');
+                self.push(line.into());
+            }
+            byte => {
+                self.0.state.borrow_mut().line.push(byte);
+                match byte {
+                    0..32 if byte != b'\t' => self.write(&[b'^', byte + 64]),
+                    _ => self.write(&[byte]),
+                }
+            }
+        }
+    }
+
+    fn push(&self, data: Bytes) {
+        let mut state = self.0.state.borrow_mut();
+        state.input.push_back(data);
+        for waker in state.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        self.0.machine.kill_group(self.0.foreground.get(), signal);
+    }
+}
+
+impl Device for Tty {
+    fn poll_read(&self, cx: &mut Context<'_>, max: usize) -> Poll<Result<Bytes, Errno>> {
+        let mut state = self.0.state.borrow_mut();
+        let Some(front) = state.input.front_mut() else {
+            if state.hung_up {
+                return Poll::Ready(Ok(Bytes::new()));
+            }
+            state.wakers.push(cx.waker().clone());
+            return Poll::Pending;
+        };
+        let read = front.split_to(max.min(front.len()));
+        if front.is_empty() {
+            state.input.pop_front();
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    fn poll_write(&self, _: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
+        self.write(data);
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn tty(&self) -> Option<&Tty> {
+        Some(self)
+    }
+}
+
+/// Takes the last character, of however many bytes, off a line.
+fn pop_char(line: &mut Vec<u8>) -> bool {
+    while let Some(byte) = line.pop() {
+        if byte & 0xc0 != 0x80 {
+            return true;
+        }
+    }
+    false
+}
