@@ -1,7 +1,7 @@
 //! [`ResourceInfo`]: the row of a resource, the look-ups over all rows, and the generic part of create
 //! and update.
 
-use super::field::ErrorList;
+use machinery::field::ErrorList;
 use machinery::{GroupResource, GroupVersionKind, GroupVersionResource, Object, Timestamp};
 use serde_json::Value;
 

@@ -10,7 +10,6 @@
 //! Rows of a group live in the group's folder; a kind with more than a few lines of behaviour has a
 //! folder with `defaults.rs`, `validation.rs` and `printer.rs`. `shared` has what kinds share.
 
-pub mod field;
 mod info;
 mod shared;
 mod strategy;

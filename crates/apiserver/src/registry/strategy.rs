@@ -1,7 +1,7 @@
 //! [`Strategy`]: what is done to the objects of a kind, whatever the kind; and [`Typed`], through which
 //! a kind says it with plain functions over its own type.
 
-use super::field::ErrorList;
+use machinery::field::ErrorList;
 use machinery::{Kind, Object, Timestamp};
 use serde_json::Value;
 
@@ -181,7 +181,7 @@ impl<K: Kind> Typed<K> {
         Self {
             parts,
             generation: false,
-            name: names::subdomain_name,
+            name: names::subdomain,
             defaults: |_| {},
             prepare_for_create: |_| {},
             validate: |_| ErrorList::new(),
@@ -354,7 +354,7 @@ macro_rules! parts {
     (@status $kind:ty, $status:ident) => {
         Some(|new: &mut $kind, old: Option<&$kind>| match old {
             Some(old) => new.$status.clone_from(&old.$status),
-            None => new.$status = Default::default(),
+            None => new.$status = Some(Default::default()),
         })
     };
 }

@@ -1,8 +1,10 @@
 //! The kinds of `the core group`.
 
+mod pod;
+
 use k8s_openapi::api::core::v1::{
     Binding, ComponentStatus, ConfigMap, Endpoints, Event, LimitRange, Namespace, Node, PersistentVolume,
-    PersistentVolumeClaim, Pod, PodTemplate, ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
+    PersistentVolumeClaim, PodTemplate, ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
 };
 
 use super::info::{OBJECT_VERBS, ResourceInfo, SCALE, STATUS, SubresourceInfo};
@@ -88,7 +90,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             SubresourceInfo::own("resize", OBJECT_VERBS),
             STATUS,
         ],
-        ..ResourceInfo::new(V1, "pods", "Pod", "/registry/pods", &POD)
+        ..ResourceInfo::new(V1, "pods", "Pod", "/registry/pods", &pod::STRATEGY)
     },
     ResourceInfo::new(V1, "podtemplates", "PodTemplate", "/registry/podtemplates", &POD_TEMPLATE),
     ResourceInfo {
@@ -134,7 +136,6 @@ static NAMESPACE: Typed<Namespace> = Typed::new(parts!(Namespace: spec; status))
 static NODE: Typed<Node> = Typed::new(parts!(Node: spec; status));
 static PERSISTENT_VOLUME_CLAIM: Typed<PersistentVolumeClaim> = Typed::new(parts!(PersistentVolumeClaim: spec; status));
 static PERSISTENT_VOLUME: Typed<PersistentVolume> = Typed::new(parts!(PersistentVolume: spec; status));
-static POD: Typed<Pod> = Typed::new(parts!(Pod: spec; status));
 static POD_TEMPLATE: Typed<PodTemplate> = Typed::new(parts!(PodTemplate: template));
 static REPLICATION_CONTROLLER: Typed<ReplicationController> = Typed::new(parts!(ReplicationController: spec; status));
 static RESOURCE_QUOTA: Typed<ResourceQuota> = Typed::new(parts!(ResourceQuota: spec; status));

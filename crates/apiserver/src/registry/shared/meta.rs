@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use machinery::field::{Error, ErrorList, Path};
+use machinery::labels::validate_labels;
+use machinery::names;
 use serde_json::{Value, to_value};
-
-use super::names;
-use crate::registry::field::{Error, ErrorList, Path};
 
 /// Annotations of one object may take this many bytes together.
 const ANNOTATIONS_BYTES_MAX: usize = 256 << 10;
@@ -20,9 +20,7 @@ pub fn clear_system_fields(metadata: &mut ObjectMeta) {
     metadata.self_link = None;
 }
 
-/// Keeps of the old metadata what clients cannot change, so that leaving it out is no change; a
-/// subresource keeps the finalizers' and owners' doors shut as well when `subresource` is set, as
-/// upstream's status strategies do by resetting all but labels and annotations where they must.
+/// Keeps of the old metadata what clients cannot change, so that leaving it out is no change.
 pub fn keep_system_fields(new: &mut ObjectMeta, old: &ObjectMeta) {
     new.generation = old.generation;
     new.self_link.clone_from(&old.self_link);
@@ -100,21 +98,21 @@ pub fn validate_update(new: &ObjectMeta, old: &ObjectMeta, namespaced: bool) -> 
 }
 
 /// `field is immutable`, where the value changed.
-pub fn immutable<T: PartialEq + serde::Serialize>(new: &T, old: &T, path: &Path) -> ErrorList {
+pub fn immutable<T: PartialEq + serde::Serialize>(new: &T, old: &T, path: &Path<'_>) -> ErrorList {
     if new == old {
         return ErrorList::new();
     }
     vec![Error::invalid(path, to_value(new).unwrap_or_default(), IMMUTABLE)]
 }
 
-fn validate_common(metadata: &ObjectMeta, namespaced: bool, path: &Path) -> ErrorList {
+fn validate_common(metadata: &ObjectMeta, namespaced: bool, path: &Path<'_>) -> ErrorList {
     let mut errors = ErrorList::new();
     let namespace = metadata.namespace.as_deref().unwrap_or_default();
     let namespace_path = path.child("namespace");
     match (namespaced, namespace) {
         (true, "") => errors.push(Error::required(&namespace_path, "")),
         (true, namespace) => {
-            for message in names::dns1123_label(namespace) {
+            for message in names::is_dns1123_label(namespace) {
                 errors.push(Error::invalid(&namespace_path, namespace, message));
             }
         }
@@ -128,26 +126,12 @@ fn validate_common(metadata: &ObjectMeta, namespaced: bool, path: &Path) -> Erro
     errors
 }
 
-/// What is wrong with labels: their keys and values.
-pub fn validate_labels(labels: Option<&BTreeMap<String, String>>, path: &Path) -> ErrorList {
-    let mut errors = ErrorList::new();
-    for (key, value) in labels.into_iter().flatten() {
-        for message in names::qualified_name(key) {
-            errors.push(Error::invalid(path, key.as_str(), message));
-        }
-        for message in names::label_value(value) {
-            errors.push(Error::invalid(path, value.as_str(), message));
-        }
-    }
-    errors
-}
-
 /// What is wrong with annotations: their keys, and their size.
-pub fn validate_annotations(annotations: Option<&BTreeMap<String, String>>, path: &Path) -> ErrorList {
+pub fn validate_annotations(annotations: Option<&BTreeMap<String, String>>, path: &Path<'_>) -> ErrorList {
     let mut errors = ErrorList::new();
     let mut bytes = 0usize;
     for (key, value) in annotations.into_iter().flatten() {
-        for message in names::qualified_name(&key.to_lowercase()) {
+        for message in names::is_qualified_name(&key.to_lowercase()) {
             errors.push(Error::invalid(path, key.as_str(), message));
         }
         bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
@@ -158,7 +142,7 @@ pub fn validate_annotations(annotations: Option<&BTreeMap<String, String>>, path
     errors
 }
 
-fn validate_owners(owners: Option<&[OwnerReference]>, path: &Path) -> ErrorList {
+fn validate_owners(owners: Option<&[OwnerReference]>, path: &Path<'_>) -> ErrorList {
     let mut errors = ErrorList::new();
     let mut controller: Option<String> = None;
     for owner in owners.into_iter().flatten() {
@@ -197,13 +181,13 @@ fn validate_owners(owners: Option<&[OwnerReference]>, path: &Path) -> ErrorList 
     errors
 }
 
-fn validate_finalizers(finalizers: Option<&[String]>, path: &Path) -> ErrorList {
+fn validate_finalizers(finalizers: Option<&[String]>, path: &Path<'_>) -> ErrorList {
     const ORPHAN: &str = "orphan";
     const FOREGROUND: &str = "foregroundDeletion";
     let mut errors = ErrorList::new();
     let finalizers = finalizers.unwrap_or_default();
     for finalizer in finalizers {
-        for message in names::qualified_name(finalizer) {
+        for message in names::is_qualified_name(finalizer) {
             errors.push(Error::invalid(path, finalizer.as_str(), message));
         }
     }

@@ -1,5 +1,6 @@
 //! What kinds share: metadata rules, names, table cells.
 
+pub(super) mod defaults;
 pub(super) mod meta;
 pub(super) mod names;
 pub(super) mod printer;

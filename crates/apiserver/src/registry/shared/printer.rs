@@ -1,7 +1,11 @@
 //! Table cells that many kinds have.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use machinery::Timestamp;
+use machinery::time::human_age;
 use serde_json::Value;
 
 use crate::registry::info::Column;
@@ -46,34 +50,37 @@ pub fn age(metadata: &ObjectMeta, now: Timestamp) -> Value {
 
 /// Time since then in short form, or `<unknown>`.
 pub fn since(time: Option<&Time>, now: Timestamp) -> String {
-    match time {
-        Some(time) => short_human_duration(now.as_second().saturating_sub(time.0.as_second())),
-        None => "<unknown>".into(),
-    }
+    human_age(time.map(|time| time.0), now)
 }
 
-/// A duration as `kubectl get` shows ages: two units at most, the second only while it matters
-/// (apimachinery's `duration.HumanDuration`).
-pub fn short_human_duration(seconds: i64) -> String {
-    const MINUTE: i64 = 60;
-    const HOUR: i64 = 60 * MINUTE;
-    const DAY: i64 = 24 * HOUR;
-    const YEAR: i64 = 365 * DAY;
-    let two = |first: i64, first_unit: &str, second: i64, second_unit: &str| match second {
-        0 => format!("{first}{first_unit}"),
-        _ => format!("{first}{first_unit}{second}{second_unit}"),
-    };
-    match seconds {
-        i64::MIN..=-2 => "<invalid>".into(),
-        -1 => "0s".into(),
-        0..120 => format!("{seconds}s"),
-        120..600 => two(seconds / MINUTE, "m", seconds % MINUTE, "s"),
-        600..10_800 => format!("{}m", seconds / MINUTE),
-        10_800..28_800 => two(seconds / HOUR, "h", seconds % HOUR / MINUTE, "m"),
-        28_800..172_800 => format!("{}h", seconds / HOUR),
-        172_800..691_200 => two(seconds / DAY, "d", seconds % DAY / HOUR, "h"),
-        691_200..63_072_000 => format!("{}d", seconds / DAY),
-        63_072_000..252_288_000 => two(seconds / YEAR, "y", seconds % YEAR / DAY, "d"),
-        _ => format!("{}y", seconds / YEAR),
-    }
+/// A text, or `<none>` for none.
+pub fn or_none(text: Option<&str>) -> Value {
+    text.filter(|text| !text.is_empty()).unwrap_or("<none>").into()
+}
+
+/// Texts joined by commas.
+pub fn joined<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    texts.into_iter().collect::<Vec<_>>().join(",")
+}
+
+/// Labels as `a=b,c=d`, or `<none>`.
+pub fn format_labels(labels: Option<&BTreeMap<String, String>>) -> Value {
+    let pairs: Vec<String> = labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect();
+    or_none(Some(&pairs.join(",")))
+}
+
+/// The columns that show a pod template with `-o wide`.
+pub const CONTAINERS: Column = wide("Containers", "string", "Names of the containers in the template.");
+/// Beside [`CONTAINERS`].
+pub const IMAGES: Column = wide("Images", "string", "Images of the containers in the template.");
+/// Beside [`CONTAINERS`].
+pub const SELECTOR: Column = wide("Selector", "string", "Which pods belong to the object.");
+
+/// The cells under [`CONTAINERS`] and [`IMAGES`].
+pub fn containers_and_images(template: Option<&PodTemplateSpec>) -> [Value; 2] {
+    let containers = template.and_then(|template| template.spec.as_ref()).map(|spec| spec.containers.as_slice());
+    let containers = containers.unwrap_or_default();
+    let names = joined(containers.iter().map(|container| container.name.as_str()));
+    let images = joined(containers.iter().map(|container| container.image.as_deref().unwrap_or_default()));
+    [names.into(), images.into()]
 }
