@@ -25,6 +25,7 @@ mod certificates;
 mod coordination;
 mod core;
 mod discovery;
+mod events;
 mod flowcontrol;
 mod networking;
 mod node;
@@ -43,6 +44,7 @@ static GROUPS: &[&[ResourceInfo]] = &[
     core::ROWS,
     apiregistration::ROWS,
     apps::ROWS,
+    events::ROWS,
     authentication::ROWS,
     authorization::ROWS,
     autoscaling::ROWS,

@@ -137,6 +137,8 @@ pub struct Typed<K: Kind> {
     pub parts: Parts<K>,
     /// Whether `metadata.generation` counts changes of spec.
     pub generation: bool,
+    /// Whether a new object may come with a status.
+    pub status_on_create: bool,
     /// Which names objects may have; a DNS subdomain if the kind does not say.
     pub name: fn(&str, bool) -> Vec<String>,
     /// Sets defaults.
@@ -181,6 +183,7 @@ impl<K: Kind> Typed<K> {
         Self {
             parts,
             generation: false,
+            status_on_create: false,
             name: names::subdomain,
             defaults: |_| {},
             prepare_for_create: |_| {},
@@ -237,7 +240,7 @@ impl<K: Kind> Strategy for Typed<K> {
 
     fn prepare_for_create(&self, object: &mut dyn Object) {
         let Some(object) = cast_mut(object) else { return };
-        if let Some(keep_status) = self.parts.keep_status {
+        if let Some(keep_status) = self.parts.keep_status.filter(|_| !self.status_on_create) {
             keep_status(object, None);
         }
         (self.prepare_for_create)(object);

@@ -1,11 +1,23 @@
 //! The kinds of `the core group`.
 
-mod pod;
+mod component_status;
+mod config_map;
+mod endpoints;
+pub mod event;
+mod limit_range;
+mod namespace;
+mod node;
+mod persistent_volume;
+pub mod persistent_volume_claim;
+pub mod pod;
+mod pod_template;
+mod replication_controller;
+mod resource_quota;
+mod secret;
+pub mod service;
+mod service_account;
 
-use k8s_openapi::api::core::v1::{
-    Binding, ComponentStatus, ConfigMap, Endpoints, Event, LimitRange, Namespace, Node, PersistentVolume,
-    PersistentVolumeClaim, PodTemplate, ReplicationController, ResourceQuota, Secret, Service, ServiceAccount,
-};
+use k8s_openapi::api::core::v1::Binding;
 
 use super::info::{OBJECT_VERBS, ResourceInfo, SCALE, STATUS, SubresourceInfo};
 use super::strategy::{Typed, parts};
@@ -24,33 +36,36 @@ pub(super) static ROWS: &[ResourceInfo] = &[
         namespaced: false,
         short_names: &["cs"],
         verbs: &["get", "list"],
-        ..ResourceInfo::new(V1, "componentstatuses", "ComponentStatus", "", &COMPONENT_STATUS)
+        ..ResourceInfo::new(V1, "componentstatuses", "ComponentStatus", "", &component_status::STRATEGY)
     },
     ResourceInfo {
         short_names: &["cm"],
-        ..ResourceInfo::new(V1, "configmaps", "ConfigMap", "/registry/configmaps", &CONFIG_MAP)
+        ..ResourceInfo::new(V1, "configmaps", "ConfigMap", "/registry/configmaps", &config_map::STRATEGY)
     },
     ResourceInfo {
         short_names: &["ep"],
-        ..ResourceInfo::new(V1, "endpoints", "Endpoints", "/registry/services/endpoints", &ENDPOINTS)
+        ..ResourceInfo::new(V1, "endpoints", "Endpoints", "/registry/services/endpoints", &endpoints::STRATEGY)
     },
-    ResourceInfo { short_names: &["ev"], ..ResourceInfo::new(V1, "events", "Event", "/registry/events", &EVENT) },
+    ResourceInfo {
+        short_names: &["ev"],
+        ..ResourceInfo::new(V1, "events", "Event", "/registry/events", &event::STRATEGY)
+    },
     ResourceInfo {
         short_names: &["limits"],
-        ..ResourceInfo::new(V1, "limitranges", "LimitRange", "/registry/limitranges", &LIMIT_RANGE)
+        ..ResourceInfo::new(V1, "limitranges", "LimitRange", "/registry/limitranges", &limit_range::STRATEGY)
     },
     ResourceInfo {
         namespaced: false,
         short_names: &["ns"],
         verbs: &["create", "delete", "get", "list", "patch", "update", "watch"],
         subresources: &[SubresourceInfo::own("finalize", &["update"]), STATUS],
-        ..ResourceInfo::new(V1, "namespaces", "Namespace", "/registry/namespaces", &NAMESPACE)
+        ..ResourceInfo::new(V1, "namespaces", "Namespace", "/registry/namespaces", &namespace::STRATEGY)
     },
     ResourceInfo {
         namespaced: false,
         short_names: &["no"],
         subresources: &[SubresourceInfo::of("proxy", V1, "NodeProxyOptions", PROXY), STATUS],
-        ..ResourceInfo::new(V1, "nodes", "Node", "/registry/minions", &NODE)
+        ..ResourceInfo::new(V1, "nodes", "Node", "/registry/minions", &node::STRATEGY)
     },
     ResourceInfo {
         short_names: &["pvc"],
@@ -60,7 +75,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "persistentvolumeclaims",
             "PersistentVolumeClaim",
             "/registry/persistentvolumeclaims",
-            &PERSISTENT_VOLUME_CLAIM,
+            &persistent_volume_claim::STRATEGY,
         )
     },
     ResourceInfo {
@@ -72,7 +87,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "persistentvolumes",
             "PersistentVolume",
             "/registry/persistentvolumes",
-            &PERSISTENT_VOLUME,
+            &persistent_volume::STRATEGY,
         )
     },
     ResourceInfo {
@@ -92,7 +107,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
         ],
         ..ResourceInfo::new(V1, "pods", "Pod", "/registry/pods", &pod::STRATEGY)
     },
-    ResourceInfo::new(V1, "podtemplates", "PodTemplate", "/registry/podtemplates", &POD_TEMPLATE),
+    ResourceInfo::new(V1, "podtemplates", "PodTemplate", "/registry/podtemplates", &pod_template::STRATEGY),
     ResourceInfo {
         short_names: &["rc"],
         categories: &["all"],
@@ -102,44 +117,38 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "replicationcontrollers",
             "ReplicationController",
             "/registry/controllers",
-            &REPLICATION_CONTROLLER,
+            &replication_controller::STRATEGY,
         )
     },
     ResourceInfo {
         short_names: &["quota"],
         subresources: &[STATUS],
-        ..ResourceInfo::new(V1, "resourcequotas", "ResourceQuota", "/registry/resourcequotas", &RESOURCE_QUOTA)
+        ..ResourceInfo::new(
+            V1,
+            "resourcequotas",
+            "ResourceQuota",
+            "/registry/resourcequotas",
+            &resource_quota::STRATEGY,
+        )
     },
-    ResourceInfo::new(V1, "secrets", "Secret", "/registry/secrets", &SECRET),
+    ResourceInfo::new(V1, "secrets", "Secret", "/registry/secrets", &secret::STRATEGY),
     ResourceInfo {
         short_names: &["sa"],
         subresources: &[SubresourceInfo::of("token", ("authentication.k8s.io", "v1"), "TokenRequest", &["create"])],
-        ..ResourceInfo::new(V1, "serviceaccounts", "ServiceAccount", "/registry/serviceaccounts", &SERVICE_ACCOUNT)
+        ..ResourceInfo::new(
+            V1,
+            "serviceaccounts",
+            "ServiceAccount",
+            "/registry/serviceaccounts",
+            &service_account::STRATEGY,
+        )
     },
     ResourceInfo {
         short_names: &["svc"],
         categories: &["all"],
         subresources: &[SubresourceInfo::of("proxy", V1, "ServiceProxyOptions", PROXY), STATUS],
-        ..ResourceInfo::new(V1, "services", "Service", "/registry/services/specs", &SERVICE)
+        ..ResourceInfo::new(V1, "services", "Service", "/registry/services/specs", &service::STRATEGY)
     },
 ];
 
 static BINDING: Typed<Binding> = Typed::new(parts!(Binding: target));
-static COMPONENT_STATUS: Typed<ComponentStatus> = Typed::new(parts!(ComponentStatus: conditions));
-static CONFIG_MAP: Typed<ConfigMap> = Typed::new(parts!(ConfigMap: data, binary_data, immutable));
-static ENDPOINTS: Typed<Endpoints> = Typed::new(parts!(Endpoints: subsets));
-static EVENT: Typed<Event> = Typed::new(
-    parts!(Event: action, count, event_time, first_timestamp, involved_object, last_timestamp, message, reason, related, reporting_component, reporting_instance, series, source, type_),
-);
-static LIMIT_RANGE: Typed<LimitRange> = Typed::new(parts!(LimitRange: spec));
-static NAMESPACE: Typed<Namespace> = Typed::new(parts!(Namespace: spec; status));
-static NODE: Typed<Node> = Typed::new(parts!(Node: spec; status));
-static PERSISTENT_VOLUME_CLAIM: Typed<PersistentVolumeClaim> = Typed::new(parts!(PersistentVolumeClaim: spec; status));
-static PERSISTENT_VOLUME: Typed<PersistentVolume> = Typed::new(parts!(PersistentVolume: spec; status));
-static POD_TEMPLATE: Typed<PodTemplate> = Typed::new(parts!(PodTemplate: template));
-static REPLICATION_CONTROLLER: Typed<ReplicationController> = Typed::new(parts!(ReplicationController: spec; status));
-static RESOURCE_QUOTA: Typed<ResourceQuota> = Typed::new(parts!(ResourceQuota: spec; status));
-static SECRET: Typed<Secret> = Typed::new(parts!(Secret: data, string_data, type_, immutable));
-static SERVICE_ACCOUNT: Typed<ServiceAccount> =
-    Typed::new(parts!(ServiceAccount: automount_service_account_token, image_pull_secrets, secrets));
-static SERVICE: Typed<Service> = Typed::new(parts!(Service: spec; status));

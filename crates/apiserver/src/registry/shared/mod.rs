@@ -4,3 +4,4 @@ pub(super) mod defaults;
 pub(super) mod meta;
 pub(super) mod names;
 pub(super) mod printer;
+pub(super) mod workload;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use machinery::Timestamp;
-use machinery::time::human_age;
+use machinery::time::{format_seconds, human_age};
 use serde_json::Value;
 
 use crate::registry::info::Column;
@@ -83,4 +83,28 @@ pub fn containers_and_images(template: Option<&PodTemplateSpec>) -> [Value; 2] {
     let names = joined(containers.iter().map(|container| container.name.as_str()));
     let images = joined(containers.iter().map(|container| container.image.as_deref().unwrap_or_default()));
     [names.into(), images.into()]
+}
+
+/// The first three of a list, and how many more there are.
+pub fn first_three(list: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = joined(list.iter().take(SHOWN).map(String::as_str));
+    match list.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} + {more} more..."),
+    }
+}
+
+/// `10.0.0.1:80`, `[::1]:80`.
+pub fn host_port(host: &str, port: i32) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// The table of kinds for which upstream has no printer: name and the time of creation.
+pub const NAME_AND_CREATED: &[Column] = &[NAME, column("Created At", "date", "When the object was created.")];
+
+/// The cells under [`NAME_AND_CREATED`].
+pub fn name_and_created(metadata: &ObjectMeta) -> Vec<Value> {
+    let created = metadata.creation_timestamp.as_ref().map(|time| format_seconds(time.0));
+    vec![name(metadata), created.into()]
 }

@@ -1,0 +1,38 @@
+//! `events.k8s.io/v1` to the core form and back (upstream's `pkg/apis/events/v1/conversion.go`).
+
+use serde_json::Value;
+
+use crate::registry::info::Conversion;
+
+/// Between `events.k8s.io/v1` and the stored form.
+pub const CONVERSION: Conversion = Conversion {
+    to_stored: |event| rename(event, "v1", |(wire, stored)| (wire, stored)),
+    from_stored: |event| rename(event, "events.k8s.io/v1", |(wire, stored)| (stored, wire)),
+};
+
+/// Fields that have two names: in `events.k8s.io/v1`, and in the core group.
+const NAMES: [(&str, &str); 7] = [
+    ("regarding", "involvedObject"),
+    ("note", "message"),
+    ("reportingController", "reportingComponent"),
+    ("deprecatedSource", "source"),
+    ("deprecatedFirstTimestamp", "firstTimestamp"),
+    ("deprecatedLastTimestamp", "lastTimestamp"),
+    ("deprecatedCount", "count"),
+];
+
+fn rename(
+    mut event: Value,
+    api_version: &str,
+    order: fn((&'static str, &'static str)) -> (&'static str, &'static str),
+) -> Value {
+    if let Value::Object(fields) = &mut event {
+        fields.insert("apiVersion".into(), api_version.into());
+        for (from, to) in NAMES.map(order) {
+            if let Some(value) = fields.remove(from) {
+                fields.insert(to.into(), value);
+            }
+        }
+    }
+    event
+}
