@@ -21,6 +21,7 @@ pub mod schema;
 pub mod status;
 pub mod time;
 pub mod wire;
+pub mod yaml;
 
 pub use clock::Clock;
 pub use gvk::{GroupResource, GroupVersionKind, GroupVersionResource, ObjectKey};

@@ -1,0 +1,97 @@
+//! YAML as kubectl reads and writes it.
+//!
+//! Reading follows sigs.k8s.io/yaml (YAML 1.1 scalars, merge keys, everything becomes JSON) down to its
+//! error messages; writing gives what `kubectl -o yaml` prints. Nothing else here touches YAML.
+
+mod emit;
+mod read;
+mod scalar;
+
+use std::fmt;
+
+use serde_json::Value;
+
+pub use emit::emit;
+
+/// YAML that cannot be read, in kubectl's words: `error converting YAML to JSON: yaml: line 4: found
+/// character that cannot start any token`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct YamlError(String);
+
+impl YamlError {
+    fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+
+    /// The message without kubectl's prefix: `yaml: line 4: …`.
+    pub fn message(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for YamlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error converting YAML to JSON: {}", self.0)
+    }
+}
+
+impl std::error::Error for YamlError {}
+
+/// One document of a YAML stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// Its value; null for an empty one.
+    pub value: Value,
+    /// Keys that stand more than once in their mapping, the last of which counts:
+    /// `line 5: key "name" already set in map`.
+    pub duplicates: Vec<String>,
+}
+
+/// Reads one document. Of several, the first.
+///
+/// # Errors
+/// When it is not YAML, or YAML that cannot be JSON.
+pub fn document(text: &str) -> Result<Document, YamlError> {
+    read::read(text)
+}
+
+/// Reads a stream of documents, separated by lines that begin with `---`; empty ones are left out.
+///
+/// # Errors
+/// The first error, with line numbers counted from the start of its document, as kubectl counts.
+pub fn parse(text: &str) -> Result<Vec<Value>, YamlError> {
+    documents(text)
+        .into_iter()
+        .map(|text| document(text).map(|document| document.value))
+        .filter(|value| !matches!(value, Ok(Value::Null)))
+        .collect()
+}
+
+/// Reads one value: of several documents the first that is not empty, null of none.
+///
+/// # Errors
+/// When it is not YAML.
+pub fn from_str(text: &str) -> Result<Value, YamlError> {
+    Ok(parse(text)?.into_iter().next().unwrap_or_default())
+}
+
+/// The texts of a stream's documents: split where a line begins with `---`, as kubectl splits; parts
+/// with nothing but space are left out.
+pub fn documents(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut at) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        let end = at + line.len();
+        if line.strip_prefix("---").is_some_and(|rest| rest.trim().is_empty()) {
+            parts.push(&text[start..at]);
+            start = end;
+        }
+        at = end;
+    }
+    parts.push(&text[start..]);
+    parts.retain(|part| !part.trim().is_empty());
+    parts
+}
+
+#[cfg(test)]
+mod tests;
