@@ -1,1 +1,87 @@
 //! kube-controller-manager: a file a controller.
+//!
+//! A [`controller::Controller`] is informers whose events only add keys to a queue, and one idempotent
+//! sync. [`all`] makes a component of each; [`CONTROLLERS`] names them, so that each can be stopped
+//! and made anew alone. They know only the API, through `client`.
+//!
+//! Start reading at [`controller`], then [`replicaset`] as the plainest example.
+
+use std::rc::Rc;
+
+use client::{Client, Component, SharedInformers, Transport};
+
+pub mod claim;
+pub mod controller;
+pub mod deployment;
+pub mod endpoints;
+pub mod endpointslice;
+pub mod pod_control;
+pub mod pods;
+pub mod ranking;
+pub mod replicaset;
+pub mod services;
+
+use controller::Driver;
+
+/// What all controllers of a process share.
+#[derive(Clone)]
+pub struct Setup {
+    /// The way to the API server.
+    pub transport: Rc<dyn Transport>,
+    /// One watch for each kind, however many controllers follow it.
+    pub informers: SharedInformers,
+    /// What can be chosen.
+    pub options: Rc<Options>,
+}
+
+/// What can be chosen about the controllers, as kube-controller-manager's flags do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The PEM of the cluster's certificate authority, published as `kube-root-ca.crt`.
+    pub root_ca: String,
+    /// The ingress that LoadBalancer Services get: an address, or else a host name.
+    pub load_balancer: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { root_ca: String::new(), load_balancer: "localhost".into() }
+    }
+}
+
+impl Setup {
+    /// A process's controllers over a transport.
+    pub fn new(transport: Rc<dyn Transport>, options: Options) -> Self {
+        let informers = SharedInformers::new(Client::new(transport.clone(), "kube-controller-manager"));
+        Self { transport, informers, options: Rc::new(options) }
+    }
+}
+
+/// Makes a controller's component.
+pub type Build = fn(&Setup, Client) -> Box<dyn Component>;
+
+/// Every controller by the name under which it writes, in the order in which they start.
+pub const CONTROLLERS: &[(&str, Build)] = &[
+    ("deployment-controller", |setup, client| driver(deployment::DeploymentController::new(setup, &client), client)),
+    ("endpoint-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
+    ("endpoint-slice-controller", |setup, client| {
+        driver(endpointslice::EndpointSliceController::new(setup, &client), client)
+    }),
+    ("replicaset-controller", |setup, client| driver(replicaset::ReplicaSetController::new(setup, &client), client)),
+];
+
+/// All controllers as components.
+pub fn all(setup: &Setup) -> Vec<Box<dyn Component>> {
+    CONTROLLERS.iter().map(|(name, build)| build(setup, Client::new(setup.transport.clone(), name))).collect()
+}
+
+/// One controller by its name in [`CONTROLLERS`], anew; over a transport of its own where it is given
+/// one, which can then be cut without the others noticing.
+pub fn named(setup: &Setup, name: &str, transport: Option<Rc<dyn Transport>>) -> Option<Box<dyn Component>> {
+    let (name, build) = CONTROLLERS.iter().find(|(known, _)| *known == name)?;
+    Some(build(setup, Client::new(transport.unwrap_or_else(|| setup.transport.clone()), name)))
+}
+
+fn driver<C: controller::Controller + 'static>(controller: C, client: Client) -> Box<dyn Component> {
+    Box::new(Driver::new(client, controller))
+}

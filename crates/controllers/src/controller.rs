@@ -1,0 +1,128 @@
+//! What every controller is: informers whose events only add keys to a queue, and one idempotent sync.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+use client::{Client, Component, Context, WorkQueue};
+use machinery::status::ApiError;
+use machinery::{Kind, ObjectKey, Timestamp};
+
+/// A controller's part that differs from all others. [`Driver`] makes a [`Component`] of it.
+pub trait Controller {
+    /// What a unit of work is named by; most use the key of the object they control.
+    type Key: Ord + Clone + Display;
+
+    /// Takes what the informers have and adds the keys it concerns to the queue. Nothing else: a
+    /// controller that was cut off in between finds all it needs in the caches.
+    fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue<Self::Key>);
+
+    /// Whether the informers have been filled once; nothing is processed before.
+    fn synced(&self) -> bool;
+
+    /// Makes the world as the object with this key wants it. Called again whenever it may not be so;
+    /// after an error, with exponential backoff.
+    ///
+    /// # Errors
+    /// What kept it from finishing.
+    fn sync(&mut self, key: &Self::Key, queue: &mut Queue<Self::Key>) -> Result<(), ApiError>;
+}
+
+/// A controller's work queue, which remembers what made it process each key.
+pub struct Queue<K: Ord + Clone = ObjectKey> {
+    work: WorkQueue<K>,
+    causes: BTreeMap<K, u64>,
+    now: Timestamp,
+}
+
+impl<K: Ord + Clone> Queue<K> {
+    /// The time of this poll.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Adds a key because of nothing in particular.
+    pub fn add(&mut self, key: K) {
+        self.work.add(key);
+    }
+
+    /// Adds a key because of this object's newest revision.
+    pub fn add_for<T: Kind>(&mut self, key: K, cause: &T) {
+        self.causes.insert(key.clone(), revision_of(cause));
+        self.work.add(key);
+    }
+
+    /// [`Queue::add_for`], once `delay` has passed.
+    pub fn add_for_after<T: Kind>(&mut self, key: K, cause: &T, delay: Duration) {
+        self.causes.insert(key.clone(), revision_of(cause));
+        self.work.add_after(self.now, key, delay);
+    }
+
+    /// Adds a key once `delay` has passed.
+    pub fn add_after(&mut self, key: K, delay: Duration) {
+        self.work.add_after(self.now, key, delay);
+    }
+
+    /// Adds a key at a time, at once if that has passed.
+    pub fn add_at(&mut self, key: K, time: Timestamp) {
+        let delay = time.duration_since(self.now);
+        self.add_after(key, Duration::try_from(delay).unwrap_or(Duration::ZERO));
+    }
+
+    /// Adds a key after its backoff.
+    pub fn add_rate_limited(&mut self, key: K) {
+        self.work.add_rate_limited(self.now, key);
+    }
+
+    /// How often in a row the key's sync has failed.
+    pub fn requeues(&self, key: &K) -> u32 {
+        self.work.requeues(key)
+    }
+}
+
+/// A controller as a component: polls it, and syncs one key at a time.
+pub struct Driver<C: Controller> {
+    client: Client,
+    controller: C,
+    queue: Queue<C::Key>,
+    name: std::sync::Arc<str>,
+}
+
+impl<C: Controller> Driver<C> {
+    /// A component that writes through this client; it takes the client's name.
+    pub fn new(client: Client, controller: C) -> Self {
+        let queue = Queue { work: WorkQueue::default(), causes: BTreeMap::new(), now: Timestamp::UNIX_EPOCH };
+        Self { name: client.component(), client, controller, queue }
+    }
+}
+
+impl<C: Controller> Component for Driver<C> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        self.queue.now = cx.now();
+        self.controller.observe(cx, &mut self.queue);
+        if !self.controller.synced() {
+            return;
+        }
+        if let Some(key) = self.queue.work.get(cx.now()) {
+            let cause = self.queue.causes.remove(&key).unwrap_or_default();
+            self.client.set_cause(&key.to_string(), cause);
+            match self.controller.sync(&key, &mut self.queue) {
+                Ok(()) => self.queue.work.forget(&key),
+                Err(_) => self.queue.work.add_rate_limited(cx.now(), key),
+            }
+        }
+        if self.queue.work.has_ready(cx.now()) {
+            cx.wake_now();
+        } else if let Some(time) = self.queue.work.next_deadline() {
+            cx.wake_at(time);
+        }
+    }
+}
+
+fn revision_of<T: Kind>(object: &T) -> u64 {
+    object.metadata().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,290 @@
+//! EndpointSlices: what stands behind each Service, a hundred endpoints at a time
+//! (`pkg/controller/endpointslice`, `k8s.io/endpointslice`).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use client::{Client, Context, DeleteOptions, Event, Informer, key_of};
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::{
+    Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, ForNode, ForZone,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use machinery::ObjectKey;
+use machinery::status::ApiError;
+
+use crate::Setup;
+use crate::claim::controller_reference;
+use crate::controller::{Controller, Queue};
+use crate::pods;
+use crate::services::{self, LAST_CHANGE, ServicePods};
+
+/// Endpoints in one slice at most.
+const ENDPOINTS_MAX: usize = 100;
+/// The Service a slice belongs to.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// Who writes the slice.
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// The value of [`MANAGED_BY`] of this controller's slices.
+const CONTROLLER: &str = "endpointslice-controller.k8s.io";
+/// The zone a node is in.
+const ZONE: &str = "topology.kubernetes.io/zone";
+/// The index that files slices of this controller under `namespace/service`.
+const BY_SERVICE: &str = "service";
+
+/// The controller of EndpointSlices.
+pub struct EndpointSliceController {
+    client: Client,
+    behind: ServicePods,
+    slices: Informer<EndpointSlice>,
+    nodes: Informer<Node>,
+}
+
+impl EndpointSliceController {
+    /// From the process's informers.
+    pub fn new(setup: &Setup, client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            behind: ServicePods::new(setup),
+            slices: setup.informers.informer().indexed(BY_SERVICE, service_of),
+            nodes: setup.informers.informer(),
+        }
+    }
+
+    fn endpoint(&self, service: &Service, pod: &Pod, addresses: Vec<String>) -> Endpoint {
+        let node = Some(pods::node_name(pod).to_owned()).filter(|name| !name.is_empty());
+        let zone = node.as_deref().and_then(|node| {
+            self.nodes.get_named(node)?.metadata.labels.as_ref()?.get(ZONE).cloned().filter(|zone| !zone.is_empty())
+        });
+        let (serving, terminating) = (pods::is_ready(pod), pods::is_deleting(pod));
+        let ready = services::publishes_not_ready(service) || (serving && !terminating);
+        Endpoint {
+            addresses,
+            conditions: Some(EndpointConditions {
+                ready: Some(ready),
+                serving: Some(serving),
+                terminating: Some(terminating),
+            }),
+            hints: if ready { hints(service, node.as_deref(), zone.as_deref()) } else { None },
+            hostname: services::hostname(service, pod),
+            node_name: node,
+            target_ref: Some(services::target(pod)),
+            zone,
+            deprecated_topology: None,
+        }
+    }
+
+    /// The endpoints there should be, by what they have in common.
+    fn wanted(&self, service: &Service, backends: &[Arc<Pod>]) -> Vec<(Group, VecDeque<Endpoint>)> {
+        let families = service.spec.as_ref().and_then(|spec| spec.ip_families.clone()).unwrap_or_default();
+        let families = if families.is_empty() { vec!["IPv4".into()] } else { families };
+        let mut groups: Vec<(Group, VecDeque<Endpoint>)> = Vec::new();
+        for family in families {
+            let before = groups.len();
+            for pod in backends {
+                let addresses = services::pod_ips(pod).filter(|ip| ip.contains(':') == (family == "IPv6"));
+                let addresses: Vec<String> = addresses.take(1).map(str::to_owned).collect();
+                if addresses.is_empty() {
+                    continue;
+                }
+                let group = Group { address_type: family.clone(), ports: ports(service, pod) };
+                let endpoint = self.endpoint(service, pod, addresses);
+                match groups.iter_mut().find(|(known, _)| *known == group) {
+                    Some((_, endpoints)) => endpoints.push_back(endpoint),
+                    None => groups.push((group, VecDeque::from([endpoint]))),
+                }
+            }
+            if groups.len() == before {
+                // An empty slice says that there is nothing, which none at all would not.
+                groups.push((Group { address_type: family, ports: Vec::new() }, VecDeque::new()));
+            }
+        }
+        groups
+    }
+
+    fn new_slice(service: &Service, group: &Group) -> EndpointSlice {
+        EndpointSlice {
+            metadata: ObjectMeta {
+                generate_name: Some(format!("{}-", pods::name(service))),
+                namespace: service.metadata.namespace.clone(),
+                owner_references: Some(vec![controller_reference(service)]),
+                ..ObjectMeta::default()
+            },
+            address_type: group.address_type.clone(),
+            endpoints: None,
+            ports: Some(group.ports.clone()).filter(|ports| !ports.is_empty()),
+        }
+    }
+
+    /// Brings the slices of one group to hold the endpoints, and touches as few of them as it can.
+    fn sync_group(
+        &self,
+        service: &Service,
+        group: &Group,
+        mut wanted: VecDeque<Endpoint>,
+        slices: Vec<Arc<EndpointSlice>>,
+        metadata: &ObjectMeta,
+    ) -> Result<(), ApiError> {
+        let mut by_uid: BTreeMap<String, Endpoint> =
+            wanted.iter().map(|endpoint| (target_uid(endpoint).to_owned(), endpoint.clone())).collect();
+        // Endpoints stay in the slice they are in.
+        let mut kept: Vec<(Arc<EndpointSlice>, Vec<Endpoint>)> = slices
+            .into_iter()
+            .map(|slice| {
+                let present = slice.endpoints.iter().flatten();
+                let endpoints = present.filter_map(|endpoint| by_uid.remove(target_uid(endpoint))).collect();
+                (slice, endpoints)
+            })
+            .collect();
+        wanted.retain(|endpoint| by_uid.contains_key(target_uid(endpoint)));
+        // New ones go first where something is written anyway, then to the fullest that has room.
+        kept.sort_by_key(|(slice, endpoints)| {
+            let unchanged = slice.endpoints.iter().flatten().eq(endpoints.iter());
+            (unchanged, std::cmp::Reverse(endpoints.len()))
+        });
+        for (_, endpoints) in &mut kept {
+            let room = ENDPOINTS_MAX.saturating_sub(endpoints.len()).min(wanted.len());
+            endpoints.extend(wanted.drain(..room));
+        }
+        let total: usize = kept.iter().map(|(_, endpoints)| endpoints.len()).sum();
+        let mut placeholder = total + wanted.len() == 0;
+        for (slice, endpoints) in kept {
+            if endpoints.is_empty() && !std::mem::take(&mut placeholder) {
+                self.delete(&slice)?;
+                continue;
+            }
+            let mut updated = (*slice).clone();
+            let changed = !slice.endpoints.iter().flatten().eq(endpoints.iter());
+            let relabelled = slice.metadata.labels != metadata.labels;
+            if changed || relabelled {
+                updated.endpoints = Some(endpoints);
+                updated.metadata.labels.clone_from(&metadata.labels);
+                let annotations = metadata.annotations.clone().unwrap_or_default();
+                updated.metadata.annotations.get_or_insert_default().extend(annotations);
+                self.client.update(updated)?;
+            }
+        }
+        while !wanted.is_empty() || std::mem::take(&mut placeholder) {
+            let mut slice = Self::new_slice(service, group);
+            slice.endpoints = Some(wanted.drain(..wanted.len().min(ENDPOINTS_MAX)).collect());
+            slice.metadata.labels.clone_from(&metadata.labels);
+            slice.metadata.annotations.clone_from(&metadata.annotations);
+            match self.client.create(slice) {
+                Err(error) if error.has_cause("NamespaceTerminating") => return Ok(()),
+                other => other?,
+            };
+        }
+        Ok(())
+    }
+
+    fn delete(&self, slice: &EndpointSlice) -> Result<(), ApiError> {
+        match self.client.delete::<EndpointSlice>(&key_of(slice), &DeleteOptions::default()) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Controller for EndpointSliceController {
+    type Key = ObjectKey;
+
+    fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
+        self.behind.observe(cx, queue);
+        self.nodes.poll(cx);
+        for event in self.slices.poll(cx) {
+            // Its own writes need no second look; what others do to a slice is put right.
+            let meddled = match &event {
+                Event::Added(_) => false,
+                Event::Deleted(_) => true,
+                Event::Updated { old, new } => old.metadata.generation != new.metadata.generation,
+            };
+            let slice = event.object();
+            for key in service_of(slice).into_iter().filter(|_| meddled) {
+                let (namespace, name) = key.split_once('/').unwrap_or_default();
+                queue.add_for(ObjectKey::new(namespace, name), &**slice);
+            }
+        }
+    }
+
+    fn synced(&self) -> bool {
+        self.behind.synced() && self.slices.synced() && self.nodes.synced()
+    }
+
+    fn sync(&mut self, key: &ObjectKey, _: &mut Queue) -> Result<(), ApiError> {
+        // Slices of a Service that is gone are the garbage collector's.
+        let Some(service) = self.behind.service(key) else { return Ok(()) };
+        if !services::is_selecting(&service) || pods::is_deleting(&*service) {
+            return Ok(());
+        }
+        let backends = self.behind.backends(&service, true);
+        let own = [(SERVICE_NAME, key.name.clone()), (MANAGED_BY, CONTROLLER.to_owned())];
+        let metadata = ObjectMeta {
+            labels: Some(services::labels_with(&service, &own)),
+            annotations: services::last_change(&service, &backends)
+                .map(|time| BTreeMap::from([(LAST_CHANGE.into(), time)])),
+            ..ObjectMeta::default()
+        };
+        let mut slices = self.slices.by_index(BY_SERVICE, &key.to_string());
+        slices.retain(|slice| !pods::is_deleting(&**slice));
+        for (group, endpoints) in self.wanted(&service, &backends) {
+            let (own, others) = slices.into_iter().partition(|slice| group.matches(slice));
+            slices = others;
+            self.sync_group(&service, &group, endpoints, own, &metadata)?;
+        }
+        slices.iter().try_for_each(|slice| self.delete(slice))
+    }
+}
+
+/// What all endpoints of a slice have in common.
+#[derive(PartialEq)]
+struct Group {
+    address_type: String,
+    ports: Vec<EndpointPort>,
+}
+
+impl Group {
+    fn matches(&self, slice: &EndpointSlice) -> bool {
+        self.address_type == slice.address_type && self.ports.iter().eq(slice.ports.iter().flatten())
+    }
+}
+
+fn service_of(slice: &EndpointSlice) -> Vec<String> {
+    let label = |name: &str| slice.metadata.labels.as_ref().and_then(|labels| labels.get(name));
+    if label(MANAGED_BY).map(String::as_str) != Some(CONTROLLER) {
+        return Vec::new();
+    }
+    label(SERVICE_NAME).map(|service| format!("{}/{service}", pods::namespace(slice))).into_iter().collect()
+}
+
+fn target_uid(endpoint: &Endpoint) -> &str {
+    endpoint.target_ref.as_ref().and_then(|target| target.uid.as_deref()).unwrap_or_default()
+}
+
+fn ports(service: &Service, pod: &Pod) -> Vec<EndpointPort> {
+    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
+    let found = ports.iter().filter_map(|port| {
+        Some(EndpointPort {
+            name: Some(port.name.clone().unwrap_or_default()),
+            port: Some(services::target_port(pod, port)?),
+            protocol: Some(port.protocol.clone().unwrap_or_else(|| "TCP".into())),
+            app_protocol: port.app_protocol.clone(),
+        })
+    });
+    found.collect()
+}
+
+/// Where traffic to the endpoint should come from, if the Service has a preference.
+fn hints(service: &Service, node: Option<&str>, zone: Option<&str>) -> Option<EndpointHints> {
+    let preference = service.spec.as_ref()?.traffic_distribution.as_deref()?;
+    let zones = zone.map(|zone| vec![ForZone { name: zone.into() }]);
+    match preference {
+        "PreferClose" | "PreferSameZone" if zones.is_some() => {
+            Some(EndpointHints { for_zones: zones, for_nodes: None })
+        }
+        "PreferSameNode" => {
+            let nodes = node.map(|node| vec![ForNode { name: node.into() }]);
+            Some(EndpointHints { for_zones: zones, for_nodes: nodes })
+        }
+        _ => None,
+    }
+}

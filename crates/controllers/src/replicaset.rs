@@ -1,0 +1,310 @@
+//! ReplicaSets: as many pods of a template as asked for (`pkg/controller/replicaset`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{Client, Context, Event, EventRecorder, Expectations, Informer, key_of};
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
+use k8s_openapi::api::core::v1::Pod;
+use machinery::labels::Selector;
+use machinery::status::ApiError;
+use machinery::time::meta_time;
+use machinery::{ObjectKey, Timestamp};
+
+use crate::claim::{claim, controller_reference};
+use crate::controller::{Controller, Queue};
+use crate::pods::{self, BY_CONTROLLER, ORPHANS};
+use crate::ranking::rank_for_deletion;
+use crate::{Setup, pod_control};
+
+/// A sync creates or deletes at most so many pods.
+const BURST_REPLICAS: usize = 500;
+/// Status changes of pods are taken together for so long: a set of ten thousand pods becomes ready in
+/// some hundred syncs instead of ten thousand.
+const STATUS_BATCH: Duration = Duration::from_millis(10);
+
+/// The controller of ReplicaSets.
+pub struct ReplicaSetController {
+    client: Client,
+    recorder: EventRecorder,
+    sets: Informer<ReplicaSet>,
+    pods: Informer<Pod>,
+    expectations: Expectations,
+}
+
+impl ReplicaSetController {
+    /// From the process's informers.
+    pub fn new(setup: &Setup, client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            recorder: EventRecorder::new(client.clone(), "replicaset-controller", ""),
+            sets: setup.informers.informer().indexed(BY_CONTROLLER, pods::controller_uid),
+            pods: setup
+                .informers
+                .informer()
+                .indexed(BY_CONTROLLER, pods::controller_uid)
+                .indexed(ORPHANS, pods::orphan_namespace),
+            expectations: Expectations::default(),
+        }
+    }
+
+    fn observe_pod(&mut self, event: &Event<Pod>, queue: &mut Queue) {
+        match event {
+            Event::Added(pod) if pods::is_deleting(&**pod) => self.pod_deleted(pod, queue),
+            Event::Added(pod) => match self.set_of(pod) {
+                Some(set) => {
+                    self.expectations.creation_observed(&set);
+                    queue.add_for(set, &**pod);
+                }
+                None => self.offer_orphan(pod, queue),
+            },
+            Event::Updated { old, new } => self.pod_updated(old, new, queue),
+            Event::Deleted(pod) => self.pod_deleted(pod, queue),
+        }
+    }
+
+    fn pod_updated(&mut self, old: &Arc<Pod>, new: &Arc<Pod>, queue: &mut Queue) {
+        if pods::same_revision(&**old, &**new) {
+            return;
+        }
+        if pods::is_deleting(&**new) {
+            return self.pod_deleted(new, queue);
+        }
+        let (before, after) = (self.set_of(old), self.set_of(new));
+        if let Some(set) = before.filter(|set| Some(set) != after.as_ref()) {
+            queue.add_for(set, &**new);
+        }
+        let labels_changed = old.metadata.labels != new.metadata.labels;
+        match after {
+            Some(set) if labels_changed || pods::is_active(old) != pods::is_active(new) => queue.add_for(set, &**new),
+            Some(set) => queue.add_for_after(set, &**new, STATUS_BATCH),
+            None if labels_changed || pods::controller_of(&old.metadata).is_some() => self.offer_orphan(new, queue),
+            None => {}
+        }
+    }
+
+    fn pod_deleted(&mut self, pod: &Pod, queue: &mut Queue) {
+        if let Some(set) = self.set_of(pod) {
+            self.expectations.deletion_observed(&set, pods::name(pod));
+            queue.add_for(set, pod);
+        }
+    }
+
+    /// The set that controls the pod, if it is the one with that uid.
+    fn set_of(&self, pod: &Pod) -> Option<ObjectKey> {
+        let owner = pods::controller_of(&pod.metadata).filter(|owner| owner.kind == "ReplicaSet")?;
+        let key = ObjectKey::new(pods::namespace(pod), owner.name.as_str());
+        self.sets.get(&key).filter(|set| pods::uid(&**set) == owner.uid).map(|_| key)
+    }
+
+    fn offer_orphan(&self, pod: &Pod, queue: &mut Queue) {
+        if pods::controller_of(&pod.metadata).is_some() {
+            return;
+        }
+        for set in self.sets.in_namespace(pods::namespace(pod)) {
+            let selector = Selector::from_label_selector(Some(&set.spec.selector));
+            if selector
+                .is_ok_and(|selector| !selector.is_everything() && selector.matches(pod.metadata.labels.as_ref()))
+            {
+                queue.add_for(key_of(&*set), pod);
+            }
+        }
+    }
+
+    /// Creates or deletes pods so that there are as many as the set wants.
+    fn manage(
+        &mut self,
+        set: &ReplicaSet,
+        key: &ObjectKey,
+        active: &[Arc<Pod>],
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        let wanted = usize::try_from(set.spec.replicas.unwrap_or(1)).unwrap_or(0);
+        if active.len() < wanted {
+            self.create(set, key, (wanted - active.len()).min(BURST_REPLICAS), now)
+        } else if active.len() > wanted {
+            self.delete(set, key, active, (active.len() - wanted).min(BURST_REPLICAS), now)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn create(&mut self, set: &ReplicaSet, key: &ObjectKey, count: usize, now: Timestamp) -> Result<(), ApiError> {
+        let Some(template) = &set.spec.template else { return Ok(()) };
+        self.expectations.expect_creations(key, i64::try_from(count).unwrap_or(i64::MAX), now);
+        let (client, recorder) = (&self.client, &mut self.recorder);
+        let (created, result) = pod_control::slow_start(count, || {
+            let pod = pod_control::pod_from_template(template, set, controller_reference(set));
+            pod_control::create(client, recorder, now, set, pod).map(drop)
+        });
+        for _ in created..count {
+            self.expectations.creation_observed(key);
+        }
+        match result {
+            Err(error) if error.has_cause("NamespaceTerminating") => Ok(()),
+            other => other,
+        }
+    }
+
+    fn delete(
+        &mut self,
+        set: &ReplicaSet,
+        key: &ObjectKey,
+        active: &[Arc<Pod>],
+        count: usize,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        let mut candidates = active.to_vec();
+        if count < candidates.len() {
+            rank_for_deletion(&mut candidates, &self.related_pods(set), now);
+        }
+        candidates.truncate(count);
+        let names = candidates.iter().map(|pod| pods::name(&**pod).to_owned());
+        self.expectations.expect_deletions(key, names, now);
+        let mut result = Ok(());
+        for pod in candidates {
+            if let Err(error) = pod_control::delete(&self.client, &mut self.recorder, now, set, &pod) {
+                self.expectations.deletion_observed(key, pods::name(&*pod));
+                if !error.is_not_found() {
+                    result = result.and(Err(error));
+                }
+            }
+        }
+        result
+    }
+
+    /// The pods of all sets with this set's controller: a node that runs several of them gives one first.
+    fn related_pods(&self, set: &ReplicaSet) -> Vec<Arc<Pod>> {
+        let sets = match pods::controller_of(&set.metadata) {
+            Some(owner) => self.sets.by_index(BY_CONTROLLER, &owner.uid),
+            None => vec![Arc::new(set.clone())],
+        };
+        sets.iter().flat_map(|set| self.pods.by_index(BY_CONTROLLER, pods::uid(&**set))).collect()
+    }
+
+    fn write_status(&self, set: &ReplicaSet, status: ReplicaSetStatus) -> Result<(), ApiError> {
+        let same = set.status.as_ref().is_some_and(|old| {
+            // Unset counts are zeros.
+            let counts = |status: &ReplicaSetStatus| {
+                [
+                    status.fully_labeled_replicas,
+                    status.ready_replicas,
+                    status.available_replicas,
+                    status.terminating_replicas,
+                ]
+                .map(|count| count.unwrap_or(0))
+            };
+            old.replicas == status.replicas
+                && counts(old) == counts(&status)
+                && old.observed_generation == status.observed_generation
+                && old.conditions.as_deref().unwrap_or_default() == status.conditions.as_deref().unwrap_or_default()
+        });
+        if same {
+            return Ok(());
+        }
+        self.client.update_status(ReplicaSet { status: Some(status), ..set.clone() }).map(drop)
+    }
+}
+
+impl Controller for ReplicaSetController {
+    type Key = ObjectKey;
+
+    fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
+        for event in self.sets.poll(cx) {
+            let set = event.object();
+            match &event {
+                Event::Deleted(_) => self.expectations.forget(&key_of(&**set)),
+                Event::Updated { old, new } if pods::same_revision(&**old, &**new) => continue,
+                _ => {}
+            }
+            queue.add_for(key_of(&**set), &**set);
+        }
+        for event in self.pods.poll(cx) {
+            self.observe_pod(&event, queue);
+        }
+    }
+
+    fn synced(&self) -> bool {
+        self.sets.synced() && self.pods.synced()
+    }
+
+    fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
+        let now = queue.now();
+        let Some(set) = self.sets.get(key) else {
+            self.expectations.forget(key);
+            return Ok(());
+        };
+        // Validation keeps selectors well-formed; a set with another controls nothing.
+        let Ok(selector) = Selector::from_label_selector(Some(&set.spec.selector)) else { return Ok(()) };
+        let may_manage = self.expectations.satisfied(key, now);
+
+        let mut candidates = self.pods.by_index(BY_CONTROLLER, pods::uid(&*set));
+        candidates.extend(self.pods.by_index(ORPHANS, &key.namespace));
+        candidates.retain(|pod| !pods::is_terminated(pod));
+        let claimed = claim(&self.client, &*set, &selector, candidates)?;
+        let (terminating, active): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|pod| pods::is_deleting(&**pod));
+
+        let managed = if may_manage && !pods::is_deleting(&*set) {
+            self.manage(&set, key, &active, now)
+        } else {
+            if let Some(deadline) = self.expectations.deadline(key).filter(|_| !may_manage) {
+                queue.add_at(key.clone(), deadline);
+            }
+            Ok(())
+        };
+        self.write_status(&set, status_of(&set, &active, terminating.len(), managed.as_ref().err(), now))?;
+        managed?;
+
+        let min_ready_seconds = set.spec.min_ready_seconds.unwrap_or(0);
+        let next =
+            active.iter().filter_map(|pod| pods::available_at(pod, min_ready_seconds)).filter(|at| *at > now).min();
+        if let Some(time) = next {
+            queue.add_at(key.clone(), time);
+        }
+        Ok(())
+    }
+}
+
+fn status_of(
+    set: &ReplicaSet,
+    active: &[Arc<Pod>],
+    terminating: usize,
+    failure: Option<&ApiError>,
+    now: Timestamp,
+) -> ReplicaSetStatus {
+    let labels = set.spec.template.as_ref().and_then(|template| template.metadata.as_ref()?.labels.clone());
+    let template = Selector::from_set(&labels.unwrap_or_default());
+    let count = |test: &dyn Fn(&Pod) -> bool| number(active.iter().filter(|pod| test(pod)).count());
+    let min_ready_seconds = set.spec.min_ready_seconds.unwrap_or(0);
+
+    let mut conditions = set.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let failing = conditions.iter().any(|condition| condition.type_.as_deref() == Some("ReplicaFailure"));
+    match failure {
+        Some(error) if !failing => {
+            let wanted = set.spec.replicas.unwrap_or(1);
+            conditions.push(ReplicaSetCondition {
+                type_: Some("ReplicaFailure".into()),
+                status: Some("True".into()),
+                reason: Some(if number(active.len()) < wanted { "FailedCreate" } else { "FailedDelete" }.into()),
+                message: Some(error.to_string()),
+                last_transition_time: Some(meta_time(now)),
+            });
+        }
+        None => conditions.retain(|condition| condition.type_.as_deref() != Some("ReplicaFailure")),
+        Some(_) => {}
+    }
+    ReplicaSetStatus {
+        replicas: number(active.len()),
+        fully_labeled_replicas: Some(count(&|pod| template.matches(pod.metadata.labels.as_ref()))),
+        ready_replicas: Some(count(&pods::is_ready)),
+        available_replicas: Some(count(&|pod| pods::is_available(pod, min_ready_seconds, now))),
+        terminating_replicas: Some(number(terminating)),
+        observed_generation: set.metadata.generation,
+        conditions: Some(conditions).filter(|conditions| !conditions.is_empty()),
+    }
+}
+
+/// A count as the API has it.
+pub(crate) fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
