@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, Pod, ResourceFieldSelector};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::qos;
 use crate::spec;
@@ -16,8 +17,8 @@ pub struct Facts<'a> {
     pub pod_ips: &'a [String],
     /// The node's addresses.
     pub host_ips: &'a [String],
-    /// The node's allocatable by resource, in thousandths: the default for limits.
-    pub allocatable: &'a BTreeMap<String, i128>,
+    /// The node's allocatable by resource: the default for limits.
+    pub allocatable: &'a BTreeMap<String, Quantity>,
 }
 
 /// The value of a `fieldRef`.
@@ -59,15 +60,17 @@ pub fn resource(facts: &Facts<'_>, container: &Container, selector: &ResourceFie
     let unsupported = || format!("unsupported container resource : {}", selector.resource);
     let (kind, name) = selector.resource.split_once('.').ok_or_else(unsupported)?;
     let supported = matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-");
-    let thousandths = match kind {
-        "limits" if supported => {
-            qos::limit(container, name).or_else(|| facts.allocatable.get(name).copied()).unwrap_or_default()
-        }
+    let amount = match kind {
+        "limits" if supported => qos::limit(container, name)
+            .or_else(|| facts.allocatable.get(name).map(|quantity| qos::amount(quantity, name)))
+            .unwrap_or_default(),
         "requests" if supported => qos::request(container, name).unwrap_or_default(),
         _ => return Err(unsupported()),
     };
-    let divisor = selector.divisor.as_ref().and_then(qos::thousandths).filter(|amount| *amount > 0).unwrap_or(1000);
-    Ok((thousandths.div_euclid(divisor) + i128::from(thousandths.rem_euclid(divisor) != 0)).to_string())
+    let one = qos::amount(&Quantity("1".into()), name);
+    let divisor = selector.divisor.as_ref().map(|quantity| qos::amount(quantity, name)).filter(|one| *one > 0);
+    let divisor = divisor.unwrap_or(one);
+    Ok((amount.div_euclid(divisor) + i64::from(amount.rem_euclid(divisor) != 0)).to_string())
 }
 
 /// `metadata.labels['app']` as map and key.

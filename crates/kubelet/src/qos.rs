@@ -30,54 +30,24 @@ pub fn class(pod: &Pod) -> &'static str {
     }
 }
 
-/// A container's limit of a resource in thousandths of its unit; `None` for none or 0.
-pub fn limit(container: &Container, resource: &str) -> Option<i128> {
-    amount(container.resources.as_ref()?.limits.as_ref()?, resource)
+/// A container's limit of a resource, in its unit ([`amount`]); `None` for none or 0.
+pub fn limit(container: &Container, resource: &str) -> Option<i64> {
+    of(container.resources.as_ref()?.limits.as_ref()?, resource)
 }
 
-/// A container's request of a resource in thousandths of its unit; `None` for none or 0.
-pub fn request(container: &Container, resource: &str) -> Option<i128> {
-    amount(container.resources.as_ref()?.requests.as_ref()?, resource)
+/// A container's request of a resource, in its unit ([`amount`]); `None` for none or 0.
+pub fn request(container: &Container, resource: &str) -> Option<i64> {
+    of(container.resources.as_ref()?.requests.as_ref()?, resource)
 }
 
-fn amount(resources: &Resources, resource: &str) -> Option<i128> {
-    resources.get(resource).and_then(thousandths).filter(|amount| *amount > 0)
+fn of(resources: &Resources, resource: &str) -> Option<i64> {
+    resources.get(resource).map(|quantity| amount(quantity, resource)).filter(|amount| *amount > 0)
 }
 
-/// A quantity in thousandths, rounded up.
-pub fn thousandths(quantity: &Quantity) -> Option<i128> {
-    let text = quantity.0.trim();
-    let end = text.find(|c: char| !matches!(c, '0'..='9' | '.' | '+' | '-')).unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    // Numerator and denominator of the suffix.
-    let (times, by): (i128, i128) = match suffix {
-        "" => (1, 1),
-        "n" => (1, 1_000_000_000),
-        "u" => (1, 1_000_000),
-        "m" => (1, 1_000),
-        "k" => (1_000, 1),
-        "M" => (1_000_000, 1),
-        "G" => (1_000_000_000, 1),
-        "T" => (1_000_000_000_000, 1),
-        "P" => (1_000_000_000_000_000, 1),
-        "E" => (1_000_000_000_000_000_000, 1),
-        "Ki" => (1 << 10, 1),
-        "Mi" => (1 << 20, 1),
-        "Gi" => (1 << 30, 1),
-        "Ti" => (1 << 40, 1),
-        "Pi" => (1 << 50, 1),
-        "Ei" => (1 << 60, 1),
-        exponent => {
-            let power: u32 = exponent.strip_prefix(['e', 'E'])?.parse().ok()?;
-            (10_i128.checked_pow(power)?, 1)
-        }
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
-    let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    let value = digits.checked_mul(times)?.checked_mul(1_000)?;
-    let divisor = scale.checked_mul(by)?;
-    Some(value.div_euclid(divisor) + i128::from(value.rem_euclid(divisor) != 0))
+/// A quantity of a resource: thousandths of a CPU, whole units (bytes) of anything else.
+pub fn amount(quantity: &Quantity, resource: &str) -> i64 {
+    let quantity = machinery::Quantity::of(Some(quantity));
+    if resource == "cpu" { quantity.milli_value() } else { quantity.value() }
 }
 
 /// What a container's requests and limits mean to the kernel; `node_memory_bytes` is the node's
@@ -86,9 +56,9 @@ pub fn linux(pod: &Pod, container: &Container, node_memory_bytes: u64) -> LinuxR
     let cpu_limit = limit(container, "cpu");
     let milli_cpu = request(container, "cpu").or(cpu_limit).unwrap_or_default();
     LinuxResources {
-        cpu_shares: u64::try_from(milli_cpu * 1024 / 1000).unwrap_or(u64::MAX).clamp(2, 262_144),
-        cpu_quota_us: cpu_limit.map(|milli| u64::try_from(milli * 100).unwrap_or(u64::MAX).max(1_000)),
-        memory_limit_bytes: limit(container, "memory").and_then(|milli| u64::try_from(milli / 1000).ok()),
+        cpu_shares: u64::try_from(milli_cpu * 1024 / 1000).unwrap_or_default().clamp(2, 262_144),
+        cpu_quota_us: cpu_limit.map(|milli| u64::try_from(milli.saturating_mul(100)).unwrap_or_default().max(1_000)),
+        memory_limit_bytes: limit(container, "memory").and_then(|bytes| u64::try_from(bytes).ok()),
         oom_score_adj: oom_score_adj(pod, container, node_memory_bytes),
     }
 }
@@ -99,31 +69,9 @@ fn oom_score_adj(pod: &Pod, container: &Container, node_memory_bytes: u64) -> i3
         "Guaranteed" => -997,
         "BestEffort" => 1000,
         _ => {
-            let bytes = request(container, "memory").unwrap_or_default() / 1000;
-            let share = (bytes * 1000).checked_div(i128::from(node_memory_bytes)).unwrap_or_default();
-            i32::try_from(1000 - share).unwrap_or_default().clamp(3, 999)
+            let bytes = u128::try_from(request(container, "memory").unwrap_or_default()).unwrap_or_default();
+            let share = (bytes * 1000).checked_div(u128::from(node_memory_bytes)).unwrap_or_default();
+            1000 - i32::try_from(share).unwrap_or(1000).clamp(1, 997)
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantities_are_read_exactly() {
-        let cases = [
-            ("100m", 100),
-            ("1", 1_000),
-            ("1.5", 1_500),
-            ("0.1m", 1),
-            ("64Mi", 67_108_864_000),
-            ("1e3", 1_000_000),
-            ("500k", 500_000_000),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(thousandths(&Quantity(text.into())), Some(expected), "{text}");
-        }
-        assert_eq!(thousandths(&Quantity("lots".into())), None);
     }
 }

@@ -98,10 +98,10 @@ type Files = BTreeMap<String, VolumeFile>;
 impl Reader<'_> {
     fn kind(&mut self, volume: &VolumeSpec) -> Result<VolumeKind, String> {
         if let Some(source) = &volume.empty_dir {
-            let size = source.size_limit.as_ref().and_then(qos::thousandths).filter(|size| *size > 0);
+            let size = source.size_limit.as_ref().map(|size| qos::amount(size, "memory")).filter(|size| *size > 0);
             return Ok(VolumeKind::EmptyDir {
                 memory: source.medium.as_deref() == Some("Memory"),
-                size_limit: size.and_then(|size| u64::try_from(size / 1000).ok()),
+                size_limit: size.and_then(|size| u64::try_from(size).ok()),
             });
         }
         if let Some(source) = &volume.host_path {

@@ -1,0 +1,59 @@
+//! Whether a pod that was bound to this node fits on it.
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::NodeConfig;
+use crate::qos;
+use crate::spec::{self, Role};
+use crate::worker::Failure;
+
+/// Why a new pod is refused beside the pods that are there; `None` if it fits.
+pub fn refuse<'a>(pod: &Pod, others: impl Iterator<Item = &'a Pod>, node: &NodeConfig) -> Option<Failure> {
+    let others: Vec<&Pod> = others.collect();
+    let allocatable =
+        |resource: &str| node.allocatable().get(resource).map_or(0, |quantity| qos::amount(quantity, resource));
+    let refusal = |resource: &str, requested: i64, used: i64, capacity: i64| Failure {
+        reason: format!("OutOf{resource}"),
+        message: format!(
+            "Pod was rejected: Node didn't have enough resource: {resource}, requested: {requested}, used: {used}, capacity: {capacity}"
+        ),
+    };
+    let pods = allocatable("pods");
+    let used = i64::try_from(others.len()).unwrap_or(i64::MAX);
+    if used + 1 > pods {
+        return Some(refusal("pods", 1, used, pods));
+    }
+    for resource in ["cpu", "memory", "ephemeral-storage"] {
+        let requested = request(pod, resource);
+        if requested == 0 {
+            continue;
+        }
+        let used: i64 = others.iter().map(|other| request(other, resource)).sum();
+        let capacity = allocatable(resource);
+        if requested + used > capacity {
+            return Some(refusal(resource, requested, used, capacity));
+        }
+    }
+    None
+}
+
+/// What a pod asks for: its containers and sidecars together, or the largest init container with the
+/// sidecars before it.
+fn request(pod: &Pod, resource: &str) -> i64 {
+    let of = |container| qos::request(container, resource).unwrap_or_default();
+    let mut sidecars = 0;
+    let mut largest = 0;
+    for (container, role) in spec::all(pod) {
+        match role {
+            Role::Sidecar => {
+                sidecars += of(container);
+                largest = largest.max(sidecars);
+            }
+            Role::Init => largest = largest.max(sidecars + of(container)),
+            Role::Regular => {}
+        }
+    }
+    let running = sidecars + spec::containers(pod).iter().map(of).sum::<i64>();
+    let overhead = spec::of(pod).and_then(|spec| spec.overhead.as_ref()).and_then(|overhead| overhead.get(resource));
+    running.max(largest) + overhead.map_or(0, |quantity| qos::amount(quantity, resource))
+}

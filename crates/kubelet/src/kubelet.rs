@@ -1,0 +1,469 @@
+//! The kubelet as a component: it hears of pods from the API and of containers from the runtime, and
+//! keeps a worker for each pod.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task;
+use std::time::Duration;
+
+use client::{
+    Client, Component, Context, DeleteOptions, Event as InformerEvent, EventRecorder, EventType, Informer, ListOptions,
+    key_of, reference_to,
+};
+use futures::Stream;
+use futures::channel::{mpsc, oneshot};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use machinery::time::after;
+use machinery::wire::Response;
+use machinery::{Rng, Timestamp};
+
+use crate::NodeConfig;
+use crate::admit;
+use crate::api::ApiObjects;
+use crate::node::NodeReporter;
+use crate::runtime::{
+    ContainerRuntime, ContainerStatus, Event, Listing, Operation, Outcome, RuntimeError, RuntimeVersion, SandboxStatus,
+};
+use crate::server::{Call, KubeletServer};
+use crate::spec;
+use crate::status::pod_status;
+use crate::text::str;
+use crate::tickets::{Owner, Tickets};
+use crate::worker::{Cleanup, Node, PodEvent, Worker};
+
+/// How long to wait after the API refused a write.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long to wait before the runtime is listed again after a failure.
+const LIST_RETRY: Duration = Duration::from_secs(2);
+
+/// One node's agent.
+pub struct Kubelet {
+    name: String,
+    pub(crate) config: NodeConfig,
+    client: Client,
+    pub(crate) runtime: Box<dyn ContainerRuntime>,
+    pub(crate) version: RuntimeVersion,
+    recorder: EventRecorder,
+    reporter: NodeReporter,
+    pods: Informer<Pod>,
+    objects: ApiObjects,
+    rng: Rng,
+    pub(crate) tickets: Tickets,
+    pub(crate) workers: BTreeMap<String, Slot>,
+    /// Workers to be synced, by uid.
+    dirty: BTreeSet<String>,
+    /// When workers want to be synced.
+    timers: BTreeSet<(Timestamp, String)>,
+    /// What the runtime holds, until workers have taken it over.
+    found: Option<Listing>,
+    /// Whether workers exist for what the runtime held at the start.
+    adopted: bool,
+    list_at: Option<Timestamp>,
+    calls: mpsc::UnboundedReceiver<Call>,
+    server: KubeletServer,
+    /// Who waits for resource use.
+    pub(crate) stats_waiting: Vec<oneshot::Sender<Response>>,
+}
+
+/// A worker with what the kubelet keeps about it.
+pub(crate) struct Slot {
+    pub(crate) worker: Worker,
+    timer: Option<Timestamp>,
+    /// The status last written, and the revision that came of it.
+    published: Option<(PodStatus, String)>,
+    /// Whether the API was asked to remove the pod.
+    delete_sent: bool,
+    /// Revision of the pod that made the worker dirty.
+    cause: u64,
+}
+
+impl Kubelet {
+    /// A kubelet of a node, not yet registered. `seed` decides jitters.
+    pub fn new(config: NodeConfig, client: Client, runtime: Box<dyn ContainerRuntime>, seed: u64) -> Self {
+        let name = format!("kubelet/{}", config.name);
+        let client = client.named(&name);
+        let options = ListOptions::fields(format!("spec.nodeName={}", config.name));
+        let (sender, calls) = mpsc::unbounded();
+        Self {
+            recorder: EventRecorder::new(client.clone(), "kubelet", &config.name),
+            reporter: NodeReporter::new(),
+            pods: Informer::new(&client, "", options),
+            objects: ApiObjects::new(client.clone()),
+            rng: Rng::new(seed),
+            tickets: Tickets::default(),
+            workers: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            found: None,
+            adopted: false,
+            list_at: Some(Timestamp::MIN),
+            calls,
+            server: KubeletServer::new(config.name.clone(), sender),
+            stats_waiting: Vec::new(),
+            version: runtime.version(),
+            name,
+            config,
+            client,
+            runtime,
+        }
+    }
+
+    /// The kubelet's server: a function from request to response, to be given to the API server. It
+    /// works while the kubelet is polled, and refuses connections once it is dropped.
+    pub fn server(&self) -> KubeletServer {
+        self.server.clone()
+    }
+
+    fn mark(&mut self, uid: &str) {
+        if self.workers.contains_key(uid) && !self.dirty.contains(uid) {
+            self.dirty.insert(uid.into());
+        }
+    }
+
+    fn drain_runtime(&mut self, cx: &mut Context<'_>) {
+        while let Some(event) = self.runtime.poll_event(cx) {
+            match event {
+                Event::Completed { ticket, result } => {
+                    if let Some(owner) = self.tickets.complete(ticket) {
+                        self.completed(cx, owner, result);
+                    }
+                }
+                Event::ContainerChanged(status) => {
+                    let uid = status.pod_uid.clone();
+                    if self.workers.get_mut(&uid).is_some_and(|slot| slot.worker.container_changed(*status)) {
+                        self.mark(&uid);
+                    }
+                }
+                Event::ContainerRemoved { container_id } => {
+                    let now = cx.now();
+                    let changed = |slot: &mut Slot| slot.worker.container_removed(&container_id, now);
+                    let uids: Vec<String> =
+                        self.workers.iter_mut().filter_map(|(uid, slot)| changed(slot).then(|| uid.clone())).collect();
+                    self.dirty.extend(uids);
+                }
+                Event::SandboxChanged(status) => {
+                    let uid = status.pod_uid.clone();
+                    if self.workers.get_mut(&uid).is_some_and(|slot| slot.worker.sandbox_changed(status)) {
+                        self.mark(&uid);
+                    }
+                }
+                Event::Down { message } => self.reporter.set_runtime_down(Some(message)),
+                Event::Up => {
+                    self.version = self.runtime.version();
+                    self.reporter.set_runtime_down(None);
+                    self.list_at = Some(cx.now());
+                }
+            }
+        }
+    }
+
+    fn completed(&mut self, cx: &mut Context<'_>, owner: Owner, result: Result<Outcome, RuntimeError>) {
+        match (owner, result) {
+            (Owner::Pod { uid, purpose }, result) => {
+                self.with_worker(cx.now(), &uid, |worker, node| worker.complete(node, purpose, result));
+                self.mark(&uid);
+            }
+            (Owner::Listing, Ok(Outcome::Listing(listing))) => {
+                self.found = Some(listing);
+                self.tickets.submit(&mut *self.runtime, Owner::Images, Operation::ListImages);
+            }
+            (Owner::Listing, Err(_)) => self.list_at = Some(after(cx.now(), LIST_RETRY)),
+            (Owner::Images, Ok(Outcome::Images(images))) => self.reporter.set_images(images),
+            (Owner::Stats, result) => self.answer_stats(cx.now(), result),
+            (Owner::Listing | Owner::Images, _) => {}
+        }
+    }
+
+    /// Runs a step of a worker with all it needs; records its events and its next timer.
+    fn with_worker(&mut self, now: Timestamp, uid: &str, step: impl FnOnce(&mut Worker, &mut Node<'_>)) {
+        let Some(slot) = self.workers.get_mut(uid) else { return };
+        self.objects.at(now);
+        let mut events = Vec::new();
+        let mut node = Node {
+            now,
+            config: &self.config,
+            runtime: &mut *self.runtime,
+            tickets: &mut self.tickets,
+            objects: &self.objects,
+            events: &mut events,
+            wake_at: None,
+        };
+        step(&mut slot.worker, &mut node);
+        let wake_at = node.wake_at;
+        let pod = slot.worker.pod.clone();
+        for PodEvent { field_path, warning, reason, message } in events {
+            let mut reference = reference_to(&*pod);
+            if !field_path.is_empty() {
+                reference.field_path = Some(field_path);
+            }
+            let kind = if warning { EventType::Warning } else { EventType::Normal };
+            self.recorder.event_for(now, reference, kind, reason, &message);
+        }
+        if let Some(time) = wake_at {
+            self.set_timer(uid, time);
+        }
+    }
+
+    fn set_timer(&mut self, uid: &str, time: Timestamp) {
+        let Some(slot) = self.workers.get_mut(uid) else { return };
+        if slot.timer.is_some_and(|timer| timer <= time) {
+            return;
+        }
+        if let Some(timer) = slot.timer.replace(time) {
+            self.timers.remove(&(timer, uid.to_string()));
+        }
+        self.timers.insert((time, uid.to_string()));
+    }
+
+    fn drain_pods(&mut self, cx: &mut Context<'_>) {
+        let events = self.pods.poll(cx);
+        if !self.adopted {
+            return;
+        }
+        for event in events {
+            match event {
+                InformerEvent::Added(pod) => self.pod_seen(cx.now(), pod),
+                InformerEvent::Updated { old, new } => {
+                    if old.metadata.uid != new.metadata.uid {
+                        self.pod_gone(&old);
+                    }
+                    self.pod_seen(cx.now(), new);
+                }
+                InformerEvent::Deleted(pod) => self.pod_gone(&pod),
+            }
+        }
+    }
+
+    fn pod_seen(&mut self, now: Timestamp, pod: Arc<Pod>) {
+        let uid = str(&pod.metadata.uid).to_string();
+        if let Some(slot) = self.workers.get_mut(&uid) {
+            if revision(&pod) > revision(&slot.worker.pod) {
+                slot.cause = revision(&pod);
+                slot.worker.pod = pod;
+                self.mark(&uid);
+            }
+            return;
+        }
+        let mut worker = Worker::new(pod.clone(), now);
+        let fresh = pod.status.as_ref().is_none_or(|status| status.start_time.is_none());
+        if fresh && pod.metadata.deletion_timestamp.is_none() {
+            let others =
+                self.workers.values().filter(|slot| !spec::is_terminal(&slot.worker.pod) && !slot.worker.removed);
+            worker.failure = admit::refuse(&pod, others.map(|slot| &*slot.worker.pod), &self.config);
+        }
+        if let Some(failure) = &worker.failure
+            && fresh
+        {
+            let kind = EventType::Warning;
+            self.recorder.event(
+                now,
+                &*pod,
+                kind,
+                &failure.reason,
+                failure.message.trim_start_matches("Pod was rejected: "),
+            );
+        }
+        let cause = revision(&pod);
+        self.workers.insert(uid.clone(), Slot { worker, timer: None, published: None, delete_sent: false, cause });
+        self.mark(&uid);
+    }
+
+    fn pod_gone(&mut self, pod: &Pod) {
+        let uid = str(&pod.metadata.uid);
+        if let Some(slot) = self.workers.get_mut(uid) {
+            slot.worker.removed = true;
+            self.mark(uid);
+        }
+    }
+
+    /// Gives what the runtime holds to the workers of its pods; what belongs to no pod is ended.
+    fn adopt(&mut self, now: Timestamp) {
+        if !self.pods.synced() {
+            return;
+        }
+        let Some(listing) = self.found.take() else { return };
+        let mut held: BTreeMap<String, (Vec<SandboxStatus>, Vec<ContainerStatus>)> = BTreeMap::new();
+        for sandbox in listing.sandboxes {
+            held.entry(sandbox.pod_uid.clone()).or_default().0.push(sandbox);
+        }
+        for container in listing.containers {
+            held.entry(container.pod_uid.clone()).or_default().1.push(container);
+        }
+        if !self.adopted {
+            self.adopted = true;
+            for pod in self.pods.list() {
+                self.pod_seen(now, pod);
+            }
+        }
+        for (uid, (sandboxes, _)) in &held {
+            if let Some(sandbox) = sandboxes.first().filter(|_| !self.workers.contains_key(uid)) {
+                let mut worker = Worker::new(Arc::new(orphan(sandbox)), now);
+                worker.removed = true;
+                let slot = Slot { worker, timer: None, published: None, delete_sent: false, cause: 0 };
+                self.workers.insert(uid.clone(), slot);
+            }
+        }
+        for (uid, slot) in &mut self.workers {
+            let (sandboxes, containers) = held.remove(uid).unwrap_or_default();
+            slot.worker.adopt(sandboxes, containers, now);
+            if slot.worker.removed {
+                adopt_specs(&mut slot.worker);
+            }
+            self.dirty.insert(uid.clone());
+        }
+    }
+
+    /// Syncs one worker and tells the API what came of it.
+    fn sync(&mut self, now: Timestamp, uid: &str) {
+        let Some(slot) = self.workers.get_mut(uid) else { return };
+        if let Some(timer) = slot.timer.filter(|timer| *timer <= now) {
+            slot.timer = None;
+            self.timers.remove(&(timer, uid.to_string()));
+        }
+        self.client.set_cause(&key_of(&*slot.worker.pod).to_string(), std::mem::take(&mut slot.cause));
+        if self.config.pod_cidr.is_none() {
+            self.config.pod_cidr = self.reporter.pod_cidr();
+        }
+        self.with_worker(now, uid, |worker, node| worker.sync(node));
+        if !self.publish(now, uid) {
+            let jitter = Duration::from_millis(self.rng.below(500));
+            self.set_timer(uid, after(now, RETRY + jitter));
+        }
+        let done =
+            self.workers.get(uid).is_some_and(|slot| slot.worker.removed && slot.worker.cleanup == Cleanup::Done);
+        if done && let Some(timer) = self.workers.remove(uid).and_then(|slot| slot.timer) {
+            self.timers.remove(&(timer, uid.to_string()));
+        }
+    }
+
+    /// Writes a pod's status if it changed, and removes the pod from the API once it has ended. False
+    /// if that must be tried again.
+    fn publish(&mut self, now: Timestamp, uid: &str) -> bool {
+        let Some(slot) = self.workers.get_mut(uid).filter(|slot| !slot.worker.removed) else { return true };
+        let status = pod_status(&slot.worker, &self.config, &self.version.name, now);
+        let pod = slot.worker.pod.clone();
+        let key = key_of(&*pod);
+        let as_written = slot.published.as_ref().is_some_and(|(published, revision)| {
+            *published == status && Some(revision) == pod.metadata.resource_version.as_ref()
+        });
+        if pod.status.as_ref() != Some(&status) && !as_written {
+            let changed = Pod { status: Some(status.clone()), ..(*pod).clone() };
+            match self.client.update_status(changed) {
+                Ok(written) => {
+                    slot.published = Some((status, str(&written.metadata.resource_version).into()));
+                    slot.worker.pod = written;
+                }
+                // The informer will say that it is gone.
+                Err(error) if error.is_not_found() => return true,
+                Err(error) if error.is_conflict() => {
+                    // What others wrote is on its way; without it, nothing can be written.
+                    if let Ok(newer) = self.client.get::<Pod>(&key)
+                        && newer.metadata.uid == pod.metadata.uid
+                    {
+                        slot.worker.pod = newer;
+                    }
+                    return false;
+                }
+                Err(_) => return false,
+            }
+        }
+        if slot.worker.pod.metadata.deletion_timestamp.is_some() && slot.worker.is_stopped() && !slot.delete_sent {
+            let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::uid(uid) };
+            match self.client.delete::<Pod>(&key, &options) {
+                Ok(()) => slot.delete_sent = true,
+                Err(error) if error.is_not_found() || error.is_conflict() => slot.delete_sent = true,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn drain_calls(&mut self, cx: &mut Context<'_>) {
+        let mut task_cx = task::Context::from_waker(cx.waker());
+        while let task::Poll::Ready(Some(call)) = Pin::new(&mut self.calls).poll_next(&mut task_cx) {
+            self.serve(cx.now(), call);
+        }
+    }
+}
+
+impl Component for Kubelet {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now();
+        self.drain_runtime(cx);
+        self.drain_calls(cx);
+        if let Some(list_at) = self.list_at {
+            if now >= list_at {
+                self.list_at = None;
+                self.tickets.submit(&mut *self.runtime, Owner::Listing, Operation::List);
+                // A runtime may answer at once.
+                self.drain_runtime(cx);
+            } else {
+                cx.wake_at(list_at);
+            }
+        }
+        self.drain_pods(cx);
+        self.adopt(now);
+        self.client.set_cause("", 0);
+        let turn =
+            self.reporter.turn(now, &self.config, &self.version, &self.client, &mut self.recorder, &mut self.rng);
+        cx.wake_at(turn);
+        while let Some((time, uid)) = self.timers.first().cloned().filter(|(time, _)| *time <= now) {
+            self.timers.remove(&(time, uid.clone()));
+            if let Some(slot) = self.workers.get_mut(&uid) {
+                slot.timer = None;
+            }
+            self.dirty.insert(uid);
+        }
+        if let Some(uid) = self.dirty.pop_first() {
+            self.sync(now, &uid);
+            // What was submitted may have completed already; and others may wait for their turn.
+            self.drain_runtime(cx);
+        }
+        if !self.dirty.is_empty() {
+            cx.wake_now();
+        }
+        if let Some((time, _)) = self.timers.first() {
+            cx.wake_at(*time);
+        }
+    }
+}
+
+fn revision(pod: &Pod) -> u64 {
+    str(&pod.metadata.resource_version).parse().unwrap_or_default()
+}
+
+/// A pod known only by its sandbox: it was removed from the API while no kubelet ran.
+fn orphan(sandbox: &SandboxStatus) -> Pod {
+    Pod {
+        metadata: ObjectMeta {
+            name: Some(sandbox.pod_name.clone()),
+            namespace: Some(sandbox.pod_namespace.clone()),
+            uid: Some(sandbox.pod_uid.clone()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PodSpec::default()),
+        status: None,
+    }
+}
+
+/// Gives a pod known only by its containers a spec that names them, so that they are ended.
+fn adopt_specs(worker: &mut Worker) {
+    let mut pod = (*worker.pod).clone();
+    let Some(spec) = pod.spec.as_mut().filter(|spec| spec.containers.is_empty()) else { return };
+    spec.containers = worker
+        .containers
+        .iter()
+        .map(|(name, container)| k8s_openapi::api::core::v1::Container {
+            name: name.clone(),
+            image: container.current.as_ref().map(|run| run.image.clone()),
+            ..k8s_openapi::api::core::v1::Container::default()
+        })
+        .collect();
+    worker.pod = Arc::new(pod);
+}

@@ -1,0 +1,309 @@
+//! The node's own object: registration, conditions, heartbeats, and its Lease.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use client::{Client, EventRecorder, EventType};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::api::core::v1::{
+    ContainerImage, DaemonEndpoint, Node, NodeCondition, NodeDaemonEndpoints, NodeSpec, NodeStatus, ObjectReference,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
+use machinery::time::{after, meta_time};
+use machinery::{ApiError, ObjectKey, Rng, Timestamp};
+
+use crate::NodeConfig;
+use crate::runtime::{ImageInfo, RuntimeVersion};
+use crate::text::str;
+
+/// How often the Lease is renewed.
+const LEASE_INTERVAL: Duration = Duration::from_secs(10);
+/// How long the Lease lasts.
+const LEASE_SECONDS: i32 = 40;
+/// How often a status that did not change is reported.
+const STATUS_INTERVAL: Duration = Duration::from_secs(300);
+/// How long to wait after a failed write.
+const RETRY: Duration = Duration::from_secs(2);
+/// Most images a node's status lists.
+const IMAGES_MAX: usize = 50;
+
+/// Reports the node.
+pub struct NodeReporter {
+    /// Whether the node was registered since this kubelet started.
+    registered: bool,
+    status_at: Timestamp,
+    lease_at: Timestamp,
+    lease: Option<Lease>,
+    node: Option<Node>,
+    /// Why the runtime cannot be used.
+    runtime_down: Option<String>,
+    images: Vec<ImageInfo>,
+    starting: bool,
+}
+
+impl NodeReporter {
+    /// A reporter that registers the node at its first turn.
+    pub fn new() -> Self {
+        Self {
+            registered: false,
+            status_at: Timestamp::MIN,
+            lease_at: Timestamp::MIN,
+            lease: None,
+            node: None,
+            runtime_down: None,
+            images: Vec::new(),
+            starting: true,
+        }
+    }
+
+    /// The runtime can be used, or not; told at the next turn.
+    pub fn set_runtime_down(&mut self, message: Option<String>) {
+        if self.runtime_down.is_some() != message.is_some() {
+            self.status_at = Timestamp::MIN;
+        }
+        self.runtime_down = message;
+    }
+
+    /// The images the node has; told with the next report.
+    pub fn set_images(&mut self, images: Vec<ImageInfo>) {
+        self.images = images;
+    }
+
+    /// The range of the node's pods' addresses, once it is known from the API.
+    pub fn pod_cidr(&self) -> Option<String> {
+        self.node.as_ref()?.spec.as_ref()?.pod_cidr.clone().filter(|cidr| !cidr.is_empty())
+    }
+
+    /// Reports what is due. Gives the time of the next turn.
+    pub fn turn(
+        &mut self,
+        now: Timestamp,
+        config: &NodeConfig,
+        runtime: &RuntimeVersion,
+        client: &Client,
+        recorder: &mut EventRecorder,
+        rng: &mut Rng,
+    ) -> Timestamp {
+        if now >= self.lease_at {
+            let jitter = Duration::from_millis(rng.below(400));
+            self.lease_at = match self.renew_lease(now, config, client) {
+                Ok(()) => after(now, LEASE_INTERVAL + jitter),
+                Err(_) => after(now, RETRY + jitter),
+            };
+        }
+        if now >= self.status_at {
+            let jitter = Duration::from_millis(rng.below(10_000));
+            self.status_at = match self.report(now, config, runtime, client, recorder) {
+                Ok(()) => after(now, STATUS_INTERVAL + jitter),
+                Err(_) => after(now, RETRY),
+            };
+        }
+        self.status_at.min(self.lease_at)
+    }
+
+    fn report(
+        &mut self,
+        now: Timestamp,
+        config: &NodeConfig,
+        runtime: &RuntimeVersion,
+        client: &Client,
+        recorder: &mut EventRecorder,
+    ) -> Result<(), ApiError> {
+        let key = ObjectKey::new("", config.name.as_str());
+        if !self.registered {
+            let wanted = self.initial(now, config, runtime);
+            match client.create(wanted) {
+                Ok(node) => self.node = Some((*node).clone()),
+                Err(error) if error.is_already_exists() => {
+                    let mut node = (*client.get::<Node>(&key)?).clone();
+                    let labels = node.metadata.labels.get_or_insert_default();
+                    let wanted = node_labels(config);
+                    if wanted.iter().any(|(key, value)| labels.get(key) != Some(value)) {
+                        labels.extend(wanted);
+                        node = (*client.update(node)?).clone();
+                    }
+                    self.node = Some(node);
+                }
+                Err(error) => return Err(error),
+            }
+            self.registered = true;
+            self.starting_event(now, config, recorder);
+        }
+        // Others write the node as well (taints, the pods' address range): read before writing.
+        let mut node = match client.get::<Node>(&key) {
+            Ok(node) => (*node).clone(),
+            Err(error) => {
+                // Deleted by an administrator: registered again at the next turn.
+                self.registered = !error.is_not_found();
+                return Err(error);
+            }
+        };
+        let status = self.status(now, config, runtime, node.status.as_ref());
+        let ready = |status: Option<&NodeStatus>| {
+            let mut conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default().iter();
+            conditions.find(|condition| condition.type_ == "Ready").map(|condition| condition.status.clone())
+        };
+        let (was, is) = (ready(node.status.as_ref()), ready(Some(&status)));
+        node.status = Some(status);
+        self.node = Some((*client.update_status(node)?).clone());
+        if was != is {
+            let (reason, message) = match is.as_deref() {
+                Some("True") => ("NodeReady", format!("Node {} status is now: NodeReady", config.name)),
+                _ => ("NodeNotReady", format!("Node {} status is now: NodeNotReady", config.name)),
+            };
+            recorder.event_for(now, reference(config), EventType::Normal, reason, &message);
+        }
+        Ok(())
+    }
+
+    fn starting_event(&mut self, now: Timestamp, config: &NodeConfig, recorder: &mut EventRecorder) {
+        if std::mem::take(&mut self.starting) {
+            recorder.event_for(now, reference(config), EventType::Normal, "Starting", "Starting kubelet.");
+            let message = "Updated Node Allocatable limit across pods";
+            recorder.event_for(now, reference(config), EventType::Normal, "NodeAllocatableEnforced", message);
+        }
+    }
+
+    fn initial(&self, now: Timestamp, config: &NodeConfig, runtime: &RuntimeVersion) -> Node {
+        Node {
+            metadata: ObjectMeta {
+                name: Some(config.name.clone()),
+                labels: Some(node_labels(config)),
+                annotations: Some(
+                    [("volumes.kubernetes.io/controller-managed-attach-detach", "true")]
+                        .map(|(key, value)| (key.to_string(), value.to_string()))
+                        .into(),
+                ),
+                ..ObjectMeta::default()
+            },
+            spec: Some(NodeSpec {
+                pod_cidr: config.pod_cidr.clone(),
+                pod_cidrs: config.pod_cidr.clone().map(|cidr| vec![cidr]),
+                taints: (!config.taints.is_empty()).then(|| config.taints.clone()),
+                ..NodeSpec::default()
+            }),
+            status: Some(self.status(now, config, runtime, None)),
+        }
+    }
+
+    fn status(
+        &self,
+        now: Timestamp,
+        config: &NodeConfig,
+        runtime: &RuntimeVersion,
+        old: Option<&NodeStatus>,
+    ) -> NodeStatus {
+        let mut system = config.system.clone();
+        system.container_runtime_version = format!("{}://{}", runtime.name, runtime.version);
+        let old_conditions = old.and_then(|old| old.conditions.as_deref()).unwrap_or_default();
+        let ready = match &self.runtime_down {
+            None => ("Ready", "True", "KubeletReady", "kubelet is posting ready status".to_string()),
+            Some(message) => ("Ready", "False", "KubeletNotReady", format!("container runtime is down: {message}")),
+        };
+        let calm = |kind, reason, message: &str| (kind, "False", reason, message.to_string());
+        let verdicts = [
+            calm("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+            calm("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+            calm("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+            ready,
+        ];
+        let owned = verdicts.map(|(kind, status, reason, message)| {
+            let same = old_conditions.iter().find(|old| old.type_ == kind && old.status == status);
+            NodeCondition {
+                type_: kind.into(),
+                status: status.into(),
+                reason: Some(reason.into()),
+                message: Some(message),
+                last_heartbeat_time: Some(meta_time(now)),
+                last_transition_time: same
+                    .and_then(|same| same.last_transition_time.clone())
+                    .or_else(|| Some(meta_time(now))),
+            }
+        });
+        let foreign = old_conditions.iter().filter(|old| !owned.iter().any(|own| own.type_ == old.type_)).cloned();
+        let images = self.images.iter().take(IMAGES_MAX).map(|image| ContainerImage {
+            names: Some(image.repo_digests.iter().chain(&image.repo_tags).cloned().collect()),
+            size_bytes: i64::try_from(image.size_bytes).ok(),
+        });
+        NodeStatus {
+            addresses: Some(config.addresses.clone()),
+            allocatable: Some(config.allocatable().clone()),
+            capacity: Some(config.capacity.clone()),
+            conditions: Some(foreign.chain(owned.clone()).collect()),
+            daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: 10250 }) }),
+            images: (!self.images.is_empty()).then(|| images.collect()),
+            node_info: Some(system),
+            ..old.cloned().unwrap_or_default()
+        }
+    }
+
+    fn renew_lease(&mut self, now: Timestamp, config: &NodeConfig, client: &Client) -> Result<(), ApiError> {
+        let key = ObjectKey::new("kube-node-lease", config.name.as_str());
+        let lease = match self.lease.take() {
+            Some(lease) => Some(lease),
+            None => match client.get::<Lease>(&key) {
+                Ok(lease) => Some((*lease).clone()),
+                Err(error) if error.is_not_found() => None,
+                Err(error) => return Err(error),
+            },
+        };
+        let spec = LeaseSpec {
+            holder_identity: Some(config.name.clone()),
+            lease_duration_seconds: Some(LEASE_SECONDS),
+            renew_time: Some(MicroTime(now)),
+            ..LeaseSpec::default()
+        };
+        let owner = self.node.as_ref().map(|node| OwnerReference {
+            api_version: "v1".into(),
+            kind: "Node".into(),
+            name: config.name.clone(),
+            uid: str(&node.metadata.uid).into(),
+            ..OwnerReference::default()
+        });
+        let written = match lease {
+            Some(mut lease) => {
+                lease.spec = Some(LeaseSpec { renew_time: Some(MicroTime(now)), ..spec });
+                if lease.metadata.owner_references.is_none() {
+                    lease.metadata.owner_references = owner.map(|owner| vec![owner]);
+                }
+                client.update(lease)?
+            }
+            None => client.create(Lease {
+                metadata: ObjectMeta {
+                    name: Some(key.name),
+                    namespace: Some(key.namespace),
+                    owner_references: owner.map(|owner| vec![owner]),
+                    ..ObjectMeta::default()
+                },
+                spec: Some(spec),
+            })?,
+        };
+        self.lease = Some((*written).clone());
+        Ok(())
+    }
+}
+
+/// Labels every node has, under those it was given.
+fn node_labels(config: &NodeConfig) -> BTreeMap<String, String> {
+    let mut labels: BTreeMap<String, String> = [
+        ("kubernetes.io/hostname", config.name.as_str()),
+        ("kubernetes.io/os", config.system.operating_system.as_str()),
+        ("kubernetes.io/arch", config.system.architecture.as_str()),
+        ("beta.kubernetes.io/os", config.system.operating_system.as_str()),
+        ("beta.kubernetes.io/arch", config.system.architecture.as_str()),
+    ]
+    .map(|(key, value)| (key.to_string(), value.to_string()))
+    .into();
+    labels.extend(config.labels.clone());
+    labels
+}
+
+/// The node as its events name it: upstream puts the name where the uid would be.
+fn reference(config: &NodeConfig) -> ObjectReference {
+    ObjectReference {
+        kind: Some("Node".into()),
+        name: Some(config.name.clone()),
+        uid: Some(config.name.clone()),
+        ..ObjectReference::default()
+    }
+}
