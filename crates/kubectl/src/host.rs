@@ -79,11 +79,7 @@ pub struct Listener {
 pub trait Host {
     /// Sends a request to a cluster. The request's URI has a path and a query only: the endpoint says
     /// which server and which credentials; a host with one cluster may ignore it.
-    fn send<'a>(
-        &'a self,
-        endpoint: &'a Endpoint,
-        request: Request,
-    ) -> LocalBoxFuture<'a, Result<Response, SendError>>;
+    fn send<'a>(&'a self, endpoint: &'a Endpoint, request: Request) -> LocalBoxFuture<'a, Result<Response, SendError>>;
 
     /// Reads a whole file.
     fn read_file<'a>(&'a self, path: &'a str) -> LocalBoxFuture<'a, Result<Bytes, FileError>>;

@@ -1,5 +1,14 @@
 //! kubeconfig: which clusters there are, who we are there, and which context is current.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+
+use crate::args::Invocation;
+use crate::error::Error;
+use crate::host::{FileError, Host};
+use crate::yaml;
+
 /// The cluster and the user that a request is for, from the kubeconfig and the flags that override it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Endpoint {
@@ -17,4 +26,281 @@ pub struct Endpoint {
     pub client_certificate: Vec<u8>,
     /// PEM of its key.
     pub client_key: Vec<u8>,
+}
+
+/// Where to send requests, in which namespace, and with which headers.
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    /// The server.
+    pub endpoint: Endpoint,
+    /// Namespace for commands that name none.
+    pub namespace: String,
+    /// `Authorization` and `Impersonate-*` headers.
+    pub headers: Vec<(String, String)>,
+}
+
+/// The kubeconfig files and what they say together.
+pub struct Kubeconfig {
+    /// `(path, contents)`; `None` for a file that does not exist.
+    pub files: Vec<(String, Option<Value>)>,
+    /// All files together; what comes first wins.
+    pub merged: Value,
+}
+
+/// The three lists of a kubeconfig, and the key of the payload in each.
+pub const SECTIONS: [(&str, &str); 3] = [("clusters", "cluster"), ("contexts", "context"), ("users", "user")];
+
+impl Kubeconfig {
+    /// Reads `--kubeconfig`, else the files of `$KUBECONFIG`, else `~/.kube/config`.
+    ///
+    /// # Errors
+    /// When `--kubeconfig` does not exist, or a file is not a kubeconfig.
+    pub async fn load(host: &dyn Host, args: &Invocation) -> Result<Self, Error> {
+        let explicit = args.string("kubeconfig");
+        let home = host.env("HOME").unwrap_or_default();
+        let paths: Vec<String> = match (explicit, host.env("KUBECONFIG")) {
+            ("", Some(list)) if !list.is_empty() => {
+                list.split(':').filter(|path| !path.is_empty()).map(str::to_owned).collect()
+            }
+            ("", _) => vec![format!("{home}/.kube/config")],
+            (path, _) => vec![path.to_owned()],
+        };
+        let mut files = Vec::new();
+        for path in paths {
+            let contents = match host.read_file(&path).await {
+                Ok(bytes) => Some(parse(&path, &bytes)?),
+                // `config` commands may make the file that --kubeconfig names.
+                Err(FileError::NotFound) if explicit.is_empty() || args.command.path.starts_with("config ") => None,
+                Err(FileError::NotFound) => {
+                    return Err(Error::message(format!("stat {path}: no such file or directory")));
+                }
+                Err(error) => {
+                    return Err(Error::message(format!(
+                        "error loading config file {path:?}: open {path}: {}",
+                        error.as_str()
+                    )));
+                }
+            };
+            files.push((path, contents));
+        }
+        let merged = merge(files.iter().filter_map(|(_, contents)| contents.as_ref()));
+        Ok(Self { files, merged })
+    }
+
+    /// The payload of an entry, such as the `context` named `kind`.
+    pub fn entry(&self, section: &str, name: &str) -> Option<&Value> {
+        let (_, key) = SECTIONS.iter().find(|(known, _)| *known == section)?;
+        let found = self.merged[section].as_array()?.iter().find(|entry| entry["name"] == name)?;
+        Some(&found[*key])
+    }
+
+    /// The context in use: `--context`, else `current-context`.
+    pub fn context<'a>(&'a self, args: &'a Invocation) -> &'a str {
+        match args.string("context") {
+            "" => self.merged["current-context"].as_str().unwrap_or_default(),
+            context => context,
+        }
+    }
+
+    /// Resolves context, cluster, user and the flags that override them.
+    ///
+    /// # Errors
+    /// When a name does not exist, or a file it points to cannot be read.
+    pub async fn target(&self, host: &dyn Host, args: &Invocation) -> Result<Target, Error> {
+        let context_name = self.context(args);
+        let empty = Value::Null;
+        let context = match self.entry("contexts", context_name) {
+            Some(context) => context,
+            None if args.changed("context") => {
+                return Err(Error::message(format!("context {context_name:?} does not exist")));
+            }
+            None => &empty,
+        };
+        let pick = |flag: &str, key: &str| match args.string(flag) {
+            "" => context[key].as_str().unwrap_or_default().to_owned(),
+            given => given.to_owned(),
+        };
+        let (cluster_name, user_name) = (pick("cluster", "cluster"), pick("user", "user"));
+        let cluster = self.entry("clusters", &cluster_name).unwrap_or(&empty);
+        if cluster.is_null() && args.changed("cluster") {
+            return Err(Error::message(format!("cluster {cluster_name:?} does not exist")));
+        }
+        let user = self.entry("users", &user_name).unwrap_or(&empty);
+        if user.is_null() && args.changed("user") {
+            return Err(Error::message(format!("auth info {user_name:?} does not exist")));
+        }
+        let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        let server = match args.string("server") {
+            "" => text(cluster, "server"),
+            given if given.contains("://") => given.to_owned(),
+            given => format!("http://{given}"),
+        };
+        let server = if server.is_empty() { "http://localhost:8080".to_owned() } else { server };
+        let mut target = Target {
+            namespace: match text(context, "namespace").as_str() {
+                "" => "default".to_owned(),
+                namespace => namespace.to_owned(),
+            },
+            ..Target::default()
+        };
+        target.endpoint = Endpoint {
+            context: context_name.to_owned(),
+            server: server.trim_end_matches('/').to_owned(),
+            certificate_authority: self.blob(host, args, cluster, "certificate-authority", "clusters").await?,
+            insecure_skip_tls_verify: args.bool("insecure-skip-tls-verify")
+                || cluster["insecure-skip-tls-verify"] == true,
+            tls_server_name: match args.string("tls-server-name") {
+                "" => text(cluster, "tls-server-name"),
+                given => given.to_owned(),
+            },
+            client_certificate: self.blob(host, args, user, "client-certificate", "users").await?,
+            client_key: self.blob(host, args, user, "client-key", "users").await?,
+        };
+        let token = match args.string("token") {
+            "" => text(user, "token"),
+            given => given.to_owned(),
+        };
+        let username = match args.string("username") {
+            "" => text(user, "username"),
+            given => given.to_owned(),
+        };
+        if !token.is_empty() {
+            target.headers.push(("Authorization".into(), format!("Bearer {token}")));
+        } else if let Some(path) = user["tokenFile"].as_str() {
+            let bytes = host.read_file(path).await.map_err(|error| {
+                Error::message(format!("failed to read token file {path:?}: open {path}: {}", error.as_str()))
+            })?;
+            let token = String::from_utf8_lossy(&bytes).trim().to_owned();
+            target.headers.push(("Authorization".into(), format!("Bearer {token}")));
+        } else if !username.is_empty() {
+            let password = match args.string("password") {
+                "" => text(user, "password"),
+                given => given.to_owned(),
+            };
+            let encoded = BASE64.encode(format!("{username}:{password}"));
+            target.headers.push(("Authorization".into(), format!("Basic {encoded}")));
+        }
+        if !args.string("as").is_empty() {
+            target.headers.push(("Impersonate-User".into(), args.string("as").to_owned()));
+        }
+        if !args.string("as-uid").is_empty() {
+            target.headers.push(("Impersonate-Uid".into(), args.string("as-uid").to_owned()));
+        }
+        for group in args.list("as-group") {
+            target.headers.push(("Impersonate-Group".into(), group.clone()));
+        }
+        Ok(target)
+    }
+
+    /// A certificate or key: from a flag's file, from `…-data`, or from the file that the entry names.
+    async fn blob(
+        &self,
+        host: &dyn Host,
+        args: &Invocation,
+        entry: &Value,
+        key: &str,
+        section: &str,
+    ) -> Result<Vec<u8>, Error> {
+        let mut path = args.string(key).to_owned();
+        if path.is_empty() {
+            if let Some(data) = entry[format!("{key}-data")].as_str() {
+                return BASE64.decode(data).map_err(|error| Error::message(format!("invalid {key}-data: {error}")));
+            }
+            let Some(named) = entry[key].as_str().filter(|path| !path.is_empty()) else { return Ok(Vec::new()) };
+            path = match self.folder_of(section, entry) {
+                Some(folder) if !named.starts_with('/') => format!("{folder}/{named}"),
+                _ => named.to_owned(),
+            };
+        }
+        let bytes = host
+            .read_file(&path)
+            .await
+            .map_err(|error| Error::message(format!("unable to read {key} {path}: open {path}: {}", error.as_str())))?;
+        Ok(bytes.to_vec())
+    }
+
+    /// The folder of the file that an entry stands in: relative paths start there.
+    fn folder_of(&self, section: &str, entry: &Value) -> Option<&str> {
+        let (_, key) = SECTIONS.iter().find(|(known, _)| *known == section)?;
+        let holds = |contents: &Value| {
+            contents[section].as_array().is_some_and(|list| list.iter().any(|item| &item[*key] == entry))
+        };
+        let (path, _) = self.files.iter().find(|(_, contents)| contents.as_ref().is_some_and(holds))?;
+        path.rsplit_once('/').map(|(folder, _)| folder)
+    }
+}
+
+fn parse(path: &str, bytes: &[u8]) -> Result<Value, Error> {
+    let text = String::from_utf8_lossy(bytes);
+    let value =
+        yaml::parse(&text).map_err(|error| Error::message(format!("error loading config file {path:?}: {error}")))?;
+    match value {
+        Value::Object(_) => Ok(value),
+        Value::Null => Ok(json!({})),
+        _ => Err(Error::message(format!(
+            "error loading config file {path:?}: couldn't get version/kind; json parse error"
+        ))),
+    }
+}
+
+fn merge<'a>(files: impl Iterator<Item = &'a Value>) -> Value {
+    let mut merged = json!({});
+    for file in files {
+        let Some(fields) = file.as_object() else { continue };
+        for (key, value) in fields {
+            let taken = &mut merged[key];
+            if taken.is_null() || *taken == "" {
+                *taken = value.clone();
+            } else if let (Some(list), Some(more)) = (taken.as_array_mut(), value.as_array()) {
+                for entry in more {
+                    if !list.iter().any(|own| own["name"] == entry["name"]) {
+                        list.push(entry.clone());
+                    }
+                }
+            }
+        }
+    }
+    merged
+}
+
+/// A kubeconfig as kubectl writes it: all sections present, entries by name.
+pub fn normalized(config: &Value) -> Value {
+    let mut out = config.clone();
+    if !out.is_object() {
+        out = json!({});
+    }
+    out["apiVersion"] = "v1".into();
+    out["kind"] = "Config".into();
+    if !out["current-context"].is_string() {
+        out["current-context"] = "".into();
+    }
+    if out["preferences"].is_null() {
+        out["preferences"] = json!({});
+    }
+    for (section, key) in SECTIONS {
+        let Some(list) = out[section].as_array_mut() else {
+            out[section] = Value::Null;
+            continue;
+        };
+        list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+        for entry in list.iter_mut() {
+            let required: &[&str] = match key {
+                "context" => &["cluster", "user"],
+                "cluster" => &["server"],
+                _ => &[],
+            };
+            if entry[key].is_null() {
+                entry[key] = json!({});
+            }
+            for field in required {
+                if entry[key][field].is_null() {
+                    entry[key][*field] = "".into();
+                }
+            }
+        }
+        if list.is_empty() {
+            out[section] = Value::Null;
+        }
+    }
+    out
 }

@@ -4,17 +4,58 @@
 //! files and writes to the terminal. kubectl knows nothing but the HTTP API, so the same code serves the
 //! page's terminal, the native binary and any real cluster.
 
+mod api;
+mod args;
+mod command;
+mod commands;
+mod error;
+mod files;
+mod help;
 pub mod host;
+mod jsonpath;
 pub mod kubeconfig;
+mod kustomize;
+mod pages;
+mod print;
+mod resources;
+mod select;
+mod session;
+mod yaml;
 
 pub use host::{Connection, DirEntry, FileError, Host, Listener, SendError};
 pub use kubeconfig::Endpoint;
 
+use args::Invocation;
+use error::Error;
+use session::Session;
+
 /// Runs one command line, such as `["get", "pods"]` (without the program's name), to its end. Returns the
 /// process's exit code. Dropping the future cancels the command, as Ctrl-C does.
-pub async fn run(_args: &[String], host: &dyn Host) -> i32 {
-    host.stderr(b"error: unknown command\n");
-    1
+pub async fn run(args: &[String], host: &dyn Host) -> i32 {
+    let invocation = match Invocation::parse(args) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            session::report(host, &error);
+            return error.exit_code();
+        }
+    };
+    if let Some(code) = help::answer(&invocation, host) {
+        return code;
+    }
+    let session = Session::new(host, invocation);
+    let mut result = commands::run(&session).await;
+    if result.is_ok() && session.args.bool("warnings-as-errors") && session.warnings() > 0 {
+        let count = session.warnings();
+        let plural = if count == 1 { "" } else { "s" };
+        result = Err(Error::message(format!("{count} warning{plural} received")));
+    }
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            session.report(&error);
+            error.exit_code()
+        }
+    }
 }
 
 /// Candidates for the word under the cursor.

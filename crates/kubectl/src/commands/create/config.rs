@@ -1,0 +1,157 @@
+//! Generators of ConfigMaps and Secrets.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Map, Value, json};
+
+use super::{Generated, generated, name};
+use crate::error::Error;
+use crate::session::Session;
+
+/// Keys and their contents, from `--from-literal`, `--from-file` and `--from-env-file`.
+async fn contents(session: &Session<'_>) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let args = &session.args;
+    let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+    for source in args.list("from-file") {
+        let (key, path) = match source.split_once('=') {
+            Some((key, path)) => (Some(key), path),
+            None => (None, source.as_str()),
+        };
+        if key == Some("") {
+            return Err(Error::message(format!("key name for file path {path} missing")));
+        }
+        if path.is_empty() {
+            return Err(Error::message(format!("file path for key name {} missing", key.unwrap_or_default())));
+        }
+        if let Ok(entries) = session.host.read_dir(path).await {
+            if let Some(key) = key {
+                let _ = key;
+                return Err(Error::message("cannot give a key name for a directory path"));
+            }
+            for entry in entries.into_iter().filter(|entry| !entry.is_dir) {
+                let file = format!("{}/{}", path.trim_end_matches('/'), entry.name);
+                found.push((entry.name, read(session, &file).await?));
+            }
+            continue;
+        }
+        let key = key.unwrap_or_else(|| path.rsplit('/').next().unwrap_or(path));
+        found.push((key.to_owned(), read(session, path).await?));
+    }
+    for literal in args.list("from-literal") {
+        let (key, value) = literal
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| Error::message(format!("invalid literal source {literal}, expected key=value")))?;
+        let quoted = |quote: char| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
+        let value = if quoted('"') || quoted('\'') { &value[1..value.len() - 1] } else { value };
+        found.push((key.to_owned(), value.as_bytes().to_vec()));
+    }
+    for path in args.list("from-env-file") {
+        let text = String::from_utf8_lossy(&read(session, path).await?).into_owned();
+        for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (key, value) = match line.split_once('=') {
+                Some((key, value)) => (key.to_owned(), value.to_owned()),
+                None => (line.to_owned(), session.host.env(line).unwrap_or_default()),
+            };
+            found.push((key, value.into_bytes()));
+        }
+    }
+    for (index, (key, _)) in found.iter().enumerate() {
+        if found.iter().take(index).any(|(other, _)| other == key) {
+            return Err(Error::message(format!(
+                "cannot add key {key:?}, another key by that name already exists in Data for ConfigMap {:?}",
+                session.args.args.first().map_or("", String::as_str)
+            )));
+        }
+    }
+    Ok(found)
+}
+
+async fn read(session: &Session<'_>, path: &str) -> Result<Vec<u8>, Error> {
+    let bytes = session
+        .host
+        .read_file(path)
+        .await
+        .map_err(|error| Error::message(format!("error reading {path}: {}", error.as_str())))?;
+    Ok(bytes.to_vec())
+}
+
+pub(super) async fn config_map(session: &Session<'_>) -> Result<Generated, Error> {
+    let name = name(session)?;
+    let (mut data, mut binary) = (Map::new(), Map::new());
+    for (key, bytes) in contents(session).await? {
+        match String::from_utf8(bytes) {
+            Ok(text) => data.insert(key, text.into()),
+            Err(error) => binary.insert(key, BASE64.encode(error.as_bytes()).into()),
+        };
+    }
+    let mut fields = json!({});
+    if !data.is_empty() {
+        fields["data"] = Value::Object(data);
+    }
+    if !binary.is_empty() {
+        fields["binaryData"] = Value::Object(binary);
+    }
+    Ok(generated("v1", "ConfigMap", "configmaps", true, name, fields))
+}
+
+fn secret_of(name: &str, kind: &str, contents: Vec<(String, Vec<u8>)>) -> Generated {
+    let data: Map<String, Value> =
+        contents.into_iter().map(|(key, bytes)| (key, BASE64.encode(bytes).into())).collect();
+    let mut fields = json!({});
+    if !data.is_empty() {
+        fields["data"] = Value::Object(data);
+    }
+    if !kind.is_empty() {
+        fields["type"] = kind.into();
+    }
+    generated("v1", "Secret", "secrets", true, name, fields)
+}
+
+pub(super) async fn secret(session: &Session<'_>) -> Result<Generated, Error> {
+    let name = name(session)?;
+    Ok(secret_of(name, session.args.string("type"), contents(session).await?))
+}
+
+pub(super) async fn tls(session: &Session<'_>) -> Result<Generated, Error> {
+    let name = name(session)?;
+    let (key, cert) = (session.args.string("key"), session.args.string("cert"));
+    if key.is_empty() || cert.is_empty() {
+        return Err(Error::message("key and cert must be specified"));
+    }
+    let open = async |path: &str| {
+        let bytes = session.host.read_file(path).await;
+        bytes.map_err(|error| Error::message(format!("open {path}: {}", error.as_str())))
+    };
+    let cert = open(cert).await?;
+    let key = open(key).await?;
+    let data = vec![("tls.crt".to_owned(), cert.to_vec()), ("tls.key".to_owned(), key.to_vec())];
+    Ok(secret_of(name, "kubernetes.io/tls", data))
+}
+
+pub(super) async fn docker_registry(session: &Session<'_>) -> Result<Generated, Error> {
+    const TYPE: &str = "kubernetes.io/dockerconfigjson";
+    let name = name(session)?;
+    let args = &session.args;
+    if args.changed("from-file") {
+        return Ok(secret_of(name, TYPE, contents(session).await?));
+    }
+    let (user, password) = (args.string("docker-username"), args.string("docker-password"));
+    let (server, email) = (args.string("docker-server"), args.string("docker-email"));
+    if user.is_empty() || password.is_empty() || server.is_empty() {
+        return Err(Error::message(
+            "either --from-file or the combination of --docker-username, --docker-password and --docker-server is \
+             required",
+        ));
+    }
+    let quoted = |text: &str| machinery::go::json(&text.into());
+    let email = if email.is_empty() { String::new() } else { format!(",\"email\":{}", quoted(email)) };
+    let auth = BASE64.encode(format!("{user}:{password}"));
+    let text = format!(
+        "{{\"auths\":{{{}:{{\"username\":{},\"password\":{}{email},\"auth\":\"{auth}\"}}}}}}",
+        quoted(server),
+        quoted(user),
+        quoted(password)
+    );
+    Ok(secret_of(name, TYPE, vec![(".dockerconfigjson".into(), text.into_bytes())]))
+}

@@ -1,0 +1,345 @@
+//! `kubectl create`, from files and by generators.
+
+mod access;
+mod config;
+mod network;
+mod policy;
+mod workload;
+
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use crate::api::Url;
+use crate::error::Error;
+use crate::files;
+use crate::print::output::{COMMON, Output, done};
+use crate::resources::{Resource, text};
+use crate::select;
+use crate::session::{DryRun, Session};
+
+/// The annotation in which client-side apply keeps what was applied last.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What a generator makes.
+pub struct Generated {
+    resource: Resource,
+    object: Value,
+}
+
+/// A generated object of a kind: `(apiVersion, kind, plural)`; `namespaced` tells where it lives.
+fn generated(api_version: &str, kind: &str, plural: &str, namespaced: bool, name: &str, fields: Value) -> Generated {
+    let gvk = machinery::GroupVersionKind::from_api_version(api_version, kind);
+    let resource = Resource {
+        group: gvk.group,
+        version: gvk.version,
+        name: plural.to_owned(),
+        kind: kind.to_owned(),
+        namespaced,
+        ..Resource::default()
+    };
+    let mut object = json!({
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": { "name": name, "creationTimestamp": null },
+    });
+    if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
+        for (key, value) in fields {
+            match (key.as_str(), value) {
+                ("labels", labels) => {
+                    if let Some(metadata) = object.get_mut("metadata") {
+                        metadata["labels"] = labels;
+                    }
+                }
+                (_, value) => {
+                    object.insert(key, value);
+                }
+            }
+        }
+    }
+    Generated { resource, object }
+}
+
+/// The one NAME of a generator, and the words after `--`.
+fn name_and_command<'a>(session: &'a Session<'_>) -> Result<(&'a str, &'a [String]), Error> {
+    let args = &session.args;
+    let end = args.dash.unwrap_or(args.args.len());
+    let (names, command) = args.args.split_at(end.min(args.args.len()));
+    match names {
+        [name] => Ok((name, command)),
+        _ => Err(args.usage_error(format!("exactly one NAME is required, got {}", names.len()))),
+    }
+}
+
+fn name<'a>(session: &'a Session<'_>) -> Result<&'a str, Error> {
+    match session.args.args.as_slice() {
+        [name] => Ok(name),
+        names => Err(session.args.usage_error(format!("exactly one NAME is required, got {}", names.len()))),
+    }
+}
+
+/// Runs the command and its subcommands.
+///
+/// # Errors
+/// What kubectl says.
+pub async fn run(session: &Session<'_>) -> Result<(), Error> {
+    let made = match session.args.command.path {
+        "create" => return from_files(session).await,
+        "create token" => return access::token(session).await,
+        "create deployment" => workload::deployment(session)?,
+        "create job" => workload::job(session).await?,
+        "create cronjob" => workload::cron_job(session)?,
+        "create namespace" => {
+            generated("v1", "Namespace", "namespaces", false, name(session)?, json!({ "spec": {}, "status": {} }))
+        }
+        "create configmap" => config::config_map(session).await?,
+        "create secret generic" => config::secret(session).await?,
+        "create secret tls" => config::tls(session).await?,
+        "create secret docker-registry" => config::docker_registry(session).await?,
+        "create serviceaccount" => {
+            generated("v1", "ServiceAccount", "serviceaccounts", true, name(session)?, json!({}))
+        }
+        "create service clusterip" => network::service(session, "ClusterIP")?,
+        "create service nodeport" => network::service(session, "NodePort")?,
+        "create service loadbalancer" => network::service(session, "LoadBalancer")?,
+        "create service externalname" => network::service(session, "ExternalName")?,
+        "create ingress" => network::ingress(session)?,
+        "create role" => access::role(session, "Role").await?,
+        "create clusterrole" => access::role(session, "ClusterRole").await?,
+        "create rolebinding" => access::binding(session, "RoleBinding")?,
+        "create clusterrolebinding" => access::binding(session, "ClusterRoleBinding")?,
+        "create quota" => policy::quota(session)?,
+        "create poddisruptionbudget" => policy::disruption_budget(session)?,
+        "create priorityclass" => policy::priority_class(session)?,
+        path => return Err(Error::message(format!("unknown command {path:?}"))),
+    };
+    submit(session, made).await
+}
+
+/// Sends a generated object, or shows it.
+async fn submit(session: &Session<'_>, made: Generated) -> Result<(), Error> {
+    let Generated { resource, mut object } = made;
+    let dry_run = session.dry_run()?;
+    let output = Output::new(session, COMMON).await?;
+    if resource.namespaced && session.args.changed("namespace") {
+        object["metadata"]["namespace"] = session.args.string("namespace").into();
+    }
+    if session.args.bool("save-config") {
+        annotate_last_applied(&mut object);
+    }
+    if dry_run != DryRun::Client {
+        let namespace = if resource.namespaced { session.namespace().await?.0 } else { String::new() };
+        if resource.namespaced {
+            object["metadata"]["namespace"] = namespace.clone().into();
+        }
+        object = post(session, &resource, &namespace, &object, "kubectl-create", dry_run)
+            .await
+            .map_err(|error| prefixed(error, &failure(&resource, &object)))?;
+    }
+    done(session, &output, &object, &format!("created{}", dry_run.suffix()))
+}
+
+/// What a generator says before the server's words; empty where it lets them stand alone.
+fn failure(resource: &Resource, object: &Value) -> String {
+    match resource.kind.as_str() {
+        "Namespace" | "Role" | "ClusterRole" => String::new(),
+        "Secret" => "failed to create secret ".into(),
+        "Service" => format!("failed to create {} service: ", text(&object["spec"]["type"])),
+        "PodDisruptionBudget" => "failed to create poddisruptionbudgets: ".into(),
+        "ResourceQuota" => "failed to create quota: ".into(),
+        kind => format!("failed to create {}: ", kind.to_lowercase()),
+    }
+}
+
+/// An error with words before it is no Status any more.
+fn prefixed(error: Error, prefix: &str) -> Error {
+    match error {
+        Error::Status(status) if !prefix.is_empty() => Error::Message(format!("{prefix}{}", status.message())),
+        other => other,
+    }
+}
+
+/// The `fieldValidation` parameter from `--validate`.
+///
+/// # Errors
+/// Unknown values.
+pub fn validation(session: &Session<'_>) -> Result<&'static str, Error> {
+    match session.args.string("validate") {
+        "strict" | "true" | "" => Ok("Strict"),
+        "warn" => Ok("Warn"),
+        "ignore" | "false" => Ok("Ignore"),
+        other => Err(Error::message(format!(
+            "invalid - validate option {other:?}; must be one of: strict (or true), warn, ignore (or false)"
+        ))),
+    }
+}
+
+/// Creates an object.
+///
+/// # Errors
+/// As [`crate::api::Client::get`].
+pub async fn post(
+    session: &Session<'_>,
+    resource: &Resource,
+    namespace: &str,
+    object: &Value,
+    manager: &str,
+    dry_run: DryRun,
+) -> Result<Value, Error> {
+    let manager = match session.args.string("field-manager") {
+        "" => manager,
+        given => given,
+    };
+    let url = Url::new(resource.path(namespace, ""))
+        .with_some("dryRun", dry_run.parameter())
+        .with("fieldManager", manager)
+        .with("fieldValidation", validation(session)?);
+    session.client().await?.write(Method::POST, url, "application/json", object).await
+}
+
+/// Notes in the object itself what it is now, for a later apply.
+pub fn annotate_last_applied(object: &mut Value) {
+    let mut bare = object.clone();
+    if let Some(metadata) = bare["metadata"].as_object_mut() {
+        match metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            Some(annotations) => {
+                annotations.remove(LAST_APPLIED);
+            }
+            None => {
+                metadata.insert("annotations".into(), Value::Object(Map::new()));
+            }
+        }
+    }
+    let text = format!("{}\n", machinery::go::json(&bare));
+    if !object["metadata"]["annotations"].is_object() {
+        object["metadata"]["annotations"] = json!({});
+    }
+    object["metadata"]["annotations"][LAST_APPLIED] = text.into();
+}
+
+/// Complains about objects without kind, as validation before sending does.
+///
+/// # Errors
+/// `error validating "x.yaml": …`
+pub fn check_type(session: &Session<'_>, object: &Value, source: &str) -> Result<(), Error> {
+    if validation(session)? == "Ignore" {
+        return Ok(());
+    }
+    let missing: Vec<&str> = [("apiVersion", "apiVersion not set"), ("kind", "kind not set")]
+        .iter()
+        .filter(|(field, _)| text(&object[*field]).is_empty())
+        .map(|(_, problem)| *problem)
+        .collect();
+    let problem = match (object.is_object(), missing.as_slice()) {
+        (false, _) => "invalid object to validate".to_owned(),
+        (_, []) => return Ok(()),
+        (_, [one]) => (*one).to_owned(),
+        (_, many) => format!("[{}]", many.join(", ")),
+    };
+    Err(Error::message(format!(
+        "error validating {source:?}: error validating data: {problem}; if you choose to ignore these errors, turn \
+         validation off with --validate=false"
+    )))
+}
+
+/// The objects of `-f`, in order, each checked; problems stand where the object would.
+///
+/// # Errors
+/// Missing files, no connection.
+pub async fn visit(session: &Session<'_>) -> Result<Vec<Result<select::Info, Error>>, Error> {
+    let mut infos = Vec::new();
+    for document in files::read(session).await? {
+        let info = match document {
+            Ok(document) => match check_type(session, &document.object, &document.source) {
+                Ok(()) => select::identify(session, document.object, document.source, false).await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        match info {
+            Err(error @ Error::Send { .. }) => return Err(error),
+            info => infos.push(info),
+        }
+    }
+    Ok(infos)
+}
+
+async fn from_files(session: &Session<'_>) -> Result<(), Error> {
+    let args = &session.args;
+    if !files::given(session) && args.args.is_empty() && args.string("raw").is_empty() {
+        return Err(Error::message("must specify one of -f and -k"));
+    }
+    if !args.args.is_empty() {
+        return Err(args.usage_error(format!("Unexpected args: [{}]", args.args.join(" "))));
+    }
+    let dry_run = session.dry_run()?;
+    validation(session)?;
+    if !args.string("raw").is_empty() {
+        for document in files::read(session).await? {
+            let url = args.string("raw");
+            let answer =
+                session.client().await?.write(Method::POST, url, "application/json", &document?.object).await?;
+            session.outln(answer.to_string());
+        }
+        return Ok(());
+    }
+    let selector = machinery::labels::Selector::parse(args.string("selector"))
+        .map_err(|error| Error::message(error.to_string()))?;
+    let output = Output::new(session, COMMON).await?;
+    let mut errors = Vec::new();
+    let mut count = 0;
+    for info in visit(session).await? {
+        let mut info = match info {
+            Ok(info) => info,
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        };
+        if !matches_labels(&selector, &info.object) {
+            continue;
+        }
+        if args.bool("save-config") {
+            annotate_last_applied(&mut info.object);
+        }
+        if dry_run != DryRun::Client {
+            match post(session, &info.resource, &info.namespace, &info.object, "kubectl-create", dry_run).await {
+                Ok(object) => info.object = object,
+                Err(error) => {
+                    errors.push(error.with_source("creating", &info.source));
+                    continue;
+                }
+            }
+        }
+        count += 1;
+        done(session, &output, &info.object, &format!("created{}", dry_run.suffix()))?;
+    }
+    if count == 0 && errors.is_empty() {
+        return Err(Error::message("no objects passed to create"));
+    }
+    Error::all(errors)
+}
+
+/// Whether a selector chooses an object.
+pub fn matches_labels(selector: &machinery::labels::Selector, object: &Value) -> bool {
+    let labels: std::collections::BTreeMap<String, String> = object["metadata"]["labels"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), text(value)))
+        .collect();
+    selector.matches(&labels)
+}
+
+/// `a=b,c=d` as an object.
+///
+/// # Errors
+/// Parts without `=`.
+pub fn parse_labels(text: &str) -> Result<Value, Error> {
+    let mut labels = Map::new();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (key, value) =
+            part.split_once('=').ok_or_else(|| Error::message(format!("unexpected label spec: {part}")))?;
+        labels.insert(key.to_owned(), value.into());
+    }
+    Ok(Value::Object(labels))
+}

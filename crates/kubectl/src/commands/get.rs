@@ -1,0 +1,322 @@
+//! `kubectl get`.
+
+use futures::StreamExt;
+use serde_json::{Value, json};
+
+use crate::api::{TABLE, Url};
+use crate::error::Error;
+use crate::files;
+use crate::print::output::{Format, GET, Output};
+use crate::print::sort::sort_by;
+use crate::print::table::{self, Options, Printer};
+use crate::resources::{Resource, items, text};
+use crate::select::{self, Choice, Item};
+use crate::session::Session;
+
+/// Runs the command.
+///
+/// # Errors
+/// What kubectl says.
+pub async fn run(session: &Session<'_>) -> Result<(), Error> {
+    let args = &session.args;
+    if !args.string("raw").is_empty() {
+        return raw(session).await;
+    }
+    if args.args.is_empty() && !files::given(session) {
+        session.errln(
+            "You must specify the type of resource to get. Use \"kubectl api-resources\" for a complete list of \
+             supported resources.\n",
+        );
+        return Err(args.usage_error(
+            "Required resource not specified.\nUse \"kubectl explain <resource>\" for a detailed description of that \
+             resource (e.g. kubectl explain pods).",
+        ));
+    }
+    let watching = args.bool("watch") || args.bool("watch-only");
+    if args.bool("output-watch-events") && !watching {
+        return Err(args.usage_error("--output-watch-events option can only be used with --watch or --watch-only"));
+    }
+    let choice = Choice {
+        args: &args.args,
+        selector: args.string("selector"),
+        field_selector: args.string("field-selector"),
+        all: true,
+        all_namespaces: args.bool("all-namespaces"),
+        latest: true,
+        ..Choice::default()
+    };
+    let plan = select::plan(session, &choice).await?;
+    let output = Output::new(session, GET).await?;
+    if watching {
+        return watch(session, &choice, plan, &output).await;
+    }
+    if output.is_human() {
+        return tables(session, &choice, plan, &output).await;
+    }
+    objects(session, &choice, plan, &output).await
+}
+
+/// What `--raw` names, byte for byte.
+async fn raw(session: &Session<'_>) -> Result<(), Error> {
+    let path = session.args.string("raw");
+    let mut body = session.client().await?.stream(path, "application/json, */*").await?;
+    while let Some(part) = body.next().await {
+        session.host.stdout(&part);
+    }
+    Ok(())
+}
+
+fn options(session: &Session<'_>, output: &Output, kind: Option<String>, namespaced: bool) -> Options {
+    let args = &session.args;
+    Options {
+        wide: matches!(output.format, Format::Wide),
+        no_headers: args.bool("no-headers"),
+        with_namespace: args.bool("all-namespaces") && namespaced,
+        kind,
+        label_columns: args.list("label-columns").to_vec(),
+        show_labels: args.bool("show-labels"),
+        event: None,
+    }
+}
+
+fn table_url(session: &Session<'_>, url: Url) -> Url {
+    if session.args.string("sort-by").is_empty() { url } else { url.with("includeObject", "Object") }
+}
+
+fn with_subresource(session: &Session<'_>, path: String) -> String {
+    match session.args.string("subresource") {
+        "" => path,
+        subresource => format!("{path}/{subresource}"),
+    }
+}
+
+async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, output: &Output) -> Result<(), Error> {
+    let args = &session.args;
+    let ignore_not_found = args.bool("ignore-not-found");
+    let mut groups: Vec<(Resource, Value)> = Vec::new();
+    let mut errors = Vec::new();
+    let mut asked = Vec::new();
+    for item in plan {
+        let found = match item {
+            Item::Failed(error) => Err(error),
+            Item::List(resource, namespace) => {
+                asked.push(resource.clone());
+                list_table(session, choice, &resource, &namespace).await.map(|table| (resource, table))
+            }
+            Item::Named(resource, namespace, name) => {
+                asked.push(resource.clone());
+                named_table(session, &resource, &namespace, &name).await.map(|table| (resource, table))
+            }
+            Item::File(info) => {
+                asked.push(info.resource.clone());
+                named_table(session, &info.resource, &info.namespace, &info.name)
+                    .await
+                    .map(|table| (info.resource, table))
+            }
+        };
+        match found {
+            Ok((resource, mut table)) => match groups.last_mut() {
+                Some((last, rows)) if *last == resource => {
+                    let more = table["rows"].as_array_mut().map(std::mem::take).unwrap_or_default();
+                    rows["rows"].as_array_mut().into_iter().for_each(|rows| rows.extend(more.iter().cloned()));
+                }
+                _ => groups.push((resource, table)),
+            },
+            Err(error @ Error::Send { .. }) => return Err(error),
+            Err(error) if ignore_not_found && error.is_not_found() => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    let several = asked.iter().any(|resource| Some(resource) != asked.first());
+    let mut written = false;
+    for (resource, mut table) in groups {
+        let sort = args.string("sort-by");
+        if let Some(rows) = table["rows"].as_array_mut().filter(|rows| !sort.is_empty() && !rows.is_empty()) {
+            sort_by(rows, sort, |row| &row["object"])?;
+        }
+        let kind = (several || args.bool("show-kind")).then(|| resource.kind_name());
+        let text = Printer::default().print(&table, &options(session, output, kind, resource.namespaced));
+        if !text.is_empty() {
+            if written {
+                session.out("\n");
+            }
+            session.out(text);
+            written = true;
+        }
+    }
+    if !written && errors.is_empty() && !ignore_not_found {
+        if !choice.all_namespaces && asked.iter().all(|resource| resource.namespaced) {
+            session.errln(format!("No resources found in {} namespace.", session.namespace().await?.0));
+        } else {
+            session.errln("No resources found");
+        }
+    }
+    Error::all(errors)
+}
+
+async fn list_table(
+    session: &Session<'_>,
+    choice: &Choice<'_>,
+    resource: &Resource,
+    namespace: &str,
+) -> Result<Value, Error> {
+    let client = session.client().await?;
+    let chunk = session.args.int("chunk-size");
+    let base = table_url(session, Url::new(resource.path(namespace, "")))
+        .with_some("labelSelector", choice.selector)
+        .with_some("fieldSelector", choice.field_selector);
+    let base = if chunk > 0 { base.with("limit", chunk.to_string()) } else { base };
+    let mut whole = Value::Null;
+    let mut token = String::new();
+    loop {
+        let answer = client.get_as(base.clone().with_some("continue", &token), TABLE).await?;
+        token = text(&answer["metadata"]["continue"]);
+        let mut part = as_table(session, answer);
+        if whole.is_null() {
+            whole = part;
+        } else if let (Some(rows), Some(more)) = (whole["rows"].as_array_mut(), part["rows"].as_array_mut()) {
+            rows.append(more);
+        }
+        if token.is_empty() {
+            return Ok(whole);
+        }
+    }
+}
+
+async fn named_table(session: &Session<'_>, resource: &Resource, namespace: &str, name: &str) -> Result<Value, Error> {
+    let path = with_subresource(session, resource.path(namespace, name));
+    let answer = session.client().await?.get_as(table_url(session, Url::new(path)), TABLE).await?;
+    Ok(as_table(session, answer))
+}
+
+/// The answer, if it is a table; else a table of names and ages.
+fn as_table(session: &Session<'_>, answer: Value) -> Value {
+    if answer["kind"] == "Table" {
+        return answer;
+    }
+    match answer["items"].as_array() {
+        Some(list) => {
+            let mut table = table::of_objects(list, session.now());
+            table["metadata"] = answer["metadata"].clone();
+            table
+        }
+        None => table::of_objects(&[answer], session.now()),
+    }
+}
+
+async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, output: &Output) -> Result<(), Error> {
+    let args = &session.args;
+    let single = matches!(plan.as_slice(), [Item::Named(..) | Item::File(_)]);
+    let mut found: Vec<Value> = Vec::new();
+    let mut errors = Vec::new();
+    for item in plan {
+        let objects = match item {
+            Item::Failed(error) => Err(error),
+            Item::Named(resource, namespace, name) => {
+                let path = with_subresource(session, resource.path(&namespace, &name));
+                session.client().await?.get(path).await.map(|object| vec![object])
+            }
+            Item::File(info) => session.client().await?.get(info.path()).await.map(|object| vec![object]),
+            Item::List(resource, namespace) => {
+                let url = Url::new(resource.path(&namespace, ""))
+                    .with_some("labelSelector", choice.selector)
+                    .with_some("fieldSelector", choice.field_selector);
+                let list = select::list_all(session, url).await;
+                list.map(|list| list.into_iter().map(|object| select::of_object(&resource, object).object).collect())
+            }
+        };
+        match objects {
+            Ok(objects) => found.extend(objects),
+            Err(error @ Error::Send { .. }) => return Err(error),
+            Err(error) if args.bool("ignore-not-found") && error.is_not_found() => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    if !args.string("sort-by").is_empty() {
+        sort_by(&mut found, args.string("sort-by"), |object| object)?;
+    }
+    if single {
+        if let Some(object) = found.first() {
+            session.out(output.render(object)?);
+        }
+    } else if !(found.is_empty() && !errors.is_empty()) {
+        session.out(output.render(&list_of(found))?);
+    }
+    Error::all(errors)
+}
+
+/// A `v1 List`.
+pub fn list_of(objects: Vec<Value>) -> Value {
+    json!({ "apiVersion": "v1", "kind": "List", "metadata": { "resourceVersion": "" }, "items": objects })
+}
+
+async fn watch(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, output: &Output) -> Result<(), Error> {
+    let args = &session.args;
+    let [item] = plan.as_slice() else {
+        return Err(Error::message("watch is only supported on individual resources and resource collections"));
+    };
+    let (resource, namespace, name) = match item {
+        Item::List(resource, namespace) => (resource, namespace.as_str(), ""),
+        Item::Named(resource, namespace, name) => (resource, namespace.as_str(), name.as_str()),
+        Item::File(info) => (&info.resource, info.namespace.as_str(), info.name.as_str()),
+        Item::Failed(error) => return Err(error.clone()),
+    };
+    let kind = args.bool("show-kind").then(|| resource.kind_name());
+    let mut options = options(session, output, kind, resource.namespaced);
+    let mut printer = Printer::default();
+    let mut show = |event: &str, object: &Value| -> Result<(), Error> {
+        if output.is_human() {
+            options.event = args.bool("output-watch-events").then(|| event.to_owned());
+            session.out(printer.print(&as_table(session, object.clone()), &options));
+        } else if args.bool("output-watch-events") {
+            session.out(output.render(&json!({ "type": event, "object": object }))?);
+        } else {
+            session.out(output.render(object)?);
+        }
+        Ok(())
+    };
+    let accept = if output.is_human() { TABLE } else { "application/json" };
+    let client = session.client().await?;
+    let current = if name.is_empty() {
+        let url = Url::new(resource.path(namespace, ""))
+            .with_some("labelSelector", choice.selector)
+            .with_some("fieldSelector", choice.field_selector);
+        client.get_as(url, accept).await?
+    } else {
+        client.get_as(resource.path(namespace, name), accept).await?
+    };
+    let version = match text(&current["metadata"]["resourceVersion"]) {
+        version if version.is_empty() => text(&current["rows"][0]["object"]["metadata"]["resourceVersion"]),
+        version => version,
+    };
+    if !args.bool("watch-only") {
+        if current["items"].is_array() && !output.is_human() {
+            for object in items(&current["items"]) {
+                show("ADDED", &select::of_object(resource, object.clone()).object)?;
+            }
+        } else {
+            show("ADDED", &current)?;
+        }
+    }
+    let field_selector = match name {
+        "" => choice.field_selector.to_owned(),
+        name => format!("metadata.name={name}"),
+    };
+    let url = Url::new(resource.path(namespace, ""))
+        .with_some("labelSelector", choice.selector)
+        .with_some("fieldSelector", &field_selector)
+        .with("resourceVersion", version);
+    let mut events = client.watch(url, accept).await?;
+    while let Some((event, object)) = events.next().await {
+        match event.as_str() {
+            "BOOKMARK" => {}
+            "ERROR" => {
+                let code = http::StatusCode::INTERNAL_SERVER_ERROR;
+                let status = machinery::ApiError::from_answer(code, object.to_string().as_bytes());
+                return Err(Error::Status(status));
+            }
+            event => show(event, &object)?,
+        }
+    }
+    Ok(())
+}

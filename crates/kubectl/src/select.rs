@@ -1,0 +1,349 @@
+//! Which objects a command is about: by type and name, by selector, by file.
+
+use serde_json::Value;
+
+use crate::api::Url;
+use crate::error::Error;
+use crate::files;
+use crate::resources::{self, Resource};
+use crate::session::Session;
+
+/// One object a command works on.
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// Its resource.
+    pub resource: Resource,
+    /// Its namespace; empty for cluster-scoped ones.
+    pub namespace: String,
+    /// Its name; may be empty in files (`generateName`).
+    pub name: String,
+    /// The object: the server's, or the file's.
+    pub object: Value,
+    /// The file it came from; empty if from none.
+    pub source: String,
+}
+
+impl Info {
+    /// The object's path at the server.
+    pub fn path(&self) -> String {
+        self.resource.path(&self.namespace, &self.name)
+    }
+
+    /// `deployment.apps/web`
+    pub fn display(&self) -> String {
+        format!("{}/{}", self.resource.kind_name(), self.name)
+    }
+}
+
+/// What a command line says about the objects it is about.
+#[derive(Clone, Debug, Default)]
+pub struct Choice<'a> {
+    /// `TYPE NAME…` or `TYPE/NAME…`
+    pub args: &'a [String],
+    /// `-l`
+    pub selector: &'a str,
+    /// `--field-selector`
+    pub field_selector: &'a str,
+    /// A type alone means all objects of it.
+    pub all: bool,
+    /// `-A`
+    pub all_namespaces: bool,
+    /// Nothing is asked of the server (`--local`).
+    pub local: bool,
+    /// Objects of files are read from the server too.
+    pub latest: bool,
+}
+
+/// One thing to ask the server for.
+#[derive(Clone, Debug)]
+pub enum Item {
+    /// All objects of a resource in a namespace (empty: all) that the selectors choose.
+    List(Resource, String),
+    /// One object.
+    Named(Resource, String, String),
+    /// An object from a file.
+    File(Box<Info>),
+    /// A file that could not be read.
+    Failed(Error),
+}
+
+/// No resource was named.
+pub fn missing() -> Error {
+    Error::message(
+        "You must provide one or more resources by argument or filename.\nExample resource specifications \
+         include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'",
+    )
+}
+
+/// Finds out what a command line is about, without asking for the objects.
+///
+/// # Errors
+/// Unknown types, contradictory arguments, missing files.
+pub async fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Vec<Item>, Error> {
+    if files::given(session) {
+        if !choice.args.is_empty() && !choice.local {
+            return Err(Error::message(
+                "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
+            ));
+        }
+        return from_files(session, choice.local).await;
+    }
+    if choice.args.is_empty() {
+        return Err(missing());
+    }
+    if choice.local {
+        return Err(missing());
+    }
+    let has_selector = !choice.selector.is_empty() || !choice.field_selector.is_empty();
+    let combined = choice.args.iter().filter(|arg| arg.contains('/')).count();
+    if combined > 0 {
+        return named(session, choice, combined, has_selector).await;
+    }
+    let (types, names) = choice.args.split_first().ok_or_else(missing)?;
+    let types: Vec<&str> = types.split(',').collect();
+    if types.iter().all(|name| name.is_empty()) {
+        return Err(missing());
+    }
+    if names.is_empty() {
+        return lists(session, choice, &types, has_selector).await;
+    }
+    if has_selector {
+        return Err(Error::message("name cannot be provided when a selector is specified"));
+    }
+    if types.len() > 1 {
+        return Err(Error::message("you may only specify a single resource type"));
+    }
+    if choice.all && session.args.bool("all") {
+        return Err(Error::message("setting 'all' parameter but found a non empty selector. "));
+    }
+    let resource = session.mapper().await?.find(types.first().copied().unwrap_or_default())?;
+    let namespace = scope(session, &resource, choice.all_namespaces).await?;
+    Ok(names.iter().map(|name| Item::Named(resource.clone(), namespace.clone(), name.clone())).collect())
+}
+
+async fn scope(session: &Session<'_>, resource: &Resource, all_namespaces: bool) -> Result<String, Error> {
+    if !resource.namespaced {
+        return Ok(String::new());
+    }
+    if all_namespaces {
+        return Err(Error::message("a resource cannot be retrieved by name across all namespaces"));
+    }
+    Ok(session.namespace().await?.0)
+}
+
+async fn lists(
+    session: &Session<'_>,
+    choice: &Choice<'_>,
+    types: &[&str],
+    has_selector: bool,
+) -> Result<Vec<Item>, Error> {
+    if !has_selector && !choice.all {
+        return Err(Error::message("resource(s) were provided, but no name was specified"));
+    }
+    let mapper = session.mapper().await?;
+    let mut chosen: Vec<Resource> = Vec::new();
+    for name in types {
+        let category = mapper.category(name);
+        let found = if category.is_empty() { vec![mapper.find(name)?] } else { category };
+        for resource in found {
+            if !chosen.contains(&resource) {
+                chosen.push(resource);
+            }
+        }
+    }
+    let mut items = Vec::new();
+    for resource in chosen {
+        let namespace = match resource.namespaced && !choice.all_namespaces {
+            true => session.namespace().await?.0,
+            false => String::new(),
+        };
+        items.push(Item::List(resource, namespace));
+    }
+    Ok(items)
+}
+
+async fn named(
+    session: &Session<'_>,
+    choice: &Choice<'_>,
+    combined: usize,
+    has_selector: bool,
+) -> Result<Vec<Item>, Error> {
+    if combined < choice.args.len() {
+        let command = session.args.command.full_name();
+        return Err(Error::message(format!(
+            "there is no need to specify a resource type as a separate argument when passing arguments in \
+             resource/name form (e.g. '{command} resource/<resource_name>' instead of '{command} resource \
+             resource/<resource_name>'"
+        )));
+    }
+    if has_selector {
+        return Err(Error::message("name cannot be provided when a selector is specified"));
+    }
+    let mut items = Vec::new();
+    for arg in choice.args {
+        let (types, name) = arg.split_once('/').unwrap_or((arg, ""));
+        if name.contains('/') {
+            return Err(Error::message("arguments in resource/name form may not have more than one slash"));
+        }
+        if types.is_empty() || name.is_empty() {
+            return Err(Error::message("arguments in resource/name form must have a single resource and name"));
+        }
+        let resource = session.mapper().await?.find(types)?;
+        let namespace = scope(session, &resource, choice.all_namespaces).await?;
+        items.push(Item::Named(resource, namespace, name.to_owned()));
+    }
+    Ok(items)
+}
+
+/// The objects of `-f` and `-k`, with their resources and namespaces.
+async fn from_files(session: &Session<'_>, local: bool) -> Result<Vec<Item>, Error> {
+    let documents = files::read(session).await?;
+    let mut items = Vec::new();
+    for document in documents {
+        let item = match document {
+            Ok(document) => match identify(session, document.object, document.source, local).await {
+                Ok(info) => Item::File(Box::new(info)),
+                Err(error @ Error::Send { .. }) => return Err(error),
+                Err(error) => Item::Failed(error),
+            },
+            Err(error) => Item::Failed(error),
+        };
+        items.push(item);
+    }
+    Ok(items)
+}
+
+/// Finds an object's resource and fills in its namespace.
+///
+/// # Errors
+/// No such kind, a namespace other than `--namespace`.
+pub async fn identify(session: &Session<'_>, mut object: Value, source: String, local: bool) -> Result<Info, Error> {
+    let api_version = resources::text(&object["apiVersion"]);
+    let kind = resources::text(&object["kind"]);
+    let name = resources::text(&object["metadata"]["name"]);
+    let own = resources::text(&object["metadata"]["namespace"]);
+    if kind.is_empty() {
+        let text = machinery::go::json(&object);
+        return Err(Error::message(format!("unable to decode {source:?}: Object 'Kind' is missing in '{text}'")));
+    }
+    if api_version.is_empty() {
+        let text = machinery::go::json(&object);
+        return Err(Error::message(format!("unable to decode {source:?}: Object 'apiVersion' is missing in '{text}'")));
+    }
+    let resource = if local {
+        let gvk = machinery::GroupVersionKind::from_api_version(&api_version, &kind);
+        let singular = kind.to_lowercase();
+        Resource {
+            name: format!("{singular}s"),
+            singular,
+            group: gvk.group,
+            version: gvk.version,
+            kind: kind.clone(),
+            namespaced: true,
+            ..Resource::default()
+        }
+    } else {
+        let mapper = session.mapper().await?;
+        mapper.for_kind(&api_version, &kind).cloned().ok_or_else(|| {
+            Error::message(format!(
+                "resource mapping not found for name: {name:?} namespace: {own:?} from {source:?}: no matches for \
+                 kind {kind:?} in version {api_version:?}\nensure CRDs are installed first"
+            ))
+        })?
+    };
+    let mut namespace = own;
+    if !local {
+        let (default, enforced) = session.namespace().await?;
+        if !resource.namespaced {
+            namespace.clear();
+        } else if namespace.is_empty() {
+            namespace = default;
+            if object["metadata"].is_object() || object["metadata"].is_null() {
+                object["metadata"]["namespace"] = namespace.clone().into();
+            }
+        } else if enforced && namespace != default {
+            return Err(Error::message(format!(
+                "the namespace from the provided object {namespace:?} does not match the namespace {default:?}. You \
+                 must pass '--namespace={namespace}' to perform this operation."
+            )));
+        }
+    }
+    Ok(Info { resource, namespace, name, object, source })
+}
+
+/// The objects a command line is about, read from the server; and what could not be read.
+///
+/// # Errors
+/// As [`plan`].
+pub async fn infos(session: &Session<'_>, choice: &Choice<'_>) -> Result<(Vec<Info>, Vec<Error>), Error> {
+    let mut found = Vec::new();
+    let mut errors = Vec::new();
+    for item in plan(session, choice).await? {
+        match fetch(session, choice, item).await {
+            Ok(infos) => found.extend(infos),
+            Err(error @ Error::Send { .. }) => return Err(error),
+            Err(error) => errors.push(error),
+        }
+    }
+    Ok((found, errors))
+}
+
+async fn fetch(session: &Session<'_>, choice: &Choice<'_>, item: Item) -> Result<Vec<Info>, Error> {
+    match item {
+        Item::Failed(error) => Err(error),
+        Item::File(info) if !choice.latest || choice.local => Ok(vec![*info]),
+        Item::File(mut info) => {
+            info.object = session.client().await?.get(info.path()).await?;
+            Ok(vec![*info])
+        }
+        Item::Named(resource, namespace, name) => {
+            let object = resources::get(session.client().await?, &resource, &namespace, &name).await?;
+            Ok(vec![Info { resource, namespace, name, object, source: String::new() }])
+        }
+        Item::List(resource, namespace) => {
+            let url = Url::new(resource.path(&namespace, ""))
+                .with_some("labelSelector", choice.selector)
+                .with_some("fieldSelector", choice.field_selector);
+            let list = list_all(session, url).await?;
+            Ok(list.into_iter().map(|object| of_object(&resource, object)).collect())
+        }
+    }
+}
+
+/// An object of a list, with the kind that lists leave out.
+pub fn of_object(resource: &Resource, mut object: Value) -> Info {
+    object["apiVersion"] = resource.api_version().into();
+    object["kind"] = resource.kind.clone().into();
+    Info {
+        resource: resource.clone(),
+        namespace: resources::text(&object["metadata"]["namespace"]),
+        name: resources::text(&object["metadata"]["name"]),
+        object,
+        source: String::new(),
+    }
+}
+
+/// All items of a list, chunk by chunk.
+///
+/// # Errors
+/// As [`crate::api::Client::get`].
+pub async fn list_all(session: &Session<'_>, url: Url) -> Result<Vec<Value>, Error> {
+    let client = session.client().await?;
+    let chunk = match session.args.int("chunk-size") {
+        0 => 500,
+        size => size,
+    };
+    let mut all = Vec::new();
+    let mut token = String::new();
+    loop {
+        let url = url.clone().with("limit", chunk.to_string()).with_some("continue", &token);
+        let mut list = client.get(url).await?;
+        token = resources::text(&list["metadata"]["continue"]);
+        if let Some(items) = list["items"].as_array_mut() {
+            all.append(items);
+        }
+        if token.is_empty() {
+            return Ok(all);
+        }
+    }
+}
