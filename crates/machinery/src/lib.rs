@@ -15,6 +15,7 @@ pub mod intorstring;
 pub mod labels;
 pub mod names;
 pub mod object;
+pub mod patch;
 pub mod quantity;
 pub mod random;
 pub mod schema;

@@ -195,8 +195,8 @@ fn merge(fields: &mut Map<String, Value>, value: Value) -> Result<(), YamlError>
 }
 
 fn scalar_node(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Node, YamlError> {
-    let core = tag.and_then(Tag::core_suffix);
-    let resolved = match (core, tag) {
+    let core = tag.and_then(|tag| tag.suffix_in_namespace("tag:yaml.org,2002:"));
+    let resolved = match (core.as_deref(), tag) {
         (Some("binary"), _) => return binary_node(text),
         (Some("str"), _) => Scalar::Text,
         (Some(name @ ("bool" | "int" | "float" | "null" | "timestamp")), _) => explicit(text, name)?,
@@ -281,6 +281,7 @@ fn go_syntax(value: &Value) -> String {
 fn translate(text: &str, error: &ScanError) -> YamlError {
     use ErrorKind as E;
     let marker = error.marker();
+    let breaks = text.matches('\n').count();
     let scanner = |message: &'static str| (message, marker.line());
     let parser = |message: &'static str| (message, marker.line().saturating_sub(1));
     let (message, line) = match error.kind() {
@@ -300,6 +301,8 @@ fn translate(text: &str, error: &ScanError) -> YamlError {
         | E::InvalidTrailingDoubleQuotedScalar
         | E::InvalidIndentation => parser("did not find expected key"),
         E::ExpectedBlockSequenceEntry | E::UnexpectedEofBlockSequence => parser("did not find expected '-' indicator"),
+        E::UnclosedFlowCollection { open: '[' } => ("did not find expected ',' or ']'", breaks),
+        E::UnclosedFlowCollection { .. } => ("did not find expected ',' or '}'", breaks),
         E::ExpectedFlowSequenceSeparator | E::UnexpectedEofFlowSequence => parser("did not find expected ',' or ']'"),
         E::ExpectedFlowMappingSeparator | E::UnexpectedEofFlowMapping | E::UnexpectedEofImplicitFlowMapping => {
             parser("did not find expected ',' or '}'")
@@ -310,7 +313,9 @@ fn translate(text: &str, error: &ScanError) -> YamlError {
         E::DuplicateVersionDirective => parser("found duplicate %YAML directive"),
         E::DuplicateTagDirective => parser("found duplicate %TAG directive"),
         E::UnsupportedYamlMajorVersion => parser("found incompatible YAML document"),
-        E::SimpleKeyExpected | E::InvalidSimpleKey => scanner("could not find expected ':'"),
+        E::SimpleKeyExpected | E::InvalidSimpleKey => {
+            ("could not find expected ':'", next_token_line(text, marker.line()))
+        }
         E::MappingValueNotAllowed | E::InvalidColonPlacement | E::InvalidMappingValueWhitespace => {
             scanner("mapping values are not allowed in this context")
         }
@@ -318,7 +323,11 @@ fn translate(text: &str, error: &ScanError) -> YamlError {
         E::BlockSequenceEntryNotAllowed | E::BlockEntryInFlowCollection | E::InvalidBlockEntryWhitespace => {
             scanner("block sequence entries are not allowed in this context")
         }
-        E::UnclosedQuotedScalar => scanner("found unexpected end of stream"),
+        E::UnclosedQuotedScalar => ("found unexpected end of stream", breaks + 1),
+        E::InvalidQuotedScalarIndent => match closing_quote_line(text, marker.index()) {
+            Some(line) => ("did not find expected key", line - 1),
+            None => ("found unexpected end of stream", breaks + 1),
+        },
         E::DocumentIndicatorInQuotedScalar => scanner("found unexpected document indicator"),
         E::UnknownQuotedScalarEscape => scanner("found unknown escape character"),
         E::InvalidQuotedScalarHexEscape => scanner("did not find expected hexdecimal number"),
@@ -342,8 +351,23 @@ fn translate(text: &str, error: &ScanError) -> YamlError {
         E::RecursionLimitExceeded => scanner("exceeded max depth of 10000"),
         _ => scanner("found character that cannot start any token"),
     };
-    match marker.line() {
-        ..=1 => YamlError::new(format!("yaml: {message}")),
+    match (marker.line(), line) {
+        (..=1, ..=1) => YamlError::new(format!("yaml: {message}")),
         _ => YamlError::new(format!("yaml: line {line}: {message}")),
     }
+}
+
+/// Where libyaml notices that a key has no colon: at the next token after the key's line.
+fn next_token_line(text: &str, line: usize) -> usize {
+    let blank = |text: &&str| text.trim().is_empty() || text.trim_start().starts_with('#');
+    line + 1 + text.lines().skip(line).take_while(blank).count()
+}
+
+/// Where a quoted text that goes on at `index`, left of its key, would end. libyaml reads on to the
+/// next quote, and stumbles over what comes after it.
+fn closing_quote_line(text: &str, index: usize) -> Option<usize> {
+    let at = text.char_indices().nth(index).map_or(text.len(), |(at, _)| at);
+    let quote = text[..at].chars().rev().find(|c| matches!(c, '"' | '\''))?;
+    let end = at + text[at..].find(quote)?;
+    Some(text[..end].matches('\n').count() + 1)
 }
