@@ -1,0 +1,3 @@
+//! The Worker.
+
+fn main() {}

@@ -1,0 +1,8 @@
+//! The inspector: one object, live, and what has passed lately.
+
+mod activity;
+mod view;
+mod yaml;
+
+pub use activity::Activity;
+pub use view::Inspector;

@@ -1,0 +1,421 @@
+//! One frame of the map on a canvas.
+
+use playground_core::control::HopKind;
+use web_sys::CanvasRenderingContext2d as Canvas;
+
+use super::flow::{Flow, Places};
+use super::geometry::{Point, Rect};
+use super::layout::{Detail, Layout, NODE_HEADER, Station};
+use super::motion::{Motion, Sprite};
+use super::palette::Palette;
+use super::scene::{ContainerState, NodeItem, PodState, Scene, ServiceItem};
+
+const SANS: &str = "\"Instrument Sans Variable\", system-ui, sans-serif";
+const MONO: &str = "\"JetBrains Mono Variable\", ui-monospace, monospace";
+/// With more ready endpoints than this, a Service's lines go to nodes.
+const LINES_MAX: usize = 60;
+/// With more dots than this under way, their words would cover the map.
+const WORDS_MAX: usize = 5;
+
+/// What a frame shows.
+pub struct Frame<'a> {
+    /// Where to paint, in CSS pixels.
+    pub canvas: &'a Canvas,
+    /// Colours.
+    pub palette: &'a Palette,
+    /// What there is.
+    pub scene: &'a Scene,
+    /// Where it is.
+    pub layout: &'a Layout,
+    /// Where pods are now.
+    pub motion: &'a Motion,
+    /// Dots.
+    pub flow: &'a Flow,
+    /// `resource/key` of what is chosen, empty for nothing.
+    pub selected: &'a str,
+    /// The same of what the pointer is over.
+    pub hovered: &'a str,
+    /// The browser's time in milliseconds.
+    pub now_ms: f64,
+}
+
+impl Frame<'_> {
+    /// Paints the frame.
+    pub fn paint(&self) {
+        self.control_plane();
+        for (node, rect) in self.scene.nodes.iter().zip(&self.layout.nodes) {
+            self.node(node, *rect);
+        }
+        for (service, rect) in self.scene.services.iter().zip(&self.layout.services) {
+            self.service_lines(service, *rect);
+        }
+        for sprite in self.motion.sprites() {
+            self.pod(sprite);
+        }
+        self.client();
+        for (service, rect) in self.scene.services.iter().zip(&self.layout.services) {
+            self.service(service, *rect);
+        }
+        self.dots();
+    }
+
+    fn control_plane(&self) {
+        let bus = self.layout.bus;
+        self.canvas.set_line_width(1.0);
+        for (_, rect) in &self.layout.stations {
+            self.wire(rect.center().x, rect.bottom(), bus.y);
+        }
+        for rect in &self.layout.nodes {
+            self.wire(rect.center().x, bus.bottom(), rect.y);
+        }
+        self.tray();
+        self.surface(bus, 8.0, &self.palette.panel, &self.palette.line, self.flow.glow("kube-apiserver", self.now_ms));
+        let title = if self.layout.narrow { "API server" } else { "API server · the only door to the cluster's state" };
+        self.words(title, bus.center().x, bus.center().y, 12.5, 600, &self.palette.ink, "center", bus.w - 16.0);
+        for (station, rect) in &self.layout.stations {
+            let (name, short, what) = match station {
+                Station::You => ("You", "You", "kubectl and other clients"),
+                Station::Controllers => ("Controllers", "Ctrl", "compare wish and reality"),
+                Station::Scheduler => ("Scheduler", "Sched", "finds a node for pods"),
+                Station::Etcd => ("etcd", "etcd", "remembers everything"),
+            };
+            let glow = self.flow.glow(&format!("{station:?}"), self.now_ms);
+            self.surface(*rect, 8.0, &self.palette.panel, &self.palette.line, glow);
+            let middle = rect.center();
+            if rect.w < 120.0 {
+                let name = if rect.w < 84.0 { short } else { name };
+                self.words(name, middle.x, middle.y, 12.5, 600, &self.palette.ink, "center", rect.w - 8.0);
+            } else {
+                self.words(name, rect.x + 12.0, middle.y - 8.0, 13.0, 600, &self.palette.ink, "left", rect.w - 20.0);
+                self.words(what, rect.x + 12.0, middle.y + 9.0, 11.0, 400, &self.palette.ink_soft, "left", rect.w - 18.0);
+            }
+        }
+    }
+
+    fn tray(&self) {
+        let (tray, count) = (self.layout.tray, self.scene.unscheduled.len());
+        if count == 0 || tray.w < 20.0 {
+            return;
+        }
+        self.dash(true);
+        self.outline(tray, 8.0, &self.palette.line, 1.0);
+        self.dash(false);
+        if tray.w > 150.0 {
+            let words = format!("{count} without a node");
+            let y = tray.bottom() - 9.0;
+            self.words(&words, tray.right() - 8.0, y, 10.5, 500, &self.palette.ink_soft, "right", tray.w - 12.0);
+        }
+    }
+
+    fn node(&self, node: &NodeItem, rect: Rect) {
+        let id = format!("nodes/{}", node.name);
+        let glow = self.flow.glow(&format!("node/{}", node.name), self.now_ms);
+        self.surface(rect, 12.0, &self.palette.land, if node.ready { &self.palette.line } else { &self.palette.bad }, glow);
+        if self.selected == id || self.hovered == id {
+            self.outline(rect, 12.0, &self.palette.accent, 2.0);
+        }
+        if rect.w < 70.0 {
+            return;
+        }
+        let (x, y) = (rect.x + 12.0, rect.y + NODE_HEADER / 2.0 + 1.0);
+        self.canvas.set_fill_style_str(if node.ready { &self.palette.watch } else { &self.palette.bad });
+        self.circle(Point { x: x + 3.0, y }, 3.5);
+        self.words(&node.name, x + 14.0, y, 12.5, 600, &self.palette.ink, "left", rect.w * 0.6);
+        let state = match (node.ready, node.cordoned) {
+            (false, _) => "not ready".to_owned(),
+            (_, true) => "cordoned".to_owned(),
+            _ if rect.w < 180.0 => node.pods.len().to_string(),
+            _ if node.pods.len() == 1 => "kubelet · 1 pod".to_owned(),
+            _ => format!("kubelet · {} pods", node.pods.len()),
+        };
+        let color = if node.ready { &self.palette.ink_soft } else { &self.palette.bad };
+        self.words(&state, rect.right() - 12.0, y, 11.0, 400, color, "right", rect.w * 0.4);
+    }
+
+    fn pod(&self, sprite: &Sprite) {
+        let Sprite { item, rect, alpha, .. } = sprite;
+        let state = item.state;
+        let color = if state == PodState::Failing { &self.palette.bad } else { self.palette.owner(&item.owner) };
+        let faded = if state == PodState::Terminating { 0.55 } else { 1.0 };
+        let breath = match state {
+            PodState::Creating => 0.65 + 0.35 * (self.now_ms / 260.0).sin(),
+            _ => 1.0,
+        };
+        let radius = (rect.h * 0.22).min(9.0);
+        let solid = matches!(state, PodState::Ready);
+        let fill = match state {
+            PodState::Ready => 0.2,
+            PodState::Succeeded => 0.06,
+            _ => 0.1,
+        };
+        self.canvas.set_fill_style_str(&self.palette.panel);
+        self.canvas.set_global_alpha(*alpha);
+        self.fill(*rect, radius);
+        self.canvas.set_fill_style_str(color);
+        let small = rect.h < 20.0;
+        self.canvas.set_global_alpha(alpha * faded * breath * if small && solid { 0.9 } else { fill });
+        self.fill(*rect, radius);
+        self.canvas.set_global_alpha(alpha * faded * breath);
+        self.dash(!solid && !small && state != PodState::Failing && state != PodState::Succeeded);
+        self.outline(*rect, radius, color, if small { 1.0 } else { 1.5 });
+        self.dash(false);
+        let id = format!("pods/{}", item.key);
+        if self.selected == id || self.hovered == id {
+            self.canvas.set_global_alpha(1.0);
+            self.outline(rect.inset(-3.0), radius + 3.0, &self.palette.accent, 2.0);
+        }
+        self.canvas.set_global_alpha(alpha * faded);
+        match self.layout.detail {
+            Some(Detail::Card) if rect.w > 90.0 => self.pod_card(sprite, color),
+            Some(Detail::Tile) if rect.w > 40.0 => {
+                let end = item.name.rsplit('-').next().unwrap_or(&item.name);
+                let middle = rect.center();
+                self.mono(end, middle.x, middle.y - 5.0, 10.5, &self.palette.ink, "center", rect.w - 6.0);
+                self.containers(sprite, Point { x: middle.x - 6.0, y: rect.bottom() - 9.0 }, 5.0, color);
+            }
+            _ => {
+                // Shape tells failing and finishing apart where there is no room for words.
+                if rect.h > 10.0 && state == PodState::Failing {
+                    let middle = rect.center();
+                    self.words("!", middle.x, middle.y + 0.5, rect.h * 0.7, 700, &self.palette.bad, "center", rect.w);
+                }
+            }
+        }
+        self.canvas.set_global_alpha(1.0);
+    }
+
+    fn pod_card(&self, sprite: &Sprite, color: &str) {
+        let Sprite { item, rect, .. } = sprite;
+        let left = rect.x + 11.0;
+        let room = rect.w - 20.0;
+        let name = fitting(&item.name, (room / 6.7) as usize);
+        self.mono(&name, left, rect.y + 17.0, 11.0, &self.palette.ink, "left", room);
+        let words_y = rect.bottom() - 15.0;
+        self.containers(sprite, Point { x: left, y: words_y }, 9.0, color);
+        let after = left + item.containers.len().min(6) as f64 * 13.0 + 5.0;
+        let mut words = item.state.label().to_owned();
+        if item.restarts > 0 {
+            words.push_str(&format!(" · ↻ {}", item.restarts));
+        }
+        let ink = if item.state == PodState::Failing { &self.palette.bad } else { &self.palette.ink_soft };
+        self.words(&words, after, words_y, 11.0, 500, ink, "left", rect.right() - after - 6.0);
+    }
+
+    /// Containers as squares: full when running, hollow while waiting, crossed out when ended.
+    fn containers(&self, sprite: &Sprite, from: Point, size: f64, color: &str) {
+        for (index, container) in sprite.item.containers.iter().take(6).enumerate() {
+            let place = Rect::new(from.x + index as f64 * (size + 4.0), from.y - size / 2.0, size, size);
+            self.canvas.set_fill_style_str(color);
+            match container {
+                ContainerState::Running => self.fill(place, 2.0),
+                ContainerState::Waiting => self.outline(place.inset(0.5), 2.0, color, 1.2),
+                ContainerState::Terminated => {
+                    self.outline(place.inset(0.5), 2.0, color, 1.2);
+                    self.line(&[Point { x: place.x, y: place.bottom() }, Point { x: place.right(), y: place.y }]);
+                }
+            }
+        }
+    }
+
+    fn service_lines(&self, service: &ServiceItem, rect: Rect) {
+        let id = format!("services/{}", service.key);
+        let chosen = self.selected == id || self.hovered == id;
+        self.canvas.set_stroke_style_str(&self.palette.accent);
+        self.canvas.set_line_width(if chosen { 2.0 } else { 1.25 });
+        self.canvas.set_global_alpha(if chosen { 0.95 } else { 0.45 });
+        let start = Point { x: rect.center().x, y: rect.y };
+        if service.endpoints.len() <= LINES_MAX {
+            for sprite in service.endpoints.iter().filter_map(|key| self.motion.get(key)) {
+                let end = sprite.rect.center();
+                self.curve(start, Point { x: end.x, y: sprite.rect.bottom() });
+            }
+        } else {
+            for (node, place) in self.scene.nodes.iter().zip(&self.layout.nodes) {
+                if node.pods.iter().any(|pod| service.endpoints.contains(&pod.key)) {
+                    self.curve(start, Point { x: place.center().x, y: place.bottom() });
+                }
+            }
+        }
+        self.canvas.set_global_alpha(1.0);
+    }
+
+    fn service(&self, service: &ServiceItem, rect: Rect) {
+        let id = format!("services/{}", service.key);
+        let glow = self.flow.glow(&format!("service/{}", service.key), self.now_ms);
+        self.surface(rect, rect.h / 2.0, &self.palette.panel, &self.palette.accent, glow);
+        if self.selected == id || self.hovered == id {
+            self.outline(rect.inset(-2.0), rect.h / 2.0 + 2.0, &self.palette.accent, 2.0);
+        }
+        let x = rect.x + 18.0;
+        self.words(&service.name, x, rect.center().y - 8.0, 12.5, 600, &self.palette.ink, "left", rect.w - 34.0);
+        let ready = match service.endpoints.len() {
+            0 => String::new(),
+            count => format!(" → {count}"),
+        };
+        let detail = format!("{}{ready}", service.detail);
+        self.words(&detail, x, rect.center().y + 9.0, 11.0, 400, &self.palette.ink_soft, "left", rect.w - 34.0);
+    }
+
+    fn client(&self) {
+        let rect = self.layout.client;
+        self.dash(true);
+        self.outline(rect, rect.h / 2.0, &self.palette.line, 1.0);
+        self.dash(false);
+        let x = rect.x + 18.0;
+        self.words("The world outside", x, rect.center().y - 8.0, 12.5, 600, &self.palette.ink, "left", rect.w - 30.0);
+        self.words("curl, browsers", x, rect.center().y + 9.0, 11.0, 400, &self.palette.ink_soft, "left", rect.w - 30.0);
+    }
+
+    fn dots(&self) {
+        let places = Places { scene: self.scene, layout: self.layout, motion: self.motion };
+        let with_words = self.flow.dots().len() <= WORDS_MAX;
+        for dot in self.flow.dots() {
+            let Some(points) = dot.position(self.now_ms, &places) else { continue };
+            let color = match dot.hop.kind {
+                _ if dot.hop.error.is_some() => &self.palette.bad,
+                HopKind::Request => &self.palette.request,
+                HopKind::Write => &self.palette.write,
+                HopKind::Watch => &self.palette.watch,
+                HopKind::Runtime => &self.palette.runtime,
+                HopKind::Network => &self.palette.accent,
+            };
+            self.canvas.set_fill_style_str(color);
+            for (point, (radius, alpha)) in points.into_iter().zip([(5.0, 1.0), (3.6, 0.45), (2.4, 0.2)]) {
+                self.canvas.set_global_alpha(alpha);
+                self.circle(point, radius);
+            }
+            self.canvas.set_global_alpha(1.0);
+            if with_words && !self.layout.narrow {
+                self.tag(points[0], &format!("{} {}", dot.hop.verb, dot.hop.object), color);
+            }
+        }
+    }
+
+    /// Words that travel with a dot.
+    fn tag(&self, at: Point, words: &str, color: &str) {
+        let words = fitting(words.trim(), 44);
+        self.canvas.set_font(&format!("500 10.5px {MONO}"));
+        let width = self.canvas.measure_text(&words).map(|measure| measure.width()).unwrap_or(0.0) + 12.0;
+        let x = (at.x + 10.0).min(self.layout.width - width - 4.0);
+        let place = Rect::new(x, at.y - 9.0, width, 18.0);
+        self.canvas.set_fill_style_str(&self.palette.panel);
+        self.fill(place, 5.0);
+        self.outline(place, 5.0, color, 1.0);
+        self.mono(&words, place.x + 6.0, place.center().y, 10.5, &self.palette.ink, "left", width);
+    }
+
+    fn wire(&self, x: f64, top: f64, bottom: f64) {
+        self.canvas.set_stroke_style_str(&self.palette.line);
+        self.line(&[Point { x, y: top }, Point { x, y: bottom }]);
+    }
+
+    fn surface(&self, rect: Rect, radius: f64, fill: &str, line: &str, glow: f64) {
+        if glow > 0.0 {
+            self.canvas.set_global_alpha(glow * 0.35);
+            self.canvas.set_fill_style_str(&self.palette.accent);
+            self.fill(rect.inset(-4.0 * glow), radius + 4.0 * glow);
+            self.canvas.set_global_alpha(1.0);
+        }
+        self.canvas.set_fill_style_str(fill);
+        self.fill(rect, radius);
+        self.outline(rect, radius, line, 1.0);
+    }
+
+    fn shape(&self, rect: Rect, radius: f64) {
+        self.canvas.begin_path();
+        if radius < 2.0 || self.canvas.round_rect_with_f64(rect.x, rect.y, rect.w, rect.h, radius).is_err() {
+            self.canvas.rect(rect.x, rect.y, rect.w, rect.h);
+        }
+    }
+
+    fn fill(&self, rect: Rect, radius: f64) {
+        self.shape(rect, radius);
+        self.canvas.fill();
+    }
+
+    fn outline(&self, rect: Rect, radius: f64, color: &str, width: f64) {
+        self.canvas.set_stroke_style_str(color);
+        self.canvas.set_line_width(width);
+        self.shape(rect, radius);
+        self.canvas.stroke();
+    }
+
+    fn dash(&self, on: bool) {
+        let pattern = if on { js_sys::Array::of2(&4.into(), &3.into()) } else { js_sys::Array::new() };
+        let _ = self.canvas.set_line_dash(&pattern);
+    }
+
+    fn line(&self, points: &[Point]) {
+        self.canvas.begin_path();
+        for (index, point) in points.iter().enumerate() {
+            if index == 0 { self.canvas.move_to(point.x, point.y) } else { self.canvas.line_to(point.x, point.y) }
+        }
+        self.canvas.stroke();
+    }
+
+    fn curve(&self, from: Point, to: Point) {
+        let bend = (from.y - to.y).abs() * 0.55;
+        self.canvas.begin_path();
+        self.canvas.move_to(from.x, from.y);
+        self.canvas.bezier_curve_to(from.x, from.y - bend, to.x, to.y + bend, to.x, to.y);
+        self.canvas.stroke();
+    }
+
+    fn circle(&self, at: Point, radius: f64) {
+        self.canvas.begin_path();
+        if self.canvas.arc(at.x, at.y, radius, 0.0, std::f64::consts::TAU).is_ok() {
+            self.canvas.fill();
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
+    fn words(&self, words: &str, x: f64, y: f64, size: f64, weight: u16, color: &str, align: &str, room: f64) {
+        self.text(words, x, y, &format!("{weight} {size}px {SANS}"), color, align, room);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
+    fn mono(&self, words: &str, x: f64, y: f64, size: f64, color: &str, align: &str, room: f64) {
+        self.text(words, x, y, &format!("500 {size}px {MONO}"), color, align, room);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
+    fn text(&self, words: &str, x: f64, y: f64, font: &str, color: &str, align: &str, room: f64) {
+        self.canvas.set_font(font);
+        self.canvas.set_fill_style_str(color);
+        self.canvas.set_text_align(align);
+        self.canvas.set_text_baseline("middle");
+        let width = self.canvas.measure_text(words).map(|measure| measure.width()).unwrap_or(0.0);
+        let count = words.chars().count();
+        if width > room && count > 3 {
+            let words = fitting(words, ((room / width) * count as f64) as usize);
+            let _ = self.canvas.fill_text(&words, x, y);
+        } else {
+            let _ = self.canvas.fill_text(words, x, y);
+        }
+    }
+}
+
+/// A name within a number of letters. Its end tells pods apart, so the middle goes.
+fn fitting(name: &str, letters: usize) -> String {
+    let all: Vec<char> = name.chars().collect();
+    if all.len() <= letters {
+        return name.into();
+    }
+    let kept = letters.saturating_sub(1);
+    let end = kept / 2;
+    all[..kept - end].iter().chain(&['…']).chain(&all[all.len() - end..]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::fitting;
+
+    #[wasm_bindgen_test]
+    fn long_names_lose_their_middle() {
+        assert_eq!(fitting("hellodep-84548c9c8f-hjd4g", 11), "hello…hjd4g");
+        assert_eq!(fitting("web", 11), "web");
+        assert_eq!(fitting("web", 0), "…");
+    }
+}

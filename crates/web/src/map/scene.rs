@@ -1,0 +1,297 @@
+//! What there is to draw, read from the cluster's objects.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::world::{Object, Snapshot, text};
+
+/// What a pod is doing, as far as the map tells states apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PodState {
+    /// No node yet.
+    Unscheduled,
+    /// On a node; containers are being made.
+    Creating,
+    /// Running, not ready.
+    NotReady,
+    /// Running and ready.
+    Ready,
+    /// Finished well.
+    Succeeded,
+    /// Failed, or crashing again and again.
+    Failing,
+    /// Deletion has begun.
+    Terminating,
+}
+
+impl PodState {
+    /// The state in words.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unscheduled => "Waiting for a node",
+            Self::Creating => "Starting",
+            Self::NotReady => "Not ready",
+            Self::Ready => "Ready",
+            Self::Succeeded => "Finished",
+            Self::Failing => "Failing",
+            Self::Terminating => "Terminating",
+        }
+    }
+}
+
+/// A container in a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Not started, or between two starts.
+    Waiting,
+    /// Runs.
+    Running,
+    /// Has ended.
+    Terminated,
+}
+
+/// A pod on the map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodItem {
+    /// `namespace/name`.
+    pub key: String,
+    /// Name.
+    pub name: String,
+    /// The workload it belongs to, or its own name.
+    pub owner: String,
+    /// State.
+    pub state: PodState,
+    /// State of each container, in the spec's order.
+    pub containers: Vec<ContainerState>,
+    /// Restarts of all containers.
+    pub restarts: i64,
+}
+
+/// A node and its pods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeItem {
+    /// Name.
+    pub name: String,
+    /// Whether its kubelet says so and is heard.
+    pub ready: bool,
+    /// Whether new pods may come.
+    pub cordoned: bool,
+    /// Its pods, those of one owner together.
+    pub pods: Vec<PodItem>,
+}
+
+/// A Service and the pods it leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceItem {
+    /// `namespace/name`.
+    pub key: String,
+    /// Name.
+    pub name: String,
+    /// Its type and ports, such as `NodePort 8080:30950`.
+    pub detail: String,
+    /// Keys of the pods behind it that are ready.
+    pub endpoints: Vec<String>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scene {
+    /// Nodes by name.
+    pub nodes: Vec<NodeItem>,
+    /// Pods without a node.
+    pub unscheduled: Vec<PodItem>,
+    /// Services by namespace and name.
+    pub services: Vec<ServiceItem>,
+}
+
+impl Scene {
+    /// Reads the scene of one namespace, or of all with `None`.
+    pub fn read(snapshot: &Snapshot, namespace: Option<&str>) -> Self {
+        let shown = |object: &Object| namespace.is_none_or(|namespace| object.namespace() == namespace);
+        let mut by_node: BTreeMap<&str, Vec<PodItem>> = BTreeMap::new();
+        for pod in snapshot.list("pods").filter(|pod| shown(pod)) {
+            by_node.entry(pod.text("/spec/nodeName")).or_default().push(pod_item(snapshot, pod));
+        }
+        for pods in by_node.values_mut() {
+            pods.sort_by(|a, b| (&a.owner, &a.key).cmp(&(&b.owner, &b.key)));
+        }
+        let unscheduled = by_node.remove("").unwrap_or_default();
+        let mut nodes: Vec<NodeItem> = snapshot
+            .list("nodes")
+            .map(|node| NodeItem {
+                name: node.name().into(),
+                ready: node.condition("Ready") == "True",
+                cordoned: node.0.pointer("/spec/unschedulable").and_then(Value::as_bool).unwrap_or(false),
+                pods: by_node.remove(node.name()).unwrap_or_default(),
+            })
+            .collect();
+        // Pods outlive the object of a node that was deleted, for a while.
+        nodes.extend(by_node.into_iter().map(|(name, pods)| NodeItem {
+            name: name.into(),
+            ready: false,
+            cordoned: false,
+            pods,
+        }));
+        let endpoints = endpoints(snapshot);
+        let services = snapshot
+            .list("services")
+            .filter(|service| shown(service))
+            .map(|service| ServiceItem {
+                key: service.key(),
+                name: service.name().into(),
+                detail: service_detail(service),
+                endpoints: endpoints.get(&service.key()).cloned().unwrap_or_default(),
+            })
+            .collect();
+        Self { nodes, unscheduled, services }
+    }
+
+    /// All pods, on nodes and not.
+    pub fn pods(&self) -> impl Iterator<Item = &PodItem> {
+        self.nodes.iter().flat_map(|node| &node.pods).chain(&self.unscheduled)
+    }
+}
+
+/// The state of a pod.
+pub fn pod_state(pod: &Object) -> PodState {
+    let phase = pod.text("/status/phase");
+    let statuses = pod.items("/status/containerStatuses");
+    let failing = statuses.iter().any(|status| {
+        let reason = text(status, "/state/waiting/reason");
+        reason.ends_with("BackOff") || reason.starts_with("Err") || reason.ends_with("Error")
+    });
+    if pod.terminating() {
+        PodState::Terminating
+    } else if failing || phase == "Failed" {
+        PodState::Failing
+    } else if phase == "Succeeded" {
+        PodState::Succeeded
+    } else if pod.text("/spec/nodeName").is_empty() {
+        PodState::Unscheduled
+    } else if phase != "Running" {
+        PodState::Creating
+    } else if pod.condition("Ready") == "True" {
+        PodState::Ready
+    } else {
+        PodState::NotReady
+    }
+}
+
+fn pod_item(snapshot: &Snapshot, pod: &Object) -> PodItem {
+    let statuses = pod.items("/status/containerStatuses");
+    let containers = pod.items("/spec/containers").iter().map(|container| {
+        let name = text(container, "/name");
+        let state = statuses.iter().find(|status| text(status, "/name") == name).and_then(|status| status.get("state"));
+        match state {
+            Some(state) if state.get("running").is_some() => ContainerState::Running,
+            Some(state) if state.get("terminated").is_some() => ContainerState::Terminated,
+            _ => ContainerState::Waiting,
+        }
+    });
+    PodItem {
+        key: pod.key(),
+        name: pod.name().into(),
+        owner: workload(snapshot, pod),
+        state: pod_state(pod),
+        containers: containers.collect(),
+        restarts: statuses.iter().filter_map(|status| status.get("restartCount")?.as_i64()).sum(),
+    }
+}
+
+/// The workload a pod belongs to: its controller's controller, its controller, or itself.
+fn workload(snapshot: &Snapshot, pod: &Object) -> String {
+    let Some((kind, name)) = pod.controller() else { return pod.name().into() };
+    let above = (kind == "ReplicaSet")
+        .then(|| snapshot.get("replicasets", &format!("{}/{name}", pod.namespace())))
+        .flatten()
+        .and_then(|replica_set| replica_set.controller());
+    above.map_or(name, |(_, name)| name).into()
+}
+
+/// Keys of the ready pods behind each Service, by the Service's key.
+fn endpoints(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
+    let mut services: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for slice in snapshot.list("endpointslices") {
+        let Some(service) = slice.label("kubernetes.io/service-name") else { continue };
+        let pods = services.entry(format!("{}/{service}", slice.namespace())).or_default();
+        for endpoint in slice.items("/endpoints") {
+            let ready = endpoint.pointer("/conditions/ready").and_then(Value::as_bool) != Some(false);
+            if ready && text(endpoint, "/targetRef/kind") == "Pod" {
+                pods.push(format!("{}/{}", slice.namespace(), text(endpoint, "/targetRef/name")));
+            }
+        }
+    }
+    services
+}
+
+fn service_detail(service: &Object) -> String {
+    let ports = service.items("/spec/ports").iter().map(|port| {
+        let number = |field: &str| port.get(field).and_then(Value::as_i64).unwrap_or(0);
+        match number("nodePort") {
+            0 => number("port").to_string(),
+            node_port => format!("{}:{node_port}", number("port")),
+        }
+    });
+    format!("{} {}", service.text("/spec/type"), ports.collect::<Vec<_>>().join(", ")).trim().into()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::json;
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    /// A cluster with this many pods on each of this many nodes.
+    pub fn scene(nodes: usize, pods_each: usize) -> Scene {
+        let pod = |node: usize, pod: usize| PodItem {
+            key: format!("default/p-{node}-{pod}"),
+            name: format!("p-{node}-{pod}"),
+            owner: "p".into(),
+            state: PodState::Ready,
+            containers: vec![ContainerState::Running],
+            restarts: 0,
+        };
+        let node = |index: usize| NodeItem {
+            name: format!("node-{index}"),
+            ready: true,
+            cordoned: false,
+            pods: (0..pods_each).map(|each| pod(index, each)).collect(),
+        };
+        Scene { nodes: (0..nodes).map(node).collect(), ..Scene::default() }
+    }
+
+    #[wasm_bindgen_test]
+    fn pods_lie_on_their_nodes_and_services_lead_to_ready_ones() {
+        let mut snapshot = Snapshot::default();
+        let objects = [
+            ("nodes", json!({"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})),
+            ("replicasets", json!({"metadata": {"namespace": "default", "name": "web-1", "ownerReferences": [
+                {"kind": "Deployment", "name": "web", "controller": true}]}})),
+            ("pods", json!({"metadata": {"namespace": "default", "name": "web-1-a", "ownerReferences": [
+                {"kind": "ReplicaSet", "name": "web-1", "controller": true}]},
+                "spec": {"nodeName": "n1", "containers": [{"name": "c"}]},
+                "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
+                "containerStatuses": [{"name": "c", "restartCount": 2, "state": {"running": {}}}]}})),
+            ("pods", json!({"metadata": {"namespace": "default", "name": "waiting"}, "status": {"phase": "Pending"}})),
+            ("services", json!({"metadata": {"namespace": "default", "name": "web"},
+                "spec": {"type": "NodePort", "ports": [{"port": 8080, "nodePort": 30950}]}})),
+            ("endpointslices", json!({"metadata": {"namespace": "default", "name": "web-x",
+                "labels": {"kubernetes.io/service-name": "web"}}, "endpoints": [
+                {"conditions": {"ready": true}, "targetRef": {"kind": "Pod", "name": "web-1-a"}},
+                {"conditions": {"ready": false}, "targetRef": {"kind": "Pod", "name": "waiting"}}]})),
+        ];
+        for (resource, object) in objects {
+            snapshot.put(resource, Object(object));
+        }
+        let scene = Scene::read(&snapshot, None);
+        let pod = &scene.nodes[0].pods[0];
+        assert_eq!((pod.owner.as_str(), pod.state, pod.restarts), ("web", PodState::Ready, 2));
+        assert_eq!(pod.containers, [ContainerState::Running]);
+        assert_eq!(scene.unscheduled[0].state, PodState::Unscheduled);
+        assert_eq!(scene.services[0].detail, "NodePort 8080:30950");
+        assert_eq!(scene.services[0].endpoints, ["default/web-1-a"]);
+        assert!(Scene::read(&snapshot, Some("other")).services.is_empty());
+    }
+}

@@ -1,0 +1,199 @@
+//! The map as a component: pointer, keyboard, buttons and a legend around the canvas.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use web_sys::{HtmlCanvasElement, KeyboardEvent, PointerEvent, WheelEvent};
+use yew::prelude::*;
+
+use super::engine::Engine;
+use super::flow::HopFilter;
+use super::scene::Scene;
+use crate::trace::Trace;
+use crate::ui::icon::{Icon, IconName};
+use crate::world::World;
+
+/// What the map is given.
+#[derive(Properties)]
+pub struct MapProps {
+    /// The cluster's objects.
+    pub world: Rc<World>,
+    /// What passes.
+    pub trace: Rc<Trace>,
+    /// Counts up when world or trace have news.
+    pub news: u32,
+    /// The namespace to show, or all.
+    pub namespace: Option<AttrValue>,
+    /// Whether colours are dark; the engine reads them anew when it changes.
+    pub dark: bool,
+    /// `resource/key` of what is chosen.
+    pub selected: AttrValue,
+    /// Hears what was chosen, empty for nothing.
+    pub on_select: Callback<String>,
+}
+
+impl PartialEq for MapProps {
+    fn eq(&self, other: &Self) -> bool {
+        (self.news, &self.namespace, self.dark, &self.selected)
+            == (other.news, &other.namespace, other.dark, &other.selected)
+    }
+}
+
+/// How far a pointer may go between down and up and still be a click, in pixels.
+const CLICK_MAX: f64 = 5.0;
+
+/// The map.
+#[component]
+pub fn MapView(props: &MapProps) -> Html {
+    let canvas = use_node_ref();
+    let engine = use_mut_ref(|| None::<Rc<Engine>>);
+    let filter = use_state_eq(|| HopFilter { control: true, network: true });
+    let drag = use_mut_ref(|| None::<(f64, f64)>);
+    let dragged = use_memo((), |()| Cell::new(0.0));
+
+    {
+        let (engine, canvas) = (engine.clone(), canvas.clone());
+        use_effect_with((), move |()| {
+            *engine.borrow_mut() = canvas.cast::<HtmlCanvasElement>().and_then(Engine::new);
+            move || drop(engine.take())
+        });
+    }
+    {
+        let (engine, world, trace, filter) = (engine.clone(), props.world.clone(), props.trace.clone(), *filter);
+        use_effect_with((props.news, props.namespace.clone()), move |(_, namespace)| {
+            if let Some(engine) = engine.borrow().as_ref() {
+                engine.show(Scene::read(&world.snapshot(), namespace.as_deref()));
+                engine.tell(&trace, filter);
+            }
+        });
+    }
+    {
+        let engine = engine.clone();
+        use_effect_with((props.selected.clone(), props.dark), move |(selected, _)| {
+            if let Some(engine) = engine.borrow().as_ref() {
+                engine.select(selected);
+                engine.recolor();
+            }
+        });
+    }
+
+    let with_engine = {
+        let engine = engine.clone();
+        move |act: &dyn Fn(&Engine)| {
+            if let Some(engine) = engine.borrow().as_ref() {
+                act(engine);
+            }
+        }
+    };
+    let on_down = {
+        let (drag, dragged) = (drag.clone(), dragged.clone());
+        Callback::from(move |event: PointerEvent| {
+            *drag.borrow_mut() = Some((event.client_x().into(), event.client_y().into()));
+            dragged.set(0.0);
+        })
+    };
+    let on_move = {
+        let (drag, dragged, canvas, with_engine) = (drag.clone(), dragged.clone(), canvas.clone(), with_engine.clone());
+        Callback::from(move |event: PointerEvent| {
+            let (x, y) = (f64::from(event.client_x()), f64::from(event.client_y()));
+            let mut drag = drag.borrow_mut();
+            if let Some((from_x, from_y)) = *drag {
+                dragged.set(dragged.get() + (x - from_x).abs() + (y - from_y).abs());
+                *drag = Some((x, y));
+                if dragged.get() > CLICK_MAX {
+                    with_engine(&|engine| engine.pan(x - from_x, y - from_y));
+                }
+            } else if let Some(canvas) = canvas.cast::<HtmlCanvasElement>() {
+                with_engine(&|engine| {
+                    let over = engine.hover(event.offset_x().into(), event.offset_y().into());
+                    let _ = canvas.style().set_property("cursor", if over { "pointer" } else { "grab" });
+                });
+            }
+        })
+    };
+    let on_up = {
+        let (drag, dragged, with_engine, on_select) =
+            (drag.clone(), dragged.clone(), with_engine.clone(), props.on_select.clone());
+        Callback::from(move |event: PointerEvent| {
+            if drag.take().is_some() && dragged.get() <= CLICK_MAX {
+                with_engine(&|engine| {
+                    let found = engine.at(event.offset_x().into(), event.offset_y().into());
+                    on_select.emit(found.unwrap_or_default());
+                });
+            }
+        })
+    };
+    let on_leave = {
+        let (drag, with_engine) = (drag.clone(), with_engine.clone());
+        Callback::from(move |_: PointerEvent| {
+            drag.take();
+            with_engine(&|engine| {
+                engine.hover(-1.0, -1.0);
+            });
+        })
+    };
+    let on_wheel = {
+        let with_engine = with_engine.clone();
+        Callback::from(move |event: WheelEvent| {
+            event.prevent_default();
+            let factor = (-event.delta_y() / 400.0).exp();
+            with_engine(&|engine| engine.zoom(factor, event.offset_x().into(), event.offset_y().into()));
+        })
+    };
+    let on_key = {
+        let (with_engine, on_select, selected) = (with_engine.clone(), props.on_select.clone(), props.selected.clone());
+        Callback::from(move |event: KeyboardEvent| {
+            let step = match event.key().as_str() {
+                "ArrowRight" | "ArrowDown" => 1,
+                "ArrowLeft" | "ArrowUp" => -1,
+                "+" | "=" => return with_engine(&|engine| engine.zoom_middle(1.25)),
+                "-" => return with_engine(&|engine| engine.zoom_middle(0.8)),
+                "0" => return with_engine(&Engine::fit),
+                "Escape" => return on_select.emit(String::new()),
+                _ => return,
+            };
+            event.prevent_default();
+            with_engine(&|engine| {
+                let order = engine.order();
+                let here = order.iter().position(|id| *id == *selected).map_or(-1, |at| at as isize);
+                let next = (here + step).rem_euclid(order.len().max(1) as isize) as usize;
+                if let Some(next) = order.get(next) {
+                    on_select.emit(next.clone());
+                }
+            });
+        })
+    };
+    let button = |name: &'static str, icon: IconName, act: fn(&Engine)| {
+        let with_engine = with_engine.clone();
+        let onclick = Callback::from(move |_: MouseEvent| with_engine(&act));
+        html! { <button type="button" class="icon" aria-label={name} title={name} {onclick}><Icon name={icon} /></button> }
+    };
+    let toggle = |label: &'static str, class: &'static str, on: bool, change: fn(&mut HopFilter)| {
+        let state = filter.clone();
+        let onclick = Callback::from(move |_: MouseEvent| {
+            let mut next = *state;
+            change(&mut next);
+            state.set(next);
+        });
+        html! {
+            <button type="button" class={classes!("legend", class)} aria-pressed={on.to_string()} {onclick}>{ label }</button>
+        }
+    };
+    html! {
+        <div class="map">
+            <canvas ref={canvas} tabindex="0" role="application"
+                aria-label="Live map of the cluster. Arrow keys choose a node, pod or Service; plus, minus and 0 zoom. The Table view shows the same as text."
+                onpointerdown={on_down} onpointermove={on_move} onpointerup={on_up} onpointerleave={on_leave}
+                onwheel={on_wheel} onkeydown={on_key} />
+            <div class="map-legend" role="group" aria-label="What passes">
+                { toggle("Control: asks, stores, hears", "control", filter.control, |filter| filter.control = !filter.control) }
+                { toggle("Traffic", "network", filter.network, |filter| filter.network = !filter.network) }
+            </div>
+            <div class="map-buttons" role="group" aria-label="Zoom">
+                { button("Zoom in", IconName::Plus, |engine| engine.zoom_middle(1.25)) }
+                { button("Zoom out", IconName::Minus, |engine| engine.zoom_middle(0.8)) }
+                { button("Show all", IconName::Fit, Engine::fit) }
+            </div>
+        </div>
+    }
+}

@@ -1,0 +1,142 @@
+//! What passes between the cluster's parts, as the control API's trace tells it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use futures::StreamExt;
+use gloo::timers::future::TimeoutFuture;
+use playground_core::control::{Hop, HopKind};
+
+use crate::api::{Api, Call};
+
+/// How many hops are kept for the list in words.
+const KEPT_MAX: usize = 300;
+const RETRY_MS: u32 = 1_000;
+
+/// The last hops, and how many there have been.
+#[derive(Default)]
+pub struct Trace {
+    hops: RefCell<VecDeque<Rc<Hop>>>,
+    count: Cell<usize>,
+}
+
+impl Trace {
+    /// Reads the trace until the page goes, calling back after each hop worth telling.
+    pub fn follow(self: &Rc<Self>, api: &Api, on_hop: impl Fn() + 'static) {
+        let (trace, api) = (Rc::clone(self), api.clone());
+        wasm_bindgen_futures::spawn_local(async move {
+            loop {
+                if let Ok(answer) = api.send(Call::get("/playground/v1/trace")).await
+                    && answer.status == 200
+                {
+                    let mut lines = answer.lines();
+                    while let Some(line) = lines.next().await {
+                        if let Ok(hop) = serde_json::from_slice::<Hop>(&line)
+                            && worth_telling(&hop)
+                        {
+                            trace.push(hop);
+                            on_hop();
+                        }
+                    }
+                }
+                TimeoutFuture::new(RETRY_MS).await;
+            }
+        });
+    }
+
+    /// Adds a hop.
+    pub fn push(&self, hop: Hop) {
+        let mut hops = self.hops.borrow_mut();
+        if hops.len() == KEPT_MAX {
+            hops.pop_front();
+        }
+        hops.push_back(Rc::new(hop));
+        self.count.set(self.count.get() + 1);
+    }
+
+    /// How many hops there have been: a position to give to [`Trace::since`].
+    pub fn count(&self) -> usize {
+        self.count.get()
+    }
+
+    /// The hops after a position, as far as they are kept.
+    pub fn since(&self, position: usize) -> Vec<Rc<Hop>> {
+        let hops = self.hops.borrow();
+        let new = self.count.get().saturating_sub(position).min(hops.len());
+        hops.iter().skip(hops.len() - new).cloned().collect()
+    }
+
+    /// Whether the cluster's network has carried something without error to a part, such as
+    /// `service/default/web`.
+    pub fn reached(&self, part: &str) -> bool {
+        self.hops.borrow().iter().any(|hop| hop.kind == HopKind::Network && hop.to == part && hop.error.is_none())
+    }
+}
+
+/// Heartbeats and the standing reads of components would drown everything else.
+fn worth_telling(hop: &Hop) -> bool {
+    let resource = hop.object.split('/').next().unwrap_or_default();
+    let read = hop.kind == HopKind::Request && matches!(hop.verb.as_str(), "get" | "list" | "watch");
+    resource != "leases" && resource != "events" && (!read || hop.from == "kubectl")
+}
+
+/// A hop in words.
+pub fn sentence(hop: &Hop) -> String {
+    let object = if hop.object.is_empty() { String::new() } else { format!(" {}", hop.object) };
+    let verb = &hop.verb;
+    let mut words = match hop.kind {
+        HopKind::Request => format!("{} asks the API server: {verb}{object}", hop.from),
+        HopKind::Write => format!("The API server stores{object}"),
+        HopKind::Watch => format!("{} hears: {verb}{object}", hop.to),
+        HopKind::Runtime => format!("{} tells the container runtime: {verb}{object}", hop.from),
+        HopKind::Network => format!("{} → {}: {verb}", hop.from, hop.to),
+    };
+    if let Some(revision) = hop.revision {
+        words.push_str(&format!(", revision {revision}"));
+    }
+    if let Some(error) = &hop.error {
+        words.push_str(&format!(": {error}"));
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    fn hop(kind: HopKind, verb: &str, object: &str) -> Hop {
+        Hop {
+            sequence: 1,
+            time: Default::default(),
+            kind,
+            from: "replicaset-controller".into(),
+            to: "service/default/web".into(),
+            verb: verb.into(),
+            object: object.into(),
+            revision: None,
+            cause: None,
+            error: None,
+        }
+    }
+
+    #[wasm_bindgen_test]
+    fn heartbeats_and_reads_are_not_told() {
+        assert!(worth_telling(&hop(HopKind::Request, "create", "pods/default/web")));
+        assert!(!worth_telling(&hop(HopKind::Request, "list", "pods")));
+        assert!(!worth_telling(&hop(HopKind::Request, "update", "leases/kube-node-lease/n1")));
+    }
+
+    #[wasm_bindgen_test]
+    fn positions_survive_forgetting() {
+        let trace = Trace::default();
+        for _ in 0..KEPT_MAX + 5 {
+            trace.push(hop(HopKind::Network, "GET /", ""));
+        }
+        assert_eq!(trace.since(trace.count() - 2).len(), 2);
+        assert_eq!(trace.since(0).len(), KEPT_MAX);
+        assert!(trace.reached("service/default/web") && !trace.reached("service/default/other"));
+    }
+}

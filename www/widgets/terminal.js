@@ -1,0 +1,90 @@
+// The terminal: xterm.js under the few calls that crates/web/src/terminal.rs binds.
+import { FitAddon } from "@xterm/addon-fit";
+import { Terminal } from "@xterm/xterm";
+import "@xterm/xterm/css/xterm.css";
+
+const encoder = new TextEncoder();
+
+class PlaygroundTerminal {
+  /**
+   * @param {HTMLElement} element where to open it
+   * @param {(bytes: Uint8Array) => void} onInput what the learner types
+   * @param {(columns: number, rows: number) => void} onResize the size it now has
+   */
+  constructor(element, onInput, onResize) {
+    this.xterm = new Terminal({
+      allowProposedApi: false,
+      cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
+      cursorStyle: "bar",
+      cursorWidth: 2,
+      fontFamily: '"JetBrains Mono Variable", ui-monospace, "Cascadia Mono", Menlo, monospace',
+      fontSize: 13,
+      lineHeight: 1.25,
+      minimumContrastRatio: 4.5,
+      scrollback: 5000,
+    });
+    this.fitting = new FitAddon();
+    this.xterm.loadAddon(this.fitting);
+    this.xterm.onData((text) => onInput(encoder.encode(text)));
+    this.xterm.onBinary((text) => onInput(Uint8Array.from(text, (c) => c.charCodeAt(0))));
+    this.xterm.onResize(({ cols, rows }) => onResize(cols, rows));
+    // Tab belongs to the shell's completion; Shift+Escape is the keyboard's way out.
+    this.xterm.attachCustomKeyEventHandler((event) => {
+      if (event.key === "Escape" && event.shiftKey) {
+        if (event.type === "keydown") this.leave();
+        return false;
+      }
+      return true;
+    });
+    this.xterm.open(element);
+    this.observer = new ResizeObserver(() => this.fit());
+    this.observer.observe(element);
+    document.fonts.ready.then(() => this.fit());
+  }
+
+  fit() {
+    if (this.xterm.element?.offsetWidth) this.fitting.fit();
+  }
+
+  write(bytes) {
+    this.xterm.write(bytes);
+  }
+
+  /** Sends a text as if it were typed. */
+  type(text) {
+    this.xterm.input(text, true);
+  }
+
+  focus() {
+    this.xterm.focus();
+  }
+
+  leave() {
+    document.querySelector("[data-after-terminal]")?.focus();
+  }
+
+  /** @param {string} json xterm's ITheme */
+  setTheme(json) {
+    this.xterm.options.theme = JSON.parse(json);
+  }
+
+  /** Columns and rows, for the connection's first size. */
+  size() {
+    return Uint32Array.of(this.xterm.cols, this.xterm.rows);
+  }
+
+  /** What the screen and the scrollback show, for tests. */
+  text() {
+    const buffer = this.xterm.buffer.active;
+    const lines = [];
+    for (let i = 0; i < buffer.length; i++) lines.push(buffer.getLine(i)?.translateToString(true) ?? "");
+    return lines.join("\n").trimEnd();
+  }
+
+  dispose() {
+    this.observer.disconnect();
+    this.xterm.dispose();
+  }
+}
+
+globalThis.PlaygroundTerminal = PlaygroundTerminal;
