@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::status::ApiError;
 use machinery::wire::{Body, Origin, Request, Response, WatchStream};
 use machinery::{Encoded, Kind, ObjectKey, Timestamp};
@@ -242,6 +243,23 @@ impl Client {
             Body::Bytes(bytes) => serde_json::from_slice(&bytes).map_err(|e| unreadable(&e)),
             other => Err(ApiError::internal(format!("the answer to a get is no object: {other:?}"))),
         }
+    }
+
+    /// Reads the metadata of what stands at a path, whatever it is.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub fn get_metadata(&self, path: &str) -> Result<ObjectMeta, ApiError> {
+        let object = match self.send(Method::GET, path, "", Body::empty())?.into_body() {
+            Body::Object(object) => object,
+            Body::Bytes(bytes) => Encoded::from_bytes(bytes),
+            other => return Err(ApiError::internal(format!("the answer to a get is no object: {other:?}"))),
+        };
+        if let Some(object) = object.object() {
+            return Ok(object.metadata().clone());
+        }
+        let mut value = object.value().map_err(|e| unreadable(&e))?;
+        serde_json::from_value(value["metadata"].take()).map_err(|e| unreadable(&e))
     }
 
     fn object<K: Kind>(&self, method: Method, path: &str, body: Body) -> Result<Arc<K>, ApiError> {

@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod component;
+pub mod discovery;
 pub mod election;
 pub mod events;
 pub mod expectations;

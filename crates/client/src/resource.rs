@@ -47,6 +47,11 @@ impl ApiResource {
         }
     }
 
+    /// Whether the server offers all of these verbs.
+    pub fn offers(&self, verbs: &[&str]) -> bool {
+        verbs.iter().all(|verb| self.verbs.iter().any(|offered| offered == verb))
+    }
+
     /// The path of the collection (no name), an object, or a subresource. An empty namespace means all
     /// namespaces, or none for cluster-scoped resources.
     pub fn path(&self, namespace: &str, name: &str, subresource: &str) -> String {

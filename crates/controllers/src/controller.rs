@@ -48,7 +48,12 @@ impl<K: Ord + Clone> Queue<K> {
 
     /// Adds a key because of this object's newest revision.
     pub fn add_for<T: Kind>(&mut self, key: K, cause: &T) {
-        self.causes.insert(key.clone(), revision_of(cause));
+        self.add_caused(key, revision_of(cause));
+    }
+
+    /// Adds a key because of a revision; 0 for none.
+    pub fn add_caused(&mut self, key: K, cause: u64) {
+        self.causes.insert(key.clone(), cause);
         self.work.add(key);
     }
 

@@ -15,11 +15,21 @@ pub mod controller;
 pub mod deployment;
 pub mod endpoints;
 pub mod endpointslice;
+pub mod garbagecollector;
+pub mod metadata;
+pub mod namespace;
+pub mod nodeipam;
+pub mod nodelifecycle;
 pub mod pod_control;
+pub mod podgc;
 pub mod pods;
 pub mod ranking;
 pub mod replicaset;
+pub mod rootca;
+pub mod service_lb;
+pub mod serviceaccount;
 pub mod services;
+pub mod taint_eviction;
 
 use controller::Driver;
 
@@ -50,6 +60,11 @@ impl Default for Options {
 }
 
 impl Setup {
+    /// A client that reads for one controller alone, under the name of the process.
+    fn reader(&self, client: &Client) -> Client {
+        client.named("kube-controller-manager")
+    }
+
     /// A process's controllers over a transport.
     pub fn new(transport: Rc<dyn Transport>, options: Options) -> Self {
         let informers = SharedInformers::new(Client::new(transport.clone(), "kube-controller-manager"));
@@ -62,12 +77,31 @@ pub type Build = fn(&Setup, Client) -> Box<dyn Component>;
 
 /// Every controller by the name under which it writes, in the order in which they start.
 pub const CONTROLLERS: &[(&str, Build)] = &[
+    ("serviceaccount-controller", |setup, client| {
+        driver(serviceaccount::ServiceAccountController::new(setup, &client), client)
+    }),
+    ("root-ca-certificate-publisher-controller", |setup, client| {
+        driver(rootca::RootCaPublisher::new(setup, &client), client)
+    }),
+    ("namespace-controller", |setup, client| driver(namespace::NamespaceController::new(setup, &client), client)),
+    ("garbage-collector-controller", |setup, client| {
+        driver(garbagecollector::GarbageCollector::new(setup, &client), client)
+    }),
     ("deployment-controller", |setup, client| driver(deployment::DeploymentController::new(setup, &client), client)),
-    ("endpoint-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
-    ("endpoint-slice-controller", |setup, client| {
+    ("replicaset-controller", |setup, client| driver(replicaset::ReplicaSetController::new(setup, &client), client)),
+    ("endpoints-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
+    ("endpointslice-controller", |setup, client| {
         driver(endpointslice::EndpointSliceController::new(setup, &client), client)
     }),
-    ("replicaset-controller", |setup, client| driver(replicaset::ReplicaSetController::new(setup, &client), client)),
+    ("pod-garbage-collector-controller", |setup, client| driver(podgc::PodGcController::new(setup, &client), client)),
+    ("node-ipam-controller", |setup, client| driver(nodeipam::NodeIpamController::new(setup, &client), client)),
+    ("node-lifecycle-controller", |setup, client| {
+        driver(nodelifecycle::NodeLifecycleController::new(setup, &client), client)
+    }),
+    ("taint-eviction-controller", |setup, client| {
+        driver(taint_eviction::TaintEvictionController::new(setup, &client), client)
+    }),
+    ("service-lb-controller", |setup, client| driver(service_lb::ServiceLbController::new(setup, &client), client)),
 ];
 
 /// All controllers as components.
