@@ -34,6 +34,47 @@ pub fn quote(text: &str) -> String {
     out
 }
 
+/// What stands between quotes, with Go's escapes carried out; `None` where one is malformed, or where
+/// the quote itself stands without a backslash.
+pub fn unquote(text: &str, quote: char) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        rest = &rest[c.len_utf8()..];
+        if c == quote {
+            return None;
+        }
+        if c != '\\' {
+            out.push(c);
+            continue;
+        }
+        let escaped = rest.chars().next()?;
+        rest = &rest[escaped.len_utf8()..];
+        let mut number = |digits: usize, radix: u32| {
+            let (digits, after) = rest.split_at_checked(digits)?;
+            rest = after;
+            let plain = digits.chars().all(|c| c.is_digit(radix));
+            u32::from_str_radix(digits, radix).ok().filter(|_| plain).and_then(char::from_u32)
+        };
+        out.push(match escaped {
+            'a' => '\u{07}',
+            'b' => '\u{08}',
+            'f' => '\u{0c}',
+            'n' => '\n',
+            'r' => '\r',
+            't' => '\t',
+            'v' => '\u{0b}',
+            '\\' => '\\',
+            'x' => number(2, 16)?,
+            'u' => number(4, 16)?,
+            'U' => number(8, 16)?,
+            c if c == quote => c,
+            _ => return None,
+        });
+    }
+    Some(out)
+}
+
 /// Whether Go's `unicode.IsPrint` holds: graphic characters, and of the spaces only U+0020.
 pub fn is_print(c: char) -> bool {
     let invisible = matches!(u32::from(c),
@@ -106,6 +147,13 @@ mod tests {
     #[test]
     fn quotes_as_go_does() {
         assert_eq!(quote("a\"b\\\n\u{1}é\u{200b}"), r#""a\"b\\\n\x01é\u200b""#);
+    }
+
+    #[test]
+    fn unquotes_as_go_does() {
+        assert_eq!(unquote(r"a\n\x41\u00e9\'", '\'').as_deref(), Some("a\nAé'"));
+        assert_eq!(unquote(r"\q", '"'), None);
+        assert_eq!(unquote(r"\u12", '"'), None);
     }
 
     #[test]

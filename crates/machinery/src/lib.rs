@@ -12,6 +12,8 @@ pub mod fields;
 pub mod go;
 pub mod gvk;
 pub mod intorstring;
+pub mod json;
+pub mod jsonpath;
 pub mod labels;
 pub mod names;
 pub mod object;
