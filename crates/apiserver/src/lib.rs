@@ -1,3 +1,47 @@
 //! kube-apiserver without sockets: request in; response, watch stream or upgrade out.
+//!
+//! Start at [`ApiServer::handle`] (`server`). A request becomes a [`RequestInfo`], then a `Call` for a
+//! row of the [`registry`], and goes through the chain: authenticate, authorize, mutate and validate
+//! (`admission`, the row's strategy), store (`storage`). A file a verb: `create`, `read`, `list`,
+//! `watch`, `update`, `patch`, `delete`; `subresources` and `connect` for what hangs below objects.
+//!
+//! The crate touches nothing but its [`store::Store`] and the ports in [`Options`]; the host brings the
+//! time ([`ApiServer::advance`]) and carries the bytes.
 
+mod admission;
+mod apply;
+mod auth;
+mod bootstrap;
+mod call;
+mod codec;
+mod connect;
+mod create;
+mod delete;
+mod discovery;
+mod duplicates;
+mod health;
+mod list;
+mod managed_fields;
+mod negotiate;
+mod openapi;
+mod options;
+mod patch;
+mod read;
 pub mod registry;
+mod request_info;
+mod reviews;
+mod selection;
+mod server;
+mod service_allocation;
+mod storage;
+mod subresources;
+mod table;
+mod timers;
+mod update;
+mod watch;
+
+pub use auth::{Authenticator, Authorizer, UserInfo};
+pub use health::GIT_VERSION;
+pub use options::{ControlApi, NodeConnector, Options};
+pub use request_info::{Query, RequestInfo};
+pub use server::{ApiServer, CommittedRevision};

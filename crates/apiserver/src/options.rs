@@ -52,6 +52,9 @@ pub struct Options {
     pub authenticator: Option<Arc<dyn Authenticator>>,
     /// Decides who may do what; everything is allowed without.
     pub authorizer: Option<Arc<dyn Authorizer>>,
+    /// Whether `managedFields` are kept for the components of this process too. Where hundreds of
+    /// thousands of pods are simulated they cost more than all else.
+    pub track_components: bool,
     /// The way to nodes; without, what needs a node fails as if it were not reachable.
     pub nodes: Option<Arc<dyn NodeConnector>>,
     /// What answers under `/playground/v1/`.
@@ -75,6 +78,7 @@ impl Options {
             default_user: UserInfo::admin(),
             authenticator: None,
             authorizer: None,
+            track_components: true,
             nodes: None,
             control: None,
             descriptions: None,

@@ -61,6 +61,11 @@ impl Query {
         self.0.get(name).map_or(&[], Vec::as_slice)
     }
 
+    /// Every parameter with each of its values.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| (name.as_str(), value.as_str())))
+    }
+
     /// A boolean as apimachinery converts it: absent, `0` and `false` are false, all else is true.
     pub fn flag(&self, name: &str) -> bool {
         self.has(name) && !matches!(self.get(name).to_ascii_lowercase().as_str(), "0" | "false")
@@ -75,8 +80,7 @@ impl Query {
 impl RequestInfo {
     /// Reads method, path and query (without `?`).
     pub fn parse(method: &Method, path: &str, query: &str) -> Self {
-        let mut info =
-            Self { path: path.into(), verb: method.as_str().to_ascii_lowercase(), ..Self::default() };
+        let mut info = Self { path: path.into(), verb: method.as_str().to_ascii_lowercase(), ..Self::default() };
         info.query = Query::parse(query);
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let mut parts = match parts.as_slice() {

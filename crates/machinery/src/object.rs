@@ -168,6 +168,21 @@ impl Encoded {
         Ok(typed)
     }
 
+    /// The typed form, made by `decode` from the JSON tree unless some reader was faster.
+    ///
+    /// # Errors
+    /// When the bytes are not JSON, and what `decode` says.
+    pub fn object_or_decode(
+        &self,
+        decode: impl FnOnce(Value) -> Result<Box<dyn Object>, serde_json::Error>,
+    ) -> Result<Arc<dyn Object>, serde_json::Error> {
+        if let Some(object) = self.0.object.get() {
+            return Ok(object.clone());
+        }
+        let object = Arc::<dyn Object>::from(decode(self.decode()?)?);
+        Ok(self.0.object.get_or_init(|| object).clone())
+    }
+
     /// The object as a JSON tree.
     ///
     /// # Errors

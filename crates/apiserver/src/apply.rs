@@ -1,0 +1,193 @@
+//! Server-side apply: `PATCH` with `application/apply-patch+yaml`.
+//!
+//! The applied configuration is merged into the live object: its fields win, and fields that this
+//! manager applied before and has left out are removed, unless somebody else owns them too. A field
+//! that another manager has with another value is a conflict, unless forced.
+
+use http::StatusCode;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, StatusCause};
+use machinery::wire::Response;
+use machinery::{ApiError, schema};
+use serde_json::{Map, Value};
+
+use crate::call::{Call, Result, invalid_options};
+use crate::codec::{Payload, complete_type, decode_value};
+use crate::create::create_object;
+use crate::managed_fields::{self, FieldSet};
+use crate::negotiate::content_type;
+use crate::storage::{self, wire_value};
+use crate::{read, update};
+
+const ATTEMPTS: usize = 5;
+
+/// Answers an apply.
+pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
+    debug_assert_eq!(content_type(&call.headers), "application/apply-patch+yaml");
+    let manager = call.info.query.get("fieldManager").to_owned();
+    if manager.is_empty() {
+        return Err(invalid_options(
+            "fieldManager",
+            "Required value: is required for apply patch",
+            "FieldValueRequired",
+            "PatchOptions",
+        ));
+    }
+    let mut config = configuration(call, payload)?;
+    complete_type(&mut config, &call.row.gvk())?;
+    if config.pointer("/metadata/managedFields").is_some_and(|given| !given.is_null()) {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    name_configuration(call, &mut config)?;
+    for _ in 0..ATTEMPTS {
+        let key = call.key();
+        let Some(kv) = call.server.store().get(&key) else {
+            call.applied = Some(managed_fields::fields_of(call, &config));
+            let object = decode_value(call, config, None)?;
+            return create_object(call, object);
+        };
+        let old = storage::stored(&kv);
+        let typed = storage::typed(call.row, &old)?;
+        let live = wire_value(call.row, &*typed);
+        let entries = typed.metadata().managed_fields.clone().unwrap_or_default();
+        let applied = managed_fields::fields_of(call, &config);
+        check_conflicts(call, &manager, &applied, &config, &live, &entries)?;
+        let before = owned(call, &entries, &manager);
+        let others = entries.iter().filter(|entry| !is_own(call, entry, &manager));
+        let others = others.fold(FieldSet::default(), |mut all, entry| {
+            all.extend(fields_of_entry(entry));
+            all
+        });
+        let abandoned = before.difference(&applied).difference(&others);
+        let schemas = schema::builtin();
+        let definition = schemas.get(&call.row.gvk());
+        let mut merged = live;
+        abandoned.remove_from(&mut merged);
+        managed_fields::merge(schemas, definition, &mut merged, &config);
+        call.warnings.clear();
+        call.applied = Some(applied);
+        let object = decode_value(call, merged, None)?;
+        update::check_identity(call, &*object)?;
+        if let Some(stored) = update::replace(call, object, &old, &key, kv.mod_revision)? {
+            let stored = storage::to_wire(call.row, stored);
+            return read::answer(call, StatusCode::OK, stored);
+        }
+    }
+    Err(ApiError::modified(&call.resource(), &call.info.name))
+}
+
+/// The applied configuration, YAML or JSON, checked for fields its kind has not.
+fn configuration(call: &mut Call, payload: &Payload) -> Result<Value> {
+    let Payload::Bytes(bytes) = payload else { return Err(ApiError::bad_request("an apply must be given as bytes")) };
+    let undecodable = |error: &dyn std::fmt::Display| ApiError::bad_request(format!("error decoding YAML: {error}"));
+    let text = std::str::from_utf8(bytes).map_err(|error| undecodable(&error))?;
+    let value = machinery::yaml::from_str(text).map_err(|error| undecodable(&error))?;
+    let kind = call.row.gvk();
+    if let Some(error) = schema::type_mismatch(&kind, &value) {
+        return Err(schema::decode_error(&kind, error));
+    }
+    // Apply is strict, whatever the request says: an unknown field could belong to nobody.
+    let problems = schema::unknown_fields(&kind, &value);
+    if let Some(first) = problems.first() {
+        let error = first.trim_start_matches("unknown field ").trim_matches('"').to_owned();
+        return Err(ApiError::internal(format!(
+            "failed to create typed patch object ({}/{}; {}, Kind={}): .{error}: field not declared in schema",
+            call.info.namespace,
+            call.info.name,
+            call.row.api_version(),
+            kind.kind
+        )));
+    }
+    Ok(value)
+}
+
+/// The configuration has the name and namespace of the URL.
+fn name_configuration(call: &Call, config: &mut Value) -> Result<()> {
+    let Some(config) = config.as_object_mut() else { return Err(ApiError::bad_request("an apply must be an object")) };
+    let metadata = config.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+    let Some(metadata) = metadata.as_object_mut() else {
+        return Err(ApiError::bad_request("metadata must be an object"));
+    };
+    let name = metadata.entry("name").or_insert_with(|| call.info.name.as_str().into());
+    if name.as_str() != Some(&call.info.name) {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({})",
+            name.as_str().unwrap_or_default(),
+            call.info.name
+        )));
+    }
+    if call.row.namespaced {
+        metadata.entry("namespace").or_insert_with(|| call.info.namespace.as_str().into());
+    }
+    Ok(())
+}
+
+fn is_own(call: &Call, entry: &ManagedFieldsEntry, manager: &str) -> bool {
+    entry.manager.as_deref() == Some(manager)
+        && entry.operation.as_deref() == Some("Apply")
+        && entry.subresource.as_deref().unwrap_or_default() == call.info.subresource
+}
+
+fn fields_of_entry(entry: &ManagedFieldsEntry) -> FieldSet {
+    FieldSet::from_fields(entry.fields_v1.as_ref().map(|FieldsV1(fields)| fields))
+}
+
+fn owned(call: &Call, entries: &[ManagedFieldsEntry], manager: &str) -> FieldSet {
+    entries.iter().find(|entry| is_own(call, entry, manager)).map(fields_of_entry).unwrap_or_default()
+}
+
+/// 409 for fields that others have with another value, unless forced.
+fn check_conflicts(
+    call: &Call,
+    manager: &str,
+    applied: &FieldSet,
+    config: &Value,
+    live: &Value,
+    entries: &[ManagedFieldsEntry],
+) -> Result<()> {
+    if call.info.query.flag("force") {
+        return Ok(());
+    }
+    let schemas = schema::builtin();
+    let changed = FieldSet::changed(schemas, schemas.get(&call.row.gvk()), config, live).intersection(applied);
+    let mut causes = Vec::new();
+    let mut by_manager = Vec::new();
+    for entry in entries.iter().filter(|entry| !is_own(call, entry, manager)) {
+        let paths = fields_of_entry(entry).intersection(&changed).leaves();
+        if paths.is_empty() {
+            continue;
+        }
+        let other = entry.manager.clone().unwrap_or_default();
+        let mut who = format!("{}", machinery::go::quote(&other));
+        if entry.operation.as_deref() == Some("Update") {
+            if let Some(subresource) = &entry.subresource {
+                who += &format!(" with subresource {}", machinery::go::quote(subresource));
+            }
+            who += &format!(" using {}", entry.api_version.clone().unwrap_or_default());
+            if let Some(time) = &entry.time {
+                who += &format!(" at {}", machinery::time::format_seconds(time.0));
+            }
+        }
+        causes.extend(paths.iter().map(|path| StatusCause {
+            reason: Some("FieldManagerConflict".into()),
+            message: Some(format!("conflict with {who}")),
+            field: Some(path.clone()),
+        }));
+        by_manager.push((who, paths));
+    }
+    let count = causes.len();
+    match by_manager.as_slice() {
+        [] => Ok(()),
+        [(who, paths)] if paths.len() == 1 => {
+            let path = paths.first().cloned().unwrap_or_default();
+            Err(ApiError::apply_conflict(causes, format!("Apply failed with 1 conflict: conflict with {who}: {path}")))
+        }
+        several => {
+            let each = several.iter().map(|(who, paths)| {
+                let paths: Vec<String> = paths.iter().map(|path| format!("- {path}")).collect();
+                format!("conflicts with {who}:\n{}", paths.join("\n"))
+            });
+            let each = each.collect::<Vec<_>>().join("\n");
+            Err(ApiError::apply_conflict(causes, format!("Apply failed with {count} conflicts: {each}")))
+        }
+    }
+}

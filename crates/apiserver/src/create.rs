@@ -1,0 +1,113 @@
+//! `create`.
+
+use http::StatusCode;
+use machinery::wire::Response;
+use machinery::{ApiError, Object};
+
+use crate::admission::{self, Operation};
+use crate::call::{Call, Result};
+use crate::codec::{Payload, decode_object};
+use crate::storage::{self, Written};
+use crate::{managed_fields, read, service_allocation};
+
+/// How often a generated name is tried, as upstream.
+const GENERATED_NAMES_TRIED: usize = 8;
+/// The length of a generated name's random end.
+const SUFFIX_LENGTH: usize = 5;
+/// A generated name's beginning is cut to leave room for its end within a DNS label.
+const GENERATED_PREFIX_LENGTH_MAX: usize = 58;
+
+/// Answers `POST` on a collection.
+pub(crate) fn create(call: &mut Call, payload: &Payload) -> Result<Response> {
+    let object = decode_object(call, payload)?;
+    create_object(call, object)
+}
+
+/// Creates a decoded and defaulted object: `POST`, and `PUT` or apply where nothing is.
+pub(crate) fn create_object(call: &mut Call, mut object: Box<dyn Object>) -> Result<Response> {
+    set_namespace(call, &mut *object)?;
+    let dry_run = call.dry_run()?;
+    let generate = object.metadata().name.as_deref().unwrap_or_default().is_empty()
+        && !object.metadata().generate_name.as_deref().unwrap_or_default().is_empty();
+    let uid = call.server.rng().uuid();
+    let metadata = object.metadata_mut();
+    if metadata.resource_version.as_deref().is_some_and(|version| !matches!(version, "" | "0")) {
+        return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
+    }
+    metadata.resource_version = None;
+    metadata.uid = Some(uid);
+    metadata.creation_timestamp = Some(machinery::time::meta_time(call.now));
+    for attempt in 1.. {
+        let mut candidate = object.clone_object();
+        if generate {
+            candidate.metadata_mut().name = Some(generated_name(call, &*object));
+        }
+        match try_create(call, candidate, dry_run) {
+            Err(error) if generate && error.is_already_exists() && attempt < GENERATED_NAMES_TRIED => {}
+            outcome => return outcome,
+        }
+    }
+    Err(ApiError::internal("no name could be generated"))
+}
+
+fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Result<Response> {
+    let name = object.metadata().name.clone().unwrap_or_default();
+    managed_fields::on_create(call, &mut *object);
+    admission::admit(call, Operation::Create, &mut *object, None)?;
+    let errors = call.row.before_create(&mut *object);
+    call.check(&name, errors)?;
+    call.warnings = call.row.strategy.warnings(&*object, None);
+    let namespace = object.metadata().namespace.clone().unwrap_or_default();
+    let key = storage::key(call.row, &namespace, &name);
+    if call.server.store().get(&key).is_some() {
+        return Err(ApiError::already_exists(&call.resource(), &name));
+    }
+    let reserved = service_allocation::reserve(call, &mut *object, None)?;
+    if dry_run {
+        reserved.release(call);
+        return read::answer(call, StatusCode::CREATED, storage::unwritten(object));
+    }
+    let written = storage::write(call, key, 0, object);
+    match written {
+        Ok(Written::Done(stored)) => {
+            reserved.keep();
+            let stored = storage::to_wire(call.row, stored);
+            read::answer(call, StatusCode::CREATED, stored)
+        }
+        Ok(Written::Changed) => {
+            reserved.release(call);
+            Err(ApiError::already_exists(&call.resource(), &name))
+        }
+        Err(error) => {
+            reserved.release(call);
+            Err(error)
+        }
+    }
+}
+
+/// The object's namespace is the request's, given or not.
+pub(crate) fn set_namespace(call: &Call, object: &mut dyn Object) -> Result<()> {
+    if !call.row.namespaced {
+        return Ok(());
+    }
+    let metadata = object.metadata_mut();
+    match metadata.namespace.as_deref().unwrap_or_default() {
+        "" => metadata.namespace = Some(call.info.namespace.clone()),
+        given if given != call.info.namespace => {
+            return Err(ApiError::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        _ => {}
+    }
+    if call.info.namespace.is_empty() {
+        return Err(ApiError::bad_request("namespace is required"));
+    }
+    Ok(())
+}
+
+fn generated_name(call: &Call, object: &dyn Object) -> String {
+    let prefix = object.metadata().generate_name.as_deref().unwrap_or_default();
+    let prefix: String = prefix.chars().take(GENERATED_PREFIX_LENGTH_MAX).collect();
+    prefix + &call.server.rng().suffix(SUFFIX_LENGTH)
+}

@@ -1,0 +1,135 @@
+//! `metadata.managedFields`: who has set which field.
+//!
+//! An update gives its manager what it added and changed, and takes it from the others. Server-side
+//! apply builds on the same sets ([`FieldSet`]).
+
+mod field_set;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use machinery::schema::{Schema, Schemas};
+use machinery::{Object, schema};
+use serde_json::Value;
+
+pub(crate) use field_set::FieldSet;
+
+use crate::call::Call;
+use crate::storage::wire_value;
+
+/// Fields nobody manages: identity, and what the server sets.
+const UNMANAGED: &[&[&str]] = &[
+    &["apiVersion"],
+    &["kind"],
+    &["metadata", "name"],
+    &["metadata", "namespace"],
+    &["metadata", "uid"],
+    &["metadata", "resourceVersion"],
+    &["metadata", "creationTimestamp"],
+    &["metadata", "generation"],
+    &["metadata", "managedFields"],
+    &["metadata", "selfLink"],
+    &["metadata", "deletionTimestamp"],
+    &["metadata", "deletionGracePeriodSeconds"],
+];
+
+/// The fields of an object that can be managed.
+pub(crate) fn fields_of(call: &Call, value: &Value) -> FieldSet {
+    let schemas = schema::builtin();
+    let mut set = FieldSet::of(schemas, schemas.get(&call.row.gvk()), value);
+    UNMANAGED.iter().for_each(|path| set.remove_path(path));
+    set
+}
+
+/// Gives the creator of an object all its fields.
+pub(crate) fn on_create(call: &Call, object: &mut dyn Object) {
+    object.metadata_mut().managed_fields = None;
+    if !is_tracked(call) {
+        return;
+    }
+    let created = match &call.applied {
+        Some(applied) => entry(call, "Apply", &call.field_manager(), applied),
+        None => entry(call, "Update", &call.field_manager(), &fields_of(call, &wire_value(call.row, object))),
+    };
+    object.metadata_mut().managed_fields = Some(vec![created]);
+}
+
+/// Gives the manager of an update what it added or changed.
+pub(crate) fn on_update(call: &Call, object: &mut dyn Object, old: &dyn Object) {
+    let mut entries = old.metadata().managed_fields.clone().unwrap_or_default();
+    let given = object.metadata().managed_fields.as_deref();
+    // One empty entry is how a client asks for a fresh start.
+    if given.is_some_and(|given| matches!(given, [only] if *only == ManagedFieldsEntry::default())) {
+        entries.clear();
+    }
+    object.metadata_mut().managed_fields.clone_from(&old.metadata().managed_fields);
+    if is_tracked(call) {
+        let (new, old) = (wire_value(call.row, object), wire_value(call.row, old));
+        change(call, &mut entries, &new, &old);
+    }
+    object.metadata_mut().managed_fields = (!entries.is_empty()).then_some(entries);
+}
+
+/// Components of this process are not asked for what they manage where the host says so.
+fn is_tracked(call: &Call) -> bool {
+    call.server.options().track_components || !call.from_component
+}
+
+fn change(call: &Call, entries: &mut Vec<ManagedFieldsEntry>, new: &Value, old: &Value) {
+    let (operation, manager) = (if call.applied.is_some() { "Apply" } else { "Update" }, call.field_manager());
+    let schemas = schema::builtin();
+    let mut changed = FieldSet::changed(schemas, schemas.get(&call.row.gvk()), new, old);
+    UNMANAGED.iter().for_each(|path| changed.remove_path(path));
+    let removed = fields_of(call, old).difference(&fields_of(call, new));
+    if changed.is_empty() && removed.is_empty() && call.applied.is_none() {
+        return;
+    }
+    let subresource = Some(call.info.subresource.clone()).filter(|name| !name.is_empty());
+    let mut own = None;
+    entries.retain_mut(|entry| {
+        let is_own = entry.manager.as_deref() == Some(manager.as_str())
+            && entry.operation.as_deref() == Some(operation)
+            && entry.subresource == subresource;
+        if is_own {
+            own = Some(entry.clone());
+            return false;
+        }
+        let set = FieldSet::from_fields(entry.fields_v1.as_ref().map(|fields| &fields.0));
+        let rest = set.difference(&removed).difference(&changed);
+        if rest != set {
+            entry.fields_v1 = Some(FieldsV1(rest.to_fields()));
+        }
+        !rest.is_empty()
+    });
+    let before = FieldSet::from_fields(own.as_ref().and_then(|own| own.fields_v1.as_ref()).map(|fields| &fields.0));
+    let set = match &call.applied {
+        Some(applied) => applied.clone(),
+        None => {
+            let mut set = before.difference(&removed);
+            set.extend(changed);
+            set
+        }
+    };
+    if set.is_empty() {
+        return;
+    }
+    // An entry that says nothing new keeps its time, so that the object stays as it is.
+    let unchanged = own.filter(|_| set == before);
+    entries.push(unchanged.unwrap_or_else(|| entry(call, operation, &manager, &set)));
+    entries.sort_by(|a, b| a.operation.cmp(&b.operation).then_with(|| a.time.cmp(&b.time)));
+}
+
+/// Merges an applied configuration into an object: maps by key, lists as their type says.
+pub(crate) fn merge(schemas: &Schemas, schema: Option<&Schema>, target: &mut Value, config: &Value) {
+    field_set::merge(schemas, schema, target, config);
+}
+
+fn entry(call: &Call, operation: &str, manager: &str, set: &FieldSet) -> ManagedFieldsEntry {
+    ManagedFieldsEntry {
+        api_version: Some(call.row.api_version()),
+        fields_type: Some("FieldsV1".into()),
+        fields_v1: Some(FieldsV1(set.to_fields())),
+        manager: Some(manager.into()),
+        operation: Some(operation.into()),
+        subresource: Some(call.info.subresource.clone()).filter(|name| !name.is_empty()),
+        time: Some(machinery::time::meta_time(call.now)),
+    }
+}

@@ -1,0 +1,274 @@
+//! `/openapi/v2` and `/openapi/v3`: schema as data, dressed as OpenAPI documents.
+
+use std::collections::BTreeSet;
+
+use http::HeaderMap;
+use machinery::ApiError;
+use machinery::schema::{self, Schema};
+use machinery::wire::Response;
+use serde_json::{Map, Value, json};
+
+use crate::discovery::{Document, cached, groups};
+use crate::health::GIT_VERSION;
+use crate::negotiate::accepted;
+use crate::registry::{self, ResourceInfo};
+use crate::request_info::RequestInfo;
+use crate::server::ApiServer;
+
+const JSON: &str = "application/json";
+
+/// The dialects differ in where definitions lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    V2,
+    V3,
+}
+
+/// Answers, if the path is one of these.
+pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap) -> Option<Response> {
+    let path = info.path.trim_matches('/');
+    if path == "openapi/v2" {
+        if !accepts_json(headers) {
+            return Some(ApiError::not_acceptable(&[JSON]).into_response());
+        }
+        let document = cached(server, path.to_owned(), || Document::new(&v2(server), JSON));
+        return Some(document.respond(headers));
+    }
+    let rest = path.strip_prefix("openapi/v3")?;
+    if !accepts_json(headers) {
+        return Some(ApiError::not_acceptable(&[JSON]).into_response());
+    }
+    if rest.is_empty() {
+        return Some(cached(server, path.to_owned(), || Document::new(&index(), JSON)).respond(headers));
+    }
+    let (group, version) = match rest.trim_matches('/').split('/').collect::<Vec<_>>().as_slice() {
+        ["api", version] => (String::new(), (*version).to_owned()),
+        ["apis", group, version] => ((*group).to_owned(), (*version).to_owned()),
+        _ => return None,
+    };
+    if !registry::all().any(|row| row.group == group && row.version == version) {
+        return None;
+    }
+    let document = cached(server, path.to_owned(), || Document::new(&v3(server, &group, &version), JSON));
+    Some(document.respond(headers))
+}
+
+fn accepts_json(headers: &HeaderMap) -> bool {
+    accepted(headers).iter().any(|range| matches!(range.media_type, "application/json" | "application/*" | "*/*"))
+}
+
+/// Where each group and version has its document. The hash changes with the program, so that clients
+/// keep what they have as long as it is right.
+fn index() -> Value {
+    let mut paths = Map::new();
+    let mut add = |path: String| {
+        let url = format!("/openapi/v3/{path}?hash={GIT_VERSION}");
+        paths.insert(path, json!({"serverRelativeURL": url}));
+    };
+    add("api/v1".into());
+    for (group, versions) in groups() {
+        versions.iter().for_each(|version| add(format!("apis/{group}/{version}")));
+    }
+    json!({"paths": paths})
+}
+
+fn info() -> Value {
+    json!({"title": "Kubernetes", "version": GIT_VERSION})
+}
+
+fn v2(server: &ApiServer) -> Value {
+    let mut paths = Map::new();
+    registry::all().for_each(|row| add_paths(&mut paths, row, Dialect::V2));
+    let descriptions = descriptions(server);
+    let mut definitions = Map::new();
+    for (name, schema) in schema::builtin().definitions() {
+        definitions.insert(name.to_owned(), definition(name, schema, Dialect::V2, &descriptions));
+    }
+    json!({"swagger": "2.0", "info": info(), "paths": paths, "definitions": definitions})
+}
+
+fn v3(server: &ApiServer, group: &str, version: &str) -> Value {
+    let schemas = schema::builtin();
+    let mut paths = Map::new();
+    let mut reached = BTreeSet::new();
+    for row in registry::all().filter(|row| row.group == group && row.version == version) {
+        add_paths(&mut paths, row, Dialect::V3);
+        if let Some(name) = schemas.name_of(&row.gvk()) {
+            reach(name, &mut reached);
+        }
+    }
+    let descriptions = descriptions(server);
+    let mut components = Map::new();
+    for name in reached {
+        if let Some(schema) = schemas.definition(&name) {
+            components.insert(name.clone(), definition(&name, schema, Dialect::V3, &descriptions));
+        }
+    }
+    json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": {"schemas": components}})
+}
+
+/// The definitions a definition needs, itself among them.
+fn reach(name: &str, reached: &mut BTreeSet<String>) {
+    let Some(schema) = schema::builtin().definition(name) else { return };
+    if reached.insert(name.to_owned()) {
+        references(schema, &mut |name| reach(name, reached));
+    }
+}
+
+fn references(schema: &Schema, visit: &mut dyn FnMut(&str)) {
+    if let Some(name) = schema.definition_name() {
+        visit(name);
+    }
+    schema.properties.values().for_each(|field| references(field, visit));
+    schema.additional_properties.iter().chain(&schema.items).for_each(|inner| references(inner, visit));
+}
+
+/// Texts by definition and field; none if the host gave none.
+fn descriptions(server: &ApiServer) -> Value {
+    let text = server.options().descriptions.as_ref();
+    text.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default()
+}
+
+fn definition(name: &str, schema: &Schema, dialect: Dialect, descriptions: &Value) -> Value {
+    let texts = descriptions.get(name).unwrap_or(&Value::Null);
+    let mut value = dressed(schema, dialect);
+    describe(&mut value, texts.get(""));
+    if let Some(properties) = value.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.iter_mut().for_each(|(field, property)| describe(property, texts.get(field)));
+    }
+    value
+}
+
+fn describe(value: &mut Value, text: Option<&Value>) {
+    let (Some(fields), Some(text)) = (value.as_object_mut(), text) else { return };
+    // Nothing may stand beside a reference in the third version: it goes inside.
+    if let Some(reference) = fields.remove("$ref") {
+        fields.insert("allOf".into(), json!([{"$ref": reference}]));
+    }
+    fields.insert("description".into(), text.clone());
+}
+
+/// A schema with its references in the dialect's place.
+fn dressed(schema: &Schema, dialect: Dialect) -> Value {
+    let mut value = serde_json::to_value(schema).unwrap_or_default();
+    if dialect == Dialect::V3 {
+        move_references(&mut value);
+    }
+    value
+}
+
+fn move_references(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(reference)) = fields.get_mut("$ref") {
+                *reference = reference.replace("#/definitions/", "#/components/schemas/");
+                if fields.len() > 1 {
+                    let reference = fields.remove("$ref");
+                    fields.insert("allOf".into(), json!([{"$ref": reference}]));
+                }
+            }
+            fields.values_mut().for_each(move_references);
+        }
+        Value::Array(items) => items.iter_mut().for_each(move_references),
+        _ => {}
+    }
+}
+
+/// The paths of a resource, its collection and its subresources.
+fn add_paths(paths: &mut Map<String, Value>, row: &ResourceInfo, dialect: Dialect) {
+    let root = match row.group {
+        "" => format!("/api/{}", row.version),
+        group => format!("/apis/{group}/{}", row.version),
+    };
+    let namespace = if row.namespaced { "/namespaces/{namespace}" } else { "" };
+    let collection = format!("{root}{namespace}/{}", row.resource);
+    let kind = json!({"group": row.group, "version": row.version, "kind": row.kind});
+    let item = |verbs: &[(&str, &str, &str)], offered: &[&str], kind: &Value, name: &str| {
+        let mut item = Map::new();
+        for (method, verb, action) in verbs.iter().filter(|(_, verb, _)| offered.contains(verb)) {
+            item.insert((*method).into(), operation(row, action, kind, name, verb, dialect));
+        }
+        Value::Object(item)
+    };
+    let of_collection =
+        &[("get", "list", "list"), ("post", "create", "post"), ("delete", "deletecollection", "deletecollection")];
+    let of_object =
+        &[("get", "get", "get"), ("put", "update", "put"), ("patch", "patch", "patch"), ("delete", "delete", "delete")];
+    let of_subresource = &[
+        ("get", "get", "get"),
+        ("put", "update", "put"),
+        ("patch", "patch", "patch"),
+        ("post", "create", "post"),
+        ("delete", "delete", "delete"),
+    ];
+    let mut add = |path: String, value: Value| {
+        if value.as_object().is_some_and(|methods| !methods.is_empty()) {
+            paths.insert(path, value);
+        }
+    };
+    add(collection.clone(), item(of_collection, row.verbs, &kind, ""));
+    if row.namespaced {
+        let all = &[("get", "list", "list")];
+        add(format!("{root}/{}", row.resource), item(all, row.verbs, &kind, "ForAllNamespaces"));
+    }
+    add(format!("{collection}/{{name}}"), item(of_object, row.verbs, &kind, ""));
+    for sub in row.subresources {
+        let kind = match sub.kind {
+            "" => kind.clone(),
+            kind if sub.version.is_empty() => json!({"group": row.group, "version": row.version, "kind": kind}),
+            kind => json!({"group": sub.group, "version": sub.version, "kind": kind}),
+        };
+        add(format!("{collection}/{{name}}/{}", sub.name), item(of_subresource, sub.verbs, &kind, sub.name));
+    }
+}
+
+fn operation(row: &ResourceInfo, action: &str, kind: &Value, suffix: &str, verb: &str, dialect: Dialect) -> Value {
+    let scope = if row.namespaced && suffix != "ForAllNamespaces" { "Namespaced" } else { "" };
+    let id = format!("{action}{}{scope}{}{suffix}", group_id(row), row.kind);
+    let parameters: &[(&str, &str)] = match verb {
+        "create" | "update" => &[("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string")],
+        "patch" => {
+            &[("dryRun", "string"), ("fieldManager", "string"), ("fieldValidation", "string"), ("force", "boolean")]
+        }
+        "delete" | "deletecollection" => &[
+            ("dryRun", "string"),
+            ("gracePeriodSeconds", "integer"),
+            ("orphanDependents", "boolean"),
+            ("propagationPolicy", "string"),
+        ],
+        "list" => &[
+            ("allowWatchBookmarks", "boolean"),
+            ("continue", "string"),
+            ("fieldSelector", "string"),
+            ("labelSelector", "string"),
+            ("limit", "integer"),
+            ("resourceVersion", "string"),
+            ("resourceVersionMatch", "string"),
+            ("sendInitialEvents", "boolean"),
+            ("timeoutSeconds", "integer"),
+            ("watch", "boolean"),
+        ],
+        _ => &[],
+    };
+    let parameter = |(name, kind): &(&str, &str)| match dialect {
+        Dialect::V2 => json!({"name": name, "in": "query", "type": kind, "uniqueItems": true}),
+        Dialect::V3 => json!({"name": name, "in": "query", "schema": {"type": kind, "uniqueItems": true}}),
+    };
+    json!({
+        "operationId": id,
+        "parameters": parameters.iter().map(parameter).collect::<Vec<_>>(),
+        "responses": {"200": {"description": "OK"}, "401": {"description": "Unauthorized"}},
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": kind,
+    })
+}
+
+/// `CoreV1`, `AppsV1`, `RbacAuthorizationV1`: the middle of an operation's id.
+fn group_id(row: &ResourceInfo) -> String {
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+    };
+    let group = if row.group.is_empty() { "core" } else { row.group.trim_end_matches(".k8s.io") };
+    group.split('.').map(capital).collect::<String>() + &capital(row.version)
+}

@@ -1,0 +1,84 @@
+//! `patch`: JSON patch, merge patch, strategic merge patch.
+
+use http::StatusCode;
+use machinery::patch::{self, Strategic};
+use machinery::wire::Response;
+use machinery::{ApiError, GroupVersionKind};
+use serde_json::Value;
+
+use crate::call::{Call, Result};
+use crate::codec::{Payload, decode_value};
+use crate::negotiate::content_type;
+use crate::storage::{self, wire_value};
+use crate::{read, update};
+
+/// How often a patch is applied again because the object changed under it, as upstream.
+const ATTEMPTS: usize = 5;
+
+const JSON: &str = "application/json-patch+json";
+const MERGE: &str = "application/merge-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+const APPLY: &str = "application/apply-patch+yaml";
+
+/// Answers `PATCH` of an object or its status.
+pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
+    if content_type(&call.headers) == APPLY {
+        return crate::apply::apply(call, payload);
+    }
+    let row = call.row;
+    for _ in 0..ATTEMPTS {
+        let key = call.key();
+        let kv = call.server.store().get(&key).ok_or_else(|| call.not_found())?;
+        let old = storage::stored(&kv);
+        let typed = storage::typed(row, &old)?;
+        let before = wire_value(row, &*typed);
+        let patched = apply(call, payload, before.clone(), &row.gvk())?;
+        let asks_revision = patched.pointer("/metadata/resourceVersion") != before.pointer("/metadata/resourceVersion");
+        call.warnings.clear();
+        let object = decode_value(call, patched, None)?;
+        update::check_identity(call, &*object)?;
+        match update::replace(call, object, &old, &key, kv.mod_revision)? {
+            Some(stored) => {
+                let stored = storage::to_wire(row, stored);
+                return read::answer(call, StatusCode::OK, stored);
+            }
+            None if asks_revision => break,
+            None => {}
+        }
+    }
+    Err(ApiError::modified(&call.resource(), &call.info.name))
+}
+
+/// Applies the request's patch to an object in its wire form.
+pub(crate) fn apply(call: &Call, payload: &Payload, target: Value, kind: &GroupVersionKind) -> Result<Value> {
+    let Payload::Bytes(bytes) = payload else { return Err(ApiError::bad_request("a patch must be given as bytes")) };
+    let given = content_type(&call.headers);
+    if !matches!(given, JSON | MERGE | STRATEGIC) {
+        return Err(ApiError::unsupported_media_type(&[JSON, MERGE, STRATEGIC, APPLY]));
+    }
+    let patch: Value = serde_json::from_slice(bytes)
+        .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
+    let unprocessable = |error: patch::PatchError| {
+        ApiError::new(
+            422,
+            "Invalid",
+            format!("the server rejected our request due to an error in our request: {error}"),
+        )
+    };
+    match given {
+        JSON => patch::json(&target, &patch).map_err(|error| {
+            ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request").with_causes(
+                vec![k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause {
+                    message: Some(error.to_string()),
+                    ..Default::default()
+                }],
+            )
+        }),
+        MERGE if patch.is_object() => Ok(patch::merge(&target, &patch)),
+        MERGE => Err(ApiError::bad_request("a merge patch must be an object")),
+        _ => match Strategic::for_kind(kind) {
+            Some(strategic) => strategic.apply(&target, &patch).map_err(unprocessable),
+            None => Err(ApiError::unsupported_media_type(&[JSON, MERGE, APPLY])),
+        },
+    }
+}

@@ -1,0 +1,122 @@
+//! `get`, and how one object becomes an answer.
+
+use http::StatusCode;
+use machinery::wire::{Body, List, Response};
+use machinery::{ApiError, Encoded};
+
+use crate::call::{Call, Result};
+use crate::negotiate::{Encoding, View, encode, negotiate};
+use crate::server::response;
+use crate::{storage, table};
+
+/// Answers `GET` of one object.
+pub(crate) fn get(call: &mut Call) -> Result<Response> {
+    let snapshot = call.server.store().snapshot();
+    let Some(kv) = snapshot.get(&call.key()) else { return Err(call.not_found()) };
+    let wanted = call.info.query.get("resourceVersion");
+    if !wanted.is_empty() {
+        let revision = parse_resource_version(wanted)?;
+        if revision > snapshot.revision() {
+            return Err(too_large_resource_version(revision, snapshot.revision()));
+        }
+    }
+    let object = storage::stored(kv);
+    match representation_view(call)? {
+        View::Table => {
+            let version = snapshot.revision().to_string();
+            let table = table::of_stored(call, &[object], &table::ListFields::at(version))?;
+            json_answer(call, StatusCode::OK, table)
+        }
+        _ => {
+            let object = storage::to_wire(call.row, object);
+            answer(call, StatusCode::OK, object)
+        }
+    }
+}
+
+fn representation_view(call: &Call) -> Result<View> {
+    Ok(negotiate(&call.headers, pretty(call))?.view)
+}
+
+/// Whether the client asks for indented JSON.
+pub(crate) fn pretty(call: &Call) -> bool {
+    call.info.query.flag("pretty")
+}
+
+/// An object, in its wire form, as the answer the client wants.
+pub(crate) fn answer(call: &Call, code: StatusCode, object: Encoded) -> Result<Response> {
+    let representation = negotiate(&call.headers, pretty(call))?;
+    match representation.view {
+        View::Object if representation.encoding == Encoding::Json => {
+            Ok(response(code, "application/json", Body::Object(object)))
+        }
+        View::Object => {
+            let (bytes, content_type) = encode(object.bytes().clone(), representation.encoding);
+            Ok(response(code, content_type, Body::Bytes(bytes)))
+        }
+        View::Metadata => {
+            let partial = table::partial_metadata(&object)?;
+            json_answer(call, code, partial)
+        }
+        View::Table => {
+            let version = object.value().map_err(ApiError::internal)?;
+            let version = version.pointer("/metadata/resourceVersion").and_then(|version| version.as_str());
+            let version = version.unwrap_or_default().to_owned();
+            let table = table::of_wire(call, &[object], &version)?;
+            json_answer(call, code, table)
+        }
+    }
+}
+
+/// JSON in the encoding the client wants.
+pub(crate) fn json_answer(call: &Call, code: StatusCode, json: bytes::Bytes) -> Result<Response> {
+    let representation = negotiate(&call.headers, pretty(call))?;
+    let (bytes, content_type) = encode(json, representation.encoding);
+    Ok(response(code, content_type, Body::Bytes(bytes)))
+}
+
+/// A resourceVersion as a number.
+///
+/// # Errors
+/// 400 for anything else.
+pub(crate) fn parse_resource_version(text: &str) -> Result<i64> {
+    let revision = text.parse::<i64>().ok().filter(|revision| *revision >= 0);
+    revision.ok_or_else(|| {
+        let text = machinery::go::quote(text);
+        let error = format!("Invalid value: {text}: strconv.ParseUint: parsing {text}: invalid syntax");
+        ApiError::bad_request(format!("resourceVersion: {error}"))
+    })
+}
+
+/// 504: the client knows a revision that this server has not.
+pub(crate) fn too_large_resource_version(wanted: i64, current: i64) -> ApiError {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
+    ApiError::timeout(format!("Too large resource version: {wanted}, current: {current}"), 1).with_causes(vec![
+        StatusCause {
+            reason: Some("ResourceVersionTooLarge".into()),
+            message: Some("Too large resource version".into()),
+            ..StatusCause::default()
+        },
+    ])
+}
+
+/// A list of objects that are not stored, as the answer the client wants.
+pub(crate) fn answer_list(call: &Call, items: Vec<Encoded>) -> Result<Response> {
+    let representation = negotiate(&call.headers, pretty(call))?;
+    if representation.view == View::Table {
+        let table = table::of_stored(call, &items, &table::ListFields::default())?;
+        return json_answer(call, StatusCode::OK, table);
+    }
+    let list = List {
+        api_version: call.row.api_version(),
+        kind: call.row.list_kind(),
+        resource_version: String::new(),
+        continue_token: String::new(),
+        remaining_item_count: None,
+        items,
+    };
+    match representation.encoding {
+        Encoding::Json => Ok(response(StatusCode::OK, "application/json", Body::List(list))),
+        _ => json_answer(call, StatusCode::OK, list.to_bytes()),
+    }
+}

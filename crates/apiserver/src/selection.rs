@@ -1,0 +1,58 @@
+//! Which objects of a resource a request is about: namespace, label and field selectors.
+
+use machinery::labels::{Labels, Selector};
+use machinery::{ApiError, Object, fields};
+
+use crate::call::{Call, Result};
+use crate::registry::ResourceInfo;
+
+/// The selectors of a list, a watch or a deletecollection.
+#[derive(Clone)]
+pub(crate) struct Selection {
+    labels: Selector,
+    pub(crate) fields: fields::Selector,
+}
+
+impl Selection {
+    /// From the request's parameters.
+    ///
+    /// # Errors
+    /// 400 for selectors that cannot be read, and for fields that cannot be selected by.
+    pub(crate) fn parse(call: &Call) -> Result<Self> {
+        let labels = Selector::parse(call.info.query.get("labelSelector"))
+            .map_err(|error| ApiError::bad_request(error.to_string()))?;
+        let fields = fields::Selector::parse(call.info.query.get("fieldSelector"))
+            .map_err(|error| ApiError::bad_request(error.to_string()))?;
+        let row = call.row;
+        let known = row.selectable_fields();
+        for requirement in &fields.requirements {
+            let field = requirement.field.as_str();
+            let metadata = field == "metadata.name" || (row.namespaced && field == "metadata.namespace");
+            if !metadata && !known.contains(&field) {
+                return Err(ApiError::bad_request(unsupported(row, field)));
+            }
+        }
+        Ok(Self { labels, fields })
+    }
+
+    /// Whether every object is selected.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// Whether an object is selected.
+    pub(crate) fn matches(&self, row: &ResourceInfo, object: &dyn Object) -> bool {
+        let labels: Option<&Labels> = object.metadata().labels.as_ref();
+        self.labels.matches(labels) && self.fields.matches(|field| row.field(object, field))
+    }
+}
+
+/// Upstream's complaint about a field that is none of the kind's: some kinds list what they know.
+fn unsupported(row: &ResourceInfo, field: &str) -> String {
+    let quoted = machinery::go::quote(field);
+    if row.selectable_fields().is_empty() {
+        format!("{quoted} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    } else {
+        format!("field label not supported: {field}")
+    }
+}

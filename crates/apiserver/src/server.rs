@@ -1,0 +1,310 @@
+//! The API server: from request to response, through the chain.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, WARNING};
+use http::{HeaderMap, Method, StatusCode};
+use machinery::wire::{Body, Request, Response};
+use machinery::{ApiError, GroupResource, Rng, Timestamp};
+use store::{LeaseId, Store};
+
+use crate::auth::UserInfo;
+use crate::call::{Call, Result};
+use crate::codec::Payload;
+use crate::options::Options;
+use crate::registry;
+use crate::request_info::RequestInfo;
+use crate::service_allocation::ServiceAllocation;
+use crate::timers::Timers;
+use crate::{
+    connect, create, delete, discovery, health, list, openapi, patch, read, reviews, subresources, update, watch,
+};
+
+/// The revision that a write made, among the extensions of its response: a host that writes the
+/// store's journal answers once it is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommittedRevision(pub i64);
+
+/// The API server: a handle, cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub struct ApiServer(Arc<Inner>);
+
+struct Inner {
+    options: Options,
+    rng: Mutex<Rng>,
+    services: Mutex<ServiceAllocation>,
+    timers: Timers,
+    /// The newest lease of Events: its span of time, and its id.
+    event_lease: Mutex<Option<(i64, LeaseId)>>,
+    /// Documents that are made once, by their path.
+    documents: Mutex<BTreeMap<String, discovery::Document>>,
+}
+
+impl ApiServer {
+    /// An API server on a store, whose objects may be there already. A new store needs
+    /// [`ApiServer::bootstrap`].
+    ///
+    /// # Errors
+    /// When the service CIDR is not an IPv4 block.
+    pub fn new(options: Options) -> std::result::Result<Self, String> {
+        let services = ServiceAllocation::new(&options)?;
+        Ok(Self(Arc::new(Inner {
+            rng: Mutex::new(Rng::new(options.seed)),
+            services: Mutex::new(services),
+            timers: Timers::default(),
+            event_lease: Mutex::new(None),
+            documents: Mutex::new(BTreeMap::new()),
+            options,
+        })))
+    }
+
+    /// Answers a request. What needs no node and has its body at hand is ready at the first poll.
+    pub fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
+        let server = self.clone();
+        async move {
+            let head = *request.method() == Method::HEAD;
+            let revision = server.store().revision();
+            let mut response = server.serve(request).await;
+            if head {
+                *response.body_mut() = Body::empty();
+            }
+            let committed = server.store().revision();
+            if committed != revision {
+                response.extensions_mut().insert(CommittedRevision(committed));
+            }
+            response
+        }
+    }
+
+    /// When [`ApiServer::advance`] wants to be called next.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.0.timers.next().into_iter().chain(self.store().next_lease_expiry()).min()
+    }
+
+    /// Does what the time brings: ends watches, sends bookmarks, lets Events expire. To be called at
+    /// [`ApiServer::next_deadline`], and as often as one likes.
+    pub fn advance(&self) {
+        let now = self.now();
+        self.0.timers.wake_until(now);
+        self.store().expire_leases(now, &store::Origin::new("kube-apiserver"));
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.0.options.store
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.options.clock.now()
+    }
+
+    pub(crate) fn rng(&self) -> MutexGuard<'_, Rng> {
+        self.0.rng.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn services(&self) -> MutexGuard<'_, ServiceAllocation> {
+        self.0.services.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn event_lease(&self) -> MutexGuard<'_, Option<(i64, LeaseId)>> {
+        self.0.event_lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn documents(&self) -> MutexGuard<'_, BTreeMap<String, discovery::Document>> {
+        self.0.documents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.0.timers
+    }
+
+    async fn serve(&self, mut request: Request) -> Response {
+        let info =
+            RequestInfo::parse(request.method(), request.uri().path(), request.uri().query().unwrap_or_default());
+        let user = match self.authenticate(&request) {
+            Ok(user) => user,
+            Err(error) => return error.into_response(),
+        };
+        if let Some(authorizer) = &self.0.options.authorizer
+            && let Err(reason) = authorizer.authorize(&user, &info)
+        {
+            return forbidden(&user, &info, &reason).into_response();
+        }
+        if !info.is_resource_request() {
+            if info.path.starts_with("/playground/v1/")
+                && let Some(control) = &self.0.options.control
+            {
+                request.extensions_mut().insert(user);
+                return control.handle(request).await;
+            }
+            return self.non_resource(&info, request.headers(), &user);
+        }
+        let Some(row) = registry::by_resource(&info.group, &info.version, &info.resource) else {
+            return not_found_page();
+        };
+        let (parts, body) = request.into_parts();
+        let origin = match parts.extensions.get::<machinery::wire::Origin>() {
+            Some(origin) => store::Origin {
+                writer: origin.writer.clone(),
+                key: origin.key.clone(),
+                cause: i64::try_from(origin.cause).unwrap_or_default(),
+            },
+            None => store::Origin::default(),
+        };
+        let mut call = Call {
+            server: self.clone(),
+            headers: parts.headers,
+            user,
+            row,
+            origin,
+            from_component: parts.extensions.get::<machinery::wire::Origin>().is_some(),
+            now: self.now(),
+            applied: None,
+            warnings: Vec::new(),
+            info,
+        };
+        if call.origin.writer.is_empty() {
+            call.origin.writer = call.field_manager().into();
+        }
+        let subresource = call.info.subresource.clone();
+        if !subresource.is_empty() && row.subresource(&subresource).is_none() {
+            return not_found_page();
+        }
+        if connect::is_connection(&subresource) {
+            return match connect::prepare(&mut call, parts.method, body) {
+                Ok(answer) => answer.await,
+                Err(error) => error.into_response(),
+            };
+        }
+        let payload = Payload::read(body).await;
+        let answer = dispatch(&mut call, &payload);
+        finish(&call.warnings, answer)
+    }
+
+    fn authenticate(&self, request: &Request) -> Result<UserInfo> {
+        if let Some(user) = request.extensions().get::<UserInfo>() {
+            return Ok(user.clone());
+        }
+        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = header.and_then(|header| header.strip_prefix("Bearer "));
+        match (token, &self.0.options.authenticator) {
+            (Some(token), Some(authenticator)) => {
+                authenticator.authenticate_token(token.trim()).ok_or_else(ApiError::unauthorized)
+            }
+            _ => Ok(self.0.options.default_user.clone()),
+        }
+    }
+
+    fn non_resource(&self, info: &RequestInfo, headers: &HeaderMap, user: &UserInfo) -> Response {
+        let _ = user;
+        let answer = health::answer(self, info)
+            .or_else(|| discovery::answer(self, info, headers))
+            .or_else(|| openapi::answer(self, info, headers));
+        answer.unwrap_or_else(not_found_page)
+    }
+}
+
+/// Which function answers which verb of which subresource.
+fn dispatch(call: &mut Call, payload: &Payload) -> Result<Response> {
+    let (verb, subresource) = (call.info.verb.clone(), call.info.subresource.clone());
+    if !supports(call, &verb, &subresource) {
+        return Err(ApiError::new(
+            405,
+            "MethodNotAllowed",
+            "the server does not allow this method on the requested resource",
+        ));
+    }
+    if !call.row.is_stored() {
+        return reviews::answer(call, payload);
+    }
+    match (verb.as_str(), subresource.as_str()) {
+        ("get", "") => read::get(call),
+        ("list", "") => list::list(call),
+        ("watch", "") => watch::watch(call),
+        ("create", "") => create::create(call, payload),
+        ("delete", "") => delete::delete(call, payload),
+        ("deletecollection", "") => delete::delete_collection(call, payload),
+        ("get", "scale") => subresources::get_scale(call),
+        ("update" | "patch", "scale") => subresources::update_scale(call, payload),
+        ("create", "binding") => subresources::bind(call, payload),
+        ("create", "eviction") => subresources::evict(call, payload),
+        ("get", _) => read::get(call),
+        ("update", _) => update::update(call, payload),
+        ("patch", _) => patch::patch(call, payload),
+        _ => Err(ApiError::method_not_supported(&call.resource(), &verb)),
+    }
+}
+
+fn supports(call: &Call, verb: &str, subresource: &str) -> bool {
+    let verbs = match subresource {
+        "" => call.row.verbs,
+        name => call.row.subresource(name).map_or(&[][..], |row| row.verbs),
+    };
+    // A name belongs to an object's verbs, and only to them.
+    let named = !call.info.name.is_empty();
+    verbs.contains(&verb) && named == (matches!(verb, "get" | "update" | "patch" | "delete") || !subresource.is_empty())
+}
+
+/// Puts the warnings on, and errors into their Status.
+fn finish(warnings: &[String], answer: Result<Response>) -> Response {
+    let mut response = answer.unwrap_or_else(ApiError::into_response);
+    for warning in warnings {
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+    response
+}
+
+/// An answer with a body of a content type.
+pub(crate) fn response(code: StatusCode, content_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// 404 as upstream answers paths it does not know: plain text, which clients read as "could not find
+/// the requested resource".
+fn not_found_page() -> Response {
+    let mut response = response(
+        StatusCode::NOT_FOUND,
+        "text/plain; charset=utf-8",
+        Body::Bytes(Bytes::from_static(b"404 page not found\n")),
+    );
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn forbidden(user: &UserInfo, info: &RequestInfo, reason: &str) -> ApiError {
+    let quote = machinery::go::quote;
+    let mut error = format!("User {} cannot {} ", quote(&user.username), info.verb);
+    if info.is_resource_request() {
+        let resource = match info.subresource.as_str() {
+            "" => info.resource.clone(),
+            subresource => format!("{}/{subresource}", info.resource),
+        };
+        error += &format!("resource {} in API group {}", quote(&resource), quote(&info.group));
+        error += &match info.namespace.as_str() {
+            "" => " at the cluster scope".to_owned(),
+            namespace => format!(" in the namespace {}", quote(namespace)),
+        };
+    } else {
+        error += &format!("path {}", quote(&info.path));
+    }
+    if !reason.is_empty() {
+        error += &format!(": {reason}");
+    }
+    let resource = GroupResource { group: info.group.clone(), resource: info.resource.clone() };
+    ApiError::forbidden(&resource, &info.name, error)
+}

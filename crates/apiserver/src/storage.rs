@@ -1,0 +1,134 @@
+//! Between objects and the store: keys, bytes, and the encoded forms that all readers share.
+
+use std::sync::Arc;
+
+use machinery::{ApiError, Encoded, Object};
+use serde_json::Value;
+use store::{Event, KeyValue, Op, OpResponse, StoreError, Txn};
+
+use crate::call::{Call, Result};
+use crate::registry::ResourceInfo;
+
+/// How long Events live, as upstream's `--event-ttl`.
+const EVENT_TTL_SECONDS: i64 = 3600;
+/// Events of one such span share a lease.
+const EVENT_LEASE_SPAN_SECONDS: i64 = 60;
+
+/// An object's key in the store.
+pub(crate) fn key(row: &ResourceInfo, namespace: &str, name: &str) -> String {
+    prefix(row, namespace) + name
+}
+
+/// What the keys of a resource begin with, in one namespace or (empty) in all.
+pub(crate) fn prefix(row: &ResourceInfo, namespace: &str) -> String {
+    if row.namespaced && !namespace.is_empty() {
+        format!("{}/{namespace}/", row.storage_prefix)
+    } else {
+        format!("{}/", row.storage_prefix)
+    }
+}
+
+/// A stored object with its resourceVersion, made once for all readers. Stored form: a row with a
+/// conversion goes on with [`to_wire`].
+pub(crate) fn stored(kv: &KeyValue) -> Encoded {
+    Encoded::clone(&kv.memo.get_or_init(|| Encoded::from_stored(kv.value.clone(), kv.mod_revision, None)))
+}
+
+/// The last state of an object that an event deletes, with the revision of its deletion.
+pub(crate) fn deleted(event: &Event, previous: &KeyValue) -> Encoded {
+    let make = || Encoded::from_stored(previous.value.clone(), event.commit.revision, None);
+    Encoded::clone(&event.change().memo.get_or_init(make))
+}
+
+/// From stored form to the form of the row's version.
+pub(crate) fn to_wire(row: &ResourceInfo, object: Encoded) -> Encoded {
+    let Some(conversion) = &row.conversion else { return object };
+    let value = (conversion.from_stored)(object.value().unwrap_or_default());
+    Encoded::from_bytes(serde_json::to_vec(&value).unwrap_or_default().into())
+}
+
+/// The typed form of a stored object, decoded once for all readers.
+pub(crate) fn typed(row: &ResourceInfo, object: &Encoded) -> Result<Arc<dyn Object>> {
+    object.object_or_decode(|value| row.strategy.decode(value)).map_err(ApiError::internal)
+}
+
+/// The field of each resource by whose value watches are dispatched, so that a change costs nothing to
+/// those who watch other values: every kubelet watches the pods of its node.
+pub(crate) fn trigger_field(row: &ResourceInfo) -> Option<&'static str> {
+    (row.storage_prefix == "/registry/pods").then_some("spec.nodeName")
+}
+
+/// The outcome of a write that depends on the revision it was based on.
+pub(crate) enum Written {
+    /// Done: the object as it is stored now.
+    Done(Encoded),
+    /// The key had another revision. The key as it is, if it exists.
+    Changed,
+}
+
+/// Writes an object if its key still has `mod_revision` (0: does not exist). The object's own
+/// resourceVersion is ignored.
+pub(crate) fn write(call: &mut Call, key: String, mod_revision: i64, mut object: Box<dyn Object>) -> Result<Written> {
+    object.metadata_mut().resource_version = None;
+    let value = object.to_bytes();
+    let trigger = trigger_field(call.row).and_then(|field| call.row.field(&*object, field)).map(Arc::from);
+    let lease = if call.row.storage_prefix == "/registry/events" { Some(event_lease(call)?) } else { None };
+    let key = Arc::<str>::from(key);
+    let op = Op::Put { key: key.clone(), value, lease, trigger };
+    let response = call.server.store().txn(Txn::if_unchanged(key, mod_revision, op), call.origin.clone());
+    let response = response.map_err(store_error)?;
+    match (response.succeeded, response.responses.into_iter().next()) {
+        (true, Some(OpResponse::Put(kv))) => {
+            object.metadata_mut().resource_version = Some(kv.mod_revision.to_string());
+            let make = || Encoded::from_stored(kv.value.clone(), kv.mod_revision, Some(Arc::from(object)));
+            Ok(Written::Done(Encoded::clone(&kv.memo.get_or_init(make))))
+        }
+        _ => Ok(Written::Changed),
+    }
+}
+
+/// Deletes a key if it still has `mod_revision`; the revision of the deletion, or `None` if the key
+/// has changed.
+pub(crate) fn remove(call: &Call, key: String, mod_revision: i64) -> Result<Option<i64>> {
+    let txn = Txn::if_unchanged(key.clone(), mod_revision, Op::delete(key));
+    let response = call.server.store().txn(txn, call.origin.clone()).map_err(store_error)?;
+    Ok(response.succeeded.then_some(response.revision))
+}
+
+/// An object that is not written (`dryRun`), as the answer shows it.
+pub(crate) fn unwritten(object: Box<dyn Object>) -> Encoded {
+    Encoded::from_object(Arc::from(object))
+}
+
+/// The object in the JSON form of its row's version.
+pub(crate) fn wire_value(row: &ResourceInfo, object: &dyn Object) -> Value {
+    match &row.conversion {
+        Some(conversion) => (conversion.from_stored)(object.to_value()),
+        None => object.to_value(),
+    }
+}
+
+fn event_lease(call: &Call) -> Result<store::LeaseId> {
+    let span = call.now.as_second().div_euclid(EVENT_LEASE_SPAN_SECONDS);
+    let mut newest = call.server.event_lease();
+    if let Some((granted, lease)) = *newest
+        && granted == span
+    {
+        return Ok(lease);
+    }
+    let ttl_seconds = EVENT_TTL_SECONDS + EVENT_LEASE_SPAN_SECONDS;
+    let lease = call.server.store().lease_grant(None, ttl_seconds, call.now).map_err(store_error)?;
+    *newest = Some((span, lease));
+    Ok(lease)
+}
+
+/// What a client is told of an error of the store.
+pub(crate) fn store_error(error: StoreError) -> ApiError {
+    match error {
+        StoreError::Compacted { .. } => ApiError::expired("The resourceVersion for the provided list is too old."),
+        StoreError::FutureRevision { .. } => ApiError::timeout(error, 1),
+        StoreError::TooLarge => ApiError::too_large("limit is 1572864"),
+        StoreError::NotDurable(_) => ApiError::internal(error),
+        StoreError::LeaseNotFound | StoreError::LeaseExists | StoreError::Lagged { .. } => ApiError::internal(error),
+    }
+}

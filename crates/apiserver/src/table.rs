@@ -1,0 +1,153 @@
+//! `Table` and `PartialObjectMetadata`: what is made of objects for clients that ask.
+
+use bytes::Bytes;
+use machinery::{ApiError, Encoded, Object};
+use serde_json::{Map, Value, json};
+
+use crate::call::{Call, Result};
+use crate::registry::ResourceInfo;
+use crate::storage;
+
+/// A list's metadata.
+#[derive(Clone, Default)]
+pub(crate) struct ListFields {
+    pub(crate) resource_version: String,
+    pub(crate) continue_token: String,
+    pub(crate) remaining: Option<i64>,
+}
+
+impl ListFields {
+    /// At a revision, with nothing more to come.
+    pub(crate) fn at(resource_version: String) -> Self {
+        Self { resource_version, ..Self::default() }
+    }
+}
+
+/// What a table's rows carry of their objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Include {
+    /// Nothing but the cells.
+    None,
+    /// Metadata.
+    Metadata,
+    /// The whole object.
+    Object,
+}
+
+impl Include {
+    /// From the request's `includeObject`.
+    ///
+    /// # Errors
+    /// 400 for a policy that is none.
+    pub(crate) fn of(call: &Call) -> Result<Self> {
+        match call.info.query.get("includeObject") {
+            "" | "Metadata" => Ok(Self::Metadata),
+            "None" => Ok(Self::None),
+            "Object" => Ok(Self::Object),
+            other => {
+                Err(ApiError::bad_request(format!("unrecognized includeObject value: {}", machinery::go::quote(other))))
+            }
+        }
+    }
+}
+
+/// A table of objects in stored form.
+pub(crate) fn of_stored(call: &Call, objects: &[Encoded], list: &ListFields) -> Result<Bytes> {
+    let include = Include::of(call)?;
+    let rows = objects.iter().map(|object| row(call.row, object, include, call.now)).collect::<Result<Vec<_>>>()?;
+    Ok(table(&rows, list, Some(call.row)))
+}
+
+/// A table of objects in the form of the row's version.
+pub(crate) fn of_wire(call: &Call, objects: &[Encoded], resource_version: &str) -> Result<Bytes> {
+    let stored: Vec<Encoded> = match &call.row.conversion {
+        None => objects.to_vec(),
+        Some(conversion) => objects
+            .iter()
+            .map(|object| {
+                let value = (conversion.to_stored)(object.value().unwrap_or_default());
+                Encoded::from_bytes(serde_json::to_vec(&value).unwrap_or_default().into())
+            })
+            .collect(),
+    };
+    of_stored(call, &stored, &ListFields::at(resource_version.into()))
+}
+
+/// A table from its rows; without columns if `columns_of` is `None`, as all but the first table of a
+/// watch are.
+pub(crate) fn table(rows: &[Bytes], list: &ListFields, columns_of: Option<&ResourceInfo>) -> Bytes {
+    let mut metadata = Map::new();
+    metadata.insert("resourceVersion".into(), list.resource_version.as_str().into());
+    if !list.continue_token.is_empty() {
+        metadata.insert("continue".into(), list.continue_token.as_str().into());
+    }
+    if let Some(remaining) = list.remaining {
+        metadata.insert("remainingItemCount".into(), remaining.into());
+    }
+    let columns: Value = columns_of.map(columns).into();
+    let head =
+        json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": columns});
+    let mut bytes = serde_json::to_vec(&head).unwrap_or_default();
+    bytes.pop();
+    bytes.extend_from_slice(b",\"rows\":[");
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            bytes.push(b',');
+        }
+        bytes.extend_from_slice(row);
+    }
+    bytes.extend_from_slice(b"]}");
+    bytes.into()
+}
+
+fn columns(row: &ResourceInfo) -> Value {
+    let column = |column: &crate::registry::Column| {
+        json!({
+            "name": column.name,
+            "type": column.type_,
+            "format": column.format,
+            "description": column.description,
+            "priority": column.priority,
+        })
+    };
+    row.columns().iter().map(column).collect()
+}
+
+/// A row, with what it carries of its object.
+pub(crate) fn row(info: &ResourceInfo, object: &Encoded, include: Include, now: machinery::Timestamp) -> Result<Bytes> {
+    let typed = storage::typed(info, object)?;
+    let cells = info.cells(&*typed, now);
+    let mut bytes = b"{\"cells\":".to_vec();
+    bytes.extend_from_slice(&serde_json::to_vec(&cells).unwrap_or_default());
+    match include {
+        Include::None => bytes.extend_from_slice(b",\"object\":null"),
+        Include::Metadata => {
+            bytes.extend_from_slice(b",\"object\":");
+            bytes.extend_from_slice(&partial_of_typed(&*typed));
+        }
+        Include::Object => {
+            bytes.extend_from_slice(b",\"object\":");
+            bytes.extend_from_slice(storage::to_wire(info, object.clone()).bytes());
+        }
+    }
+    bytes.push(b'}');
+    Ok(bytes.into())
+}
+
+fn partial_of_typed(object: &dyn Object) -> Bytes {
+    partial(serde_json::to_value(object.metadata()).unwrap_or_default())
+}
+
+/// An object's metadata alone.
+pub(crate) fn partial_metadata(object: &Encoded) -> Result<Bytes> {
+    if let Some(typed) = object.object() {
+        return Ok(partial_of_typed(&**typed));
+    }
+    let mut value = object.value().map_err(ApiError::internal)?;
+    Ok(partial(value.get_mut("metadata").map(Value::take).unwrap_or_default()))
+}
+
+fn partial(metadata: Value) -> Bytes {
+    let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
+    serde_json::to_vec(&partial).unwrap_or_default().into()
+}

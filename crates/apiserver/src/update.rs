@@ -1,0 +1,139 @@
+//! `update`, of an object or of its status.
+
+use http::StatusCode;
+use machinery::wire::Response;
+use machinery::{ApiError, Encoded, Object};
+
+use crate::admission::{self, Operation};
+use crate::call::{Call, Result};
+use crate::codec::{Payload, decode_object};
+use crate::create::{create_object, set_namespace};
+use crate::registry::Update;
+use crate::storage::{self, Written};
+use crate::{managed_fields, read, service_allocation};
+use machinery::field::{Error, Path};
+
+/// Answers `PUT`.
+pub(crate) fn update(call: &mut Call, payload: &Payload) -> Result<Response> {
+    let object = decode_object(call, payload)?;
+    check_identity(call, &*object)?;
+    let key = call.key();
+    let Some(kv) = call.server.store().get(&key) else {
+        if call.row.strategy.allow_create_on_update() && call.info.subresource.is_empty() {
+            return create_object(call, object);
+        }
+        return Err(call.not_found());
+    };
+    let old = storage::stored(&kv);
+    let stored = replace(call, object, &old, &key, kv.mod_revision)?;
+    match stored {
+        Some(stored) => read::answer(call, StatusCode::OK, storage::to_wire(call.row, stored)),
+        None => Err(ApiError::modified(&call.resource(), &call.info.name)),
+    }
+}
+
+/// The object in a body is the one the URL names.
+pub(crate) fn check_identity(call: &Call, object: &dyn Object) -> Result<()> {
+    let name = object.metadata().name.as_deref().unwrap_or_default();
+    if name.is_empty() {
+        return Err(ApiError::bad_request("name must be provided"));
+    }
+    if name != call.info.name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            call.info.name
+        )));
+    }
+    Ok(())
+}
+
+/// Puts `object` in the place of `old`, which is stored under `key` at `mod_revision`: update rules,
+/// admission, validation, store. What has not changed is not written. `None` if the key has changed
+/// meanwhile.
+pub(crate) fn replace(
+    call: &mut Call,
+    mut object: Box<dyn Object>,
+    old_encoded: &Encoded,
+    key: &str,
+    mod_revision: i64,
+) -> Result<Option<Encoded>> {
+    let row = call.row;
+    let old = storage::typed(row, old_encoded)?;
+    let old = &*old;
+    set_namespace(call, &mut *object)?;
+    let name = call.info.name.clone();
+    let dry_run = call.dry_run()?;
+    let version = object.metadata().resource_version.clone().unwrap_or_default();
+    if version.is_empty() || version == "0" {
+        if !row.strategy.allow_unconditional_update() {
+            let path = Path::new("metadata");
+            let error = Error::invalid(&path.child("resourceVersion"), 0, "must be specified for an update");
+            return Err(ApiError::invalid(&row.gvk(), &name, &vec![error]));
+        }
+    } else if version.parse() != Ok(mod_revision) {
+        return Err(ApiError::modified(&call.resource(), &name));
+    }
+    let (uid, old_uid) = (&object.metadata().uid, &old.metadata().uid);
+    if uid.as_deref().is_some_and(|uid| !uid.is_empty()) && uid != old_uid {
+        let text = |uid: &Option<String>| uid.clone().unwrap_or_default();
+        let error =
+            format!("Precondition failed: UID in precondition: {}, UID in object meta: {}", text(uid), text(old_uid));
+        return Err(ApiError::conflict(&call.resource(), &name, error));
+    }
+    // What an update cannot change of the metadata is not compared.
+    object.metadata_mut().resource_version.clone_from(&old.metadata().resource_version);
+    let subresource = call.info.subresource.clone();
+    let door = if subresource.is_empty() { Update::Main } else { Update::Subresource(&subresource) };
+    admission::admit(call, Operation::Update, &mut *object, Some(old))?;
+    let errors = row.before_update(door, &mut *object, old);
+    call.check(&name, errors)?;
+    managed_fields::on_update(call, &mut *object, old);
+    call.warnings.extend(row.strategy.warnings(&*object, Some(old)));
+    let reserved = service_allocation::reserve(call, &mut *object, Some(old))?;
+    if is_unchanged(&*object, old) {
+        reserved.keep();
+        return Ok(Some(old_encoded.clone()));
+    }
+    if dry_run {
+        reserved.release(call);
+        return Ok(Some(storage::unwritten(object)));
+    }
+    if is_finished(&*object) {
+        reserved.keep();
+        service_allocation::free(call, &*object);
+        object.metadata_mut().resource_version = None;
+        let Some(revision) = storage::remove(call, key.to_owned(), mod_revision)? else { return Ok(None) };
+        object.metadata_mut().resource_version = Some(revision.to_string());
+        return Ok(Some(storage::unwritten(object)));
+    }
+    match storage::write(call, key.to_owned(), mod_revision, object) {
+        Ok(Written::Done(stored)) => {
+            reserved.keep();
+            Ok(Some(stored))
+        }
+        Ok(Written::Changed) => {
+            reserved.release(call);
+            Ok(None)
+        }
+        Err(error) => {
+            reserved.release(call);
+            Err(error)
+        }
+    }
+}
+
+/// Whether the last finalizer of an object being deleted is gone, and no grace period runs.
+fn is_finished(object: &dyn Object) -> bool {
+    let metadata = object.metadata();
+    metadata.deletion_timestamp.is_some()
+        && metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
+        && metadata.deletion_grace_period_seconds.unwrap_or(0) == 0
+        && !object.as_any().downcast_ref::<k8s_openapi::api::core::v1::Namespace>().is_some_and(|namespace| {
+            let finalizers = namespace.spec.as_ref().and_then(|spec| spec.finalizers.as_ref());
+            finalizers.is_some_and(|finalizers| !finalizers.is_empty())
+        })
+}
+
+fn is_unchanged(new: &dyn Object, old: &dyn Object) -> bool {
+    new.to_bytes() == old.to_bytes()
+}

@@ -1,0 +1,273 @@
+//! `watch`: the store's changes as the events of one resource, for one client.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::Stream;
+use http::StatusCode;
+use machinery::wire::{Body, Response, WatchEvent, WatchEventType};
+use machinery::{ApiError, Encoded, Timestamp};
+use serde_json::json;
+use store::{Event, KeyValue, Scope, StoreError, Watch, WatchOptions};
+
+use crate::call::{Call, Result, invalid_options};
+use crate::negotiate::{View, negotiate};
+use crate::read::{parse_resource_version, pretty};
+use crate::registry::ResourceInfo;
+use crate::selection::Selection;
+use crate::server::{ApiServer, response};
+use crate::storage;
+use crate::table::{self, Include, ListFields};
+
+/// How often a bookmark is sent to who wants them, as upstream.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
+/// Says that the objects that existed at the watch's start have all been sent.
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// Answers `GET` of a collection with `watch`.
+pub(crate) fn watch(call: &mut Call) -> Result<Response> {
+    let selection = Selection::parse(call)?;
+    check_options(call)?;
+    let query = &call.info.query;
+    let version = query.get("resourceVersion");
+    let revision = if version.is_empty() { 0 } else { parse_resource_version(version)? };
+    let view = View::of(call)?;
+    let bookmarks = query.flag("allowWatchBookmarks");
+    let with_state = if query.has("sendInitialEvents") { query.flag("sendInitialEvents") } else { revision == 0 };
+    let store = call.server.store();
+    let mut initial = VecDeque::new();
+    let start = if with_state || revision == 0 {
+        let snapshot = store.snapshot();
+        if with_state {
+            for kv in snapshot.range(&storage::prefix(call.row, &call.info.namespace), "") {
+                let object = storage::stored(kv);
+                if selection.is_everything() || selection.matches(call.row, &*storage::typed(call.row, &object)?) {
+                    initial.push_back(WatchEvent { kind: WatchEventType::Added, object });
+                }
+            }
+        }
+        snapshot.revision()
+    } else {
+        revision
+    };
+    if with_state && bookmarks && query.flag("sendInitialEvents") {
+        initial.push_back(bookmark(call.row, start, true));
+    }
+    let scope = scope(call, &selection);
+    let source = match store.watch(WatchOptions::new(scope, start + 1)) {
+        Ok(source) => Some(source),
+        Err(StoreError::Compacted { compact_revision }) => {
+            let error = ApiError::expired(format!("too old resource version: {start} ({compact_revision})"));
+            let object = Encoded::from_bytes(error.to_bytes());
+            initial = [WatchEvent { kind: WatchEventType::Error, object }].into();
+            None
+        }
+        Err(other) => return Err(storage::store_error(other)),
+    };
+    let timeout = query.number("timeoutSeconds").filter(|seconds| *seconds > 0).and_then(|s| u64::try_from(s).ok());
+    let events = Events {
+        server: call.server.clone(),
+        row: call.row,
+        selection,
+        view,
+        initial,
+        source,
+        deadline: timeout.map(|seconds| machinery::time::after(call.now, Duration::from_secs(seconds))),
+        next_bookmark: bookmarks.then(|| machinery::time::after(call.now, BOOKMARK_INTERVAL)),
+        sent_revision: start,
+        timer: None,
+    };
+    Ok(response(StatusCode::OK, "application/json", Body::Watch(Box::pin(events))))
+}
+
+fn check_options(call: &Call) -> Result<()> {
+    let query = &call.info.query;
+    let matching = query.get("resourceVersionMatch");
+    let message = match (query.has("sendInitialEvents"), matching) {
+        (true, "NotOlderThan") | (false, "") => return Ok(()),
+        (true, _) => "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        (false, _) => "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+    };
+    let message = format!("Forbidden: {message}");
+    Err(invalid_options("resourceVersionMatch", &message, "FieldValueForbidden", "ListOptions"))
+}
+
+/// The smallest part of the store that the selection can be about.
+fn scope(call: &Call, selection: &Selection) -> Scope {
+    let prefix: Arc<str> = storage::prefix(call.row, &call.info.namespace).into();
+    let one_key = !call.row.namespaced || !call.info.namespace.is_empty();
+    if let Some(name) = selection.fields.exact("metadata.name")
+        && one_key
+    {
+        return Scope::Key(format!("{prefix}{name}").into());
+    }
+    match storage::trigger_field(call.row).and_then(|field| selection.fields.exact(field)) {
+        Some(value) => Scope::Trigger { prefix, value: value.into() },
+        None => Scope::Prefix(prefix),
+    }
+}
+
+/// The events of one watch.
+struct Events {
+    server: ApiServer,
+    row: &'static ResourceInfo,
+    selection: Selection,
+    view: WatchView,
+    /// Sent before anything of `source`.
+    initial: VecDeque<WatchEvent>,
+    /// `None` once the watch is over.
+    source: Option<Watch>,
+    deadline: Option<Timestamp>,
+    next_bookmark: Option<Timestamp>,
+    /// What the client knows already: a bookmark with this revision would tell nothing.
+    sent_revision: i64,
+    /// When this watch is to be woken for the time's sake.
+    timer: Option<Timestamp>,
+}
+
+/// What is made of each object.
+#[derive(Clone, Copy)]
+enum WatchView {
+    Object,
+    Metadata,
+    Table { include: Include, columns_sent: bool },
+}
+
+impl View {
+    fn of(call: &Call) -> Result<WatchView> {
+        Ok(match negotiate(&call.headers, pretty(call))?.view {
+            Self::Object => WatchView::Object,
+            Self::Metadata => WatchView::Metadata,
+            Self::Table => WatchView::Table { include: Include::of(call)?, columns_sent: false },
+        })
+    }
+}
+
+impl Stream for Events {
+    type Item = WatchEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<WatchEvent>> {
+        loop {
+            if let Some(event) = self.initial.pop_front() {
+                return Poll::Ready(Some(self.show(event)));
+            }
+            let Some(source) = &mut self.source else { return Poll::Ready(None) };
+            match Pin::new(source).poll_next(cx) {
+                Poll::Ready(Some(Ok(event))) => {
+                    self.sent_revision = event.commit.revision;
+                    if let Some(event) = self.select(&event) {
+                        return Poll::Ready(Some(self.show(event)));
+                    }
+                }
+                // A watcher that was cut off starts again from where it was, as with a broken connection.
+                Poll::Ready(Some(Err(_)) | None) => self.source = None,
+                Poll::Pending => match self.poll_time(cx) {
+                    Poll::Ready(event) => self.initial.extend(event),
+                    Poll::Pending => return Poll::Pending,
+                },
+            }
+        }
+    }
+}
+
+impl Events {
+    /// A change as the client sees it through its selectors: what begins to match is added, what no
+    /// longer matches is deleted.
+    fn select(&self, event: &Event) -> Option<WatchEvent> {
+        let change = event.change();
+        let current = change.current.as_ref().filter(|kv| self.matches(kv));
+        let previous = change.previous.as_ref().filter(|kv| self.matches(kv));
+        let (kind, object) = match (current, previous) {
+            (Some(current), None) => (WatchEventType::Added, storage::stored(current)),
+            (Some(current), Some(_)) => (WatchEventType::Modified, storage::stored(current)),
+            (None, Some(previous)) => (WatchEventType::Deleted, storage::deleted(event, previous)),
+            (None, None) => return None,
+        };
+        Some(WatchEvent { kind, object })
+    }
+
+    fn matches(&self, kv: &KeyValue) -> bool {
+        self.selection.is_everything()
+            || storage::typed(self.row, &storage::stored(kv))
+                .is_ok_and(|object| self.selection.matches(self.row, &*object))
+    }
+
+    /// What is due, or the time to come back at.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Option<WatchEvent>> {
+        let now = self.server.now();
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.source = None;
+            return Poll::Ready(None);
+        }
+        if self.next_bookmark.is_some_and(|time| time <= now) {
+            self.next_bookmark = Some(machinery::time::after(now, BOOKMARK_INTERVAL));
+            let progress = self.source.as_ref().and_then(Watch::progress);
+            if let Some(revision) = progress.filter(|revision| *revision > self.sent_revision) {
+                self.sent_revision = revision;
+                return Poll::Ready(Some(bookmark(self.row, revision, false)));
+            }
+        }
+        if let Some(time) = self.deadline.into_iter().chain(self.next_bookmark).min()
+            && self.timer.is_none_or(|timer| timer <= now || time < timer)
+        {
+            self.timer = Some(time);
+            self.server.timers().add(time, cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// The event in the representation the client asked for.
+    fn show(&mut self, event: WatchEvent) -> WatchEvent {
+        if event.kind == WatchEventType::Error {
+            return event;
+        }
+        let row = self.row;
+        let object = match &mut self.view {
+            WatchView::Object => storage::to_wire(row, event.object),
+            WatchView::Metadata => match table::partial_metadata(&event.object) {
+                Ok(partial) => Encoded::from_bytes(partial),
+                Err(_) => event.object,
+            },
+            WatchView::Table { include, columns_sent } => {
+                let columns = (!std::mem::replace(columns_sent, true)).then_some(row);
+                let line = match event.kind {
+                    WatchEventType::Bookmark => bookmark_line(&event.object),
+                    _ => table::row(row, &event.object, *include, self.server.now()).unwrap_or_default(),
+                };
+                let list = ListFields::at(resource_version(&event.object));
+                Encoded::from_bytes(table::table(&[line], &list, columns))
+            }
+        };
+        WatchEvent { kind: event.kind, object }
+    }
+}
+
+fn resource_version(object: &Encoded) -> String {
+    if let Some(typed) = object.object() {
+        return typed.metadata().resource_version.clone().unwrap_or_default();
+    }
+    let value = object.value().unwrap_or_default();
+    value.pointer("/metadata/resourceVersion").and_then(|v| v.as_str()).unwrap_or_default().to_owned()
+}
+
+fn bookmark(row: &ResourceInfo, revision: i64, initial_events_end: bool) -> WatchEvent {
+    let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+    if initial_events_end {
+        metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+    }
+    let object = json!({"kind": row.kind, "apiVersion": row.api_version(), "metadata": metadata});
+    let object = Encoded::from_bytes(serde_json::to_vec(&object).unwrap_or_default().into());
+    WatchEvent { kind: WatchEventType::Bookmark, object }
+}
+
+/// A bookmark's row in a table: no cells, and the metadata that says the revision.
+fn bookmark_line(object: &Encoded) -> bytes::Bytes {
+    let partial = table::partial_metadata(object).unwrap_or_default();
+    let mut line = b"{\"cells\":[],\"object\":".to_vec();
+    line.extend_from_slice(&partial);
+    line.push(b'}');
+    line.into()
+}
