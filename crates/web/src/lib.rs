@@ -13,6 +13,7 @@ pub mod protocol;
 pub mod terminal;
 pub mod trace;
 pub mod ui;
+pub mod worker;
 pub mod world;
 
 #[cfg(test)]
