@@ -4,16 +4,22 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
 use machinery::Timestamp;
+use machinery::field::{Error, ErrorList, Path};
+use machinery::names::{is_label_value, is_qualified_name};
 use serde_json::Value;
 
 use crate::registry::info::Column;
 use crate::registry::shared::printer::{AGE, NAME, age, column, joined, name, or_none, wide};
+use crate::registry::shared::resources::quantity;
+use crate::registry::shared::validate::{complain, one_of, optional, required, shown};
 use crate::registry::strategy::{Field, Typed, parts};
 
 /// Node's strategy. A kubelet may register its node with a status.
 pub static STRATEGY: Typed<Node> = Typed {
     status_on_create: true,
     defaults,
+    validate,
+    validate_update,
     fields: &[Field { name: "spec.unschedulable", get: |node| is_unschedulable(node).to_string() }],
     columns: COLUMNS,
     cells,
@@ -92,4 +98,66 @@ fn roles(node: &Node) -> String {
 
 fn address<'a>(status: &'a NodeStatus, kind: &str) -> Option<&'a str> {
     status.addresses.iter().flatten().find(|address| address.type_ == kind).map(|address| address.address.as_str())
+}
+
+fn validate(node: &Node) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let path = Path::new("spec");
+    let taints = path.child("taints");
+    let mut seen = BTreeSet::new();
+    for (index, taint) in node.spec.iter().filter_map(|spec| spec.taints.as_ref()).flatten().enumerate() {
+        let at = taints.index(index);
+        required(&mut errors, &at.child("key"), &taint.key, is_qualified_name);
+        let value = taint.value.as_deref().unwrap_or_default();
+        complain(&mut errors, &at.child("value"), value, is_label_value(value));
+        let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+        one_of(&mut errors, &at.child("effect"), Some(&taint.effect), &effects);
+        if !seen.insert((&taint.key, &taint.effect)) {
+            let mut error = Error::duplicate(&at, shown(taint));
+            error.detail = "taints must be unique by key and effect pair".into();
+            errors.push(error);
+        }
+    }
+    let cidrs = path.child("podCIDRs");
+    for (index, cidr) in node.spec.iter().filter_map(|spec| spec.pod_cidrs.as_ref()).flatten().enumerate() {
+        optional(&mut errors, &cidrs.index(index), Some(cidr), is_cidr);
+    }
+    let status = node.status.clone().unwrap_or_default();
+    for (field, resources) in [("capacity", status.capacity), ("allocatable", status.allocatable)] {
+        let path = Path::new("status");
+        let at = path.child(field);
+        for (resource, amount) in resources.iter().flatten() {
+            quantity(&mut errors, &at.key(resource), resource, amount);
+        }
+    }
+    errors
+}
+
+/// A network: `10.0.0.0/24`.
+fn is_cidr(text: &str) -> Vec<String> {
+    let parsed = text.split_once('/').and_then(|(address, length)| {
+        let address = address.parse::<std::net::IpAddr>().ok()?;
+        let length = length.parse::<u8>().ok()?;
+        (length <= if address.is_ipv4() { 32 } else { 128 }).then_some(())
+    });
+    match parsed {
+        Some(()) => Vec::new(),
+        None => vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".into()],
+    }
+}
+
+/// What a node was given once it keeps: its networks and its provider's name for it.
+fn validate_update(new: &Node, old: &Node) -> ErrorList {
+    const DETAIL: &str = "node updates may not change podCIDR except from \"\" to valid";
+    let mut errors = validate(new);
+    let (new, old) = (new.spec.clone().unwrap_or_default(), old.spec.clone().unwrap_or_default());
+    let path = Path::new("spec");
+    if old.pod_cidrs.iter().flatten().next().is_some() && new.pod_cidrs != old.pod_cidrs {
+        errors.push(Error::forbidden(&path.child("podCIDRs"), DETAIL));
+    }
+    if old.provider_id.as_deref().is_some_and(|id| !id.is_empty()) && new.provider_id != old.provider_id {
+        let detail = "node updates may not change providerID except from \"\" to valid";
+        errors.push(Error::forbidden(&path.child("providerID"), detail));
+    }
+    errors
 }

@@ -2,12 +2,14 @@
 
 use k8s_openapi::api::core::v1::{ReplicationController, ReplicationControllerSpec};
 use machinery::Timestamp;
-use machinery::labels::Selector;
+use machinery::field::{Error, ErrorList, Path};
+use machinery::labels::{Selector, validate_labels};
 use serde_json::Value;
 
 use super::pod;
 use crate::registry::shared::defaults::set;
 use crate::registry::shared::printer::format_labels;
+use crate::registry::shared::validate::nonnegative;
 use crate::registry::shared::workload::{REPLICAS_COLUMNS, replicas_cells};
 use crate::registry::strategy::{Field, Propagation, ScaleFns, ScaleView, Typed, parts};
 
@@ -15,6 +17,8 @@ use crate::registry::strategy::{Field, Propagation, ScaleFns, ScaleView, Typed, 
 pub static STRATEGY: Typed<ReplicationController> = Typed {
     generation: true,
     defaults,
+    validate,
+    validate_update: |new, _| validate(new),
     fields: &[Field { name: "status.replicas", get: |controller| current(controller).to_string() }],
     columns: REPLICAS_COLUMNS,
     cells,
@@ -63,4 +67,26 @@ fn cells(controller: &ReplicationController, now: Timestamp) -> Vec<Value> {
     let replicas = [spec.replicas.unwrap_or_default(), status.replicas, status.ready_replicas.unwrap_or_default()];
     let selector = format_labels(spec.selector.as_ref());
     replicas_cells(&controller.metadata, now, replicas, spec.template.as_ref(), selector)
+}
+
+fn validate(controller: &ReplicationController) -> ErrorList {
+    let path = Path::new("spec");
+    let spec = controller.spec.clone().unwrap_or_default();
+    let mut errors = ErrorList::new();
+    nonnegative(&mut errors, &path.child("minReadySeconds"), spec.min_ready_seconds.unwrap_or_default());
+    let selector = spec.selector.unwrap_or_default();
+    errors.extend(validate_labels(Some(&selector), &path.child("selector")));
+    if selector.is_empty() {
+        errors.push(Error::required(&path.child("selector"), ""));
+    }
+    nonnegative(&mut errors, &path.child("replicas"), spec.replicas.unwrap_or_default());
+    let at = path.child("template");
+    match &spec.template {
+        None => errors.push(Error::required(&at, "")),
+        Some(template) => {
+            let selector = Selector::from_set(&selector);
+            errors.extend(pod::validation::template_for_replicas(&at, template, &selector));
+        }
+    }
+    errors
 }

@@ -5,11 +5,14 @@ mod printer;
 
 pub use conversion::CONVERSION;
 use k8s_openapi::api::core::v1::{Event, ObjectReference};
+use machinery::field::{Error, ErrorList, Path};
 
 use crate::registry::strategy::{Field, Typed, parts};
 
 /// Event's strategy, in both groups.
 pub static STRATEGY: Typed<Event> = Typed {
+    validate,
+    validate_update: |new, _| validate(new),
     fields: FIELDS,
     columns: printer::COLUMNS,
     cells: printer::cells,
@@ -40,4 +43,46 @@ fn of(event: &Event, get: fn(&ObjectReference) -> &Option<String>) -> String {
 fn source(event: &Event) -> String {
     let component = event.source.as_ref().and_then(|source| source.component.clone()).filter(|name| !name.is_empty());
     component.or_else(|| event.reporting_component.clone()).unwrap_or_default()
+}
+
+/// Events are in the namespace of what they are about; those about cluster-scoped objects in `default`.
+/// The newer kind, which has a time of its own, must say who reports what.
+fn validate(event: &Event) -> ErrorList {
+    const REASON_LENGTH_MAX: usize = 128;
+    const MESSAGE_LENGTH_MAX: usize = 1024;
+    let mut errors = ErrorList::new();
+    let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+    let about = event.involved_object.namespace.as_deref().unwrap_or_default();
+    let right = if about.is_empty() { matches!(namespace, "default" | "kube-system") } else { about == namespace };
+    if !right {
+        let path = Path::new("involvedObject.namespace");
+        errors.push(Error::invalid(&path, about, "does not match event.namespace"));
+    }
+    if event.event_time.is_none() {
+        return errors;
+    }
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (reason, action) = (text(&event.reason), text(&event.action));
+    for (field, value) in [
+        ("reportingController", text(&event.reporting_component)),
+        ("reportingInstance", text(&event.reporting_instance)),
+        ("action", action.clone()),
+        ("reason", reason.clone()),
+    ] {
+        if value.is_empty() {
+            errors.push(Error::required(&Path::new(field), ""));
+        }
+    }
+    for (field, value, length_max) in [
+        ("reportingInstance", text(&event.reporting_instance), REASON_LENGTH_MAX),
+        ("action", action, REASON_LENGTH_MAX),
+        ("reason", reason, REASON_LENGTH_MAX),
+        ("message", text(&event.message), MESSAGE_LENGTH_MAX),
+    ] {
+        if value.len() > length_max {
+            let detail = format!("can have at most {length_max} characters");
+            errors.push(Error::invalid(&Path::new(field), "", detail));
+        }
+    }
+    errors
 }

@@ -4,17 +4,31 @@ pub mod defaults;
 mod ephemeral;
 mod printer;
 mod qos;
+pub mod validation;
 
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec};
 
-use crate::registry::strategy::{Field, Typed, parts};
+use crate::registry::strategy::{Field, Subresource, Typed, parts};
 
 /// Pod's strategy (upstream's `pkg/registry/core/pod/strategy.go`).
 pub static STRATEGY: Typed<Pod> = Typed {
     generation: true,
     defaults: defaults::pod,
     prepare_for_create,
+    validate: validation::pod,
+    validate_update: validation::pod_update,
     prepare_status_update,
+    validate_status: validation::pod_status_update,
+    subresources: &[
+        Subresource {
+            name: "ephemeralcontainers",
+            prepare: |new, old| {
+                keep_all_but(new, old, |kept, new| kept.ephemeral_containers = new.ephemeral_containers)
+            },
+            validate: validation::ephemeral_containers_update,
+        },
+        Subresource { name: "resize", prepare: prepare_resize, validate: validation::resize_update },
+    ],
     fields: FIELDS,
     columns: printer::COLUMNS,
     cells: printer::cells,
@@ -74,6 +88,23 @@ fn prepare_status_update(new: &mut Pod, old: &Pod) {
     if status.qos_class.is_none() {
         status.qos_class = class;
     }
+}
+
+/// Takes the old pod, with one thing of the new one's spec.
+fn keep_all_but(new: &mut Pod, old: &Pod, take: fn(&mut PodSpec, PodSpec)) {
+    let spec = new.spec.take().unwrap_or_default();
+    let resource_version = new.metadata.resource_version.take();
+    new.clone_from(old);
+    new.metadata.resource_version = resource_version;
+    take(new.spec.get_or_insert_default(), spec);
+}
+
+/// A resize leaves metadata and status as they are.
+fn prepare_resize(new: &mut Pod, old: &Pod) {
+    let (spec, resource_version) = (new.spec.take(), new.metadata.resource_version.take());
+    new.clone_from(old);
+    new.spec = spec;
+    new.metadata.resource_version = resource_version;
 }
 
 /// A pod that never reached a node, or is done, needs no time to end.

@@ -3,6 +3,7 @@
 
 mod defaults;
 mod printer;
+mod validation;
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
@@ -26,6 +27,9 @@ pub static STRATEGY: Typed<Service> = Typed {
     defaults: defaults::service,
     prepare_for_create: defaults::for_create,
     prepare_for_update: defaults::for_update,
+    validate: validation::service,
+    validate_update: validation::update,
+    validate_status: validation::status,
     fields: &[
         Field {
             name: "spec.clusterIP",
