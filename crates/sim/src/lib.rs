@@ -6,11 +6,14 @@
 pub mod errno;
 pub mod executor;
 pub mod fs;
+pub mod image;
 pub mod io;
 pub mod network;
 pub mod process;
 pub mod programs;
+pub mod runtime;
 pub mod tty;
 
 pub use errno::Errno;
 pub use executor::Executor;
+pub use runtime::{NodeConfig, SimRuntime};

@@ -1,0 +1,107 @@
+//! The files that images are built on.
+
+use std::rc::Rc;
+
+use machinery::Timestamp;
+
+use crate::fs::{Entry, Tree};
+use crate::programs;
+
+/// What an image is built `FROM`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Nothing: not even a shell.
+    Scratch,
+    /// busybox: all tools in `/bin`.
+    Busybox,
+    /// Alpine: busybox' tools.
+    Alpine,
+    /// Debian: bash and the GNU tools, but neither `ps` nor `wget`.
+    Debian,
+    /// The learner's own computer: everything.
+    Workstation,
+}
+
+/// Tools that a slim Debian has not.
+const NOT_IN_DEBIAN: [&str; 8] = ["wget", "nslookup", "ps", "curl", "ip", "ping", "nc", "clear"];
+/// Tools that busybox and Alpine have not.
+const NOT_IN_BUSYBOX: [&str; 2] = ["curl", "bash"];
+
+impl Base {
+    /// A fresh tree of its files, to add to.
+    pub fn tree(self, time: Timestamp) -> Tree {
+        let mut tree = Tree::new(time);
+        for name in ["null", "zero", "full", "urandom", "random", "tty"] {
+            let device = match name {
+                "random" => "urandom",
+                other => other,
+            };
+            tree.insert(&format!("/dev/{name}"), Entry::device(device, time));
+        }
+        for folder in ["/etc", "/proc", "/sys", "/tmp"] {
+            tree.insert(folder, Entry::directory(time));
+        }
+        tree.insert("/tmp", Entry { mode: 0o1777, ..Entry::directory(time) });
+        if self == Self::Scratch {
+            return tree;
+        }
+        for folder in
+            ["/root", "/home", "/var/log", "/var/run", "/run", "/usr/bin", "/usr/local/bin", "/opt", "/srv", "/mnt"]
+        {
+            tree.insert(folder, Entry::directory(time));
+        }
+        tree.insert("/etc/passwd", Entry::file(self.passwd(), time));
+        tree.insert("/etc/group", Entry::file("root:x:0:\nnogroup:x:65534:\n", time));
+        if let Some(release) = self.os_release() {
+            tree.insert("/etc/os-release", Entry::file(release, time));
+        }
+        let folder = if self == Self::Debian || self == Self::Workstation { "/usr/bin" } else { "/bin" };
+        for tool in programs::tool_names().filter(|tool| self.has(tool)) {
+            tree.insert(&format!("{folder}/{tool}"), Entry::program(tool, time));
+        }
+        if folder == "/usr/bin" {
+            tree.insert("/bin", Entry::symlink("usr/bin", time));
+        }
+        tree
+    }
+
+    /// As [`Base::tree`], to put layers over.
+    pub fn layer(self, time: Timestamp) -> Rc<Tree> {
+        Rc::new(self.tree(time))
+    }
+
+    fn has(self, tool: &str) -> bool {
+        match self {
+            Self::Scratch => false,
+            Self::Busybox | Self::Alpine => !NOT_IN_BUSYBOX.contains(&tool),
+            Self::Debian => !NOT_IN_DEBIAN.contains(&tool),
+            Self::Workstation => true,
+        }
+    }
+
+    fn passwd(self) -> &'static str {
+        match self {
+            Self::Debian | Self::Workstation => {
+                "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n\
+                 nginx:x:101:101:nginx user:/nonexistent:/bin/false\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+            }
+            _ => {
+                "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/bin/false\n\
+                 nginx:x:101:101:nginx:/var/cache/nginx:/sbin/nologin\nnobody:x:65534:65534:nobody:/home:/bin/false\n"
+            }
+        }
+    }
+
+    fn os_release(self) -> Option<&'static str> {
+        match self {
+            Self::Alpine => {
+                Some("NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.22.0\nPRETTY_NAME=\"Alpine Linux v3.22\"\n")
+            }
+            Self::Debian | Self::Workstation => Some(
+                "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\n\
+                 VERSION=\"12 (bookworm)\"\nID=debian\n",
+            ),
+            Self::Scratch | Self::Busybox => None,
+        }
+    }
+}

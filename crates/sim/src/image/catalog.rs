@@ -1,0 +1,368 @@
+//! The images that are built in: one row each.
+
+use machinery::Timestamp;
+
+use super::base::Base;
+use crate::fs::{Entry, Tree};
+use crate::process::Signal;
+use crate::programs::servers::pages;
+
+/// A built-in image.
+pub(super) struct Row {
+    /// Full repository names.
+    pub(super) names: &'static [&'static str],
+    /// Which tags exist.
+    pub(super) tags: Tags,
+    /// What it is built from.
+    pub(super) base: Base,
+    /// Executables besides the base's: path and program.
+    pub(super) programs: &'static [(&'static str, &'static str)],
+    /// What always runs.
+    pub(super) entrypoint: &'static [&'static str],
+    /// Default arguments.
+    pub(super) cmd: &'static [&'static str],
+    /// Environment; `{version}` is the version its tag means.
+    pub(super) env: &'static [(&'static str, &'static str)],
+    /// Ports.
+    pub(super) ports: &'static [u16],
+    /// Files of its own.
+    pub(super) files: fn(&mut Tree, Timestamp),
+    /// Working directory.
+    pub(super) working_dir: &'static str,
+    /// User.
+    pub(super) user: &'static str,
+    /// Compressed size, in MB.
+    pub(super) size_mb: u64,
+    /// Memory, in MiB.
+    pub(super) memory_mib: u64,
+    /// What asks it to end.
+    pub(super) stop_signal: Signal,
+}
+
+/// Which tags of an image exist, and the version each means.
+pub(super) enum Tags {
+    /// Whatever is asked for.
+    Any,
+    /// These.
+    Only(&'static [&'static str]),
+    /// Versions up to the given newest minor of a major version, `latest`, and words such as `alpine`,
+    /// alone or after a version: (major, newest minor, newest patch, the version `latest` means).
+    Versions(&'static [(u32, u32, u32)], &'static str),
+}
+
+/// Words that stand for the newest version or name a flavour of it.
+const FLAVOURS: [&str; 19] = [
+    "latest",
+    "alpine",
+    "stable",
+    "mainline",
+    "slim",
+    "perl",
+    "bookworm",
+    "trixie",
+    "bullseye",
+    "glibc",
+    "musl",
+    "uclibc",
+    "otel",
+    "unstable",
+    "edge",
+    "unprivileged",
+    "alpine3",
+    "debian",
+    "fpm",
+];
+
+impl Tags {
+    /// The version a tag means, if the tag exists.
+    pub(super) fn version(&self, tag: &str) -> Option<String> {
+        match self {
+            Self::Any => Some(tag.to_owned()),
+            Self::Only(tags) => tags.contains(&tag).then(|| tag.trim_start_matches('v').to_owned()),
+            Self::Versions(known, newest) => {
+                let mut version = None;
+                for (index, part) in tag.split('-').enumerate() {
+                    let flavour = FLAVOURS.iter().any(|word| part.starts_with(word));
+                    if index == 0 && !flavour {
+                        version = Some(complete_version(part, known)?);
+                    } else if !flavour {
+                        return None;
+                    }
+                }
+                Some(version.unwrap_or_else(|| (*newest).to_owned()))
+            }
+        }
+    }
+}
+
+/// `1.27` to `1.27.5`, if there is such a version.
+fn complete_version(text: &str, known: &[(u32, u32, u32)]) -> Option<String> {
+    let numbers: Vec<u32> = text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let major = *numbers.first()?;
+    let (_, minor_max, patch_max) = known.iter().find(|(known, ..)| *known == major)?;
+    let minor = numbers.get(1).copied().unwrap_or(*minor_max);
+    let patch = numbers.get(2).copied();
+    let exists = minor <= *minor_max && patch.unwrap_or(0) <= *patch_max && numbers.len() <= 3;
+    exists.then(|| format!("{major}.{minor}.{}", patch.unwrap_or(if minor == *minor_max { 1 } else { 3 })))
+}
+
+const NONE: fn(&mut Tree, Timestamp) = |_, _| {};
+
+const DEFAULT: Row = Row {
+    names: &[],
+    tags: Tags::Any,
+    base: Base::Scratch,
+    programs: &[],
+    entrypoint: &[],
+    cmd: &[],
+    env: &[],
+    ports: &[],
+    files: NONE,
+    working_dir: "/",
+    user: "",
+    size_mb: 10,
+    memory_mib: 8,
+    stop_signal: Signal::Term,
+};
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        names: &["docker.io/library/nginx"],
+        tags: Tags::Versions(&[(1, 29, 15)], "1.29.1"),
+        base: Base::Debian,
+        programs: &[
+            ("/usr/sbin/nginx", "nginx"),
+            ("/docker-entrypoint.sh", "nginx-entrypoint"),
+            ("/usr/bin/curl", "curl"),
+        ],
+        entrypoint: &["/docker-entrypoint.sh"],
+        cmd: &["nginx", "-g", "daemon off;"],
+        env: &[("NGINX_VERSION", "{version}")],
+        ports: &[80],
+        files: nginx_files,
+        size_mb: 72,
+        memory_mib: 6,
+        stop_signal: Signal::Quit,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/httpd"],
+        tags: Tags::Versions(&[(2, 4, 65)], "2.4.65"),
+        base: Base::Debian,
+        programs: &[("/usr/local/apache2/bin/httpd", "httpd"), ("/usr/local/bin/httpd-foreground", "httpd")],
+        cmd: &["httpd-foreground"],
+        env: &[("HTTPD_VERSION", "{version}"), ("HTTPD_PREFIX", "/usr/local/apache2")],
+        ports: &[80],
+        files: |tree, time| {
+            tree.insert("/usr/local/apache2/htdocs/index.html", Entry::file(pages::HTTPD, time));
+            tree.insert("/usr/local/apache2/conf/httpd.conf", Entry::file("Listen 80\n", time));
+        },
+        working_dir: "/usr/local/apache2",
+        size_mb: 58,
+        memory_mib: 7,
+        stop_signal: Signal::Winch,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/busybox", "registry.k8s.io/busybox", "gcr.io/google-containers/busybox"],
+        tags: Tags::Versions(&[(1, 37, 9)], "1.37.0"),
+        base: Base::Busybox,
+        cmd: &["sh"],
+        size_mb: 2,
+        memory_mib: 1,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/alpine"],
+        tags: Tags::Versions(&[(3, 22, 20), (2, 7, 9)], "3.22.0"),
+        base: Base::Alpine,
+        cmd: &["/bin/sh"],
+        size_mb: 4,
+        memory_mib: 1,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/debian", "docker.io/library/ubuntu"],
+        tags: Tags::Any,
+        base: Base::Debian,
+        cmd: &["bash"],
+        size_mb: 49,
+        memory_mib: 2,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/hellokube"],
+        tags: Tags::Only(&["1.0.0", "latest"]),
+        base: Base::Alpine,
+        programs: &[("/app/hellokube", "hellokube")],
+        cmd: &["/app/hellokube"],
+        ports: &[8080],
+        working_dir: "/app",
+        size_mb: 7,
+        memory_mib: 4,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/docker/getting-started"],
+        tags: Tags::Any,
+        base: Base::Alpine,
+        programs: &[("/usr/sbin/nginx", "nginx"), ("/docker-entrypoint.sh", "nginx-entrypoint")],
+        entrypoint: &["/docker-entrypoint.sh"],
+        cmd: &["nginx", "-g", "daemon off;"],
+        env: &[("NGINX_VERSION", "1.21.6")],
+        ports: &[80],
+        files: |tree, time| {
+            nginx_files(tree, time);
+            tree.insert("/usr/share/nginx/html/index.html", Entry::file(pages::GETTING_STARTED, time));
+        },
+        size_mb: 19,
+        memory_mib: 6,
+        stop_signal: Signal::Quit,
+        ..DEFAULT
+    },
+    Row {
+        names: &[
+            "docker.io/jocatalin/kubernetes-bootcamp",
+            "gcr.io/google-samples/kubernetes-bootcamp",
+            "gcr.io/k8s-minikube/kubernetes-bootcamp",
+        ],
+        tags: Tags::Only(&["v1", "v2", "latest"]),
+        base: Base::Debian,
+        programs: &[("/usr/bin/node", "kubernetes-bootcamp"), ("/usr/bin/curl", "curl"), ("/usr/bin/ps", "ps")],
+        cmd: &["/bin/sh", "-c", "node server.js"],
+        env: &[("NODE_VERSION", "6.3.1"), ("BOOTCAMP_VERSION", "{version}")],
+        ports: &[8080],
+        files: |tree, time| {
+            tree.insert("/server.js", Entry::file("// See `node server.js`.\n", time));
+        },
+        size_mb: 80,
+        memory_mib: 20,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/in28min/mmv2-currency-exchange-service"],
+        tags: Tags::Any,
+        base: Base::Debian,
+        programs: &[("/cnb/process/web", "currency-exchange")],
+        entrypoint: &["/cnb/process/web"],
+        env: &[("EXCHANGE_VERSION", "{version}")],
+        ports: &[8000],
+        working_dir: "/workspace",
+        user: "1000",
+        size_mb: 115,
+        memory_mib: 180,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/redis"],
+        tags: Tags::Versions(&[(8, 2, 9), (7, 4, 15), (6, 2, 20), (5, 0, 14)], "8.2.1"),
+        base: Base::Debian,
+        programs: &[("/usr/local/bin/redis-server", "redis-server"), ("/usr/local/bin/redis-cli", "redis-cli")],
+        cmd: &["redis-server"],
+        env: &[("REDIS_VERSION", "{version}")],
+        ports: &[6379],
+        working_dir: "/data",
+        size_mb: 45,
+        memory_mib: 9,
+        ..DEFAULT
+    },
+    Row {
+        names: &["registry.k8s.io/pause", "k8s.gcr.io/pause", "gcr.io/google-containers/pause"],
+        programs: &[("/pause", "pause")],
+        entrypoint: &["/pause"],
+        user: "65535:65535",
+        size_mb: 1,
+        memory_mib: 1,
+        ..DEFAULT
+    },
+    Row {
+        names: &["registry.k8s.io/e2e-test-images/agnhost", "k8s.gcr.io/e2e-test-images/agnhost"],
+        base: Base::Alpine,
+        programs: &[("/agnhost", "agnhost"), ("/usr/bin/curl", "curl")],
+        entrypoint: &["/agnhost"],
+        cmd: &["pause"],
+        size_mb: 50,
+        memory_mib: 8,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/hashicorp/http-echo"],
+        programs: &[("/http-echo", "http-echo")],
+        entrypoint: &["/http-echo"],
+        env: &[("HTTP_ECHO_VERSION", "{version}")],
+        ports: &[5678],
+        user: "nonroot",
+        size_mb: 3,
+        memory_mib: 4,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/traefik/whoami", "docker.io/containous/whoami"],
+        programs: &[("/whoami", "whoami-server")],
+        entrypoint: &["/whoami"],
+        ports: &[80],
+        size_mb: 3,
+        memory_mib: 4,
+        ..DEFAULT
+    },
+    Row {
+        names: &["gcr.io/google-samples/hello-app", "us-docker.pkg.dev/google-samples/containers/gke/hello-app"],
+        tags: Tags::Only(&["1.0", "2.0", "latest"]),
+        programs: &[("/hello-app", "hello-app")],
+        entrypoint: &["/hello-app"],
+        env: &[("HELLO_VERSION", "{version}")],
+        ports: &[8080],
+        size_mb: 12,
+        memory_mib: 4,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/curlimages/curl"],
+        base: Base::Alpine,
+        programs: &[("/usr/bin/curl", "curl"), ("/entrypoint.sh", "curl-entrypoint")],
+        entrypoint: &["/entrypoint.sh"],
+        cmd: &["curl"],
+        user: "100",
+        size_mb: 9,
+        memory_mib: 2,
+        ..DEFAULT
+    },
+];
+
+/// What any other image is: a server on the ports its container declares.
+pub(super) const GENERIC: Row = Row {
+    base: Base::Alpine,
+    programs: &[("/usr/local/bin/generic-server", "generic-server")],
+    entrypoint: &[],
+    cmd: &["generic-server"],
+    size_mb: 40,
+    memory_mib: 16,
+    ..DEFAULT
+};
+
+fn nginx_files(tree: &mut Tree, time: Timestamp) {
+    tree.insert("/usr/share/nginx/html/index.html", Entry::file(pages::NGINX, time));
+    tree.insert("/usr/share/nginx/html/50x.html", Entry::file(pages::NGINX_50X, time));
+    tree.insert("/etc/nginx/nginx.conf", Entry::file(pages::NGINX_CONF, time));
+    tree.insert("/etc/nginx/conf.d/default.conf", Entry::file(pages::NGINX_DEFAULT_CONF, time));
+    tree.insert("/var/log/nginx/access.log", Entry::symlink("/dev/stdout", time));
+    tree.insert("/var/log/nginx/error.log", Entry::symlink("/dev/stderr", time));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_that_do_not_exist_are_not_found() {
+        let nginx = &ROWS[0].tags;
+        assert_eq!(nginx.version("1.7.9").as_deref(), Some("1.7.9"));
+        assert_eq!(nginx.version("1.16.1").as_deref(), Some("1.16.1"));
+        assert_eq!(nginx.version("latest").as_deref(), Some("1.29.1"));
+        assert_eq!(nginx.version("1.27-alpine").as_deref(), Some("1.27.3"));
+        assert_eq!(nginx.version("stable-alpine").as_deref(), Some("1.29.1"));
+        for missing in ["1.161", "does-not-exist", "9", "1.2.3.4", "1.27-nope", ""] {
+            assert_eq!(nginx.version(missing), None, "{missing}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Where images come from: every registry of the simulated world in one table.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use kubelet::runtime::{ErrorCode, RuntimeError};
+use machinery::Timestamp;
+use machinery::random::Rng;
+
+use super::catalog::{GENERIC, ROWS, Row};
+use super::{Image, Reference};
+use crate::fs::{Entry, Tree};
+
+/// A failed pull, in containerd's words.
+pub type PullError = RuntimeError;
+
+/// Words in a name that ask for an image to be missing, for lessons about failing pulls.
+const MISSING: [&str; 10] = [
+    "does-not-exist",
+    "doesnotexist",
+    "doesntexist",
+    "nosuch",
+    "no-such",
+    "nonexist",
+    "non-exist",
+    "notfound",
+    "not-found",
+    "missing",
+];
+
+/// The registries. Cheap to clone; all clones are one.
+#[derive(Clone, Default)]
+pub struct Registry(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Images made here, or already looked up, by full name.
+    images: BTreeMap<String, Rc<Image>>,
+    /// Registries that do not answer, by host name.
+    outages: BTreeMap<String, ()>,
+}
+
+impl Registry {
+    /// Registries with the built-in images.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an image, or replaces the one of its name.
+    pub fn push(&self, image: Image) {
+        self.0.borrow_mut().images.insert(image.reference.to_string(), Rc::new(image));
+    }
+
+    /// Lets a registry fail, or answer again.
+    pub fn set_outage(&self, registry: &str, down: bool) {
+        let mut state = self.0.borrow_mut();
+        if down {
+            state.outages.insert(registry.to_owned(), ());
+        } else {
+            state.outages.remove(registry);
+        }
+    }
+
+    /// Finds an image by its reference in a pod's spec.
+    ///
+    /// # Errors
+    /// When the reference is malformed, the registry does not exist or answer, or it has no such image:
+    /// with containerd's message.
+    pub fn pull(&self, image: &str) -> Result<Rc<Image>, PullError> {
+        let reference = Reference::parse(image).map_err(|error| {
+            let message = format!("couldn't parse image name {image:?}: {error}");
+            RuntimeError::new(ErrorCode::InvalidImageName, message)
+        })?;
+        let name = reference.to_string();
+        let head = format!("failed to pull and unpack image {name:?}: failed to resolve reference {name:?}");
+        let registry = &reference.registry;
+        let host = registry.split(':').next().unwrap_or_default();
+        if host.ends_with(".invalid") || self.0.borrow().outages.contains_key(registry) {
+            let server = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
+            let target = if reference.tag.is_empty() {
+                reference.digest.clone().unwrap_or_default()
+            } else {
+                reference.tag.clone()
+            };
+            let cause = if host.ends_with(".invalid") {
+                format!("dial tcp: lookup {host}: no such host")
+            } else {
+                "net/http: TLS handshake timeout".to_owned()
+            };
+            let request = format!("Head \"https://{server}/v2/{}/manifests/{target}\"", reference.repository);
+            let message = format!("rpc error: code = Unknown desc = {head}: failed to do request: {request}: {cause}");
+            return Err(RuntimeError::new(ErrorCode::Unknown, message));
+        }
+        if let Some(known) = self.0.borrow().images.get(&name) {
+            return Ok(known.clone());
+        }
+        let not_found = || {
+            let message = format!("rpc error: code = NotFound desc = {head}: {name}: not found");
+            RuntimeError::new(ErrorCode::NotFound, message)
+        };
+        let asked_to_miss = |text: &str| MISSING.iter().any(|word| text.contains(word));
+        let row = ROWS.iter().find(|row| row.names.contains(&reference.name().as_str()));
+        let (row, version) = match row {
+            _ if asked_to_miss(&reference.tag) => return Err(not_found()),
+            Some(row) => (row, row.tags.version(&reference.tag).ok_or_else(not_found)?),
+            None if asked_to_miss(&reference.repository) => {
+                let message = format!(
+                    "rpc error: code = Unknown desc = {head}: pull access denied, repository does not exist or may \
+                     require authorization: server message: insufficient_scope: authorization failed"
+                );
+                return Err(RuntimeError::new(ErrorCode::Unknown, message));
+            }
+            None => (&GENERIC, reference.tag.clone()),
+        };
+        let image = Rc::new(build(row, reference, &version));
+        self.0.borrow_mut().images.insert(name, image.clone());
+        Ok(image)
+    }
+}
+
+/// Makes a built-in image.
+fn build(row: &Row, reference: Reference, version: &str) -> Image {
+    // A fixed day, so that files and digests are the same in every cluster.
+    let time = Timestamp::constant(1_735_689_600, 0);
+    let mut tree: Tree = row.base.tree(time);
+    for (path, program) in row.programs {
+        tree.insert(path, Entry::program(program, time));
+    }
+    (row.files)(&mut tree, time);
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let mut env: Vec<(String, String)> =
+        row.env.iter().map(|(name, value)| ((*name).to_owned(), value.replace("{version}", version))).collect();
+    if row.names.is_empty() {
+        env.push(("GENERIC_IMAGE".into(), reference.to_string()));
+    }
+    let mut rng = Rng::new(machinery::random::fnv64a(reference.to_string().as_bytes()));
+    Image {
+        id: digest(&mut rng),
+        digest: reference.digest.clone().unwrap_or_else(|| digest(&mut rng)),
+        reference,
+        entrypoint: words(row.entrypoint),
+        cmd: words(row.cmd),
+        env,
+        working_dir: row.working_dir.into(),
+        user: row.user.into(),
+        ports: row.ports.to_vec(),
+        layer: Rc::new(tree),
+        size_bytes: row.size_mb * 1_000_000,
+        memory_bytes: row.memory_mib << 20,
+        cpu_nano_cores: 100_000,
+        stop_signal: row.stop_signal,
+    }
+}
+
+fn digest(rng: &mut Rng) -> String {
+    let mut bytes = [0; 32];
+    rng.fill(&mut bytes);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_read_as_a_registrys() {
+        let registry = Registry::new();
+        let message = |image: &str| registry.pull(image).unwrap_err().message;
+        assert_eq!(
+            message("nginx:does-not-exist"),
+            "rpc error: code = NotFound desc = failed to pull and unpack image \
+             \"docker.io/library/nginx:does-not-exist\": failed to resolve reference \
+             \"docker.io/library/nginx:does-not-exist\": docker.io/library/nginx:does-not-exist: not found"
+        );
+        assert!(message("nosuchimage").ends_with("insufficient_scope: authorization failed"));
+        assert!(
+            message("registry.invalid/a:1").contains("Head \"https://registry.invalid/v2/a/manifests/1\": dial tcp")
+        );
+        assert_eq!(registry.pull("Bad Name").unwrap_err().code, ErrorCode::InvalidImageName);
+        registry.set_outage("docker.io", true);
+        assert!(message("nginx").ends_with("TLS handshake timeout"));
+    }
+
+    #[test]
+    fn every_row_builds_and_is_always_the_same() {
+        for row in ROWS {
+            let name = format!("{}:latest", row.names[0]);
+            let tag = if matches!(row.tags, super::super::catalog::Tags::Any) { name } else { row.names[0].to_owned() };
+            let image = Registry::new().pull(&tag).unwrap();
+            assert_eq!(image.id, Registry::new().pull(&tag).unwrap().id);
+            for (path, program) in row.programs {
+                assert!(image.layer.get(path).is_some());
+                assert!(crate::programs::find(program).is_some(), "{program}");
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Servers that images run.
+
+mod agnhost;
+mod generic;
+mod hello;
+pub mod pages;
+mod redis;
+mod web;
+
+use std::future::Future;
+
+use futures::future::{Either, LocalBoxFuture, select};
+use machinery::Timestamp;
+
+use super::Main;
+use crate::errno::Errno;
+use crate::network::http::{self, Request, Response};
+use crate::network::{TcpListener, TcpStream};
+use crate::process::{Process, Signal};
+
+/// Servers by the name their executables carry.
+pub(super) const SERVERS: &[(&str, Main)] = &[
+    ("agnhost", |process| Box::pin(agnhost::main(process))),
+    ("currency-exchange", |process| Box::pin(hello::currency_exchange(process))),
+    ("generic-server", |process| Box::pin(generic::main(process))),
+    ("hello-app", |process| Box::pin(hello::hello_app(process))),
+    ("hellokube", |process| Box::pin(hello::hellokube(process))),
+    ("http-echo", |process| Box::pin(hello::http_echo(process))),
+    ("httpd", |process| Box::pin(web::httpd(process))),
+    ("kubernetes-bootcamp", |process| Box::pin(hello::bootcamp(process))),
+    ("nginx", |process| Box::pin(web::nginx(process))),
+    ("nginx-entrypoint", |process| Box::pin(web::nginx_entrypoint(process))),
+    ("pause", |process| Box::pin(pause(process))),
+    ("redis-cli", |process| Box::pin(redis::cli(process))),
+    ("redis-server", |process| Box::pin(redis::server(process))),
+    ("whoami-server", |process| Box::pin(hello::whoami(process))),
+];
+
+/// What a signal does to a server: the exit code with which it ends.
+type Stops = &'static [(Signal, i32)];
+
+/// A Go program without handlers of its own: its runtime exits with 2, even as init.
+const GO: Stops = &[(Signal::Term, 2), (Signal::Int, 2), (Signal::Quit, 2)];
+/// A JVM.
+const JAVA: Stops = &[(Signal::Term, 143), (Signal::Int, 130)];
+/// A server that ends in good order.
+const GRACEFUL: Stops = &[(Signal::Term, 0), (Signal::Int, 0), (Signal::Quit, 0)];
+
+/// Does nothing until it is asked to end.
+async fn pause(process: Process) -> i32 {
+    until_stopped(&process, GRACEFUL, std::future::pending()).await
+}
+
+/// Runs until `work` ends or a signal ends it. Processes that are stopped while they serve drop their
+/// connections.
+async fn until_stopped(process: &Process, stops: Stops, work: impl Future<Output = i32>) -> i32 {
+    for (signal, _) in stops {
+        process.signals.handle(*signal);
+    }
+    let stopped = async {
+        loop {
+            let signal = process.signals.next().await;
+            if let Some((_, code)) = stops.iter().find(|(known, _)| *known == signal) {
+                return *code;
+            }
+        }
+    };
+    match select(Box::pin(work), Box::pin(stopped)).await {
+        Either::Left((code, _)) | Either::Right((code, _)) => code,
+    }
+}
+
+/// Listens on a port of the process' machine.
+fn bind(process: &Process, port: u16) -> Result<TcpListener, Errno> {
+    // Only root may have the ports below 1024; containers allow them to everybody since Docker 20.10.
+    process.machine.interface().listen(port).map(|(_, listener)| listener)
+}
+
+/// Serves HTTP until stopped.
+async fn serve<F>(process: &Process, listener: TcpListener, stops: Stops, handler: F) -> i32
+where
+    F: Fn(Request, TcpStream) -> LocalBoxFuture<'static, Response>,
+{
+    until_stopped(process, stops, async {
+        http::serve(&listener, handler).await;
+        0
+    })
+    .await
+}
+
+/// The time in a `strftime` format, in UTC.
+fn stamp(time: Timestamp, format: &str) -> String {
+    time.strftime(format).to_string()
+}
+
+/// A page's path on disk as a content type.
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("html" | "htm") => "text/html",
+        Some("css") => "text/css",
+        Some("js") => "application/javascript",
+        Some("json") => "application/json",
+        Some("txt" | "log" | "conf") => "text/plain",
+        Some("svg") => "image/svg+xml",
+        Some("xml") => "text/xml",
+        Some("png") => "image/png",
+        _ => "application/octet-stream",
+    }
+}

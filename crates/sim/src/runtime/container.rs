@@ -1,0 +1,379 @@
+//! Containers: an image's process in a machine of its own.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use kubelet::runtime::LogStream;
+use kubelet::runtime::{
+    ContainerConfig, ContainerState, ContainerStatus, ErrorCode, Event, MountSource, Outcome, RuntimeError,
+};
+
+use super::log::Log;
+use super::{Node, Result_};
+use crate::fs::{self, Fs, Tree};
+use crate::image::Image;
+use crate::io::{self, Fd};
+use crate::process::{Child, ExecError, Machine, MachineConfig, Signal, Spawn};
+use crate::tty::Tty;
+
+/// Most bytes of a termination message: upstream's `MaxContainerTerminationMessageLength`.
+const MESSAGE_BYTES_MAX: usize = 4096;
+/// The exit code of a container whose command cannot be run: containerd's.
+const START_ERROR: i32 = 128;
+
+/// A container.
+pub(super) struct Container {
+    config: ContainerConfig,
+    image: Rc<Image>,
+    log: Log,
+    status: RefCell<ContainerStatus>,
+    running: RefCell<Option<Running>>,
+}
+
+/// What a container has while it runs.
+struct Running {
+    machine: Machine,
+    child: Child,
+    /// Where attached clients write, with `stdin: true`.
+    stdin: Option<Fd>,
+    tty: Option<Tty>,
+    finished: Rc<Cell<bool>>,
+}
+
+impl Container {
+    pub(super) fn status(&self) -> ContainerStatus {
+        self.status.borrow().clone()
+    }
+
+    pub(super) fn config(&self) -> &ContainerConfig {
+        &self.config
+    }
+
+    pub(super) fn image(&self) -> &Image {
+        &self.image
+    }
+
+    pub(super) fn log(&self) -> Log {
+        self.log.clone()
+    }
+
+    /// Its inside, while it runs.
+    pub(super) fn machine(&self) -> Option<Machine> {
+        self.running.borrow().as_ref().map(|running| running.machine.clone())
+    }
+
+    /// Its terminal, while it runs with one.
+    pub(super) fn tty(&self) -> Option<Tty> {
+        self.running.borrow().as_ref().and_then(|running| running.tty.clone())
+    }
+
+    /// The writing end of its standard input, while it runs with one.
+    pub(super) fn stdin(&self) -> Option<Fd> {
+        self.running.borrow().as_ref().and_then(|running| running.stdin.clone())
+    }
+
+    /// No more will be written to its standard input.
+    pub(super) fn close_stdin(&self) {
+        if let Some(running) = self.running.borrow_mut().as_mut() {
+            running.stdin = None;
+        }
+    }
+
+    /// Waits until its first process has ended.
+    pub(super) async fn wait(&self) {
+        let child = self.running.borrow().as_ref().map(|running| running.child.clone());
+        if let Some(child) = child {
+            child.wait().await;
+        }
+    }
+
+    /// The environment its processes begin with.
+    pub(super) fn env(&self, machine: &Machine) -> BTreeMap<String, String> {
+        let mut env = BTreeMap::from([
+            ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+            ("HOSTNAME".to_owned(), machine.hostname().to_owned()),
+        ]);
+        env.extend(self.image.env.iter().cloned());
+        env.extend(self.config.env.iter().cloned());
+        let home = if self.ids(machine.fs()).0 == 0 { "/root" } else { "/" };
+        env.entry("HOME".into()).or_insert_with(|| home.to_owned());
+        if self.config.tty {
+            env.entry("TERM".into()).or_insert_with(|| "xterm".to_owned());
+        }
+        env
+    }
+
+    /// Its working directory.
+    pub(super) fn cwd(&self) -> String {
+        let given = if self.config.working_dir.is_empty() { &self.image.working_dir } else { &self.config.working_dir };
+        fs::absolute("/", given)
+    }
+
+    /// Its user and group, by the pod's security context or the image's user.
+    pub(super) fn ids(&self, fs: &Fs) -> (u32, u32) {
+        let (user, group) = self.image.user.split_once(':').unwrap_or((&self.image.user, ""));
+        let passwd = fs.read_text("/etc/passwd").unwrap_or_default();
+        let row = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|row| row.first() == Some(&user));
+        let field = |index: usize| row.as_ref().and_then(|row| row.get(index)?.parse().ok());
+        let uid = user.parse().ok().or_else(|| field(2)).unwrap_or(0);
+        let gid = group.parse().ok().or_else(|| field(3)).unwrap_or(0);
+        let given = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
+        let security = &self.config.security;
+        (given(security.run_as_user).unwrap_or(uid), given(security.run_as_group).unwrap_or(gid))
+    }
+
+    /// The command line: Kubernetes' command and args over the image's entrypoint and cmd.
+    fn command_line(&self) -> Vec<String> {
+        let (config, image) = (&self.config, &*self.image);
+        match (config.command.is_empty(), config.args.is_empty()) {
+            (false, _) => [config.command.as_slice(), &config.args].concat(),
+            (true, false) => [image.entrypoint.as_slice(), &config.args].concat(),
+            (true, true) => [image.entrypoint.as_slice(), &image.cmd].concat(),
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn create_container(self: &Rc<Self>, sandbox_id: &str, config: ContainerConfig) -> Result_ {
+        if !self.sandboxes.borrow().contains_key(sandbox_id) {
+            let message =
+                format!("rpc error: code = NotFound desc = failed to find sandbox id {sandbox_id:?}: not found");
+            return Err(RuntimeError::new(ErrorCode::NotFound, message));
+        }
+        let image = self.image(&config.image).or_else(|| self.image(&config.image_id)).ok_or_else(|| {
+            let message = format!(
+                "rpc error: code = NotFound desc = failed to create containerd container: image {:?}: not found",
+                config.image
+            );
+            RuntimeError::new(ErrorCode::NotFound, message)
+        })?;
+        let status = ContainerStatus {
+            id: self.new_id(),
+            sandbox_id: sandbox_id.to_owned(),
+            pod_uid: config.pod_uid.clone(),
+            name: config.name.clone(),
+            attempt: config.attempt,
+            state: ContainerState::Created,
+            created_at: self.executor.now(),
+            image: config.image.clone(),
+            image_ref: format!("{}@{}", image.reference.name(), image.digest),
+            labels: config.labels.clone(),
+            annotations: config.annotations.clone(),
+            ..ContainerStatus::default()
+        };
+        let container = Container {
+            config,
+            image,
+            log: Log::default(),
+            status: RefCell::new(status.clone()),
+            running: RefCell::default(),
+        };
+        self.containers.borrow_mut().insert(status.id.clone(), Rc::new(container));
+        Ok(Outcome::Container(Box::new(status)))
+    }
+
+    pub(super) async fn start_container(self: &Rc<Self>, id: &str) -> Result_ {
+        let container = self.container(id)?;
+        if container.status().state != ContainerState::Created {
+            let message = format!("rpc error: code = Unknown desc = container {id:?} is not in created state");
+            return Err(RuntimeError::new(ErrorCode::Unknown, message));
+        }
+        let machine = self.machine_for(&container)?;
+        let args = container.command_line();
+        let (env, cwd) = (container.env(&machine), container.cwd());
+        let executable = match machine.find(&args, &env, &cwd) {
+            Ok(executable) => executable,
+            Err(error) => return Err(self.cannot_run(&container, &args, error)),
+        };
+        let (fds, stdin, tty) = self.descriptors(&container, &machine);
+        let (uid, gid) = container.ids(machine.fs());
+        let child = machine.spawn(Spawn {
+            program: executable.program,
+            args: executable.args,
+            env,
+            cwd,
+            uid,
+            gid,
+            fds,
+            parent: 0,
+            group: None,
+        });
+        if let Some(tty) = &tty {
+            tty.set_foreground(child.pid);
+        }
+        let finished = Rc::new(Cell::new(false));
+        let running =
+            Running { machine: machine.clone(), child: child.clone(), stdin, tty, finished: finished.clone() };
+        *container.running.borrow_mut() = Some(running);
+        {
+            let mut status = container.status.borrow_mut();
+            status.state = ContainerState::Running;
+            status.started_at = Some(self.executor.now());
+        }
+        machine.set_memory(child.pid, container.image.memory_bytes);
+        let node = self.clone();
+        let watched = container.clone();
+        self.executor.spawn(async move {
+            let code = child.wait().await;
+            node.ended(&watched, &machine, code);
+        });
+        self.tell(Event::ContainerChanged(Box::new(container.status())));
+        Ok(Outcome::Container(Box::new(container.status())))
+    }
+
+    pub(super) async fn stop_container(self: &Rc<Self>, id: &str, grace: Duration) -> Result_ {
+        let container = self.container(id)?;
+        let running =
+            container.running.borrow().as_ref().map(|running| (running.machine.clone(), running.child.clone()));
+        if let Some((machine, child)) = running {
+            if !grace.is_zero() {
+                let _ = machine.kill(child.pid, container.image.stop_signal);
+            }
+            let ended = Box::pin(child.wait());
+            if let Either::Right(_) = select(ended, self.executor.sleep(grace)).await {
+                machine.kill_all();
+                child.wait().await;
+            }
+            // The watcher of the child, woken in the same instant, writes the end into the status.
+            while container.machine().is_some() {
+                self.executor.sleep(Duration::from_micros(1)).await;
+            }
+        }
+        Ok(Outcome::Container(Box::new(container.status())))
+    }
+
+    /// The container's first process has ended.
+    fn ended(&self, container: &Rc<Container>, machine: &Machine, code: i32) {
+        let now = self.executor.now();
+        container.log.close(now);
+        if let Some(running) = container.running.borrow_mut().take() {
+            running.finished.set(true);
+        }
+        let message = machine.fs().read(&container.config.termination_message_path).unwrap_or_default();
+        let kept = message.len().min(MESSAGE_BYTES_MAX);
+        {
+            let mut status = container.status.borrow_mut();
+            status.state = ContainerState::Exited;
+            status.finished_at = Some(now);
+            status.exit_code = code;
+            status.message = String::from_utf8_lossy(message.get(..kept).unwrap_or_default()).into_owned();
+            if machine.oom_killed() && code == Signal::Kill.exit_code() {
+                status.reason = "OOMKilled".into();
+            }
+        }
+        self.tell(Event::ContainerChanged(Box::new(container.status())));
+    }
+
+    /// The container's command cannot be run: it ends before it began.
+    fn cannot_run(&self, container: &Rc<Container>, args: &[String], error: ExecError) -> RuntimeError {
+        let name = args.first().cloned().unwrap_or_default();
+        let message = if args.is_empty() {
+            "failed to create containerd task: no command specified".to_owned()
+        } else {
+            let stat = if name.contains('/') { format!("stat {name}: {error}") } else { error.to_string() };
+            format!(
+                "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create \
+                 failed: unable to start container process: error during container init: exec: {name:?}: {stat}"
+            )
+        };
+        let now = self.executor.now();
+        container.log.close(now);
+        {
+            let mut status = container.status.borrow_mut();
+            status.state = ContainerState::Exited;
+            status.started_at = Some(machinery::Timestamp::UNIX_EPOCH);
+            status.finished_at = Some(now);
+            status.exit_code = START_ERROR;
+            status.reason = "StartError".into();
+            status.message = message.clone();
+        }
+        self.tell(Event::ContainerChanged(Box::new(container.status())));
+        RuntimeError::new(ErrorCode::Unknown, message)
+    }
+
+    fn machine_for(&self, container: &Container) -> Result<Machine, RuntimeError> {
+        let config = &container.config;
+        let sandboxes = self.sandboxes.borrow();
+        let sandbox = sandboxes.get(&container.status.borrow().sandbox_id).ok_or_else(|| {
+            RuntimeError::new(ErrorCode::NotFound, "rpc error: code = NotFound desc = sandbox container is not running")
+        })?;
+        let now = self.executor.now();
+        let root = Tree::over(container.image.layer.clone());
+        let root = root.share();
+        let fs = Fs::new(root.clone(), false);
+        let files = [
+            ("/etc/hostname", format!("{}\n", sandbox.hostname)),
+            ("/etc/hosts", sandbox.hosts.clone()),
+            ("/etc/resolv.conf", sandbox.resolv_conf.clone()),
+        ];
+        let message_folder = fs::parent(&config.termination_message_path).to_owned();
+        for (path, text) in files {
+            let _ = fs.write(path, text, now);
+        }
+        // The kubelet mounts the file of last words, so that it exists whatever the image has.
+        let message_file = fs::absolute("/", &config.termination_message_path);
+        let messages = Tree::new(now).share();
+        messages.borrow_mut().insert("/message", fs::Entry { mode: 0o666, ..fs::Entry::file("", now) });
+        let _ = fs.create_dir_all(&message_folder, now);
+        let fs = if config.security.read_only_root { Fs::new(root, true) } else { fs };
+        if message_file != "/" {
+            fs.mount(&message_file, messages, "/message", false);
+        }
+        for mount in &config.mounts {
+            let (tree, sub_path) = match &mount.source {
+                MountSource::Volume { name, sub_path } => {
+                    let tree = self.volumes.get(&config.pod_uid, name).ok_or_else(|| {
+                        RuntimeError::new(ErrorCode::Unknown, format!("volume {name:?} is not mounted"))
+                    })?;
+                    (tree, sub_path.clone())
+                }
+                MountSource::HostPath(path) => (self.host.clone(), path.clone()),
+            };
+            let inner = fs::absolute("/", &sub_path);
+            if tree.borrow().get(&inner).is_none() {
+                tree.borrow_mut().insert(&inner, fs::Entry::directory(now));
+            }
+            fs.mount(&mount.container_path, tree, &inner, mount.read_only);
+        }
+        let mut rng = self.rng.borrow_mut();
+        Ok(Machine::new(MachineConfig {
+            executor: self.executor.clone(),
+            fs,
+            interface: sandbox.interface.clone(),
+            hostname: sandbox.hostname.clone(),
+            first_pid: 1,
+            memory_bytes_max: config.resources.memory_limit_bytes.filter(|bytes| *bytes > 0),
+            rng: rng.fork(),
+        }))
+    }
+
+    /// Descriptors of the first process, and the ends that attached clients use.
+    fn descriptors(&self, container: &Container, machine: &Machine) -> (BTreeMap<u32, Fd>, Option<Fd>, Option<Tty>) {
+        let (log, executor) = (container.log.clone(), self.executor.clone());
+        let output = move |stream: LogStream| {
+            let (log, executor) = (log.clone(), executor.clone());
+            move |data: &[u8]| log.write(stream, data, executor.now())
+        };
+        if container.config.tty {
+            let tty = Tty::new(machine, (80, 24), output(LogStream::Stdout));
+            let fds = (0..3).map(|number| (number, tty.fd())).collect();
+            return (fds, None, Some(tty));
+        }
+        let (reader, writer) = match container.config.stdin {
+            true => {
+                let (reader, writer) = io::pipe(&self.executor);
+                (reader, Some(writer))
+            }
+            false => (Fd::null(), None),
+        };
+        let fds = BTreeMap::from([
+            (0, reader),
+            (1, Fd::sink(output(LogStream::Stdout))),
+            (2, Fd::sink(output(LogStream::Stderr))),
+        ]);
+        (fds, writer, None)
+    }
+}

@@ -1,0 +1,137 @@
+//! Container logs.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use bytes::Bytes;
+use futures::SinkExt;
+use futures::channel::mpsc;
+use kubelet::runtime::{LogLine, LogRequest, LogStream, RuntimeError};
+use machinery::Timestamp;
+
+/// Most bytes a log keeps: the kubelet's default `containerLogMaxSize`. Older lines go.
+const LOG_BYTES_MAX: usize = 10 << 20;
+/// A line longer than this is split, as CRI runtimes split lines.
+const LINE_BYTES_MAX: usize = 16 << 10;
+/// How many pieces of output an attached client may be behind before it loses some.
+const PIECES_QUEUED_MAX: usize = 1024;
+
+/// What a container wrote. Cheap to clone; all clones are one.
+#[derive(Clone, Default)]
+pub(super) struct Log(Rc<RefCell<State>>);
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<LogLine>,
+    bytes: usize,
+    /// How many lines were dropped at the front.
+    dropped: u64,
+    partial: [Vec<u8>; 2],
+    attached: Vec<mpsc::Sender<(LogStream, Bytes)>>,
+    closed: bool,
+    wakers: Vec<Waker>,
+}
+
+impl Log {
+    /// Takes what the container wrote.
+    pub(super) fn write(&self, stream: LogStream, data: &[u8], time: Timestamp) {
+        let mut state = self.0.borrow_mut();
+        let mut attached = std::mem::take(&mut state.attached);
+        attached.retain_mut(|client| {
+            let sent = client.try_send((stream, Bytes::copy_from_slice(data)));
+            sent.map_or_else(|error| error.is_full(), |()| true)
+        });
+        state.attached = attached;
+        let mut partial = std::mem::take(&mut state.partial[stream as usize]);
+        for byte in data {
+            partial.push(*byte);
+            if *byte == b'\n' || partial.len() == LINE_BYTES_MAX {
+                let content = std::mem::take(&mut partial).into();
+                state.push(LogLine { time, stream, content });
+            }
+        }
+        state.partial[stream as usize] = partial;
+        state.wake();
+    }
+
+    /// The container has ended.
+    pub(super) fn close(&self, time: Timestamp) {
+        let mut state = self.0.borrow_mut();
+        for stream in [LogStream::Stdout, LogStream::Stderr] {
+            let content: Bytes = std::mem::take(&mut state.partial[stream as usize]).into();
+            if !content.is_empty() {
+                state.push(LogLine { time, stream, content });
+            }
+        }
+        state.closed = true;
+        state.attached.clear();
+        state.wake();
+    }
+
+    /// Output from now on, as it is written; ends with the container.
+    pub(super) fn attach(&self) -> mpsc::Receiver<(LogStream, Bytes)> {
+        let (sender, receiver) = mpsc::channel(PIECES_QUEUED_MAX);
+        let mut state = self.0.borrow_mut();
+        if !state.closed {
+            state.attached.push(sender);
+        }
+        receiver
+    }
+
+    /// Sends the lines that are asked for.
+    pub(super) async fn send(self, request: LogRequest, mut lines: mpsc::Sender<Result<LogLine, RuntimeError>>) {
+        let mut next = {
+            let state = self.0.borrow();
+            let kept = state.lines.len() as u64;
+            state.dropped + request.tail.map_or(0, |tail| kept.saturating_sub(tail))
+        };
+        while let Some(line) = self.line(next, request.follow).await {
+            next = line.0 + 1;
+            if request.since.is_some_and(|since| line.1.time < since) {
+                continue;
+            }
+            if lines.send(Ok(line.1)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The line of a number, or the first one kept after it, waiting for it if asked to; with its number.
+    async fn line(&self, number: u64, wait: bool) -> Option<(u64, LogLine)> {
+        poll_fn(|cx| {
+            let mut state = self.0.borrow_mut();
+            let number = number.max(state.dropped);
+            let index = usize::try_from(number - state.dropped).unwrap_or(usize::MAX);
+            if let Some(line) = state.lines.get(index) {
+                return Poll::Ready(Some((number, line.clone())));
+            }
+            if state.closed || !wait {
+                return Poll::Ready(None);
+            }
+            state.wakers.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl State {
+    fn push(&mut self, line: LogLine) {
+        self.bytes += line.content.len();
+        self.lines.push_back(line);
+        while self.bytes > LOG_BYTES_MAX {
+            let Some(oldest) = self.lines.pop_front() else { break };
+            self.bytes -= oldest.content.len();
+            self.dropped += 1;
+        }
+    }
+
+    fn wake(&mut self) {
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+}

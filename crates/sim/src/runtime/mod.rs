@@ -1,0 +1,351 @@
+//! The simulated container runtime: CRI's role on a simulated node.
+//!
+//! Operations take virtual time, drawn from the node's seed. Sandboxes are interfaces of the
+//! [`crate::network`], containers are [`crate::process::Machine`]s whose first process is the image's.
+
+mod container;
+mod log;
+mod probe;
+mod sandbox;
+mod session;
+mod volumes;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Duration;
+
+use futures::SinkExt;
+use futures::channel::mpsc;
+use kubelet::runtime::{
+    AttachRequest, ContainerRuntime, ContainerStats, ContainerStatus, Context, ErrorCode, Event, ExecRequest,
+    ImageInfo, Listing, LogLine, LogRequest, Operation, Outcome, RuntimeError, RuntimeVersion, Ticket,
+};
+use machinery::random::Rng;
+use machinery::wire::Channels;
+use proxy::SharedTables;
+
+use crate::executor::Executor;
+use crate::fs::{SharedTree, Tree};
+use crate::image::{Base, Image, Registry};
+use crate::network::{Interface, Network};
+use crate::process::{Machine, Signal};
+use container::Container;
+use sandbox::{Addresses, Sandbox};
+use volumes::Volumes;
+
+/// How a node's runtime is made.
+pub struct NodeConfig {
+    /// The node's name.
+    pub name: String,
+    /// The network its pods join.
+    pub network: Network,
+    /// The node's own interface, from which the kubelet dials and whose network hostNetwork pods share.
+    pub interface: Interface,
+    /// The forwarding tables of the node.
+    pub tables: SharedTables,
+    /// Where images come from.
+    pub registry: Registry,
+    /// Range of pod addresses where the sandbox's configuration names none, such as `10.244.0.0/24`.
+    pub pod_cidr: String,
+    /// Bytes each second that pulls get.
+    pub pull_bytes_per_second: u64,
+    /// Seed of the node's delays.
+    pub rng: Rng,
+}
+
+/// The runtime of one simulated node. Cheap to clone; all clones are one: the kubelet drives it through
+/// [`ContainerRuntime`], and whoever makes faults or looks inside keeps another handle.
+#[derive(Clone)]
+pub struct SimRuntime(Rc<Node>);
+
+struct Node {
+    config: NodeConfig,
+    executor: Executor,
+    rng: RefCell<Rng>,
+    events: RefCell<VecDeque<Event>>,
+    waker: RefCell<Option<Waker>>,
+    down: Cell<bool>,
+    addresses: RefCell<Addresses>,
+    sandboxes: RefCell<BTreeMap<String, Sandbox>>,
+    containers: RefCell<BTreeMap<String, Rc<Container>>>,
+    images: RefCell<BTreeMap<String, Rc<Image>>>,
+    volumes: Volumes,
+    host: SharedTree,
+}
+
+type Result_ = Result<Outcome, RuntimeError>;
+
+impl SimRuntime {
+    /// The runtime of a node without containers or images.
+    pub fn new(config: NodeConfig) -> Self {
+        let executor = config.network.executor().clone();
+        let host = Tree::over(Base::Debian.layer(executor.now())).share();
+        Self(Rc::new(Node {
+            rng: RefCell::new(config.rng.clone()),
+            events: RefCell::default(),
+            waker: RefCell::default(),
+            down: Cell::new(false),
+            addresses: RefCell::default(),
+            sandboxes: RefCell::default(),
+            containers: RefCell::default(),
+            images: RefCell::default(),
+            volumes: Volumes::default(),
+            host,
+            executor,
+            config,
+        }))
+    }
+
+    /// The node's name.
+    pub fn node_name(&self) -> &str {
+        &self.0.config.name
+    }
+
+    /// The node's own files, of which hostPath volumes are made.
+    pub fn host_tree(&self) -> SharedTree {
+        self.0.host.clone()
+    }
+
+    /// All containers, running or not, in id order.
+    pub fn containers(&self) -> Vec<ContainerStatus> {
+        self.0.containers.borrow().values().map(|container| container.status()).collect()
+    }
+
+    /// The inside of a running container.
+    pub fn machine(&self, container_id: &str) -> Option<Machine> {
+        self.0.container(container_id).ok().and_then(|container| container.machine())
+    }
+
+    /// Sends a signal to a container's first process, as `docker kill` does. False if it does not run.
+    pub fn kill(&self, container_id: &str, signal: Signal) -> bool {
+        self.machine(container_id).is_some_and(|machine| machine.kill(1, signal).is_ok())
+    }
+
+    /// Puts an image onto the node, as `kind load docker-image` does.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub fn load_image(&self, reference: &str) -> Result<(), RuntimeError> {
+        let image = self.0.config.registry.pull(reference)?;
+        self.0.images.borrow_mut().insert(image.reference.to_string(), image);
+        Ok(())
+    }
+
+    /// Stops the runtime's daemon, or starts it again. Containers go on running.
+    pub fn set_down(&self, down: bool) {
+        if self.0.down.replace(down) != down {
+            let message = "cannot connect to the container runtime: connection refused".to_owned();
+            self.0.tell(if down { Event::Down { message } } else { Event::Up });
+        }
+    }
+
+    /// The node loses power: every process is gone, every address silent.
+    pub fn power_off(&self) {
+        for container in self.0.containers.borrow().values() {
+            if let Some(machine) = container.machine() {
+                machine.kill_all();
+            }
+        }
+        for sandbox in self.0.sandboxes.borrow_mut().values_mut() {
+            sandbox.stop(&self.0.config.interface, &mut self.0.addresses.borrow_mut());
+        }
+    }
+}
+
+impl ContainerRuntime for SimRuntime {
+    fn version(&self) -> RuntimeVersion {
+        RuntimeVersion { name: "containerd".into(), version: "2.1.4".into() }
+    }
+
+    fn submit(&mut self, ticket: Ticket, operation: Operation) {
+        let node = self.0.clone();
+        self.0.executor.spawn(async move {
+            let result = node.run(operation).await;
+            node.tell(Event::Completed { ticket, result });
+        });
+    }
+
+    fn poll_event(&mut self, cx: &mut Context<'_>) -> Option<Event> {
+        let event = self.0.events.borrow_mut().pop_front();
+        if event.is_none() {
+            *self.0.waker.borrow_mut() = Some(cx.waker().clone());
+        }
+        event
+    }
+
+    fn logs(&mut self, request: LogRequest, mut lines: mpsc::Sender<Result<LogLine, RuntimeError>>) {
+        match self.0.container(&request.container_id) {
+            Ok(container) => {
+                self.0.executor.spawn(container.log().send(request, lines));
+            }
+            Err(error) => {
+                self.0.executor.spawn(async move {
+                    let _ = lines.send(Err(error)).await;
+                });
+            }
+        }
+    }
+
+    fn exec(&mut self, request: ExecRequest, channels: Channels) {
+        let node = self.0.clone();
+        self.0.executor.spawn(async move { session::exec(&node, request, channels).await });
+    }
+
+    fn attach(&mut self, request: AttachRequest, channels: Channels) {
+        let node = self.0.clone();
+        self.0.executor.spawn(async move { session::attach(&node, request, channels).await });
+    }
+
+    fn port_forward(&mut self, sandbox_id: &str, ports: &[u16], channels: Channels) {
+        let (node, sandbox, ports) = (self.0.clone(), sandbox_id.to_owned(), ports.to_vec());
+        self.0.executor.spawn(async move { session::port_forward(&node, &sandbox, ports, channels).await });
+    }
+}
+
+impl Node {
+    fn tell(&self, event: Event) {
+        self.events.borrow_mut().push_back(event);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    async fn run(self: &Rc<Self>, operation: Operation) -> Result_ {
+        self.delay(&operation).await;
+        if self.down.get() {
+            let message = "rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: \
+                           dial unix /run/containerd/containerd.sock: connect: connection refused\"";
+            return Err(RuntimeError::new(ErrorCode::Unavailable, message));
+        }
+        match operation {
+            Operation::List => Ok(Outcome::Listing(Listing {
+                sandboxes: self.sandboxes.borrow().values().map(|sandbox| sandbox.status.clone()).collect(),
+                containers: self.containers.borrow().values().map(|container| container.status()).collect(),
+            })),
+            Operation::SetUpVolumes { pod_uid, volumes } => {
+                self.volumes.set_up(&pod_uid, &volumes, &self.host, self.executor.now())?;
+                Ok(Outcome::Done)
+            }
+            Operation::TearDownVolumes { pod_uid } => {
+                self.volumes.tear_down(&pod_uid);
+                Ok(Outcome::Done)
+            }
+            Operation::RunPodSandbox(config) => self.run_sandbox(*config),
+            Operation::StopPodSandbox { sandbox_id } => self.stop_sandbox(&sandbox_id).await,
+            Operation::RemovePodSandbox { sandbox_id } => {
+                self.stop_sandbox(&sandbox_id).await?;
+                self.containers.borrow_mut().retain(|_, container| container.status().sandbox_id != sandbox_id);
+                self.sandboxes.borrow_mut().remove(&sandbox_id);
+                Ok(Outcome::Done)
+            }
+            Operation::ImageStatus { image } => Ok(Outcome::Image(self.image(&image).map(|image| info(&image)))),
+            Operation::PullImage { image, .. } => self.pull(&image).await,
+            Operation::ListImages => {
+                Ok(Outcome::Images(self.images.borrow().values().map(|image| info(image)).collect()))
+            }
+            Operation::CreateContainer { sandbox_id, config } => self.create_container(&sandbox_id, *config),
+            Operation::StartContainer { container_id } => self.start_container(&container_id).await,
+            Operation::StopContainer { container_id, grace } => self.stop_container(&container_id, grace).await,
+            Operation::RemoveContainer { container_id } => {
+                self.containers.borrow_mut().remove(&container_id);
+                Ok(Outcome::Done)
+            }
+            Operation::ExecSync { container_id, command, timeout } => {
+                session::exec_sync(self, &container_id, command, timeout).await
+            }
+            Operation::HttpGet { https, host, port, path, headers, timeout } => {
+                let request = probe::Get { https, host, port, path, headers };
+                probe::http_get(&self.config.interface, request, timeout).await
+            }
+            Operation::TcpDial { host, port, timeout } => {
+                probe::tcp_dial(&self.config.interface, &host, port, timeout).await
+            }
+            Operation::ListStats => Ok(Outcome::Stats(self.stats())),
+        }
+    }
+
+    /// Lets the time pass that an operation takes on a real node.
+    async fn delay(&self, operation: &Operation) {
+        let milliseconds = match operation {
+            Operation::RunPodSandbox(_) => 180,
+            Operation::CreateContainer { .. } => 40,
+            Operation::StartContainer { .. } => 60,
+            Operation::StopPodSandbox { .. } | Operation::RemovePodSandbox { .. } => 30,
+            Operation::SetUpVolumes { .. } | Operation::TearDownVolumes { .. } | Operation::RemoveContainer { .. } => {
+                10
+            }
+            Operation::ExecSync { .. } => 20,
+            _ => 1,
+        };
+        let duration = Duration::from_micros(self.rng.borrow_mut().jitter(milliseconds * 1000, 50));
+        self.executor.sleep(duration).await;
+    }
+
+    fn image(&self, reference: &str) -> Option<Rc<Image>> {
+        let images = self.images.borrow();
+        let full = crate::image::Reference::parse(reference).ok()?.to_string();
+        images.get(&full).or_else(|| images.values().find(|image| image.id == reference)).cloned()
+    }
+
+    async fn pull(&self, reference: &str) -> Result_ {
+        /// Asking the registry for the manifest.
+        const RESOLVE: u64 = 350_000;
+        let resolve = Duration::from_micros(self.rng.borrow_mut().jitter(RESOLVE, 60));
+        self.executor.sleep(resolve).await;
+        let image = self.config.registry.pull(reference)?;
+        if self.image(reference).is_none() {
+            let micros = image.size_bytes.saturating_mul(1_000_000) / self.config.pull_bytes_per_second.max(1);
+            let transfer = Duration::from_micros(self.rng.borrow_mut().jitter(micros, 40));
+            self.executor.sleep(transfer).await;
+        }
+        self.images.borrow_mut().insert(image.reference.to_string(), image.clone());
+        Ok(Outcome::Image(Some(info(&image))))
+    }
+
+    fn container(&self, id: &str) -> Result<Rc<Container>, RuntimeError> {
+        self.containers.borrow().get(id).cloned().ok_or_else(|| {
+            let message = format!(
+                "rpc error: code = NotFound desc = an error occurred when try to find container {id:?}: not found"
+            );
+            RuntimeError::new(ErrorCode::NotFound, message)
+        })
+    }
+
+    fn stats(&self) -> Vec<ContainerStats> {
+        let now = self.executor.now();
+        let containers = self.containers.borrow();
+        let running = containers.values().filter_map(|container| Some((container, container.machine()?)));
+        running
+            .map(|(container, machine)| {
+                let cores = container.image().cpu_nano_cores;
+                let age = now.duration_since(machine.booted_at()).as_nanos();
+                ContainerStats {
+                    container_id: container.status().id,
+                    cpu_usage_ns: u64::try_from(age * i128::from(cores) / 1_000_000_000).unwrap_or(0),
+                    cpu_nano_cores: cores,
+                    memory_working_set_bytes: machine.memory_bytes(),
+                }
+            })
+            .collect()
+    }
+
+    /// A fresh id of 64 hexadecimal digits.
+    fn new_id(&self) -> String {
+        let mut rng = self.rng.borrow_mut();
+        (0..4).map(|_| format!("{:016x}", rng.next_u64())).collect()
+    }
+}
+
+fn info(image: &Image) -> ImageInfo {
+    let name = image.reference.name();
+    let tags = (!image.reference.tag.is_empty()).then(|| format!("{name}:{}", image.reference.tag));
+    ImageInfo {
+        id: image.id.clone(),
+        repo_tags: tags.into_iter().collect(),
+        repo_digests: vec![format!("{name}@{}", image.digest)],
+        size_bytes: image.size_bytes,
+        user: image.user.clone(),
+    }
+}

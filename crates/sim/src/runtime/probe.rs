@@ -1,0 +1,104 @@
+//! What the kubelet dials: probes and hooks, from the node, with the errors of Go's HTTP client.
+
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use kubelet::runtime::{ErrorCode, HttpResult, Outcome, RuntimeError};
+
+use super::Result_;
+use crate::network::http::{self, HttpError};
+use crate::network::{ConnectError, Interface};
+
+/// Most bytes of a body that the kubelet reads.
+const BODY_BYTES_MAX: usize = 10 << 10;
+/// How many redirects are followed.
+const REDIRECTS_MAX: usize = 10;
+
+/// A request to make.
+pub(super) struct Get {
+    pub(super) https: bool,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) path: String,
+    pub(super) headers: Vec<(String, String)>,
+}
+
+/// One HTTP request.
+pub(super) async fn http_get(interface: &Interface, get: Get, timeout: Duration) -> Result_ {
+    let request = Box::pin(follow(interface, &get));
+    match select(request, interface.network().executor().sleep(timeout)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(RuntimeError::new(
+            ErrorCode::DeadlineExceeded,
+            "context deadline exceeded (Client.Timeout exceeded while awaiting headers)",
+        )),
+    }
+}
+
+async fn follow(interface: &Interface, get: &Get) -> Result_ {
+    let mut path = get.path.clone();
+    for _ in 0..=REDIRECTS_MAX {
+        let response = once(interface, get, &path).await?;
+        let location = response.header("Location").filter(|location| location.starts_with('/'));
+        match location {
+            Some(location) if (300..400).contains(&response.status) => path = location.to_owned(),
+            _ => {
+                let size = response.body.len().min(BODY_BYTES_MAX);
+                let result = HttpResult { status: response.status, body: response.body.slice(..size) };
+                return Ok(Outcome::Http(result));
+            }
+        }
+    }
+    Err(RuntimeError::new(ErrorCode::Unknown, "stopped after 10 redirects"))
+}
+
+async fn once(interface: &Interface, get: &Get, path: &str) -> Result<http::Response, RuntimeError> {
+    let stream =
+        interface.connect(&get.host, get.port).await.map_err(|error| dial_error(&get.host, get.port, &error))?;
+    if get.https {
+        // No simulated server speaks TLS.
+        let message = "http: server gave HTTP response to HTTPS client";
+        return Err(RuntimeError::new(ErrorCode::Unknown, message));
+    }
+    let mut request = http::Request::new("GET", path, &format!("{}:{}", get.host, get.port));
+    for (name, value) in &get.headers {
+        if name.eq_ignore_ascii_case("host") {
+            request.headers.retain(|(known, _)| known != "Host");
+        }
+        request.headers.push((name.clone(), value.clone()));
+    }
+    request.headers.push(("Connection".into(), "close".into()));
+    http::fetch(&stream, &request).await.map_err(|error| {
+        let info = stream.info();
+        let message = match error {
+            HttpError::Io(errno) => {
+                format!("read tcp {}->{}: read: {}", info.local, info.remote, errno.as_str().to_lowercase())
+            }
+            HttpError::Closed => "EOF".to_owned(),
+            HttpError::Malformed => {
+                "net/http: HTTP/1.x transport connection broken: malformed HTTP response".to_owned()
+            }
+        };
+        RuntimeError::new(ErrorCode::Unknown, message)
+    })
+}
+
+/// Opens and closes a TCP connection.
+pub(super) async fn tcp_dial(interface: &Interface, host: &str, port: u16, timeout: Duration) -> Result_ {
+    let dial = Box::pin(interface.connect(host, port));
+    match select(dial, interface.network().executor().sleep(timeout)).await {
+        Either::Left((Ok(_), _)) => Ok(Outcome::Done),
+        Either::Left((Err(error), _)) => Err(dial_error(host, port, &error)),
+        Either::Right(_) => {
+            Err(RuntimeError::new(ErrorCode::DeadlineExceeded, format!("dial tcp {host}:{port}: i/o timeout")))
+        }
+    }
+}
+
+fn dial_error(host: &str, port: u16, error: &ConnectError) -> RuntimeError {
+    let message = match error {
+        ConnectError::NameNotFound(name) => format!("dial tcp: lookup {name}: no such host"),
+        other => format!("dial tcp {host}:{port}: connect: {}", other.to_string().to_lowercase()),
+    };
+    RuntimeError::new(ErrorCode::Unknown, message)
+}

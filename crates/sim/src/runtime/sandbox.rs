@@ -1,0 +1,179 @@
+//! Pod sandboxes: a pod's network.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+
+use kubelet::runtime::{
+    ErrorCode, NamespaceMode, Outcome, PodSandboxConfig, RuntimeError, SandboxState, SandboxStatus,
+};
+use machinery::ObjectKey;
+use proxy::ResolvConf;
+
+use super::{Node, Result_};
+use crate::network::{Interface, InterfaceConfig, Party};
+
+/// A pod's network.
+pub(super) struct Sandbox {
+    pub(super) status: SandboxStatus,
+    pub(super) hostname: String,
+    pub(super) interface: Interface,
+    /// `/etc/hosts` and `/etc/resolv.conf`.
+    pub(super) hosts: String,
+    pub(super) resolv_conf: String,
+    address: Option<Ipv4Addr>,
+}
+
+/// Which pod addresses of a node are taken.
+#[derive(Default)]
+pub(super) struct Addresses {
+    taken: BTreeSet<Ipv4Addr>,
+    /// The last one given: the next is sought after it, as the host-local plugin does.
+    last: Option<Ipv4Addr>,
+}
+
+impl Addresses {
+    /// Takes a free address of a range such as `10.244.1.0/24`; network, gateway and broadcast address
+    /// are not given.
+    fn take(&mut self, cidr: &str) -> Option<Ipv4Addr> {
+        let (base, bits) = cidr.split_once('/')?;
+        let base = u32::from(base.parse::<Ipv4Addr>().ok()?);
+        let host_bits = 32_u32.checked_sub(bits.parse().ok()?)?;
+        let size = 1_u32.checked_shl(host_bits).unwrap_or(u32::MAX);
+        let (first, last) = (base.checked_add(2)?, base.checked_add(size.checked_sub(2)?)?);
+        let start = self.last.map_or(first, |last| u32::from(last).saturating_add(1));
+        let start = if (first..=last).contains(&start) { start } else { first };
+        let free =
+            (start..=last).chain(first..start).map(Ipv4Addr::from).find(|address| !self.taken.contains(address))?;
+        self.taken.insert(free);
+        self.last = Some(free);
+        Some(free)
+    }
+}
+
+impl Sandbox {
+    /// Takes the sandbox off the network. Idempotent.
+    pub(super) fn stop(&mut self, node: &Interface, addresses: &mut Addresses) {
+        self.status.state = SandboxState::NotReady;
+        if let Some(address) = self.address.take() {
+            self.interface.close();
+            node.unmap_ports(address.into());
+            addresses.taken.remove(&address);
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn run_sandbox(self: &Rc<Self>, config: PodSandboxConfig) -> Result_ {
+        let party = Party::Pod(ObjectKey::new(config.namespace.clone(), config.name.clone()));
+        let on_node = config.network == NamespaceMode::Node;
+        let cidr = config.pod_cidr.as_deref().unwrap_or(&self.config.pod_cidr);
+        let address = if on_node { None } else { self.addresses.borrow_mut().take(cidr) };
+        if address.is_none() && !on_node {
+            let message = format!(
+                "rpc error: code = Unknown desc = failed to setup network for sandbox: plugin type=\"host-local\" failed \
+                 (add): failed to allocate for range 0: no IP addresses available in range set: {cidr}"
+            );
+            return Err(RuntimeError::new(ErrorCode::Unknown, message));
+        }
+        let resolv_conf = resolv_conf(&config);
+        let hosts = hosts(&config.hostname, address);
+        let interface = match address {
+            None => self.config.interface.for_party(party),
+            Some(address) => self.config.network.attach(
+                party,
+                InterfaceConfig {
+                    addresses: vec![address.into()],
+                    node: Some(self.config.name.clone()),
+                    tables: Some(self.config.tables.clone()),
+                    resolv_conf: ResolvConf::parse(&resolv_conf),
+                    hosts: vec![(address.into(), config.hostname.clone())],
+                },
+            ),
+        };
+        if let Some(address) = address {
+            for mapping in &config.port_mappings {
+                self.config.interface.map_port(mapping.host_port, (IpAddr::from(address), mapping.container_port));
+            }
+        }
+        let status = SandboxStatus {
+            id: self.new_id(),
+            pod_name: config.name,
+            pod_namespace: config.namespace,
+            pod_uid: config.uid,
+            attempt: config.attempt,
+            state: SandboxState::Ready,
+            created_at: self.executor.now(),
+            ips: address.iter().map(Ipv4Addr::to_string).collect(),
+            labels: config.labels,
+            annotations: config.annotations,
+        };
+        let sandbox =
+            Sandbox { status: status.clone(), hostname: config.hostname, interface, hosts, resolv_conf, address };
+        self.sandboxes.borrow_mut().insert(status.id.clone(), sandbox);
+        Ok(Outcome::Sandbox(status))
+    }
+
+    pub(super) async fn stop_sandbox(self: &Rc<Self>, id: &str) -> Result_ {
+        let running: Vec<_> = self
+            .containers
+            .borrow()
+            .values()
+            .filter(|container| container.status().sandbox_id == id)
+            .cloned()
+            .collect();
+        for container in running {
+            if let Some(machine) = container.machine() {
+                machine.kill_all();
+                container.wait().await;
+            }
+        }
+        if let Some(sandbox) = self.sandboxes.borrow_mut().get_mut(id) {
+            sandbox.stop(&self.config.interface, &mut self.addresses.borrow_mut());
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+fn resolv_conf(config: &PodSandboxConfig) -> String {
+    let mut text = String::new();
+    if !config.dns.searches.is_empty() {
+        text.push_str(&format!("search {}\n", config.dns.searches.join(" ")));
+    }
+    for server in &config.dns.servers {
+        text.push_str(&format!("nameserver {server}\n"));
+    }
+    if !config.dns.options.is_empty() {
+        text.push_str(&format!("options {}\n", config.dns.options.join(" ")));
+    }
+    text
+}
+
+fn hosts(hostname: &str, address: Option<Ipv4Addr>) -> String {
+    let own = address.map(|address| format!("{address}\t{hostname}\n")).unwrap_or_default();
+    format!(
+        "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
+         fe00::\tip6-localnet\nfe00::\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n{own}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_given_in_turn_and_end() {
+        let mut addresses = Addresses::default();
+        assert_eq!(addresses.take("10.244.1.0/24"), Some(Ipv4Addr::new(10, 244, 1, 2)));
+        assert_eq!(addresses.take("10.244.1.0/24"), Some(Ipv4Addr::new(10, 244, 1, 3)));
+        addresses.taken.remove(&Ipv4Addr::new(10, 244, 1, 2));
+        assert_eq!(addresses.take("10.244.1.0/24"), Some(Ipv4Addr::new(10, 244, 1, 4)));
+        for _ in 0..251 {
+            assert!(addresses.take("10.244.1.0/24").is_some());
+        }
+        assert_eq!(addresses.take("10.244.1.0/24"), None);
+        for nonsense in ["", "10.244.1.0", "10.244.1.0/40", "x/24", "255.255.255.254/31"] {
+            assert_eq!(Addresses::default().take(nonsense), None, "{nonsense}");
+        }
+    }
+}
