@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, WARNING};
@@ -79,17 +80,13 @@ impl ApiServer {
         }
     }
 
-    /// When [`ApiServer::advance`] wants to be called next.
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.0.timers.next().into_iter().chain(self.store().next_lease_expiry()).min()
-    }
-
-    /// Does what the time brings: ends watches, sends bookmarks, lets Events expire. To be called at
-    /// [`ApiServer::next_deadline`], and as often as one likes.
-    pub fn advance(&self) {
+    /// Does what the time brings: ends watches, sends bookmarks, lets Events expire. To be called as
+    /// often as one likes, and at the time it gives; `driver` is woken when that becomes earlier.
+    pub fn advance(&self, driver: &Waker) -> Option<Timestamp> {
         let now = self.now();
         self.0.timers.wake_until(now);
         self.store().expire_leases(now, &store::Origin::new("kube-apiserver"));
+        self.0.timers.next(driver).into_iter().chain(self.store().next_lease_expiry()).min()
     }
 
     /// The store.
