@@ -34,6 +34,9 @@ mod rbac;
 mod scheduling;
 mod storage;
 
+#[cfg(test)]
+mod tests;
+
 pub use info::{
     Column, Conversion, OBJECT_VERBS, ResourceInfo, SubresourceInfo, VERBS, all, by_kind, by_resource, by_short_name,
 };

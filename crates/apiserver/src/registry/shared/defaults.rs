@@ -13,10 +13,3 @@ pub fn text(field: &mut Option<String>, value: &str) {
         *field = Some(value.into());
     }
 }
-
-/// Sets a text that must be there and is empty.
-pub fn required_text(field: &mut String, value: &str) {
-    if field.is_empty() {
-        value.clone_into(field);
-    }
-}
