@@ -1,1 +1,196 @@
-//! Scenarios across crates: lessons, client tools, browser, Docker, faults.
+//! What the end-to-end tests share: a server of their own, the machine's kubectl, and waiting for what
+//! is to become true.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long anything may take to become true.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The top of the workspace.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A manifest of the seed documents, as the learner's machine has it.
+pub fn manifest(name: &str) -> String {
+    root().join("www/lessons/files").join(name).to_string_lossy().into_owned()
+}
+
+/// Waits until `probe` gives something.
+///
+/// # Panics
+/// When that does not happen.
+pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "this did not come true: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A `playground serve` with a data directory and a port of its own; killed when dropped.
+pub struct Server {
+    child: Child,
+    arguments: Vec<String>,
+    folder: TempDir,
+}
+
+impl Server {
+    /// Starts the release binary with further arguments, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start(arguments: &[&str]) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let child = Self::spawn(&folder, &arguments);
+        let server = Self { child, arguments, folder };
+        server.wait_until_ready();
+        server
+    }
+
+    fn spawn(folder: &TempDir, arguments: &[String]) -> Child {
+        let log = File::options().create(true).append(true).open(folder.path().join("log")).expect("a log file");
+        Command::new(root().join("target/release/playground"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path().join("data"))
+            .arg("--kubeconfig")
+            .arg(folder.path().join("kubeconfig"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log file"))
+            .stderr(log)
+            .spawn()
+            .expect("target/release/playground: build it with `cargo xtask test`")
+    }
+
+    fn wait_until_ready(&self) {
+        let kubeconfig = self.folder.path().join("kubeconfig");
+        eventually(&format!("the server is ready; it said: {}", self.log()), || kubeconfig.exists().then_some(()));
+    }
+
+    /// What the server has printed.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// The page's address, with its token.
+    ///
+    /// # Panics
+    /// When the server has printed none.
+    pub fn page(&self) -> String {
+        let log = self.log();
+        let address = log.split_whitespace().find(|word| word.starts_with("http://"));
+        address.unwrap_or_else(|| panic!("no page in: {log}")).to_owned()
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the server as Ctrl-C does, and waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn interrupt(&mut self) {
+        let sent = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "the server was gone already: {}", self.log());
+        eventually("the server ends", || self.child.try_wait().ok().flatten());
+    }
+
+    /// Kills the server without a chance to do anything.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts an ended server again, on its data.
+    pub fn start_again(&mut self) {
+        let _ = std::fs::remove_file(self.folder.path().join("kubeconfig"));
+        self.child = Self::spawn(&self.folder, &self.arguments);
+        self.wait_until_ready();
+    }
+
+    /// Runs the machine's kubectl with the words of a line.
+    ///
+    /// # Panics
+    /// When there is no kubectl.
+    pub fn kubectl(&self, line: &str) -> Output {
+        Command::new("kubectl")
+            .args(line.split_whitespace())
+            .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
+            .env("HOME", self.folder.path())
+            .output()
+            .expect("kubectl on this machine")
+    }
+
+    /// The standard output of a kubectl line that succeeds.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn ok(&self, line: &str) -> String {
+        let output = self.kubectl(line);
+        let (stdout, stderr) = texts(&output);
+        assert!(output.status.success(), "kubectl {line}\n{stdout}{stderr}\nserver: {}", self.log());
+        stdout
+    }
+
+    /// The exit code and standard error of a kubectl line that fails.
+    ///
+    /// # Panics
+    /// When it succeeds.
+    pub fn fails(&self, line: &str) -> (i32, String) {
+        let output = self.kubectl(line);
+        let (stdout, stderr) = texts(&output);
+        assert!(!output.status.success(), "kubectl {line} should fail\n{stdout}{stderr}");
+        (output.status.code().unwrap_or(-1), stderr)
+    }
+
+    /// Waits until a kubectl line prints what is wanted.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn until(&self, line: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let output = self.kubectl(line);
+            let (stdout, stderr) = texts(&output);
+            if output.status.success() && wanted(&stdout) {
+                return stdout;
+            }
+            let last = if stdout.is_empty() { stderr } else { stdout };
+            assert!(Instant::now() < deadline, "kubectl {line} still prints:\n{last}\nserver: {}", self.log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn texts(output: &Output) -> (String, String) {
+    (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The body of an HTTP answer by the machine's curl, if there is one.
+pub fn curl(url: &str) -> Option<String> {
+    let output = Command::new("curl").args(["--silent", "--show-error", "--fail", "--max-time", "5", url]).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The first column of a table's lines, without its head.
+pub fn names(table: &str) -> Vec<String> {
+    table.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}

@@ -1,3 +1,27 @@
 //! The composition root: store, API server, controllers, scheduler and nodes in one event loop.
+//!
+//! A host makes a [`Cluster`] and drives it: [`Cluster::run`] with the host's time, or
+//! [`Cluster::run_until`] in virtual time. Its API ([`Cluster::api`]) may be called from any thread.
+//! What Kubernetes has no API for is the control API ([`control`]). The simulated nodes, their network
+//! and the learner's computer are the [`World`].
+//!
+//! Start reading at [`cluster`].
 
+pub mod cluster;
 pub mod control;
+mod control_api;
+mod gateway;
+mod inlet;
+mod kubectl_program;
+mod line;
+mod node;
+mod options;
+mod pace;
+mod trace;
+mod world;
+
+pub use cluster::{Cluster, Wait};
+pub use inlet::Inlet;
+pub use options::{HostTime, MakeRuntime, NodeOptions, Options};
+pub use pace::Pace;
+pub use world::{Learner, Output, World};

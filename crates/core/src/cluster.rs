@@ -1,0 +1,316 @@
+//! A whole cluster in one event loop.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use apiserver::ApiServer;
+use apiserver::UserInfo;
+use client::{Client, Component, SharedInformers, Transport};
+use futures::StreamExt;
+use futures::channel::mpsc;
+use jiff::Timestamp;
+use machinery::random::Rng;
+use proxy::Proxy;
+use scheduler::Scheduler;
+use scheduler::decision::Decisions;
+use sim::Executor;
+use sim::executor::TaskId;
+
+use crate::control_api::ControlPanel;
+use crate::gateway::{Call, Gateway, Target, gateway};
+use crate::inlet::Inlet;
+use crate::line::Line;
+use crate::node::Node;
+use crate::options::{HostTime, NodeOptions, Options};
+use crate::pace::{HostClock, Pace};
+use crate::trace::Trace;
+use crate::world::{Learner, World};
+
+/// Makes a component with a line of its own to the API server.
+type Make = Box<dyn Fn(Rc<dyn Transport>) -> Box<dyn Component>>;
+
+/// A cluster: store, API server, controllers, scheduler and nodes in one event loop.
+pub struct Cluster(Rc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) executor: Executor,
+    pub(crate) api: ApiServer,
+    pub(crate) trace: Trace,
+    gateway: Gateway,
+    pub(crate) pace: Pace,
+    pub(crate) host_time: Option<HostTime>,
+    /// Whether time may be changed: not where containers are real.
+    pub(crate) adjustable: bool,
+    pub(crate) decisions: RefCell<Decisions>,
+    pub(crate) world: World,
+    pub(crate) learner: Learner,
+    parts: RefCell<BTreeMap<String, Part>>,
+    nodes: RefCell<BTreeMap<String, Node>>,
+}
+
+/// A component that can be stopped, started anew, and cut off from the API.
+struct Part {
+    make: Make,
+    task: Option<TaskId>,
+    cut: Arc<AtomicBool>,
+}
+
+/// What the host does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// There is more to do now.
+    Ready,
+    /// Nothing for this long, unless something comes from outside.
+    For(Duration),
+    /// Nothing until something comes from outside.
+    Idle,
+}
+
+impl Cluster {
+    /// Brings a cluster up. Its objects that exist already are taken over.
+    ///
+    /// # Errors
+    /// When the API server cannot be set up so.
+    pub fn new(options: Options) -> Result<Self, String> {
+        let executor = Executor::new(options.start);
+        let pace = Pace::new(options.start);
+        let trace = Trace::default();
+        let (gateway, calls) = gateway();
+        let clock = match &options.host_time {
+            Some(host_time) => Arc::new(HostClock::new(pace.clone(), host_time.clone())),
+            None => executor.clock(),
+        };
+        let mut rng = Rng::new(options.seed);
+        let api = apiserver::Options {
+            default_user: if options.anonymous { UserInfo::anonymous() } else { UserInfo::admin() },
+            authenticator: options.authenticator,
+            advertise_address: options.advertise.0,
+            advertise_port: options.advertise.1,
+            nodes: Some(Arc::new(gateway.clone())),
+            control: Some(Arc::new(gateway.clone())),
+            descriptions: options.descriptions,
+            ..apiserver::Options::new(options.store, clock, rng.next_u64())
+        };
+        let api = ApiServer::new(api)?;
+        api.bootstrap();
+        let world = World::new(&executor, &mut rng, &trace);
+        let learner = Learner::new(world.computer().clone(), rng.fork(), api.clone(), trace.clone(), &options.files);
+        let inner = Rc::new(Inner {
+            executor,
+            api,
+            trace,
+            gateway,
+            pace,
+            host_time: options.host_time,
+            adjustable: options.runtime.is_none(),
+            decisions: RefCell::default(),
+            world,
+            learner,
+            parts: RefCell::default(),
+            nodes: RefCell::default(),
+        });
+        inner.add_control_plane(&mut rng, options.root_ca);
+        for node in options.nodes {
+            let runtime = options.runtime.as_ref().map(|make| make(&node));
+            inner.add_node(&node, runtime, &mut rng);
+        }
+        inner.executor.spawn(answer_calls(Rc::downgrade(&inner), calls));
+        inner.executor.spawn_component(Box::new(Timekeeper(inner.api.clone())));
+        Ok(Self(inner))
+    }
+
+    /// The API, for any thread.
+    pub fn api(&self) -> &ApiServer {
+        &self.0.api
+    }
+
+    /// The event loop.
+    pub fn executor(&self) -> &Executor {
+        &self.0.executor
+    }
+
+    /// The cluster's time.
+    pub fn now(&self) -> Timestamp {
+        self.0.executor.now()
+    }
+
+    /// Does up to `steps` things that are due at the host's present time, and says when there is more.
+    /// For hosts that gave their time; without it, only what is ready now is done.
+    pub fn run(&self, steps: usize) -> Wait {
+        let inner = &self.0;
+        let Some(host_time) = &inner.host_time else {
+            inner.executor.run_ready();
+            return Wait::Idle;
+        };
+        let present = inner.pace.cluster_time(host_time());
+        for _ in 0..steps {
+            if !inner.executor.step(present) {
+                let wait = inner.executor.next_timer().and_then(|next| inner.pace.host_time_until(next, host_time()));
+                return wait.map_or(Wait::Idle, Wait::For);
+            }
+        }
+        Wait::Ready
+    }
+
+    /// Lets virtual time pass up to `time`, doing everything on the way.
+    pub fn run_until(&self, time: Timestamp) {
+        self.0.executor.run_until(time);
+    }
+
+    /// Lets virtual time pass for a while, doing everything on the way.
+    pub fn run_for(&self, duration: Duration) {
+        self.run_until(machinery::time::after(self.now(), duration));
+    }
+
+    /// Names of the components that can be stopped, started and cut off.
+    pub fn components(&self) -> Vec<String> {
+        self.0.parts.borrow().keys().cloned().collect()
+    }
+
+    /// Stops a component where it stands. Whether there is one of this name that ran.
+    pub fn stop_component(&self, name: &str) -> bool {
+        let task = self.0.parts.borrow_mut().get_mut(name).and_then(|part| part.task.take());
+        task.map(|task| self.0.executor.cancel(task)).is_some()
+    }
+
+    /// Starts a stopped component anew. Whether there is one of this name that had stopped.
+    pub fn start_component(&self, name: &str) -> bool {
+        self.0.start_component(name)
+    }
+
+    /// Cuts a component off from the API server, or joins it again. Whether there is one of this name.
+    pub fn cut_off(&self, name: &str, cut: bool) -> bool {
+        self.0.parts.borrow().get(name).map(|part| part.cut.store(cut, Ordering::Relaxed)).is_some()
+    }
+
+    /// The way for connections from the host's network into the cluster's.
+    pub fn inlet(&self) -> Inlet {
+        Inlet::new(self.0.gateway.clone())
+    }
+
+    /// The computer at which the learner sits.
+    pub fn learner(&self) -> &Learner {
+        &self.0.learner
+    }
+
+    /// The simulated world that the cluster's simulated nodes are in.
+    pub fn world(&self) -> &World {
+        &self.0.world
+    }
+}
+
+impl Inner {
+    fn add_control_plane(self: &Rc<Self>, rng: &mut Rng, root_ca: String) {
+        let setup = controllers::Setup::new(
+            self.line("kube-controller-manager", Arc::default()),
+            controllers::Options { root_ca, ..controllers::Options::default() },
+        );
+        for (name, _) in controllers::CONTROLLERS {
+            let setup = setup.clone();
+            self.add_component(
+                name,
+                // Every name of the table has its controller.
+                Box::new(move |line| controllers::named(&setup, name, Some(line)).unwrap_or_else(|| Box::new(Nothing))),
+            );
+        }
+        let (dice, inner) = (RefCell::new(rng.fork()), Rc::downgrade(self));
+        self.add_component(
+            "kube-scheduler",
+            Box::new(move |line| {
+                let scheduler = Scheduler::new(Client::new(line, "kube-scheduler"), dice.borrow_mut().fork());
+                if let Some(inner) = inner.upgrade() {
+                    inner.decisions.replace(scheduler.decisions());
+                }
+                Box::new(scheduler)
+            }),
+        );
+        let tables = self.world.tables();
+        self.add_component(
+            "kube-proxy",
+            Box::new(move |line| {
+                let informers = SharedInformers::new(Client::new(line, "kube-proxy"));
+                Box::new(Proxy::new(&informers).with_tables(tables.clone()))
+            }),
+        );
+    }
+
+    fn add_node(
+        self: &Rc<Self>,
+        options: &NodeOptions,
+        runtime: Option<Box<dyn kubelet::ContainerRuntime>>,
+        rng: &mut Rng,
+    ) {
+        let name = format!("kubelet/{}", options.name);
+        let cut = Arc::new(AtomicBool::new(false));
+        let client = Client::new(self.line(&name, cut), "kubelet");
+        let runtime = runtime.unwrap_or_else(|| self.world.add_node(options));
+        let node = Node::start(&self.executor, options, client, runtime, rng.next_u64());
+        self.gateway.set_kubelet(&options.name, Some(node.server.clone()));
+        self.nodes.borrow_mut().insert(options.name.clone(), node);
+    }
+
+    fn add_component(&self, name: &str, make: Make) {
+        self.parts.borrow_mut().insert(name.into(), Part { make, task: None, cut: Arc::default() });
+        self.start_component(name);
+    }
+
+    fn start_component(&self, name: &str) -> bool {
+        let mut parts = self.parts.borrow_mut();
+        let Some(part) = parts.get_mut(name).filter(|part| part.task.is_none()) else { return false };
+        let line = self.line(name, part.cut.clone());
+        part.task = Some(self.executor.spawn_component((part.make)(line)));
+        true
+    }
+
+    fn line(&self, name: &str, cut: Arc<AtomicBool>) -> Rc<dyn Transport> {
+        Rc::new(Line::new(name, self.api.clone(), self.executor.clone(), self.trace.clone(), cut))
+    }
+}
+
+/// Answers what the API server asks of the event loop, each call as a process of its own.
+async fn answer_calls(cluster: std::rc::Weak<Inner>, mut calls: mpsc::Receiver<Call>) {
+    while let Some(Call { target, request, reply }) = calls.next().await {
+        let Some(inner) = cluster.upgrade() else { return };
+        let executor = inner.executor.clone();
+        executor.spawn(async move {
+            let response = match target {
+                Target::Control => ControlPanel::new(inner).handle(request).await,
+                Target::Address(address) => inner.world.dial(&address, request).await,
+                Target::HostPort(port) => inner.world.connect(port).await,
+            };
+            // The caller may have gone meanwhile.
+            let _ = reply.send(response);
+        });
+    }
+}
+
+/// Brings the time to the API server: watches end, Events expire.
+struct Timekeeper(ApiServer);
+
+/// Leases of Events that were granted since the last look are found by this time.
+const TIMEKEEPER_INTERVAL: Duration = Duration::from_secs(60);
+
+impl Component for Timekeeper {
+    fn name(&self) -> &str {
+        "kube-apiserver"
+    }
+
+    fn poll(&mut self, cx: &mut client::Context<'_>) {
+        let next = self.0.advance(cx.waker());
+        cx.wake_at(next.unwrap_or(Timestamp::MAX).min(machinery::time::after(cx.now(), TIMEKEEPER_INTERVAL)));
+    }
+}
+
+/// Stands in where there is nothing to run.
+struct Nothing;
+
+impl Component for Nothing {
+    fn name(&self) -> &str {
+        "nothing"
+    }
+    fn poll(&mut self, _cx: &mut client::Context<'_>) {}
+}

@@ -1,0 +1,100 @@
+//! Answers the control API.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use machinery::status::ApiError;
+use machinery::wire::{Body, Request, Response};
+use serde::Serialize;
+
+use crate::cluster::Inner;
+use crate::control::{ClockPatch, ClockStatus};
+
+/// The control API of one cluster.
+pub(crate) struct ControlPanel(Rc<Inner>);
+
+impl ControlPanel {
+    pub(crate) fn new(cluster: Rc<Inner>) -> Self {
+        Self(cluster)
+    }
+
+    /// Answers one request, whose path begins with `/playground/v1/`.
+    pub(crate) async fn handle(&self, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().trim_start_matches("/playground/v1/").trim_end_matches('/').to_owned();
+        let body = body.collect().await;
+        match (&parts.method, path.as_str()) {
+            (&Method::GET, "clock") => json(&self.clock()),
+            (&Method::PATCH, "clock") => self.patch_clock(&body),
+            (&Method::POST, "clock/step") => self.step(),
+            (&Method::GET, "trace") => lines(Body::Stream(self.0.trace.subscribe())),
+            (&Method::GET, "decisions") => json(&self.0.decisions.borrow().all()),
+            (&Method::GET, "terminal") => {
+                let mut response = Response::new(Body::Upgrade(self.0.learner.open_terminal()));
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                response
+            }
+            _ => ApiError::new(
+                StatusCode::NOT_FOUND.as_u16(),
+                "NotFound",
+                "the server could not find the requested resource",
+            )
+            .into_response(),
+        }
+    }
+
+    fn clock(&self) -> ClockStatus {
+        let (speed, paused) = self.0.pace.get();
+        let now = match &self.0.host_time {
+            Some(host_time) => self.0.pace.cluster_time(host_time()),
+            None => self.0.executor.now(),
+        };
+        ClockStatus { now, speed, paused, adjustable: self.0.adjustable }
+    }
+
+    fn patch_clock(&self, body: &Bytes) -> Response {
+        let patch: ClockPatch = match serde_json::from_slice(body) {
+            Ok(patch) => patch,
+            Err(error) => {
+                return ApiError::bad_request(&format!("cannot read the clock's patch: {error}")).into_response();
+            }
+        };
+        let Some(host_time) = self.0.host_time.clone().filter(|_| self.0.adjustable) else {
+            return ApiError::bad_request("this cluster's time cannot be changed").into_response();
+        };
+        if let Some(speed) = patch.speed {
+            if !(speed.is_finite() && speed > 0.0) {
+                return ApiError::bad_request("speed must be more than 0").into_response();
+            }
+            self.0.pace.set_speed(speed, host_time());
+        }
+        if let Some(paused) = patch.paused {
+            self.0.pace.set_paused(paused, host_time());
+        }
+        json(&self.clock())
+    }
+
+    /// Lets time jump to the next event. What is ready has been done: this call came after it.
+    fn step(&self) -> Response {
+        let Some(host_time) = self.0.host_time.clone().filter(|_| self.0.adjustable) else {
+            return ApiError::bad_request("this cluster's time cannot be changed").into_response();
+        };
+        if let Some(next) = self.0.executor.next_timer() {
+            self.0.pace.advance_to(next, host_time());
+        }
+        json(&self.clock())
+    }
+}
+
+fn json(value: &impl Serialize) -> Response {
+    let mut response = lines(Body::Bytes(serde_json::to_vec(value).unwrap_or_default().into()));
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn lines(body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/x-ndjson"));
+    response
+}

@@ -1,0 +1,98 @@
+//! The ways from the API server, which any thread may call, to the kubelets' servers and into the event
+//! loop, where the network and the control API live.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use apiserver::{ControlApi, NodeConnector};
+use futures::FutureExt;
+use futures::channel::{mpsc, oneshot};
+use futures::future::BoxFuture;
+use kubelet::KubeletServer;
+use machinery::status::ApiError;
+use machinery::wire::{Request, Response};
+
+/// How many calls may wait for the event loop.
+const CALLS_QUEUED_MAX: usize = 1024;
+
+/// A request for something that lives in the event loop.
+pub struct Call {
+    /// Whom it is for.
+    pub target: Target,
+    /// The request.
+    pub request: Request,
+    /// Where its answer goes.
+    pub reply: oneshot::Sender<Response>,
+}
+
+/// Whom a [`Call`] is for.
+pub enum Target {
+    /// An HTTP server at an address of the pod or node network.
+    Address(String),
+    /// A connection to a port of `localhost`, as the Services have it.
+    HostPort(u16),
+    /// The control API.
+    Control,
+}
+
+/// The outer end, for any thread.
+#[derive(Clone)]
+pub struct Gateway {
+    calls: mpsc::Sender<Call>,
+    kubelets: Arc<Mutex<BTreeMap<String, KubeletServer>>>,
+}
+
+/// Both ends.
+pub fn gateway() -> (Gateway, mpsc::Receiver<Call>) {
+    let (sender, receiver) = mpsc::channel(CALLS_QUEUED_MAX);
+    (Gateway { calls: sender, kubelets: Arc::default() }, receiver)
+}
+
+impl Gateway {
+    /// Makes a node's kubelet reachable; `None` makes it unreachable.
+    pub fn set_kubelet(&self, node: &str, server: Option<KubeletServer>) {
+        let mut kubelets = self.kubelets.lock().unwrap_or_else(PoisonError::into_inner);
+        match server {
+            Some(server) => _ = kubelets.insert(node.into(), server),
+            None => _ = kubelets.remove(node),
+        }
+    }
+
+    /// Hands a request into the event loop.
+    pub fn call(&self, target: Target, request: Request) -> BoxFuture<'static, Response> {
+        let (reply, answer) = oneshot::channel();
+        if let Err(error) = self.calls.clone().try_send(Call { target, request, reply }) {
+            let reason = if error.is_full() { "too many requests are waiting" } else { "the cluster has stopped" };
+            let response = ApiError::service_unavailable(reason).into_response();
+            return async move { response }.boxed();
+        }
+        answer
+            .map(|answer| {
+                answer.unwrap_or_else(|_| ApiError::service_unavailable("the cluster has stopped").into_response())
+            })
+            .boxed()
+    }
+}
+
+impl NodeConnector for Gateway {
+    fn connect(&self, node: &str, request: Request) -> BoxFuture<'static, Response> {
+        let kubelets = self.kubelets.lock().unwrap_or_else(PoisonError::into_inner);
+        match kubelets.get(node) {
+            Some(server) => server.handle(request).boxed(),
+            None => {
+                let reason = format!("dial tcp: lookup {node}: no such host");
+                async move { ApiError::service_unavailable(&reason).into_response() }.boxed()
+            }
+        }
+    }
+
+    fn dial(&self, address: &str, request: Request) -> BoxFuture<'static, Response> {
+        self.call(Target::Address(address.into()), request)
+    }
+}
+
+impl ControlApi for Gateway {
+    fn handle(&self, request: Request) -> BoxFuture<'static, Response> {
+        self.call(Target::Control, request)
+    }
+}

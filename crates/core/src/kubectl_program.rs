@@ -1,0 +1,161 @@
+//! `kubectl` as a program of the learner's machine: its files and terminal are the machine's, its way
+//! to the API server is a function call.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use apiserver::ApiServer;
+use bytes::Bytes;
+use futures::channel::mpsc;
+use futures::future::LocalBoxFuture;
+use futures::{FutureExt, StreamExt};
+use kubectl::{DirEntry, Endpoint, FileError, Host, SendError};
+use machinery::Timestamp;
+use machinery::wire::{Request, Response};
+use sim::errno::Errno;
+use sim::io::PIPE_BYTES_MAX;
+use sim::process::{Process, Program};
+
+use crate::control::HopKind;
+use crate::trace::Trace;
+
+/// The program, for [`sim::process::Machine::install`].
+pub(crate) fn program(api: ApiServer, trace: Trace) -> Rc<dyn Program> {
+    Rc::new(move |process: Process| {
+        let (api, trace) = (api.clone(), trace.clone());
+        async move {
+            let (output, written) = mpsc::unbounded();
+            let host = ProcessHost { process: Rc::new(process), api, trace, output };
+            let process = host.process.clone();
+            let run = async move {
+                let arguments = host.process.operands().to_vec();
+                kubectl::run(&arguments, &host).await
+                // The host goes here, and with it the end of the output.
+            };
+            let (code, ()) = futures::join!(run, copy_out(process, written));
+            code
+        }
+    })
+}
+
+/// Which of a process' outputs.
+#[derive(Clone, Copy)]
+enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// kubectl writes at once; pipes and terminals take it as they can.
+async fn copy_out(process: Rc<Process>, mut written: mpsc::UnboundedReceiver<(Stream, Bytes)>) {
+    while let Some((stream, data)) = written.next().await {
+        let fd = match stream {
+            Stream::Stdout => process.stdout(),
+            Stream::Stderr => process.stderr(),
+        };
+        // A reader that has gone does not end kubectl: it writes into nothing.
+        let _ = fd.write_all(&data).await;
+    }
+}
+
+struct ProcessHost {
+    process: Rc<Process>,
+    api: ApiServer,
+    trace: Trace,
+    output: mpsc::UnboundedSender<(Stream, Bytes)>,
+}
+
+impl ProcessHost {
+    fn print(&self, stream: Stream, data: &[u8]) {
+        // The receiver lives as long as kubectl runs.
+        let _ = self.output.unbounded_send((stream, Bytes::copy_from_slice(data)));
+    }
+}
+
+impl Host for ProcessHost {
+    fn send<'a>(&'a self, _: &'a Endpoint, request: Request) -> LocalBoxFuture<'a, Result<Response, SendError>> {
+        let verb = request.method().as_str().to_lowercase();
+        let object = request.uri().path().to_owned();
+        self.trace.report(self.now(), HopKind::Request, "kubectl", "kube-apiserver", &verb, &object);
+        self.api.handle(request).map(Ok).boxed_local()
+    }
+
+    fn read_file<'a>(&'a self, path: &'a str) -> LocalBoxFuture<'a, Result<Bytes, FileError>> {
+        let outcome = self.process.fs().read(&self.process.path(path)).map_err(file_error);
+        async move { outcome }.boxed_local()
+    }
+
+    fn write_file<'a>(&'a self, path: &'a str, data: Bytes) -> LocalBoxFuture<'a, Result<(), FileError>> {
+        let path = self.process.path(path);
+        let fs = self.process.fs();
+        let folder = sim::fs::parent(&path);
+        let outcome = fs.create_dir_all(folder, self.now()).and_then(|()| fs.write(&path, data, self.now()));
+        async move { outcome.map_err(file_error) }.boxed_local()
+    }
+
+    fn read_dir<'a>(&'a self, path: &'a str) -> LocalBoxFuture<'a, Result<Vec<DirEntry>, FileError>> {
+        let path = self.process.path(path);
+        let fs = self.process.fs();
+        let outcome = match fs.list(&path) {
+            Ok(entries) => Ok(entries
+                .into_iter()
+                .map(|(name, _)| DirEntry { is_dir: fs.is_dir(&format!("{path}/{name}")), name })
+                .collect()),
+            Err(error) => Err(file_error(error)),
+        };
+        async move { outcome }.boxed_local()
+    }
+
+    fn fetch<'a>(&'a self, url: &'a str) -> LocalBoxFuture<'a, Result<(u16, Bytes), SendError>> {
+        let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let reason = format!("dial tcp: lookup {host}: no such host");
+        async move { Err(SendError::Failed(reason)) }.boxed_local()
+    }
+
+    fn read_stdin(&self) -> LocalBoxFuture<'_, Option<Bytes>> {
+        async move {
+            let data = self.process.stdin().read(PIPE_BYTES_MAX).await.unwrap_or_default();
+            (!data.is_empty()).then_some(data)
+        }
+        .boxed_local()
+    }
+
+    fn stdout(&self, data: &[u8]) {
+        self.print(Stream::Stdout, data);
+    }
+
+    fn stderr(&self, data: &[u8]) {
+        self.print(Stream::Stderr, data);
+    }
+
+    fn now(&self) -> Timestamp {
+        self.process.machine.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'_, ()> {
+        self.process.sleep(duration).boxed_local()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.process.env.get(name).cloned()
+    }
+
+    fn terminal(&self) -> Option<(u16, u16)> {
+        let stdout = self.process.stdout();
+        self.process.stdin().tty().and(stdout.tty()).map(sim::tty::Tty::size)
+    }
+
+    fn set_raw_mode(&self, raw: bool) {
+        if let Some(tty) = self.process.stdin().tty() {
+            tty.set_raw(raw);
+        }
+    }
+}
+
+fn file_error(error: Errno) -> FileError {
+    match error {
+        Errno::NotFound | Errno::NotADirectory => FileError::NotFound,
+        Errno::PermissionDenied => FileError::PermissionDenied,
+        Errno::IsADirectory => FileError::IsADirectory,
+        _ => FileError::Other,
+    }
+}

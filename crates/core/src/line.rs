@@ -1,0 +1,104 @@
+//! The way of the cluster's own components to the API server: a function call, which can be cut.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use apiserver::ApiServer;
+use client::Transport;
+use futures::{FutureExt, Stream};
+use machinery::status::ApiError;
+use machinery::wire::{Body, Request, Response, WatchEvent, WatchStream};
+use machinery::{Clock, Encoded};
+use sim::Executor;
+
+use crate::control::HopKind;
+use crate::trace::Trace;
+
+/// One component's line to the API server. While it is cut, requests are refused and watches end.
+pub struct Line {
+    component: Arc<str>,
+    api: ApiServer,
+    executor: Executor,
+    trace: Trace,
+    cut: Arc<AtomicBool>,
+}
+
+impl Line {
+    /// A line for the component of this name.
+    pub fn new(component: &str, api: ApiServer, executor: Executor, trace: Trace, cut: Arc<AtomicBool>) -> Self {
+        Self { component: component.into(), api, executor, trace, cut }
+    }
+}
+
+impl Transport for Line {
+    fn send(&self, request: Request) -> Response {
+        if self.cut.load(Ordering::Relaxed) {
+            return ApiError::service_unavailable("connection refused").into_response();
+        }
+        if self.trace.is_watched() {
+            let verb = request.method().as_str().to_lowercase();
+            let object = request.uri().path();
+            self.trace.report(self.executor.now(), HopKind::Request, &self.component, "kube-apiserver", &verb, object);
+        }
+        // Plain verbs are ready at once. What waits for somebody else, a webhook say, lets the others
+        // run meanwhile, at this very instant.
+        let mut answer = Box::pin(self.api.handle(request));
+        let response = match answer.as_mut().now_or_never() {
+            Some(response) => Some(response),
+            None => self.executor.block_on(self.executor.now(), answer),
+        };
+        let response = response.unwrap_or_else(|| ApiError::timeout("the server did not answer", 1).into_response());
+        response.map(|body| match body {
+            Body::Watch(events) => Body::Watch(Box::pin(Watched {
+                events,
+                component: self.component.clone(),
+                clock: self.executor.clock(),
+                trace: self.trace.clone(),
+                cut: self.cut.clone(),
+            })),
+            body => body,
+        })
+    }
+}
+
+/// A watch whose events are reported as they pass, and which ends when the line is cut.
+struct Watched {
+    events: WatchStream,
+    component: Arc<str>,
+    clock: Arc<dyn Clock>,
+    trace: Trace,
+    cut: Arc<AtomicBool>,
+}
+
+impl Stream for Watched {
+    type Item = WatchEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<WatchEvent>> {
+        if self.cut.load(Ordering::Relaxed) {
+            return Poll::Ready(None);
+        }
+        let event = self.events.as_mut().poll_next(cx);
+        if let Poll::Ready(Some(event)) = &event
+            && self.trace.is_watched()
+        {
+            let object = describe(&event.object);
+            let now = self.clock.now();
+            self.trace.report(now, HopKind::Watch, "kube-apiserver", &self.component, event.kind.as_str(), &object);
+        }
+        event
+    }
+}
+
+/// `Kind/namespace/name`, for events whose object is decoded, as those in the same process mostly are.
+fn describe(object: &Encoded) -> String {
+    object.object().map_or_else(String::new, |object| {
+        let metadata = object.metadata();
+        let name = metadata.name.as_deref().unwrap_or_default();
+        match metadata.namespace.as_deref() {
+            Some(namespace) => format!("{}/{namespace}/{name}", object.kind()),
+            None => format!("{}/{name}", object.kind()),
+        }
+    })
+}

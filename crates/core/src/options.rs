@@ -1,0 +1,132 @@
+//! What a cluster is made with.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use apiserver::Authenticator;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Taint;
+use kubelet::ContainerRuntime;
+use store::Store;
+
+/// The host's own time: what has gone by since some moment. Readable from any thread.
+pub type HostTime = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// Makes the container runtime of a node that is not simulated.
+pub type MakeRuntime = Box<dyn Fn(&NodeOptions) -> Box<dyn ContainerRuntime>>;
+
+/// What a cluster is made with.
+pub struct Options {
+    /// Where objects are kept. What is in it already is taken over.
+    pub store: Store,
+    /// The cluster's time at its start.
+    pub start: Timestamp,
+    /// Of all randomness: the same seed and inputs give the same history.
+    pub seed: u64,
+    /// Its nodes.
+    pub nodes: Vec<NodeOptions>,
+    /// The host's time, where the cluster's is to go by with it; without, time moves only when it is
+    /// moved.
+    pub host_time: Option<HostTime>,
+    /// Makes the nodes' container runtimes; the simulated world without.
+    pub runtime: Option<MakeRuntime>,
+    /// Reads bearer tokens of requests from outside.
+    pub authenticator: Option<Arc<dyn Authenticator>>,
+    /// Whether a request without any identity is anonymous, and not the administrator's.
+    pub anonymous: bool,
+    /// The address and port at which clients reach the API server.
+    pub advertise: (Ipv4Addr, u16),
+    /// The PEM of the certificate authority that clients inside the cluster trust.
+    pub root_ca: String,
+    /// Field documentation for `explain`.
+    pub descriptions: Option<bytes::Bytes>,
+    /// Files in the learner's home, by relative path.
+    pub files: Vec<(String, String)>,
+}
+
+impl Options {
+    /// A simulated cluster with no nodes, driven by hand.
+    pub fn new(store: Store, start: Timestamp, seed: u64) -> Self {
+        Self {
+            store,
+            start,
+            seed,
+            nodes: Vec::new(),
+            host_time: None,
+            runtime: None,
+            authenticator: None,
+            anonymous: false,
+            advertise: (Ipv4Addr::new(172, 18, 0, 2), 6443),
+            root_ca: String::new(),
+            descriptions: None,
+            files: Vec::new(),
+        }
+    }
+}
+
+/// One node of a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeOptions {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Labels beside those that every node has.
+    pub labels: BTreeMap<String, String>,
+    /// Taints.
+    pub taints: Vec<Taint>,
+}
+
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+
+impl NodeOptions {
+    /// Nodes as kind makes and names them: `NAME-control-plane`, `NAME-worker`, `NAME-worker2`, …
+    /// A single node takes all workload; with more, the control plane's takes none.
+    pub fn cluster(name: &str, count: u16) -> Vec<Self> {
+        (0..count)
+            .map(|index| {
+                let role = match index {
+                    0 => "control-plane".to_owned(),
+                    1 => "worker".to_owned(),
+                    index => format!("worker{index}"),
+                };
+                let mut node = Self::worker(format!("{name}-{role}"), index);
+                if index == 0 {
+                    node.labels.insert(CONTROL_PLANE.into(), String::new());
+                }
+                if index == 0 && count > 1 {
+                    node.taints.push(Taint {
+                        key: CONTROL_PLANE.into(),
+                        effect: "NoSchedule".into(),
+                        ..Taint::default()
+                    });
+                }
+                node
+            })
+            .collect()
+    }
+
+    /// A node for workload; `index` gives it an address of its own, from 172.18.0.2 on.
+    pub fn worker(name: impl Into<String>, index: u16) -> Self {
+        const FIRST: u32 = u32::from_be_bytes([172, 18, 0, 2]);
+        let address = Ipv4Addr::from(FIRST + u32::from(index));
+        Self { name: name.into(), address, labels: BTreeMap::new(), taints: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_named_as_kind_names_them() {
+        let nodes = NodeOptions::cluster("hello", 3);
+        let names: Vec<_> = nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["hello-control-plane", "hello-worker", "hello-worker2"]);
+        assert_eq!(nodes.iter().map(|node| node.taints.len()).collect::<Vec<_>>(), [1, 0, 0]);
+        assert!(NodeOptions::cluster("one", 1)[0].taints.is_empty());
+        assert_eq!(nodes[2].address, Ipv4Addr::new(172, 18, 0, 4));
+    }
+}

@@ -1,0 +1,164 @@
+//! The simulated world around the cluster: the network, the nodes' runtimes, and the computer at which
+//! the learner sits.
+
+mod hops;
+mod learner;
+
+use std::cell::RefCell;
+use std::net::{IpAddr, Ipv4Addr};
+
+use http::StatusCode;
+use kubelet::ContainerRuntime;
+use machinery::random::Rng;
+use machinery::status::ApiError;
+use machinery::wire::{Body, Channels, Request, Response};
+use proxy::SharedTables;
+use sim::image::Registry;
+use sim::network::{Interface, InterfaceConfig, Network, Party, bridge};
+use sim::runtime::SimRuntime;
+use sim::{Executor, NodeConfig};
+
+use crate::options::NodeOptions;
+use crate::trace::Trace;
+pub use learner::{Learner, Output};
+
+/// The address of the cluster's name server, as kubeadm chooses it.
+pub const CLUSTER_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
+/// The learner's computer, in the nodes' network.
+const COMPUTER: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 1);
+/// What pulls get: 50 MB a second.
+const PULL_BYTES_PER_SECOND: u64 = 50_000_000;
+/// The channel of a plain connection.
+const DATA: u8 = 0;
+
+/// The simulated world.
+pub struct World {
+    network: Network,
+    tables: SharedTables,
+    registry: Registry,
+    computer: Interface,
+    runtimes: RefCell<Vec<SimRuntime>>,
+    rng: RefCell<Rng>,
+}
+
+impl World {
+    /// A world with a computer in it, and no nodes yet.
+    pub(crate) fn new(executor: &Executor, rng: &mut Rng, trace: &Trace) -> Self {
+        let network = Network::new(executor, rng.fork());
+        let tables = SharedTables::default();
+        let computer = network.attach(
+            Party::Host("computer".into()),
+            InterfaceConfig {
+                addresses: vec![IpAddr::V4(COMPUTER)],
+                node: None,
+                tables: Some(tables.clone()),
+                ..InterfaceConfig::default()
+            },
+        );
+        executor.spawn(hops::report(network.subscribe(), trace.clone()));
+        Self {
+            network,
+            tables,
+            registry: Registry::new(),
+            computer,
+            runtimes: RefCell::default(),
+            rng: RefCell::new(rng.fork()),
+        }
+    }
+
+    /// The forwarding tables, which kube-proxy writes.
+    pub(crate) fn tables(&self) -> SharedTables {
+        self.tables.clone()
+    }
+
+    /// The registries that images come from.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The runtimes of the simulated nodes.
+    pub fn runtimes(&self) -> Vec<SimRuntime> {
+        self.runtimes.borrow().clone()
+    }
+
+    /// The computer's place in the network.
+    pub(crate) fn computer(&self) -> &Interface {
+        &self.computer
+    }
+
+    /// A simulated node's runtime.
+    pub(crate) fn add_node(&self, options: &NodeOptions) -> Box<dyn ContainerRuntime> {
+        let interface = self.network.attach(
+            Party::Node(options.name.clone()),
+            InterfaceConfig {
+                addresses: vec![IpAddr::V4(options.address)],
+                node: Some(options.name.clone()),
+                tables: Some(self.tables.clone()),
+                ..InterfaceConfig::default()
+            },
+        );
+        let runtime = SimRuntime::new(NodeConfig {
+            name: options.name.clone(),
+            network: self.network.clone(),
+            interface,
+            tables: self.tables.clone(),
+            registry: self.registry.clone(),
+            pod_cidr: String::new(),
+            pull_bytes_per_second: PULL_BYTES_PER_SECOND,
+            rng: self.rng.borrow_mut().fork(),
+        });
+        self.runtimes.borrow_mut().push(runtime.clone());
+        Box::new(runtime)
+    }
+
+    /// A connection to a port of the computer's `localhost`, where Services have their node ports and
+    /// load balancers. Answers with an upgrade, whose channel 0 carries the bytes.
+    pub(crate) async fn connect(&self, port: u16) -> Response {
+        match self.computer.dial(Ipv4Addr::LOCALHOST.into(), port).await {
+            Ok(stream) => {
+                let (ours, theirs) = Channels::pair();
+                self.network.executor().spawn(bridge(stream, ours, DATA));
+                let mut response = Response::new(Body::Upgrade(theirs));
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                response
+            }
+            Err(error) => ApiError::service_unavailable(error.to_string()).into_response(),
+        }
+    }
+
+    /// An HTTP request to an address of the pod or node network, as the API server's proxy makes it.
+    pub(crate) async fn dial(&self, address: &str, request: Request) -> Response {
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
+        let refused = |reason: String| {
+            let message = format!("error trying to reach service: dial tcp {address}: {reason}");
+            ApiError::service_unavailable(message).into_response()
+        };
+        let Ok(port) = port.parse() else { return refused("unknown port".into()) };
+        let stream = match self.computer.connect(host, port).await {
+            Ok(stream) => stream,
+            Err(error) => return refused(error.to_string().to_lowercase()),
+        };
+        let (parts, body) = request.into_parts();
+        let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let mut outgoing = sim::network::http::Request::new(parts.method.as_str(), target, address);
+        for (name, value) in &parts.headers {
+            if name != http::header::HOST {
+                outgoing.headers.push((name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+            }
+        }
+        outgoing.body = body.collect().await;
+        match sim::network::http::fetch(&stream, &outgoing).await {
+            Ok(answer) => from_wire(answer),
+            Err(_) => refused("EOF".into()),
+        }
+    }
+}
+
+fn from_wire(answer: sim::network::http::Response) -> Response {
+    let mut response = http::Response::builder().status(answer.status);
+    for (name, value) in &answer.headers {
+        response = response.header(name, value);
+    }
+    let malformed = || ApiError::service_unavailable("error trying to reach service: malformed HTTP response");
+    response.body(Body::Bytes(answer.body)).unwrap_or_else(|_| malformed().into_response())
+}

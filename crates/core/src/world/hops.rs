@@ -1,0 +1,47 @@
+//! What passes through the simulated network, as hops of the trace.
+
+use futures::StreamExt;
+use futures::channel::mpsc;
+use sim::network::{Hop as NetworkHop, HopEvent};
+
+use crate::control::{Hop, HopKind};
+use crate::trace::Trace;
+
+/// Reports network hops for as long as the network lives.
+pub(super) async fn report(mut hops: mpsc::Receiver<NetworkHop>, trace: Trace) {
+    while let Some(hop) = hops.next().await {
+        trace.report_with(|| describe(hop));
+    }
+}
+
+fn describe(hop: NetworkHop) -> Hop {
+    let service = |service: Option<(machinery::ObjectKey, proxy::Via)>| {
+        service.map(|(key, _)| format!("service/{key}")).unwrap_or_default()
+    };
+    let (to, verb, object, error) = match hop.event {
+        HopEvent::Resolved { name, addresses } => {
+            let error = addresses.is_empty().then(|| "no such name".to_owned());
+            ("dns".to_owned(), format!("lookup {name}"), String::new(), error)
+        }
+        HopEvent::Connected { destination: (address, port), service: by, to, .. } => {
+            (to.to_string(), format!("connect {address}:{port}"), service(by), None)
+        }
+        HopEvent::Failed { destination: (address, port), service: by, error } => {
+            (format!("{address}:{port}"), "connect".to_owned(), service(by), Some(error.to_string()))
+        }
+        HopEvent::Request { to, method, target } => (to.to_string(), format!("{method} {target}"), String::new(), None),
+        HopEvent::Response { to, status } => (to.to_string(), status.to_string(), String::new(), None),
+    };
+    Hop {
+        sequence: 0,
+        time: hop.time,
+        kind: HopKind::Network,
+        from: hop.from.to_string(),
+        to,
+        verb,
+        object,
+        revision: None,
+        cause: None,
+        error,
+    }
+}

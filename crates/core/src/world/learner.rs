@@ -1,0 +1,188 @@
+//! The computer at which the learner sits: a shell with kubectl, on a small file system of its own.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use apiserver::ApiServer;
+use futures::StreamExt;
+use machinery::random::Rng;
+use machinery::wire::{Channels, Frame};
+use sim::fs::Fs;
+use sim::image::Base;
+use sim::io::Fd;
+use sim::network::Interface;
+use sim::process::{Child, ExecError, Machine, MachineConfig, Spawn};
+use sim::tty::Tty;
+
+use crate::kubectl_program;
+use crate::trace::Trace;
+
+/// Where the learner is at home.
+const HOME: &str = "/home/learner";
+const USER_ID: u32 = 1000;
+/// Before the terminal says how large it is.
+const TERMINAL_SIZE: (u16, u16) = (80, 24);
+
+/// Channels of a terminal, as those of `exec`.
+const INPUT: u8 = 0;
+const OUTPUT: u8 = 1;
+const RESIZE: u8 = 4;
+
+/// The learner's computer. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Learner(Machine);
+
+/// What a command line printed, and its exit code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// Exit code.
+    pub code: i32,
+}
+
+impl Learner {
+    /// A computer with kubectl for this API, and files in the learner's home.
+    pub(crate) fn new(
+        interface: Interface,
+        rng: Rng,
+        api: ApiServer,
+        trace: Trace,
+        files: &[(String, String)],
+    ) -> Self {
+        let executor = interface.network().executor().clone();
+        let now = executor.now();
+        let fs = Fs::new(Base::Workstation.tree(now).share(), false);
+        let machine = Machine::new(MachineConfig {
+            executor,
+            fs,
+            interface,
+            hostname: "playground".into(),
+            first_pid: 100,
+            memory_bytes_max: None,
+            rng,
+        });
+        for name in ["kubectl", "k"] {
+            machine.install(name, kubectl_program::program(api.clone(), trace.clone()));
+        }
+        let config = (".kube/config".to_owned(), kubeconfig());
+        for (name, text) in files.iter().chain([&config]) {
+            let path = format!("{HOME}/{name}");
+            let folder = sim::fs::parent(&path).to_owned();
+            // A fresh file system takes all of them.
+            let _ = machine.fs().create_dir_all(&folder, now);
+            let _ = machine.fs().write(&path, text.clone(), now);
+        }
+        let _ = machine.fs().create_dir_all(HOME, now);
+        Self(machine)
+    }
+
+    /// The machine.
+    pub fn machine(&self) -> &Machine {
+        &self.0
+    }
+
+    /// Runs a line in a shell of its own, to its end.
+    pub async fn run(&self, line: &str) -> Output {
+        let (stdout, out) = Fd::buffer();
+        let (stderr, err) = Fd::buffer();
+        let fds = BTreeMap::from([(0, Fd::null()), (1, stdout), (2, stderr)]);
+        let code = match self.start(&["sh", "-c", line], fds) {
+            Ok(child) => child.wait().await,
+            Err(_) => return Output { stdout: String::new(), stderr: "sh: not found\n".into(), code: 127 },
+        };
+        let text = |buffer: Rc<RefCell<Vec<u8>>>| String::from_utf8_lossy(&buffer.borrow()).into_owned();
+        Output { stdout: text(out), stderr: text(err), code }
+    }
+
+    /// Opens a terminal with an interactive shell: channels 0, 1 and 4 as in `exec`. It ends with the
+    /// shell, or when its other end is dropped.
+    pub fn open_terminal(&self) -> Channels {
+        let (ours, theirs) = Channels::pair();
+        let learner = self.clone();
+        self.0.executor().spawn(async move { learner.run_terminal(ours).await });
+        theirs
+    }
+
+    async fn run_terminal(&self, channels: Channels) {
+        let Channels { sender, mut receiver } = channels;
+        let (output, written) = futures::channel::mpsc::unbounded();
+        let tty = Tty::new(&self.0, TERMINAL_SIZE, move |data| {
+            // A terminal that is gone shows nothing.
+            let _ = output.unbounded_send(bytes::Bytes::copy_from_slice(data));
+        });
+        let fds = (0..3).map(|number| (number, tty.fd())).collect();
+        let Ok(shell) = self.start(&["sh", "-i"], fds) else { return };
+        tty.set_foreground(shell.pid);
+        let keyboard = async {
+            while let Some(Frame { channel, data: Some(data) }) = receiver.next().await {
+                match channel {
+                    INPUT => tty.feed(&data),
+                    RESIZE => {
+                        if let Some((columns, rows)) = size(&data) {
+                            tty.resize(columns, rows);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            tty.hang_up();
+            // The shell ends by itself now.
+            std::future::pending::<()>().await;
+        };
+        let screen = written.map(|data| Ok(Frame { channel: OUTPUT, data: Some(data) })).forward(sender);
+        let end = async { _ = shell.wait().await };
+        let (keyboard, screen, end) = (std::pin::pin!(keyboard), std::pin::pin!(screen), std::pin::pin!(end));
+        futures::future::select(end, futures::future::select(keyboard, screen)).await;
+    }
+
+    fn start(&self, words: &[&str], fds: BTreeMap<u32, Fd>) -> Result<Child, ExecError> {
+        let args: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let env: BTreeMap<String, String> = [
+            ("HOME", HOME),
+            ("USER", "learner"),
+            ("TERM", "xterm-256color"),
+            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+            ("PWD", HOME),
+            ("LANG", "C.UTF-8"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        let found = self.0.find(&args, &env, HOME)?;
+        Ok(self.0.spawn(Spawn {
+            program: found.program,
+            args: found.args,
+            env,
+            cwd: HOME.into(),
+            uid: USER_ID,
+            gid: USER_ID,
+            fds,
+            parent: 0,
+            group: None,
+        }))
+    }
+}
+
+/// A resize message of exec's protocol: `{"Width":80,"Height":24}`.
+fn size(data: &[u8]) -> Option<(u16, u16)> {
+    let size: serde_json::Value = serde_json::from_slice(data).ok()?;
+    let side =
+        |name: &str| size.get(name).and_then(serde_json::Value::as_u64).and_then(|side| u16::try_from(side).ok());
+    Some((side("Width")?, side("Height")?))
+}
+
+/// kubectl's configuration: one cluster, which needs no credentials.
+fn kubeconfig() -> String {
+    machinery::yaml::emit(&serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "playground", "cluster": {"server": "https://127.0.0.1:6443"}}],
+        "users": [{"name": "playground", "user": {}}],
+        "contexts": [{"name": "playground", "context": {"cluster": "playground", "user": "playground"}}],
+        "current-context": "playground",
+        "preferences": {},
+    }))
+}

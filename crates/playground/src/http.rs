@@ -1,0 +1,148 @@
+//! The wire: TLS and plain HTTP on one port, and from hyper's requests to the API server's and back.
+//!
+//! A connection that begins with a TLS handshake is for API clients, who show a certificate or a
+//! bearer token. Plain HTTP is for the page in a browser on this machine: it must name this machine as
+//! its host, come from no other page, and carry the token that was printed with the page's address.
+
+mod guard;
+mod upgrade;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use apiserver::auth::UserInfo;
+use apiserver::{ApiServer, internal_error};
+use axum::body::Body as HttpBody;
+use futures::StreamExt;
+use http::Method;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use machinery::status::ApiError;
+use machinery::wire::{Body, Request, Response};
+use store::Store;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::assets;
+
+/// Upstream's limit of a request's body.
+const REQUEST_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// What every connection needs.
+pub struct Server {
+    /// The API.
+    pub api: ApiServer,
+    /// Asked whether an answer's revision is durable.
+    pub store: Store,
+    /// TLS.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Where this server listens.
+    pub address: SocketAddr,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone)]
+struct Peer {
+    /// The subject of the client's certificate.
+    user: Option<UserInfo>,
+    secure: bool,
+}
+
+/// Accepts connections until the listener fails.
+pub async fn serve(server: Arc<Server>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let server = server.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = connection(server, stream).await {
+                        tracing::debug!("connection: {error:#}");
+                    }
+                });
+            }
+            // Out of file descriptors, most likely: others must end first.
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(server: Arc<Server>, stream: TcpStream) -> anyhow::Result<()> {
+    const TLS_HANDSHAKE: u8 = 0x16;
+    stream.set_nodelay(true)?;
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 0 {
+        return Ok(());
+    }
+    if first[0] != TLS_HANDSHAKE {
+        return requests(server, stream, Peer { user: None, secure: false }).await;
+    }
+    let stream = TlsAcceptor::from(server.tls.clone()).accept(stream).await?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let user = certificate.and_then(|certificate| guard::user_of(certificate));
+    requests(server, stream, Peer { user, secure: true }).await
+}
+
+async fn requests<S>(server: Arc<Server>, stream: S, peer: Peer) -> anyhow::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
+        let (server, peer) = (server.clone(), peer.clone());
+        async move { Ok::<_, std::convert::Infallible>(answer(&server, &peer, request.map(HttpBody::new)).await) }
+    });
+    auto::Builder::new(TokioExecutor::new())
+        .serve_connection_with_upgrades(TokioIo::new(stream), service)
+        .await
+        .map_err(|error| anyhow::anyhow!(error))
+}
+
+async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) -> http::Response<HttpBody> {
+    if let Err(reason) = guard::check(&request, peer, server.address) {
+        return to_http(ApiError::forbidden_message(&reason).into_response());
+    }
+    if wants_page(peer, &request) {
+        return assets::serve(request.uri().path());
+    }
+    let mutates = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let (mut parts, body) = request.into_parts();
+    let upgrade = upgrade::Requested::take(&mut parts).await;
+    let Ok(bytes) = axum::body::to_bytes(body, REQUEST_BYTES_MAX).await else {
+        return to_http(ApiError::request_entity_too_large("limit is 3145728").into_response());
+    };
+    if let Some(user) = &peer.user {
+        parts.extensions.insert(user.clone());
+    }
+    let response = server.api.handle(Request::from_parts(parts, Body::Bytes(bytes))).await;
+    if mutates && let Err(error) = server.store.durable(server.store.revision()).await {
+        tracing::error!("{error}");
+        return to_http(internal_error(&error).into_response());
+    }
+    let (parts, body) = response.into_parts();
+    match (body, upgrade) {
+        (Body::Upgrade(channels), Some(upgrade)) => upgrade.bridge(channels),
+        (Body::Upgrade(_), None) => {
+            to_http(ApiError::bad_request("Upgrade request required").into_response())
+        }
+        (body, _) => to_http(Response::from_parts(parts, body)),
+    }
+}
+
+/// The page's own files, for a browser: whatever is not the API's.
+fn wants_page(peer: &Peer, request: &http::Request<HttpBody>) -> bool {
+    const API: [&str; 9] = ["api", "apis", "openapi", "version", "healthz", "livez", "readyz", "metrics", "playground"];
+    let first = request.uri().path().trim_start_matches('/').split('/').next().unwrap_or_default();
+    !peer.secure && request.method() == Method::GET && !API.contains(&first)
+}
+
+fn to_http(response: Response) -> http::Response<HttpBody> {
+    response.map(|body| match body {
+        Body::Bytes(bytes) => HttpBody::from(bytes),
+        Body::Object(object) => HttpBody::from(object.bytes().clone()),
+        Body::List(list) => HttpBody::from(list.to_bytes()),
+        streaming => HttpBody::from_stream(streaming.into_stream().map(Ok::<_, std::convert::Infallible>)),
+    })
+}
