@@ -119,7 +119,10 @@ pub fn display(value: &Value) -> String {
     }
 }
 
-/// A float as `%v` prints it (`strconv.FormatFloat(f, 'g', -1, 64)`): `1.5`, `1e+21`.
+/// From this exponent on floats print with it: a million is `1e+06`.
+const FLOAT_EXPONENT_MAX: i32 = 6;
+
+/// A float as `%v` prints it (`strconv.FormatFloat(f, 'g', -1, 64)`): `1.5`, `1e+06`.
 pub fn format_float(float: f64) -> String {
     if float.is_nan() {
         return "NaN".into();
@@ -133,7 +136,7 @@ pub fn format_float(float: f64) -> String {
     let scientific = format!("{float:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..21).contains(&exponent) {
+    if (-4..FLOAT_EXPONENT_MAX).contains(&exponent) {
         return format!("{float}");
     }
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -161,6 +164,7 @@ mod tests {
         let value = serde_json::json!({"b": [1, "x", null], "a": 1.5});
         assert_eq!(display(&value), "map[a:1.5 b:[1 x <nil>]]");
         assert_eq!(format_float(1e21), "1e+21");
+        assert_eq!(format_float(1234567.5), "1.2345675e+06");
         assert_eq!(format_float(100000.0), "100000");
         assert_eq!(json(&serde_json::json!("<a&b>")), r#""\u003ca\u0026b\u003e""#);
     }

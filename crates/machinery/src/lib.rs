@@ -22,6 +22,7 @@ pub mod quantity;
 pub mod random;
 pub mod schema;
 pub mod status;
+pub mod template;
 pub mod time;
 pub mod wire;
 pub mod yaml;
