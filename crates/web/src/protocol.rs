@@ -4,9 +4,9 @@
 //! `Uint8Array` with the message's bytes (a body, a chunk, a frame's data; empty where it has none).
 
 use js_sys::{Array, Uint8Array};
+use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::Deserialize;
 use wasm_bindgen::JsValue;
 
 /// A call's number, chosen by the page.

@@ -64,7 +64,8 @@ impl Call {
     /// A call with a JSON body.
     pub fn json(method: &str, path: &str, content_type: &str, body: &impl serde::Serialize) -> Self {
         let body = serde_json::to_vec(body).unwrap_or_default().into();
-        Self { method: method.into(), path: path.into(), headers: Vec::new(), body }.header("content-type", content_type)
+        Self { method: method.into(), path: path.into(), headers: Vec::new(), body }
+            .header("content-type", content_type)
     }
 }
 
@@ -149,6 +150,14 @@ impl Api {
         }
         let message = value.get("message").and_then(Value::as_str).unwrap_or("no message");
         Err(ApiError(format!("HTTP {status}: {message}")))
+    }
+
+    /// Whether any number of calls may stay open: not over HTTP/1.1, of which browsers allow six.
+    pub fn many_streams(&self) -> bool {
+        match self {
+            Self::Worker(_) => true,
+            Self::Origin(_) => origin::multiplexed(),
+        }
     }
 
     /// Opens an upgraded connection to a path.

@@ -133,6 +133,16 @@ impl Origin {
     }
 }
 
+/// Whether the page came over HTTP/2 or later.
+pub fn multiplexed() -> bool {
+    let entry = web_sys::window()
+        .and_then(|window| window.performance())
+        .map(|performance| performance.get_entries_by_type("navigation").get(0))
+        .and_then(|entry| Reflect::get(&entry, &"nextHopProtocol".into()).ok())
+        .and_then(|protocol| protocol.as_string());
+    entry.is_some_and(|protocol| protocol.starts_with("h2") || protocol.starts_with("h3"))
+}
+
 fn failed(error: JsValue) -> ApiError {
     let message = Reflect::get(&error, &"message".into()).ok().and_then(|message| message.as_string());
     ApiError(message.unwrap_or_else(|| "the browser could not reach the server".into()))

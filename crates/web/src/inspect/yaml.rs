@@ -85,7 +85,10 @@ fn entry(key: Option<String>, value: &Value, indent: usize, out: &mut Vec<Line>)
 /// A text as it is, or in quotes where YAML would read something else.
 fn quoted(text: &str) -> String {
     let plain_start = text.starts_with(|c: char| c.is_alphanumeric() || "/._(<".contains(c));
-    let special = matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n");
+    let special = matches!(
+        text.to_ascii_lowercase().as_str(),
+        "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
+    );
     let number = text.parse::<f64>().is_ok();
     let breaks = text.contains(": ") || text.contains(" #") || text.ends_with([':', ' ']);
     if plain_start && !special && !number && !breaks && !text.contains(char::is_control) {
@@ -133,14 +136,18 @@ mod tests {
 
     #[wasm_bindgen_test]
     fn yaml_reads_as_kubectl_writes_it() {
-        let value = json!({"a": {"b": [{"c": 1, "d": "x"}, "e", [true]], "f": {}}, "g": "yes", "h": "two\nlines", "i": []});
-        let expected = "a:\n  b:\n  - c: 1\n    d: x\n  - e\n  - - true\n  f: {}\ng: \"yes\"\nh: |-\n  two\n  lines\ni: []\n";
+        let value =
+            json!({"a": {"b": [{"c": 1, "d": "x"}, "e", [true]], "f": {}}, "g": "yes", "h": "two\nlines", "i": []});
+        let expected =
+            "a:\n  b:\n  - c: 1\n    d: x\n  - e\n  - - true\n  f: {}\ng: \"yes\"\nh: |-\n  two\n  lines\ni: []\n";
         assert_eq!(text(&value), expected);
     }
 
     #[wasm_bindgen_test]
     fn texts_that_look_like_something_else_are_quoted() {
-        for (plain, expected) in [("8080", "\"8080\""), ("a: b", "\"a: b\""), ("nginx:1.7", "nginx:1.7"), ("", "\"\""), ("*", "\"*\"")] {
+        for (plain, expected) in
+            [("8080", "\"8080\""), ("a: b", "\"a: b\""), ("nginx:1.7", "nginx:1.7"), ("", "\"\""), ("*", "\"*\"")]
+        {
             assert_eq!(quoted(plain), expected);
         }
     }

@@ -229,7 +229,8 @@ mod tests {
 
     #[wasm_bindgen_test]
     fn a_broken_lesson_says_what_is_wrong() {
-        for text in ["", "---\ntitle: x", "---\nx\n---\n", "---\nsummary: x\n---\n", "---\ntitle: x\nminutes: x\n---\n"] {
+        for text in ["", "---\ntitle: x", "---\nx\n---\n", "---\nsummary: x\n---\n", "---\ntitle: x\nminutes: x\n---\n"]
+        {
             assert!(Lesson::parse(text).is_err(), "{text}");
         }
     }

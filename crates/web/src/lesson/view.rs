@@ -46,7 +46,8 @@ pub fn LessonPane(props: &LessonProps) -> Html {
     let done = use_state_eq(move || LocalStorage::get::<Done>(&stored).unwrap_or_default());
     let steps = &props.lesson.steps;
     {
-        let (done, world, trace, lesson) = (done.clone(), props.world.clone(), props.trace.clone(), props.lesson.clone());
+        let (done, world, trace, lesson) =
+            (done.clone(), props.world.clone(), props.trace.clone(), props.lesson.clone());
         use_effect_with((props.news, *at), move |(_, at)| {
             let mut now = (*done).clone();
             // What was read so far counts; what comes later is not given away by an accident.
@@ -154,8 +155,13 @@ impl Show<'_> {
             }
             Block::Code(text) => html! { <pre tabindex="0"><code>{ text }</code></pre> },
             Block::List(ordered, items) => {
-                let items = items.iter().map(|item| html! { <li>{ for item.iter().map(|block| self.block(block)) }</li> });
-                if *ordered { html! { <ol>{ for items }</ol> } } else { html! { <ul>{ for items }</ul> } }
+                let items =
+                    items.iter().map(|item| html! { <li>{ for item.iter().map(|block| self.block(block)) }</li> });
+                if *ordered {
+                    html! { <ol>{ for items }</ol> }
+                } else {
+                    html! { <ul>{ for items }</ul> }
+                }
             }
             Block::Run(lines) => html! {
                 <div class="run">{ for lines.iter().map(|line| self.command(&filled(line, self.snapshot))) }</div>
@@ -225,7 +231,10 @@ mod tests {
     #[wasm_bindgen_test]
     fn places_in_commands_are_filled() {
         let mut snapshot = Snapshot::default();
-        assert_eq!(filled("kubectl delete pod {pods:app=web} -o json{x", &snapshot), "kubectl delete pod {pods:app=web} -o json{x");
+        assert_eq!(
+            filled("kubectl delete pod {pods:app=web} -o json{x", &snapshot),
+            "kubectl delete pod {pods:app=web} -o json{x"
+        );
         let pod = json!({"metadata": {"namespace": "default", "name": "web-1", "labels": {"app": "web"}}});
         snapshot.put("pods", Object(pod));
         assert_eq!(filled("delete {pods:app=web} -o {.x}", &snapshot), "delete web-1 -o {.x}");

@@ -14,8 +14,8 @@ const SANS: &str = "\"Instrument Sans Variable\", system-ui, sans-serif";
 const MONO: &str = "\"JetBrains Mono Variable\", ui-monospace, monospace";
 /// With more ready endpoints than this, a Service's lines go to nodes.
 const LINES_MAX: usize = 60;
-/// With more dots than this under way, their words would cover the map.
-const WORDS_MAX: usize = 5;
+/// How many dots carry words: more would cover the map.
+const WORDS_MAX: usize = 4;
 
 /// What a frame shows.
 pub struct Frame<'a> {
@@ -70,14 +70,15 @@ impl Frame<'_> {
         }
         self.tray();
         self.surface(bus, 8.0, &self.palette.panel, &self.palette.line, self.flow.glow("kube-apiserver", self.now_ms));
-        let title = if self.layout.narrow { "API server" } else { "API server · the only door to the cluster's state" };
+        let title =
+            if self.layout.narrow { "API server" } else { "API server · the only door to the cluster's state" };
         self.words(title, bus.center().x, bus.center().y, 12.5, 600, &self.palette.ink, "center", bus.w - 16.0);
         for (station, rect) in &self.layout.stations {
             let (name, short, what) = match station {
-                Station::You => ("You", "You", "kubectl and other clients"),
-                Station::Controllers => ("Controllers", "Ctrl", "compare wish and reality"),
-                Station::Scheduler => ("Scheduler", "Sched", "finds a node for pods"),
-                Station::Etcd => ("etcd", "etcd", "remembers everything"),
+                Station::You => ("You", "You", "kubectl, clients"),
+                Station::Controllers => ("Controllers", "Ctrl", "make it so"),
+                Station::Scheduler => ("Scheduler", "Sched", "chooses nodes"),
+                Station::Etcd => ("etcd", "etcd", "remembers"),
             };
             let glow = self.flow.glow(&format!("{station:?}"), self.now_ms);
             self.surface(*rect, 8.0, &self.palette.panel, &self.palette.line, glow);
@@ -87,7 +88,16 @@ impl Frame<'_> {
                 self.words(name, middle.x, middle.y, 12.5, 600, &self.palette.ink, "center", rect.w - 8.0);
             } else {
                 self.words(name, rect.x + 12.0, middle.y - 8.0, 13.0, 600, &self.palette.ink, "left", rect.w - 20.0);
-                self.words(what, rect.x + 12.0, middle.y + 9.0, 11.0, 400, &self.palette.ink_soft, "left", rect.w - 18.0);
+                self.words(
+                    what,
+                    rect.x + 12.0,
+                    middle.y + 9.0,
+                    11.0,
+                    400,
+                    &self.palette.ink_soft,
+                    "left",
+                    rect.w - 18.0,
+                );
             }
         }
     }
@@ -110,7 +120,13 @@ impl Frame<'_> {
     fn node(&self, node: &NodeItem, rect: Rect) {
         let id = format!("nodes/{}", node.name);
         let glow = self.flow.glow(&format!("node/{}", node.name), self.now_ms);
-        self.surface(rect, 12.0, &self.palette.land, if node.ready { &self.palette.line } else { &self.palette.bad }, glow);
+        self.surface(
+            rect,
+            12.0,
+            &self.palette.land,
+            if node.ready { &self.palette.line } else { &self.palette.bad },
+            glow,
+        );
         if self.selected == id || self.hovered == id {
             self.outline(rect, 12.0, &self.palette.accent, 2.0);
         }
@@ -263,12 +279,21 @@ impl Frame<'_> {
         self.dash(false);
         let x = rect.x + 18.0;
         self.words("The world outside", x, rect.center().y - 8.0, 12.5, 600, &self.palette.ink, "left", rect.w - 30.0);
-        self.words("curl, browsers", x, rect.center().y + 9.0, 11.0, 400, &self.palette.ink_soft, "left", rect.w - 30.0);
+        self.words(
+            "curl, browsers",
+            x,
+            rect.center().y + 9.0,
+            11.0,
+            400,
+            &self.palette.ink_soft,
+            "left",
+            rect.w - 30.0,
+        );
     }
 
     fn dots(&self) {
         let places = Places { scene: self.scene, layout: self.layout, motion: self.motion };
-        let with_words = self.flow.dots().len() <= WORDS_MAX;
+        let mut tags: Vec<Rect> = Vec::new();
         for dot in self.flow.dots() {
             let Some(points) = dot.position(self.now_ms, &places) else { continue };
             let color = match dot.hop.kind {
@@ -285,23 +310,27 @@ impl Frame<'_> {
                 self.circle(point, radius);
             }
             self.canvas.set_global_alpha(1.0);
-            if with_words && !self.layout.narrow {
-                self.tag(points[0], &format!("{} {}", dot.hop.verb, dot.hop.object), color);
+            if tags.len() < WORDS_MAX && !self.layout.narrow {
+                tags.push(self.tag(points[0], &format!("{} {}", dot.hop.verb, dot.hop.object), color, &tags));
             }
         }
     }
 
-    /// Words that travel with a dot.
-    fn tag(&self, at: Point, words: &str, color: &str) {
+    /// Words that travel with a dot, below other words where they would lie on them.
+    fn tag(&self, at: Point, words: &str, color: &str, others: &[Rect]) -> Rect {
         let words = fitting(words.trim(), 44);
         self.canvas.set_font(&format!("500 10.5px {MONO}"));
         let width = self.canvas.measure_text(&words).map(|measure| measure.width()).unwrap_or(0.0) + 12.0;
         let x = (at.x + 10.0).min(self.layout.width - width - 4.0);
-        let place = Rect::new(x, at.y - 9.0, width, 18.0);
+        let mut place = Rect::new(x, at.y - 9.0, width, 18.0);
+        while let Some(other) = others.iter().find(|other| other.meets(place)) {
+            place.y = other.bottom() + 3.0;
+        }
         self.canvas.set_fill_style_str(&self.palette.panel);
         self.fill(place, 5.0);
         self.outline(place, 5.0, color, 1.0);
         self.mono(&words, place.x + 6.0, place.center().y, 10.5, &self.palette.ink, "left", width);
+        place
     }
 
     fn wire(&self, x: f64, top: f64, bottom: f64) {
@@ -370,29 +399,42 @@ impl Frame<'_> {
 
     #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
     fn words(&self, words: &str, x: f64, y: f64, size: f64, weight: u16, color: &str, align: &str, room: f64) {
-        self.text(words, x, y, &format!("{weight} {size}px {SANS}"), color, align, room);
+        self.text(words, x, y, &format!("{weight} {size}px {SANS}"), color, align, room, clipped);
     }
 
     #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
     fn mono(&self, words: &str, x: f64, y: f64, size: f64, color: &str, align: &str, room: f64) {
-        self.text(words, x, y, &format!("500 {size}px {MONO}"), color, align, room);
+        self.text(words, x, y, &format!("500 {size}px {MONO}"), color, align, room, fitting);
     }
 
     #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
-    fn text(&self, words: &str, x: f64, y: f64, font: &str, color: &str, align: &str, room: f64) {
+    fn text(
+        &self,
+        words: &str,
+        x: f64,
+        y: f64,
+        font: &str,
+        color: &str,
+        align: &str,
+        room: f64,
+        cut: fn(&str, usize) -> String,
+    ) {
         self.canvas.set_font(font);
         self.canvas.set_fill_style_str(color);
         self.canvas.set_text_align(align);
         self.canvas.set_text_baseline("middle");
         let width = self.canvas.measure_text(words).map(|measure| measure.width()).unwrap_or(0.0);
         let count = words.chars().count();
-        if width > room && count > 3 {
-            let words = fitting(words, ((room / width) * count as f64) as usize);
-            let _ = self.canvas.fill_text(&words, x, y);
-        } else {
-            let _ = self.canvas.fill_text(words, x, y);
-        }
+        let shown =
+            if width > room && count > 3 { cut(words, ((room / width) * count as f64) as usize) } else { words.into() };
+        let _ = self.canvas.fill_text(&shown, x, y);
     }
+}
+
+/// Words within a number of letters.
+fn clipped(words: &str, letters: usize) -> String {
+    let kept: String = words.chars().take(letters.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
 }
 
 /// A name within a number of letters. Its end tells pods apart, so the middle goes.

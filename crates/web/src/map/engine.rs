@@ -139,7 +139,8 @@ impl Engine {
         let state = self.state.borrow();
         let Camera { scale, x: offset_x, y: offset_y } = state.camera;
         let point = Point { x: (x - offset_x) / scale, y: (y - offset_y) / scale };
-        let pod = state.motion.sprites().find(|sprite| sprite.rect.holds(point)).map(|pod| format!("pods/{}", pod.item.key));
+        let pod =
+            state.motion.sprites().find(|sprite| sprite.rect.holds(point)).map(|pod| format!("pods/{}", pod.item.key));
         let service = || {
             let mut services = state.scene.services.iter().zip(&state.layout.services);
             services.find(|(_, rect)| rect.holds(point)).map(|(service, _)| format!("services/{}", service.key))

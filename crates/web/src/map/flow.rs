@@ -142,7 +142,8 @@ impl Places<'_> {
             return None;
         }
         let (kind, name) = part.split_once('/').unwrap_or((part, ""));
-        let node = || self.scene.nodes.iter().position(|node| node.name == name).and_then(|at| self.layout.nodes.get(at));
+        let node =
+            || self.scene.nodes.iter().position(|node| node.name == name).and_then(|at| self.layout.nodes.get(at));
         let point = match kind {
             "kubelet" | "node" => node().map(|node| Point { x: node.center().x, y: node.y + 15.0 }),
             "runtime" => {
@@ -199,7 +200,10 @@ fn along(path: &[Point], part: f64) -> Point {
         let leg = distance(pair[0], pair[1]);
         if left <= leg && leg > 0.0 {
             let part = left / leg;
-            return Point { x: pair[0].x + (pair[1].x - pair[0].x) * part, y: pair[0].y + (pair[1].y - pair[0].y) * part };
+            return Point {
+                x: pair[0].x + (pair[1].x - pair[0].x) * part,
+                y: pair[0].y + (pair[1].y - pair[0].y) * part,
+            };
         }
         left -= leg;
     }

@@ -53,6 +53,11 @@ impl Rect {
         point.x >= self.x && point.x < self.right() && point.y >= self.y && point.y < self.bottom()
     }
 
+    /// Whether both have a point in common.
+    pub fn meets(self, other: Self) -> bool {
+        self.x < other.right() && other.x < self.right() && self.y < other.bottom() && other.y < self.bottom()
+    }
+
     /// The rectangle a part of the way, from 0 to 1, towards another.
     pub fn towards(self, other: Self, part: f64) -> Self {
         let mix = |a: f64, b: f64| a + (b - a) * part;

@@ -201,8 +201,15 @@ fn columns(count: usize, room: Rect) -> usize {
     if room.w < 460.0 && count <= 4 {
         return 1;
     }
-    let ideal = (count as f64 * room.w / room.h.max(1.0) / 1.3).sqrt().round() as usize;
-    ideal.clamp(1, count.max(1))
+    let ideal = (count as f64 * room.w / room.h.max(1.0) / 1.3).sqrt() as usize;
+    // Of the two nearest numbers, the one whose nodes have the better shape and whose last row is full.
+    let cost = |columns: usize| {
+        let rows = count.div_ceil(columns);
+        let shape = (room.w / columns as f64) / (room.h / rows as f64).max(1.0) / 1.3;
+        shape.ln().abs() + 0.35 * (columns * rows - count) as f64 / columns as f64 * 2.0
+    };
+    let candidates = [ideal, ideal + 1].map(|columns| columns.clamp(1, count.max(1)));
+    if cost(candidates[0]) <= cost(candidates[1]) { candidates[0] } else { candidates[1] }
 }
 
 #[cfg(test)]

@@ -42,7 +42,8 @@ pub struct Palette {
 impl Palette {
     /// Reads the colours in force for an element.
     pub fn read(element: &HtmlElement) -> Self {
-        let style = web_sys::window().and_then(|window| window.get_computed_style(element.unchecked_ref()).ok()).flatten();
+        let style =
+            web_sys::window().and_then(|window| window.get_computed_style(element.unchecked_ref()).ok()).flatten();
         let color = |name: &str| {
             let value = style.as_ref().and_then(|style| style.get_property_value(name).ok()).unwrap_or_default();
             value.trim().to_owned()

@@ -266,21 +266,36 @@ pub(super) mod tests {
     fn pods_lie_on_their_nodes_and_services_lead_to_ready_ones() {
         let mut snapshot = Snapshot::default();
         let objects = [
-            ("nodes", json!({"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}})),
-            ("replicasets", json!({"metadata": {"namespace": "default", "name": "web-1", "ownerReferences": [
-                {"kind": "Deployment", "name": "web", "controller": true}]}})),
-            ("pods", json!({"metadata": {"namespace": "default", "name": "web-1-a", "ownerReferences": [
+            (
+                "nodes",
+                json!({"metadata": {"name": "n1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
+            ),
+            (
+                "replicasets",
+                json!({"metadata": {"namespace": "default", "name": "web-1", "ownerReferences": [
+                {"kind": "Deployment", "name": "web", "controller": true}]}}),
+            ),
+            (
+                "pods",
+                json!({"metadata": {"namespace": "default", "name": "web-1-a", "ownerReferences": [
                 {"kind": "ReplicaSet", "name": "web-1", "controller": true}]},
                 "spec": {"nodeName": "n1", "containers": [{"name": "c"}]},
                 "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
-                "containerStatuses": [{"name": "c", "restartCount": 2, "state": {"running": {}}}]}})),
+                "containerStatuses": [{"name": "c", "restartCount": 2, "state": {"running": {}}}]}}),
+            ),
             ("pods", json!({"metadata": {"namespace": "default", "name": "waiting"}, "status": {"phase": "Pending"}})),
-            ("services", json!({"metadata": {"namespace": "default", "name": "web"},
-                "spec": {"type": "NodePort", "ports": [{"port": 8080, "nodePort": 30950}]}})),
-            ("endpointslices", json!({"metadata": {"namespace": "default", "name": "web-x",
+            (
+                "services",
+                json!({"metadata": {"namespace": "default", "name": "web"},
+                "spec": {"type": "NodePort", "ports": [{"port": 8080, "nodePort": 30950}]}}),
+            ),
+            (
+                "endpointslices",
+                json!({"metadata": {"namespace": "default", "name": "web-x",
                 "labels": {"kubernetes.io/service-name": "web"}}, "endpoints": [
                 {"conditions": {"ready": true}, "targetRef": {"kind": "Pod", "name": "web-1-a"}},
-                {"conditions": {"ready": false}, "targetRef": {"kind": "Pod", "name": "waiting"}}]})),
+                {"conditions": {"ready": false}, "targetRef": {"kind": "Pod", "name": "waiting"}}]}),
+            ),
         ];
         for (resource, object) in objects {
             snapshot.put(resource, Object(object));

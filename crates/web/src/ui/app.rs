@@ -91,7 +91,7 @@ fn Desk(props: &DeskProps) -> Html {
     let kinds = use_state(|| Rc::new(Vec::<Kind>::new()));
     let clock = use_state_eq(|| None::<ClockStatus>);
     let lesson = use_state(|| None::<Result<Rc<Lesson>, String>>);
-    let dark = use_state_eq(theme::dark);
+    let dark = use_state_eq(theme::start);
     let table = use_state_eq(|| false);
     let pane = use_state_eq(|| Pane::Cluster);
     let namespace = use_state_eq(|| None::<AttrValue>);
@@ -101,7 +101,6 @@ fn Desk(props: &DeskProps) -> Html {
         LocalStorage::get::<Sizes>("sizes").unwrap_or(Sizes { lesson: 360.0, inspector: 340.0, terminal: 280.0 })
     });
 
-    use_effect_with(*dark, |dark| theme::apply(*dark));
     use_effect_with(*sizes, |sizes| {
         let _ = LocalStorage::set("sizes", sizes);
     });
@@ -204,10 +203,8 @@ fn Desk(props: &DeskProps) -> Html {
     };
     let Follow { world, trace, .. } = &*follow;
     let namespaces: Vec<String> = world.snapshot().list("namespaces").map(|found| found.name().to_owned()).collect();
-    let style = format!(
-        "--lesson: {}px; --inspector: {}px; --terminal: {}px",
-        sizes.lesson, sizes.inspector, sizes.terminal
-    );
+    let style =
+        format!("--lesson: {}px; --inspector: {}px; --terminal: {}px", sizes.lesson, sizes.inspector, sizes.terminal);
     let shown = match *pane {
         Pane::Lesson => "show-lesson",
         Pane::Cluster => "show-cluster",
@@ -230,7 +227,7 @@ fn Desk(props: &DeskProps) -> Html {
                 <div class="top-end">
                     <label class="namespace"><span class="hidden">{ "Namespace" }</span>
                         <select onchange={on_namespace} data-after-terminal="">
-                            <option value="">{ "All namespaces" }</option>
+                            <option value="" selected={namespace.is_none()}>{ "All namespaces" }</option>
                             { for namespaces.into_iter().map(|name| html! {
                                 <option value={name.clone()} selected={namespace.as_deref() == Some(&name)}>{ name }</option>
                             }) }
@@ -313,25 +310,30 @@ fn follow(api: &Api, news: UseReducerDispatcher<News>) -> Follow {
 fn use_keys(on_clock: Callback<ClockAct>) {
     use_effect_with((), move |()| {
         let listener = web_sys::window().map(|window| {
-            EventListener::new_with_options(&window, "keydown", gloo::events::EventListenerOptions::enable_prevent_default(), move |event| {
-                let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
-                let element = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok());
-                let busy = element.is_some_and(|element| {
-                    matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT" | "BUTTON" | "A")
-                });
-                if busy || event.ctrl_key() || event.meta_key() || event.alt_key() {
-                    return;
-                }
-                let act = match event.key().as_str() {
-                    " " => ClockAct::Toggle,
-                    "." => ClockAct::Step,
-                    "]" => ClockAct::Faster(1),
-                    "[" => ClockAct::Faster(-1),
-                    _ => return,
-                };
-                event.prevent_default();
-                on_clock.emit(act);
-            })
+            EventListener::new_with_options(
+                &window,
+                "keydown",
+                gloo::events::EventListenerOptions::enable_prevent_default(),
+                move |event| {
+                    let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
+                    let element = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok());
+                    let busy = element.is_some_and(|element| {
+                        matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT" | "BUTTON" | "A")
+                    });
+                    if busy || event.ctrl_key() || event.meta_key() || event.alt_key() {
+                        return;
+                    }
+                    let act = match event.key().as_str() {
+                        " " => ClockAct::Toggle,
+                        "." => ClockAct::Step,
+                        "]" => ClockAct::Faster(1),
+                        "[" => ClockAct::Faster(-1),
+                        _ => return,
+                    };
+                    event.prevent_default();
+                    on_clock.emit(act);
+                },
+            )
         });
         move || drop(listener)
     });

@@ -93,7 +93,8 @@ pub fn Clock(props: &ClockProps) -> Html {
     let on_speed = {
         let on_act = props.on_act.clone();
         Callback::from(move |event: Event| {
-            let chosen = event.target_dyn_into::<web_sys::HtmlSelectElement>().and_then(|select| select.value().parse().ok());
+            let chosen =
+                event.target_dyn_into::<web_sys::HtmlSelectElement>().and_then(|select| select.value().parse().ok());
             if let Some(speed) = chosen {
                 on_act.emit(ClockAct::Speed(speed));
             }

@@ -75,11 +75,15 @@ mod tests {
 
     #[wasm_bindgen_test]
     fn kinds_know_their_paths() {
-        let resource = json!({"name": "deployments", "kind": "Deployment", "namespaced": true, "verbs": ["get", "list"]});
+        let resource =
+            json!({"name": "deployments", "kind": "Deployment", "namespaced": true, "verbs": ["get", "list"]});
         let kind = listable(&resource, "/apis/apps/v1").unwrap();
         assert_eq!(kind.list_path(None), "/apis/apps/v1/deployments");
         assert_eq!(kind.list_path(Some("a")), "/apis/apps/v1/namespaces/a/deployments");
-        assert_eq!(kind.single_path("a/web"), "/apis/apps/v1/namespaces/a/deployments?fieldSelector=metadata.name%3Dweb");
+        assert_eq!(
+            kind.single_path("a/web"),
+            "/apis/apps/v1/namespaces/a/deployments?fieldSelector=metadata.name%3Dweb"
+        );
         let subresource = json!({"name": "deployments/status", "kind": "Deployment", "verbs": ["list"]});
         assert_eq!(listable(&subresource, "/apis/apps/v1"), None);
     }

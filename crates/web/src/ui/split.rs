@@ -1,7 +1,7 @@
 //! The line between two panes, which a pointer or the arrow keys move.
 
-use web_sys::{Element, KeyboardEvent, PointerEvent};
 use wasm_bindgen::JsCast;
+use web_sys::{Element, KeyboardEvent, PointerEvent};
 use yew::prelude::*;
 
 /// How far an arrow key moves the line, in pixels.

@@ -5,8 +5,15 @@ use web_sys::window;
 
 const KEY: &str = "theme";
 
+/// Puts the theme on the page and says whether it is dark.
+pub fn start() -> bool {
+    let dark = dark();
+    apply(dark);
+    dark
+}
+
 /// Whether the page is to be dark now.
-pub fn dark() -> bool {
+fn dark() -> bool {
     if let Ok(chosen) = LocalStorage::get::<String>(KEY) {
         return chosen == "dark";
     }
@@ -14,13 +21,14 @@ pub fn dark() -> bool {
     query.is_some_and(|query| query.matches())
 }
 
-/// Keeps a choice.
+/// Keeps a choice and puts it on the page.
 pub fn choose(dark: bool) {
+    apply(dark);
     let _ = LocalStorage::set(KEY, if dark { "dark" } else { "light" });
 }
 
 /// Puts it on the page, for the style sheet.
-pub fn apply(dark: bool) {
+fn apply(dark: bool) {
     if let Some(root) = window().and_then(|window| window.document()).and_then(|document| document.document_element()) {
         let _ = root.set_attribute("data-theme", if dark { "dark" } else { "light" });
     }

@@ -53,7 +53,11 @@ impl Pace {
     pub fn patch(&mut self, patch: &ClockPatch, now_ms: f64, now: Timestamp) -> Result<(), String> {
         if let Some(speed) = patch.speed {
             if !SPEEDS.contains(&speed) {
-                return Err(format!("speed: Invalid value: {speed}: must be between {} and {}", SPEEDS.start(), SPEEDS.end()));
+                return Err(format!(
+                    "speed: Invalid value: {speed}: must be between {} and {}",
+                    SPEEDS.start(),
+                    SPEEDS.end()
+                ));
             }
             self.speed = speed;
         }

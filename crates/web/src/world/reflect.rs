@@ -12,6 +12,8 @@ use crate::api::{Api, ApiError, Call};
 
 /// How long to wait before asking again after a failure.
 const RETRY_MS: u32 = 1_000;
+/// How often lists are asked for where watches would use up the browser's connections.
+const POLL_MS: u32 = 2_000;
 
 impl World {
     /// Keeps every watched resource current, until the page goes.
@@ -41,6 +43,10 @@ impl World {
         self.change(|snapshot| snapshot.replace(resource, items));
         self.set_connected(true);
 
+        if resource != "pods" && !api.many_streams() {
+            TimeoutFuture::new(POLL_MS).await;
+            return Ok(());
+        }
         let watch = format!("{path}?watch=true&allowWatchBookmarks=true&resourceVersion={version}");
         let answer = api.send(Call::get(watch)).await?;
         if answer.status != 200 {
