@@ -1,0 +1,147 @@
+//! Images: what is there, what can be pulled, and the sandbox's own.
+
+use base64::Engine as _;
+use bollard::auth::DockerCredentials;
+use bollard::body_full;
+use bollard::errors::Error;
+use bollard::models::ImageInspect;
+use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder};
+use futures::StreamExt;
+use kubelet::runtime::{ErrorCode, ImageInfo, RuntimeError};
+use serde_json::Value;
+
+use super::engine::{Engine, failed};
+use super::pause;
+
+const HUB: &str = "https://index.docker.io/v1/";
+
+/// The image, if Docker has it.
+pub async fn status(engine: &Engine, image: &str) -> Result<Option<ImageInfo>, RuntimeError> {
+    match engine.docker.inspect_image(image).await {
+        Ok(found) => Ok(Some(info(found))),
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Fetches an image. One that was made here (it has no registry's digest) is taken as it is, and one
+/// whose registry cannot be reached is used if Docker has it: a machine without a network works.
+pub async fn pull(engine: &Engine, image: &str, pull_secrets: &[String]) -> Result<ImageInfo, RuntimeError> {
+    let local = status(engine, image).await?;
+    if let Some(local) = local.as_ref().filter(|local| local.repo_digests.is_empty()) {
+        return Ok(local.clone());
+    }
+    let reference = if has_tag(image) { image.to_string() } else { format!("{image}:latest") };
+    let options = CreateImageOptionsBuilder::new().from_image(&reference).build();
+    let credentials = credentials(image, pull_secrets);
+    let mut progress = engine.docker.create_image(Some(options), None, credentials).boxed();
+    while let Some(step) = progress.next().await {
+        let error = match step {
+            Ok(step) => match step.error_detail.and_then(|detail| detail.message) {
+                Some(message) => RuntimeError::new(ErrorCode::Unknown, message),
+                None => continue,
+            },
+            // Inside a pull, 404 is about the registry's image.
+            Err(Error::DockerStreamError { error }) => RuntimeError::new(ErrorCode::Unknown, error),
+            Err(error) => failed(error),
+        };
+        return match local {
+            Some(local) if unreachable(&error.message) => Ok(local),
+            _ => Err(error),
+        };
+    }
+    status(engine, image)
+        .await?
+        .ok_or_else(|| RuntimeError::new(ErrorCode::NotFound, format!("Docker pulled {image} but does not have it")))
+}
+
+/// Images that have a name.
+pub async fn list(engine: &Engine) -> Result<Vec<ImageInfo>, RuntimeError> {
+    let options = ListImagesOptionsBuilder::new().build();
+    let images = engine.docker.list_images(Some(options)).await.map_err(failed)?;
+    let named = images.into_iter().filter(|image| image.repo_tags.iter().any(|tag| tag != "<none>:<none>"));
+    Ok(named
+        .map(|image| ImageInfo {
+            id: image.id,
+            repo_tags: image.repo_tags,
+            repo_digests: image.repo_digests.into_iter().filter(|digest| !digest.starts_with("<none>")).collect(),
+            size_bytes: u64::try_from(image.size).unwrap_or_default(),
+            user: String::new(),
+        })
+        .collect())
+}
+
+/// Imports the sandbox image if it is missing.
+pub async fn ensure_sandbox_image(engine: &Engine) -> Result<(), Error> {
+    match engine.docker.inspect_image(pause::IMAGE).await {
+        Ok(_) => return Ok(()),
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let architecture = engine.docker.version().await?.arch.unwrap_or_default();
+    let executable = pause::executable(&architecture).ok_or_else(|| Error::DockerResponseServerError {
+        status_code: 501,
+        message: format!("real containers need Docker on x86-64, not on {architecture}: use --runtime sim"),
+    })?;
+    let (repository, tag) = pause::IMAGE.split_once(':').unwrap_or((pause::IMAGE, "latest"));
+    let options = CreateImageOptionsBuilder::new()
+        .from_src("-")
+        .repo(repository)
+        .tag(tag)
+        .changes(vec!["ENTRYPOINT [\"/pause\"]".to_string()])
+        .build();
+    let layer = body_full(pause::layer(&executable).into());
+    let mut progress = engine.docker.create_image(Some(options), Some(layer), None).boxed();
+    while let Some(step) = progress.next().await {
+        step?;
+    }
+    Ok(())
+}
+
+fn info(image: ImageInspect) -> ImageInfo {
+    ImageInfo {
+        id: image.id.unwrap_or_default(),
+        repo_tags: image.repo_tags.unwrap_or_default(),
+        repo_digests: image.repo_digests.unwrap_or_default(),
+        size_bytes: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+        user: image.config.and_then(|config| config.user).unwrap_or_default(),
+    }
+}
+
+fn has_tag(image: &str) -> bool {
+    image.contains('@') || image.rsplit('/').next().is_some_and(|last| last.contains(':'))
+}
+
+fn unreachable(message: &str) -> bool {
+    ["dial tcp", "no such host", "timeout", "connection refused", "network is unreachable"]
+        .iter()
+        .any(|sign| message.contains(sign))
+}
+
+/// The credentials of the image's registry, from the first pull secret that has them.
+fn credentials(image: &str, pull_secrets: &[String]) -> Option<DockerCredentials> {
+    let first = image.split('/').next().unwrap_or_default();
+    let own = image.contains('/') && (first.contains(['.', ':']) || first == "localhost");
+    let registries: Vec<&str> =
+        if own { vec![first] } else { vec![HUB, "docker.io", "index.docker.io", "registry-1.docker.io"] };
+    pull_secrets.iter().find_map(|secret| {
+        let secret: Value = serde_json::from_str(secret).ok()?;
+        let auths = secret.get("auths").unwrap_or(&secret).as_object()?.clone();
+        let (_, entry) = auths.into_iter().find(|(registry, _)| {
+            let bare = registry.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+            registries.iter().any(|wanted| registry == wanted || bare == *wanted)
+        })?;
+        let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_string);
+        let decoded = text("auth")
+            .and_then(|auth| base64::engine::general_purpose::STANDARD.decode(auth).ok())
+            .and_then(|auth| String::from_utf8(auth).ok())
+            .and_then(|auth| auth.split_once(':').map(|(user, password)| (user.to_string(), password.to_string())));
+        let (username, password) = decoded.or_else(|| Some((text("username")?, text("password")?)))?;
+        Some(DockerCredentials {
+            username: Some(username),
+            password: Some(password),
+            serveraddress: Some(if own { first.to_string() } else { HUB.to_string() }),
+            ..DockerCredentials::default()
+        })
+    })
+}

@@ -1,0 +1,110 @@
+//! Names and labels of containers, as the kubelet's Docker integration had them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use kubelet::runtime::{ContainerConfig, PodSandboxConfig};
+
+use super::DockerConfig;
+
+/// The cluster a container belongs to.
+pub const CLUSTER: &str = "playground.cluster";
+/// The node a container belongs to.
+pub const NODE: &str = "playground.node";
+/// `podsandbox` or `container`.
+pub const TYPE: &str = "io.kubernetes.docker.type";
+/// Value of [`TYPE`] for sandboxes.
+pub const SANDBOX: &str = "podsandbox";
+/// Value of [`TYPE`] for containers.
+pub const CONTAINER: &str = "container";
+pub const POD_NAME: &str = "io.kubernetes.pod.name";
+pub const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
+pub const POD_UID: &str = "io.kubernetes.pod.uid";
+pub const CONTAINER_NAME: &str = "io.kubernetes.container.name";
+pub const SANDBOX_ID: &str = "io.kubernetes.sandbox.id";
+/// Restart count of a container, or attempt of a sandbox.
+pub const ATTEMPT: &str = "io.kubernetes.container.restartCount";
+/// The image's reference in the pod's spec.
+pub const IMAGE: &str = "playground.image";
+/// The image's digest or id.
+pub const IMAGE_REF: &str = "playground.image-ref";
+/// Whether the end of the log stands for the container's last words.
+pub const MESSAGE_FROM_LOG: &str = "playground.message-from-log";
+/// Annotations become labels under this prefix.
+const ANNOTATION: &str = "annotation.";
+
+/// `k8s_POD_<pod>_<namespace>_<uid>_<attempt>`
+pub fn sandbox(config: &PodSandboxConfig) -> String {
+    format!("k8s_POD_{}_{}_{}_{}", config.name, config.namespace, config.uid, config.attempt)
+}
+
+/// `k8s_<container>_<pod>_<namespace>_<uid>_<attempt>`
+pub fn container(config: &ContainerConfig) -> String {
+    let ContainerConfig { name, pod_name, pod_namespace, pod_uid, attempt, .. } = config;
+    format!("k8s_{name}_{pod_name}_{pod_namespace}_{pod_uid}_{attempt}")
+}
+
+/// Labels of a sandbox.
+pub fn sandbox_labels(docker: &DockerConfig, config: &PodSandboxConfig) -> HashMap<String, String> {
+    let own = [
+        (TYPE, SANDBOX),
+        (CLUSTER, &docker.cluster),
+        (NODE, &docker.node),
+        (POD_NAME, &config.name),
+        (POD_NAMESPACE, &config.namespace),
+        (POD_UID, &config.uid),
+        (CONTAINER_NAME, "POD"),
+    ];
+    let mut labels = with_annotations(&config.labels, &config.annotations);
+    labels.extend(own.map(|(key, value)| (key.to_string(), value.to_string())));
+    labels.insert(ATTEMPT.into(), config.attempt.to_string());
+    labels
+}
+
+/// Labels of a container.
+pub fn container_labels(
+    docker: &DockerConfig,
+    config: &ContainerConfig,
+    sandbox_id: &str,
+    image_ref: &str,
+) -> HashMap<String, String> {
+    let own = [
+        (TYPE, CONTAINER),
+        (CLUSTER, &docker.cluster),
+        (NODE, &docker.node),
+        (POD_NAME, &config.pod_name),
+        (POD_NAMESPACE, &config.pod_namespace),
+        (POD_UID, &config.pod_uid),
+        (CONTAINER_NAME, &config.name),
+        (SANDBOX_ID, sandbox_id),
+        (IMAGE, &config.image),
+        (IMAGE_REF, image_ref),
+    ];
+    let mut labels = with_annotations(&config.labels, &config.annotations);
+    labels.extend(own.map(|(key, value)| (key.to_string(), value.to_string())));
+    labels.insert(ATTEMPT.into(), config.attempt.to_string());
+    if config.termination_message_from_log {
+        labels.insert(MESSAGE_FROM_LOG.into(), "true".into());
+    }
+    labels
+}
+
+fn with_annotations(
+    labels: &BTreeMap<String, String>,
+    annotations: &BTreeMap<String, String>,
+) -> HashMap<String, String> {
+    let annotations = annotations.iter().map(|(key, value)| (format!("{ANNOTATION}{key}"), value.clone()));
+    labels.iter().map(|(key, value)| (key.clone(), value.clone())).chain(annotations).collect()
+}
+
+/// Labels and annotations as they were configured.
+pub fn split(all: &HashMap<String, String>) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    let mut labels = BTreeMap::new();
+    let mut annotations = BTreeMap::new();
+    for (key, value) in all {
+        match key.strip_prefix(ANNOTATION) {
+            Some(key) => annotations.insert(key.to_string(), value.clone()),
+            None => labels.insert(key.clone(), value.clone()),
+        };
+    }
+    (labels, annotations)
+}

@@ -1,0 +1,256 @@
+//! Volumes: directories and files under the data directory, bound into containers.
+//!
+//! ```text
+//! <data-dir>/pods/<pod uid>/volumes/<volume>/…
+//! <data-dir>/pods/<pod uid>/containers/<container>/<attempt>/termination-log
+//! <data-dir>/pods/<pod uid>/containers/<container>/<attempt>/etc-hosts
+//! ```
+//!
+//! Files of a volume are replaced as one: they are links through `..data`, which is switched from one
+//! directory to the next, so that a reader never sees half an update.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use kubelet::runtime::{ContainerConfig, ErrorCode, Mount, MountSource, RuntimeError, Volume, VolumeFile, VolumeKind};
+use std::collections::BTreeMap;
+
+use super::engine::Engine;
+
+/// A path of the host inside a container.
+pub struct Bind {
+    pub source: String,
+    pub target: String,
+    pub read_only: bool,
+}
+
+/// Makes a pod's volumes, or brings their files up to date.
+pub fn set_up(engine: &Engine, pod_uid: &str, volumes: &[Volume]) -> Result<(), RuntimeError> {
+    for volume in volumes {
+        let path = volume_dir(engine, pod_uid, &volume.name);
+        let result = match &volume.kind {
+            // A directory on disk stands for memory too: it lives as long and is seen as the same.
+            VolumeKind::EmptyDir { .. } => make_dir(&path, 0o777).map_err(|error| error.to_string()),
+            VolumeKind::Files(files) => write_files(&path, files).map_err(|error| error.to_string()),
+            VolumeKind::HostPath { path: target, path_type } => {
+                host_path(Path::new(target), path_type).and_then(|()| {
+                    // What the volume is, for containers that are made later.
+                    make_dir(path.parent().unwrap_or(&path), 0o755)
+                        .and_then(|()| replace_link(Path::new(target), &path))
+                        .map_err(|error| error.to_string())
+                })
+            }
+        };
+        result.map_err(|error| {
+            let message = format!("MountVolume.SetUp failed for volume {:?} : {error}", volume.name);
+            RuntimeError::new(ErrorCode::Unknown, message)
+        })?;
+    }
+    Ok(())
+}
+
+/// Removes all that was made for a pod.
+pub fn tear_down(engine: &Engine, pod_uid: &str) -> Result<(), RuntimeError> {
+    match fs::remove_dir_all(pod_dir(engine, pod_uid)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(RuntimeError::new(ErrorCode::Unknown, format!("cannot remove the pod's volumes: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes what one run of a container left; nothing is lost if that fails, the pod's end removes it.
+pub fn remove_container_dir(engine: &Engine, pod_uid: &str, name: &str, attempt: u32) {
+    let _ = fs::remove_dir_all(container_dir(engine, pod_uid, name, attempt));
+}
+
+/// Everything bound into a container: its mounts, its hosts file and the file for its last words.
+pub fn binds(engine: &Engine, config: &ContainerConfig) -> Result<Vec<Bind>, RuntimeError> {
+    let fail = |error: io::Error| RuntimeError::new(ErrorCode::Unknown, format!("cannot prepare mounts: {error}"));
+    let mut out = Vec::new();
+    for mount in &config.mounts {
+        let source = source(engine, &config.pod_uid, mount)?;
+        out.push(Bind { source: text(&source)?, target: mount.container_path.clone(), read_only: mount.read_only });
+    }
+    let dir = container_dir(engine, &config.pod_uid, &config.name, config.attempt);
+    make_dir(&dir, 0o755).map_err(fail)?;
+    let taken = |path: &str, out: &[Bind]| out.iter().any(|bind| bind.target == path);
+    if !config.etc_hosts.is_empty() && !taken("/etc/hosts", &out) {
+        let path = dir.join("etc-hosts");
+        fs::write(&path, &config.etc_hosts).map_err(fail)?;
+        out.push(Bind { source: text(&path)?, target: "/etc/hosts".into(), read_only: false });
+    }
+    if !config.termination_message_path.is_empty() && !taken(&config.termination_message_path, &out) {
+        let path = termination_log(engine, &config.pod_uid, &config.name, config.attempt);
+        fs::write(&path, "").map_err(fail)?;
+        // Any user of the container may write there.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).map_err(fail)?;
+        let target = config.termination_message_path.clone();
+        out.push(Bind { source: text(&path)?, target, read_only: false });
+    }
+    Ok(out)
+}
+
+/// Where a container leaves its last words.
+pub fn termination_log(engine: &Engine, pod_uid: &str, name: &str, attempt: u32) -> PathBuf {
+    container_dir(engine, pod_uid, name, attempt).join("termination-log")
+}
+
+fn pod_dir(engine: &Engine, pod_uid: &str) -> PathBuf {
+    engine.config.data_dir.join("pods").join(segment(pod_uid))
+}
+
+fn volume_dir(engine: &Engine, pod_uid: &str, volume: &str) -> PathBuf {
+    pod_dir(engine, pod_uid).join("volumes").join(segment(volume))
+}
+
+fn container_dir(engine: &Engine, pod_uid: &str, name: &str, attempt: u32) -> PathBuf {
+    pod_dir(engine, pod_uid).join("containers").join(segment(name)).join(attempt.to_string())
+}
+
+/// A name as one path segment: the API allows no other, and nothing may leave the data directory.
+fn segment(name: &str) -> String {
+    let name: String = name.chars().map(|c| if matches!(c, '/' | '\0') { '_' } else { c }).collect();
+    if name.is_empty() || name == "." || name == ".." { "_".into() } else { name }
+}
+
+fn source(engine: &Engine, pod_uid: &str, mount: &Mount) -> Result<PathBuf, RuntimeError> {
+    let fail = |message: String| RuntimeError::new(ErrorCode::Unknown, message);
+    let (name, sub_path) = match &mount.source {
+        MountSource::HostPath(path) => return Ok(path.into()),
+        MountSource::Volume { name, sub_path } => (name, sub_path),
+    };
+    let base = volume_dir(engine, pod_uid, name);
+    let base = fs::canonicalize(&base).map_err(|error| fail(format!("volume {name:?}: {error}")))?;
+    if sub_path.is_empty() {
+        return Ok(base);
+    }
+    let relative = Path::new(sub_path);
+    if !relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+        return Err(fail(format!("failed to prepare subPath for volumeMount {name:?}: must not contain '..'")));
+    }
+    let path = base.join(relative);
+    if !path.exists() {
+        make_dir(&path, 0o755)
+            .map_err(|error| fail(format!("failed to create subPath directory for volumeMount {name:?}: {error}")))?;
+    }
+    let path = fs::canonicalize(&path).map_err(|error| fail(format!("volume {name:?}: {error}")))?;
+    // A link inside the volume must not lead out of it.
+    if path.starts_with(&base) {
+        Ok(path)
+    } else {
+        Err(fail(format!("failed to prepare subPath for volumeMount {name:?}: not within volume path")))
+    }
+}
+
+fn text(path: &Path) -> Result<String, RuntimeError> {
+    path.to_str()
+        .map(str::to_string)
+        .ok_or_else(|| RuntimeError::new(ErrorCode::Unknown, format!("the path {} is not UTF-8", path.display())))
+}
+
+fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+fn replace_link(target: &Path, link: &Path) -> io::Result<()> {
+    if fs::read_link(link).is_ok_and(|old| old == target) {
+        return Ok(());
+    }
+    let next = link.with_file_name(format!("{}.next", link.file_name().unwrap_or_default().to_string_lossy()));
+    let _ = fs::remove_file(&next);
+    symlink(target, &next)?;
+    fs::rename(&next, link)
+}
+
+/// Writes a volume's files into a new directory and switches `..data` to it.
+fn write_files(dir: &Path, files: &BTreeMap<String, VolumeFile>) -> io::Result<()> {
+    make_dir(dir, 0o755)?;
+    let link = dir.join("..data");
+    let current = fs::read_link(&link).ok();
+    if current.as_ref().is_some_and(|current| is_same(&dir.join(current), files)) {
+        return Ok(());
+    }
+    let number = |name: &Path| name.to_str().and_then(|name| name.strip_prefix("..")?.parse::<u64>().ok());
+    let next = format!("..{}", current.as_deref().and_then(number).unwrap_or_default() + 1);
+    let _ = fs::remove_dir_all(dir.join(&next));
+    for (path, file) in files {
+        let relative = Path::new(path);
+        if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("invalid path {path:?}")));
+        }
+        let target = dir.join(&next).join(relative);
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(&target, &file.data)?;
+        fs::set_permissions(&target, fs::Permissions::from_mode(file.mode & 0o777))?;
+    }
+    fs::create_dir_all(dir.join(&next))?;
+    replace_link(Path::new(&next), &link)?;
+    // The names a container sees: each first part of a path, through `..data`.
+    let first = |path: &String| Path::new(path).components().next().map(|part| part.as_os_str().to_owned());
+    let visible: std::collections::BTreeSet<_> = files.keys().filter_map(first).collect();
+    for name in &visible {
+        replace_link(&Path::new("..data").join(name), &dir.join(name))?;
+    }
+    for entry in fs::read_dir(dir)?.flatten() {
+        let name = entry.file_name();
+        let hidden = name.to_string_lossy().starts_with("..");
+        if !hidden && !visible.contains(&name) {
+            fs::remove_file(entry.path())?;
+        } else if hidden && name != *"..data" && name != *next {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn is_same(dir: &Path, files: &BTreeMap<String, VolumeFile>) -> bool {
+    fn count(dir: &Path) -> usize {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 }).sum()
+    }
+    count(dir) == files.len()
+        && files.iter().all(|(path, file)| fs::read(dir.join(path)).is_ok_and(|data| data == *file.data))
+}
+
+/// Checks a path of the host against its declared type, and makes it where the type says so.
+fn host_path(path: &Path, path_type: &str) -> Result<(), String> {
+    let failed = || Err(format!("hostPath type check failed: {} is not a {}", path.display(), wording(path_type)));
+    let metadata = fs::metadata(path).ok();
+    let is = |test: fn(&fs::Metadata) -> bool| metadata.as_ref().is_some_and(test);
+    let holds = match path_type {
+        // Docker's bind mounts need something there; upstream's runtime made a directory too.
+        "" | "DirectoryOrCreate" if metadata.is_none() => {
+            return make_dir(path, 0o755).map_err(|error| error.to_string());
+        }
+        "FileOrCreate" if metadata.is_none() => {
+            return fs::write(path, "").map_err(|error| error.to_string());
+        }
+        "" => true,
+        "Directory" | "DirectoryOrCreate" => is(fs::Metadata::is_dir),
+        "File" | "FileOrCreate" => is(fs::Metadata::is_file),
+        "Socket" => is(|metadata| metadata.file_type().is_socket()),
+        "CharDevice" => is(|metadata| metadata.file_type().is_char_device()),
+        "BlockDevice" => is(|metadata| metadata.file_type().is_block_device()),
+        _ => return Err(format!("{path_type} is an invalid volume type")),
+    };
+    if holds { Ok(()) } else { failed() }
+}
+
+fn wording(path_type: &str) -> &'static str {
+    match path_type {
+        "Directory" | "DirectoryOrCreate" => "directory",
+        "Socket" => "socket file",
+        "CharDevice" => "character device",
+        "BlockDevice" => "block device",
+        _ => "file",
+    }
+}
