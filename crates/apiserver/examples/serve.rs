@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use playground_apiserver::{ApiServer, Options};
 use axum::Router;
 use axum::body::{self, Body};
 use axum::extract::State;
 use futures::StreamExt;
 use machinery::{Clock, Timestamp, wire};
+use playground_apiserver::{ApiServer, Options};
 use store::Store;
 
 struct WallClock;

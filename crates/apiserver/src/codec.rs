@@ -36,6 +36,8 @@ impl Payload {
                 BodyFormat::Json => {
                     serde_json::from_slice(bytes).map_err(|error| unrecognized(expected, &error.to_string(), bytes))
                 }
+                BodyFormat::Protobuf => crate::protobuf::decode(bytes, expected)
+                    .map_err(|error| unrecognized(expected, &error.to_string(), bytes)),
                 BodyFormat::Yaml => {
                     let text = std::str::from_utf8(bytes)
                         .map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;

@@ -26,6 +26,7 @@ mod negotiate;
 mod openapi;
 mod options;
 mod patch;
+mod protobuf;
 mod read;
 pub mod registry;
 mod request_info;

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use machinery::ApiError;
 
-/// The media types objects are served in. Upstream offers protobuf too and lists it in its errors.
+/// The media types objects are served in; they are read in protobuf too.
 const MEDIA_TYPES: &[&str] = &["application/json", "application/yaml"];
 
 /// How bytes are written.
@@ -105,6 +105,8 @@ pub enum BodyFormat {
     Json,
     /// YAML.
     Yaml,
+    /// Kubernetes' protobuf.
+    Protobuf,
 }
 
 /// The media type of a request's body, without parameters; empty if not given.
@@ -116,12 +118,13 @@ pub(crate) fn content_type(headers: &HeaderMap) -> &str {
 /// How a request's body is written; JSON if it does not say.
 ///
 /// # Errors
-/// 415 for what is neither JSON nor YAML.
+/// 415 for anything else.
 pub fn body_format(headers: &HeaderMap) -> Result<BodyFormat, ApiError> {
     match content_type(headers) {
         "" | "application/json" => Ok(BodyFormat::Json),
         "application/yaml" => Ok(BodyFormat::Yaml),
-        _ => Err(ApiError::unsupported_media_type(MEDIA_TYPES)),
+        "application/vnd.kubernetes.protobuf" => Ok(BodyFormat::Protobuf),
+        _ => Err(ApiError::unsupported_media_type(&[MEDIA_TYPES, &["application/vnd.kubernetes.protobuf"]].concat())),
     }
 }
 
