@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_millis(250)).await;
-            ticking.advance();
+            ticking.advance(std::task::Waker::noop());
         }
     });
     let listener = tokio::net::TcpListener::bind(format!("127.0.0.1:{port}")).await?;
