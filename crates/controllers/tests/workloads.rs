@@ -1,4 +1,5 @@
 //! Deployments and ReplicaSets on the real API server.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
 
 mod world;
 

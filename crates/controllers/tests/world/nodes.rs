@@ -90,8 +90,10 @@ impl Nodes {
         let key = key_of(pod);
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
         if node.is_empty() {
-            if self.count > 0 && pod.metadata.deletion_timestamp.is_none() {
-                let node = format!("node-{}", self.bound % self.count);
+            let alive = |index: &usize| !self.behaviour.borrow().dead.contains(&format!("node-{index}"));
+            let nodes: Vec<usize> = (0..self.count).filter(alive).collect();
+            if !nodes.is_empty() && pod.metadata.deletion_timestamp.is_none() {
+                let node = format!("node-{}", nodes[self.bound % nodes.len()]);
                 self.bound += 1;
                 let _ = self.client.bind(&key, pod.metadata.uid.as_deref().unwrap_or_default(), &node);
             }
