@@ -87,6 +87,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             definition.extend([("type".into(), json!("string")), ("format".into(), json!("int-or-string"))]);
         }
         if let Some(kind) = kinds.get(&name) {
+            // Where k8s-openapi has metadata always, upstream's schema lets it be absent.
+            if let Some(Value::Array(required)) = definition.get_mut("required") {
+                required.retain(|field| field != "metadata");
+                if required.is_empty() {
+                    definition.remove("required");
+                }
+            }
             definition.insert("x-kubernetes-group-version-kind".into(), json!([kind]));
         }
         definitions.insert(name, Value::Object(definition));

@@ -24,7 +24,7 @@ pub(super) fn parse(source: &str) -> Result<(Vec<Node>, Defined), TemplateError>
         match end {
             End::Source => Ok((nodes, parser.defined)),
             End::Else(_, at) => error("unexpected {{else}}", at),
-            End::End(at) => error("unexpected {{end}}", at),
+            End::Close(at) => error("unexpected {{end}}", at),
         }
     });
     parsed.map_err(|(message, at)| {
@@ -36,7 +36,7 @@ pub(super) fn parse(source: &str) -> Result<(Vec<Node>, Defined), TemplateError>
 /// What ended a list of nodes.
 enum End {
     Source,
-    End(usize),
+    Close(usize),
     /// `{{else}}`, or `{{else if …}}` with its keyword.
     Else(Option<String>, usize),
 }
@@ -107,7 +107,7 @@ impl Parser<'_> {
                 self.at += 1;
                 let end = if keyword == "end" {
                     self.close("end")?;
-                    End::End(at)
+                    End::Close(at)
                 } else if let Some(Token::Word(next)) = self.token().cloned() {
                     self.at += 1;
                     End::Else(Some(next), at)
@@ -164,7 +164,7 @@ impl Parser<'_> {
                 let (nodes, end) = self.list()?;
                 (self.variables, self.ranges) = (variables, ranges);
                 match end {
-                    End::End(_) => {}
+                    End::Close(_) => {}
                     End::Source => return error("unexpected EOF", self.place()),
                     End::Else(_, at) => return error(format!("unexpected {{{{else}}}} in {clause}"), at),
                 }
@@ -198,7 +198,7 @@ impl Parser<'_> {
         let (body, end) = self.list()?;
         self.ranges -= usize::from(keyword == "range");
         let otherwise = match end {
-            End::End(_) => Vec::new(),
+            End::Close(_) => Vec::new(),
             End::Source => return error("unexpected EOF", self.place()),
             End::Else(Some(next), _) if next == keyword && keyword != "range" => {
                 self.depth += 1;
@@ -211,7 +211,7 @@ impl Parser<'_> {
             }
             End::Else(Some(next), at) => return error(format!("unexpected <{next}> in input"), at),
             End::Else(None, _) => match self.list()? {
-                (nodes, End::End(_)) => nodes,
+                (nodes, End::Close(_)) => nodes,
                 (_, End::Source) => return error("unexpected EOF", self.place()),
                 (_, End::Else(_, at)) => return error("expected end; found {{else}}", at),
             },
@@ -248,9 +248,10 @@ impl Parser<'_> {
             return error(format!("missing value for {what}"), self.place());
         }
         let callable = |command: &Command| {
-            command.operands.first().is_some_and(|first| {
-                !matches!(first.kind, OperandKind::Literal(_) | OperandKind::Nil)
-                    && !(matches!(first.kind, OperandKind::Dot) && first.fields.is_empty())
+            command.operands.first().is_some_and(|first| match first.kind {
+                OperandKind::Literal(_) | OperandKind::Nil => false,
+                OperandKind::Dot => !first.fields.is_empty(),
+                _ => true,
             })
         };
         if let Some(index) = commands.iter().skip(1).position(|command| !callable(command)) {

@@ -11,6 +11,8 @@ use crate::go;
 /// Lines are folded at the first space after this column.
 const WIDTH: usize = 80;
 const INDENT: usize = 2;
+/// Longer keys, in bytes, stand behind a question mark.
+const SIMPLE_KEY_LENGTH_MAX: usize = 128;
 
 /// A value as one YAML document, ending with a line break.
 pub fn emit(value: &Value) -> String {
@@ -64,18 +66,17 @@ impl Emitter {
     /// The fields of a mapping; the first stands where the emitter is when `here`.
     fn mapping(&mut self, fields: &Map<String, Value>, indent: usize, here: bool) {
         let mut sorted: Vec<_> = fields.iter().collect();
-        sorted.sort_by(|a, b| natural_order(a.0, b.0));
+        sort_naturally(&mut sorted);
         for (index, (key, value)) in sorted.into_iter().enumerate() {
             if index > 0 || !here {
                 self.indent(indent);
             }
-            let style = key_style(key);
-            if key.chars().count() > 128 || key.contains('\n') {
+            if key.len() > SIMPLE_KEY_LENGTH_MAX || key.contains(is_break) {
                 self.put_str("? ");
-                self.scalar(key, style, indent + INDENT, false);
+                self.scalar(key, value_style(key), indent + INDENT, true);
                 self.indent(indent);
             } else {
-                self.scalar(key, style, indent, false);
+                self.scalar(key, unbroken_style(key), indent, false);
             }
             self.put(':');
             match value {
@@ -249,11 +250,6 @@ fn value_style(text: &str) -> Style {
     unbroken_style(text)
 }
 
-/// A key stands in one line.
-fn key_style(text: &str) -> Style {
-    if text.contains(is_break) { Style::Double } else { unbroken_style(text) }
-}
-
 fn unbroken_style(text: &str) -> Style {
     if scalar::resolve(text) != Scalar::Text || scalar::is_base60(text) {
         return Style::Double;
@@ -301,7 +297,31 @@ fn allowed(text: &str) -> Allowed {
     Allowed {
         plain: !(edges || break_space || unquotable || breaks || indicators),
         single: !(break_space || unquotable),
-        block: !(unquotable || chars.last() == Some(&' ')) && !chars.is_empty(),
+        block: !(unquotable || chars.is_empty() || chars.last() == Some(&' ')),
+    }
+}
+
+/// Sorts by [`natural_order`], which is no total order, so that the standard library's sort may panic.
+fn sort_naturally(fields: &mut Vec<(&String, &Value)>) {
+    if fields.len() > 12 {
+        let mut right = fields.split_off(fields.len() / 2);
+        sort_naturally(fields);
+        sort_naturally(&mut right);
+        let (mut left, mut right) = (std::mem::take(fields).into_iter().peekable(), right.into_iter().peekable());
+        while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+            let next = if natural_order(b.0, a.0).is_lt() { right.next() } else { left.next() };
+            fields.extend(next);
+        }
+        fields.extend(left.chain(right));
+        return;
+    }
+    for end in 1..fields.len() {
+        for at in (1..=end).rev() {
+            if !natural_order(fields[at].0, fields[at - 1].0).is_lt() {
+                break;
+            }
+            fields.swap(at, at - 1);
+        }
     }
 }
 

@@ -28,8 +28,7 @@ pub(super) fn read(text: &str) -> Result<Document, YamlError> {
     };
     let mut value = Value::Null;
     let mut read_one = false;
-    loop {
-        let Some((event, span)) = reader.next()? else { break };
+    while let Some((event, span)) = reader.next()? {
         match event {
             Event::StreamEnd | Event::DocumentEnd => break,
             event if event.is_node() => {
