@@ -1,9 +1,9 @@
 //! The kinds of `batch`.
 
-use k8s_openapi::api::batch::v1::{CronJob, Job};
+mod cron_job;
+mod job;
 
 use super::info::{ResourceInfo, STATUS};
-use super::strategy::{Typed, parts};
 
 /// The group and version of these rows.
 const V: (&str, &str) = ("batch", "v1");
@@ -14,14 +14,11 @@ pub(super) static ROWS: &[ResourceInfo] = &[
         short_names: &["cj"],
         categories: &["all"],
         subresources: &[STATUS],
-        ..ResourceInfo::new(V, "cronjobs", "CronJob", "/registry/cronjobs", &CRON_JOB)
+        ..ResourceInfo::new(V, "cronjobs", "CronJob", "/registry/cronjobs", &cron_job::STRATEGY)
     },
     ResourceInfo {
         categories: &["all"],
         subresources: &[STATUS],
-        ..ResourceInfo::new(V, "jobs", "Job", "/registry/jobs", &JOB)
+        ..ResourceInfo::new(V, "jobs", "Job", "/registry/jobs", &job::STRATEGY)
     },
 ];
-
-static CRON_JOB: Typed<CronJob> = Typed { generation: true, ..Typed::new(parts!(CronJob: spec; status)) };
-static JOB: Typed<Job> = Typed { generation: true, ..Typed::new(parts!(Job: spec; status)) };

@@ -1,8 +1,17 @@
 //! The kinds of `networking.k8s.io`.
 
-use k8s_openapi::api::networking::v1::{IPAddress, Ingress, IngressClass, NetworkPolicy, ServiceCIDR};
+mod ingress;
+mod network_policy;
+
+use k8s_openapi::api::networking::v1::{IPAddress, IngressClass, ServiceCIDR};
+use machinery::Timestamp;
+use machinery::field::Path;
+use serde_json::Value;
 
 use super::info::{ResourceInfo, STATUS};
+use super::shared::defaults::text;
+use super::shared::meta::immutable;
+use super::shared::printer::{AGE, NAME, age, column, joined, name, or_none};
 use super::strategy::{Typed, parts};
 
 /// The group and version of these rows.
@@ -17,7 +26,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     ResourceInfo {
         short_names: &["ing"],
         subresources: &[STATUS],
-        ..ResourceInfo::new(V, "ingresses", "Ingress", "/registry/ingress", &INGRESS)
+        ..ResourceInfo::new(V, "ingresses", "Ingress", "/registry/ingress", &ingress::STRATEGY)
     },
     ResourceInfo {
         namespaced: false,
@@ -26,7 +35,13 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     },
     ResourceInfo {
         short_names: &["netpol"],
-        ..ResourceInfo::new(V, "networkpolicies", "NetworkPolicy", "/registry/networkpolicies", &NETWORK_POLICY)
+        ..ResourceInfo::new(
+            V,
+            "networkpolicies",
+            "NetworkPolicy",
+            "/registry/networkpolicies",
+            &network_policy::STRATEGY,
+        )
     },
     ResourceInfo {
         namespaced: false,
@@ -35,8 +50,72 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     },
 ];
 
-static INGRESS_CLASS: Typed<IngressClass> = Typed { generation: true, ..Typed::new(parts!(IngressClass: spec)) };
-static INGRESS: Typed<Ingress> = Typed { generation: true, ..Typed::new(parts!(Ingress: spec; status)) };
-static IP_ADDRESS: Typed<IPAddress> = Typed::new(parts!(IPAddress: spec));
-static NETWORK_POLICY: Typed<NetworkPolicy> = Typed { generation: true, ..Typed::new(parts!(NetworkPolicy: spec)) };
-static SERVICE_CIDR: Typed<ServiceCIDR> = Typed::new(parts!(ServiceCIDR: spec; status));
+static INGRESS_CLASS: Typed<IngressClass> = Typed {
+    generation: true,
+    defaults: |class| {
+        if let Some(parameters) = class.spec.get_or_insert_default().parameters.as_mut() {
+            text(&mut parameters.scope, "Cluster");
+        }
+    },
+    validate_update: |new, old| {
+        let controller = |class: &IngressClass| class.spec.as_ref().and_then(|spec| spec.controller.clone());
+        immutable(&controller(new), &controller(old), &Path::new("spec.controller"))
+    },
+    columns: &[
+        NAME,
+        column("Controller", "string", "Who serves ingresses of the class."),
+        column("Parameters", "string", "Where the controller's settings are."),
+        AGE,
+    ],
+    cells: ingress_class_cells,
+    ..Typed::new(parts!(IngressClass: spec))
+};
+
+fn ingress_class_cells(class: &IngressClass, now: Timestamp) -> Vec<Value> {
+    let spec = class.spec.clone().unwrap_or_default();
+    let parameters = spec.parameters.map(|it| match it.api_group.filter(|group| !group.is_empty()) {
+        Some(group) => format!("{}.{group}/{}", it.kind, it.name),
+        None => format!("{}/{}", it.kind, it.name),
+    });
+    vec![
+        name(&class.metadata),
+        spec.controller.unwrap_or_default().into(),
+        or_none(parameters.as_deref()),
+        age(&class.metadata, now),
+    ]
+}
+
+static IP_ADDRESS: Typed<IPAddress> = Typed {
+    validate_update: |new, old| immutable(&new.spec.parent_ref, &old.spec.parent_ref, &Path::new("spec.parentRef")),
+    columns: &[NAME, column("ParentRef", "string", "What the address belongs to."), AGE],
+    cells: ip_address_cells,
+    ..Typed::new(parts!(IPAddress: spec))
+};
+
+fn ip_address_cells(address: &IPAddress, now: Timestamp) -> Vec<Value> {
+    let parent = &address.spec.parent_ref;
+    let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    let mut shown = parent.resource.to_lowercase();
+    if let Some(group) = text(&parent.group) {
+        shown = format!("{shown}.{group}");
+    }
+    if let Some(namespace) = text(&parent.namespace) {
+        shown = format!("{shown}/{namespace}");
+    }
+    shown = format!("{shown}/{}", parent.name);
+    vec![name(&address.metadata), shown.into(), age(&address.metadata, now)]
+}
+
+static SERVICE_CIDR: Typed<ServiceCIDR> = Typed {
+    validate_update: |new, old| {
+        let cidrs = |cidr: &ServiceCIDR| cidr.spec.as_ref().and_then(|spec| spec.cidrs.clone());
+        immutable(&cidrs(new), &cidrs(old), &Path::new("spec.cidrs"))
+    },
+    columns: &[NAME, column("CIDRs", "string", "Networks that services get addresses from."), AGE],
+    cells: |cidr, now| {
+        let cidrs = cidr.spec.as_ref().and_then(|spec| spec.cidrs.as_deref()).unwrap_or_default();
+        let cidrs = joined(cidrs.iter().map(String::as_str));
+        vec![name(&cidr.metadata), or_none(Some(&cidrs)), age(&cidr.metadata, now)]
+    },
+    ..Typed::new(parts!(ServiceCIDR: spec; status))
+};
