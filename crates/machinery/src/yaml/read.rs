@@ -203,7 +203,7 @@ fn scalar_node(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Node
         (None, None) if style == ScalarStyle::Plain => scalar::resolve(text),
         (None, None) => Scalar::Text,
     };
-    let merge = resolved == Scalar::Merge;
+    let merge = text == "<<" && (core.as_deref() == Some("merge") || tag.is_none() && style == ScalarStyle::Plain);
     let key = match &resolved {
         Scalar::Null => Key::Null,
         Scalar::Bool(flag) => Key::Text(flag.to_string()),
@@ -230,7 +230,6 @@ fn explicit(text: &str, tag: &str) -> Result<Scalar, YamlError> {
         Scalar::Float(_) => ("float", tag == "float"),
         Scalar::Null => ("null", tag == "null"),
         Scalar::Time => ("timestamp", tag == "timestamp"),
-        Scalar::Merge => ("merge", false),
         Scalar::Text => ("str", false),
     };
     match fits {

@@ -13,8 +13,6 @@ pub(super) enum Scalar {
     Bool(bool),
     Integer(Number),
     Float(f64),
-    /// `<<`
-    Merge,
 }
 
 /// Resolves a plain scalar.
@@ -29,7 +27,6 @@ pub(super) fn resolve(text: &str) -> Scalar {
         ".nan" | ".NaN" | ".NAN" => return Scalar::Float(f64::NAN),
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Scalar::Float(f64::INFINITY),
         "-.inf" | "-.Inf" | "-.INF" => return Scalar::Float(f64::NEG_INFINITY),
-        "<<" => return Scalar::Merge,
         _ => {}
     }
     match first {
@@ -157,7 +154,7 @@ impl Scalar {
     /// The scalar as JSON; `None` for infinities and NaN, which JSON has not.
     pub(super) fn into_value(self, text: &str) -> Option<Value> {
         Some(match self {
-            Self::Text | Self::Time | Self::Merge => Value::String(text.into()),
+            Self::Text | Self::Time => Value::String(text.into()),
             Self::Null => Value::Null,
             Self::Bool(flag) => Value::Bool(flag),
             Self::Integer(number) => Value::Number(number),
