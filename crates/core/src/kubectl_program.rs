@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use apiserver::ApiServer;
+use apiserver::{ApiServer, RequestInfo};
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::LocalBoxFuture;
@@ -16,7 +16,6 @@ use sim::errno::Errno;
 use sim::io::PIPE_BYTES_MAX;
 use sim::process::{Process, Program};
 
-use crate::control::HopKind;
 use crate::trace::Trace;
 
 /// The program, for [`sim::process::Machine::install`].
@@ -73,10 +72,15 @@ impl ProcessHost {
 
 impl Host for ProcessHost {
     fn send<'a>(&'a self, _: &'a Endpoint, request: Request) -> LocalBoxFuture<'a, Result<Response, SendError>> {
-        let verb = request.method().as_str().to_lowercase();
-        let object = request.uri().path().to_owned();
-        self.trace.report(self.now(), HopKind::Request, "kubectl", "kube-apiserver", &verb, &object);
-        self.api.handle(request).map(Ok).boxed_local()
+        let uri = request.uri();
+        let call = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
+        let answer = self.api.handle(request);
+        async move {
+            let response = answer.await;
+            self.trace.exchange(self.now(), "kubectl", &call, &response);
+            Ok(response)
+        }
+        .boxed_local()
     }
 
     fn read_file<'a>(&'a self, path: &'a str) -> LocalBoxFuture<'a, Result<Bytes, FileError>> {

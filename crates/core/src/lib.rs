@@ -13,6 +13,7 @@ mod control_api;
 mod gateway;
 mod inlet;
 mod kubectl_program;
+mod lesson_files;
 mod line;
 mod node;
 mod options;
@@ -22,6 +23,7 @@ mod world;
 
 pub use cluster::{Cluster, Wait};
 pub use inlet::Inlet;
+pub use lesson_files::lesson_files;
 pub use options::{HostTime, MakeRuntime, NodeOptions, Options};
 pub use pace::Pace;
 pub use world::{Learner, Output, World};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use apiserver::ApiServer;
+use apiserver::{ApiServer, RequestInfo};
 use client::Transport;
 use futures::{FutureExt, Stream};
 use machinery::status::ApiError;
@@ -37,11 +37,8 @@ impl Transport for Line {
         if self.cut.load(Ordering::Relaxed) {
             return ApiError::service_unavailable("connection refused").into_response();
         }
-        if self.trace.is_watched() {
-            let verb = request.method().as_str().to_lowercase();
-            let object = request.uri().path();
-            self.trace.report(self.executor.now(), HopKind::Request, &self.component, "kube-apiserver", &verb, object);
-        }
+        let uri = request.uri();
+        let call = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
         // Plain verbs are ready at once. What waits for somebody else, a webhook say, lets the others
         // run meanwhile, at this very instant.
         let mut answer = Box::pin(self.api.handle(request));
@@ -50,10 +47,12 @@ impl Transport for Line {
             None => self.executor.block_on(self.executor.now(), answer),
         };
         let response = response.unwrap_or_else(|| ApiError::timeout("the server did not answer", 1).into_response());
+        self.trace.exchange(self.executor.now(), &self.component, &call, &response);
         response.map(|body| match body {
             Body::Watch(events) => Body::Watch(Box::pin(Watched {
                 events,
                 component: self.component.clone(),
+                resource: call.resource,
                 clock: self.executor.clock(),
                 trace: self.trace.clone(),
                 cut: self.cut.clone(),
@@ -67,6 +66,7 @@ impl Transport for Line {
 struct Watched {
     events: WatchStream,
     component: Arc<str>,
+    resource: String,
     clock: Arc<dyn Clock>,
     trace: Trace,
     cut: Arc<AtomicBool>,
@@ -83,7 +83,7 @@ impl Stream for Watched {
         if let Poll::Ready(Some(event)) = &event
             && self.trace.is_watched()
         {
-            let object = describe(&event.object);
+            let object = describe(&self.resource, &event.object);
             let now = self.clock.now();
             self.trace.report(now, HopKind::Watch, "kube-apiserver", &self.component, event.kind.as_str(), &object);
         }
@@ -91,14 +91,18 @@ impl Stream for Watched {
     }
 }
 
-/// `Kind/namespace/name`, for events whose object is decoded, as those in the same process mostly are.
-fn describe(object: &Encoded) -> String {
-    object.object().map_or_else(String::new, |object| {
-        let metadata = object.metadata();
-        let name = metadata.name.as_deref().unwrap_or_default();
-        match metadata.namespace.as_deref() {
-            Some(namespace) => format!("{}/{namespace}/{name}", object.kind()),
-            None => format!("{}/{name}", object.kind()),
-        }
-    })
+/// `resource/namespace/name`, for events whose object is decoded, as those in the same process mostly
+/// are.
+fn describe(resource: &str, object: &Encoded) -> String {
+    object.object().map_or_else(
+        || resource.to_owned(),
+        |object| {
+            let metadata = object.metadata();
+            let name = metadata.name.as_deref().unwrap_or_default();
+            match metadata.namespace.as_deref() {
+                Some(namespace) => format!("{resource}/{namespace}/{name}"),
+                None => format!("{resource}/{name}"),
+            }
+        },
+    )
 }

@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use apiserver::RequestInfo;
 use futures::channel::mpsc;
 use jiff::Timestamp;
-use machinery::wire::ByteStream;
+use machinery::wire::{Body, ByteStream, Response};
 
 use crate::control::{Hop, HopKind};
 
@@ -48,6 +49,51 @@ impl Trace {
             cause: None,
             error: None,
         });
+    }
+
+    /// Reports a call to the API server that has been answered and, where it changed something, the
+    /// write that it caused.
+    pub fn exchange(&self, time: Timestamp, component: &str, call: &RequestInfo, response: &Response) {
+        if !self.is_watched() || !call.is_resource_request() {
+            return;
+        }
+        let answered = match response.body() {
+            Body::Object(object) => object.object(),
+            _ => None,
+        };
+        let metadata = answered.map(|object| object.metadata());
+        // The server chose the name of what was created with generateName.
+        let name = match (call.name.as_str(), metadata.and_then(|metadata| metadata.name.as_deref())) {
+            ("", Some(name)) => name,
+            (name, _) => name,
+        };
+        let parts = [&call.resource, &call.namespace, name, &call.subresource];
+        let object = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        let status = response.status();
+        let request = Hop {
+            sequence: 0,
+            time,
+            kind: HopKind::Request,
+            from: component.into(),
+            to: "kube-apiserver".into(),
+            verb: call.verb.clone(),
+            object,
+            revision: None,
+            cause: None,
+            error: (!status.is_success()).then(|| status.to_string()),
+        };
+        let changed = status.is_success() && !matches!(call.verb.as_str(), "get" | "list" | "watch");
+        let write = changed.then(|| Hop {
+            kind: HopKind::Write,
+            from: "kube-apiserver".into(),
+            to: "etcd".into(),
+            revision: metadata.and_then(|metadata| metadata.resource_version.as_deref()?.parse().ok()),
+            ..request.clone()
+        });
+        self.report_with(|| request);
+        if let Some(write) = write {
+            self.report_with(|| write);
+        }
     }
 
     /// Reports a hop that is made only if anybody looks.

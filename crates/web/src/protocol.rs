@@ -17,7 +17,7 @@ pub type CallId = u32;
 #[serde(rename_all = "camelCase")]
 pub struct Boot {
     /// How many nodes.
-    pub nodes: usize,
+    pub nodes: u16,
     /// The seed of everything random.
     pub seed: u64,
     /// The cluster's time at its birth, in milliseconds since 1970.

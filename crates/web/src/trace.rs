@@ -48,11 +48,13 @@ impl Trace {
     /// Adds a hop.
     pub fn push(&self, hop: Hop) {
         let mut hops = self.hops.borrow_mut();
-        if hops.len() == KEPT_MAX {
-            hops.pop_front();
+        for leg in legs(hop) {
+            if hops.len() == KEPT_MAX {
+                hops.pop_front();
+            }
+            hops.push_back(Rc::new(leg));
+            self.count.set(self.count.get() + 1);
         }
-        hops.push_back(Rc::new(hop));
-        self.count.set(self.count.get() + 1);
     }
 
     /// How many hops there have been: a position to give to [`Trace::since`].
@@ -72,6 +74,20 @@ impl Trace {
     pub fn reached(&self, part: &str) -> bool {
         self.hops.borrow().iter().any(|hop| hop.kind == HopKind::Network && hop.to == part && hop.error.is_none())
     }
+}
+
+/// A connection by way of a Service has two legs: to the Service, and on to what is behind it.
+fn legs(hop: Hop) -> Vec<Hop> {
+    if hop.kind != HopKind::Network || !hop.object.starts_with("service/") || hop.to == hop.object {
+        return vec![hop];
+    }
+    let mut first = Hop { to: hop.object.clone(), object: String::new(), ..hop.clone() };
+    if hop.error.is_some() {
+        return vec![first];
+    }
+    first.error = None;
+    let second = Hop { from: hop.object.clone(), object: String::new(), ..hop };
+    vec![first, second]
 }
 
 /// Heartbeats and the standing reads of components would drown everything else.
@@ -138,5 +154,15 @@ mod tests {
         assert_eq!(trace.since(trace.count() - 2).len(), 2);
         assert_eq!(trace.since(0).len(), KEPT_MAX);
         assert!(trace.reached("service/default/web") && !trace.reached("service/default/other"));
+    }
+
+    #[wasm_bindgen_test]
+    fn a_connection_by_a_service_has_two_legs() {
+        let trace = Trace::default();
+        let to = "pod/default/web-1".to_owned();
+        trace.push(Hop { to: to.clone(), ..hop(HopKind::Network, "connect", "service/default/web") });
+        let hops = trace.since(0);
+        assert_eq!((hops[0].to.as_str(), hops[1].from.as_str()), ("service/default/web", "service/default/web"));
+        assert_eq!(hops[1].to, to);
     }
 }

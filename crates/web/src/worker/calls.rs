@@ -10,17 +10,14 @@ use futures::future::{AbortHandle, abortable};
 use futures::{SinkExt, StreamExt};
 use http::StatusCode;
 use machinery::wire::{Body, Channels, Frame, Request, Response};
-use playground_core::control::ClockPatch;
+use playground_core::Cluster;
 
 use super::post;
-use super::turns::Turns;
 use crate::protocol::{CallId, FromWorker, ToWorker};
-
-const CLOCK: &str = "/playground/v1/clock";
 
 /// The calls under way.
 pub struct Calls {
-    turns: Rc<Turns>,
+    cluster: Rc<Cluster>,
     open: Rc<RefCell<BTreeMap<CallId, Open>>>,
 }
 
@@ -31,8 +28,8 @@ struct Open {
 
 impl Calls {
     /// No calls yet.
-    pub fn new(turns: Rc<Turns>) -> Self {
-        Self { turns, open: Rc::default() }
+    pub fn new(cluster: Rc<Cluster>) -> Self {
+        Self { cluster, open: Rc::default() }
     }
 
     /// Takes a message from the page.
@@ -59,11 +56,8 @@ impl Calls {
     }
 
     fn call(&self, id: CallId, request: Request) {
-        if request.uri().path().starts_with(CLOCK) {
-            let clock = Rc::clone(&self.turns);
-            return self.run(id, async move { clock_answer(&clock, request).await });
-        }
-        self.run(id, self.turns.handle(request));
+        let api = self.cluster.api().clone();
+        self.run(id, async move { api.handle(request).await });
     }
 
     fn answer(&self, id: CallId, response: Response) {
@@ -138,24 +132,6 @@ fn request(
         request = request.header("connection", "Upgrade").header("upgrade", "websocket");
     }
     request.body(Body::Bytes(Bytes::from(body))).map_err(|error| error.to_string())
-}
-
-/// The clock is the host's: the cluster itself only knows what time it is.
-async fn clock_answer(turns: &Turns, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let bytes = body.collect().await;
-    let status = match (head.method.as_str(), head.uri.path().strip_prefix(CLOCK)) {
-        ("GET", Some("")) => Ok(turns.clock()),
-        ("PATCH", Some("")) => serde_json::from_slice::<ClockPatch>(&bytes)
-            .map_err(|error| error.to_string())
-            .and_then(|patch| turns.patch_clock(&patch)),
-        ("POST", Some("/step")) => Ok(turns.step_clock()),
-        _ => return text(StatusCode::NOT_FOUND, "the clock has no such path"),
-    };
-    match status.and_then(|status| serde_json::to_vec(&status).map_err(|error| error.to_string())) {
-        Ok(json) => Response::new(Body::Bytes(json.into())),
-        Err(message) => text(StatusCode::UNPROCESSABLE_ENTITY, &message),
-    }
 }
 
 /// A Status with a message.

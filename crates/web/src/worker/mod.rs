@@ -1,46 +1,40 @@
-//! The Web Worker: a cluster, its pace, and the page's calls.
+//! The Web Worker: a cluster, its turns, and the page's calls.
 
 mod calls;
-mod pace;
 mod turns;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
-use futures::future::LocalBoxFuture;
 use machinery::Timestamp;
-use machinery::wire::{Request, Response};
+use playground_core::{Cluster, NodeOptions, Options, lesson_files};
+use store::Store;
 use wasm_bindgen::prelude::*;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::protocol::{self, Boot, FromWorker, ToWorker};
 
-/// A cluster as the Worker drives it.
-pub trait Machine {
-    /// Answers a request to the Kubernetes API or the control API.
-    fn handle(&self, request: Request) -> LocalBoxFuture<'static, Response>;
-    /// The cluster's time.
-    fn now(&self) -> Timestamp;
-    /// Does one thing that is due up to `limit`; false when there is none, and time is `limit` then.
-    fn step(&self, limit: Timestamp) -> bool;
-    /// When something is due next, if anything is.
-    fn next_timer(&self) -> Option<Timestamp>;
-    /// Whether something can be done without time passing.
-    fn has_ready(&self) -> bool;
-    /// Calls back whenever something becomes ready.
-    fn on_wake(&self, notify: fn());
-}
+/// The nodes' names begin with it, as kind's do with the cluster's.
+const CLUSTER: &str = "hello";
 
-/// Listens to the page for ever. `make` makes the cluster once the page has said how.
-pub fn listen<M: Machine + 'static>(make: impl Fn(Boot) -> M + 'static) {
-    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
-    let calls = std::cell::OnceCell::<calls::Calls>::new();
+/// Listens to the page for ever, and makes the cluster once the page has said how.
+///
+/// # Errors
+/// When this is no Web Worker.
+pub fn listen() -> Result<(), JsValue> {
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().dyn_into()?;
+    let calls = OnceCell::<calls::Calls>::new();
     let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
         let Some((message, bytes)) = protocol::decode::<ToWorker>(&event.data()) else { return };
         match (message, calls.get()) {
-            (ToWorker::Boot(boot), None) => {
-                let turns = turns::Turns::start(Rc::new(make(boot)));
-                let _ = calls.set(calls::Calls::new(turns));
-            }
+            (ToWorker::Boot(boot), None) => match start(&boot) {
+                Ok(cluster) => {
+                    let _ = calls.set(calls::Calls::new(cluster));
+                }
+                Err(message) => wasm_bindgen::throw_str(&message),
+            },
             (message, Some(calls)) => calls.receive(message, bytes),
             (_, None) => {}
         }
@@ -49,6 +43,35 @@ pub fn listen<M: Machine + 'static>(make: impl Fn(Boot) -> M + 'static) {
     // The Worker listens for as long as it lives.
     on_message.forget();
     post(&FromWorker::Ready, &[]);
+    Ok(())
+}
+
+fn start(boot: &Boot) -> Result<Rc<Cluster>, String> {
+    let start = Timestamp::from_millisecond(boot.start_ms).map_err(|error| error.to_string())?;
+    let options = Options {
+        nodes: NodeOptions::cluster(CLUSTER, boot.nodes),
+        host_time: Some(Arc::new(host_time())),
+        files: lesson_files(),
+        ..Options::new(Store::new(&store::Options::default()), start, boot.seed)
+    };
+    let cluster = Rc::new(Cluster::new(options)?);
+    turns::start(Rc::clone(&cluster)).map_err(|_| "this browser has no MessageChannel".to_owned())?;
+    Ok(cluster)
+}
+
+/// The Worker's time since now.
+fn host_time() -> impl Fn() -> Duration + Send + Sync {
+    let start_ms = now_ms();
+    move || Duration::from_secs_f64((now_ms() - start_ms).max(0.0) / 1_000.0)
+}
+
+/// The browser's steady clock, in milliseconds.
+fn now_ms() -> f64 {
+    thread_local! {
+        static PERFORMANCE: Option<web_sys::Performance> =
+            js_sys::Reflect::get(&js_sys::global(), &"performance".into()).ok().map(JsCast::unchecked_into);
+    }
+    PERFORMANCE.with(|performance| performance.as_ref().map_or(0.0, web_sys::Performance::now))
 }
 
 /// Sends a message to the page.
