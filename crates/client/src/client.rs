@@ -39,11 +39,22 @@ pub struct ObjectList<K> {
 }
 
 impl Client {
-    /// A client of the component with this name, which is its user agent and its field manager too.
+    /// A client of the component with this name, which is its user agent and field manager too,
+    /// unless [`Client::with_user_agent`] says otherwise.
     pub fn new(transport: Rc<dyn Transport>, component: &str) -> Self {
         let user_agent = HeaderValue::from_str(component).unwrap_or_else(|_| HeaderValue::from_static("component"));
         let origin = Origin { writer: component.into(), ..Origin::default() };
         Self { transport, user_agent, origin: Rc::new(RefCell::new(origin)) }
+    }
+
+    /// The same client under another user agent: the process's name, where several components of one
+    /// process write. It is the manager of the fields they write.
+    #[must_use]
+    pub fn with_user_agent(mut self, user_agent: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(user_agent) {
+            self.user_agent = value;
+        }
+        self
     }
 
     /// A client of another component over the same transport.
@@ -218,7 +229,7 @@ impl Client {
     /// # Errors
     /// What the server answers.
     pub fn patch_path(&self, path: &str, patch: &Patch) -> Result<Body, ApiError> {
-        let path = with_query(path.into(), &patch.query(&self.component()));
+        let path = with_query(path.into(), &patch.query(self.user_agent.to_str().unwrap_or_default()));
         self.send(Method::PATCH, &path, patch.content_type(), Body::Bytes(patch.body())).map(Response::into_body)
     }
 

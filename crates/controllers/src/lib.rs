@@ -33,6 +33,9 @@ pub mod taint_eviction;
 
 use controller::Driver;
 
+/// The process the controllers belong to: its name is the manager of the fields they write.
+const PROCESS: &str = "kube-controller-manager";
+
 /// What all controllers of a process share.
 #[derive(Clone)]
 pub struct Setup {
@@ -60,14 +63,9 @@ impl Default for Options {
 }
 
 impl Setup {
-    /// A client that reads for one controller alone, under the name of the process.
-    fn reader(&self, client: &Client) -> Client {
-        client.named("kube-controller-manager")
-    }
-
     /// A process's controllers over a transport.
     pub fn new(transport: Rc<dyn Transport>, options: Options) -> Self {
-        let informers = SharedInformers::new(Client::new(transport.clone(), "kube-controller-manager"));
+        let informers = SharedInformers::new(Client::new(transport.clone(), PROCESS));
         Self { transport, informers, options: Rc::new(options) }
     }
 }
@@ -84,9 +82,7 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
         driver(rootca::RootCaPublisher::new(setup, &client), client)
     }),
     ("namespace-controller", |setup, client| driver(namespace::NamespaceController::new(setup, &client), client)),
-    ("garbage-collector-controller", |setup, client| {
-        driver(garbagecollector::GarbageCollector::new(setup, &client), client)
-    }),
+    ("garbage-collector-controller", |_, client| driver(garbagecollector::GarbageCollector::new(&client), client)),
     ("deployment-controller", |setup, client| driver(deployment::DeploymentController::new(setup, &client), client)),
     ("replicaset-controller", |setup, client| driver(replicaset::ReplicaSetController::new(setup, &client), client)),
     ("endpoints-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
@@ -106,14 +102,18 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
 
 /// All controllers as components.
 pub fn all(setup: &Setup) -> Vec<Box<dyn Component>> {
-    CONTROLLERS.iter().map(|(name, build)| build(setup, Client::new(setup.transport.clone(), name))).collect()
+    CONTROLLERS.iter().map(|(name, build)| build(setup, client_of(setup.transport.clone(), name))).collect()
 }
 
 /// One controller by its name in [`CONTROLLERS`], anew; over a transport of its own where it is given
 /// one, which can then be cut without the others noticing.
 pub fn named(setup: &Setup, name: &str, transport: Option<Rc<dyn Transport>>) -> Option<Box<dyn Component>> {
     let (name, build) = CONTROLLERS.iter().find(|(known, _)| *known == name)?;
-    Some(build(setup, Client::new(transport.unwrap_or_else(|| setup.transport.clone()), name)))
+    Some(build(setup, client_of(transport.unwrap_or_else(|| setup.transport.clone()), name)))
+}
+
+fn client_of(transport: Rc<dyn Transport>, name: &str) -> Client {
+    Client::new(transport, name).with_user_agent(PROCESS)
 }
 
 fn driver<C: controller::Controller + 'static>(controller: C, client: Client) -> Box<dyn Component> {

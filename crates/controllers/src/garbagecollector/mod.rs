@@ -17,7 +17,6 @@ use serde_json::{Value, json};
 
 pub mod graph;
 
-use crate::Setup;
 use crate::controller::{Controller, Queue};
 use crate::metadata::metadata_of;
 use graph::{FOREGROUND, Graph, ORPHAN, Uid, Work};
@@ -32,8 +31,6 @@ const VERBS: [&str; 3] = ["delete", "list", "watch"];
 /// The garbage collector.
 pub struct GarbageCollector {
     client: Client,
-    /// Followed separately from other controllers: only metadata counts here.
-    reader: Client,
     monitors: Vec<Monitor>,
     graph: Graph,
     next_discovery: Timestamp,
@@ -74,15 +71,9 @@ enum Owner {
 }
 
 impl GarbageCollector {
-    /// A collector that reads for itself and writes through `client`.
-    pub fn new(setup: &Setup, client: &Client) -> Self {
-        Self {
-            client: client.clone(),
-            reader: setup.reader(client),
-            monitors: Vec::new(),
-            graph: Graph::default(),
-            next_discovery: Timestamp::MIN,
-        }
+    /// A collector that reads for itself: it follows everything, but only metadata.
+    pub fn new(client: &Client) -> Self {
+        Self { client: client.clone(), monitors: Vec::new(), graph: Graph::default(), next_discovery: Timestamp::MIN }
     }
 
     fn discover(&mut self, now: Timestamp) {
@@ -99,7 +90,7 @@ impl GarbageCollector {
             }
         }
         for resource in resources {
-            let reflector = Reflector::new(self.reader.clone(), resource.path("", "", ""), ListOptions::default());
+            let reflector = Reflector::new(self.client.clone(), resource.path("", "", ""), ListOptions::default());
             match self.monitors.iter_mut().find(|monitor| monitor.resource == resource) {
                 Some(monitor) if monitor.reflector.is_some() => {}
                 Some(monitor) => {
