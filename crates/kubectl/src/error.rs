@@ -74,6 +74,8 @@ impl Error {
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::Exit(code) => *code,
+            // The last one decides: a message may be followed by the exit code that goes with it.
+            Self::Many(errors) => errors.last().map_or(1, Self::exit_code),
             _ => 1,
         }
     }
@@ -108,7 +110,10 @@ impl Error {
             }
             Self::Send { error: SendError::Failed(text), .. } => format!("Unable to connect to the server: {text}"),
             Self::Verbatim(text) => text.clone(),
-            Self::Many(errors) => errors.iter().map(Self::standard).collect::<Vec<_>>().join("\n"),
+            Self::Many(errors) => {
+                let lines: Vec<String> = errors.iter().map(Self::standard).filter(|line| !line.is_empty()).collect();
+                lines.join("\n")
+            }
             Self::Exit(_) => String::new(),
         }
     }

@@ -1,21 +1,61 @@
 //! The commands, a file each.
 
+mod apply;
 mod create;
 mod delete;
+mod describe;
+mod exec;
+mod expose;
 mod get;
+mod label;
+mod last_applied;
+mod logs;
+mod nodes;
+mod patch;
+mod prune;
+mod replace;
+mod rollout;
+mod run;
+mod scale;
 
 use futures::future::LocalBoxFuture;
 
 use crate::error::Error;
 use crate::session::Session;
 
+/// Content type of JSON patches (RFC 6902).
+const JSON_PATCH: &str = "application/json-patch+json";
+/// Content type of merge patches (RFC 7386).
+const MERGE_PATCH: &str = "application/merge-patch+json";
+/// Content type of Kubernetes' own merge patches.
+const STRATEGIC_PATCH: &str = "application/strategic-merge-patch+json";
+
 type Run = for<'s, 'h> fn(&'s Session<'h>) -> LocalBoxFuture<'s, Result<(), Error>>;
 
 /// Commands by the first word of their path.
 const COMMANDS: &[(&str, Run)] = &[
+    ("annotate", |session| Box::pin(label::annotate(session))),
+    ("apply", |session| Box::pin(apply::run(session))),
+    ("attach", |session| Box::pin(exec::attach(session))),
+    ("autoscale", |session| Box::pin(scale::autoscale(session))),
+    ("cordon", |session| Box::pin(nodes::cordon(session, true))),
     ("create", |session| Box::pin(create::run(session))),
     ("delete", |session| Box::pin(delete::run(session))),
+    ("describe", |session| Box::pin(describe::run(session))),
+    ("drain", |session| Box::pin(nodes::drain(session))),
+    ("edit", |session| Box::pin(replace::edit(session))),
+    ("exec", |session| Box::pin(exec::exec(session))),
+    ("expose", |session| Box::pin(expose::run(session))),
     ("get", |session| Box::pin(get::run(session))),
+    ("label", |session| Box::pin(label::label(session))),
+    ("logs", |session| Box::pin(logs::run(session))),
+    ("patch", |session| Box::pin(patch::run(session))),
+    ("replace", |session| Box::pin(replace::replace(session))),
+    ("rollout", |session| Box::pin(rollout::run(session))),
+    ("run", |session| Box::pin(run::run(session))),
+    ("scale", |session| Box::pin(scale::scale(session))),
+    ("taint", |session| Box::pin(nodes::taint(session))),
+    ("uncordon", |session| Box::pin(nodes::cordon(session, false))),
 ];
 
 /// Runs the command of a session.

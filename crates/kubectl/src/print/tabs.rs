@@ -23,7 +23,7 @@ pub fn align(text: &str, style: Style) -> String {
 /// The same for lines that come in several pieces: columns do not get narrower than they were.
 pub fn align_remembering(text: &str, style: Style, widths: &mut Vec<usize>) -> String {
     let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split('\t').collect()).collect();
-    let mut writer = Writer { lines: &lines, style, remembered: widths, widths: Vec::new(), out: String::new() };
+    let mut writer = Writer { lines: &lines, style, before: widths.clone(), remembered: widths, widths: Vec::new(), out: String::new() };
     writer.format(0, lines.len());
     writer.out.pop();
     writer.out
@@ -32,6 +32,7 @@ pub fn align_remembering(text: &str, style: Style, widths: &mut Vec<usize>) -> S
 struct Writer<'a> {
     lines: &'a [Vec<&'a str>],
     style: Style,
+    before: Vec<usize>,
     remembered: &'a mut Vec<usize>,
     widths: Vec<usize>,
     out: String,
@@ -59,11 +60,9 @@ impl Writer<'_> {
                 width = width.max(cell.chars().count() + self.style.padding);
                 line += 1;
             }
+            width = width.max(self.before.get(column).copied().unwrap_or_default());
             match self.remembered.get_mut(column) {
-                Some(old) => {
-                    width = width.max(*old);
-                    *old = width;
-                }
+                Some(old) => *old = width.max(*old),
                 None => self.remembered.push(width),
             }
             self.widths.push(width);

@@ -1,0 +1,201 @@
+//! Namespaces, configuration, accounts and access.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::Value;
+
+use super::page::{Page, long_time, or, plain};
+use crate::api::Url;
+use crate::error::Error;
+use crate::resources::{items, text};
+use crate::select;
+use crate::session::Session;
+
+pub(super) async fn namespace(session: &Session<'_>, page: &mut Page, object: &Value) -> Result<(), Error> {
+    let name = text(&object["metadata"]["name"]);
+    page.field("Name", &name);
+    page.meta(object);
+    page.field("Status", text(&object["status"]["phase"]));
+    if items(&object["status"]["conditions"]).next().is_some() {
+        page.line(0, "Conditions:");
+        page.line(1, "Type\tStatus\tLastTransitionTime\tReason\tMessage");
+        page.line(1, "----\t------\t------------------\t------\t-------");
+        for condition in items(&object["status"]["conditions"]) {
+            let cell = |field: &str| text(&condition[field]);
+            let changed = long_time(&condition["lastTransitionTime"]);
+            page.line(
+                1,
+                format!("{}\t{}\t{changed}\t{}\t{}", cell("type"), cell("status"), cell("reason"), cell("message")),
+            );
+        }
+    }
+    let list = async |plural: &str| {
+        select::list_all(session, Url::new(format!("/api/v1/namespaces/{name}/{plural}"))).await.unwrap_or_default()
+    };
+    let quotas = list("resourcequotas").await;
+    page.line(0, "");
+    if quotas.is_empty() {
+        page.line(0, "No resource quota.");
+    } else {
+        page.line(0, "Resource Quotas");
+        for quota in &quotas {
+            page.line(1, format!("Name:\t{}", text(&quota["metadata"]["name"])));
+            page.line(1, "Resource\tUsed\tHard");
+            page.line(1, "--------\t---\t---");
+            for (resource, hard) in quota["status"]["hard"].as_object().into_iter().flatten() {
+                let used = plain(&quota["status"]["used"][resource]);
+                page.line(1, format!("{resource}\t{used}\t{}", plain(hard)));
+            }
+        }
+    }
+    let limits = list("limitranges").await;
+    page.line(0, "");
+    if limits.is_empty() {
+        page.line(0, "No LimitRange resource.");
+    } else {
+        page.line(
+            0,
+            "Resource Limits\n Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio",
+        );
+        page.line(0, " ----\t--------\t---\t---\t---------------\t-------------\t-----------------------");
+        limits.iter().for_each(|limit| limit_rows(page, limit, " "));
+    }
+    Ok(())
+}
+
+fn limit_rows(page: &mut Page, range: &Value, indent: &str) {
+    const FIELDS: [&str; 5] = ["min", "max", "defaultRequest", "default", "maxLimitRequestRatio"];
+    for limit in items(&range["spec"]["limits"]) {
+        let mut names: Vec<&String> =
+            FIELDS.iter().filter_map(|field| limit[*field].as_object()).flat_map(|map| map.keys()).collect();
+        names.sort();
+        names.dedup();
+        for name in names {
+            let cells: Vec<String> = FIELDS
+                .iter()
+                .map(|field| {
+                    let value = plain(&limit[*field][name]);
+                    or(&value, "-").to_owned()
+                })
+                .collect();
+            page.line(0, format!("{indent}{}\t{name}\t{}", text(&limit["type"]), cells.join("\t")));
+        }
+    }
+}
+
+pub(super) fn limit_range(page: &mut Page, object: &Value) {
+    page.name(object);
+    page.line(0, "Type\tResource\tMin\tMax\tDefault Request\tDefault Limit\tMax Limit/Request Ratio");
+    page.line(0, "----\t--------\t---\t---\t---------------\t-------------\t-----------------------");
+    limit_rows(page, object, "");
+}
+
+pub(super) fn quota(page: &mut Page, object: &Value) {
+    page.name(object);
+    let scopes: Vec<String> = items(&object["spec"]["scopes"]).map(text).collect();
+    if !scopes.is_empty() {
+        page.field("Scopes", scopes.join(", "));
+    }
+    page.line(0, "Resource\tUsed\tHard");
+    page.line(0, "--------\t----\t----");
+    for (resource, hard) in object["status"]["hard"].as_object().into_iter().flatten() {
+        page.line(0, format!("{resource}\t{}\t{}", plain(&object["status"]["used"][resource]), plain(hard)));
+    }
+}
+
+pub(super) fn config_map(page: &mut Page, object: &Value) {
+    page.head(object);
+    page.line(0, "\nData\n====");
+    for (key, value) in object["data"].as_object().into_iter().flatten() {
+        page.line(0, format!("{key}:\n----\n{}\n", text(value)));
+    }
+    page.line(0, "\nBinaryData\n====");
+    for (key, value) in object["binaryData"].as_object().into_iter().flatten() {
+        page.line(0, format!("{key}: {} bytes", decoded(value).len()));
+    }
+    page.line(0, "");
+}
+
+fn decoded(value: &Value) -> Vec<u8> {
+    BASE64.decode(text(value)).unwrap_or_default()
+}
+
+pub(super) fn secret(page: &mut Page, object: &Value) {
+    page.head(object);
+    let kind = text(&object["type"]);
+    page.line(0, format!("\nType:\t{kind}"));
+    page.line(0, "\nData\n====");
+    for (key, value) in object["data"].as_object().into_iter().flatten() {
+        let bytes = decoded(value);
+        if key == "token" && kind == "kubernetes.io/service-account-token" {
+            page.field(key, String::from_utf8_lossy(&bytes));
+        } else {
+            page.field(key, format!("{} bytes", bytes.len()));
+        }
+    }
+}
+
+pub(super) fn service_account(page: &mut Page, object: &Value) {
+    page.head(object);
+    let names = |field: &str| items(&object[field]).map(|secret| text(&secret["name"])).collect::<Vec<_>>();
+    for (title, names) in [
+        ("Image pull secrets:", names("imagePullSecrets")),
+        ("Mountable secrets: ", names("secrets")),
+        ("Tokens:            ", Vec::new()),
+    ] {
+        if names.is_empty() {
+            page.line(0, format!("{title}\t<none>"));
+        }
+        for (index, name) in names.iter().enumerate() {
+            page.line(0, format!("{}\t{name}", if index == 0 { title } else { "                   " }));
+        }
+    }
+}
+
+pub(super) fn role(page: &mut Page, object: &Value) {
+    page.field("Name", text(&object["metadata"]["name"]));
+    page.meta(object);
+    page.line(0, "PolicyRule:");
+    page.line(1, "Resources\tNon-Resource URLs\tResource Names\tVerbs");
+    page.line(1, "---------\t-----------------\t--------------\t-----");
+    let list = |value: &Value| format!("[{}]", items(value).map(text).collect::<Vec<_>>().join(" "));
+    let mut rows = Vec::new();
+    for rule in items(&object["rules"]) {
+        let (urls, names, verbs) = (list(&rule["nonResourceURLs"]), list(&rule["resourceNames"]), list(&rule["verbs"]));
+        if items(&rule["resources"]).next().is_none() {
+            rows.push(format!("\t{urls}\t{names}\t{verbs}"));
+        }
+        for resource in items(&rule["resources"]).map(text) {
+            for group in items(&rule["apiGroups"]).map(text) {
+                let resource = crate::resources::qualify(&resource, &group);
+                rows.push(format!("{resource}\t{urls}\t{names}\t{verbs}"));
+            }
+        }
+    }
+    rows.sort();
+    rows.iter().for_each(|row| page.line(1, row));
+}
+
+pub(super) fn role_binding(page: &mut Page, object: &Value) {
+    page.field("Name", text(&object["metadata"]["name"]));
+    page.meta(object);
+    page.line(0, "Role:");
+    page.line(1, format!("Kind:\t{}", text(&object["roleRef"]["kind"])));
+    page.line(1, format!("Name:\t{}", text(&object["roleRef"]["name"])));
+    page.line(0, "Subjects:");
+    page.line(1, "Kind\tName\tNamespace");
+    page.line(1, "----\t----\t---------");
+    for subject in items(&object["subjects"]) {
+        let cell = |field: &str| text(&subject[field]);
+        page.line(1, format!("{}\t{}\t{}", cell("kind"), cell("name"), cell("namespace")));
+    }
+}
+
+pub(super) fn priority_class(page: &mut Page, object: &Value) {
+    page.field("Name", text(&object["metadata"]["name"]));
+    page.field("Value", plain(&object["value"]));
+    page.field("GlobalDefault", (object["globalDefault"] == true).to_string());
+    page.field("PreemptionPolicy", text(&object["preemptionPolicy"]));
+    page.field("Description", text(&object["description"]));
+    page.annotations("Annotations", &object["metadata"]["annotations"]);
+}

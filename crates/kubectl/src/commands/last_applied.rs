@@ -1,0 +1,95 @@
+//! `kubectl apply view-last-applied`, `set-last-applied` and `edit-last-applied`.
+
+use serde_json::{Value, json};
+
+use super::apply::live;
+use super::create::{LAST_APPLIED, annotate_last_applied, visit};
+use crate::error::Error;
+use crate::print::json;
+use crate::print::output::{COMMON, Output, done};
+use crate::resources;
+use crate::session::{DryRun, Session};
+use crate::yaml;
+
+/// Shows what was applied last.
+pub(super) async fn view(session: &Session<'_>) -> Result<(), Error> {
+    let form = session.args.string("output");
+    let as_json = match form {
+        "" | "yaml" => false,
+        "json" => true,
+        other => {
+            return Err(session.args.usage_error(format!(
+                "Unexpected -o output mode: {other}, the flag 'output' must be one of yaml|json"
+            )));
+        }
+    };
+    for info in live(session).await? {
+        let Some(text) = info.object["metadata"]["annotations"][LAST_APPLIED].as_str() else {
+            return Err(Error::message(format!(
+                "no last-applied-configuration annotation found on resource: {}",
+                info.name
+            )));
+        };
+        let value: Value = serde_json::from_str(text).map_err(|error| Error::message(error.to_string()))?;
+        session.out(if as_json { json::pretty_two(&value) + "\n" } else { yaml::to_string(&value) });
+    }
+    Ok(())
+}
+
+async fn store(
+    session: &Session<'_>,
+    info: &crate::select::Info,
+    config: &Value,
+    dry_run: DryRun,
+) -> Result<Value, Error> {
+    let mut annotated = config.clone();
+    annotate_last_applied(&mut annotated);
+    let annotation = annotated["metadata"]["annotations"][LAST_APPLIED].clone();
+    let patch = json!({ "metadata": { "annotations": { LAST_APPLIED: annotation } } });
+    if dry_run == DryRun::Client {
+        return Ok(info.object.clone());
+    }
+    let url = crate::api::Url::new(info.path()).with_some("dryRun", dry_run.parameter());
+    resources::patch(session.client().await?, url, super::MERGE_PATCH, &patch).await
+}
+
+/// Makes files' contents what was applied last.
+pub(super) async fn set(session: &Session<'_>) -> Result<(), Error> {
+    let dry_run = session.dry_run()?;
+    let output = Output::new(session, COMMON).await?;
+    for info in visit(session).await? {
+        let mut info = info?;
+        let live = session.client().await?.get(info.path()).await?;
+        if live["metadata"]["annotations"][LAST_APPLIED].is_null() && !session.args.bool("create-annotation") {
+            return Err(Error::message(format!(
+                "no last-applied-configuration annotation found on resource: {}, to create the annotation, run the command with --create-annotation",
+                info.name
+            )));
+        }
+        let config = std::mem::replace(&mut info.object, live);
+        let stored = store(session, &info, &config, dry_run).await?;
+        done(session, &output, &stored, &format!("configured{}", dry_run.suffix()))?;
+    }
+    Ok(())
+}
+
+/// Lets the user edit what was applied last.
+pub(super) async fn edit(session: &Session<'_>) -> Result<(), Error> {
+    let output = Output::new(session, COMMON).await?;
+    for info in live(session).await? {
+        let Some(text) = info.object["metadata"]["annotations"][LAST_APPLIED].as_str() else {
+            return Err(Error::message("no last-applied-configuration annotation found on resource"));
+        };
+        let value: Value = serde_json::from_str(text).map_err(|error| Error::message(error.to_string()))?;
+        let before = yaml::to_string(&value);
+        let after = session.host.edit("edit.yaml", before.clone()).await.map_err(Error::message)?;
+        if before == after {
+            session.errln("Edit cancelled, no changes made.");
+            continue;
+        }
+        let edited = yaml::parse(&after).map_err(Error::message)?;
+        let stored = store(session, &info, &edited, DryRun::None).await?;
+        done(session, &output, &stored, "edited")?;
+    }
+    Ok(())
+}

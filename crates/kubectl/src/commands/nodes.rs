@@ -1,0 +1,393 @@
+//! `kubectl cordon`, `uncordon`, `drain` and `taint`.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::delete::{self, Deletion};
+use super::label::split_pairs;
+use crate::api::Url;
+use crate::error::Error;
+use crate::print::output::{COMMON, Output, done};
+use crate::resources::{self, Resource, items, text};
+use crate::select::{self, Choice, Info};
+use crate::session::{DryRun, Session};
+
+const EVICTION_RETRY: Duration = Duration::from_secs(5);
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+async fn nodes(session: &Session<'_>) -> Result<Vec<Info>, Error> {
+    let args = &session.args;
+    let selector = args.string("selector");
+    if args.args.is_empty() && selector.is_empty() {
+        let name = args.command.name();
+        return Err(args.usage_error(format!("USAGE: {name} NODE [flags]")));
+    }
+    if !args.args.is_empty() && !selector.is_empty() {
+        return Err(args.usage_error("error: cannot specify both a node name and a --selector option"));
+    }
+    let mut words = Vec::new();
+    if !args.args.iter().any(|arg| arg.contains('/')) {
+        words.push("node".to_owned());
+    }
+    words.extend(args.args.iter().cloned());
+    let choice = Choice { args: &words, selector, latest: true, ..Choice::default() };
+    let (infos, errors) = select::infos(session, &choice).await?;
+    Error::all(errors)?;
+    if infos.is_empty() {
+        session.outln("No resources found");
+    }
+    Ok(infos)
+}
+
+/// `kubectl cordon` and `uncordon`
+pub(super) async fn cordon(session: &Session<'_>, cordon: bool) -> Result<(), Error> {
+    for info in nodes(session).await? {
+        set_unschedulable(session, &info, cordon).await?;
+    }
+    Ok(())
+}
+
+async fn set_unschedulable(session: &Session<'_>, info: &Info, cordon: bool) -> Result<(), Error> {
+    let dry_run = session.dry_run()?;
+    let word = if cordon { "cordoned" } else { "uncordoned" };
+    if (info.object["spec"]["unschedulable"] == true) == cordon {
+        session.outln(format!("node/{} already {word}{}", info.name, dry_run.suffix()));
+        return Ok(());
+    }
+    if dry_run != DryRun::Client {
+        let value = if cordon { Value::Bool(true) } else { Value::Null };
+        let url = Url::new(info.path()).with_some("dryRun", dry_run.parameter());
+        let patch = json!({ "spec": { "unschedulable": value } });
+        resources::patch(session.client().await?, url, super::STRATEGIC_PATCH, &patch).await?;
+    }
+    session.outln(format!("node/{} {word}{}", info.name, dry_run.suffix()));
+    Ok(())
+}
+
+fn pods() -> Resource {
+    Resource {
+        version: "v1".into(),
+        name: "pods".into(),
+        singular: "pod".into(),
+        kind: "Pod".into(),
+        namespaced: true,
+        ..Resource::default()
+    }
+}
+
+/// `kubectl drain`
+pub(super) async fn drain(session: &Session<'_>) -> Result<(), Error> {
+    let dry_run = session.dry_run()?;
+    let infos = nodes(session).await?;
+    for info in &infos {
+        set_unschedulable(session, info, true).await?;
+    }
+    let mut drained = Vec::new();
+    let mut failed = Vec::new();
+    for info in &infos {
+        match drain_one(session, info, dry_run).await {
+            Ok(()) => {
+                drained.push(info);
+                session.outln(format!("node/{} drained{}", info.name, dry_run.suffix()));
+            }
+            Err(error @ Error::Send { .. }) => return Err(error),
+            Err(error) => {
+                session.errln(format!(
+                    "error: unable to drain node {:?} due to error: {}, continuing command...",
+                    info.name,
+                    error.plain()
+                ));
+                failed.push((info.name.clone(), error));
+            }
+        }
+    }
+    if failed.is_empty() {
+        return Ok(());
+    }
+    session.errln("There are pending nodes to be drained:");
+    for (name, _) in &failed {
+        session.errln(format!(" {name}"));
+    }
+    Error::all(failed.into_iter().map(|(_, error)| error).collect())
+}
+
+/// The pods to evict from a node, and what is said about others.
+fn choose(session: &Session<'_>, pods: Vec<Value>) -> Result<Vec<Value>, Error> {
+    let args = &session.args;
+    let force = args.bool("force");
+    let mut evicted = Vec::new();
+    let (mut daemons, mut local, mut bare): (Vec<String>, Vec<String>, Vec<String>) = Default::default();
+    let (mut warn_daemons, mut warn_bare): (Vec<String>, Vec<String>) = Default::default();
+    for pod in pods {
+        let metadata = &pod["metadata"];
+        let name = format!("{}/{}", text(&metadata["namespace"]), text(&metadata["name"]));
+        if !metadata["annotations"][MIRROR].is_null() {
+            continue;
+        }
+        let finished = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+        let owner = items(&metadata["ownerReferences"]).find(|owner| owner["controller"] == true);
+        if !finished {
+            if owner.is_some_and(|owner| owner["kind"] == "DaemonSet") {
+                if args.bool("ignore-daemonsets") {
+                    warn_daemons.push(name);
+                } else {
+                    daemons.push(name);
+                }
+                continue;
+            }
+            let has_local = items(&pod["spec"]["volumes"]).any(|volume| !volume["emptyDir"].is_null());
+            if has_local && !args.bool("delete-emptydir-data") {
+                local.push(name);
+                continue;
+            }
+            if owner.is_none() {
+                if force {
+                    warn_bare.push(name);
+                } else {
+                    bare.push(name);
+                    continue;
+                }
+            }
+        }
+        evicted.push(pod);
+    }
+    let mut problems = Vec::new();
+    for (list, problem) in [
+        (&local, "cannot delete Pods with local storage (use --delete-emptydir-data to override)"),
+        (&bare, "cannot delete Pods that declare no controller (use --force to override)"),
+        (&daemons, "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore)"),
+    ] {
+        if !list.is_empty() {
+            problems.push(Error::message(format!("{problem}: {}", list.join(", "))));
+        }
+    }
+    let mut warnings = Vec::new();
+    if !warn_bare.is_empty() {
+        warnings.push(format!("deleting Pods that declare no controller: {}", warn_bare.join(", ")));
+    }
+    if !warn_daemons.is_empty() {
+        warnings.push(format!("ignoring DaemonSet-managed Pods: {}", warn_daemons.join(", ")));
+    }
+    if !problems.is_empty() {
+        let plain = Error::Many(problems).plain();
+        return Err(Error::message(plain));
+    }
+    if !warnings.is_empty() {
+        session.errln(format!("Warning: {}", warnings.join("; ")));
+    }
+    Ok(evicted)
+}
+
+async fn drain_one(session: &Session<'_>, node: &Info, dry_run: DryRun) -> Result<(), Error> {
+    let args = &session.args;
+    let resource = pods();
+    let url = Url::new(resource.path("", ""))
+        .with("fieldSelector", format!("spec.nodeName={}", node.name))
+        .with_some("labelSelector", args.string("pod-selector"));
+    let chosen = choose(session, select::list_all(session, url).await?)?;
+    let mut waiting = Vec::new();
+    for pod in chosen {
+        let info = select::of_object(&resource, pod);
+        let place = format!("{}/{}", info.namespace, info.name);
+        if dry_run != DryRun::Client {
+            session.errln(format!("evicting pod {place}"));
+            evict(session, &info, dry_run).await?;
+        }
+        waiting.push((info, place));
+    }
+    let limit = args.duration("timeout");
+    let limit = (!limit.is_zero()).then_some(limit);
+    for (info, _) in &waiting {
+        if dry_run == DryRun::None {
+            let uid = text(&info.object["metadata"]["uid"]);
+            delete::wait_until_gone(session, info, &uid, limit).await?;
+        }
+        session.outln(format!("pod/{} evicted{}", info.name, dry_run.suffix()));
+    }
+    Ok(())
+}
+
+async fn evict(session: &Session<'_>, pod: &Info, dry_run: DryRun) -> Result<(), Error> {
+    let args = &session.args;
+    let grace_period = args.int("grace-period");
+    if args.bool("disable-eviction") {
+        let deletion = Deletion { grace_period, propagation: "Background", dry_run };
+        delete::delete(session, pod, &deletion).await?;
+        return Ok(());
+    }
+    let mut options = json!({});
+    if grace_period >= 0 {
+        options["gracePeriodSeconds"] = grace_period.into();
+    }
+    let eviction = json!({
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": { "name": pod.name, "namespace": pod.namespace },
+        "deleteOptions": options,
+    });
+    let path = format!("{}/eviction", pod.path());
+    loop {
+        let url = Url::new(path.as_str()).with_some("dryRun", dry_run.parameter());
+        match session.client().await?.write(Method::POST, url, "application/json", &eviction).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) if error.is_reason("TooManyRequests") => {
+                session.errln(format!(
+                    "error when evicting pods/{:?} -n {:?} (will retry after 5s): {}",
+                    pod.name,
+                    pod.namespace,
+                    error.plain()
+                ));
+                session.sleep(EVICTION_RETRY).await;
+            }
+            Err(error) => {
+                return Err(Error::message(format!(
+                    "error when evicting pods/{:?} -n {:?}: {}",
+                    pod.name,
+                    pod.namespace,
+                    error.plain()
+                )));
+            }
+        }
+    }
+}
+
+/// `kubectl taint`
+pub(super) async fn taint(session: &Session<'_>) -> Result<(), Error> {
+    let args = &session.args;
+    let (resources, specs) = split_taints(&args.args)?;
+    if resources.is_empty() {
+        return Err(Error::message("one or more resources must be specified as <resource> <name>"));
+    }
+    if specs.is_empty() {
+        return Err(Error::message("at least one taint update is required"));
+    }
+    let (mut add, mut remove) = (Vec::new(), Vec::new());
+    for spec in specs {
+        match spec.strip_suffix('-') {
+            Some(spec) => {
+                let (key, effect) = spec.split_once(':').unwrap_or((spec, ""));
+                let key = key.split('=').next().unwrap_or_default();
+                remove.push((key.to_owned(), effect.to_owned()));
+            }
+            None => add.push(parse_taint(spec).map_err(|error| args.usage_error(error))?),
+        }
+    }
+    let dry_run = session.dry_run()?;
+    let output = Output::new(session, COMMON).await?;
+    let resource = session
+        .mapper()
+        .await?
+        .find(resources.first().map_or("", |first| first.split('/').next().unwrap_or_default()))?;
+    if resource.kind != "Node" {
+        let typed = resources.first().map_or("", String::as_str);
+        return Err(Error::message(format!("invalid resource type {typed}, only node types are supported")));
+    }
+    if args.bool("all") && !args.string("selector").is_empty() {
+        return Err(Error::message("setting 'all' parameter with a non empty selector is prohibited"));
+    }
+    let choice = Choice {
+        args: resources,
+        selector: args.string("selector"),
+        all: args.bool("all"),
+        latest: true,
+        ..Choice::default()
+    };
+    if resources.len() < 2
+        && !choice.all
+        && choice.selector.is_empty()
+        && !resources.iter().any(|word| word.contains('/'))
+    {
+        return Err(Error::message("at least one resource name must be specified since 'all' parameter is not set"));
+    }
+    let (infos, mut errors) = select::infos(session, &choice).await?;
+    for info in infos {
+        match taint_one(session, &info, &add, &remove, dry_run).await {
+            Ok((object, operation)) => {
+                done(session, &output, &object, &format!("{operation}{}", dry_run.suffix()))?;
+            }
+            Err(error @ Error::Send { .. }) => return Err(error),
+            Err(error) => errors.push(error),
+        }
+    }
+    Error::all(errors)
+}
+
+fn split_taints(args: &[String]) -> Result<(&[String], &[String]), Error> {
+    let at = args.iter().position(|word| word.contains('=') || word.contains(':') || word.ends_with('-'));
+    match at {
+        Some(at) => Ok(args.split_at(at)),
+        None => split_pairs(args, "taint"),
+    }
+}
+
+fn parse_taint(spec: &str) -> Result<Value, String> {
+    let (pair, effect) = spec.rsplit_once(':').ok_or_else(|| format!("invalid taint spec: {spec}"))?;
+    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+    if !matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute") {
+        return Err(format!("invalid taint effect: {effect}, unsupported taint effect"));
+    }
+    let mut taint = json!({ "key": key, "effect": effect });
+    if !value.is_empty() {
+        taint["value"] = value.into();
+    }
+    Ok(taint)
+}
+
+async fn taint_one(
+    session: &Session<'_>,
+    info: &Info,
+    add: &[Value],
+    remove: &[(String, String)],
+    dry_run: DryRun,
+) -> Result<(Value, &'static str), Error> {
+    let old: Vec<Value> = items(&info.object["spec"]["taints"]).cloned().collect();
+    let same = |a: &Value, b: &Value| a["key"] == b["key"] && a["effect"] == b["effect"];
+    let overwrites = old.iter().any(|taint| add.iter().any(|new| same(taint, new)));
+    if overwrites && !session.args.bool("overwrite") {
+        let taken: Vec<String> = add
+            .iter()
+            .filter(|new| old.iter().any(|taint| same(taint, new)))
+            .map(|taint| text(&taint["key"]))
+            .collect();
+        return Err(Error::message(format!(
+            "node {} already has {} taint(s) with same effect(s) and --overwrite is false",
+            info.name,
+            taken.join(",")
+        )));
+    }
+    let mut new: Vec<Value> = add.to_vec();
+    new.extend(old.iter().filter(|taint| !add.iter().any(|new| same(taint, new))).cloned());
+    let mut missing = Vec::new();
+    for (key, effect) in remove {
+        let hit =
+            |taint: &Value| taint["key"] == key.as_str() && (effect.is_empty() || taint["effect"] == effect.as_str());
+        let before = new.len();
+        new.retain(|taint| !hit(taint));
+        if new.len() == before {
+            missing.push(Error::message(match effect.as_str() {
+                "" => format!("taint {key:?} not found"),
+                effect => format!("taint \"{key}:{effect}\" not found"),
+            }));
+        }
+    }
+    Error::all(missing)?;
+    let operation = match (add.is_empty(), remove.is_empty()) {
+        (true, _) => "untainted",
+        (_, true) if overwrites => "modified",
+        (_, true) => "tainted",
+        _ => "modified",
+    };
+    let mut object = info.object.clone();
+    object["spec"]["taints"] = Value::Array(new.clone());
+    if dry_run == DryRun::Client {
+        return Ok((object, operation));
+    }
+    let url = Url::new(info.path()).with_some("dryRun", dry_run.parameter());
+    let taints = if new.is_empty() { Value::Null } else { Value::Array(new) };
+    let patch = json!({ "spec": { "taints": taints } });
+    let object = resources::patch(session.client().await?, url, super::MERGE_PATCH, &patch).await?;
+    Ok((object, operation))
+}

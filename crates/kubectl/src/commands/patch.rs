@@ -1,0 +1,127 @@
+//! `kubectl patch`.
+
+use machinery::{GroupVersionKind, go, patch};
+use serde_json::Value;
+
+use crate::api::Url;
+use crate::error::Error;
+use crate::print::output::{COMMON, Output, done};
+use crate::resources;
+use crate::select::{self, Choice};
+use crate::session::{DryRun, Session};
+use crate::yaml;
+
+/// Runs the command.
+///
+/// # Errors
+/// What kubectl says.
+pub async fn run(session: &Session<'_>) -> Result<(), Error> {
+    let args = &session.args;
+    let (inline, file) = (args.string("patch"), args.string("patch-file"));
+    if inline.is_empty() && file.is_empty() {
+        return Err(Error::message("must specify --patch or --patch-file containing the contents of the patch"));
+    }
+    if !inline.is_empty() && !file.is_empty() {
+        return Err(Error::message("cannot specify --patch and --patch-file together"));
+    }
+    let dry_run = session.dry_run()?;
+    let content_type = match args.string("type") {
+        "json" => super::JSON_PATCH,
+        "merge" => super::MERGE_PATCH,
+        "strategic" | "" => super::STRATEGIC_PATCH,
+        other => {
+            return Err(args.usage_error(format!("--type must be one of [json merge strategic], not {other:?}")));
+        }
+    };
+    let text = if file.is_empty() {
+        inline.to_owned()
+    } else {
+        let bytes = session.host.read_file(file).await;
+        let bytes = bytes
+            .map_err(|error| Error::message(format!("unable to read patch file: open {file}: {}", error.as_str())))?;
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let change = yaml::parse(&text).map_err(|error| Error::message(format!("unable to parse {text:?}: {error}")))?;
+    let output = Output::new(session, COMMON).await?;
+    let local = args.bool("local");
+    let choice = Choice { args: &args.args, local, latest: false, ..Choice::default() };
+    let plan = select::plan(session, &choice).await?;
+    if plan.is_empty() {
+        return Err(Error::message("no objects passed to patch"));
+    }
+    let mut errors = Vec::new();
+    for item in plan {
+        let outcome = match item {
+            select::Item::Failed(error) => Err(error),
+            select::Item::List(..) => Err(Error::message("resource(s) were provided, but no name was specified")),
+            select::Item::Named(resource, namespace, name) => {
+                let info = select::Info { resource, namespace, name, object: Value::Null, source: String::new() };
+                one(session, info, &change, content_type, dry_run, local).await
+            }
+            select::Item::File(info) => one(session, *info, &change, content_type, dry_run, local).await,
+        };
+        match outcome {
+            Ok((object, changed)) => {
+                let suffix = if changed { "" } else { " (no change)" };
+                done(session, &output, &object, &format!("patched{}{suffix}", dry_run.suffix()))?;
+            }
+            Err(error @ Error::Send { .. }) => return Err(error),
+            Err(error) => errors.push(error),
+        }
+    }
+    Error::all(errors)
+}
+
+async fn one(
+    session: &Session<'_>,
+    info: select::Info,
+    change: &Value,
+    content_type: &str,
+    dry_run: DryRun,
+    local: bool,
+) -> Result<(Value, bool), Error> {
+    let path = match session.args.string("subresource") {
+        "" => info.path(),
+        subresource => format!("{}/{subresource}", info.path()),
+    };
+    if local {
+        let patched = apply_locally(&info, &info.object, change, content_type)?;
+        return Ok((patched.clone(), patched != info.object));
+    }
+    let client = session.client().await?;
+    let before = client.get(path.as_str()).await?;
+    if dry_run == DryRun::Client {
+        let patched = apply_locally(&info, &before, change, content_type)?;
+        let changed = patched != before;
+        return Ok((patched, changed));
+    }
+    let url = Url::new(path)
+        .with_some("dryRun", dry_run.parameter())
+        .with("fieldManager", session.args.string("field-manager"));
+    let patched = resources::patch(client, url, content_type, change).await.map_err(|error| match error {
+        Error::Status(status) if status.reason() == "UnsupportedMediaType" => Error::message(format!(
+            "application/strategic-merge-patch+json is not supported by {}, try --type merge: {}",
+            info.resource.qualified(),
+            status.message()
+        )),
+        other => other,
+    })?;
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    let changed = version(&before) != version(&patched);
+    Ok((patched, changed))
+}
+
+fn apply_locally(info: &select::Info, object: &Value, change: &Value, content_type: &str) -> Result<Value, Error> {
+    let failed = |error: patch::PatchError| Error::message(error.to_string());
+    match content_type {
+        super::JSON_PATCH => patch::json(object, change).map_err(failed),
+        super::MERGE_PATCH => Ok(patch::merge(object, change)),
+        _ => {
+            let kind = GroupVersionKind::from_api_version(&info.resource.api_version(), &info.resource.kind);
+            let strategic = patch::Strategic::for_kind(&kind).ok_or_else(|| {
+                Error::message(format!("no kind {} is registered for {}", go::quote(&kind.kind), kind.version))
+            })?;
+            strategic.apply(object, change).map_err(failed)
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `kubectl apply --prune`.
+
+use std::collections::BTreeSet;
+
+use super::create::LAST_APPLIED;
+use super::delete::{self, Deletion};
+use crate::api::Url;
+use crate::error::Error;
+use crate::resources::text;
+use crate::select;
+use crate::session::{DryRun, Session};
+
+/// Kinds that are pruned unless `--prune-allowlist` says otherwise: `(apiVersion, kind)`.
+const DEFAULT: &[(&str, &str)] = &[
+    ("v1", "ConfigMap"),
+    ("v1", "Endpoints"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "Pod"),
+    ("v1", "ReplicationController"),
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("batch/v1", "Job"),
+    ("batch/v1", "CronJob"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("apps/v1", "DaemonSet"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "ReplicaSet"),
+    ("apps/v1", "StatefulSet"),
+    ("v1", "Namespace"),
+    ("v1", "PersistentVolume"),
+];
+
+/// Deletes applied objects that were not applied this time.
+pub(super) async fn prune(
+    session: &Session<'_>,
+    kept: &BTreeSet<String>,
+    namespaces: &BTreeSet<String>,
+    dry_run: DryRun,
+) -> Result<(), Error> {
+    let mapper = session.mapper().await?;
+    let allowlist = session.args.list("prune-allowlist");
+    let mut kinds: Vec<(String, String)> = Vec::new();
+    for entry in allowlist {
+        let parts: Vec<&str> = entry.split('/').collect();
+        let [group, version, kind] = parts.as_slice() else {
+            return Err(Error::message(format!(
+                "invalid GroupVersionKind format: {entry}, please follow <group/version/kind>"
+            )));
+        };
+        let group = if *group == "core" { "" } else { group };
+        kinds.push((machinery::gvk::api_version(group, version), (*kind).to_owned()));
+    }
+    if allowlist.is_empty() {
+        kinds.extend(DEFAULT.iter().map(|(version, kind)| ((*version).to_owned(), (*kind).to_owned())));
+    }
+    let grace_period = session.args.int("grace-period");
+    let deletion = Deletion { grace_period, propagation: delete::propagation(session)?, dry_run };
+    for (version, kind) in &kinds {
+        let Some(resource) = mapper.for_kind(version, kind) else { continue };
+        let everywhere = BTreeSet::from([String::new()]);
+        for namespace in if resource.namespaced { namespaces } else { &everywhere } {
+            let url =
+                Url::new(resource.path(namespace, "")).with_some("labelSelector", session.args.string("selector"));
+            for object in select::list_all(session, url).await? {
+                let metadata = &object["metadata"];
+                let applied = !metadata["annotations"][LAST_APPLIED].is_null();
+                if !applied || kept.contains(&text(&metadata["uid"])) {
+                    continue;
+                }
+                let info = select::of_object(resource, object);
+                delete::delete(session, &info, &deletion).await?;
+                session.outln(format!("{} pruned{}", info.display(), dry_run.suffix()));
+            }
+        }
+    }
+    Ok(())
+}

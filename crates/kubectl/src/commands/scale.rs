@@ -1,0 +1,179 @@
+//! `kubectl scale` and `kubectl autoscale`.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::create;
+use crate::api::Url;
+use crate::error::Error;
+use crate::print::output::{COMMON, Output, done};
+use crate::resources::{self, Resource, text};
+use crate::select::{self, Choice, Info};
+use crate::session::{DryRun, Session};
+
+/// `kubectl scale`
+pub(super) async fn scale(session: &Session<'_>) -> Result<(), Error> {
+    let args = &session.args;
+    args.require(&["replicas"])?;
+    let replicas = args.int("replicas");
+    let dry_run = session.dry_run()?;
+    let output = Output::new(session, COMMON).await?;
+    if replicas < 0 {
+        return Err(Error::message(
+            "The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0",
+        ));
+    }
+    if args.int("current-replicas") < -1 {
+        return Err(Error::message("The --current-replicas must specify an integer of -1 or greater"));
+    }
+    let choice = Choice {
+        args: &args.args,
+        selector: args.string("selector"),
+        all: args.bool("all"),
+        latest: true,
+        ..Choice::default()
+    };
+    let (infos, errors) = select::infos(session, &choice).await?;
+    if !args.string("resource-version").is_empty() && infos.len() > 1 {
+        return Err(Error::message("cannot use --resource-version with multiple resources"));
+    }
+    if infos.is_empty() {
+        Error::all(errors)?;
+        return Err(Error::message("no objects passed to scale"));
+    }
+    for mut info in infos {
+        if dry_run != DryRun::Client {
+            scale_one(session, &info, replicas, dry_run).await?;
+        }
+        info.object["spec"]["replicas"] = replicas.into();
+        done(session, &output, &info.object, &format!("scaled{}", dry_run.suffix()))?;
+    }
+    Error::all(errors)
+}
+
+async fn scale_one(session: &Session<'_>, info: &Info, replicas: i64, dry_run: DryRun) -> Result<(), Error> {
+    let args = &session.args;
+    let client = session.client().await?;
+    let path = format!("{}/scale", info.path());
+    let (expected, version) = (args.int("current-replicas"), args.string("resource-version"));
+    let url = Url::new(path.as_str()).with_some("dryRun", dry_run.parameter());
+    if expected >= 0 || !version.is_empty() {
+        let mut scale = client.get(path.as_str()).await?;
+        let actual = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+        if expected >= 0 && actual != expected {
+            return Err(Error::message(format!("Expected replicas to be {expected}, was {actual}")));
+        }
+        let found = text(&scale["metadata"]["resourceVersion"]);
+        if !version.is_empty() && found != version {
+            return Err(Error::message(format!("Expected resource version to be {version}, was {found}")));
+        }
+        scale["spec"]["replicas"] = replicas.into();
+        client.write(Method::PUT, url, "application/json", &scale).await?;
+    } else {
+        resources::patch(client, url, super::MERGE_PATCH, &json!({ "spec": { "replicas": replicas } })).await?;
+    }
+    let timeout = args.duration("timeout");
+    if timeout.is_zero() || dry_run != DryRun::None {
+        return Ok(());
+    }
+    let settled = async {
+        loop {
+            let scale = client.get(path.as_str()).await?;
+            if scale["spec"]["replicas"] == replicas && scale["status"]["replicas"].as_i64().unwrap_or(0) == replicas {
+                return Ok(());
+            }
+            session.sleep(std::time::Duration::from_secs(1)).await;
+        }
+    };
+    session
+        .within(Some(timeout), settled)
+        .await
+        .unwrap_or_else(|| Err(Error::message("timed out waiting for the condition")))
+}
+
+/// `kubectl autoscale`
+pub(super) async fn autoscale(session: &Session<'_>) -> Result<(), Error> {
+    let args = &session.args;
+    args.require(&["max"])?;
+    let (min, max) = (args.int("min"), args.int("max"));
+    let dry_run = session.dry_run()?;
+    if max < 1 {
+        return Err(Error::message(format!("--max=MAXPODS is required and must be at least 1, max: {max}")));
+    }
+    if max < min {
+        return Err(Error::message(format!(
+            "--max=MAXPODS must be larger or equal to --min=MINPODS, max: {max}, min: {min}"
+        )));
+    }
+    let output = Output::new(session, COMMON).await?;
+    let choice = Choice { args: &args.args, latest: true, ..Choice::default() };
+    let (infos, errors) = select::infos(session, &choice).await?;
+    Error::all(errors)?;
+    if infos.is_empty() {
+        return Err(Error::message("no objects passed to autoscale"));
+    }
+    for info in infos {
+        let scalable = ["Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"];
+        if !scalable.contains(&info.resource.kind.as_str()) {
+            return Err(Error::message(format!(
+                "cannot autoscale a {}: not one of the supported kinds",
+                info.resource.kind
+            )));
+        }
+        let name = match args.string("name") {
+            "" => info.name.as_str(),
+            name => name,
+        };
+        let mut spec = json!({
+            "maxReplicas": max,
+            "scaleTargetRef": {
+                "apiVersion": info.resource.api_version(),
+                "kind": info.resource.kind,
+                "name": info.name,
+            },
+        });
+        if min > 0 {
+            spec["minReplicas"] = min.into();
+        }
+        if args.int("cpu-percent") >= 0 {
+            spec["targetCPUUtilizationPercentage"] = args.int("cpu-percent").into();
+        }
+        let mut object = json!({
+            "apiVersion": "autoscaling/v1",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": { "name": name, "creationTimestamp": null },
+            "spec": spec,
+            "status": { "currentReplicas": 0, "desiredReplicas": 0 },
+        });
+        if dry_run != DryRun::Client {
+            let resource = Resource {
+                group: "autoscaling".into(),
+                version: "v1".into(),
+                name: "horizontalpodautoscalers".into(),
+                kind: "HorizontalPodAutoscaler".into(),
+                namespaced: true,
+                ..Resource::default()
+            };
+            object = create::post(session, &resource, &info.namespace, &object, "kubectl-autoscale", dry_run).await?;
+        }
+        done(session, &output, &object, &format!("autoscaled{}", dry_run.suffix()))?;
+    }
+    Ok(())
+}
+
+/// The pod spec inside an object's template, if its kind has one.
+pub(super) fn pod_spec_path(kind: &str) -> Option<&'static str> {
+    match kind {
+        "Pod" => Some("/spec"),
+        "CronJob" => Some("/spec/jobTemplate/spec/template/spec"),
+        "Deployment" | "DaemonSet" | "StatefulSet" | "ReplicaSet" | "ReplicationController" | "Job" => {
+            Some("/spec/template/spec")
+        }
+        _ => None,
+    }
+}
+
+/// The pod spec itself.
+pub(super) fn pod_spec<'a>(kind: &str, object: &'a mut Value) -> Option<&'a mut Value> {
+    object.pointer_mut(pod_spec_path(kind)?)
+}
