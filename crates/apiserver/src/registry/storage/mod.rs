@@ -1,10 +1,16 @@
 //! The kinds of `storage.k8s.io`.
 
-use k8s_openapi::api::storage::v1::{
-    CSIDriver, CSINode, CSIStorageCapacity, StorageClass, VolumeAttachment, VolumeAttributesClass,
-};
+mod csi;
+mod storage_class;
+
+use k8s_openapi::api::storage::v1::{VolumeAttachment, VolumeAttributesClass};
+use machinery::Timestamp;
+use machinery::field::{Error, Path};
+use serde_json::Value;
 
 use super::info::{ResourceInfo, STATUS};
+use super::shared::printer::{AGE, NAME, age, column, name};
+use super::shared::validate::{same, shown};
 use super::strategy::{Typed, parts};
 
 /// The group and version of these rows.
@@ -14,20 +20,20 @@ const V: (&str, &str) = ("storage.k8s.io", "v1");
 pub(super) static ROWS: &[ResourceInfo] = &[
     ResourceInfo {
         namespaced: false,
-        ..ResourceInfo::new(V, "csidrivers", "CSIDriver", "/registry/csidrivers", &CSI_DRIVER)
+        ..ResourceInfo::new(V, "csidrivers", "CSIDriver", "/registry/csidrivers", &csi::DRIVER)
     },
-    ResourceInfo { namespaced: false, ..ResourceInfo::new(V, "csinodes", "CSINode", "/registry/csinodes", &CSI_NODE) },
+    ResourceInfo { namespaced: false, ..ResourceInfo::new(V, "csinodes", "CSINode", "/registry/csinodes", &csi::NODE) },
     ResourceInfo::new(
         V,
         "csistoragecapacities",
         "CSIStorageCapacity",
         "/registry/csistoragecapacities",
-        &CSI_STORAGE_CAPACITY,
+        &csi::STORAGE_CAPACITY,
     ),
     ResourceInfo {
         namespaced: false,
         short_names: &["sc"],
-        ..ResourceInfo::new(V, "storageclasses", "StorageClass", "/registry/storageclasses", &STORAGE_CLASS)
+        ..ResourceInfo::new(V, "storageclasses", "StorageClass", "/registry/storageclasses", &storage_class::STRATEGY)
     },
     ResourceInfo {
         namespaced: false,
@@ -53,13 +59,51 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     },
 ];
 
-static CSI_DRIVER: Typed<CSIDriver> = Typed { generation: true, ..Typed::new(parts!(CSIDriver: spec)) };
-static CSI_NODE: Typed<CSINode> = Typed::new(parts!(CSINode: spec));
-static CSI_STORAGE_CAPACITY: Typed<CSIStorageCapacity> =
-    Typed::new(parts!(CSIStorageCapacity: capacity, maximum_volume_size, node_topology, storage_class_name));
-static STORAGE_CLASS: Typed<StorageClass> = Typed::new(
-    parts!(StorageClass: allow_volume_expansion, allowed_topologies, mount_options, parameters, provisioner, reclaim_policy, volume_binding_mode),
-);
-static VOLUME_ATTACHMENT: Typed<VolumeAttachment> = Typed::new(parts!(VolumeAttachment: spec; status));
-static VOLUME_ATTRIBUTES_CLASS: Typed<VolumeAttributesClass> =
-    Typed::new(parts!(VolumeAttributesClass: driver_name, parameters));
+static VOLUME_ATTACHMENT: Typed<VolumeAttachment> = Typed {
+    validate_update: |new, old| {
+        if same(&new.spec, &old.spec) {
+            return Vec::new();
+        }
+        vec![Error::invalid(&Path::new("spec"), shown(&new.spec), "field is immutable")]
+    },
+    columns: &[
+        NAME,
+        column("Attacher", "string", "The driver that attaches."),
+        column("PV", "string", "The volume."),
+        column("Node", "string", "The node it is attached to."),
+        column("Attached", "boolean", "Whether it is attached."),
+        AGE,
+    ],
+    cells: volume_attachment_cells,
+    unconditional_update: false,
+    ..Typed::new(parts!(VolumeAttachment: spec; status))
+};
+
+fn volume_attachment_cells(attachment: &VolumeAttachment, now: Timestamp) -> Vec<Value> {
+    let spec = &attachment.spec;
+    vec![
+        name(&attachment.metadata),
+        spec.attacher.clone().into(),
+        spec.source.persistent_volume_name.clone().unwrap_or_default().into(),
+        spec.node_name.clone().into(),
+        attachment.status.as_ref().is_some_and(|status| status.attached).into(),
+        age(&attachment.metadata, now),
+    ]
+}
+
+static VOLUME_ATTRIBUTES_CLASS: Typed<VolumeAttributesClass> = Typed {
+    validate_update: |new, old| {
+        let mut errors = Vec::new();
+        if new.driver_name != old.driver_name {
+            let detail = "updates to driverName are forbidden.";
+            errors.push(Error::forbidden(&Path::new("driverName"), detail));
+        }
+        if !same(&new.parameters, &old.parameters) {
+            errors.push(Error::forbidden(&Path::new("parameters"), "updates to parameters are forbidden."));
+        }
+        errors
+    },
+    columns: &[NAME, column("DriverName", "string", "The driver the class is for."), AGE],
+    cells: |class, now| vec![name(&class.metadata), class.driver_name.clone().into(), age(&class.metadata, now)],
+    ..Typed::new(parts!(VolumeAttributesClass: driver_name, parameters))
+};
