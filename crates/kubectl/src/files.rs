@@ -68,9 +68,7 @@ fn parse(source: &str, text: &str, documents: &mut Vec<Result<Document, Error>>)
             Ok(Value::Null) => {}
             Ok(object) => flatten(object, source, documents),
             Err(error) => {
-                documents.push(Err(Error::message(format!(
-                    "error parsing {source}: error converting YAML to JSON: {error}"
-                ))));
+                documents.push(Err(Error::message(format!("error parsing {source}: {error}"))));
                 return;
             }
         }

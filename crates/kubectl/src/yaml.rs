@@ -3,9 +3,11 @@
 use machinery::yaml;
 use serde_json::Value;
 
-/// Each document of a manifest, or why it is none: `yaml: line 2: …`. Empty ones are null.
+/// Each document of a manifest, JSON or YAML, or why it is none: `error converting YAML to JSON: yaml:
+/// line 2: …`. Empty ones are left out.
 pub fn documents(text: &str) -> impl Iterator<Item = Result<Value, String>> {
-    yaml::documents(text).into_iter().map(parse)
+    let value = |document: yaml::Document| document.value;
+    yaml::stream(text).into_iter().map(move |document| document.map(value).map_err(|error| error.to_string()))
 }
 
 /// One document.

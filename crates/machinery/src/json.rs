@@ -45,6 +45,15 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, JsonError> {
     }
 }
 
+/// Decodes the JSON value that a text begins with, and gives how many bytes it took.
+///
+/// # Errors
+/// When there is none.
+pub fn decode_first(bytes: &[u8]) -> Result<(Decoded, usize), JsonError> {
+    let length = syntax::value_length(bytes)?;
+    Ok((decode(bytes.get(..length).unwrap_or_default())?, length))
+}
+
 struct State {
     path: String,
     duplicates: Vec<String>,

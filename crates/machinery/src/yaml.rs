@@ -6,12 +6,14 @@
 mod emit;
 mod read;
 mod scalar;
+mod stream;
 
 use std::fmt;
 
 use serde_json::Value;
 
 pub use emit::emit;
+pub use stream::{StreamError, stream};
 
 /// YAML that cannot be read, in kubectl's words: `error converting YAML to JSON: yaml: line 4: found
 /// character that cannot start any token`.
@@ -55,42 +57,20 @@ pub fn document(text: &str) -> Result<Document, YamlError> {
     read::read(text)
 }
 
-/// Reads a stream of documents, separated by lines that begin with `---`; empty ones are left out.
+/// The values of a [`stream`].
 ///
 /// # Errors
-/// The first error, with line numbers counted from the start of its document, as kubectl counts.
-pub fn parse(text: &str) -> Result<Vec<Value>, YamlError> {
-    documents(text)
-        .into_iter()
-        .map(|text| document(text).map(|document| document.value))
-        .filter(|value| !matches!(value, Ok(Value::Null)))
-        .collect()
+/// The first error.
+pub fn parse(text: &str) -> Result<Vec<Value>, StreamError> {
+    stream(text).into_iter().map(|document| document.map(|document| document.value)).collect()
 }
 
 /// Reads one value: of several documents the first that is not empty, null of none.
 ///
 /// # Errors
-/// When it is not YAML.
-pub fn from_str(text: &str) -> Result<Value, YamlError> {
+/// When any of them cannot be read.
+pub fn from_str(text: &str) -> Result<Value, StreamError> {
     Ok(parse(text)?.into_iter().next().unwrap_or_default())
-}
-
-/// The texts of a stream's documents: split where a line begins with `---`, as kubectl splits; parts
-/// with nothing but space are left out.
-pub fn documents(text: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let (mut start, mut at) = (0, 0);
-    for line in text.split_inclusive('\n') {
-        let end = at + line.len();
-        if line.strip_prefix("---").is_some_and(|rest| rest.trim().is_empty()) {
-            parts.push(&text[start..at]);
-            start = end;
-        }
-        at = end;
-    }
-    parts.push(&text[start..]);
-    parts.retain(|part| !part.trim().is_empty());
-    parts
 }
 
 #[cfg(test)]

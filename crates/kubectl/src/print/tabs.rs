@@ -23,7 +23,14 @@ pub fn align(text: &str, style: Style) -> String {
 /// The same for lines that come in several pieces: columns do not get narrower than they were.
 pub fn align_remembering(text: &str, style: Style, widths: &mut Vec<usize>) -> String {
     let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split('\t').collect()).collect();
-    let mut writer = Writer { lines: &lines, style, before: widths.clone(), remembered: widths, widths: Vec::new(), out: String::new() };
+    let mut writer = Writer {
+        lines: &lines,
+        style,
+        before: widths.clone(),
+        remembered: widths,
+        widths: Vec::new(),
+        out: String::new(),
+    };
     writer.format(0, lines.len());
     writer.out.pop();
     writer.out

@@ -16,6 +16,13 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), JsonError> {
     }
 }
 
+/// How many bytes the value takes that a text begins with.
+pub(super) fn value_length(bytes: &[u8]) -> Result<usize, JsonError> {
+    let mut scanner = Scanner { bytes, at: 0 };
+    scanner.value(0)?;
+    Ok(scanner.at)
+}
+
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,

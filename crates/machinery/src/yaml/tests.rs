@@ -11,8 +11,8 @@ fn manifests_read_and_print_as_kubectls() {
     for case in &cases {
         let text = |name: &str| case[name].as_str().unwrap();
         let (mut output, mut error) = (Vec::new(), String::new());
-        for part in documents(text("input")) {
-            match document(part) {
+        for read in stream(text("input")) {
+            match read {
                 Ok(mut document) => {
                     // This kubectl command leaves empty labels behind.
                     document.value["metadata"].as_object_mut().unwrap().entry("labels").or_insert(json!({}));
@@ -34,9 +34,22 @@ fn duplicate_keys_are_found() {
 
 #[test]
 fn streams_split_into_documents() {
-    let text = "# only a comment\n---\na: 1\n---\n\n--- \nb: |\n  x\n  ---\n";
+    let text = "# only a comment\n---\na: 1\n---\n\n--- # and one\nb: |\n  x\n  ---\n";
     assert_eq!(parse(text).unwrap(), [json!({"a": 1}), json!({"b": "x\n---\n"})]);
-    assert_eq!(documents("a: 1\n---b\n").len(), 1);
+    assert_eq!(parse("{\"a\": 1}\n{\"b\": 2}\n").unwrap(), [json!({"a": 1}), json!({"b": 2})]);
+    assert_eq!(parse("{\"a\": 1}\n---\nb: 2\n").unwrap(), [json!({"a": 1}), json!({"b": 2})]);
+    assert_eq!(parse("{a: 1}\n").unwrap(), [json!({"a": 1})]);
+}
+
+#[test]
+fn stream_errors_are_kubectls() {
+    let message = |text| parse(text).unwrap_err().to_string();
+    assert_eq!(message("a: 1\n---foo\n"), "invalid Yaml document separator: foo");
+    assert_eq!(message("{\"a\": 1]\n"), "json: offset 8: invalid character ']' after object key:value pair");
+    assert_eq!(
+        message("---\na: 1\nb: c: d\n"),
+        "error converting YAML to JSON: yaml: line 3: mapping values are not allowed in this context"
+    );
 }
 
 #[test]
