@@ -94,7 +94,8 @@ async fn body(
             cpu_quota: limited(resources.cpu_quota_us),
             memory: limited(resources.memory_limit_bytes),
             memory_swap: limited(resources.memory_limit_bytes),
-            oom_score_adj: Some(i64::from(resources.oom_score_adj)),
+            // Rootless and nested engines may not go below their own, which is 0 as a rule.
+            oom_score_adj: Some(i64::from(resources.oom_score_adj.max(0))),
             privileged: Some(security.privileged),
             readonly_rootfs: Some(security.read_only_root),
             cap_add: list(&security.capabilities_add),

@@ -62,7 +62,6 @@ fn body(engine: &Engine, config: &PodSandboxConfig) -> ContainerCreateBody {
             dns_options: (!on_node).then(|| some(&config.dns.options)).flatten(),
             port_bindings: (!bindings.is_empty()).then_some(bindings),
             sysctls: (!config.sysctls.is_empty()).then(|| config.sysctls.clone().into_iter().collect()),
-            oom_score_adj: Some(-998),
             cpu_shares: Some(2),
             ..HostConfig::default()
         }),
