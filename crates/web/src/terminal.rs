@@ -133,14 +133,16 @@ async fn join(terminal: std::rc::Weak<Open>, line: Line, api: Api) {
             }
             *line.borrow_mut() = Some(Rc::clone(&connection.send));
             drop(open);
+            let mut heard = false;
             while let Some((channel, data)) = connection.receive.next().await {
                 let Some(open) = terminal.upgrade() else { return };
+                heard = true;
                 if channel == 1 || channel == 2 {
                     open.widget.write(&Uint8Array::from(&data[..]));
                 }
             }
             line.borrow_mut().take();
-            if let Some(open) = terminal.upgrade() {
+            if let Some(open) = terminal.upgrade().filter(|_| heard) {
                 open.widget.write(&Uint8Array::from(&b"\r\n[the shell has ended; a new one starts]\r\n"[..]));
             }
         }

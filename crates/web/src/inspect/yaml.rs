@@ -9,8 +9,8 @@ use yew::prelude::*;
 pub struct Line {
     /// Spaces before it.
     pub indent: usize,
-    /// Whether it begins an item of a list.
-    pub dash: bool,
+    /// How many lists begin an item here.
+    pub dashes: usize,
     /// Key, if it has one.
     pub key: Option<String>,
     /// Class and text of the value, if it stands on this line.
@@ -41,7 +41,7 @@ fn write(value: &Value, indent: usize, out: &mut Vec<Line>) {
                 }
                 if let Some(line) = out.get_mut(first) {
                     line.indent = line.indent.saturating_sub(2);
-                    line.dash = true;
+                    line.dashes += 1;
                 }
             }
         }
@@ -56,7 +56,7 @@ fn entry(key: Option<String>, value: &Value, indent: usize, out: &mut Vec<Line>)
         _ => false,
     };
     if nested {
-        out.push(Line { indent, dash: false, key, value: None });
+        out.push(Line { indent, dashes: 0, key, value: None });
         // Lists stand at their key's indentation, as kubectl writes them.
         write(value, if value.is_array() { indent } else { indent + 2 }, out);
         return;
@@ -65,9 +65,9 @@ fn entry(key: Option<String>, value: &Value, indent: usize, out: &mut Vec<Line>)
         && text.contains('\n')
     {
         let style = if text.ends_with('\n') { "|" } else { "|-" };
-        out.push(Line { indent, dash: false, key, value: Some(("punctuation", style.into())) });
+        out.push(Line { indent, dashes: 0, key, value: Some(("punctuation", style.into())) });
         for line in text.lines() {
-            out.push(Line { indent: indent + 2, dash: false, key: None, value: Some(("string", line.into())) });
+            out.push(Line { indent: indent + 2, dashes: 0, key: None, value: Some(("string", line.into())) });
         }
         return;
     }
@@ -79,7 +79,7 @@ fn entry(key: Option<String>, value: &Value, indent: usize, out: &mut Vec<Line>)
         Value::Object(_) => ("punctuation", "{}".into()),
         Value::Array(_) => ("punctuation", "[]".into()),
     };
-    out.push(Line { indent, dash: false, key, value: Some(value) });
+    out.push(Line { indent, dashes: 0, key, value: Some(value) });
 }
 
 /// A text as it is, or in quotes where YAML would read something else.
@@ -102,7 +102,7 @@ fn quoted(text: &str) -> String {
 pub fn show(lines: &[Line]) -> Html {
     let shown = lines.iter().map(|line| {
         let indent = " ".repeat(line.indent);
-        let dash = if line.dash { "- " } else { "" };
+        let dash = "- ".repeat(line.dashes);
         html! {
             <>
                 { indent }<span class="punctuation">{ dash }</span>
@@ -129,7 +129,7 @@ mod tests {
             let key = line.key.map_or(String::new(), |key| format!("{key}:"));
             let value = line.value.map_or(String::new(), |(_, value)| value);
             let space = if key.is_empty() || value.is_empty() { "" } else { " " };
-            format!("{}{}{key}{space}{value}\n", " ".repeat(line.indent), if line.dash { "- " } else { "" })
+            format!("{}{}{key}{space}{value}\n", " ".repeat(line.indent), "- ".repeat(line.dashes))
         });
         lines.collect()
     }

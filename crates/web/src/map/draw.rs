@@ -136,16 +136,23 @@ impl Frame<'_> {
         let (x, y) = (rect.x + 12.0, rect.y + NODE_HEADER / 2.0 + 1.0);
         self.canvas.set_fill_style_str(if node.ready { &self.palette.watch } else { &self.palette.bad });
         self.circle(Point { x: x + 3.0, y }, 3.5);
-        self.words(&node.name, x + 14.0, y, 12.5, 600, &self.palette.ink, "left", rect.w * 0.6);
+        let pods = match node.pods.len() {
+            count if rect.w < 180.0 => count.to_string(),
+            1 => "1 pod".to_owned(),
+            count => format!("{count} pods"),
+        };
         let state = match (node.ready, node.cordoned) {
             (false, _) => "not ready".to_owned(),
-            (_, true) => "cordoned".to_owned(),
-            _ if rect.w < 180.0 => node.pods.len().to_string(),
-            _ if node.pods.len() == 1 => "kubelet · 1 pod".to_owned(),
-            _ => format!("kubelet · {} pods", node.pods.len()),
+            (_, true) => format!("cordoned · {pods}"),
+            _ if rect.w < 300.0 => pods,
+            _ => format!("kubelet · {pods}"),
         };
         let color = if node.ready { &self.palette.ink_soft } else { &self.palette.bad };
-        self.words(&state, rect.right() - 12.0, y, 11.0, 400, color, "right", rect.w * 0.4);
+        self.words(&state, rect.right() - 12.0, y, 11.0, 400, color, "right", rect.w * 0.5);
+        // The font is still that of the state.
+        let taken = self.canvas.measure_text(&state).map(|measure| measure.width()).unwrap_or(0.0);
+        let room = rect.w - taken - 50.0;
+        self.words(&node.name, x + 14.0, y, 12.5, 600, &self.palette.ink, "left", room);
     }
 
     fn pod(&self, sprite: &Sprite) {

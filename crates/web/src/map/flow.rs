@@ -18,6 +18,8 @@ const QUEUE_MS: f64 = 2_200.0;
 const APART_MS: (f64, f64) = (5.0, 140.0);
 const QUEUED_MAX: usize = 400;
 const UNDER_WAY_MAX: usize = 240;
+/// How far back a hop that says the same is looked for.
+const ECHOES_MAX: usize = 24;
 /// How long a part glows after something came to it.
 const GLOW_MS: f64 = 420.0;
 
@@ -52,7 +54,14 @@ impl Flow {
     /// Queues a hop.
     pub fn push(&mut self, hop: Rc<Hop>, filter: HopFilter) {
         let shown = if hop.kind == HopKind::Network { filter.network } else { filter.control };
-        if shown && self.queued.len() < QUEUED_MAX {
+        // Many controllers hear of one change at once; on the map they are one station.
+        let echo = |last: &Rc<Hop>| {
+            hop.kind == HopKind::Watch
+                && (last.kind, &last.verb, &last.object, station(&last.to))
+                    == (hop.kind, &hop.verb, &hop.object, station(&hop.to))
+        };
+        let repeated = self.queued.iter().rev().take(ECHOES_MAX).any(echo);
+        if shown && !repeated && self.queued.len() < QUEUED_MAX {
             self.queued.push_back(hop);
         }
     }

@@ -35,12 +35,14 @@ pub enum Detail {
 }
 
 /// Cell sizes that are tried, largest first: width, height, gap, detail.
-const CELLS: [(f64, f64, f64, Detail); 7] = [
+const CELLS: [(f64, f64, f64, Detail); 9] = [
     (164.0, 58.0, 8.0, Detail::Card),
     (132.0, 50.0, 7.0, Detail::Card),
     (62.0, 38.0, 6.0, Detail::Tile),
     (26.0, 26.0, 5.0, Detail::Dot),
+    (20.0, 20.0, 4.0, Detail::Dot),
     (16.0, 16.0, 3.0, Detail::Dot),
+    (12.0, 12.0, 2.0, Detail::Dot),
     (9.0, 9.0, 2.0, Detail::Dot),
     (5.0, 5.0, 1.0, Detail::Dot),
 ];
