@@ -56,7 +56,7 @@ fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Re
     admission::admit(call, Operation::Create, &mut *object, None)?;
     let errors = call.row.before_create(&mut *object);
     call.check(&name, errors)?;
-    call.warnings = call.row.strategy.warnings(&*object, None);
+    let warnings = call.row.strategy.warnings(&*object, None);
     let namespace = object.metadata().namespace.clone().unwrap_or_default();
     let key = storage::key(call.row, &namespace, &name);
     if call.server.store().get(&key).is_some() {
@@ -65,12 +65,14 @@ fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Re
     let reserved = service_allocation::reserve(call, &mut *object, None)?;
     if dry_run {
         reserved.release(call);
+        call.warnings.extend(warnings);
         return read::answer(call, StatusCode::CREATED, storage::unwritten(object));
     }
     let written = storage::write(call, key, 0, object);
     match written {
         Ok(Written::Done(stored)) => {
             reserved.keep();
+            call.warnings.extend(warnings);
             let stored = storage::to_wire(call.row, stored);
             read::answer(call, StatusCode::CREATED, stored)
         }

@@ -1,0 +1,56 @@
+//! Server-side apply.
+
+use serde_json::{Value, json};
+
+use crate::bench::{Answer, Bench, CONFIG_MAPS, DEPLOYMENTS, deployment};
+
+fn apply(bench: &Bench, path: &str, query: &str, config: &Value) -> Answer {
+    bench.patch(&format!("{path}?{query}"), "apply-patch+yaml", config)
+}
+
+fn config(data: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data})
+}
+
+#[test]
+fn an_applied_configuration_is_the_managers() {
+    let bench = Bench::new();
+    let path = format!("{CONFIG_MAPS}/a");
+    apply(&bench, &path, "fieldManager=one", &config(json!({"x": "1", "y": "1"}))).expect(201);
+    let revision = bench.store.revision();
+    bench.pass(60);
+    apply(&bench, &path, "fieldManager=one", &config(json!({"x": "1", "y": "1"}))).expect(200);
+    assert_eq!(bench.store.revision(), revision, "applying the same changes nothing");
+    let left_out = apply(&bench, &path, "fieldManager=one", &config(json!({"x": "1"}))).expect(200);
+    assert_eq!(left_out.at("/data"), json!({"x": "1"}));
+    let two = apply(&bench, &path, "fieldManager=two", &config(json!({"z": "2"}))).expect(200);
+    assert_eq!(two.at("/data"), json!({"x": "1", "z": "2"}));
+    let shared = apply(&bench, &path, "fieldManager=two", &config(json!({"z": "2", "x": "1"}))).expect(200);
+    assert_eq!(shared.at("/metadata/managedFields").as_array().unwrap().len(), 2);
+    let kept = apply(&bench, &path, "fieldManager=two", &config(json!({"z": "2"}))).expect(200);
+    assert_eq!(kept.at("/data/x"), json!("1"), "somebody else still owns it");
+    bench.patch(&path, "apply-patch+yaml", &config(json!({}))).expect(422);
+}
+
+#[test]
+fn conflicts_are_named_and_can_be_forced() {
+    let bench = Bench::new();
+    let path = format!("{DEPLOYMENTS}/web");
+    apply(&bench, &path, "fieldManager=one", &deployment("web")).expect(201);
+    let mut other = deployment("web");
+    other["spec"]["replicas"] = 9.into();
+    let conflict = apply(&bench, &path, "fieldManager=two", &other).expect(409);
+    assert_eq!(conflict.message(), "Apply failed with 1 conflict: conflict with \"one\": .spec.replicas");
+    assert_eq!(conflict.at("/details/causes/0/reason"), json!("FieldManagerConflict"));
+    assert_eq!(conflict.at("/details/causes/0/field"), json!(".spec.replicas"));
+    other["spec"]["template"]["spec"]["containers"][0]["image"] = "nginx:9".into();
+    let conflicts = apply(&bench, &path, "fieldManager=two", &other).expect(409);
+    assert_eq!(
+        conflicts.message(),
+        "Apply failed with 2 conflicts: conflicts with \"one\":\n- .spec.replicas\n- .spec.template.spec.containers[name=\"web\"].image"
+    );
+    let forced = apply(&bench, &path, "fieldManager=two&force=true", &other).expect(200);
+    assert_eq!(forced.at("/spec/replicas"), json!(9));
+    let back = apply(&bench, &path, "fieldManager=one", &deployment("web")).expect(409);
+    assert!(back.message().contains("\"two\""));
+}

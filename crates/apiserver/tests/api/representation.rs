@@ -1,0 +1,60 @@
+//! Table, PartialObjectMetadata, YAML, pretty, negotiation.
+
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, CONFIG_MAPS, DEPLOYMENTS, PODS, config_map, deployment, pod};
+
+const TABLE: &str = "accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+
+#[test]
+fn tables_have_the_columns_of_their_kind() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {DEPLOYMENTS}"), &deployment("web")).expect(201);
+    bench.pass(150);
+    let table = bench.ask(&format!("GET {DEPLOYMENTS}\n{TABLE}")).expect(200);
+    let columns = table.at("/columnDefinitions");
+    let columns: Vec<&str> = columns.as_array().unwrap().iter().filter_map(|column| column["name"].as_str()).collect();
+    assert_eq!(columns[..5], ["Name", "Ready", "Up-to-date", "Available", "Age"]);
+    assert_eq!(table.at("/rows/0/cells/0"), json!("web"));
+    assert_eq!(table.at("/rows/0/cells/4"), json!("2m30s"));
+    assert_eq!(table.at("/rows/0/object/kind"), json!("PartialObjectMetadata"));
+    let one = bench.ask(&format!("GET {DEPLOYMENTS}/web?includeObject=Object\n{TABLE}")).expect(200);
+    assert_eq!(one.at("/rows/0/object/spec/replicas"), json!(2));
+    let none = bench.ask(&format!("GET {DEPLOYMENTS}?includeObject=None\n{TABLE}")).expect(200);
+    assert_eq!(none.at("/rows/0/object"), Value::Null);
+    bench.ask(&format!("GET {DEPLOYMENTS}?includeObject=All\n{TABLE}")).expect(400);
+    let created = bench.tell(&format!("POST {PODS}\n{TABLE}"), &pod("a")).expect(201);
+    assert_eq!(created.at("/rows/0/cells/0"), json!("a"));
+}
+
+#[test]
+fn metadata_can_be_had_alone() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {CONFIG_MAPS}"), &config_map("a")).expect(201);
+    let partial = "accept: application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
+    let one = bench.ask(&format!("GET {CONFIG_MAPS}/a\n{partial}")).expect(200).json();
+    assert_eq!((&one["kind"], &one["metadata"]["name"]), (&json!("PartialObjectMetadata"), &json!("a")));
+    assert_eq!(one["metadata"]["resourceVersion"], json!(bench.store.revision().to_string()));
+    let partial = "accept: application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+    let list = bench.ask(&format!("GET {CONFIG_MAPS}\n{partial}")).expect(200).json();
+    assert_eq!(
+        (&list["kind"], &list["items"][0]["kind"]),
+        (&json!("PartialObjectMetadataList"), &json!("PartialObjectMetadata"))
+    );
+}
+
+#[test]
+fn encodings_are_negotiated() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {CONFIG_MAPS}"), &config_map("a")).expect(201);
+    let path = format!("GET {CONFIG_MAPS}/a");
+    let yaml = bench.ask(&format!("{path}\naccept: application/yaml")).expect(200);
+    assert!(yaml.text.starts_with("apiVersion: v1\nkind: ConfigMap\n"), "{}", yaml.text);
+    assert_eq!(yaml.headers["content-type"], "application/yaml");
+    let pretty = bench.ask(&format!("{path}?pretty=true")).expect(200);
+    assert!(pretty.text.starts_with("{\n  \"apiVersion\""));
+    bench.ask(&format!("{path}\naccept: application/vnd.kubernetes.protobuf, */*")).expect(200);
+    let none = bench.ask(&format!("{path}\naccept: text/html")).expect(406);
+    assert!(none.message().starts_with("only the following media types are accepted: application/json"));
+    bench.ask(&format!("GET {CONFIG_MAPS}\naccept: text/html")).expect(406);
+}
