@@ -1,6 +1,8 @@
 //! Label selectors: upstream's string grammar, matching and messages (apimachinery `labels`).
 
 mod parse;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -81,18 +81,41 @@ impl Strategic<'_> {
             let before = list(target.get(&name))?;
             let change = list(patch.get(&name))?;
             check_order(change.as_deref().unwrap_or_default(), &order, field.merge_key)?;
-            let merged = match (before.clone(), change) {
+            let server_order = server_order(before.as_deref(), change.as_deref(), field.merge_key)?;
+            let merged = match (before, change) {
                 (None, None) => continue,
                 (Some(before), None) => before,
                 (None, Some(change)) => change.into_iter().filter_map(|item| clean(item, mode)).collect(),
                 (Some(before), Some(change)) => merge_lists(before, change, &field, mode)?,
             };
-            let arranged = arrange(merged, &order, &before.unwrap_or_default(), field.merge_key)?;
+            let arranged = arrange(merged, &order, &server_order, field.merge_key)?;
             target.insert(name.clone(), Value::Array(arranged));
             patch.remove(&name);
         }
         Ok(())
     }
+}
+
+/// The order of a list on the server as upstream has it at hand once a patch is merged into it: what the
+/// patch deletes is out, and as many of its new items are in as there were deleted.
+fn server_order(before: Option<&[Value]>, change: Option<&[Value]>, merge_key: &str) -> Result<Vec<Value>, PatchError> {
+    let (before, change) = (before.unwrap_or_default(), change.unwrap_or_default());
+    let replaces = change.iter().any(|item| item.get(PATCH).is_some_and(|directive| directive == "replace"));
+    let mut order = before.to_vec();
+    if merge_key.is_empty() || replaces {
+        return Ok(order);
+    }
+    for gone in change.iter().filter(|item| is_deletion(item)) {
+        let gone = identity(gone, merge_key)?;
+        order.retain(|item| item.get(merge_key) != Some(gone));
+    }
+    for item in change.iter().filter(|item| item.get(PATCH).is_none()) {
+        if position(&order, identity(item, merge_key)?, merge_key)?.is_none() {
+            order.push(item.clone());
+        }
+    }
+    order.truncate(before.len());
+    Ok(order)
 }
 
 fn list(value: Option<&Value>) -> Result<Option<Vec<Value>>, PatchError> {
@@ -210,13 +233,12 @@ fn carry_out_directives(
     Ok(if replace { (plain, Vec::new()) } else { (before, plain) })
 }
 
-/// A patch's value where the target has none: without directives, and, for an object, without nulls.
+/// A patch's value where the target has none: without what only directives stand for, and, in an object,
+/// without nulls.
 fn clean(value: Value, mode: Mode) -> Option<Value> {
     match value {
         Value::Null => (mode == Mode::Join).then_some(Value::Null),
-        Value::Object(fields) if fields.contains_key(PATCH) => {
-            (mode == Mode::Join && is_deletion(&Value::Object(fields.clone()))).then_some(Value::Object(fields))
-        }
+        Value::Object(fields) if fields.contains_key(PATCH) => None,
         Value::Object(fields) => {
             let directive = |key: &str| {
                 key == RETAIN_KEYS || key.starts_with(SET_ELEMENT_ORDER) || key.starts_with(DELETE_FROM_PRIMITIVE_LIST)

@@ -90,6 +90,15 @@ fn apply_keeps_what_others_added() {
     );
 }
 
+#[test]
+fn new_items_take_the_places_of_deleted_ones() {
+    let applied = containers(&["a", "b"]);
+    let modified = containers(&["b", "new"]);
+    let current = containers(&["a", "b", "theirs"]);
+    let patch = pods().three_way(&applied, &modified, &current).unwrap();
+    assert_eq!(names(&pods().apply(&current, &patch).unwrap()), ["b", "theirs", "new"]);
+}
+
 /// Pods with the kinds of lists there are: merged maps, merged scalars, replaced ones.
 fn any_pod() -> impl Strategy<Value = Value> {
     let env = prop::collection::btree_map("[A-C]", "[xy]", 0..3)
