@@ -1,8 +1,6 @@
 //! The life of a pod, told by its status.
 
-mod common;
-
-use common::{Bed, Plan};
+use crate::common::{Bed, Plan};
 use serde_json::{Value, json};
 
 fn container(name: &str) -> Value {

@@ -1,0 +1,8 @@
+//! The kubelet by behaviour: a real kubelet over a scripted API and a scripted runtime, in virtual time.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+mod environment;
+mod lifecycle;
+mod probes;
