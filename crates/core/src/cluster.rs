@@ -96,7 +96,7 @@ impl Cluster {
             ..apiserver::Options::new(options.store, clock, rng.next_u64())
         };
         let api = ApiServer::new(api)?;
-        api.bootstrap();
+        api.bootstrap()?;
         let world = World::new(&executor, &mut rng, &trace);
         let learner = Learner::new(world.computer().clone(), rng.fork(), api.clone(), trace.clone(), &options.files);
         let inner = Rc::new(Inner {

@@ -32,7 +32,6 @@ fn a_deployment_becomes_running_pods_on_two_nodes() {
     let cluster = cluster();
     cluster.run_for(Duration::from_secs(20));
     let (_, nodes) = call(&cluster, "GET", "/api/v1/nodes", "");
-    println!("{}", serde_json::to_string_pretty(&nodes).unwrap());
     assert_eq!(nodes["items"].as_array().unwrap().len(), 3);
     let deployment = serde_json::json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "hellodep"},
@@ -41,12 +40,10 @@ fn a_deployment_becomes_running_pods_on_two_nodes() {
             "spec": {"containers": [{"name": "hellokube", "image": "hellokube:1.0.0", "ports": [{"containerPort": 8080}]}]},
         }},
     });
-    let (status, _) =
-        call(&cluster, "POST", "/apis/apps/v1/namespaces/default/deployments", &deployment.to_string());
+    let (status, _) = call(&cluster, "POST", "/apis/apps/v1/namespaces/default/deployments", &deployment.to_string());
     assert_eq!(status, 201);
     cluster.run_for(Duration::from_secs(20));
     let (_, pods) = call(&cluster, "GET", "/api/v1/namespaces/default/pods", "");
-    println!("{}", serde_json::to_string_pretty(&pods).unwrap());
     let phases: Vec<_> = pods["items"].as_array().unwrap().iter().map(|pod| pod["status"]["phase"].as_str()).collect();
     assert_eq!(phases, [Some("Running"), Some("Running")]);
 }

@@ -13,7 +13,7 @@ use client::{
 };
 use futures::Stream;
 use futures::channel::{mpsc, oneshot};
-use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Node as NodeObject, Pod, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::time::after;
 use machinery::wire::Response;
@@ -48,6 +48,8 @@ pub struct Kubelet {
     recorder: EventRecorder,
     reporter: NodeReporter,
     pods: Informer<Pod>,
+    /// The node's own object: the range of its pods' addresses is given to it there.
+    node: Informer<NodeObject>,
     objects: ApiObjects,
     rng: Rng,
     pub(crate) tickets: Tickets,
@@ -90,6 +92,7 @@ impl Kubelet {
             recorder: EventRecorder::new(client.clone(), "kubelet", &config.name),
             reporter: NodeReporter::new(),
             pods: Informer::new(&client, "", options),
+            node: Informer::new(&client, "", ListOptions::fields(format!("metadata.name={}", config.name))),
             objects: ApiObjects::new(client.clone()),
             rng: Rng::new(seed),
             tickets: Tickets::default(),
@@ -323,9 +326,6 @@ impl Kubelet {
             self.timers.remove(&(timer, uid.to_string()));
         }
         self.client.set_cause(&key_of(&*slot.worker.pod).to_string(), std::mem::take(&mut slot.cause));
-        if self.config.pod_cidr.is_none() {
-            self.config.pod_cidr = self.reporter.pod_cidr();
-        }
         self.with_worker(now, uid, |worker, node| worker.sync(node));
         if !self.publish(now, uid) {
             let jitter = Duration::from_millis(self.rng.below(500));
@@ -380,6 +380,18 @@ impl Kubelet {
         true
     }
 
+    fn drain_node(&mut self, cx: &mut Context<'_>) {
+        for event in self.node.poll(cx) {
+            let spec = event.object().spec.as_ref();
+            let range = spec.and_then(|spec| spec.pod_cidr.clone()).filter(|range| !range.is_empty());
+            if self.config.pod_cidr.is_none() && range.is_some() {
+                self.config.pod_cidr = range;
+                self.reporter.report_soon();
+                self.dirty.extend(self.workers.keys().cloned());
+            }
+        }
+    }
+
     fn drain_calls(&mut self, cx: &mut Context<'_>) {
         let mut task_cx = task::Context::from_waker(cx.waker());
         while let task::Poll::Ready(Some(call)) = Pin::new(&mut self.calls).poll_next(&mut task_cx) {
@@ -407,6 +419,7 @@ impl Component for Kubelet {
                 cx.wake_at(list_at);
             }
         }
+        self.drain_node(cx);
         self.drain_pods(cx);
         self.adopt(now);
         self.client.set_cause("", 0);

@@ -26,6 +26,9 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_secs(2);
 /// Most images a node's status lists.
 const IMAGES_MAX: usize = 50;
+/// Until the node's pods have a range of addresses.
+const NETWORK_NOT_READY: &str = "container runtime network not ready: NetworkReady=false \
+     reason:NetworkPluginNotReady message:Network plugin returns error: no pod CIDR assigned";
 
 /// Reports the node.
 pub struct NodeReporter {
@@ -69,9 +72,9 @@ impl NodeReporter {
         self.images = images;
     }
 
-    /// The range of the node's pods' addresses, once it is known from the API.
-    pub fn pod_cidr(&self) -> Option<String> {
-        self.node.as_ref()?.spec.as_ref()?.pod_cidr.clone().filter(|cidr| !cidr.is_empty())
+    /// Something changed that the next report tells: it is due now.
+    pub fn report_soon(&mut self) {
+        self.status_at = Timestamp::MIN;
     }
 
     /// Reports what is due. Gives the time of the next turn.
@@ -197,8 +200,9 @@ impl NodeReporter {
         system.container_runtime_version = format!("{}://{}", runtime.name, runtime.version);
         let old_conditions = old.and_then(|old| old.conditions.as_deref()).unwrap_or_default();
         let ready = match &self.runtime_down {
-            None => ("Ready", "True", "KubeletReady", "kubelet is posting ready status".to_string()),
             Some(message) => ("Ready", "False", "KubeletNotReady", format!("container runtime is down: {message}")),
+            None if config.pod_cidr.is_none() => ("Ready", "False", "KubeletNotReady", NETWORK_NOT_READY.to_string()),
+            None => ("Ready", "True", "KubeletReady", "kubelet is posting ready status".to_string()),
         };
         let calm = |kind, reason, message: &str| (kind, "False", reason, message.to_string());
         let verdicts = [
