@@ -1,7 +1,7 @@
 //! A whole cluster in one event loop.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use futures::StreamExt;
 use futures::channel::mpsc;
 use jiff::Timestamp;
 use machinery::random::Rng;
-use proxy::Proxy;
+use proxy::{Proxy, Tables};
 use scheduler::Scheduler;
 use scheduler::decision::Decisions;
 use sim::Executor;
@@ -25,7 +25,7 @@ use crate::gateway::{Call, Gateway, Target, gateway};
 use crate::inlet::Inlet;
 use crate::line::Line;
 use crate::node::Node;
-use crate::options::{HostTime, NodeOptions, Options};
+use crate::options::{HostTime, NodeOptions, Options, PortsChanged};
 use crate::pace::{HostClock, Pace};
 use crate::trace::Trace;
 use crate::world::{Learner, World};
@@ -97,7 +97,7 @@ impl Cluster {
         };
         let api = ApiServer::new(api)?;
         api.bootstrap()?;
-        let world = World::new(&executor, &mut rng, &trace);
+        let world = World::new(&executor, &mut rng, &trace, options.network);
         let learner = Learner::new(world.computer().clone(), rng.fork(), api.clone(), trace.clone(), &options.files);
         let inner = Rc::new(Inner {
             executor,
@@ -113,9 +113,9 @@ impl Cluster {
             parts: RefCell::default(),
             nodes: RefCell::default(),
         });
-        inner.add_control_plane(&mut rng, options.root_ca);
+        inner.add_control_plane(&mut rng, options.root_ca, options.ports_changed);
         for node in options.nodes {
-            let runtime = options.runtime.as_ref().map(|make| make(&node));
+            let runtime = options.runtime.as_ref().and_then(|make| make(&node));
             inner.add_node(&node, runtime, &mut rng);
         }
         inner.executor.spawn(answer_calls(Rc::downgrade(&inner), calls));
@@ -204,7 +204,7 @@ impl Cluster {
 }
 
 impl Inner {
-    fn add_control_plane(self: &Rc<Self>, rng: &mut Rng, root_ca: String) {
+    fn add_control_plane(self: &Rc<Self>, rng: &mut Rng, root_ca: String, ports_changed: Option<PortsChanged>) {
         let setup = controllers::Setup::new(
             self.line("kube-controller-manager", Arc::default()),
             controllers::Options { root_ca, ..controllers::Options::default() },
@@ -229,11 +229,24 @@ impl Inner {
             }),
         );
         let tables = self.world.tables();
+        let ports = RefCell::new(BTreeSet::new());
+        let ports_changed = Rc::new(move |tables: &Tables| {
+            let now: BTreeSet<u16> = tables.external_ports("localhost").into_iter().map(|(port, _)| port).collect();
+            if let Some(changed) = &ports_changed
+                && *ports.borrow() != now
+            {
+                ports.replace(now.clone());
+                changed(now);
+            }
+        });
         self.add_component(
             "kube-proxy",
             Box::new(move |line| {
                 let informers = SharedInformers::new(Client::new(line, "kube-proxy"));
-                Box::new(Proxy::new(&informers).with_tables(tables.clone()))
+                let ports_changed = ports_changed.clone();
+                Box::new(
+                    Proxy::new(&informers).with_tables(tables.clone()).on_change(move |tables| ports_changed(tables)),
+                )
             }),
         );
     }

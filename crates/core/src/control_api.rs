@@ -30,11 +30,7 @@ impl ControlPanel {
             (&Method::POST, "clock/step") => self.step(),
             (&Method::GET, "trace") => lines(Body::Stream(self.0.trace.subscribe())),
             (&Method::GET, "decisions") => json(&self.0.decisions.borrow().all()),
-            (&Method::GET, "terminal") => {
-                let mut response = Response::new(Body::Upgrade(self.0.learner.open_terminal()));
-                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-                response
-            }
+            (&Method::GET, "terminal") => crate::world::upgraded(self.0.learner.open_terminal()),
             _ => ApiError::new(
                 StatusCode::NOT_FOUND.as_u16(),
                 "NotFound",

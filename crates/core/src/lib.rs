@@ -24,6 +24,6 @@ mod world;
 pub use cluster::{Cluster, Wait};
 pub use inlet::Inlet;
 pub use lesson_files::lesson_files;
-pub use options::{HostTime, MakeRuntime, NodeOptions, Options};
+pub use options::{HostNetwork, HostTime, MakeRuntime, NodeOptions, Options, PortsChanged};
 pub use pace::Pace;
 pub use world::{Learner, Output, World};

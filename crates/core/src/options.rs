@@ -1,21 +1,35 @@
 //! What a cluster is made with.
 
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use apiserver::Authenticator;
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Taint;
 use kubelet::ContainerRuntime;
+use machinery::wire::{Channels, Request, Response};
 use store::Store;
 
 /// The host's own time: what has gone by since some moment. Readable from any thread.
 pub type HostTime = Arc<dyn Fn() -> Duration + Send + Sync>;
 
-/// Makes the container runtime of a node that is not simulated.
-pub type MakeRuntime = Box<dyn Fn(&NodeOptions) -> Box<dyn ContainerRuntime>>;
+/// Gives a node its container runtime; none for a simulated node.
+pub type MakeRuntime = Box<dyn Fn(&NodeOptions) -> Option<Box<dyn ContainerRuntime>>>;
+
+/// Told of the ports of `localhost` that Services have: node ports and load balancers' ports.
+pub type PortsChanged = Arc<dyn Fn(BTreeSet<u16>)>;
+
+/// A network that is not simulated, in which the containers of real nodes are.
+pub trait HostNetwork: Send + Sync {
+    /// A connection to an address; channel 0 carries the bytes. None if nobody answers there.
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'static, Option<Channels>>;
+
+    /// An HTTP request to an address, such as `10.0.0.7:8080`; a failure is answered with a Status.
+    fn request(&self, address: &str, request: Request) -> BoxFuture<'static, Response>;
+}
 
 /// What a cluster is made with.
 pub struct Options {
@@ -32,6 +46,10 @@ pub struct Options {
     pub host_time: Option<HostTime>,
     /// Makes the nodes' container runtimes; the simulated world without.
     pub runtime: Option<MakeRuntime>,
+    /// The network of nodes that are not simulated; goes with `runtime`.
+    pub network: Option<Arc<dyn HostNetwork>>,
+    /// Called with the ports of `localhost` that Services have, whenever they change.
+    pub ports_changed: Option<PortsChanged>,
     /// Reads bearer tokens of requests from outside.
     pub authenticator: Option<Arc<dyn Authenticator>>,
     /// Whether a request without any identity is anonymous, and not the administrator's.
@@ -56,6 +74,8 @@ impl Options {
             nodes: Vec::new(),
             host_time: None,
             runtime: None,
+            network: None,
+            ports_changed: None,
             authenticator: None,
             anonymous: false,
             advertise: (Ipv4Addr::new(172, 18, 0, 2), 6443),

@@ -5,20 +5,21 @@ mod hops;
 mod learner;
 
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use http::StatusCode;
 use kubelet::ContainerRuntime;
 use machinery::random::Rng;
 use machinery::status::ApiError;
 use machinery::wire::{Body, Channels, Request, Response};
-use proxy::SharedTables;
+use proxy::{Affinity, Forward, Protocol, SharedTables, Source};
 use sim::image::Registry;
 use sim::network::{Interface, InterfaceConfig, Network, Party, bridge};
 use sim::runtime::SimRuntime;
 use sim::{Executor, NodeConfig};
 
-use crate::options::NodeOptions;
+use crate::options::{HostNetwork, NodeOptions};
 use crate::trace::Trace;
 pub use learner::{Learner, Output};
 
@@ -38,12 +39,21 @@ pub struct World {
     registry: Registry,
     computer: Interface,
     runtimes: RefCell<Vec<SimRuntime>>,
+    /// Where pods are if they are real.
+    host_network: Option<Arc<dyn HostNetwork>>,
     rng: RefCell<Rng>,
+    /// Of connections from the host's own network.
+    affinity: RefCell<Affinity>,
 }
 
 impl World {
     /// A world with a computer in it, and no nodes yet.
-    pub(crate) fn new(executor: &Executor, rng: &mut Rng, trace: &Trace) -> Self {
+    pub(crate) fn new(
+        executor: &Executor,
+        rng: &mut Rng,
+        trace: &Trace,
+        host_network: Option<Arc<dyn HostNetwork>>,
+    ) -> Self {
         let network = Network::new(executor, rng.fork());
         let tables = SharedTables::default();
         let computer = network.attach(
@@ -62,7 +72,9 @@ impl World {
             registry: Registry::new(),
             computer,
             runtimes: RefCell::default(),
+            host_network,
             rng: RefCell::new(rng.fork()),
+            affinity: RefCell::default(),
         }
     }
 
@@ -114,20 +126,49 @@ impl World {
     /// A connection to a port of the computer's `localhost`, where Services have their node ports and
     /// load balancers. Answers with an upgrade, whose channel 0 carries the bytes.
     pub(crate) async fn connect(&self, port: u16) -> Response {
+        if let Some(network) = &self.host_network {
+            let channels = match self.endpoint_of(port) {
+                Some(endpoint) => network.connect(endpoint).await,
+                None => None,
+            };
+            return channels.map_or_else(|| refused("connection refused"), upgraded);
+        }
         match self.computer.dial(Ipv4Addr::LOCALHOST.into(), port).await {
             Ok(stream) => {
                 let (ours, theirs) = Channels::pair();
                 self.network.executor().spawn(bridge(stream, ours, DATA));
-                let mut response = Response::new(Body::Upgrade(theirs));
-                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-                response
+                upgraded(theirs)
             }
-            Err(error) => ApiError::service_unavailable(error.to_string()).into_response(),
+            Err(error) => refused(&error.to_string()),
+        }
+    }
+
+    /// The pod behind a port of `localhost`, one of several by chance.
+    fn endpoint_of(&self, port: u16) -> Option<SocketAddr> {
+        let tables = self.tables.borrow();
+        let source = || Source {
+            address: IpAddr::V4(COMPUTER),
+            node: None,
+            internal: false,
+            now: self.network.executor().now(),
+            random: self.rng.borrow_mut().next_u64(),
+        };
+        let mut affinity = self.affinity.borrow_mut();
+        let found = match tables.forward_host("localhost", port, Protocol::Tcp, source(), &mut affinity) {
+            Forward::Direct => tables.forward_node_port(port, Protocol::Tcp, source(), &mut affinity),
+            found => found,
+        };
+        match found {
+            Forward::To { endpoint, .. } => Some(SocketAddr::new(endpoint.address, endpoint.port)),
+            _ => None,
         }
     }
 
     /// An HTTP request to an address of the pod or node network, as the API server's proxy makes it.
     pub(crate) async fn dial(&self, address: &str, request: Request) -> Response {
+        if let Some(network) = &self.host_network {
+            return network.request(address, request).await;
+        }
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
         let refused = |reason: String| {
             let message = format!("error trying to reach service: dial tcp {address}: {reason}");
@@ -152,6 +193,16 @@ impl World {
             Err(_) => refused("EOF".into()),
         }
     }
+}
+
+pub(crate) fn upgraded(channels: Channels) -> Response {
+    let mut response = Response::new(Body::Upgrade(channels));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    response
+}
+
+fn refused(reason: &str) -> Response {
+    ApiError::service_unavailable(reason).into_response()
 }
 
 fn from_wire(answer: sim::network::http::Response) -> Response {

@@ -75,8 +75,7 @@ impl Certificates {
         let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build()?;
         let chain = vec![CertificateDer::from_pem_slice(self.server.certificate.as_bytes())?];
         let key = PrivateKeyDer::from_pem_slice(self.server.key.as_bytes())?;
-        let mut config =
-            ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
+        let mut config = ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
@@ -146,8 +145,7 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let write = || -> std::io::Result<()> {
         let partial = path.with_extension("partial");
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
+        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&partial, path)

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
+use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::future::{self, Either};
 use machinery::Timestamp;
@@ -17,7 +18,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The writer's thread. It ends, and closes the database, when [`Writer::close`] is called.
 pub struct Writer {
-    stop: futures::channel::oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
 
@@ -29,8 +30,11 @@ pub fn open(directory: &Path) -> Result<(Store, Writer)> {
     let (disk, contents) = Disk::open(directory)?;
     let options = Options { journal: true, ..Options::default() };
     let store = Store::restore(&options, contents, Timestamp::now());
-    let (stop, stopped) = futures::channel::oneshot::channel();
-    let writer = { let store = store.clone(); move || write_until(&store, disk, stopped) };
+    let (stop, stopped) = oneshot::channel();
+    let writer = {
+        let store = store.clone();
+        move || write_until(&store, disk, stopped)
+    };
     let thread = std::thread::Builder::new().name("store".into()).spawn(writer)?;
     Ok((store, Writer { stop, thread }))
 }
@@ -43,13 +47,15 @@ impl Writer {
     }
 }
 
-fn write_until(store: &Store, disk: Disk, mut stopped: futures::channel::oneshot::Receiver<()>) {
+fn write_until(store: &Store, disk: Disk, mut stopped: oneshot::Receiver<()>) {
     loop {
         let batch = future::poll_fn(|cx| store.poll_journal(cx));
         match block_on(future::select(batch, &mut stopped)) {
-            Either::Left((batch, _)) => while !write(store, &disk, &batch) {
-                std::thread::sleep(RETRY_PAUSE);
-            },
+            Either::Left((batch, _)) => {
+                while !write(store, &disk, &batch) {
+                    std::thread::sleep(RETRY_PAUSE);
+                }
+            }
             Either::Right(_) => {
                 // Tried once: a full disk must not keep the process from ending.
                 write(store, &disk, &store.take_journal());

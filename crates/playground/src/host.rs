@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use apiserver::ApiServer;
-use playground_core::{Cluster, Options, Wait};
+use playground_core::{Cluster, Inlet, Options, Wait};
 
 /// A cluster that runs in a thread of its own.
 pub struct Host {
     /// Its API, for any thread.
     pub api: ApiServer,
+    /// The way for connections into its network.
+    pub inlet: Inlet,
     stopping: Arc<AtomicBool>,
     thread: Thread,
     handle: JoinHandle<()>,
@@ -30,18 +32,24 @@ impl Host {
     ///
     /// # Errors
     /// When the thread cannot be started, or the cluster cannot.
-    pub fn start(options: impl FnOnce() -> Options + Send + 'static) -> Result<Self> {
+    pub fn start(options: impl FnOnce() -> Result<Options> + Send + 'static) -> Result<Self> {
         /// Steps between looks at whether to stop.
         const STEPS_AT_ONCE: usize = 1000;
         let stopping = Arc::new(AtomicBool::new(false));
         let (ready, started) = mpsc::channel();
         let stop = stopping.clone();
         let run = move || {
-            let cluster = Cluster::new(options());
+            let cluster = match options().and_then(|options| Cluster::new(options).map_err(anyhow::Error::msg)) {
+                Ok(cluster) => cluster,
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+            };
             let this = thread::current();
             cluster.executor().on_wake(move || this.unpark());
             // Nobody waits any more if the start was given up.
-            let _ = ready.send(cluster.api().clone());
+            let _ = ready.send(Ok((cluster.api().clone(), cluster.inlet())));
             while !stop.load(Ordering::Acquire) {
                 match cluster.run(STEPS_AT_ONCE) {
                     Wait::Ready => {}
@@ -51,8 +59,8 @@ impl Host {
             }
         };
         let handle = thread::Builder::new().name("cluster".into()).spawn(run)?;
-        let api = started.recv().context("the cluster did not start")?;
-        Ok(Self { api, stopping, thread: handle.thread().clone(), handle })
+        let (api, inlet) = started.recv().context("the cluster did not start")??;
+        Ok(Self { api, inlet, stopping, thread: handle.thread().clone(), handle })
     }
 
     /// Ends the event loop.

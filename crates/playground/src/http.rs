@@ -10,8 +10,7 @@ mod upgrade;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use apiserver::auth::UserInfo;
-use apiserver::{ApiServer, internal_error};
+use apiserver::{ApiServer, CommittedRevision, UserInfo};
 use axum::body::Body as HttpBody;
 use futures::StreamExt;
 use http::Method;
@@ -102,31 +101,31 @@ where
 
 async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) -> http::Response<HttpBody> {
     if let Err(reason) = guard::check(&request, peer, server.address) {
-        return to_http(ApiError::forbidden_message(&reason).into_response());
+        return to_http(ApiError::new(403, "Forbidden", reason).into_response());
     }
     if wants_page(peer, &request) {
         return assets::serve(request.uri().path());
     }
-    let mutates = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let (mut parts, body) = request.into_parts();
     let upgrade = upgrade::Requested::take(&mut parts).await;
     let Ok(bytes) = axum::body::to_bytes(body, REQUEST_BYTES_MAX).await else {
-        return to_http(ApiError::request_entity_too_large("limit is 3145728").into_response());
+        return to_http(
+            ApiError::new(413, "RequestEntityTooLarge", format!("limit is {REQUEST_BYTES_MAX}")).into_response(),
+        );
     };
     if let Some(user) = &peer.user {
         parts.extensions.insert(user.clone());
     }
     let response = server.api.handle(Request::from_parts(parts, Body::Bytes(bytes))).await;
-    if mutates && let Err(error) = server.store.durable(server.store.revision()).await {
-        tracing::error!("{error}");
-        return to_http(internal_error(&error).into_response());
+    if let Some(CommittedRevision(revision)) = response.extensions().get()
+        && let Err(error) = server.store.durable(*revision).await
+    {
+        return to_http(ApiError::new(500, "InternalError", error.to_string()).into_response());
     }
     let (parts, body) = response.into_parts();
     match (body, upgrade) {
         (Body::Upgrade(channels), Some(upgrade)) => upgrade.bridge(channels),
-        (Body::Upgrade(_), None) => {
-            to_http(ApiError::bad_request("Upgrade request required").into_response())
-        }
+        (Body::Upgrade(_), None) => to_http(ApiError::bad_request("Upgrade request required").into_response()),
         (body, _) => to_http(Response::from_parts(parts, body)),
     }
 }

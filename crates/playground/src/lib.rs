@@ -1,3 +1,40 @@
-//! What the native binary is made of, as a library for its tests.
+//! `playground`: Kubernetes in one binary.
+//!
+//! `serve` runs the control plane and answers its API over HTTPS; what runs the containers is the
+//! simulated world or Docker. The page is in the binary. This crate is where sockets, threads, files
+//! and Docker are; everything else is `playground-core`. Start reading at `serve`.
 
+mod assets;
+mod certificates;
+mod cli;
 pub mod docker;
+mod durability;
+mod host;
+mod http;
+mod kubeconfig;
+mod network;
+mod ports;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+/// Does what the command line says. `PLAYGROUND_LOG` says what is logged to standard error, as
+/// `tracing`'s filters do: `info`, `playground=debug`, …
+pub fn run() -> ExitCode {
+    let filter = EnvFilter::try_from_env("PLAYGROUND_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let outcome = match cli::Cli::parse().command {
+        cli::Command::Serve(options) => serve::run(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

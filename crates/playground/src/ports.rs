@@ -33,7 +33,9 @@ pub async fn keep_open(inlet: Inlet, mut wanted: watch::Receiver<BTreeSet<u16>>)
             }
             match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
                 Ok(listener) => _ = open.insert(port, tokio::spawn(accept(inlet.clone(), listener, port))),
-                Err(error) => eprintln!("warning: a Service has port {port}, which cannot be opened on this machine: {error}"),
+                Err(error) => {
+                    eprintln!("warning: a Service has port {port}, which cannot be opened on this machine: {error}")
+                }
             }
         }
         if wanted.changed().await.is_err() {
@@ -80,5 +82,12 @@ pub async fn carry(stream: TcpStream, channels: Channels) {
         let _ = to_client.shutdown().await;
     };
     // When the server's side has ended, there is nobody left to read what the client sends.
-    futures::future::select(Box::pin(outward), Box::pin(async { let _sender = inward.await; std::future::pending::<()>().await })).await;
+    futures::future::select(
+        Box::pin(outward),
+        Box::pin(async {
+            let _sender = inward.await;
+            std::future::pending::<()>().await
+        }),
+    )
+    .await;
 }

@@ -1,23 +1,36 @@
 //! `playground serve`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use machinery::Timestamp;
-use playground_core::{NodeOptions, Options};
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use kubelet::ContainerRuntime;
+use playground_core::{MakeRuntime, NodeOptions, Options};
+use rustls::crypto::SecureRandom;
+use store::Store;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use crate::certificates::Certificates;
 use crate::cli::{Runtime, ServeOptions};
+use crate::docker::{DockerConfig, DockerRuntime};
 use crate::host::{Host, host_time};
+use crate::network::Sockets;
 use crate::token::PageToken;
-use crate::{assets, durability, http, kubeconfig};
+use crate::{assets, durability, http, kubeconfig, ports};
 
+/// The cluster's name: its nodes are named after it.
+const CLUSTER: &str = "playground";
 /// Nodes of a simulated cluster, and of one on a single Docker host, where nothing is said of it.
 const SIMULATED_NODES: u16 = 3;
 const DOCKER_NODES: u16 = 1;
+
+/// Docker's nodes, each with its runtime, by name.
+type DockerNodes = BTreeMap<String, DockerRuntime>;
 
 /// Serves until interrupted.
 ///
@@ -25,79 +38,153 @@ const DOCKER_NODES: u16 = 1;
 /// One line that says what is wrong and what to do.
 pub fn run(options: &ServeOptions) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(options))
+    let outcome = runtime.block_on(serve(options));
+    // Connections that are still open end with the process.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(options: &ServeOptions) -> Result<()> {
     // The port first: a second server must not touch the first one's data.
-    let listener = TcpListener::bind(options.listen).await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "{} is in use: stop what listens there, or choose another port with --listen, such as --listen 127.0.0.1:0",
-            options.listen
-        ),
-        _ => anyhow::anyhow!("cannot listen on {}: {error}", options.listen),
-    })?;
+    let listener = listen(options.listen).await?;
     let address = listener.local_addr()?;
     let directory = data_directory(options)?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = rustls::crypto::ring::default_provider();
     let token = Arc::new(PageToken::create(provider.secure_random)?);
-    // A second call finds the provider installed already.
-    let _ = rustls::crypto::CryptoProvider::install_default((*provider).clone());
-    let addresses =
-        [address.ip(), Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), Ipv4Addr::new(10, 96, 0, 1).into()];
-    let certificates = Certificates::load_or_create(&directory.join("pki"), &addresses)?;
+    let seed = random_seed(provider.secure_random)?;
+    // Another provider can only be one that was installed before, which serves as well.
+    let _ = provider.install_default();
+    let certificates = Certificates::load_or_create(&directory.join("pki"), &addresses(address))?;
     let tls = Arc::new(certificates.server_config()?);
     let (store, writer) = durability::open(&directory)?;
 
-    let runtime = options.runtime.unwrap_or(Runtime::Sim);
-    let nodes = options.nodes.unwrap_or(match runtime {
-        Runtime::Sim => SIMULATED_NODES,
-        Runtime::Docker => DOCKER_NODES,
-    });
-    if runtime == Runtime::Docker {
-        bail!("the Docker runtime is not part of this build");
-    }
+    let (nodes, docker) = choose_runtime(options, &directory).await?;
+    let greeting = greeting(&nodes, docker.as_ref().is_ok_and(Option::is_some), docker.as_ref().err());
+    let docker = docker.ok().flatten();
+    let (ports, wanted_ports) = watch::channel(BTreeSet::new());
     let host = {
-        let (store, token) = (store.clone(), token.clone());
-        let advertised = match address.ip() {
-            IpAddr::V4(ip) if !ip.is_unspecified() => ip,
-            _ => Ipv4Addr::LOCALHOST,
-        };
-        Host::start(move || Options {
-            nodes: NodeOptions::cluster("playground", nodes),
-            host_time: Some(host_time()),
-            authenticator: Some(token),
-            advertise: (advertised, address.port()),
-            anonymous: true,
-            ..Options::new(store, Timestamp::now(), rand_seed())
+        let (store, token, root_ca) = (store.clone(), token.clone(), certificates.authority.clone());
+        let handle = Handle::current();
+        Host::start(move || {
+            let base = Options::new(store, Timestamp::now(), seed);
+            Ok(Options {
+                nodes,
+                host_time: Some(host_time()),
+                network: docker.is_some().then(|| Arc::new(Sockets(handle)) as _),
+                runtime: docker.map(runtimes),
+                ports_changed: Some(Arc::new(move |now| _ = ports.send(now))),
+                authenticator: Some(token),
+                anonymous: true,
+                advertise: (advertised(address), address.port()),
+                root_ca,
+                ..base
+            })
         })?
     };
     let server = Arc::new(http::Server { api: host.api.clone(), store: store.clone(), tls, address });
     let accepting = tokio::spawn(http::serve(server, listener));
+    let forwarding = tokio::spawn(ports::keep_open(host.inlet.clone(), wanted_ports));
+    let compacting = tokio::spawn(compact(store));
 
     let file = options.kubeconfig.clone().unwrap_or_else(|| directory.join("kubeconfig"));
     kubeconfig::write(&file, &format!("https://{address}"), &certificates)?;
-    greet(&file, address, token.as_str(), nodes);
+    println!("{greeting}\n");
+    if assets::present() {
+        println!("  page     http://{address}/#token={}", token.as_str());
+    }
+    println!("  kubectl  export KUBECONFIG={}\n\nCtrl-C stops it; what is in it stays.", file.display());
     interrupted().await?;
 
-    accepting.abort();
+    for task in [accepting, forwarding, compacting] {
+        task.abort();
+    }
     host.stop();
     writer.close();
     Ok(())
 }
 
-fn greet(kubeconfig: &Path, address: std::net::SocketAddr, token: &str, nodes: u16) {
-    let plural = if nodes == 1 { "" } else { "s" };
-    println!("playground serves Kubernetes v1.37.0 on {nodes} simulated node{plural}\n");
-    if assets::present() {
-        println!("  page     http://{address}/#token={token}");
-    }
-    println!("  kubectl  export KUBECONFIG={}\n\nCtrl-C stops it; what is in it stays.", kubeconfig.display());
+async fn listen(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => anyhow::anyhow!(
+            "{address} is in use: stop what listens there, or choose another port, such as --listen {}:0",
+            address.ip()
+        ),
+        _ => anyhow::anyhow!("cannot listen on {address}: {error}"),
+    })
 }
 
-/// Distinguishes this run's random names from those of others.
-fn rand_seed() -> u64 {
-    u64::try_from(Timestamp::now().as_nanosecond() & i128::from(u64::MAX)).unwrap_or_default()
+/// The nodes, and their runtimes if Docker runs them. Where nothing was chosen and Docker cannot be
+/// reached, the reason stands in the inner result.
+#[expect(clippy::type_complexity, reason = "the outer error ends the program, the inner one is only told")]
+async fn choose_runtime(
+    options: &ServeOptions,
+    directory: &Path,
+) -> Result<(Vec<NodeOptions>, std::result::Result<Option<DockerNodes>, String>)> {
+    let simulated = || NodeOptions::cluster(CLUSTER, options.nodes.unwrap_or(SIMULATED_NODES));
+    if options.runtime == Some(Runtime::Sim) {
+        return Ok((simulated(), Ok(None)));
+    }
+    let nodes = NodeOptions::cluster(CLUSTER, options.nodes.unwrap_or(DOCKER_NODES));
+    // Volumes are bound into containers by absolute paths.
+    std::fs::create_dir_all(directory)?;
+    let volumes = directory.canonicalize()?.join("volumes");
+    let mut docker = DockerNodes::new();
+    for node in &nodes {
+        match DockerRuntime::connect(DockerConfig::new(CLUSTER, &node.name, &volumes)).await {
+            Ok(runtime) => _ = docker.insert(node.name.clone(), runtime),
+            Err(error) if options.runtime == Some(Runtime::Docker) => return Err(error.into()),
+            Err(error) => return Ok((simulated(), Err(error.to_string()))),
+        }
+    }
+    Ok((nodes, Ok(Some(docker))))
+}
+
+/// Hands each node its runtime.
+fn runtimes(docker: DockerNodes) -> MakeRuntime {
+    let docker = std::cell::RefCell::new(docker);
+    Box::new(move |node| Some(Box::new(docker.borrow_mut().remove(&node.name)?) as Box<dyn ContainerRuntime>))
+}
+
+fn greeting(nodes: &[NodeOptions], docker: bool, unreachable: Option<&String>) -> String {
+    let count = nodes.len();
+    let plural = if count == 1 { "" } else { "s" };
+    let kind = if docker { "Docker" } else { "simulated" };
+    let told = format!("playground serves Kubernetes {} on {count} {kind} node{plural}", kubelet::VERSION);
+    match unreachable {
+        Some(reason) => format!("{reason}\n{told}"),
+        None => told,
+    }
+}
+
+/// Keeps the store's history to the last minutes, as upstream's API server does with etcd.
+async fn compact(store: Store) {
+    const INTERVAL: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+    loop {
+        let revision = store.revision();
+        tokio::time::sleep(INTERVAL).await;
+        // Compacted already, if nothing has happened since.
+        let _ = store.compact(revision);
+    }
+}
+
+/// What the server's certificate is for.
+fn addresses(listening: SocketAddr) -> [IpAddr; 4] {
+    [listening.ip(), Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), Ipv4Addr::new(10, 96, 0, 1).into()]
+}
+
+/// The address of the Service `kubernetes`' endpoint.
+fn advertised(listening: SocketAddr) -> Ipv4Addr {
+    match listening.ip() {
+        IpAddr::V4(address) if !address.is_unspecified() => address,
+        _ => Ipv4Addr::LOCALHOST,
+    }
+}
+
+/// Makes this run's random names others than the last one's.
+fn random_seed(random: &dyn SecureRandom) -> Result<u64> {
+    let mut bytes = [0; 8];
+    random.fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 fn data_directory(options: &ServeOptions) -> Result<PathBuf> {

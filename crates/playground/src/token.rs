@@ -1,6 +1,6 @@
 //! The token that lets the page in: made at random for each run, printed with the page's address.
 
-use apiserver::auth::{Authenticator, UserInfo};
+use apiserver::{Authenticator, UserInfo};
 use rustls::crypto::SecureRandom;
 
 /// Knows one token, the administrator's.

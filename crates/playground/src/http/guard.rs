@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use apiserver::auth::UserInfo;
+use apiserver::UserInfo;
 use axum::body::Body;
 use http::header::{HOST, ORIGIN};
 use rustls::pki_types::CertificateDer;

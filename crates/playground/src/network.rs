@@ -1,0 +1,64 @@
+//! The containers' real network, as this machine reaches it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use axum::body::Body as HttpBody;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use hyper_util::rt::TokioIo;
+use machinery::status::ApiError;
+use machinery::wire::{Body, Channels, Request, Response};
+use playground_core::HostNetwork;
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+
+use crate::ports;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sockets of this machine.
+pub struct Sockets(pub Handle);
+
+impl HostNetwork for Sockets {
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'static, Option<Channels>> {
+        let handle = self.0.clone();
+        // The caller's thread has no tokio of its own.
+        let connecting = handle.spawn(async move {
+            let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await.ok()?.ok()?;
+            let (ours, theirs) = Channels::pair();
+            tokio::spawn(ports::carry(stream, ours));
+            Some(theirs)
+        });
+        connecting.map(|channels| channels.ok().flatten()).boxed()
+    }
+
+    fn request(&self, address: &str, request: Request) -> BoxFuture<'static, Response> {
+        let owned = address.to_owned();
+        let answer = self.0.spawn(async move {
+            request_over(&owned, request).await.unwrap_or_else(|error| {
+                let message = format!("error trying to reach service: dial tcp {owned}: {error:#}");
+                ApiError::service_unavailable(message).into_response()
+            })
+        });
+        answer.map(|response| response.unwrap_or_else(|error| ApiError::internal(error).into_response())).boxed()
+    }
+}
+
+async fn request_over(address: &str, request: Request) -> Result<Response> {
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let (mut parts, body) = request.into_parts();
+    parts.headers.insert(http::header::HOST, address.parse()?);
+    let body = HttpBody::from_stream(body.into_stream().map(Ok::<_, std::convert::Infallible>));
+    let answer = sender.send_request(http::Request::from_parts(parts, body)).await?;
+    Ok(answer.map(|body| {
+        let data = HttpBody::new(body).into_data_stream();
+        // A body that breaks off ends there.
+        Body::Stream(Box::pin(
+            data.take_while(|part| std::future::ready(part.is_ok())).filter_map(|part| async { part.ok() }),
+        ))
+    }))
+}
