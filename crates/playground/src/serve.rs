@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use kubelet::ContainerRuntime;
-use playground_core::{MakeRuntime, NodeOptions, Options};
+use playground_core::{MakeRuntime, NodeOptions, Options, lesson_files};
 use rustls::crypto::SecureRandom;
 use store::Store;
 use tokio::net::TcpListener;
@@ -68,15 +68,16 @@ async fn serve(options: &ServeOptions) -> Result<()> {
         Host::start(move || {
             let base = Options::new(store, Timestamp::now(), seed);
             Ok(Options {
-                nodes,
                 host_time: Some(host_time()),
                 network: docker.is_some().then(|| Arc::new(Sockets(handle)) as _),
                 runtime: docker.map(runtimes),
                 ports_changed: Some(Arc::new(move |now| _ = ports.send(now))),
                 authenticator: Some(token),
                 anonymous: true,
-                advertise: (advertised(address), address.port()),
+                advertise: advertised(address, &nodes),
+                nodes,
                 root_ca,
+                files: lesson_files(),
                 ..base
             })
         })?
@@ -172,11 +173,13 @@ fn addresses(listening: SocketAddr) -> [IpAddr; 4] {
     [listening.ip(), Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into(), Ipv4Addr::new(10, 96, 0, 1).into()]
 }
 
-/// The address of the Service `kubernetes`' endpoint.
-fn advertised(listening: SocketAddr) -> Ipv4Addr {
+/// The endpoint of the Service `kubernetes`. The API does not take a loopback address for one: then it
+/// is the first node's, as where a control plane runs in a container.
+fn advertised(listening: SocketAddr, nodes: &[NodeOptions]) -> (Ipv4Addr, u16) {
+    const SECURE_PORT: u16 = 6443;
     match listening.ip() {
-        IpAddr::V4(address) if !address.is_unspecified() => address,
-        _ => Ipv4Addr::LOCALHOST,
+        IpAddr::V4(address) if !address.is_unspecified() && !address.is_loopback() => (address, listening.port()),
+        _ => (nodes.first().map_or(Ipv4Addr::new(172, 18, 0, 2), |node| node.address), SECURE_PORT),
     }
 }
 
