@@ -44,6 +44,13 @@ impl Expectations {
         *expected = Expected { creations: count, since: Some(now), ..Expected::default() };
     }
 
+    /// The owner is about to create this many besides what it expects already.
+    pub fn add_creations(&mut self, owner: &ObjectKey, count: i64, now: Timestamp) {
+        let expected = self.owners.entry(owner.clone()).or_default();
+        expected.creations += count;
+        expected.since = Some(now);
+    }
+
     /// The owner is about to delete the objects with these keys or uids.
     pub fn expect_deletions(&mut self, owner: &ObjectKey, ids: impl IntoIterator<Item = String>, now: Timestamp) {
         let expected = self.owners.entry(owner.clone()).or_default();

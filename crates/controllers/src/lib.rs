@@ -12,10 +12,12 @@ use client::{Client, Component, SharedInformers, Transport};
 
 pub mod claim;
 pub mod controller;
+pub mod daemonset;
 pub mod deployment;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod garbagecollector;
+pub mod history;
 pub mod metadata;
 pub mod namespace;
 pub mod nodeipam;
@@ -85,6 +87,7 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("garbage-collector-controller", |_, client| driver(garbagecollector::GarbageCollector::new(&client), client)),
     ("deployment-controller", |setup, client| driver(deployment::DeploymentController::new(setup, &client), client)),
     ("replicaset-controller", |setup, client| driver(replicaset::ReplicaSetController::new(setup, &client), client)),
+    ("daemonset-controller", |setup, client| driver(daemonset::DaemonSetController::new(setup, &client), client)),
     ("endpoints-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
     ("endpointslice-controller", |setup, client| {
         driver(endpointslice::EndpointSliceController::new(setup, &client), client)

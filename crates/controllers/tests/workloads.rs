@@ -230,3 +230,48 @@ fn a_deployment_deleted_takes_all_with_it() {
         assert_eq!((world.list::<ReplicaSet>("default").len(), world.list::<Pod>("default").len()), left);
     }
 }
+
+fn daemon_set(image: &str, strategy: Value) -> Value {
+    let mut manifest = deployment("agent", 0, image);
+    manifest["spec"].as_object_mut().unwrap().remove("replicas");
+    manifest["spec"]["updateStrategy"] = strategy;
+    manifest
+}
+
+#[test]
+fn daemons_run_on_every_node() {
+    use k8s_openapi::api::apps::v1::DaemonSet;
+    use k8s_openapi::api::core::v1::Node;
+    let mut world = World::new(4);
+    world.create::<DaemonSet>(daemon_set("agent:1", json!({})));
+    world.run(5);
+    let status = |world: &World| world.get::<DaemonSet>("default", "agent").status.clone().unwrap();
+    assert_eq!((status(&world).desired_number_scheduled, status(&world).number_available), (4, Some(4)));
+
+    world.nodes.borrow_mut().start = std::time::Duration::from_millis(300);
+    world.patch::<DaemonSet>("default", "agent", image_patch("agent:2"));
+    for _ in 0..10 {
+        world.run(1);
+        assert!(status(&world).number_unavailable.unwrap_or(0) <= 1);
+    }
+    assert_eq!(images(&world), vec!["agent:2"; 4]);
+    assert_eq!(status(&world).updated_number_scheduled, Some(4));
+    assert_eq!(world.list::<k8s_openapi::api::apps::v1::ControllerRevision>("default").len(), 2);
+
+    let surge = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "maxSurge": 2, "maxUnavailable": 0 } } } });
+    world.patch::<DaemonSet>("default", "agent", surge);
+    world.patch::<DaemonSet>("default", "agent", image_patch("agent:1"));
+    for _ in 0..10 {
+        world.run(1);
+        assert!(world.list::<Pod>("default").len() <= 6);
+    }
+    assert_eq!(images(&world), vec!["agent:1"; 4]);
+
+    let taint = json!({ "spec": { "taints": [{ "key": "dedicated", "effect": "NoExecute" }] } });
+    world.patch::<Node>("", "node-3", taint);
+    world.run(5);
+    assert_eq!(world.list::<Pod>("default").len(), 3);
+    world.patch::<Node>("", "node-3", json!({ "spec": { "taints": null } }));
+    world.run(5);
+    assert_eq!(world.list::<Pod>("default").len(), 4);
+}

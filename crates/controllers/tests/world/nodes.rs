@@ -93,7 +93,8 @@ impl Nodes {
             let alive = |index: &usize| !self.behaviour.borrow().dead.contains(&format!("node-{index}"));
             let nodes: Vec<usize> = (0..self.count).filter(alive).collect();
             if !nodes.is_empty() && pod.metadata.deletion_timestamp.is_none() {
-                let node = format!("node-{}", nodes[self.bound % nodes.len()]);
+                let any = format!("node-{}", nodes[self.bound % nodes.len()]);
+                let node = playground_controllers::daemonset::nodes::target_node(pod).map_or(any, str::to_owned);
                 self.bound += 1;
                 let _ = self.client.bind(&key, pod.metadata.uid.as_deref().unwrap_or_default(), &node);
             }
