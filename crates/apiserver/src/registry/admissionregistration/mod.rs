@@ -1,96 +1,97 @@
 //! The kinds of `admissionregistration.k8s.io`.
 
-use k8s_openapi::api::admissionregistration::v1::{
-    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, MutatingWebhookConfiguration, ValidatingAdmissionPolicy,
-    ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
-};
+mod policy;
+mod webhook;
 
-use super::info::{ResourceInfo, STATUS};
-use super::strategy::{Typed, parts};
+use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 
-/// The group and version of these rows.
-const V: (&str, &str) = ("admissionregistration.k8s.io", "v1");
+use self::webhook::Webhook;
+use super::info::{Column, ResourceInfo, STATUS};
+use super::shared::printer::{AGE, NAME, age, column, name};
+use super::strategy::{Strategy, Typed, parts};
 
 /// The rows of the group.
 pub(super) static ROWS: &[ResourceInfo] = &[
+    row(
+        "mutatingadmissionpolicies",
+        "MutatingAdmissionPolicy",
+        "/registry/mutatingadmissionpolicies",
+        &policy::MUTATING,
+    ),
+    row(
+        "mutatingadmissionpolicybindings",
+        "MutatingAdmissionPolicyBinding",
+        "/registry/mutatingadmissionpolicybindings",
+        &policy::MUTATING_BINDING,
+    ),
+    row(
+        "mutatingwebhookconfigurations",
+        "MutatingWebhookConfiguration",
+        "/registry/mutatingwebhookconfigurations",
+        &MUTATING_WEBHOOKS,
+    ),
     ResourceInfo {
-        namespaced: false,
-        categories: &["api-extensions"],
-        ..ResourceInfo::new(
-            V,
-            "mutatingadmissionpolicies",
-            "MutatingAdmissionPolicy",
-            "/registry/mutatingadmissionpolicies",
-            &MUTATING_ADMISSION_POLICY,
-        )
-    },
-    ResourceInfo {
-        namespaced: false,
-        categories: &["api-extensions"],
-        ..ResourceInfo::new(
-            V,
-            "mutatingadmissionpolicybindings",
-            "MutatingAdmissionPolicyBinding",
-            "/registry/mutatingadmissionpolicybindings",
-            &MUTATING_ADMISSION_POLICY_BINDING,
-        )
-    },
-    ResourceInfo {
-        namespaced: false,
-        categories: &["api-extensions"],
-        ..ResourceInfo::new(
-            V,
-            "mutatingwebhookconfigurations",
-            "MutatingWebhookConfiguration",
-            "/registry/mutatingwebhookconfigurations",
-            &MUTATING_WEBHOOK_CONFIGURATION,
-        )
-    },
-    ResourceInfo {
-        namespaced: false,
-        categories: &["api-extensions"],
         subresources: &[STATUS],
-        ..ResourceInfo::new(
-            V,
+        ..row(
             "validatingadmissionpolicies",
             "ValidatingAdmissionPolicy",
             "/registry/validatingadmissionpolicies",
-            &VALIDATING_ADMISSION_POLICY,
+            &policy::VALIDATING,
         )
     },
-    ResourceInfo {
-        namespaced: false,
-        categories: &["api-extensions"],
-        ..ResourceInfo::new(
-            V,
-            "validatingadmissionpolicybindings",
-            "ValidatingAdmissionPolicyBinding",
-            "/registry/validatingadmissionpolicybindings",
-            &VALIDATING_ADMISSION_POLICY_BINDING,
-        )
-    },
-    ResourceInfo {
-        namespaced: false,
-        categories: &["api-extensions"],
-        ..ResourceInfo::new(
-            V,
-            "validatingwebhookconfigurations",
-            "ValidatingWebhookConfiguration",
-            "/registry/validatingwebhookconfigurations",
-            &VALIDATING_WEBHOOK_CONFIGURATION,
-        )
-    },
+    row(
+        "validatingadmissionpolicybindings",
+        "ValidatingAdmissionPolicyBinding",
+        "/registry/validatingadmissionpolicybindings",
+        &policy::VALIDATING_BINDING,
+    ),
+    row(
+        "validatingwebhookconfigurations",
+        "ValidatingWebhookConfiguration",
+        "/registry/validatingwebhookconfigurations",
+        &VALIDATING_WEBHOOKS,
+    ),
 ];
 
-static MUTATING_ADMISSION_POLICY: Typed<MutatingAdmissionPolicy> =
-    Typed { generation: true, ..Typed::new(parts!(MutatingAdmissionPolicy: spec)) };
-static MUTATING_ADMISSION_POLICY_BINDING: Typed<MutatingAdmissionPolicyBinding> =
-    Typed { generation: true, ..Typed::new(parts!(MutatingAdmissionPolicyBinding: spec)) };
-static MUTATING_WEBHOOK_CONFIGURATION: Typed<MutatingWebhookConfiguration> =
-    Typed { generation: true, ..Typed::new(parts!(MutatingWebhookConfiguration: webhooks)) };
-static VALIDATING_ADMISSION_POLICY: Typed<ValidatingAdmissionPolicy> =
-    Typed { generation: true, ..Typed::new(parts!(ValidatingAdmissionPolicy: spec; status)) };
-static VALIDATING_ADMISSION_POLICY_BINDING: Typed<ValidatingAdmissionPolicyBinding> =
-    Typed { generation: true, ..Typed::new(parts!(ValidatingAdmissionPolicyBinding: spec)) };
-static VALIDATING_WEBHOOK_CONFIGURATION: Typed<ValidatingWebhookConfiguration> =
-    Typed { generation: true, ..Typed::new(parts!(ValidatingWebhookConfiguration: webhooks)) };
+const fn row(
+    resource: &'static str,
+    kind: &'static str,
+    storage_prefix: &'static str,
+    strategy: &'static dyn Strategy,
+) -> ResourceInfo {
+    ResourceInfo {
+        namespaced: false,
+        categories: &["api-extensions"],
+        ..ResourceInfo::new(("admissionregistration.k8s.io", "v1"), resource, kind, storage_prefix, strategy)
+    }
+}
+
+const WEBHOOK_COLUMNS: &[Column] = &[NAME, column("Webhooks", "integer", "Number of webhooks."), AGE];
+
+static MUTATING_WEBHOOKS: Typed<MutatingWebhookConfiguration> = Typed {
+    generation: true,
+    defaults: |object| object.webhooks.iter_mut().flatten().for_each(webhook::mutating_defaults),
+    validate: |object| webhook::validate(object.webhooks.iter().flatten().map(Webhook::from)),
+    validate_update: |new, _| webhook::validate(new.webhooks.iter().flatten().map(Webhook::from)),
+    columns: WEBHOOK_COLUMNS,
+    cells: |object, now| {
+        let count = object.webhooks.as_ref().map_or(0, |webhooks| webhooks.len());
+        vec![name(&object.metadata), count.into(), age(&object.metadata, now)]
+    },
+    unconditional_update: false,
+    ..Typed::new(parts!(MutatingWebhookConfiguration: webhooks))
+};
+
+static VALIDATING_WEBHOOKS: Typed<ValidatingWebhookConfiguration> = Typed {
+    generation: true,
+    defaults: |object| object.webhooks.iter_mut().flatten().for_each(webhook::validating_defaults),
+    validate: |object| webhook::validate(object.webhooks.iter().flatten().map(Webhook::from)),
+    validate_update: |new, _| webhook::validate(new.webhooks.iter().flatten().map(Webhook::from)),
+    columns: WEBHOOK_COLUMNS,
+    cells: |object, now| {
+        let count = object.webhooks.as_ref().map_or(0, |webhooks| webhooks.len());
+        vec![name(&object.metadata), count.into(), age(&object.metadata, now)]
+    },
+    unconditional_update: false,
+    ..Typed::new(parts!(ValidatingWebhookConfiguration: webhooks))
+};

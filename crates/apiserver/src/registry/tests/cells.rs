@@ -177,3 +177,52 @@ fn nodes_and_events() {
     );
     assert_eq!(event, ["60s", "Normal", "Pulled", "pod/web", "", "kubelet, n1", "done", "10m", "3", "x"]);
 }
+
+#[test]
+fn the_other_groups() {
+    let cases: [(&str, &[&str]); 9] = [
+        (
+            "{apiVersion: batch/v1, kind: Job, spec: {completions: 3, template: {spec: {containers: [{name: a, image: b}]}}}, status: {succeeded: 1, startTime: '2026-01-01T23:58:00Z'}}",
+            &["x", "Running", "1/3", "2m", "24h", "a", "b", "<none>"],
+        ),
+        (
+            "{apiVersion: batch/v1, kind: CronJob, spec: {schedule: '* * * * *', jobTemplate: {spec: {template: {spec: {containers: [{name: a, image: b}]}}}}}, status: {lastScheduleTime: '2026-01-01T23:59:30Z'}}",
+            &["x", "* * * * *", "<none>", "False", "0", "30s", "24h", "a", "b", "<none>"],
+        ),
+        (
+            "{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, spec: {maxReplicas: 5, scaleTargetRef: {kind: Deployment, name: web}}, status: {currentReplicas: 2, desiredReplicas: 2, currentMetrics: [{type: Resource, resource: {name: cpu, current: {averageUtilization: 12}}}]}}",
+            &["x", "Deployment/web", "cpu: 12%/80%", "1", "5", "2", "24h"],
+        ),
+        (
+            "{apiVersion: networking.k8s.io/v1, kind: Ingress, spec: {ingressClassName: nginx, rules: [{host: a.b}, {host: c.d}], tls: [{}]}}",
+            &["x", "nginx", "a.b,c.d", "", "80, 443", "24h"],
+        ),
+        (
+            "{apiVersion: policy/v1, kind: PodDisruptionBudget, spec: {minAvailable: 50%}, status: {disruptionsAllowed: 1}}",
+            &["x", "50%", "N/A", "1", "24h"],
+        ),
+        (
+            "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, roleRef: {kind: Role, name: r}, subjects: [{kind: ServiceAccount, name: s, namespace: d}, {kind: User, name: u}]}",
+            &["x", "Role/r", "24h", "u", "", "d/s"],
+        ),
+        ("{apiVersion: rbac.authorization.k8s.io/v1, kind: Role}", &["x", "2026-01-01T00:00:00Z"]),
+        (
+            "{apiVersion: storage.k8s.io/v1, kind: StorageClass, provisioner: p, metadata: {annotations: {storageclass.kubernetes.io/is-default-class: 'true'}}}",
+            &["x (default)", "p", "Delete", "Immediate", "false", "24h"],
+        ),
+        (
+            "{apiVersion: v1, kind: PersistentVolumeClaim, spec: {volumeName: v, storageClassName: s}, status: {phase: Bound, capacity: {storage: 1Gi}, accessModes: [ReadWriteMany, ReadWriteOnce]}}",
+            &["x", "Bound", "v", "1Gi", "RWO,RWX", "s", "<unset>", "24h", "Filesystem"],
+        ),
+    ];
+    for (manifest, expected) in cases {
+        assert_eq!(cells(manifest), expected);
+    }
+}
+
+#[test]
+fn every_kind_has_a_cell_for_each_column() {
+    for row in super::super::all() {
+        cells(&format!("{{apiVersion: {}, kind: {}}}", row.api_version(), row.kind));
+    }
+}

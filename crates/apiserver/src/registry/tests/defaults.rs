@@ -180,3 +180,60 @@ fn newer_events_are_stored_as_older_ones() {
     assert_eq!(back["note"], "hello");
     assert_eq!(back["reportingController"], "kubelet");
 }
+
+#[test]
+fn the_first_autoscaling_version_is_the_second_with_less() {
+    let autoscaler = defaulted(
+        "{apiVersion: autoscaling/v1, kind: HorizontalPodAutoscaler, spec: {maxReplicas: 3, targetCPUUtilizationPercentage: 50, scaleTargetRef: {kind: Deployment, name: a}}}",
+    );
+    assert_eq!(autoscaler["apiVersion"], "autoscaling/v2");
+    assert_eq!(autoscaler["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 50);
+    let conversion = super::super::by_kind("autoscaling", "v1", "HorizontalPodAutoscaler").unwrap().conversion.unwrap();
+    let back = (conversion.from_stored)(autoscaler.clone());
+    assert_eq!(
+        back["spec"],
+        json!({
+            "maxReplicas": 3, "minReplicas": 1, "targetCPUUtilizationPercentage": 50,
+            "scaleTargetRef": {"kind": "Deployment", "name": "a"},
+        })
+    );
+    assert_eq!((conversion.to_stored)(back), autoscaler);
+}
+
+#[test]
+fn the_other_groups_are_filled_in() {
+    let cases = [
+        (
+            "{apiVersion: apps/v1, kind: DaemonSet}",
+            "/spec/updateStrategy",
+            json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}),
+        ),
+        (
+            "{apiVersion: apps/v1, kind: StatefulSet}",
+            "/spec/persistentVolumeClaimRetentionPolicy",
+            json!({"whenDeleted": "Retain", "whenScaled": "Retain"}),
+        ),
+        ("{apiVersion: batch/v1, kind: Job}", "/spec/backoffLimit", json!(6)),
+        ("{apiVersion: batch/v1, kind: CronJob}", "/spec/concurrencyPolicy", json!("Allow")),
+        (
+            "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, spec: {egress: [{}]}}",
+            "/spec/policyTypes",
+            json!(["Ingress", "Egress"]),
+        ),
+        (
+            "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, roleRef: {kind: Role, name: a}}",
+            "/roleRef/apiGroup",
+            json!("rbac.authorization.k8s.io"),
+        ),
+        ("{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass}", "/preemptionPolicy", json!("PreemptLowerPriority")),
+        ("{apiVersion: v1, kind: PersistentVolume}", "/spec/persistentVolumeReclaimPolicy", json!("Retain")),
+        (
+            "{apiVersion: v1, kind: LimitRange, spec: {limits: [{type: Container, max: {cpu: 1}}]}}",
+            "/spec/limits/0/defaultRequest",
+            json!({"cpu": "1"}),
+        ),
+    ];
+    for (manifest, path, expected) in cases {
+        assert_eq!(defaulted(manifest).pointer(path), Some(&expected), "{manifest}");
+    }
+}
