@@ -115,11 +115,8 @@ fn container(container: &mut Container) {
             }
         }
     }
-    for probe in [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe] {
-        if let Some(probe) = probe {
-            self::probe(probe);
-        }
-    }
+    let probes = [&mut container.liveness_probe, &mut container.readiness_probe, &mut container.startup_probe];
+    probes.into_iter().flatten().for_each(probe);
     if let Some(Lifecycle { post_start, pre_stop, .. }) = &mut container.lifecycle {
         for LifecycleHandler { http_get, .. } in [post_start, pre_stop].into_iter().flatten() {
             self::http_get(http_get);

@@ -82,8 +82,7 @@ fn value_from(errors: &mut ErrorList, path: &Path<'_>, variable: &EnvVar, source
     ];
     let count = sources.iter().filter(|set| **set).count();
     if count == 0 {
-        let detail =
-            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
+        let detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`";
         errors.push(Error::invalid(path, "", detail));
     }
     if variable.value.as_deref().is_some_and(|value| !value.is_empty()) {
