@@ -67,7 +67,7 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         call.applied = Some(applied);
         let object = decode_value(call, merged, None)?;
         update::check_identity(call, &*object)?;
-        if let Some(stored) = update::replace(call, object, &old, &key, kv.mod_revision)? {
+        if let Some(stored) = update::replace(call, object, &kv)? {
             let stored = storage::to_wire(call.row, stored);
             return read::answer(call, StatusCode::OK, stored);
         }
@@ -157,7 +157,7 @@ fn check_conflicts(
             continue;
         }
         let other = entry.manager.clone().unwrap_or_default();
-        let mut who = format!("{}", machinery::go::quote(&other));
+        let mut who = machinery::go::quote(&other);
         if entry.operation.as_deref() == Some("Update") {
             if let Some(subresource) = &entry.subresource {
                 who += &format!(" with subresource {}", machinery::go::quote(subresource));

@@ -52,19 +52,22 @@ pub(crate) fn on_create(call: &Call, object: &mut dyn Object) {
     object.metadata_mut().managed_fields = Some(vec![created]);
 }
 
-/// Gives the manager of an update what it added or changed.
+/// The entries before an update: those of the object as it was, or none where the client asks for a
+/// fresh start by one empty entry.
+pub(crate) fn requested(object: &dyn Object, old: &dyn Object) -> Option<Vec<ManagedFieldsEntry>> {
+    match object.metadata().managed_fields.as_deref() {
+        Some([only]) if *only == ManagedFieldsEntry::default() => None,
+        _ => old.metadata().managed_fields.clone(),
+    }
+}
+
+/// Gives the manager of an update what it added or changed. The object has the entries it had before.
 pub(crate) fn on_update(call: &Call, object: &mut dyn Object, old: &dyn Object) {
-    let mut entries = old.metadata().managed_fields.clone().unwrap_or_default();
-    let given = object.metadata().managed_fields.as_deref();
-    // One empty entry is how a client asks for a fresh start.
-    if given.is_some_and(|given| matches!(given, [only] if *only == ManagedFieldsEntry::default())) {
-        entries.clear();
+    if !is_tracked(call) {
+        return;
     }
-    object.metadata_mut().managed_fields.clone_from(&old.metadata().managed_fields);
-    if is_tracked(call) {
-        let (new, old) = (wire_value(call.row, object), wire_value(call.row, old));
-        change(call, &mut entries, &new, &old);
-    }
+    let mut entries = object.metadata_mut().managed_fields.take().unwrap_or_default();
+    change(call, &mut entries, &wire_value(call.row, object), &wire_value(call.row, old));
     object.metadata_mut().managed_fields = (!entries.is_empty()).then_some(entries);
 }
 

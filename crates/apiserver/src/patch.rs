@@ -37,7 +37,7 @@ pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
         call.warnings.clear();
         let object = decode_value(call, patched, None)?;
         update::check_identity(call, &*object)?;
-        match update::replace(call, object, &old, &key, kv.mod_revision)? {
+        match update::replace(call, object, &kv)? {
             Some(stored) => {
                 let stored = storage::to_wire(row, stored);
                 return read::answer(call, StatusCode::OK, stored);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use machinery::{ApiError, Encoded, Object};
 use serde_json::Value;
 use store::{Event, KeyValue, Op, OpResponse, StoreError, Txn};
@@ -66,11 +67,27 @@ pub(crate) enum Written {
     Changed,
 }
 
+/// The bytes to store for an object, whose resourceVersion is taken off: the store knows it.
+pub(crate) fn value(object: &mut dyn Object) -> Bytes {
+    object.metadata_mut().resource_version = None;
+    object.to_bytes()
+}
+
 /// Writes an object if its key still has `mod_revision` (0: does not exist). The object's own
 /// resourceVersion is ignored.
-pub(crate) fn write(call: &mut Call, key: String, mod_revision: i64, mut object: Box<dyn Object>) -> Result<Written> {
-    object.metadata_mut().resource_version = None;
-    let value = object.to_bytes();
+pub(crate) fn write(call: &Call, key: String, mod_revision: i64, mut object: Box<dyn Object>) -> Result<Written> {
+    let value = value(&mut *object);
+    write_value(call, key, mod_revision, object, value)
+}
+
+/// As [`write`], with the bytes that [`value`] gave for the object.
+pub(crate) fn write_value(
+    call: &Call,
+    key: String,
+    mod_revision: i64,
+    mut object: Box<dyn Object>,
+    value: Bytes,
+) -> Result<Written> {
     let trigger = trigger_field(call.row).and_then(|field| call.row.field(&*object, field)).map(Arc::from);
     let lease = if call.row.storage_prefix == "/registry/events" { Some(event_lease(call)?) } else { None };
     let key = Arc::<str>::from(key);

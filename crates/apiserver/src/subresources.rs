@@ -1,5 +1,7 @@
 //! Subresources that are answered from the store: scale, binding, eviction, token.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -7,6 +9,7 @@ use machinery::labels::Selector;
 use machinery::wire::Response;
 use machinery::{ApiError, Encoded, GroupVersionKind, Object};
 use serde_json::{Value, json};
+use store::KeyValue;
 
 use crate::call::{Call, Result};
 use crate::codec::{Payload, complete_type};
@@ -18,9 +21,10 @@ use crate::{patch, read, update};
 /// How often a change of a subresource starts again because the object changed under it.
 const ATTEMPTS: usize = 8;
 
-fn stored(call: &Call) -> Result<(Encoded, i64)> {
+fn stored(call: &Call) -> Result<(Arc<KeyValue>, Encoded)> {
     let kv = call.server.store().get(&call.key()).ok_or_else(|| call.not_found())?;
-    Ok((storage::stored(&kv), kv.mod_revision))
+    let encoded = storage::stored(&kv);
+    Ok((kv, encoded))
 }
 
 /// An `autoscaling/v1 Scale` of an object.
@@ -57,7 +61,7 @@ fn answer_value(call: &Call, code: StatusCode, value: &Value) -> Result<Response
 
 /// Answers `GET …/scale`.
 pub(crate) fn get_scale(call: &mut Call) -> Result<Response> {
-    let (encoded, _) = stored(call)?;
+    let (_, encoded) = stored(call)?;
     let scale = scale_of(call, &*storage::typed(call.row, &encoded)?)?;
     answer_value(call, StatusCode::OK, &scale)
 }
@@ -66,7 +70,8 @@ pub(crate) fn get_scale(call: &mut Call) -> Result<Response> {
 pub(crate) fn update_scale(call: &mut Call, payload: &Payload) -> Result<Response> {
     let kind = GroupVersionKind::from_api_version("autoscaling/v1", "Scale");
     for _ in 0..ATTEMPTS {
-        let (encoded, revision) = stored(call)?;
+        let (kv, encoded) = stored(call)?;
+        let revision = kv.mod_revision;
         let old = storage::typed(call.row, &encoded)?;
         let mut scale = if call.info.verb == "patch" {
             patch::apply(call, payload, scale_of(call, &*old)?, &kind)?
@@ -100,7 +105,7 @@ pub(crate) fn update_scale(call: &mut Call, payload: &Payload) -> Result<Respons
         object.metadata_mut().resource_version = Some(if bound { version.to_owned() } else { revision.to_string() });
         // Scaling is a change of the object's own spec.
         let subresource = std::mem::take(&mut call.info.subresource);
-        let outcome = update::replace(call, object, &encoded, &call.key(), revision);
+        let outcome = update::replace(call, object, &kv);
         call.info.subresource = subresource;
         if let Some(new) = outcome? {
             let scale = scale_of(call, &*storage::typed(call.row, &new)?)?;
@@ -141,7 +146,8 @@ fn bind_value(call: &mut Call, binding: &Value) -> Result<()> {
         return Err(ApiError::invalid(&kind, &call.info.name, &errors));
     }
     for _ in 0..ATTEMPTS {
-        let (encoded, revision) = stored(call)?;
+        let (kv, encoded) = stored(call)?;
+        let revision = kv.mod_revision;
         let mut object = storage::typed(call.row, &encoded)?.clone_object();
         let Some(pod) = object.as_any_mut().downcast_mut::<Pod>() else { return Err(call.not_found()) };
         let refused = |error: String| ApiError::conflict(&call.resource(), &call.info.name, error);
@@ -193,7 +199,7 @@ pub(crate) fn evict(call: &mut Call, payload: &Payload) -> Result<Response> {
     let value = payload.value(&call.headers, &kind)?;
     let mut options = DeleteOptions::from_value(value.get("deleteOptions").unwrap_or(&Value::Null))?;
     options.dry_run |= call.dry_run()?;
-    let (encoded, _) = stored(call)?;
+    let (_, encoded) = stored(call)?;
     let pod = encoded.get::<Pod>().map_err(ApiError::internal)?;
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();
     if !matches!(phase, "Succeeded" | "Failed" | "Pending") && pod.metadata.deletion_timestamp.is_none() {

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use machinery::wire::Response;
 use machinery::{ApiError, Encoded, Object};
+use store::KeyValue;
 
 use crate::admission::{self, Operation};
 use crate::call::{Call, Result};
@@ -24,9 +25,7 @@ pub(crate) fn update(call: &mut Call, payload: &Payload) -> Result<Response> {
         }
         return Err(call.not_found());
     };
-    let old = storage::stored(&kv);
-    let stored = replace(call, object, &old, &key, kv.mod_revision)?;
-    match stored {
+    match replace(call, object, &kv)? {
         Some(stored) => read::answer(call, StatusCode::OK, storage::to_wire(call.row, stored)),
         None => Err(ApiError::modified(&call.resource(), &call.info.name)),
     }
@@ -47,19 +46,14 @@ pub(crate) fn check_identity(call: &Call, object: &dyn Object) -> Result<()> {
     Ok(())
 }
 
-/// Puts `object` in the place of `old`, which is stored under `key` at `mod_revision`: update rules,
-/// admission, validation, store. What has not changed is not written. `None` if the key has changed
-/// meanwhile.
-pub(crate) fn replace(
-    call: &mut Call,
-    mut object: Box<dyn Object>,
-    old_encoded: &Encoded,
-    key: &str,
-    mod_revision: i64,
-) -> Result<Option<Encoded>> {
+/// Puts `object` in the place of what is stored: update rules, admission, validation, store. What has
+/// not changed is not written. `None` if the key has changed meanwhile.
+pub(crate) fn replace(call: &mut Call, mut object: Box<dyn Object>, kv: &KeyValue) -> Result<Option<Encoded>> {
     let row = call.row;
-    let old = storage::typed(row, old_encoded)?;
+    let old_encoded = storage::stored(kv);
+    let old = storage::typed(row, &old_encoded)?;
     let old = &*old;
+    let (key, mod_revision) = (kv.key.to_string(), kv.mod_revision);
     set_namespace(call, &mut *object)?;
     let name = call.info.name.clone();
     let dry_run = call.dry_run()?;
@@ -87,26 +81,31 @@ pub(crate) fn replace(
     admission::admit(call, Operation::Update, &mut *object, Some(old))?;
     let errors = row.before_update(door, &mut *object, old);
     call.check(&name, errors)?;
-    managed_fields::on_update(call, &mut *object, old);
     call.warnings.extend(row.strategy.warnings(&*object, Some(old)));
     let reserved = service_allocation::reserve(call, &mut *object, Some(old))?;
-    if is_unchanged(&*object, old) {
+    object.metadata_mut().managed_fields = managed_fields::requested(&*object, old);
+    let mut value = storage::value(&mut *object);
+    if value != kv.value || call.applied.is_some() {
+        managed_fields::on_update(call, &mut *object, old);
+        value = storage::value(&mut *object);
+    }
+    if value == kv.value {
         reserved.keep();
-        return Ok(Some(old_encoded.clone()));
+        return Ok(Some(old_encoded));
     }
     if dry_run {
         reserved.release(call);
+        object.metadata_mut().resource_version.clone_from(&old.metadata().resource_version);
         return Ok(Some(storage::unwritten(object)));
     }
     if is_finished(&*object) {
         reserved.keep();
+        let Some(revision) = storage::remove(call, key, mod_revision)? else { return Ok(None) };
         service_allocation::free(call, &*object);
-        object.metadata_mut().resource_version = None;
-        let Some(revision) = storage::remove(call, key.to_owned(), mod_revision)? else { return Ok(None) };
         object.metadata_mut().resource_version = Some(revision.to_string());
         return Ok(Some(storage::unwritten(object)));
     }
-    match storage::write(call, key.to_owned(), mod_revision, object) {
+    match storage::write_value(call, key, mod_revision, object, value) {
         Ok(Written::Done(stored)) => {
             reserved.keep();
             Ok(Some(stored))
@@ -132,8 +131,4 @@ fn is_finished(object: &dyn Object) -> bool {
             let finalizers = namespace.spec.as_ref().and_then(|spec| spec.finalizers.as_ref());
             finalizers.is_some_and(|finalizers| !finalizers.is_empty())
         })
-}
-
-fn is_unchanged(new: &dyn Object, old: &dyn Object) -> bool {
-    new.to_bytes() == old.to_bytes()
 }

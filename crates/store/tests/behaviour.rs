@@ -1,6 +1,8 @@
 //! The store's behaviour. Each test runs over memory alone and over `redb`, where the store is written
 //! and read back before it is looked at again.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;

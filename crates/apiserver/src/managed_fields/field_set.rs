@@ -229,7 +229,7 @@ impl FieldSet {
                             .for_each(|item| below.remove_from(item));
                     }
                 }
-                (Some(("v", text)), Value::Array(items)) => items.retain(|item| item.to_string() != text),
+                (Some(("v", text)), Value::Array(items)) => items.retain(|item| *text != item.to_string()),
                 _ => {}
             }
         }

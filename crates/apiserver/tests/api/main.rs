@@ -1,5 +1,7 @@
 //! The API server's behaviour, through [`playground_apiserver::ApiServer::handle`] as a client sees it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
 mod bench;
 
 mod admission;
