@@ -31,6 +31,7 @@ pub mod rootca;
 pub mod service_lb;
 pub mod serviceaccount;
 pub mod services;
+pub mod statefulset;
 pub mod taint_eviction;
 
 use controller::Driver;
@@ -88,6 +89,7 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("deployment-controller", |setup, client| driver(deployment::DeploymentController::new(setup, &client), client)),
     ("replicaset-controller", |setup, client| driver(replicaset::ReplicaSetController::new(setup, &client), client)),
     ("daemonset-controller", |setup, client| driver(daemonset::DaemonSetController::new(setup, &client), client)),
+    ("statefulset-controller", |setup, client| driver(statefulset::StatefulSetController::new(setup, &client), client)),
     ("endpoints-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
     ("endpointslice-controller", |setup, client| {
         driver(endpointslice::EndpointSliceController::new(setup, &client), client)

@@ -275,3 +275,62 @@ fn daemons_run_on_every_node() {
     world.run(5);
     assert_eq!(world.list::<Pod>("default").len(), 4);
 }
+
+#[test]
+fn stateful_pods_come_and_go_in_order() {
+    use k8s_openapi::api::apps::v1::StatefulSet;
+    use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+    let mut world = World::new(2);
+    world.nodes.borrow_mut().start = std::time::Duration::from_millis(700);
+    let mut manifest = deployment("db", 3, "db:1");
+    manifest["spec"]["serviceName"] = json!("db");
+    manifest["spec"]["volumeClaimTemplates"] = json!([{
+        "metadata": { "name": "data" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    }]);
+    world.create::<StatefulSet>(manifest);
+    let names = |world: &World| {
+        let pods = world.list::<Pod>("default");
+        pods.iter().map(|pod| pod.metadata.name.clone().unwrap()).collect::<Vec<_>>()
+    };
+    world.run(1);
+    assert_eq!(names(&world), ["db-0", "db-1"], "the second comes once the first is ready");
+    world.run(5);
+    assert_eq!(names(&world), ["db-0", "db-1", "db-2"]);
+    let claims = world.list::<PersistentVolumeClaim>("default");
+    let claims: Vec<_> = claims.iter().map(|claim| claim.metadata.name.clone().unwrap()).collect();
+    assert_eq!(claims, ["data-db-0", "data-db-1", "data-db-2"]);
+    let pod = world.get::<Pod>("default", "db-1");
+    assert_eq!(pod.spec.as_ref().unwrap().hostname.as_deref(), Some("db-1"));
+    let volumes = pod.spec.as_ref().unwrap().volumes.clone().unwrap();
+    let claim = volumes.iter().find(|volume| volume.name == "data").unwrap();
+    assert_eq!(claim.persistent_volume_claim.as_ref().unwrap().claim_name, "data-db-1");
+    let status = |world: &World| world.get::<StatefulSet>("default", "db").status.clone().unwrap();
+    assert_eq!((status(&world).ready_replicas, status(&world).current_replicas), (Some(3), Some(3)));
+
+    let partition = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "partition": 2 } } } });
+    world.patch::<StatefulSet>("default", "db", partition);
+    world.patch::<StatefulSet>("default", "db", image_patch("db:2"));
+    world.run(10);
+    assert_eq!(images(&world), ["db:1", "db:1", "db:2"]);
+    assert_ne!(status(&world).current_revision, status(&world).update_revision);
+    world.delete::<Pod>("default", "db-0", &client::DeleteOptions::default());
+    world.run(10);
+    assert_eq!(images(&world), ["db:1", "db:1", "db:2"], "below the partition the old revision comes again");
+
+    let partition = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "partition": 0 } } } });
+    world.patch::<StatefulSet>("default", "db", partition);
+    for _ in 0..10 {
+        world.run(1);
+        assert!(
+            world.list::<Pod>("default").iter().filter(|pod| playground_controllers::pods::is_ready(pod)).count() >= 2
+        );
+    }
+    assert_eq!(images(&world), ["db:2"; 3]);
+    assert_eq!(status(&world).current_revision, status(&world).update_revision);
+
+    world.patch::<StatefulSet>("default", "db", json!({ "spec": { "replicas": 1 } }));
+    world.run(10);
+    assert_eq!(names(&world), ["db-0"]);
+    assert_eq!(world.list::<PersistentVolumeClaim>("default").len(), 3, "claims stay");
+}

@@ -1,0 +1,412 @@
+//! StatefulSets: pods with names and claims of their own, one after the other
+//! (`pkg/controller/statefulset`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{Client, Context, DeleteOptions, Event, EventRecorder, EventType, Informer, key_of};
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetStatus};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use machinery::intorstring::{Round, scaled_value};
+use machinery::labels::Selector;
+use machinery::status::ApiError;
+use machinery::{ObjectKey, Timestamp};
+
+pub mod identity;
+
+use crate::Setup;
+use crate::claim::claim;
+use crate::controller::{Controller, Queue};
+use crate::history::{self, History};
+use crate::pods::{self, BY_CONTROLLER, ORPHANS};
+use crate::replicaset::number;
+use identity::{ordinal_of, ordinals, revision_of};
+
+/// Status changes of pods are taken together for so long.
+const STATUS_BATCH: Duration = Duration::from_millis(10);
+
+/// The controller of StatefulSets.
+pub struct StatefulSetController {
+    client: Client,
+    recorder: EventRecorder,
+    sets: Informer<StatefulSet>,
+    revisions: Informer<ControllerRevision>,
+    pods: Informer<Pod>,
+    claims: Informer<PersistentVolumeClaim>,
+}
+
+/// One sync of a set.
+struct Work<'a> {
+    set: &'a StatefulSet,
+    /// The revision pods are updated from; the same as `update` once an update is complete.
+    current: Arc<ControllerRevision>,
+    /// The revision of the present template.
+    update: Arc<ControllerRevision>,
+    now: Timestamp,
+}
+
+impl StatefulSetController {
+    /// From the process's informers.
+    pub fn new(setup: &Setup, client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            recorder: EventRecorder::new(client.clone(), "statefulset-controller", ""),
+            sets: setup.informers.informer(),
+            revisions: setup
+                .informers
+                .informer()
+                .indexed(BY_CONTROLLER, pods::controller_uid)
+                .indexed(ORPHANS, pods::orphan_namespace),
+            pods: setup
+                .informers
+                .informer()
+                .indexed(BY_CONTROLLER, pods::controller_uid)
+                .indexed(ORPHANS, pods::orphan_namespace),
+            claims: setup.informers.informer(),
+        }
+    }
+
+    fn set_of(&self, pod: &Pod) -> Option<ObjectKey> {
+        let owner = pods::controller_of(&pod.metadata).filter(|owner| owner.kind == "StatefulSet")?;
+        let key = ObjectKey::new(pods::namespace(pod), owner.name.as_str());
+        self.sets.get(&key).filter(|set| pods::uid(&**set) == owner.uid).map(|_| key)
+    }
+
+    fn record(&mut self, round: &Work<'_>, verb: &str, what: &str, result: &Result<(), ApiError>) {
+        let name = pods::name(round.set);
+        let mut capital = verb.to_owned();
+        capital.get_mut(..1).map(str::make_ascii_uppercase).unwrap_or_default();
+        let (kind, reason, message) = match result {
+            Ok(()) => (
+                EventType::Normal,
+                format!("Successful{capital}"),
+                format!("{verb} {what} in StatefulSet {name} successful"),
+            ),
+            Err(error) => (
+                EventType::Warning,
+                format!("Failed{capital}"),
+                format!("{verb} {what} in StatefulSet {name} failed error: {error}"),
+            ),
+        };
+        self.recorder.event(round.now, round.set, kind, &reason, &message);
+    }
+
+    /// Makes the claims of an ordinal that are missing, and gives those that are there their owners.
+    fn sync_claims(&mut self, round: &Work<'_>, pod: Option<&Pod>, ordinal: i32) -> Result<(), ApiError> {
+        for mut claim in identity::claims(round.set, ordinal) {
+            let key = key_of(&claim);
+            let owners = identity::claim_owners(round.set, pod, ordinal);
+            match self.claims.get(&key) {
+                None => {
+                    claim.metadata.owner_references = Some(owners).filter(|owners| !owners.is_empty());
+                    let result = match self.client.create(claim) {
+                        Err(error) if error.is_already_exists() => continue,
+                        other => other.map(drop),
+                    };
+                    let pod = identity::pod_name(round.set, ordinal);
+                    self.record(round, "create", &format!("Claim {} Pod {pod}", key.name), &result);
+                    result?;
+                }
+                Some(existing) => {
+                    let mine = |uid: &str| uid == pods::uid(round.set) || pod.is_some_and(|pod| uid == pods::uid(pod));
+                    let mut wanted: Vec<_> = existing.metadata.owner_references.clone().unwrap_or_default();
+                    wanted.retain(|owner| !mine(&owner.uid));
+                    wanted.extend(owners);
+                    if existing.metadata.owner_references.iter().flatten().eq(wanted.iter()) {
+                        continue;
+                    }
+                    let mut updated = (*existing).clone();
+                    updated.metadata.owner_references = Some(wanted);
+                    self.client.update(updated)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn create_pod(&mut self, round: &Work<'_>, ordinal: i32, revision: &ControllerRevision) -> Result<(), ApiError> {
+        self.sync_claims(round, None, ordinal)?;
+        let result = self.client.create(identity::pod(round.set, revision, ordinal)).map(drop);
+        match &result {
+            Err(error) if error.is_already_exists() => return Err(error.clone()),
+            Err(error) if error.has_cause("NamespaceTerminating") => return Ok(()),
+            _ => {}
+        }
+        self.record(round, "create", &format!("Pod {}", identity::pod_name(round.set, ordinal)), &result);
+        result
+    }
+
+    fn delete_pod(&mut self, round: &Work<'_>, pod: &Pod) -> Result<(), ApiError> {
+        let result = match self.client.delete::<Pod>(&key_of(pod), &DeleteOptions::uid(pods::uid(pod))) {
+            Err(error) if error.is_not_found() || error.is_conflict() => return Ok(()),
+            other => other,
+        };
+        self.record(round, "delete", &format!("Pod {}", pods::name(pod)), &result);
+        result
+    }
+
+    /// The revision a missing pod is made of: those below the partition, and those an update has not
+    /// reached, stay with the current one.
+    fn revision_for(round: &Work<'_>, ordinal: i32, current_replicas: i32) -> Arc<ControllerRevision> {
+        let start = ordinals(round.set).start;
+        let partition = partition(round.set);
+        let keeps = match partition {
+            None => ordinal < start + current_replicas,
+            Some(partition) => ordinal < start + partition,
+        };
+        if is_rolling(round.set) && keeps { round.current.clone() } else { round.update.clone() }
+    }
+
+    /// Takes one step, or with parallel management all steps: makes missing pods from the lowest
+    /// ordinal up, then lets those go that are too many from the highest down, then updates.
+    fn step(&mut self, round: &Work<'_>, all: &[Arc<Pod>], status: &StatefulSetStatus) -> Result<(), ApiError> {
+        let monotonic = round.set.spec.pod_management_policy.as_deref() != Some("Parallel");
+        let min_ready_seconds = round.set.spec.min_ready_seconds.unwrap_or(0);
+        let available = |pod: &Pod| pods::is_available(pod, min_ready_seconds, round.now);
+        let healthy = |pod: &Pod| pods::phase(pod) == "Running" && pods::is_ready(pod) && !pods::is_deleting(pod);
+        let mut by_ordinal: BTreeMap<i32, Arc<Pod>> =
+            all.iter().filter_map(|pod| Some((ordinal_of(round.set, pod)?, pod.clone()))).collect();
+        let mut replicas = BTreeMap::new();
+        for ordinal in ordinals(round.set) {
+            let Some(pod) = by_ordinal.remove(&ordinal) else {
+                let revision = Self::revision_for(round, ordinal, status.current_replicas.unwrap_or(0));
+                self.create_pod(round, ordinal, &revision)?;
+                if monotonic {
+                    return Ok(());
+                }
+                continue;
+            };
+            if pods::is_terminated(&pod) {
+                if !pods::is_deleting(&*pod) {
+                    self.recreate(round, &pod)?;
+                }
+                if monotonic {
+                    return Ok(());
+                }
+                continue;
+            }
+            // One after the other: nothing happens beyond a pod that is not settled.
+            if monotonic && (!healthy(&pod) || !available(&pod)) {
+                return Ok(());
+            }
+            self.restore_identity(round, &pod, ordinal)?;
+            replicas.insert(ordinal, pod);
+        }
+        let unhealthy = by_ordinal.iter().find(|(_, pod)| !healthy(pod)).map(|(ordinal, _)| *ordinal);
+        for (ordinal, pod) in by_ordinal.iter().rev() {
+            self.sync_claims(round, Some(pod), *ordinal)?;
+            if pods::is_deleting(&**pod) {
+                if monotonic {
+                    return Ok(());
+                }
+                continue;
+            }
+            if monotonic && !healthy(pod) && unhealthy != Some(*ordinal) {
+                return Ok(());
+            }
+            self.delete_pod(round, pod)?;
+            if monotonic {
+                return Ok(());
+            }
+        }
+        if is_rolling(round.set) { self.roll(round, &replicas) } else { Ok(()) }
+    }
+
+    fn recreate(&mut self, round: &Work<'_>, pod: &Pod) -> Result<(), ApiError> {
+        let failed = pods::phase(pod) == "Failed";
+        let (kind, reason, word) = if failed {
+            (EventType::Warning, "RecreatingFailedPod", "failed")
+        } else {
+            (EventType::Normal, "RecreatingTerminatedPod", "terminated")
+        };
+        let key = key_of(round.set);
+        let message = format!("StatefulSet {key} is recreating {word} Pod {}", pods::name(pod));
+        self.recorder.event(round.now, round.set, kind, reason, &message);
+        self.delete_pod(round, pod)
+    }
+
+    fn restore_identity(&mut self, round: &Work<'_>, pod: &Arc<Pod>, ordinal: i32) -> Result<(), ApiError> {
+        self.sync_claims(round, Some(pod), ordinal)?;
+        let mut restored = (**pod).clone();
+        if !identity::give_identity(round.set, &mut restored, ordinal) || pods::is_deleting(&**pod) {
+            return Ok(());
+        }
+        let result = self.client.update(restored).map(drop);
+        self.record(round, "update", &format!("Pod {}", pods::name(&**pod)), &result);
+        result
+    }
+
+    /// Deletes pods of other revisions than the newest, the highest ordinal first, as many as may be
+    /// missing at a time; none below the partition.
+    fn roll(&mut self, round: &Work<'_>, replicas: &BTreeMap<i32, Arc<Pod>>) -> Result<(), ApiError> {
+        let range = ordinals(round.set);
+        let lowest = range.start + partition(round.set).unwrap_or(0);
+        let rolling = round.set.spec.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
+        let unavailable = rolling.and_then(|rolling| rolling.max_unavailable.as_ref());
+        let wanted = round.set.spec.replicas.unwrap_or(1);
+        let max = unavailable.and_then(|value| scaled_value(value, wanted, Round::Up).ok()).unwrap_or(1).max(1);
+        let max = usize::try_from(max).unwrap_or(1);
+        let min_ready_seconds = round.set.spec.min_ready_seconds.unwrap_or(0);
+        let missing = |pod: &Pod| pods::is_deleting(pod) || !pods::is_available(pod, min_ready_seconds, round.now);
+        let mut absent = usize::try_from(wanted).unwrap_or(0).saturating_sub(replicas.len());
+        absent += replicas.values().filter(|pod| missing(pod)).count();
+        for (_, pod) in replicas.range(lowest..).rev() {
+            let outdated = revision_of(pod) != pods::name(&*round.update);
+            if outdated && !pods::is_deleting(&**pod) {
+                // One that is missing already may be replaced at once.
+                if absent >= max && !missing(pod) {
+                    return Ok(());
+                }
+                absent += usize::from(!missing(pod));
+                self.delete_pod(round, pod)?;
+            } else if missing(pod) && absent >= max {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn write_status(&self, set: &StatefulSet, status: StatefulSetStatus) -> Result<(), ApiError> {
+        let normal = |status: &StatefulSetStatus| StatefulSetStatus {
+            available_replicas: Some(status.available_replicas.unwrap_or(0)),
+            collision_count: Some(status.collision_count.unwrap_or(0)),
+            current_replicas: Some(status.current_replicas.unwrap_or(0)),
+            ready_replicas: Some(status.ready_replicas.unwrap_or(0)),
+            updated_replicas: Some(status.updated_replicas.unwrap_or(0)),
+            ..status.clone()
+        };
+        if set.status.as_ref().is_some_and(|old| normal(old) == normal(&status)) {
+            return Ok(());
+        }
+        self.client.update_status(StatefulSet { status: Some(status), ..set.clone() }).map(drop)
+    }
+
+    fn revisions(
+        &self,
+        set: &StatefulSet,
+        selector: &Selector,
+        collisions: &mut i32,
+    ) -> Result<(History, Arc<ControllerRevision>), ApiError> {
+        let mut revisions = self.revisions.by_index(BY_CONTROLLER, pods::uid(set));
+        revisions.extend(self.revisions.by_index(ORPHANS, pods::namespace(set)));
+        let revisions = claim(&self.client, set, selector, revisions)?;
+        let history = history::sync(&self.client, set, &set.spec.template, revisions, collisions)?;
+        let name = set.status.as_ref().and_then(|status| status.current_revision.clone()).unwrap_or_default();
+        let current = history.old.iter().find(|revision| pods::name(&***revision) == name);
+        let current = current.unwrap_or(&history.current).clone();
+        Ok((history, current))
+    }
+}
+
+impl Controller for StatefulSetController {
+    type Key = ObjectKey;
+
+    fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
+        for event in self.sets.poll(cx) {
+            if !matches!(&event, Event::Updated { old, new } if pods::same_revision(&**old, &**new)) {
+                queue.add_for(key_of(&**event.object()), &**event.object());
+            }
+        }
+        self.revisions.poll(cx);
+        self.claims.poll(cx);
+        for event in self.pods.poll(cx) {
+            let pod = event.object();
+            let Some(set) = self.set_of(pod) else {
+                let orphan = pods::controller_of(&pod.metadata).is_none() && !matches!(event, Event::Deleted(_));
+                for set in self.sets.in_namespace(pods::namespace(&**pod)).into_iter().filter(|_| orphan) {
+                    if ordinal_of(&set, pod).is_some() {
+                        queue.add_for(key_of(&*set), &**pod);
+                    }
+                }
+                continue;
+            };
+            match &event {
+                Event::Updated { old, new } if pods::same_revision(&**old, &**new) => {}
+                Event::Updated { .. } => queue.add_for_after(set, &**pod, STATUS_BATCH),
+                _ => queue.add_for(set, &**pod),
+            }
+        }
+    }
+
+    fn synced(&self) -> bool {
+        self.sets.synced() && self.revisions.synced() && self.claims.synced() && self.pods.synced()
+    }
+
+    fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
+        let now = queue.now();
+        let Some(set) = self.sets.get(key) else { return Ok(()) };
+        let Ok(selector) = Selector::from_label_selector(Some(&set.spec.selector)) else { return Ok(()) };
+        let mut collisions = set.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
+        let (history, current) = self.revisions(&set, &selector, &mut collisions)?;
+        let mut candidates = self.pods.by_index(BY_CONTROLLER, pods::uid(&*set));
+        candidates.extend(self.pods.by_index(ORPHANS, &key.namespace));
+        // A pod with labels alone is not one of the set: it must have a name of the set, too.
+        candidates.retain(|pod| ordinal_of(&set, pod).is_some());
+        let all = claim(&self.client, &*set, &selector, candidates)?;
+
+        let round = Work { set: &set, current, update: history.current.clone(), now };
+        let mut status = status_of(&round, &all, collisions);
+        let stepped = if pods::is_deleting(&*set) { Ok(()) } else { self.step(&round, &all, &status) };
+        complete_update(&set, &mut status);
+        self.write_status(&set, status.clone())?;
+        stepped?;
+        let in_use = |revision: &ControllerRevision| {
+            let name = pods::name(revision);
+            status.current_revision.as_deref() == Some(name) || all.iter().any(|pod| revision_of(pod) == name)
+        };
+        history::clean_up(&self.client, &history.old, set.spec.revision_history_limit, in_use)?;
+        let min_ready_seconds = set.spec.min_ready_seconds.unwrap_or(0);
+        let next =
+            all.iter().filter_map(|pod| pods::available_at(pod, min_ready_seconds)).filter(|time| *time > now).min();
+        if let Some(time) = next {
+            queue.add_at(key.clone(), time);
+        }
+        Ok(())
+    }
+}
+
+fn is_rolling(set: &StatefulSet) -> bool {
+    let strategy = set.spec.update_strategy.as_ref().and_then(|strategy| strategy.type_.as_deref());
+    strategy.unwrap_or("RollingUpdate") == "RollingUpdate"
+}
+
+/// Ordinals below this, counted from the first, are not updated; none where there is no partition.
+fn partition(set: &StatefulSet) -> Option<i32> {
+    let rolling = set.spec.update_strategy.as_ref()?.rolling_update.as_ref()?;
+    rolling.partition.filter(|partition| *partition > 0)
+}
+
+fn status_of(round: &Work<'_>, all: &[Arc<Pod>], collisions: i32) -> StatefulSetStatus {
+    let min_ready_seconds = round.set.spec.min_ready_seconds.unwrap_or(0);
+    let count = |test: &dyn Fn(&Pod) -> bool| number(all.iter().filter(|pod| test(pod)).count());
+    // A pod counts once the server has made it one: it has a phase, and is not going.
+    let of = |revision: &ControllerRevision| {
+        count(&|pod| {
+            !pods::phase(pod).is_empty() && !pods::is_deleting(pod) && revision_of(pod) == pods::name(revision)
+        })
+    };
+    let ready = |pod: &Pod| pods::phase(pod) == "Running" && pods::is_ready(pod);
+    StatefulSetStatus {
+        observed_generation: round.set.metadata.generation,
+        replicas: count(&|pod| !pods::phase(pod).is_empty()),
+        ready_replicas: Some(count(&ready)),
+        available_replicas: Some(count(&|pod| ready(pod) && pods::is_available(pod, min_ready_seconds, round.now))),
+        current_replicas: Some(of(&round.current)),
+        updated_replicas: Some(of(&round.update)),
+        current_revision: round.current.metadata.name.clone(),
+        update_revision: round.update.metadata.name.clone(),
+        collision_count: Some(collisions),
+        conditions: round.set.status.as_ref().and_then(|status| status.conditions.clone()),
+    }
+}
+
+/// Once all pods are of the newest revision and ready, it is the current one.
+fn complete_update(set: &StatefulSet, status: &mut StatefulSetStatus) {
+    let all = Some(status.replicas);
+    let wanted = set.spec.replicas.unwrap_or(1) == status.replicas;
+    if is_rolling(set) && wanted && status.updated_replicas == all && status.ready_replicas == all {
+        status.current_replicas = status.updated_replicas;
+        status.current_revision.clone_from(&status.update_revision);
+    }
+}
