@@ -234,6 +234,20 @@ async fn patch_current(
     Err(Error::message("too many conflicts"))
 }
 
+/// What applying an object would make of it; nothing is kept.
+///
+/// # Errors
+/// What the server says.
+pub(super) async fn preview(session: &Session<'_>, info: &Info, live: &Value) -> Result<Value, Error> {
+    let mut modified = info.object.clone();
+    annotate_last_applied(&mut modified);
+    if live.is_null() {
+        return post(session, &info.resource, &info.namespace, &modified, MANAGER, DryRun::Server).await;
+    }
+    let (patched, _) = patch_current(session, info, live.clone(), &modified, DryRun::Server).await?;
+    Ok(patched)
+}
+
 /// `--force`: deletes the object and makes it anew.
 async fn replace(session: &Session<'_>, info: &Info, modified: &Value) -> Result<Value, Error> {
     let grace_period = session.args.int("grace-period").max(-1);

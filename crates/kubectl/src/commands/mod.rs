@@ -1,10 +1,15 @@
 //! The commands, a file each.
 
 mod apply;
+mod auth;
+mod config;
 mod create;
 mod delete;
 mod describe;
+mod diff;
+mod events;
 mod exec;
+mod explain;
 mod expose;
 mod get;
 mod label;
@@ -17,6 +22,10 @@ mod replace;
 mod rollout;
 mod run;
 mod scale;
+mod server;
+mod set;
+mod top;
+mod wait;
 
 use futures::future::LocalBoxFuture;
 
@@ -35,16 +44,25 @@ type Run = for<'s, 'h> fn(&'s Session<'h>) -> LocalBoxFuture<'s, Result<(), Erro
 /// Commands by the first word of their path.
 const COMMANDS: &[(&str, Run)] = &[
     ("annotate", |session| Box::pin(label::annotate(session))),
+    ("api-resources", |session| Box::pin(server::api_resources(session))),
+    ("api-versions", |session| Box::pin(server::api_versions(session))),
     ("apply", |session| Box::pin(apply::run(session))),
     ("attach", |session| Box::pin(exec::attach(session))),
+    ("auth", |session| Box::pin(auth::run(session))),
     ("autoscale", |session| Box::pin(scale::autoscale(session))),
+    ("certificate", |session| Box::pin(auth::certificate(session))),
+    ("cluster-info", |session| Box::pin(server::cluster_info(session))),
+    ("config", |session| Box::pin(config::run(session))),
     ("cordon", |session| Box::pin(nodes::cordon(session, true))),
     ("create", |session| Box::pin(create::run(session))),
     ("delete", |session| Box::pin(delete::run(session))),
     ("describe", |session| Box::pin(describe::run(session))),
+    ("diff", |session| Box::pin(diff::run(session))),
     ("drain", |session| Box::pin(nodes::drain(session))),
     ("edit", |session| Box::pin(replace::edit(session))),
+    ("events", |session| Box::pin(events::run(session))),
     ("exec", |session| Box::pin(exec::exec(session))),
+    ("explain", |session| Box::pin(explain::run(session))),
     ("expose", |session| Box::pin(expose::run(session))),
     ("get", |session| Box::pin(get::run(session))),
     ("label", |session| Box::pin(label::label(session))),
@@ -54,8 +72,12 @@ const COMMANDS: &[(&str, Run)] = &[
     ("rollout", |session| Box::pin(rollout::run(session))),
     ("run", |session| Box::pin(run::run(session))),
     ("scale", |session| Box::pin(scale::scale(session))),
+    ("set", |session| Box::pin(set::run(session))),
     ("taint", |session| Box::pin(nodes::taint(session))),
+    ("top", |session| Box::pin(top::run(session))),
     ("uncordon", |session| Box::pin(nodes::cordon(session, false))),
+    ("version", |session| Box::pin(server::version(session))),
+    ("wait", |session| Box::pin(wait::run(session))),
 ];
 
 /// Runs the command of a session.

@@ -1,0 +1,92 @@
+//! `kubectl diff`.
+
+use similar::TextDiff;
+
+use super::apply;
+use super::create::visit;
+use crate::api::Url;
+use crate::error::Error;
+use crate::files;
+use crate::session::Session;
+use crate::yaml;
+use http::Method;
+use serde_json::Value;
+
+/// Exit code for differences.
+const DIFFERENT: i32 = 1;
+/// Exit code for errors.
+const FAILED: i32 = 2;
+
+/// Runs the command.
+///
+/// # Errors
+/// What kubectl says; also when there are differences.
+pub async fn run(session: &Session<'_>) -> Result<(), Error> {
+    match compare(session).await {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Error::Exit(DIFFERENT)),
+        Err(error) => Err(Error::Many(vec![error, Error::Exit(FAILED)])),
+    }
+}
+
+async fn compare(session: &Session<'_>) -> Result<bool, Error> {
+    let args = &session.args;
+    if !files::given(session) {
+        return Err(Error::message("must specify one of -f and -k"));
+    }
+    let client = session.client().await?;
+    let mut different = false;
+    for info in visit(session).await? {
+        let info = info?;
+        let live = match client.get(info.path()).await {
+            Ok(live) => live,
+            Err(error) if error.is_not_found() => Value::Null,
+            Err(error) => return Err(error),
+        };
+        let merged = if args.bool("server-side") {
+            let url = Url::new(info.path())
+                .with("dryRun", "All")
+                .with("fieldManager", "kubectl")
+                .with("force", if args.bool("force-conflicts") { "true" } else { "false" });
+            client.write(Method::PATCH, url, "application/apply-patch+yaml", &info.object).await?
+        } else {
+            apply::preview(session, &info, &live).await?
+        };
+        let api = info.resource.api_version().replace('/', ".");
+        let name = format!("{api}.{}.{}.{}", info.resource.kind, info.namespace, info.name);
+        let show = |object: &Value| match object.is_null() {
+            true => String::new(),
+            false => yaml::to_string(&shown(object, args.bool("show-managed-fields"))),
+        };
+        let (before, after) = (show(&live), show(&merged));
+        if before == after {
+            continue;
+        }
+        different = true;
+        let diff = TextDiff::from_lines(&before, &after);
+        session.out(format!("diff -u -N LIVE/{name} MERGED/{name}\n"));
+        session.out(
+            diff.unified_diff()
+                .context_radius(3)
+                .header(&format!("LIVE/{name}"), &format!("MERGED/{name}"))
+                .to_string(),
+        );
+    }
+    Ok(different)
+}
+
+/// An object without what only the server writes; the values of Secrets masked.
+fn shown(object: &Value, managed_fields: bool) -> Value {
+    let mut object = object.clone();
+    if let Some(metadata) = object["metadata"].as_object_mut()
+        && !managed_fields
+    {
+        metadata.remove("managedFields");
+    }
+    if object["kind"] == "Secret" {
+        for value in object["data"].as_object_mut().into_iter().flat_map(|data| data.values_mut()) {
+            *value = "***".into();
+        }
+    }
+    object
+}

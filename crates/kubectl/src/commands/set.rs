@@ -1,0 +1,414 @@
+//! `kubectl set`.
+
+use machinery::{GroupVersionKind, patch};
+use serde_json::{Value, json};
+
+use super::scale::pod_spec;
+use crate::api::Url;
+use crate::error::Error;
+use crate::files;
+use crate::print::output::{COMMON, Output, done};
+use crate::resources::{self, items, text};
+use crate::select::{self, Choice, Info};
+use crate::session::{DryRun, Session};
+
+/// Runs the subcommands.
+///
+/// # Errors
+/// What kubectl says.
+pub async fn run(session: &Session<'_>) -> Result<(), Error> {
+    match session.args.command.name() {
+        "image" => image(session).await,
+        "env" => env(session).await,
+        "resources" => limits(session).await,
+        "serviceaccount" => service_account(session).await,
+        "selector" => selector(session).await,
+        _ => subject(session).await,
+    }
+}
+
+/// Applies a change to each object that is named, and sends what differs.
+async fn each(
+    session: &Session<'_>,
+    words: &[String],
+    operation: &str,
+    mut change: impl FnMut(&Info, &mut Value) -> Result<(), Vec<Error>>,
+) -> Result<(), Error> {
+    let args = &session.args;
+    let local = args.bool("local");
+    let dry_run = session.dry_run()?;
+    if local && dry_run == DryRun::Server {
+        return Err(Error::message("cannot specify --local and --dry-run=server - did you mean --dry-run=client?"));
+    }
+    let output = Output::new(session, COMMON).await?;
+    let choice = Choice {
+        args: words,
+        selector: args.string("selector"),
+        all: args.bool("all"),
+        local,
+        latest: !local,
+        ..Choice::default()
+    };
+    let (infos, mut errors) = select::infos(session, &choice).await?;
+    for info in infos {
+        let mut object = info.object.clone();
+        if let Err(found) = change(&info, &mut object) {
+            errors.extend(found);
+            continue;
+        }
+        if local || dry_run == DryRun::Client {
+            done(session, &output, &object, &format!("{operation}{}", if local { "" } else { dry_run.suffix() }))?;
+            continue;
+        }
+        if object == info.object {
+            continue;
+        }
+        match send(session, &info, &object, dry_run).await {
+            Ok(object) => done(session, &output, &object, &format!("{operation}{}", dry_run.suffix()))?,
+            Err(error @ Error::Send { .. }) => return Err(error),
+            Err(error) => errors.push(error),
+        }
+    }
+    Error::all(errors)
+}
+
+async fn send(session: &Session<'_>, info: &Info, object: &Value, dry_run: DryRun) -> Result<Value, Error> {
+    let kind = GroupVersionKind::from_api_version(&info.resource.api_version(), &info.resource.kind);
+    let (change, content_type) = match patch::Strategic::for_kind(&kind) {
+        Some(strategic) => {
+            let change = strategic.diff(&info.object, object).map_err(|error| Error::message(error.to_string()))?;
+            (change, super::STRATEGIC_PATCH)
+        }
+        None => (patch::merge_diff(&info.object, object), super::MERGE_PATCH),
+    };
+    let url = Url::new(info.path())
+        .with_some("dryRun", dry_run.parameter())
+        .with("fieldManager", session.args.string("field-manager"));
+    resources::patch(session.client().await?, url, content_type, &change).await
+}
+
+/// Words that name resources, and `key=value` words.
+fn split(session: &Session<'_>) -> (Vec<String>, Vec<String>) {
+    session.args.args.iter().cloned().partition(|word| !word.contains('='))
+}
+
+fn need_resources(session: &Session<'_>, words: &[String]) -> Result<(), Error> {
+    if words.is_empty() && !files::given(session) {
+        return Err(Error::message(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
+    }
+    Ok(())
+}
+
+fn unsupported(info: &Info) -> Vec<Error> {
+    vec![Error::message(format!(
+        "error: {}/{} the object is not a pod or does not have a pod template: {}",
+        info.resource.name, info.name, info.resource.kind
+    ))]
+}
+
+/// Whether a container is chosen by name or by a pattern with `*`.
+fn chosen(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((before, after)) => {
+            name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+        }
+    }
+}
+
+async fn image(session: &Session<'_>) -> Result<(), Error> {
+    let (words, pairs) = split(session);
+    if words.is_empty() && pairs.is_empty() && !files::given(session) {
+        return Err(select::missing());
+    }
+    need_resources(session, &words)?;
+    let mut images = Vec::new();
+    for pair in &pairs {
+        images.extend(pair.split_once('='));
+    }
+    if images.is_empty() {
+        return Err(Error::message("at least one image update is required"));
+    }
+    if images.len() > 1 && images.iter().any(|(name, _)| *name == "*") {
+        return Err(Error::message(
+            "all containers are already specified by *, but saw more than one container_name=container_image pairs",
+        ));
+    }
+    each(session, &words, "image updated", |info, object| {
+        let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;
+        let mut errors = Vec::new();
+        for (name, image) in &images {
+            let mut found = false;
+            for field in ["initContainers", "containers"] {
+                for container in spec[field].as_array_mut().into_iter().flatten() {
+                    if *name == "*" || container["name"] == *name {
+                        container["image"] = (*image).into();
+                        found = true;
+                    }
+                }
+                if spec[field].is_null()
+                    && let Some(fields) = spec.as_object_mut()
+                {
+                    fields.remove(field);
+                }
+            }
+            if !found {
+                errors.push(Error::message(format!("error: unable to find container named {name:?}")));
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    })
+    .await
+}
+
+/// Variables from a ConfigMap or Secret named by `--from`.
+async fn from_source(session: &Session<'_>) -> Result<Vec<Value>, Error> {
+    let args = &session.args;
+    let from = args.string("from");
+    if from.is_empty() {
+        return Ok(Vec::new());
+    }
+    let word = [from.to_owned()];
+    let choice = Choice { args: &word, latest: true, ..Choice::default() };
+    let items = select::plan(session, &choice).await?;
+    let Some(select::Item::Named(resource, namespace, name)) = items.into_iter().next() else {
+        return Err(Error::message("--from must name one resource"));
+    };
+    let source = resources::get(session.client().await?, &resource, &namespace, &name).await?;
+    let reference = match resource.kind.as_str() {
+        "ConfigMap" => "configMapKeyRef",
+        "Secret" => "secretKeyRef",
+        _ => return Err(Error::message(format!("unsupported resource specified in --from: {from}"))),
+    };
+    let keys = args.list("keys");
+    let mut variables = Vec::new();
+    for (key, _) in source["data"].as_object().into_iter().flatten() {
+        if !keys.is_empty() && !keys.contains(key) {
+            continue;
+        }
+        let upper: String =
+            key.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+        let variable = format!("{}{upper}", args.string("prefix"));
+        variables.push(json!({ "name": variable, "valueFrom": { reference: { "key": key, "name": name } } }));
+    }
+    Ok(variables)
+}
+
+async fn env(session: &Session<'_>) -> Result<(), Error> {
+    let args = &session.args;
+    let is_change = |word: &String| word.contains('=') || (word.ends_with('-') && word.len() > 1);
+    let (pairs, words): (Vec<String>, Vec<String>) = args.args.iter().cloned().partition(is_change);
+    if words.is_empty() && !files::given(session) {
+        return Err(Error::message(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
+    }
+    let mut pairs = pairs;
+    pairs.extend(args.list("env").iter().cloned());
+    let list = args.bool("list");
+    let mut set = from_source(session).await?;
+    let mut remove = Vec::new();
+    for pair in &pairs {
+        match pair.split_once('=') {
+            Some((name, value)) => set.push(json!({ "name": name, "value": value })),
+            None => remove.push(pair.trim_end_matches('-').to_owned()),
+        }
+    }
+    if set.is_empty() && remove.is_empty() && !list {
+        return Err(Error::message("at least one environment variable must be provided"));
+    }
+    let pattern = match args.string("containers") {
+        "" => "*",
+        pattern => pattern,
+    };
+    if list {
+        return list_env(session, &words, pattern).await;
+    }
+    let overwrite = args.bool("overwrite");
+    each(session, &words, "env updated", |info, object| {
+        let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;
+        for container in spec["containers"].as_array_mut().into_iter().flatten() {
+            if !chosen(pattern, &text(&container["name"])) {
+                continue;
+            }
+            let mut env: Vec<Value> = items(&container["env"]).cloned().collect();
+            for variable in &set {
+                match env.iter_mut().find(|known| known["name"] == variable["name"]) {
+                    Some(known) if !overwrite && *known != *variable => {
+                        let (name, value) = (text(&known["name"]), text(&known["value"]));
+                        return Err(vec![Error::message(format!(
+                            "'{name}' already has a value ({value}), and --overwrite is false"
+                        ))]);
+                    }
+                    Some(known) => *known = variable.clone(),
+                    None => env.push(variable.clone()),
+                }
+            }
+            env.retain(|variable| !remove.iter().any(|name| variable["name"] == name.as_str()));
+            if env.is_empty() {
+                if let Some(fields) = container.as_object_mut() {
+                    fields.remove("env");
+                }
+            } else {
+                container["env"] = Value::Array(env);
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn list_env(session: &Session<'_>, words: &[String], pattern: &str) -> Result<(), Error> {
+    let args = &session.args;
+    let local = args.bool("local");
+    let choice = Choice {
+        args: words,
+        selector: args.string("selector"),
+        all: args.bool("all"),
+        local,
+        latest: !local,
+        ..Choice::default()
+    };
+    let (infos, errors) = select::infos(session, &choice).await?;
+    for mut info in infos {
+        let kind = info.resource.kind.clone();
+        let Some(spec) = pod_spec(&kind, &mut info.object) else { continue };
+        for container in items(&spec["containers"]).filter(|container| chosen(pattern, &text(&container["name"]))) {
+            session.outln(format!("# {kind} {}, container {}", info.name, text(&container["name"])));
+            for variable in items(&container["env"]) {
+                let name = text(&variable["name"]);
+                let from = &variable["valueFrom"];
+                if from.is_null() {
+                    session.outln(format!("{name}={}", text(&variable["value"])));
+                } else if let Some(path) = from["fieldRef"]["fieldPath"].as_str() {
+                    session.outln(format!("# {name} from field path {path}"));
+                } else {
+                    let (what, source) = match from["secretKeyRef"].is_null() {
+                        false => ("secret", &from["secretKeyRef"]),
+                        true => ("configmap", &from["configMapKeyRef"]),
+                    };
+                    let (source, key) = (text(&source["name"]), text(&source["key"]));
+                    session.outln(format!("# {name} from {what} {source}, key {key}"));
+                }
+            }
+        }
+    }
+    Error::all(errors)
+}
+
+fn amounts(spec: &str) -> Result<Value, Error> {
+    let mut found = json!({});
+    for part in spec.split(',').filter(|part| !part.is_empty()) {
+        let (name, amount) = part
+            .split_once('=')
+            .ok_or_else(|| Error::message(format!("Invalid argument syntax {part}, expected <resource>=<value>")))?;
+        let amount = machinery::Quantity::parse(amount).map_err(|error| Error::message(error.to_string()))?;
+        found[name] = amount.to_string().into();
+    }
+    Ok(found)
+}
+
+async fn limits(session: &Session<'_>) -> Result<(), Error> {
+    let args = &session.args;
+    need_resources(session, &args.args)?;
+    let (limits, requests) = (args.string("limits"), args.string("requests"));
+    if limits.is_empty() && requests.is_empty() {
+        return Err(Error::message(
+            "you must specify an update to requests or limits (in the form of --requests/--limits)",
+        ));
+    }
+    let (limits, requests) = (amounts(limits)?, amounts(requests)?);
+    let pattern = match args.string("containers") {
+        "" => "*",
+        pattern => pattern,
+    };
+    each(session, &args.args, "resource requirements updated", |info, object| {
+        let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;
+        let mut found = false;
+        for container in spec["containers"].as_array_mut().into_iter().flatten() {
+            if !chosen(pattern, &text(&container["name"])) {
+                continue;
+            }
+            found = true;
+            for (field, wanted) in [("limits", &limits), ("requests", &requests)] {
+                for (name, amount) in wanted.as_object().into_iter().flatten() {
+                    if container["resources"][field].is_null() {
+                        container["resources"][field] = json!({});
+                    }
+                    container["resources"][field][name] = amount.clone();
+                }
+            }
+        }
+        if found {
+            return Ok(());
+        }
+        Err(vec![Error::message(format!("error: unable to find container named {pattern}"))])
+    })
+    .await
+}
+
+async fn service_account(session: &Session<'_>) -> Result<(), Error> {
+    let args = &session.args;
+    let Some((account, words)) = args.args.split_last() else {
+        return Err(Error::message("serviceaccount is required"));
+    };
+    if words.is_empty() && !files::given(session) {
+        return Err(Error::message(
+            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
+        ));
+    }
+    each(session, words, "serviceaccount updated", |info, object| {
+        let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;
+        spec["serviceAccountName"] = account.as_str().into();
+        Ok(())
+    })
+    .await
+}
+
+async fn selector(session: &Session<'_>) -> Result<(), Error> {
+    let args = &session.args;
+    let Some((expression, words)) = args.args.split_last() else { return Err(select::missing()) };
+    let labels = super::create::parse_labels(expression)?;
+    each(session, words, "selector updated", |info, object| {
+        if info.resource.kind != "Service" {
+            return Err(vec![Error::message(format!(
+                "setting a selector is only supported for Services, not {}",
+                info.resource.kind
+            ))]);
+        }
+        object["spec"]["selector"] = labels.clone();
+        Ok(())
+    })
+    .await
+}
+
+async fn subject(session: &Session<'_>) -> Result<(), Error> {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    let args = &session.args;
+    let (users, groups, accounts) = (args.list("user"), args.list("group"), args.list("serviceaccount"));
+    if users.is_empty() && groups.is_empty() && accounts.is_empty() {
+        return Err(Error::message("you must specify at least one value of user, group or serviceaccount"));
+    }
+    let mut subjects = Vec::new();
+    for (kind, names) in [("User", users), ("Group", groups)] {
+        subjects.extend(names.iter().map(|name| json!({ "kind": kind, "apiGroup": GROUP, "name": name })));
+    }
+    for account in accounts {
+        let (namespace, name) =
+            account.split_once(':').ok_or_else(|| Error::message("serviceaccount must be <namespace>:<name>"))?;
+        subjects.push(json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name }));
+    }
+    each(session, &args.args, "subjects updated", |_, object| {
+        let mut all: Vec<Value> = items(&object["subjects"]).cloned().collect();
+        for subject in &subjects {
+            if !all.contains(subject) {
+                all.push(subject.clone());
+            }
+        }
+        object["subjects"] = Value::Array(all);
+        Ok(())
+    })
+    .await
+}
