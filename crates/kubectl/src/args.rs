@@ -190,8 +190,11 @@ fn find(words: &[String]) -> Result<(Command, Vec<String>), Error> {
 }
 
 /// Where the first word is that is neither a flag nor a flag's value.
+///
+/// cobra looks before it knows `--help`, which therefore swallows the next word here.
 fn first_argument(command: &Command, words: &[String]) -> Option<usize> {
-    let flags = command.flags();
+    let mut flags = command.flags();
+    flags.retain(|flag| flag.name != "help");
     let mut at = 0;
     while let Some(word) = words.get(at) {
         if word == "--" {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::host::{FileError, SendError};
 use crate::session::Session;
+use crate::value::ValueExt;
 use crate::{kustomize, yaml};
 
 /// One object of a manifest.
@@ -77,7 +78,7 @@ fn parse(source: &str, text: &str, documents: &mut Vec<Result<Document, Error>>)
 
 fn flatten(mut object: Value, source: &str, documents: &mut Vec<Result<Document, Error>>) {
     let is_list = object["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
-    match object["items"].as_array_mut() {
+    match object.list_mut(&["items"]) {
         Some(items) if is_list => {
             for item in std::mem::take(items) {
                 flatten(item, source, documents);

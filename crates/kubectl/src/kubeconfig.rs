@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::args::Invocation;
 use crate::error::Error;
 use crate::host::{FileError, Host};
+use crate::value::ValueExt;
 use crate::yaml;
 
 /// The cluster and the user that a request is for, from the kubeconfig and the flags that override it.
@@ -235,7 +236,13 @@ fn parse(path: &str, bytes: &[u8]) -> Result<Value, Error> {
     let value =
         yaml::parse(&text).map_err(|error| Error::message(format!("error loading config file {path:?}: {error}")))?;
     match value {
-        Value::Object(_) => Ok(value),
+        Value::Object(_) => {
+            let mut config = value;
+            for (section, _) in SECTIONS {
+                config.list_mut(&[section]).into_iter().for_each(|list| list.retain(Value::is_object));
+            }
+            Ok(config)
+        }
         Value::Null => Ok(json!({})),
         _ => Err(Error::message(format!(
             "error loading config file {path:?}: couldn't get version/kind; json parse error"
@@ -278,7 +285,7 @@ pub fn normalized(config: &Value) -> Value {
         out["preferences"] = json!({});
     }
     for (section, key) in SECTIONS {
-        let Some(list) = out[section].as_array_mut() else {
+        let Some(list) = out.list_mut(&[section]) else {
             out[section] = Value::Null;
             continue;
         };
@@ -294,7 +301,7 @@ pub fn normalized(config: &Value) -> Value {
             }
             for field in required {
                 if entry[key][field].is_null() {
-                    entry[key][*field] = "".into();
+                    entry.put(&[key, field], "");
                 }
             }
         }

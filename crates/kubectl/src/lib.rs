@@ -20,6 +20,7 @@ mod print;
 mod resources;
 mod select;
 mod session;
+mod value;
 mod yaml;
 
 pub use host::{Connection, DirEntry, FileError, Host, Listener, SendError};

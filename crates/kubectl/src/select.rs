@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::files;
 use crate::resources::{self, Resource};
 use crate::session::Session;
+use crate::value::ValueExt;
 
 /// One object a command works on.
 #[derive(Clone, Debug)]
@@ -258,9 +259,7 @@ pub async fn identify(session: &Session<'_>, mut object: Value, source: String, 
             namespace.clear();
         } else if namespace.is_empty() {
             namespace = default;
-            if object["metadata"].is_object() || object["metadata"].is_null() {
-                object["metadata"]["namespace"] = namespace.clone().into();
-            }
+            object.put(&["metadata", "namespace"], namespace.as_str());
         } else if enforced && namespace != default {
             return Err(Error::message(format!(
                 "the namespace from the provided object {namespace:?} does not match the namespace {default:?}. You \
@@ -312,8 +311,8 @@ async fn fetch(session: &Session<'_>, choice: &Choice<'_>, item: Item) -> Result
 
 /// An object of a list, with the kind that lists leave out.
 pub fn of_object(resource: &Resource, mut object: Value) -> Info {
-    object["apiVersion"] = resource.api_version().into();
-    object["kind"] = resource.kind.clone().into();
+    object.put(&["apiVersion"], resource.api_version());
+    object.put(&["kind"], resource.kind.as_str());
     Info {
         resource: resource.clone(),
         namespace: resources::text(&object["metadata"]["namespace"]),
@@ -339,7 +338,7 @@ pub async fn list_all(session: &Session<'_>, url: Url) -> Result<Vec<Value>, Err
         let url = url.clone().with("limit", chunk.to_string()).with_some("continue", &token);
         let mut list = client.get(url).await?;
         token = resources::text(&list["metadata"]["continue"]);
-        if let Some(items) = list["items"].as_array_mut() {
+        if let Some(items) = list.list_mut(&["items"]) {
             all.append(items);
         }
         if token.is_empty() {

@@ -10,6 +10,7 @@ use crate::print::output::{COMMON, Format, Output};
 use crate::print::tabs;
 use crate::resources::{items, text};
 use crate::session::Session;
+use crate::value::ValueExt;
 use crate::yaml;
 
 /// Fields that `view` does not show, and what it shows.
@@ -109,7 +110,7 @@ impl Kubeconfig {
             if !contents[section].is_array() {
                 contents[section] = json!([]);
             }
-            if let Some(list) = contents[section].as_array_mut() {
+            if let Some(list) = contents.list_mut(&[section]) {
                 let at = list.iter().position(|entry| entry["name"] == name).unwrap_or_else(|| {
                     existed = false;
                     list.push(json!({ "name": name }));
@@ -166,11 +167,11 @@ async fn view(session: &Session<'_>, config: &Kubeconfig) -> Result<(), Error> {
 
 fn redact(config: &mut Value) {
     for (section, key) in SECTIONS {
-        for entry in config[section].as_array_mut().into_iter().flatten() {
+        for entry in config.list_mut(&[section]).into_iter().flatten() {
             for (field, stand_in) in SECRETS {
                 if !entry[key][*field].is_null() {
                     entry[key][*field] = (*stand_in).into();
-                } else if let Some(fields) = entry[key].as_object_mut() {
+                } else if let Some(fields) = entry.fields_mut(&[key]) {
                     fields.remove(*field);
                 }
             }
@@ -188,7 +189,7 @@ fn minify(context: &str, config: &mut Value) -> Result<(), Error> {
     let entry = entry.ok_or_else(|| Error::message(format!("cannot locate context {current}")))?;
     let (cluster, user) = (text(&entry["context"]["cluster"]), text(&entry["context"]["user"]));
     for (section, name) in [("contexts", &current), ("clusters", &cluster), ("users", &user)] {
-        if let Some(list) = config[section].as_array_mut() {
+        if let Some(list) = config.list_mut(&[section]) {
             list.retain(|entry| entry["name"] == name.as_str());
         }
     }
@@ -386,7 +387,7 @@ async fn rename_context(session: &Session<'_>, config: &mut Kubeconfig) -> Resul
     }
     let current = config.merged["current-context"] == old;
     if let Some(contents) = config.contents(index) {
-        for entry in contents["contexts"].as_array_mut().into_iter().flatten() {
+        for entry in contents.list_mut(&["contexts"]).into_iter().flatten() {
             if entry["name"] == old {
                 entry["name"] = new.into();
             }
@@ -415,7 +416,7 @@ async fn delete(session: &Session<'_>, config: &mut Kubeconfig, section: &str, w
             "warning: this removed your active context, use \"kubectl config use-context\" to select a different one",
         );
     }
-    if let Some(list) = config.contents(index).and_then(|contents| contents[section].as_array_mut()) {
+    if let Some(list) = config.contents(index).and_then(|contents| contents.list_mut(&[section])) {
         list.retain(|entry| entry["name"] != name.as_str());
     }
     config.save(session, index).await?;
@@ -481,7 +482,7 @@ async fn unset(session: &Session<'_>, config: &mut Kubeconfig) -> Result<(), Err
                 }
                 [] => {
                     let index = config.file_for(section, name);
-                    if let Some(list) = config.contents(index).and_then(|contents| contents[*section].as_array_mut()) {
+                    if let Some(list) = config.contents(index).and_then(|contents| contents.list_mut(&[*section])) {
                         list.retain(|entry| entry["name"] != *name);
                     }
                     config.save(session, index).await?;

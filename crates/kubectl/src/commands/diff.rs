@@ -8,6 +8,7 @@ use crate::api::Url;
 use crate::error::Error;
 use crate::files;
 use crate::session::Session;
+use crate::value::ValueExt;
 use crate::yaml;
 use http::Method;
 use serde_json::Value;
@@ -78,13 +79,13 @@ async fn compare(session: &Session<'_>) -> Result<bool, Error> {
 /// An object without what only the server writes; the values of Secrets masked.
 fn shown(object: &Value, managed_fields: bool) -> Value {
     let mut object = object.clone();
-    if let Some(metadata) = object["metadata"].as_object_mut()
+    if let Some(metadata) = object.fields_mut(&["metadata"])
         && !managed_fields
     {
         metadata.remove("managedFields");
     }
     if object["kind"] == "Secret" {
-        for value in object["data"].as_object_mut().into_iter().flat_map(|data| data.values_mut()) {
+        for value in object.fields_mut(&["data"]).into_iter().flat_map(|data| data.values_mut()) {
             *value = "***".into();
         }
     }

@@ -12,6 +12,7 @@ use crate::print::table::{self, Options, Printer};
 use crate::resources::{Resource, items, text};
 use crate::select::{self, Choice, Item};
 use crate::session::Session;
+use crate::value::ValueExt;
 
 /// Runs the command.
 ///
@@ -117,8 +118,8 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
         match found {
             Ok((resource, mut table)) => match groups.last_mut() {
                 Some((last, rows)) if *last == resource => {
-                    let more = table["rows"].as_array_mut().map(std::mem::take).unwrap_or_default();
-                    rows["rows"].as_array_mut().into_iter().for_each(|rows| rows.extend(more.iter().cloned()));
+                    let more = table.list_mut(&["rows"]).map(std::mem::take).unwrap_or_default();
+                    rows.list_mut(&["rows"]).into_iter().for_each(|rows| rows.extend(more.iter().cloned()));
                 }
                 _ => groups.push((resource, table)),
             },
@@ -131,7 +132,7 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
     let mut written = false;
     for (resource, mut table) in groups {
         let sort = args.string("sort-by");
-        if let Some(rows) = table["rows"].as_array_mut().filter(|rows| !sort.is_empty() && !rows.is_empty()) {
+        if let Some(rows) = table.list_mut(&["rows"]).filter(|rows| !sort.is_empty() && !rows.is_empty()) {
             sort_by(rows, sort, |row| &row["object"])?;
         }
         let kind = (several || args.bool("show-kind")).then(|| resource.kind_name());
@@ -174,7 +175,7 @@ async fn list_table(
         let mut part = as_table(session, answer);
         if whole.is_null() {
             whole = part;
-        } else if let (Some(rows), Some(more)) = (whole["rows"].as_array_mut(), part["rows"].as_array_mut()) {
+        } else if let (Some(rows), Some(more)) = (whole.list_mut(&["rows"]), part.list_mut(&["rows"])) {
             rows.append(more);
         }
         if token.is_empty() {

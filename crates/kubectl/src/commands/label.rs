@@ -9,6 +9,7 @@ use crate::print::output::{COMMON, Output, done};
 use crate::resources;
 use crate::select::{self, Choice};
 use crate::session::{DryRun, Session};
+use crate::value::ValueExt;
 
 /// Words before the first change, and the changes.
 ///
@@ -184,9 +185,9 @@ async fn change(
         _ => "labeled",
     };
     let mut object = info.object.clone();
-    object["metadata"][field] = Value::Object(updated.clone());
+    object.put(&["metadata", field], updated.clone());
     if updated.is_empty()
-        && let Some(metadata) = object["metadata"].as_object_mut()
+        && let Some(metadata) = object.fields_mut(&["metadata"])
     {
         metadata.remove(field);
     }

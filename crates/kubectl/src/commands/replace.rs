@@ -12,6 +12,7 @@ use crate::print::output::{COMMON, Output, done};
 use crate::resources;
 use crate::select::{self, Choice};
 use crate::session::{DryRun, Session};
+use crate::value::ValueExt;
 use crate::yaml;
 
 /// `kubectl replace`
@@ -65,7 +66,7 @@ async fn put(session: &Session<'_>, info: &select::Info, dry_run: DryRun) -> Res
     let mut object = info.object.clone();
     if object["metadata"]["resourceVersion"].is_null() {
         let current = client.get(info.path()).await?;
-        object["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"].clone();
+        object.put(&["metadata", "resourceVersion"], current["metadata"]["resourceVersion"].clone());
     }
     let path = match session.args.string("subresource") {
         "" => info.path(),
@@ -111,7 +112,7 @@ pub(super) async fn edit(session: &Session<'_>) -> Result<(), Error> {
     }
     for info in infos {
         let mut shown = info.object.clone();
-        if let Some(metadata) = shown["metadata"].as_object_mut() {
+        if let Some(metadata) = shown.fields_mut(&["metadata"]) {
             metadata.remove("managedFields");
         }
         let before = format!("{HEADER}{}", yaml::to_string(&shown));

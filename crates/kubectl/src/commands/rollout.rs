@@ -13,6 +13,7 @@ use crate::print::tabs;
 use crate::resources::{self, items, text};
 use crate::select::{self, Choice, Info};
 use crate::session::{DryRun, Session};
+use crate::value::ValueExt;
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const HASH: &str = "pod-template-hash";
@@ -231,7 +232,7 @@ async fn revisions(session: &Session<'_>, info: &Info) -> Result<Vec<Revision>, 
                 _ => object["data"]["spec"]["template"].clone(),
             };
             if kind == "ReplicaSet"
-                && let Some(labels) = template["metadata"]["labels"].as_object_mut()
+                && let Some(labels) = template.fields_mut(&["metadata", "labels"])
             {
                 labels.remove(HASH);
             }

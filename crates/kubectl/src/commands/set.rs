@@ -11,6 +11,7 @@ use crate::print::output::{COMMON, Output, done};
 use crate::resources::{self, items, text};
 use crate::select::{self, Choice, Info};
 use crate::session::{DryRun, Session};
+use crate::value::ValueExt;
 
 /// Runs the subcommands.
 ///
@@ -142,16 +143,11 @@ async fn image(session: &Session<'_>) -> Result<(), Error> {
         for (name, image) in &images {
             let mut found = false;
             for field in ["initContainers", "containers"] {
-                for container in spec[field].as_array_mut().into_iter().flatten() {
+                for container in spec.list_mut(&[field]).into_iter().flatten() {
                     if *name == "*" || container["name"] == *name {
-                        container["image"] = (*image).into();
+                        container.put(&["image"], *image);
                         found = true;
                     }
-                }
-                if spec[field].is_null()
-                    && let Some(fields) = spec.as_object_mut()
-                {
-                    fields.remove(field);
                 }
             }
             if !found {
@@ -229,7 +225,7 @@ async fn env(session: &Session<'_>) -> Result<(), Error> {
     let overwrite = args.bool("overwrite");
     each(session, &words, "env updated", |info, object| {
         let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;
-        for container in spec["containers"].as_array_mut().into_iter().flatten() {
+        for container in spec.list_mut(&["containers"]).into_iter().flatten() {
             if !chosen(pattern, &text(&container["name"])) {
                 continue;
             }
@@ -252,7 +248,7 @@ async fn env(session: &Session<'_>) -> Result<(), Error> {
                     fields.remove("env");
                 }
             } else {
-                container["env"] = Value::Array(env);
+                container.put(&["env"], env);
             }
         }
         Ok(())
@@ -327,17 +323,14 @@ async fn limits(session: &Session<'_>) -> Result<(), Error> {
     each(session, &args.args, "resource requirements updated", |info, object| {
         let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;
         let mut found = false;
-        for container in spec["containers"].as_array_mut().into_iter().flatten() {
+        for container in spec.list_mut(&["containers"]).into_iter().flatten() {
             if !chosen(pattern, &text(&container["name"])) {
                 continue;
             }
             found = true;
             for (field, wanted) in [("limits", &limits), ("requests", &requests)] {
                 for (name, amount) in wanted.as_object().into_iter().flatten() {
-                    if container["resources"][field].is_null() {
-                        container["resources"][field] = json!({});
-                    }
-                    container["resources"][field][name] = amount.clone();
+                    container.put(&["resources", field, name], amount.clone());
                 }
             }
         }
@@ -361,7 +354,7 @@ async fn service_account(session: &Session<'_>) -> Result<(), Error> {
     }
     each(session, words, "serviceaccount updated", |info, object| {
         let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;
-        spec["serviceAccountName"] = account.as_str().into();
+        spec.put(&["serviceAccountName"], account.as_str());
         Ok(())
     })
     .await
@@ -378,7 +371,7 @@ async fn selector(session: &Session<'_>) -> Result<(), Error> {
                 info.resource.kind
             ))]);
         }
-        object["spec"]["selector"] = labels.clone();
+        object.put(&["spec", "selector"], labels.clone());
         Ok(())
     })
     .await
@@ -407,7 +400,7 @@ async fn subject(session: &Session<'_>) -> Result<(), Error> {
                 all.push(subject.clone());
             }
         }
-        object["subjects"] = Value::Array(all);
+        object.put(&["subjects"], all);
         Ok(())
     })
     .await

@@ -16,6 +16,7 @@ use crate::print::output::{COMMON, Output, done};
 use crate::resources::{Resource, text};
 use crate::select;
 use crate::session::{DryRun, Session};
+use crate::value::ValueExt;
 
 /// The annotation in which client-side apply keeps what was applied last.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -121,7 +122,7 @@ async fn submit(session: &Session<'_>, made: Generated) -> Result<(), Error> {
     let dry_run = session.dry_run()?;
     let output = Output::new(session, COMMON).await?;
     if resource.namespaced && session.args.changed("namespace") {
-        object["metadata"]["namespace"] = session.args.string("namespace").into();
+        object.put(&["metadata", "namespace"], session.args.string("namespace"));
     }
     if session.args.bool("save-config") {
         annotate_last_applied(&mut object);
@@ -129,7 +130,7 @@ async fn submit(session: &Session<'_>, made: Generated) -> Result<(), Error> {
     if dry_run != DryRun::Client {
         let namespace = if resource.namespaced { session.namespace().await?.0 } else { String::new() };
         if resource.namespaced {
-            object["metadata"]["namespace"] = namespace.clone().into();
+            object.put(&["metadata", "namespace"], namespace.as_str());
         }
         object = post(session, &resource, &namespace, &object, "kubectl-create", dry_run)
             .await
@@ -199,7 +200,7 @@ pub async fn post(
 /// Notes in the object itself what it is now, for a later apply.
 pub fn annotate_last_applied(object: &mut Value) {
     let mut bare = object.clone();
-    if let Some(metadata) = bare["metadata"].as_object_mut() {
+    if let Some(metadata) = bare.fields_mut(&["metadata"]) {
         match metadata.get_mut("annotations").and_then(Value::as_object_mut) {
             Some(annotations) => {
                 annotations.remove(LAST_APPLIED);
@@ -210,10 +211,7 @@ pub fn annotate_last_applied(object: &mut Value) {
         }
     }
     let text = format!("{}\n", machinery::go::json(&bare));
-    if !object["metadata"]["annotations"].is_object() {
-        object["metadata"]["annotations"] = json!({});
-    }
-    object["metadata"]["annotations"][LAST_APPLIED] = text.into();
+    object.put(&["metadata", "annotations", LAST_APPLIED], text);
 }
 
 /// Complains about objects without kind, as validation before sending does.

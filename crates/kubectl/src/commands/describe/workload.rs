@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::resources::{items, text};
 use crate::select;
 use crate::session::Session;
+use crate::value::ValueExt;
 
 fn owned_by(object: &Value, owner: &Value) -> bool {
     let uid = &owner["metadata"]["uid"];
@@ -90,7 +91,7 @@ pub(super) async fn deployment(session: &Session<'_>, page: &mut Page, object: &
 /// Whether a ReplicaSet's template is the Deployment's, but for the hash.
 fn same_template(set: &Value, deployment: &Value) -> bool {
     let mut set = set.clone();
-    if let Some(labels) = set["metadata"]["labels"].as_object_mut() {
+    if let Some(labels) = set.fields_mut(&["metadata", "labels"]) {
         labels.remove("pod-template-hash");
     }
     set == *deployment
