@@ -95,8 +95,21 @@ impl Schema {
 /// Definitions by name, and the kinds among them.
 #[derive(Debug, Default)]
 pub struct Schemas {
-    definitions: BTreeMap<String, Schema>,
+    definitions: BTreeMap<String, Definition>,
     kinds: BTreeMap<GroupVersionKind, String>,
+}
+
+/// A definition, or its text until somebody asks: most clusters need few of the built-in ones.
+#[derive(Debug)]
+struct Definition {
+    text: &'static str,
+    schema: OnceLock<Schema>,
+}
+
+impl Definition {
+    fn get(&self) -> &Schema {
+        self.schema.get_or_init(|| serde_json::from_str(self.text).unwrap_or_default())
+    }
 }
 
 impl Schemas {
@@ -106,7 +119,24 @@ impl Schemas {
             .iter()
             .flat_map(|(name, schema)| schema.kinds.iter().map(|kind| (kind.clone(), name.clone())))
             .collect();
+        let definition = |schema| Definition { text: "", schema: OnceLock::from(schema) };
+        let definitions = definitions.into_iter().map(|(name, schema)| (name, definition(schema))).collect();
         Self { definitions, kinds }
+    }
+
+    /// Definitions as the generator writes them: one in each line, `"name":{…},`.
+    fn from_lines(text: &'static str) -> Self {
+        let mut schemas = Self::default();
+        for line in text.lines() {
+            let Some((name, text)) = line.strip_prefix('"').and_then(|line| line.split_once("\":")) else { continue };
+            let definition = Definition { text: text.trim_end_matches(','), schema: OnceLock::new() };
+            if text.contains("\"x-kubernetes-group-version-kind\"") {
+                let kinds = definition.get().kinds.iter().map(|kind| (kind.clone(), name.to_owned()));
+                schemas.kinds.extend(kinds);
+            }
+            schemas.definitions.insert(name.into(), definition);
+        }
+        schemas
     }
 
     /// A kind's schema.
@@ -121,12 +151,12 @@ impl Schemas {
 
     /// A definition by its name.
     pub fn definition(&self, name: &str) -> Option<&Schema> {
-        self.definitions.get(name)
+        self.definitions.get(name).map(Definition::get)
     }
 
     /// All definitions in name order.
     pub fn definitions(&self) -> impl Iterator<Item = (&str, &Schema)> {
-        self.definitions.iter().map(|(name, schema)| (name.as_str(), schema))
+        self.definitions.iter().map(|(name, definition)| (name.as_str(), definition.get()))
     }
 
     /// All kinds with the names of their definitions.
@@ -166,7 +196,7 @@ impl Schemas {
 /// The schemas of the built-in kinds.
 pub fn builtin() -> &'static Schemas {
     static BUILTIN: OnceLock<Schemas> = OnceLock::new();
-    BUILTIN.get_or_init(|| Schemas::new(serde_json::from_str(OPENAPI_JSON).unwrap_or_default()))
+    BUILTIN.get_or_init(|| Schemas::from_lines(OPENAPI_JSON))
 }
 
 /// What strict field validation finds in an object of a built-in kind that its kind does not have, as
@@ -192,6 +222,8 @@ mod tests {
     fn the_built_in_definitions_are_read_and_walked() {
         let schemas = builtin();
         assert!(schemas.kinds().count() > 60);
+        let whole: BTreeMap<String, Schema> = serde_json::from_str(OPENAPI_JSON).unwrap();
+        assert!(schemas.definitions().eq(whole.iter().map(|(name, schema)| (name.as_str(), schema))));
         let deployment = schemas.get(&GroupVersionKind::from_api_version("apps/v1", "Deployment")).unwrap();
         let ports = schemas.walk(deployment, &["spec", "template", "spec", "containers", "ports"]).unwrap();
         assert_eq!(ports.patch_merge_key.as_deref(), Some("containerPort"));
