@@ -11,7 +11,9 @@ pub mod io;
 pub mod network;
 pub mod process;
 pub mod programs;
+pub mod readline;
 pub mod runtime;
+pub mod shell;
 pub mod tty;
 
 pub use errno::Errno;

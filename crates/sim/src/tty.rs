@@ -71,9 +71,21 @@ impl Tty {
         self.0.raw.get()
     }
 
-    /// Sets raw or cooked mode.
+    /// Sets raw or cooked mode. What was typed of a line in cooked mode is not lost to raw mode.
     pub fn set_raw(&self, raw: bool) {
-        self.0.raw.set(raw);
+        if !self.0.raw.replace(raw) && raw {
+            let line = std::mem::take(&mut self.0.state.borrow_mut().line);
+            if !line.is_empty() {
+                self.push(line.into());
+            }
+        }
+    }
+
+    /// Gives back what was read too much: it is read first next time.
+    pub fn unread(&self, data: &[u8]) {
+        if !data.is_empty() {
+            self.0.state.borrow_mut().input.push_front(Bytes::copy_from_slice(data));
+        }
     }
 
     /// Makes a process group the one that Ctrl-C reaches; the one before is given back.

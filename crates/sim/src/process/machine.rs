@@ -6,7 +6,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::future::{Either, select};
+use futures::future::{Either, LocalBoxFuture, select};
 use machinery::Timestamp;
 use machinery::random::Rng;
 
@@ -44,6 +44,10 @@ pub struct MachineConfig {
     pub rng: Rng,
 }
 
+/// Proposes how a command line may go on: words up to the cursor, the last of them unfinished (and
+/// perhaps empty), to what may stand in its place.
+pub type Completer = Rc<dyn Fn(Vec<String>) -> LocalBoxFuture<'static, Vec<String>>>;
+
 /// A machine. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Machine(Rc<Shared>);
@@ -51,6 +55,7 @@ pub struct Machine(Rc<Shared>);
 struct Shared {
     config: MachineConfig,
     programs: RefCell<BTreeMap<String, Rc<dyn Program>>>,
+    completers: RefCell<BTreeMap<String, Completer>>,
     processes: RefCell<BTreeMap<Pid, Row>>,
     next_pid: Cell<Pid>,
     rng: RefCell<Rng>,
@@ -135,6 +140,7 @@ impl Machine {
     pub fn new(config: MachineConfig) -> Self {
         Self(Rc::new(Shared {
             programs: RefCell::default(),
+            completers: RefCell::default(),
             processes: RefCell::default(),
             next_pid: Cell::new(config.first_pid),
             rng: RefCell::new(config.rng.clone()),
@@ -193,6 +199,16 @@ impl Machine {
         if made.is_ok() && !self.fs().exists(&path) && self.fs().write(&path, "", now).is_ok() {
             let _ = self.fs().update(&path, |entry| *entry = Entry::program(name, now));
         }
+    }
+
+    /// Lets a command of its own complete its arguments in the shell.
+    pub fn set_completer(&self, command: &str, completer: Completer) {
+        self.0.completers.borrow_mut().insert(command.to_owned(), completer);
+    }
+
+    /// How a command completes its arguments, if it was told.
+    pub fn completer(&self, command: &str) -> Option<Completer> {
+        self.0.completers.borrow().get(command).cloned()
     }
 
     /// Finds what a command line runs: a path, or a name in `PATH`.
@@ -290,7 +306,8 @@ impl Machine {
                 spawn.program.run(process).await
             });
             let code = match select(body, std::pin::pin!(signals.fatal())).await {
-                Either::Left((code, _)) => code & 0xff,
+                // A process may have killed itself in the very step that ended it.
+                Either::Left((code, _)) => signals.killed_by().map_or(code & 0xff, Signal::exit_code),
                 Either::Right((signal, body)) => {
                     drop(body);
                     signal.exit_code()

@@ -17,7 +17,7 @@ use futures::future::LocalBoxFuture;
 use crate::errno::Errno;
 use crate::fs::{self, Fs};
 use crate::io::Fd;
-pub use machine::{ExecError, Executable, Machine, MachineConfig, ProcessInfo, Spawn};
+pub use machine::{Completer, ExecError, Executable, Machine, MachineConfig, ProcessInfo, Spawn};
 pub use signal::{SIGNALS, Signal, Signals};
 
 /// A process' number.

@@ -140,6 +140,11 @@ impl Signals {
         .await
     }
 
+    /// The signal that ends the process, if one has come.
+    pub(super) fn killed_by(&self) -> Option<Signal> {
+        self.0.borrow().fatal
+    }
+
     /// Waits for the signal that ends the process.
     pub(super) async fn fatal(&self) -> Signal {
         poll_fn(|cx| {

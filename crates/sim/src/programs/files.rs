@@ -1,0 +1,484 @@
+//! Tools for files.
+
+use crate::errno::Errno;
+use crate::fs::{self, Entry, Fs, Kind};
+use crate::process::Process;
+use crate::readline::columns_of;
+
+use super::options::Options;
+
+/// Visits a path and all below it, in order.
+pub(super) fn walk(fs: &Fs, absolute: &str, shown: &str, visit: &mut dyn FnMut(&str, &Entry)) {
+    let Ok(entry) = fs.symlink_metadata(absolute) else { return };
+    visit(shown, &entry);
+    if entry.kind == Kind::Directory {
+        for (name, _) in fs.list(absolute).unwrap_or_default() {
+            let inner = format!("{}/{name}", absolute.trim_end_matches('/'));
+            walk(fs, &inner, &format!("{}/{name}", shown.trim_end_matches('/')), visit);
+        }
+    }
+}
+
+pub(super) async fn ls(process: Process) -> i32 {
+    let options = match Options::parse(process.operands(), "laA1hRdtrFipS", &[("all", "a"), ("color", "F")]) {
+        Ok(options) => options,
+        Err(message) => return process.fail(1, message).await,
+    };
+    let here = vec![".".to_owned()];
+    let operands = if options.operands.is_empty() { here } else { options.operands.clone() };
+    let mut code = 0;
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    for path in operands {
+        let absolute = process.path(&path);
+        match process.fs().metadata(&absolute).or_else(|_| process.fs().symlink_metadata(&absolute)) {
+            Ok(entry) if entry.kind == Kind::Directory && !options.has("d") => folders.push(path),
+            Ok(_) => {
+                let entry = process.fs().symlink_metadata(&absolute);
+                files.extend(entry.ok().map(|entry| (path, entry)));
+            }
+            Err(error) => code = process.fail(1, format_args!("{path}: {error}")).await,
+        }
+    }
+    let headed = folders.len() + usize::from(!files.is_empty()) + usize::from(code != 0) > 1 || options.has("R");
+    if !files.is_empty() {
+        process.print(listing(&process, &options, files)).await;
+    }
+    let mut queue: std::collections::VecDeque<String> = folders.into();
+    while let Some(folder) = queue.pop_front() {
+        let mut entries = match process.fs().list(&process.path(&folder)) {
+            Ok(entries) => entries,
+            Err(error) => {
+                code = process.fail(1, format_args!("can't open '{folder}': {error}")).await;
+                continue;
+            }
+        };
+        entries.retain(|(name, _)| options.has("a") || options.has("A") || !name.starts_with('.'));
+        if options.has("R") {
+            let inner = entries.iter().filter(|(_, entry)| entry.kind == Kind::Directory);
+            queue.extend(inner.map(|(name, _)| format!("{}/{name}", folder.trim_end_matches('/'))));
+        }
+        if options.has("a") {
+            for name in ["..", "."] {
+                let entry = process.fs().metadata(&process.path(&format!("{folder}/{name}")));
+                entries.splice(0..0, entry.ok().map(|entry| (name.to_owned(), entry)));
+            }
+        }
+        if headed {
+            process.print(format!("{folder}:\n")).await;
+        }
+        if options.has("l") {
+            process.print(format!("total {}\n", entries.len() * 4)).await;
+        }
+        process.print(listing(&process, &options, entries)).await;
+        if headed && !queue.is_empty() {
+            process.print("\n").await;
+        }
+    }
+    code
+}
+
+fn listing(process: &Process, options: &Options, mut entries: Vec<(String, Entry)>) -> String {
+    if options.has("t") {
+        entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.modified));
+    }
+    if options.has("S") {
+        entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.size()));
+    }
+    if options.has("r") {
+        entries.reverse();
+    }
+    let decorated = |name: &str, entry: &Entry| match (&entry.kind, options.has("F") || options.has("p")) {
+        (Kind::Directory, true) => format!("{name}/"),
+        _ => name.to_owned(),
+    };
+    if options.has("l") {
+        let size = |entry: &Entry| if options.has("h") { human(entry.size() as u64) } else { entry.size().to_string() };
+        let user = |uid: u32| super::system::name_of(process, "/etc/passwd", uid);
+        let group = |gid: u32| super::system::name_of(process, "/etc/group", gid);
+        let wide = |values: Vec<String>| values.iter().map(String::len).max().unwrap_or(0);
+        let size_width = wide(entries.iter().map(|(_, entry)| size(entry)).collect());
+        let user_width = wide(entries.iter().map(|(_, entry)| user(entry.uid)).collect());
+        let group_width = wide(entries.iter().map(|(_, entry)| group(entry.gid)).collect());
+        let row = |(name, entry): &(String, Entry)| {
+            let target = match &entry.kind {
+                Kind::Symlink(target) => format!(" -> {target}"),
+                _ => String::new(),
+            };
+            format!(
+                "{}    {} {:<user_width$} {:<group_width$} {:>size_width$} {} {}{target}\n",
+                entry.mode_text(),
+                if entry.kind == Kind::Directory { 2 } else { 1 },
+                user(entry.uid),
+                group(entry.gid),
+                size(entry),
+                entry.modified.strftime("%b %e %H:%M"),
+                decorated(name, entry),
+            )
+        };
+        return entries.iter().map(row).collect();
+    }
+    let names: Vec<String> = entries.iter().map(|(name, entry)| decorated(name, entry)).collect();
+    let stdout = process.stdout();
+    match stdout.tty().filter(|_| !options.has("1")) {
+        Some(tty) => columns_of(&names, usize::from(tty.size().0)).replace("\r\n", "\n"),
+        None => names.iter().map(|name| format!("{name}\n")).collect(),
+    }
+}
+
+/// A size with a unit: `1.2K`.
+pub(super) fn human(bytes: u64) -> String {
+    const UNITS: [char; 4] = ['K', 'M', 'G', 'T'];
+    if bytes < 1024 {
+        return bytes.to_string();
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = UNITS[0];
+    for next in &UNITS[1..] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = *next;
+    }
+    format!("{value:.1}{unit}")
+}
+
+/// Runs something for each operand and tells what fails.
+async fn each(process: &Process, operands: &[String], what: &str, run: impl Fn(&str) -> Result<(), Errno>) -> i32 {
+    let mut code = 0;
+    for path in operands {
+        if let Err(error) = run(&process.path(path)) {
+            code = process.fail(1, format_args!("{what} '{path}': {error}")).await;
+        }
+    }
+    code
+}
+
+macro_rules! options {
+    ($process:expr, $short:expr, $long:expr) => {
+        match Options::parse($process.operands(), $short, $long) {
+            Ok(options) => options,
+            Err(message) => return $process.fail(1, message).await,
+        }
+    };
+}
+
+pub(super) async fn mkdir(process: Process) -> i32 {
+    let options = options!(process, "pm:v", &[("parents", "p")]);
+    let now = process.machine.now();
+    each(&process, &options.operands, "can't create directory", |path| {
+        if options.has("p") { process.fs().create_dir_all(path, now) } else { process.fs().create_dir(path, now) }
+    })
+    .await
+}
+
+pub(super) async fn rmdir(process: Process) -> i32 {
+    let options = options!(process, "p", &[]);
+    each(&process, &options.operands, "cannot remove", |path| match process.fs().is_dir(path) {
+        true => process.fs().remove(path),
+        false => Err(if process.fs().exists(path) { Errno::NotADirectory } else { Errno::NotFound }),
+    })
+    .await
+}
+
+pub(super) async fn rm(process: Process) -> i32 {
+    let options = options!(process, "rRfiv", &[("recursive", "r"), ("force", "f")]);
+    let recursive = options.has("r") || options.has("R");
+    each(&process, &options.operands, "can't remove", |path| {
+        if path == "/" {
+            return Err(Errno::NotPermitted);
+        }
+        let entry = match process.fs().symlink_metadata(path) {
+            Err(_) if options.has("f") => return Ok(()),
+            entry => entry?,
+        };
+        match entry.kind {
+            Kind::Directory if !recursive => Err(Errno::IsADirectory),
+            Kind::Directory => process.fs().remove_all(path),
+            _ => process.fs().remove(path),
+        }
+    })
+    .await
+}
+
+pub(super) async fn touch(process: Process) -> i32 {
+    let options = options!(process, "acmt:d:r:", &[]);
+    let now = process.machine.now();
+    each(&process, &options.operands, "cannot touch", |path| {
+        if process.fs().exists(path) {
+            return process.fs().update(path, |entry| entry.modified = now);
+        }
+        if options.has("c") { Ok(()) } else { process.fs().append(path, &[], now) }
+    })
+    .await
+}
+
+/// Where something copied or moved to `target` ends up.
+fn destination(process: &Process, source: &str, target: &str) -> String {
+    let target = process.path(target);
+    if process.fs().is_dir(&target) { fs::absolute(&target, fs::file_name(&process.path(source))) } else { target }
+}
+
+pub(super) async fn cp(process: Process) -> i32 {
+    let options = options!(process, "rRafpvdLi", &[("recursive", "r")]);
+    let Some((target, sources)) = options.operands.split_last().filter(|(_, sources)| !sources.is_empty()) else {
+        return process.fail(1, "missing file operand").await;
+    };
+    let recursive = ["r", "R", "a"].iter().any(|letter| options.has(letter));
+    let mut code = 0;
+    for source in sources {
+        let from = process.path(source);
+        let result = match process.fs().metadata(&from) {
+            Ok(entry) if entry.kind == Kind::Directory && !recursive => {
+                code = process.fail(1, format_args!("omitting directory '{source}'")).await;
+                continue;
+            }
+            Ok(_) => process.fs().copy_all(&from, &destination(&process, source, target), process.machine.now()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            let what = if process.fs().exists(&from) {
+                format!("can't create '{target}'")
+            } else {
+                format!("can't stat '{source}'")
+            };
+            code = process.fail(1, format_args!("{what}: {error}")).await;
+        }
+    }
+    code
+}
+
+pub(super) async fn mv(process: Process) -> i32 {
+    let options = options!(process, "fivn", &[]);
+    let Some((target, sources)) = options.operands.split_last().filter(|(_, sources)| !sources.is_empty()) else {
+        return process.fail(1, "missing file operand").await;
+    };
+    let mut code = 0;
+    for source in sources {
+        let to = destination(&process, source, target);
+        if let Err(error) = process.fs().rename(&process.path(source), &to, process.machine.now()) {
+            code = process.fail(1, format_args!("can't rename '{source}': {error}")).await;
+        }
+    }
+    code
+}
+
+pub(super) async fn ln(process: Process) -> i32 {
+    let options = options!(process, "sfnv", &[]);
+    let [target, path] = options.operands.as_slice() else {
+        return process.fail(1, "missing file operand").await;
+    };
+    let at = destination(&process, target, path);
+    let now = process.machine.now();
+    if options.has("f") {
+        let _ = process.fs().remove(&at);
+    }
+    let result = if options.has("s") {
+        process.fs().symlink(target, &at, now)
+    } else {
+        process.fs().copy_all(&process.path(target), &at, now)
+    };
+    match result {
+        Ok(()) => 0,
+        Err(error) => process.fail(1, format_args!("{path}: {error}")).await,
+    }
+}
+
+pub(super) async fn chmod(process: Process) -> i32 {
+    let options = options!(process, "Rv", &[]);
+    let Some((mode, paths)) = options.operands.split_first() else {
+        return process.fail(1, "missing operand").await;
+    };
+    if change_mode(0, mode).is_none() {
+        return process.fail(1, format_args!("invalid mode '{mode}'")).await;
+    }
+    each(&process, paths, "", |path| {
+        process.fs().update(path, |entry| entry.mode = change_mode(entry.mode, mode).unwrap_or(entry.mode))
+    })
+    .await
+}
+
+/// A mode such as `755`, `+x` or `u+rw,go-w`, applied to another.
+fn change_mode(mut old: u32, text: &str) -> Option<u32> {
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+    }
+    for clause in text.split(',') {
+        let operator = clause.find(['+', '-', '='])?;
+        let (who, rest) = clause.split_at(operator);
+        let bits = rest.get(1..)?.chars().try_fold(0, |bits, c| {
+            Some(
+                bits | match c {
+                    'r' => 0o444,
+                    'w' => 0o222,
+                    'x' | 'X' => 0o111,
+                    's' | 't' => 0,
+                    _ => return None,
+                },
+            )
+        })?;
+        let mask = if who.is_empty() || who.contains('a') {
+            0o777
+        } else {
+            who.chars().try_fold(0, |mask, c| {
+                Some(
+                    mask | match c {
+                        'u' => 0o700,
+                        'g' => 0o070,
+                        'o' => 0o007,
+                        _ => return None,
+                    },
+                )
+            })?
+        };
+        old = match rest.chars().next()? {
+            '+' => old | (bits & mask),
+            '-' => old & !(bits & mask),
+            _ => (old & !mask) | (bits & mask),
+        };
+    }
+    Some(old)
+}
+
+pub(super) async fn chown(process: Process) -> i32 {
+    let options = options!(process, "Rv", &[]);
+    let Some((owner, paths)) = options.operands.split_first() else {
+        return process.fail(1, "missing operand").await;
+    };
+    let (user, group) = owner.split_once(':').unwrap_or((owner, ""));
+    let uid = super::system::id_of(&process, "/etc/passwd", user);
+    let gid = super::system::id_of(&process, "/etc/group", group);
+    if uid.is_none() && !user.is_empty() {
+        return process.fail(1, format_args!("unknown user {user}")).await;
+    }
+    each(&process, paths, "", |path| {
+        process.fs().update(path, |entry| {
+            entry.uid = uid.unwrap_or(entry.uid);
+            entry.gid = gid.unwrap_or(entry.gid);
+        })
+    })
+    .await
+}
+
+pub(super) async fn find(process: Process) -> i32 {
+    let words = process.operands();
+    let tests = words.iter().position(|word| word.starts_with('-') || word == "!").unwrap_or(words.len());
+    let (roots, tests) = words.split_at(tests);
+    let mut checks: Vec<Box<dyn Fn(&str, &Entry) -> bool>> = Vec::new();
+    let mut rest = tests.iter();
+    while let Some(test) = rest.next() {
+        let value = |rest: &mut std::slice::Iter<'_, String>| rest.next().cloned().unwrap_or_default();
+        match test.as_str() {
+            "-name" | "-iname" | "-path" => {
+                let (pattern, whole, fold) = (value(&mut rest), test == "-path", test == "-iname");
+                checks.push(Box::new(move |path, _| {
+                    let text = if whole { path } else { fs::file_name(path) };
+                    match fold {
+                        true => crate::shell::pattern::matches_text(&pattern.to_lowercase(), &text.to_lowercase()),
+                        false => crate::shell::pattern::matches_text(&pattern, text),
+                    }
+                }));
+            }
+            "-type" => {
+                let kind = value(&mut rest);
+                checks.push(Box::new(move |_, entry| match kind.as_str() {
+                    "d" => entry.kind == Kind::Directory,
+                    "l" => matches!(entry.kind, Kind::Symlink(_)),
+                    _ => matches!(entry.kind, Kind::File(_) | Kind::Program(_)),
+                }));
+            }
+            "-maxdepth" => {
+                let most: usize = value(&mut rest).parse().unwrap_or(usize::MAX);
+                let base = roots.first().map_or(".", String::as_str).trim_end_matches('/').matches('/').count();
+                checks.push(Box::new(move |path, _| path.trim_end_matches('/').matches('/').count() - base <= most));
+            }
+            "-print" => {}
+            other => return process.fail(1, format_args!("unrecognized: {other}")).await,
+        }
+    }
+    let here = [".".to_owned()];
+    let mut code = 0;
+    let mut out = String::new();
+    for root in if roots.is_empty() { &here } else { roots } {
+        let absolute = process.path(root);
+        if process.fs().symlink_metadata(&absolute).is_err() {
+            code = process.fail(1, format_args!("{root}: No such file or directory")).await;
+        }
+        walk(process.fs(), &absolute, root, &mut |path, entry| {
+            if checks.iter().all(|check| check(path, entry)) {
+                out.push_str(&format!("{path}\n"));
+            }
+        });
+    }
+    process.print(out).await;
+    code
+}
+
+pub(super) async fn readlink(process: Process) -> i32 {
+    let options = options!(process, "fn", &[]);
+    let Some(path) = options.operands.first() else { return process.fail(1, "missing operand").await };
+    let absolute = process.path(path);
+    let shown = if options.has("f") || process.name() == "realpath" {
+        process.fs().follow(&absolute).ok()
+    } else {
+        process.fs().symlink_metadata(&absolute).ok().and_then(|entry| match entry.kind {
+            Kind::Symlink(target) => Some(target),
+            _ => None,
+        })
+    };
+    match shown {
+        Some(text) => i32::from(!process.print(format!("{text}\n")).await),
+        None => 1,
+    }
+}
+
+pub(super) async fn basename(process: Process) -> i32 {
+    let Some(path) = process.operands().first() else { return process.fail(1, "missing operand").await };
+    let name = if process.name() == "dirname" {
+        match path.trim_end_matches('/').rsplit_once('/') {
+            Some(("", _)) => "/".to_owned(),
+            Some((folder, _)) => folder.to_owned(),
+            None => ".".to_owned(),
+        }
+    } else {
+        let name = fs::file_name(path);
+        let suffix = process.operands().get(1).map_or("", String::as_str);
+        name.strip_suffix(suffix).filter(|rest| !rest.is_empty()).unwrap_or(name).to_owned()
+    };
+    i32::from(!process.print(format!("{name}\n")).await)
+}
+
+pub(super) async fn mktemp(process: Process) -> i32 {
+    let folder = process.operands().iter().any(|word| word == "-d");
+    let path = format!("/tmp/tmp.{:06x}", process.machine.random() & 0xff_ffff);
+    let now = process.machine.now();
+    let made = if folder { process.fs().create_dir(&path, now) } else { process.fs().write(&path, "", now) };
+    match made {
+        Ok(()) => i32::from(!process.print(format!("{path}\n")).await),
+        Err(error) => process.fail(1, error).await,
+    }
+}
+
+pub(super) async fn df(process: Process) -> i32 {
+    let mut out = format!(
+        "{:<20} {:>10} {:>9} {:>9} {:>4} {}\n",
+        "Filesystem", "1K-blocks", "Used", "Available", "Use%", "Mounted on"
+    );
+    for (path, _) in process.fs().mounts() {
+        let source = if path == "/" { "overlay" } else { "tmpfs" };
+        out.push_str(&format!(
+            "{source:<20} {:>10} {:>9} {:>9} {:>4} {path}\n",
+            61_202_244, 9_180_336, 48_880_652, "16%"
+        ));
+    }
+    i32::from(!process.print(out).await)
+}
+
+pub(super) async fn mount(process: Process) -> i32 {
+    let line = |(path, read_only): (String, bool)| {
+        let (source, kind) = if path == "/" { ("overlay", "overlay") } else { ("tmpfs", "tmpfs") };
+        format!("{source} on {path} type {kind} ({},relatime)\n", if read_only { "ro" } else { "rw" })
+    };
+    let text: String = process.fs().mounts().into_iter().map(line).collect();
+    i32::from(!process.print(text).await)
+}

@@ -1,0 +1,460 @@
+//! `grep` and `sed`.
+
+use regex_lite::{Regex, RegexBuilder};
+
+use super::options::Options;
+use super::text::{inputs, lines};
+use crate::process::Process;
+
+/// A POSIX basic regular expression as an extended one.
+fn extended(basic: &str) -> String {
+    let mut out = String::new();
+    let mut chars = basic.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some(c @ ('(' | ')' | '{' | '}' | '|' | '+' | '?')) => out.push(c),
+                Some(c) => {
+                    out.push('\\');
+                    out.push(c);
+                }
+                None => out.push_str("\\\\"),
+            },
+            '(' | ')' | '{' | '}' | '|' | '+' | '?' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '*' if out.is_empty() => out.push_str("\\*"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn regex(pattern: &str, is_extended: bool, ignore_case: bool) -> Result<Regex, String> {
+    let pattern = if is_extended { pattern.to_owned() } else { extended(pattern) };
+    RegexBuilder::new(&pattern)
+        .case_insensitive(ignore_case)
+        .multi_line(false)
+        .build()
+        .map_err(|_| format!("bad regex '{pattern}'"))
+}
+
+pub(super) async fn grep(process: Process) -> i32 {
+    let long = [("ignore-case", "i"), ("invert-match", "v"), ("count", "c"), ("quiet", "q"), ("color", "C")];
+    let options = match Options::parse(process.operands(), "iEFvncqrRolwxhHse:A:B:C:m:", &long) {
+        Ok(options) => options,
+        Err(message) => return process.fail(2, message).await,
+    };
+    let mut operands = options.operands.clone();
+    let mut patterns: Vec<String> = options.values("e").to_vec();
+    if patterns.is_empty() {
+        if operands.is_empty() {
+            process
+                .eprint("Usage: grep [-HhnlLoqvsrRiwFE] [-m N] [-A|B|C N] { PATTERN | -e PATTERN... } [FILE]...\n")
+                .await;
+            return 2;
+        }
+        patterns.push(operands.remove(0));
+    }
+    let is_extended = options.has("E") || process.name() == "egrep";
+    let mut regexes = Vec::new();
+    for pattern in patterns.iter().flat_map(|pattern| pattern.split('\n')) {
+        let text = if options.has("F") { regex_lite::escape(pattern) } else { pattern.to_owned() };
+        let text = match (options.has("x"), options.has("w"), is_extended || options.has("F")) {
+            (false, false, _) => text,
+            (whole, _, is_extended) => {
+                let inner = if is_extended { text } else { extended(&text) };
+                if whole { format!("^(?:{inner})$") } else { format!("\\b(?:{inner})\\b") }
+            }
+        };
+        let wrapped = options.has("x") || options.has("w");
+        match regex(&text, is_extended || options.has("F") || wrapped, options.has("i")) {
+            Ok(regex) => regexes.push(regex),
+            Err(message) => return process.fail(2, message).await,
+        }
+    }
+    if options.has("r") || options.has("R") {
+        let mut files = Vec::new();
+        let roots = if operands.is_empty() { vec![".".to_owned()] } else { operands };
+        for root in roots {
+            super::files::walk(process.fs(), &process.path(&root), &root, &mut |path, entry| {
+                if matches!(entry.kind, crate::fs::Kind::File(_)) {
+                    files.push(path.to_owned());
+                }
+            });
+        }
+        operands = files;
+        if operands.is_empty() {
+            return 1;
+        }
+    }
+    let named = (operands.len() > 1 || options.has("r") || options.has("R") || options.has("H")) && !options.has("h");
+    let context = |letter: &str| -> usize {
+        options.value(letter).or(options.value("C")).and_then(|count| count.parse().ok()).unwrap_or(0)
+    };
+    let (before, after) = (context("B"), context("A"));
+    let most = options.value("m").and_then(|most| most.parse().ok()).unwrap_or(usize::MAX);
+    let (texts, errors) = inputs(&process, &operands).await;
+    let mut found = false;
+    for (path, data) in texts {
+        let all: Vec<String> =
+            lines(&data).map(|line| String::from_utf8_lossy(line).trim_end_matches('\n').to_owned()).collect();
+        let hits: Vec<usize> = all
+            .iter()
+            .enumerate()
+            .filter(|(_, line)| regexes.iter().any(|regex| regex.is_match(line)) != options.has("v"))
+            .map(|(index, _)| index)
+            .take(most)
+            .collect();
+        found |= !hits.is_empty();
+        if options.has("q") {
+            continue;
+        }
+        let name = if path == "-" { "(standard input)" } else { &path };
+        if options.has("l") {
+            if !hits.is_empty() {
+                process.print(format!("{name}\n")).await;
+            }
+            continue;
+        }
+        let prefix = if named { format!("{name}:") } else { String::new() };
+        if options.has("c") {
+            process.print(format!("{prefix}{}\n", hits.len())).await;
+            continue;
+        }
+        let mut out = String::new();
+        let mut next = 0;
+        for hit in &hits {
+            let start = hit.saturating_sub(before).max(next);
+            let end = (hit + after + 1).min(all.len());
+            if (before > 0 || after > 0) && next > 0 && start > next {
+                out.push_str("--\n");
+            }
+            for index in start..end.max(start) {
+                let Some(line) = all.get(index) else { break };
+                let number = if options.has("n") { format!("{}:", index + 1) } else { String::new() };
+                if options.has("o") {
+                    for found in regexes.iter().flat_map(|regex| regex.find_iter(line)) {
+                        out.push_str(&format!("{prefix}{number}{}\n", found.as_str()));
+                    }
+                } else {
+                    out.push_str(&format!("{prefix}{number}{line}\n"));
+                }
+            }
+            next = end;
+        }
+        if !process.print(out).await {
+            break;
+        }
+    }
+    match (found, errors) {
+        (_, 1..) if !options.has("q") || !found => 2,
+        (true, _) => 0,
+        _ => 1,
+    }
+}
+
+/// Which lines a `sed` command is for.
+enum Address {
+    Line(usize),
+    Last,
+    Match(Regex),
+}
+
+enum Action {
+    Substitute { regex: Regex, with: String, all: bool, print: bool, nth: usize },
+    Delete,
+    Print,
+    Quit,
+    Append(String),
+    Insert(String),
+    Change(String),
+}
+
+struct Command {
+    from: Option<Address>,
+    to: Option<Address>,
+    negated: bool,
+    action: Action,
+    inside: bool,
+}
+
+pub(super) async fn sed(process: Process) -> i32 {
+    let options = match Options::parse(process.operands(), "nEre:i", &[("expression", "e"), ("quiet", "n")]) {
+        Ok(options) => options,
+        Err(message) => return process.fail(1, message).await,
+    };
+    let mut operands = options.operands.clone();
+    let mut scripts = options.values("e").to_vec();
+    if scripts.is_empty() {
+        if operands.is_empty() {
+            process.eprint("Usage: sed [-i] [-nrE] [-e SCRIPT]... [FILE]...\n").await;
+            return 1;
+        }
+        scripts.push(operands.remove(0));
+    }
+    let is_extended = options.has("E") || options.has("r");
+    let script = scripts.join("\n");
+    let mut commands = match (Script { text: script.chars().collect(), at: 0, is_extended }).parse() {
+        Ok(commands) => commands,
+        Err(message) => return process.fail(1, message).await,
+    };
+    let (texts, code) = inputs(&process, &operands).await;
+    if options.has("i") {
+        for (path, data) in &texts {
+            let edited = edit(&mut commands, data, options.has("n"));
+            if let Err(error) = process.fs().write(&process.path(path), edited, process.machine.now()) {
+                return process.fail(4, format_args!("{path}: {error}")).await;
+            }
+        }
+        return code;
+    }
+    let all: Vec<u8> = texts.into_iter().flat_map(|(_, data)| data).collect();
+    process.print(edit(&mut commands, &all, options.has("n"))).await;
+    code
+}
+
+fn edit(commands: &mut [Command], data: &[u8], quiet: bool) -> Vec<u8> {
+    let all: Vec<String> = lines(data).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+    let mut out = String::new();
+    for (index, whole) in all.iter().enumerate() {
+        let mut line = whole.trim_end_matches('\n').to_owned();
+        let ended = whole.ends_with('\n');
+        let (mut deleted, mut quit, mut after) = (false, false, String::new());
+        for command in commands.iter_mut() {
+            if !command.applies(index + 1, index + 1 == all.len(), &line) {
+                continue;
+            }
+            match &command.action {
+                Action::Substitute { regex, with, all, print, nth } => {
+                    let (new, changed) = substitute(regex, &line, with, *all, *nth);
+                    line = new;
+                    if changed && *print {
+                        out.push_str(&format!("{line}\n"));
+                    }
+                }
+                Action::Delete => deleted = true,
+                Action::Print => out.push_str(&format!("{line}\n")),
+                Action::Quit => quit = true,
+                Action::Append(text) => after.push_str(&format!("{text}\n")),
+                Action::Insert(text) => out.push_str(&format!("{text}\n")),
+                Action::Change(text) => {
+                    out.push_str(&format!("{text}\n"));
+                    deleted = true;
+                }
+            }
+            if deleted || quit {
+                break;
+            }
+        }
+        if !deleted && !quiet {
+            out.push_str(&line);
+            if ended || index + 1 < all.len() {
+                out.push('\n');
+            }
+        }
+        out.push_str(&after);
+        if quit {
+            break;
+        }
+    }
+    out.into_bytes()
+}
+
+fn substitute(regex: &Regex, line: &str, with: &str, all: bool, nth: usize) -> (String, bool) {
+    let mut out = String::new();
+    let mut at = 0;
+    let mut changed = false;
+    for (index, found) in regex.captures_iter(line).enumerate() {
+        let Some(whole) = found.get(0) else { break };
+        if index + 1 < nth {
+            continue;
+        }
+        out.push_str(line.get(at..whole.start()).unwrap_or_default());
+        let mut chars = with.chars();
+        while let Some(c) = chars.next() {
+            match c {
+                '&' => out.push_str(whole.as_str()),
+                '\\' => match chars.next() {
+                    Some('n') => out.push('\n'),
+                    Some('t') => out.push('\t'),
+                    Some(digit) if digit.is_ascii_digit() => {
+                        let group = digit.to_digit(10).and_then(|group| found.get(group as usize));
+                        out.push_str(group.map_or("", |group| group.as_str()));
+                    }
+                    Some(other) => out.push(other),
+                    None => out.push('\\'),
+                },
+                c => out.push(c),
+            }
+        }
+        at = whole.end();
+        changed = true;
+        if !all {
+            break;
+        }
+    }
+    out.push_str(line.get(at..).unwrap_or_default());
+    (out, changed)
+}
+
+impl Address {
+    fn holds(&self, number: usize, last: bool, line: &str) -> bool {
+        match self {
+            Self::Line(wanted) => *wanted == number,
+            Self::Last => last,
+            Self::Match(regex) => regex.is_match(line),
+        }
+    }
+}
+
+impl Command {
+    fn applies(&mut self, number: usize, last: bool, line: &str) -> bool {
+        let inside = match (&self.from, &self.to) {
+            (None, _) => true,
+            (Some(from), None) => from.holds(number, last, line),
+            (Some(from), Some(to)) => {
+                if self.inside {
+                    self.inside = !to.holds(number, last, line);
+                    true
+                } else if from.holds(number, last, line) {
+                    self.inside = !matches!(to, Address::Line(end) if *end <= number);
+                    true
+                } else {
+                    false
+                }
+            }
+        };
+        inside != self.negated
+    }
+}
+
+struct Script {
+    text: Vec<char>,
+    at: usize,
+    is_extended: bool,
+}
+
+impl Script {
+    fn peek(&self) -> Option<char> {
+        self.text.get(self.at).copied()
+    }
+
+    fn skip(&mut self, chars: &str) {
+        while self.peek().is_some_and(|c| chars.contains(c)) {
+            self.at += 1;
+        }
+    }
+
+    fn parse(mut self) -> Result<Vec<Command>, String> {
+        let mut commands = Vec::new();
+        loop {
+            self.skip(" \t\n;");
+            if self.peek().is_none() {
+                return Ok(commands);
+            }
+            let from = self.address()?;
+            let mut to = None;
+            if from.is_some() && self.peek() == Some(',') {
+                self.at += 1;
+                to = self.address()?;
+            }
+            self.skip(" ");
+            let negated = self.peek() == Some('!');
+            self.at += usize::from(negated);
+            let name = self.peek().ok_or("missing command")?;
+            self.at += 1;
+            let action = match name {
+                's' => self.substitution()?,
+                'd' => Action::Delete,
+                'p' => Action::Print,
+                'q' => Action::Quit,
+                'a' => Action::Append(self.line()),
+                'i' => Action::Insert(self.line()),
+                'c' => Action::Change(self.line()),
+                other => return Err(format!("unsupported command {other}")),
+            };
+            commands.push(Command { from, to, negated, action, inside: false });
+        }
+    }
+
+    fn address(&mut self) -> Result<Option<Address>, String> {
+        match self.peek() {
+            Some('$') => {
+                self.at += 1;
+                Ok(Some(Address::Last))
+            }
+            Some('/') => {
+                self.at += 1;
+                let pattern = self.until('/')?;
+                Ok(Some(Address::Match(regex(&pattern, self.is_extended, false)?)))
+            }
+            Some(c) if c.is_ascii_digit() => {
+                let digits: String = self.text.iter().skip(self.at).take_while(|c| c.is_ascii_digit()).collect();
+                self.at += digits.len();
+                Ok(digits.parse().ok().map(Address::Line))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Text up to a delimiter, which a backslash may quote.
+    fn until(&mut self, delimiter: char) -> Result<String, String> {
+        let mut text = String::new();
+        loop {
+            match self.peek() {
+                None => return Err("unmatched '/'".into()),
+                Some(c) if c == delimiter => {
+                    self.at += 1;
+                    return Ok(text);
+                }
+                Some('\\') if self.text.get(self.at + 1) == Some(&delimiter) => {
+                    text.push(delimiter);
+                    self.at += 2;
+                }
+                Some('\\') => {
+                    text.push('\\');
+                    text.extend(self.text.get(self.at + 1));
+                    self.at += 2;
+                }
+                Some(c) => {
+                    text.push(c);
+                    self.at += 1;
+                }
+            }
+        }
+    }
+
+    fn substitution(&mut self) -> Result<Action, String> {
+        let delimiter = self.peek().ok_or("bad option in substitution expression")?;
+        self.at += 1;
+        let pattern = self.until(delimiter)?;
+        let with = self.until(delimiter)?;
+        let (mut all, mut print, mut ignore_case, mut nth) = (false, false, false, 1);
+        while let Some(c) = self.peek() {
+            match c {
+                'g' => all = true,
+                'p' => print = true,
+                'i' | 'I' => ignore_case = true,
+                c if c.is_ascii_digit() => nth = c.to_digit(10).unwrap_or(1).max(1) as usize,
+                ' ' | ';' | '\n' | '}' => break,
+                _ => return Err("bad option in substitution expression".into()),
+            }
+            self.at += 1;
+        }
+        Ok(Action::Substitute { regex: regex(&pattern, self.is_extended, ignore_case)?, with, all, print, nth })
+    }
+
+    /// The rest of the line: the text of `a`, `i` and `c`.
+    fn line(&mut self) -> String {
+        self.skip(" \t");
+        if self.peek() == Some('\\') {
+            self.at += 1;
+            self.skip("\n");
+        }
+        let text: String = self.text.iter().skip(self.at).take_while(|c| **c != '\n').collect();
+        self.at += text.chars().count();
+        text
+    }
+}

@@ -1,0 +1,439 @@
+//! Tools for processes, users, time and the shell's conditions.
+
+use std::time::Duration;
+
+use crate::fs::Kind;
+use crate::process::{Process, SIGNALS, Signal};
+
+/// The name of a user or group number in a file such as `/etc/passwd`; the number if it has none.
+pub(super) fn name_of(process: &Process, file: &str, id: u32) -> String {
+    let text = process.fs().read_text(file).unwrap_or_default();
+    let number = id.to_string();
+    let row = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|row| row.get(2) == Some(&&*number));
+    row.and_then(|row| row.first().map(|name| (*name).to_owned())).unwrap_or(number)
+}
+
+/// The number of a user or group, given by name or number.
+pub(super) fn id_of(process: &Process, file: &str, name: &str) -> Option<u32> {
+    let text = process.fs().read_text(file).unwrap_or_default();
+    let row = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|row| row.first() == Some(&name));
+    name.parse().ok().or_else(|| row.and_then(|row| row.get(2)?.parse().ok()))
+}
+
+pub(super) async fn succeed(_: Process) -> i32 {
+    0
+}
+
+pub(super) async fn fail(_: Process) -> i32 {
+    1
+}
+
+pub(super) async fn pwd(process: Process) -> i32 {
+    i32::from(!process.print(format!("{}\n", process.cwd)).await)
+}
+
+pub(super) async fn env(process: Process) -> i32 {
+    let mut env = process.env.clone();
+    let mut words = process.operands();
+    if words.first().is_some_and(|word| word == "-i") {
+        env.clear();
+        words = &words[1..];
+    }
+    while let Some((name, value)) = words.first().and_then(|word| word.split_once('=')) {
+        env.insert(name.to_owned(), value.to_owned());
+        words = &words[1..];
+    }
+    if words.is_empty() {
+        let text: String = env.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        return i32::from(!process.print(text).await);
+    }
+    let command = words.to_vec();
+    super::exec(Process { env, ..process }, command).await
+}
+
+pub(super) async fn printenv(process: Process) -> i32 {
+    let names = process.operands();
+    if names.is_empty() {
+        return env(process).await;
+    }
+    let mut code = 0;
+    for name in names {
+        match process.env.get(name) {
+            Some(value) => {
+                process.print(format!("{value}\n")).await;
+            }
+            None => code = 1,
+        }
+    }
+    code
+}
+
+/// A span such as `1`, `0.5`, `2m`.
+fn duration(text: &str) -> Option<Duration> {
+    if text == "infinity" || text == "inf" {
+        return Some(Duration::from_secs(u64::from(u32::MAX)));
+    }
+    let (number, unit) = match text.char_indices().last()? {
+        (at, 's') => (text.get(..at)?, 1.0),
+        (at, 'm') => (text.get(..at)?, 60.0),
+        (at, 'h') => (text.get(..at)?, 3600.0),
+        (at, 'd') => (text.get(..at)?, 86400.0),
+        _ => (text, 1.0),
+    };
+    let seconds: f64 = number.parse().ok()?;
+    Duration::try_from_secs_f64(seconds * unit).ok()
+}
+
+pub(super) async fn sleep(process: Process) -> i32 {
+    let mut total = Duration::ZERO;
+    for word in process.operands() {
+        match duration(word) {
+            Some(span) => total = total.saturating_add(span),
+            None => return process.fail(1, format_args!("invalid number '{word}'")).await,
+        }
+    }
+    process.sleep(total).await;
+    0
+}
+
+pub(super) async fn timeout(process: Process) -> i32 {
+    let words = process.operands();
+    let words = if words.first().is_some_and(|word| word == "-t") { &words[1..] } else { words };
+    let Some((span, command)) = words.split_first() else { return process.fail(125, "missing operand").await };
+    let Some(span) = duration(span) else {
+        return process.fail(125, format_args!("invalid time interval '{span}'")).await;
+    };
+    let Some(child) = super::spawn(&process, command.to_vec()).await else { return 127 };
+    let late = process.machine.executor().sleep(span);
+    match futures::future::select(Box::pin(child.wait()), late).await {
+        futures::future::Either::Left((code, _)) => code,
+        futures::future::Either::Right(_) => {
+            let _ = process.machine.kill(child.pid, Signal::Term);
+            child.wait().await
+        }
+    }
+}
+
+pub(super) async fn watch(process: Process) -> i32 {
+    let mut words = process.operands();
+    let mut span = Duration::from_secs(2);
+    while let Some((flag, rest)) = words.split_first().filter(|(flag, _)| flag.starts_with('-')) {
+        words = rest;
+        if flag == "-n"
+            && let Some((value, rest)) = words.split_first()
+        {
+            span = duration(value).unwrap_or(span);
+            words = rest;
+        }
+    }
+    let command = words.join(" ");
+    loop {
+        let time = process.machine.now().strftime("%a %b %e %H:%M:%S %Y").to_string();
+        process.print(format!("\x1b[H\x1b[2JEvery {:.1}s: {command}    {time}\n\n", span.as_secs_f64())).await;
+        let script = vec!["sh".to_owned(), "-c".to_owned(), command.clone()];
+        super::run(&process, script).await;
+        process.sleep(span.max(Duration::from_millis(100))).await;
+    }
+}
+
+pub(super) async fn date(process: Process) -> i32 {
+    let now = process.machine.now();
+    let mut format = "%a %b %e %H:%M:%S UTC %Y".to_owned();
+    for word in process.operands() {
+        match word.strip_prefix('+') {
+            Some(given) => format = given.to_owned(),
+            None if matches!(word.as_str(), "-u" | "--utc") => {}
+            None if matches!(word.as_str(), "-Iseconds" | "-Is" | "--iso-8601=seconds") => {
+                format = "%Y-%m-%dT%H:%M:%S+00:00".into()
+            }
+            None if word == "-R" => format = "%a, %d %b %Y %H:%M:%S +0000".into(),
+            None => return process.fail(1, format_args!("invalid date '{word}'")).await,
+        }
+    }
+    // Nanoseconds and the time zone are not what jiff's conversions of these letters print for UTC.
+    let format = format
+        .replace("%N", &format!("{:09}", now.subsec_nanosecond()))
+        .replace("%Z", "UTC")
+        .replace("%z", "+0000")
+        .replace("%s", &now.as_second().to_string());
+    match jiff::fmt::strtime::format(format.as_bytes(), now) {
+        Ok(text) => i32::from(!process.print(format!("{text}\n")).await),
+        Err(_) => process.fail(1, "invalid format").await,
+    }
+}
+
+pub(super) async fn hostname(process: Process) -> i32 {
+    let text = match process.operands().first().map(String::as_str) {
+        Some("-i" | "-I") => process.machine.interface().address().to_string(),
+        _ => process.machine.hostname().to_owned(),
+    };
+    i32::from(!process.print(format!("{text}\n")).await)
+}
+
+pub(super) async fn uname(process: Process) -> i32 {
+    const KERNEL: &str = "6.8.0";
+    let host = process.machine.hostname();
+    let text = match process.operands().first().map(String::as_str) {
+        None | Some("-s") => "Linux".to_owned(),
+        Some("-r") => KERNEL.to_owned(),
+        Some("-m") => "x86_64".to_owned(),
+        Some("-n") => host.to_owned(),
+        _ => format!("Linux {host} {KERNEL} #1 SMP x86_64 GNU/Linux"),
+    };
+    i32::from(!process.print(format!("{text}\n")).await)
+}
+
+pub(super) async fn ps(process: Process) -> i32 {
+    let mut out = format!("{:<5} {:<8} {:>5} COMMAND\n", "PID", "USER", "TIME");
+    for info in process.machine.processes() {
+        let age = process.machine.now().duration_since(info.started_at).as_secs();
+        let user = name_of(&process, "/etc/passwd", info.uid);
+        let time = format!("{}:{:02}", age / 60, age % 60);
+        out.push_str(&format!("{:>5} {user:<8} {time:>5} {}\n", info.pid, info.args.join(" ")));
+    }
+    i32::from(!process.print(out).await)
+}
+
+pub(super) async fn kill(process: Process) -> i32 {
+    let mut signal = Signal::Term;
+    let mut words = process.operands();
+    if let Some(flag) = words.first().and_then(|word| word.strip_prefix('-')) {
+        if flag == "l" {
+            let names: Vec<&str> = SIGNALS.iter().map(|(_, name)| *name).collect();
+            return i32::from(!process.print(format!("{}\n", names.join(" "))).await);
+        }
+        let (name, used) = if flag == "s" { (words.get(1).map_or("", String::as_str), 2) } else { (flag, 1) };
+        if name == "0" {
+            let alive = words
+                .get(used..)
+                .unwrap_or_default()
+                .iter()
+                .all(|word| process.machine.processes().iter().any(|info| info.pid.to_string() == *word));
+            return i32::from(!alive);
+        }
+        match Signal::parse(name) {
+            Some(parsed) => signal = parsed,
+            None => return process.fail(1, format_args!("bad signal name '{name}'")).await,
+        }
+        words = words.get(used..).unwrap_or_default();
+    }
+    if words.is_empty() {
+        return process.fail(1, "you need to specify whom to kill").await;
+    }
+    let mut code = 0;
+    for word in words {
+        let killed = match word.parse::<u32>() {
+            Ok(pid) => process.machine.kill(pid, signal).map_err(|error| error.to_string()),
+            Err(_) => Err(format!("invalid number '{word}'")),
+        };
+        if let Err(error) = killed {
+            code = process.fail(1, format_args!("can't kill pid {word}: {error}")).await;
+        }
+    }
+    code
+}
+
+pub(super) async fn id(process: Process) -> i32 {
+    let user = name_of(&process, "/etc/passwd", process.uid);
+    let group = name_of(&process, "/etc/group", process.gid);
+    let text = match process.operands().first().map(String::as_str) {
+        Some("-u") => process.uid.to_string(),
+        Some("-g") => process.gid.to_string(),
+        Some("-un") => user,
+        Some("-gn") => group,
+        _ => {
+            let named =
+                |id: u32, name: &str| if name == id.to_string() { name.to_owned() } else { format!("{id}({name})") };
+            let group = named(process.gid, &group);
+            format!("uid={} gid={group} groups={group}", named(process.uid, &user))
+        }
+    };
+    i32::from(!process.print(format!("{text}\n")).await)
+}
+
+pub(super) async fn whoami(process: Process) -> i32 {
+    let user = name_of(&process, "/etc/passwd", process.uid);
+    if user == process.uid.to_string() {
+        return process.fail(1, format_args!("unknown uid {user}")).await;
+    }
+    i32::from(!process.print(format!("{user}\n")).await)
+}
+
+pub(super) async fn which(process: Process) -> i32 {
+    let mut code = 0;
+    for name in process.operands() {
+        let folders = if process.var("PATH").is_empty() { "/usr/local/bin:/usr/bin:/bin" } else { process.var("PATH") };
+        let paths = folders.split(':').map(|folder| format!("{folder}/{name}"));
+        match paths.into_iter().find(|path| process.fs().exists(path)) {
+            Some(path) => {
+                process.print(format!("{path}\n")).await;
+            }
+            None => code = 1,
+        }
+    }
+    code
+}
+
+pub(super) async fn clear(process: Process) -> i32 {
+    i32::from(!process.print("\x1b[H\x1b[2J\x1b[3J").await)
+}
+
+pub(super) async fn nproc(process: Process) -> i32 {
+    i32::from(!process.print("4\n").await)
+}
+
+pub(super) async fn free(process: Process) -> i32 {
+    let used = process.machine.memory_bytes() / 1024;
+    let total: u64 = 8 << 20;
+    let text = format!(
+        "{:>19}{:>12}{:>12}{:>12}{:>12}\nMem: {total:>14}{used:>12}{:>12}{:>12}{:>12}\nSwap: {:>13}{:>12}{:>12}\n",
+        "total",
+        "used",
+        "free",
+        "shared",
+        "available",
+        total.saturating_sub(used),
+        0,
+        total.saturating_sub(used),
+        0,
+        0,
+        0
+    );
+    i32::from(!process.print(text).await)
+}
+
+pub(super) async fn uptime(process: Process) -> i32 {
+    let up = process.machine.now().duration_since(process.machine.booted_at()).as_secs() / 60;
+    let time = process.machine.now().strftime("%H:%M:%S").to_string();
+    i32::from(!process.print(format!(" {time} up {up} min,  0 users,  load average: 0.00, 0.00, 0.00\n")).await)
+}
+
+/// `test` and `[`.
+pub(super) async fn test(process: Process) -> i32 {
+    let mut words: Vec<&str> = process.operands().iter().map(String::as_str).collect();
+    if process.name() == "[" && words.pop() != Some("]") {
+        return process.fail(2, "missing ]").await;
+    }
+    match (Test { process: &process, words: &words, at: 0 }).whole() {
+        Ok(holds) => i32::from(!holds),
+        Err(message) => process.fail(2, message).await,
+    }
+}
+
+struct Test<'a> {
+    process: &'a Process,
+    words: &'a [&'a str],
+    at: usize,
+}
+
+impl Test<'_> {
+    fn whole(&mut self) -> Result<bool, String> {
+        if self.words.is_empty() {
+            return Ok(false);
+        }
+        let holds = self.or(0)?;
+        match self.words.get(self.at) {
+            None => Ok(holds),
+            Some(word) => Err(format!("{word}: unknown operand")),
+        }
+    }
+
+    fn eat(&mut self, word: &str) -> bool {
+        let found = self.words.get(self.at) == Some(&word);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn or(&mut self, depth: usize) -> Result<bool, String> {
+        let mut holds = self.and(depth)?;
+        while self.eat("-o") {
+            holds |= self.and(depth)?;
+        }
+        Ok(holds)
+    }
+
+    fn and(&mut self, depth: usize) -> Result<bool, String> {
+        let mut holds = self.primary(depth)?;
+        while self.eat("-a") {
+            holds &= self.primary(depth)?;
+        }
+        Ok(holds)
+    }
+
+    fn primary(&mut self, depth: usize) -> Result<bool, String> {
+        const DEPTH_MAX: usize = 50;
+        const BINARY: [&str; 12] = ["=", "==", "!=", "<", ">", "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-nt"];
+        let rest = self.words.get(self.at..).unwrap_or_default();
+        if depth > DEPTH_MAX {
+            return Err("too many nested conditions".into());
+        }
+        match rest {
+            [left, operator, right, ..] if BINARY.contains(operator) => {
+                self.at += 3;
+                self.binary(left, operator, right)
+            }
+            ["!", _, ..] => {
+                self.at += 1;
+                self.primary(depth + 1).map(|holds| !holds)
+            }
+            ["(", _, ..] => {
+                self.at += 1;
+                let holds = self.or(depth + 1)?;
+                if self.eat(")") { Ok(holds) } else { Err("closing paren expected".into()) }
+            }
+            [operator, operand, ..]
+                if operator.len() == 2 && operator.starts_with('-') && *operand != "-a" && *operand != "-o" =>
+            {
+                self.at += 2;
+                self.unary(operator, operand)
+            }
+            [word, ..] => {
+                self.at += 1;
+                Ok(!word.is_empty())
+            }
+            [] => Err("argument expected".into()),
+        }
+    }
+
+    fn unary(&self, operator: &str, operand: &str) -> Result<bool, String> {
+        let fs = self.process.fs();
+        let path = self.process.path(operand);
+        let entry = || fs.metadata(&path).ok();
+        Ok(match operator {
+            "-n" => !operand.is_empty(),
+            "-z" => operand.is_empty(),
+            "-e" | "-a" => !operand.is_empty() && entry().is_some(),
+            "-f" => entry().is_some_and(|entry| matches!(entry.kind, Kind::File(_) | Kind::Program(_))),
+            "-d" => entry().is_some_and(|entry| entry.kind == Kind::Directory),
+            "-L" | "-h" => fs.symlink_metadata(&path).is_ok_and(|entry| matches!(entry.kind, Kind::Symlink(_))),
+            "-s" => entry().is_some_and(|entry| entry.size() > 0),
+            "-r" | "-w" => entry().is_some(),
+            "-x" => entry().is_some_and(|entry| entry.mode & 0o111 != 0),
+            "-c" => entry().is_some_and(|entry| matches!(entry.kind, Kind::Device(_))),
+            "-b" | "-p" | "-S" => false,
+            "-t" => operand.parse().is_ok_and(|number| self.process.fd(number).tty().is_some()),
+            other => return Err(format!("{other}: unknown operand")),
+        })
+    }
+
+    fn binary(&self, left: &str, operator: &str, right: &str) -> Result<bool, String> {
+        let number = |text: &str| text.trim().parse::<i64>().map_err(|_| format!("{text}: bad number"));
+        Ok(match operator {
+            "=" | "==" => left == right,
+            "!=" => left != right,
+            "<" => left < right,
+            ">" => left > right,
+            "-eq" => number(left)? == number(right)?,
+            "-ne" => number(left)? != number(right)?,
+            "-lt" => number(left)? < number(right)?,
+            "-le" => number(left)? <= number(right)?,
+            "-gt" => number(left)? > number(right)?,
+            "-ge" => number(left)? >= number(right)?,
+            _ => {
+                let modified =
+                    |path: &str| self.process.fs().metadata(&self.process.path(path)).ok().map(|e| e.modified);
+                modified(left) > modified(right)
+            }
+        })
+    }
+}

@@ -1,0 +1,269 @@
+//! From words to fields.
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+use super::arith::{self, Variables};
+use super::ast::{Operation, Piece, Word};
+use super::pattern::{self, Char};
+use super::{Flow, Shell};
+
+/// Fields in the making.
+#[derive(Default)]
+struct Fields {
+    done: Vec<Vec<Char>>,
+    current: Option<Vec<Char>>,
+}
+
+impl Fields {
+    fn push(&mut self, text: &str, quoted: bool) {
+        let current = self.current.get_or_insert_with(Vec::new);
+        current.extend(text.chars().map(|c| (c, quoted)));
+    }
+
+    /// What an unquoted expansion gave: split at the separators.
+    fn split(&mut self, text: &str, separators: &str) {
+        for c in text.chars() {
+            if !separators.contains(c) {
+                self.current.get_or_insert_with(Vec::new).push((c, false));
+            } else if self.current.is_some() || !c.is_whitespace() {
+                self.end();
+            }
+        }
+    }
+
+    /// Ends the field.
+    fn end(&mut self) {
+        self.done.push(self.current.take().unwrap_or_default());
+    }
+}
+
+impl Shell {
+    /// Expands words to fields: parameters, commands, arithmetic, splitting, path names.
+    pub(super) async fn expand(&mut self, words: &[Word]) -> Result<Vec<String>, Flow> {
+        let mut all = Vec::new();
+        for word in words {
+            let mut fields = Fields::default();
+            self.pieces(word, &mut fields, true).await?;
+            if fields.current.is_some() {
+                fields.end();
+            }
+            for field in fields.done {
+                let text = || field.iter().map(|(c, _)| *c).collect::<String>();
+                if pattern::is_pattern(&field) && !self.options.noglob {
+                    let paths = pattern::expand(self.machine.fs(), &self.cwd, &field);
+                    if !paths.is_empty() {
+                        all.extend(paths);
+                        continue;
+                    }
+                }
+                all.push(text());
+            }
+        }
+        Ok(all)
+    }
+
+    /// Expands a word to one string: no splitting, no path names.
+    pub(super) async fn expand_one(&mut self, word: &Word) -> Result<String, Flow> {
+        Ok(self.expand_pattern(word).await?.into_iter().map(|(c, _)| c).collect())
+    }
+
+    /// Expands a word to a pattern: characters that know whether they were quoted.
+    pub(super) async fn expand_pattern(&mut self, word: &Word) -> Result<Vec<Char>, Flow> {
+        let mut fields = Fields::default();
+        self.pieces(word, &mut fields, false).await?;
+        if fields.current.is_some() {
+            fields.end();
+        }
+        Ok(fields.done.join(&(' ', true)))
+    }
+
+    fn pieces<'a>(
+        &'a mut self,
+        word: &'a Word,
+        fields: &'a mut Fields,
+        split: bool,
+    ) -> LocalBoxFuture<'a, Result<(), Flow>> {
+        async move {
+            for piece in word {
+                match piece {
+                    Piece::Literal(text) => fields.push(text, false),
+                    Piece::Quoted(text) => fields.push(text, true),
+                    Piece::Tilde(user) => {
+                        let home =
+                            if user.is_empty() { self.get("HOME").unwrap_or_default() } else { self.home_of(user) };
+                        fields.push(&home, true);
+                    }
+                    Piece::Substitution { command, quoted } => {
+                        let text = self.substitute(command).await?;
+                        self.add(fields, &text, *quoted, split);
+                    }
+                    Piece::Arithmetic { expression, quoted } => {
+                        let text = self.expand_one(expression).await?;
+                        let value = match arith::evaluate(&text, self) {
+                            Ok(value) => value.to_string(),
+                            Err(message) => return Err(self.fatal(message).await),
+                        };
+                        self.add(fields, &value, *quoted, split);
+                    }
+                    Piece::Parameter { name, operation: Operation::Value, quoted }
+                        if name == "@" || (name == "*" && !quoted) =>
+                    {
+                        for (index, value) in self.params.clone().iter().enumerate() {
+                            if index > 0 {
+                                fields.end();
+                            }
+                            self.add(fields, value, *quoted, split);
+                        }
+                    }
+                    Piece::Parameter { name, operation, quoted } => {
+                        self.parameter(name, operation, *quoted, fields, split).await?;
+                    }
+                }
+            }
+            Ok(())
+        }
+        .boxed_local()
+    }
+
+    fn add(&self, fields: &mut Fields, text: &str, quoted: bool, split: bool) {
+        if quoted || !split {
+            fields.push(text, quoted);
+        } else {
+            let separators = self.get("IFS").unwrap_or_else(|| " \t\n".into());
+            fields.split(text, &separators);
+        }
+    }
+
+    async fn parameter(
+        &mut self,
+        name: &str,
+        operation: &Operation,
+        quoted: bool,
+        fields: &mut Fields,
+        split: bool,
+    ) -> Result<(), Flow> {
+        let value = self.get(name);
+        let special = matches!(name, "@" | "*" | "#" | "?" | "-" | "$" | "!");
+        if value.is_none() && self.options.nounset && !special && !matches!(operation, Operation::Conditional { .. }) {
+            return Err(self.fatal(&format!("{name}: parameter not set")).await);
+        }
+        let text = match operation {
+            Operation::Value => value.unwrap_or_default(),
+            Operation::Length if name == "@" || name == "*" => self.params.len().to_string(),
+            Operation::Length => value.unwrap_or_default().chars().count().to_string(),
+            Operation::Conditional { kind, colon, word } => {
+                let set = value.as_ref().is_some_and(|value| !colon || !value.is_empty());
+                match (kind, set) {
+                    ('+', false) => return Ok(()),
+                    ('+', true) | ('-', false) => return self.pieces(word, fields, split && !quoted).await,
+                    ('=', false) => {
+                        let text = self.expand_one(word).await?;
+                        self.set(name, text.clone());
+                        text
+                    }
+                    ('?', false) => {
+                        let text = self.expand_one(word).await?;
+                        let text = if text.is_empty() { "parameter not set or null".to_owned() } else { text };
+                        return Err(self.fatal(&format!("{name}: {text}")).await);
+                    }
+                    _ => value.unwrap_or_default(),
+                }
+            }
+            Operation::Trim { suffix, longest, pattern } => {
+                let pattern = self.expand_pattern(pattern).await?;
+                trim(&value.unwrap_or_default(), &pattern, *suffix, *longest)
+            }
+            Operation::Substring(offset, length) => {
+                let text: Vec<char> = value.unwrap_or_default().chars().collect();
+                let offset = self.number(offset).await?;
+                let count = text.len() as i64;
+                let start = if offset < 0 { count + offset } else { offset }.clamp(0, count);
+                let end = match length {
+                    None => count,
+                    Some(length) => match self.number(length).await? {
+                        length if length < 0 => count + length,
+                        length => start.saturating_add(length),
+                    },
+                };
+                let end = end.clamp(start, count);
+                text.iter().skip(start as usize).take((end - start) as usize).collect()
+            }
+            Operation::Replace { all, pattern, text } => {
+                let pattern = self.expand_pattern(pattern).await?;
+                let text = self.expand_one(text).await?;
+                replace(&value.unwrap_or_default(), &pattern, &text, *all)
+            }
+        };
+        self.add(fields, &text, quoted, split);
+        Ok(())
+    }
+
+    async fn number(&mut self, word: &Word) -> Result<i64, Flow> {
+        let text = self.expand_one(word).await?;
+        match arith::evaluate(&text, self) {
+            Ok(value) => Ok(value),
+            Err(message) => Err(self.fatal(message).await),
+        }
+    }
+
+    fn home_of(&self, user: &str) -> String {
+        let passwd = self.machine.fs().read_text("/etc/passwd").unwrap_or_default();
+        let row = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|row| row.first() == Some(&user));
+        row.and_then(|row| row.get(5).map(|home| (*home).to_owned())).unwrap_or_else(|| format!("~{user}"))
+    }
+}
+
+impl Variables for Shell {
+    fn get(&self, name: &str) -> i64 {
+        Shell::get(self, name).and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+    }
+
+    fn set(&mut self, name: &str, value: i64) {
+        Shell::set(self, name, value.to_string());
+    }
+}
+
+/// Cuts off what matches at one end.
+fn trim(text: &str, pattern: &[Char], suffix: bool, longest: bool) -> String {
+    let text: Vec<char> = text.chars().collect();
+    // Cut points, shortest match first.
+    let mut cuts: Vec<usize> = (0..=text.len()).collect();
+    if suffix != longest {
+        cuts.reverse();
+    }
+    for cut in cuts {
+        let (head, tail) = text.split_at(cut);
+        if pattern::matches(pattern, if suffix { tail } else { head }) {
+            return if suffix { head } else { tail }.iter().collect();
+        }
+    }
+    text.into_iter().collect()
+}
+
+fn replace(text: &str, pattern: &[Char], with: &str, all: bool) -> String {
+    let text: Vec<char> = text.chars().collect();
+    let mut out = String::new();
+    let mut at = 0;
+    let mut replaced = false;
+    while at < text.len() {
+        let rest = text.get(at..).unwrap_or_default();
+        let length = if replaced && !all {
+            None
+        } else {
+            (1..=rest.len()).rev().find(|length| pattern::matches(pattern, rest.get(..*length).unwrap_or_default()))
+        };
+        match length {
+            Some(length) => {
+                out.push_str(with);
+                at += length;
+                replaced = true;
+            }
+            None => {
+                out.extend(text.get(at));
+                at += 1;
+            }
+        }
+    }
+    out
+}
