@@ -9,6 +9,7 @@ use machinery::names::{is_label_value, is_qualified_name};
 use serde_json::Value;
 
 use crate::registry::info::Column;
+use crate::registry::shared::defaults::canonical;
 use crate::registry::shared::printer::{AGE, NAME, age, column, joined, name, or_none, wide};
 use crate::registry::shared::resources::quantity;
 use crate::registry::shared::validate::{complain, one_of, optional, required, shown};
@@ -33,6 +34,10 @@ fn is_unschedulable(node: &Node) -> bool {
 /// What is allocatable is the capacity, unless the kubelet says otherwise.
 fn defaults(node: &mut Node) {
     node.spec.get_or_insert_default();
+    if let Some(status) = &mut node.status {
+        canonical(status.capacity.as_mut());
+        canonical(status.allocatable.as_mut());
+    }
     if let Some(status) = &mut node.status
         && status.allocatable.is_none()
         && let Some(capacity) = status.capacity.as_ref().filter(|capacity| !capacity.is_empty())

@@ -5,17 +5,23 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use machinery::Timestamp;
+use machinery::field::{Error, ErrorList, Path};
+use machinery::names::is_dns1123_subdomain;
 use serde_json::Value;
 
 use crate::registry::info::Column;
-use crate::registry::shared::defaults::{set, text};
+use crate::registry::shared::defaults::{canonical, set, text};
 use crate::registry::shared::printer::{AGE, NAME, age, column, name, wide};
+use crate::registry::shared::resources::quantity;
+use crate::registry::shared::validate::{optional, optional_one_of, shown};
 use crate::registry::strategy::{Typed, parts};
 
 /// PersistentVolume's strategy.
 pub static STRATEGY: Typed<PersistentVolume> = Typed {
     defaults,
     prepare_for_create: |volume| volume.status.get_or_insert_default().phase = Some("Pending".into()),
+    validate,
+    validate_update,
     columns: COLUMNS,
     cells,
     ..Typed::new(parts!(PersistentVolume: spec; status))
@@ -26,6 +32,7 @@ fn defaults(volume: &mut PersistentVolume) {
     let spec = volume.spec.get_or_insert_default();
     text(&mut spec.persistent_volume_reclaim_policy, "Retain");
     text(&mut spec.volume_mode, "Filesystem");
+    canonical(spec.capacity.as_mut());
     if let Some(source) = &mut spec.host_path {
         set(&mut source.type_, String::new());
     }
@@ -81,4 +88,80 @@ fn cells(volume: &PersistentVolume, now: Timestamp) -> Vec<Value> {
         age(&volume.metadata, now),
         unset(spec.volume_mode),
     ]
+}
+
+/// What is wrong with how a volume may be mounted.
+pub fn validate_access_modes(errors: &mut ErrorList, path: &Path<'_>, modes: Option<&[String]>) {
+    const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+    let modes = modes.unwrap_or_default();
+    if modes.is_empty() {
+        errors.push(Error::required(path, "at least 1 access mode is required"));
+    }
+    for mode in modes.iter().filter(|mode| !MODES.contains(&mode.as_str())) {
+        errors.push(Error::not_supported(path, mode.as_str(), &MODES));
+    }
+    if modes.len() > 1 && modes.iter().any(|mode| mode == "ReadWriteOncePod") {
+        errors.push(Error::forbidden(path, "may not use ReadWriteOncePod with other access modes"));
+    }
+}
+
+/// Fields of the spec that are not a source of the volume.
+const NO_SOURCES: [&str; 9] = [
+    "accessModes",
+    "capacity",
+    "claimRef",
+    "mountOptions",
+    "nodeAffinity",
+    "persistentVolumeReclaimPolicy",
+    "storageClassName",
+    "volumeAttributesClassName",
+    "volumeMode",
+];
+
+fn sources(volume: &PersistentVolume) -> Value {
+    let Value::Object(mut fields) = shown(&volume.spec) else { return Value::Null };
+    fields.retain(|field, _| !NO_SOURCES.contains(&field.as_str()));
+    Value::Object(fields)
+}
+
+fn validate(volume: &PersistentVolume) -> ErrorList {
+    let path = Path::new("spec");
+    let mut errors = ErrorList::new();
+    let spec = volume.spec.clone().unwrap_or_default();
+    validate_access_modes(&mut errors, &path.child("accessModes"), spec.access_modes.as_deref());
+    let at = path.child("capacity");
+    let capacity = spec.capacity.unwrap_or_default();
+    if capacity.is_empty() {
+        errors.push(Error::required(&at, ""));
+    } else if !capacity.contains_key("storage") || capacity.len() > 1 {
+        errors.push(Error::not_supported(&at, shown(&capacity), &["storage"]));
+    }
+    for (resource, amount) in &capacity {
+        quantity(&mut errors, &at.key(resource), resource, amount);
+    }
+    let policies = ["Delete", "Recycle", "Retain"];
+    let policy = spec.persistent_volume_reclaim_policy.as_deref();
+    optional_one_of(&mut errors, &path.child("persistentVolumeReclaimPolicy"), policy, &policies);
+    if let Value::Object(sources) = sources(volume) {
+        if sources.is_empty() {
+            errors.push(Error::required(&path, "must specify a volume type"));
+        }
+        for extra in sources.keys().skip(1) {
+            errors.push(Error::forbidden(&path.child(extra), "may not specify more than 1 volume type"));
+        }
+    }
+    let class = spec.storage_class_name.as_deref();
+    optional(&mut errors, &path.child("storageClassName"), class, is_dns1123_subdomain);
+    let modes = ["Block", "Filesystem"];
+    optional_one_of(&mut errors, &path.child("volumeMode"), spec.volume_mode.as_deref(), &modes);
+    errors
+}
+
+fn validate_update(new: &PersistentVolume, old: &PersistentVolume) -> ErrorList {
+    let mut errors = validate(new);
+    if sources(new) != sources(old) {
+        let detail = "spec.persistentvolumesource is immutable after creation";
+        errors.push(Error::forbidden(&Path::new("spec.persistentvolumesource"), detail));
+    }
+    errors
 }

@@ -66,7 +66,7 @@ fn validate_schema(schema: &FlowSchema) -> ErrorList {
 const SCHEMA_COLUMNS: &[Column] = &[
     NAME,
     column("PriorityLevel", "string", "The level its requests have."),
-    column("MatchingPrecedence", "integer", "Lower ones are looked at first."),
+    column("MatchingPrecedence", "string", "Lower ones are looked at first."),
     column("DistinguisherMethod", "string", "What tells flows apart."),
     AGE,
     column("MissingPL", "string", "Whether the level is not there."),

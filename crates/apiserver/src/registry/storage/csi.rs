@@ -83,16 +83,10 @@ pub static STORAGE_CAPACITY: Typed<CSIStorageCapacity> = Typed {
         NAME,
         column("StorageClassName", "string", "The class the capacity is for."),
         column("Capacity", "string", "How much there is."),
-        AGE,
     ],
-    cells: |capacity, now| {
+    cells: |capacity, _| {
         let amount = capacity.capacity.as_ref().map_or("<unset>", |quantity| quantity.0.as_str());
-        vec![
-            name(&capacity.metadata),
-            capacity.storage_class_name.clone().into(),
-            amount.into(),
-            age(&capacity.metadata, now),
-        ]
+        vec![name(&capacity.metadata), capacity.storage_class_name.clone().into(), amount.into()]
     },
     unconditional_update: false,
     ..Typed::new(parts!(CSIStorageCapacity: capacity, maximum_volume_size, node_topology, storage_class_name))

@@ -18,7 +18,7 @@ pub const COLUMNS: &[Column] = &[
     wide("Source", "string", "Who says so."),
     column("Message", "string", "What happened."),
     wide("First Seen", "string", "Time since it happened first."),
-    wide("Count", "integer", "How often it happened."),
+    wide("Count", "string", "How often it happened."),
     Column { name: "Name", type_: "string", format: "name", priority: 1, description: "Name of the event." },
 ];
 

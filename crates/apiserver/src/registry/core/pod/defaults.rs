@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::ephemeral;
-use crate::registry::shared::defaults::{set, text};
+use crate::registry::shared::defaults::{canonical, canonical_amount, set, text};
 
 /// Mode of files in volumes whose `defaultMode` is absent: 0644.
 const FILE_MODE: i32 = 0o644;
@@ -71,6 +71,11 @@ fn pod_spec(spec: &mut PodSpec) {
     text(&mut spec.scheduler_name, "default-scheduler");
     set(&mut spec.termination_grace_period_seconds, 30);
     spec.security_context.get_or_insert_default();
+    canonical(spec.overhead.as_mut());
+    if let Some(resources) = &mut spec.resources {
+        canonical(resources.requests.as_mut());
+        canonical(resources.limits.as_mut());
+    }
     // The old field name follows the new one, as upstream's conversion has it.
     if spec.service_account_name.as_deref().unwrap_or_default().is_empty() {
         spec.service_account_name = spec.service_account.take().filter(|name| !name.is_empty());
@@ -103,7 +108,9 @@ fn container(container: &mut Container) {
     text(&mut container.image_pull_policy, policy);
     text(&mut container.termination_message_path, "/dev/termination-log");
     text(&mut container.termination_message_policy, "File");
-    container.resources.get_or_insert_default();
+    let resources = container.resources.get_or_insert_default();
+    canonical(resources.requests.as_mut());
+    canonical(resources.limits.as_mut());
     for port in container.ports.iter_mut().flatten() {
         text(&mut port.protocol, "TCP");
     }
@@ -163,6 +170,9 @@ fn is_bare(volume: &Volume) -> bool {
 fn volume(volume: &mut Volume) {
     if is_bare(volume) {
         volume.empty_dir = Some(Default::default());
+    }
+    if let Some(limit) = volume.empty_dir.as_mut().and_then(|source| source.size_limit.as_mut()) {
+        canonical_amount(limit);
     }
     if let Some(source) = &mut volume.secret {
         set(&mut source.default_mode, FILE_MODE);

@@ -115,7 +115,7 @@ fn summarize(pod: &Pod, spec: &PodSpec, status: &PodStatus) -> Summary {
 
     let initializing = initializing(&mut summary, status, init_containers.len(), &sidecar);
     if !initializing || is_condition_true(status, "Initialized") {
-        running(&mut summary, status, initializing, &sidecar);
+        running(&mut summary, status, &sidecar);
     }
     if pod.metadata.deletion_timestamp.is_some() {
         if status.reason.as_deref() == Some("NodeLost") {
@@ -166,14 +166,10 @@ fn termination(terminated: &ContainerStateTerminated) -> String {
 
 /// Counts the pod's containers, once its init containers are done: from here on only their restarts
 /// count, and those of sidecars.
-fn running(summary: &mut Summary, status: &PodStatus, initializing: bool, sidecar: &dyn Fn(&str) -> bool) {
-    if !initializing {
-        (summary.restarts, summary.last_restart) = (0, None);
-        for container in status.init_container_statuses.iter().flatten() {
-            if sidecar(&container.name) {
-                summary.count_restarts(container);
-            }
-        }
+fn running(summary: &mut Summary, status: &PodStatus, sidecar: &dyn Fn(&str) -> bool) {
+    (summary.restarts, summary.last_restart) = (0, None);
+    for container in status.init_container_statuses.iter().flatten().filter(|it| sidecar(&it.name)) {
+        summary.count_restarts(container);
     }
     let mut has_running = false;
     for container in status.container_statuses.iter().flatten().rev() {
