@@ -58,7 +58,7 @@ pub fn stream(text: &str) -> Vec<Result<Document, StreamError>> {
             Some(_) => {}
         }
     }
-    for part in split(text[at..].trim_start_matches([' ', '\t', '\r', '\n'])) {
+    for part in split(without_blank_lines(&text[at..])) {
         let read = part.and_then(|part| document(part).map_err(StreamError::Yaml));
         match (read, json_error.take()) {
             (Ok(document), _) if document.value.is_null() => {}
@@ -70,6 +70,12 @@ pub fn stream(text: &str) -> Vec<Result<Document, StreamError>> {
         }
     }
     found
+}
+
+/// The text from its first line that says something, with that line's indentation.
+fn without_blank_lines(text: &str) -> &str {
+    let blank = text.len() - text.trim_start_matches([' ', '\t', '\r', '\n']).len();
+    text[..blank].rfind('\n').map_or(text, |newline| &text[newline + 1..])
 }
 
 /// The texts of a stream's YAML documents. A separator before the first belongs to it: lines count from
