@@ -52,12 +52,16 @@ pub(crate) fn on_create(call: &Call, object: &mut dyn Object) {
     object.metadata_mut().managed_fields = Some(vec![created]);
 }
 
-/// The entries before an update: those of the object as it was, or none where the client asks for a
-/// fresh start by one empty entry.
-pub(crate) fn requested(object: &dyn Object, old: &dyn Object) -> Option<Vec<ManagedFieldsEntry>> {
+/// The entries an update starts from: those it carries, which a client may have changed, or else those
+/// of the object as it was. One empty entry is how a client asks for a fresh start; through a
+/// subresource nothing is asked for.
+pub(crate) fn requested(call: &Call, object: &dyn Object, old: &dyn Object) -> Option<Vec<ManagedFieldsEntry>> {
+    let before = || old.metadata().managed_fields.clone();
     match object.metadata().managed_fields.as_deref() {
+        _ if !call.info.subresource.is_empty() => before(),
+        None | Some([]) => before(),
         Some([only]) if *only == ManagedFieldsEntry::default() => None,
-        _ => old.metadata().managed_fields.clone(),
+        Some(carried) => Some(carried.to_vec()),
     }
 }
 

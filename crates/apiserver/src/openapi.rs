@@ -131,7 +131,14 @@ fn descriptions(server: &ApiServer) -> Value {
 
 fn definition(name: &str, schema: &Schema, dialect: Dialect, descriptions: &Value) -> Value {
     let texts = descriptions.get(name).unwrap_or(&Value::Null);
-    let mut value = dressed(schema, dialect);
+    let mut value = match (dialect, name.rsplit('.').next()) {
+        // The third version can say that a value is one of two types.
+        (Dialect::V3, Some("IntOrString")) => {
+            json!({"oneOf": [{"type": "integer"}, {"type": "string"}], "format": "int-or-string"})
+        }
+        (Dialect::V3, Some("Quantity")) => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+        _ => dressed(schema, dialect),
+    };
     describe(&mut value, texts.get(""));
     if let Some(properties) = value.get_mut("properties").and_then(Value::as_object_mut) {
         properties.iter_mut().for_each(|(field, property)| describe(property, texts.get(field)));

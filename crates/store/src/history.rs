@@ -10,6 +10,10 @@ use crate::snapshot::Snapshot;
 /// A snapshot is kept for every so many commits, so that reading the past undoes at most as many.
 const COMMITS_PER_CHECKPOINT: usize = 512;
 
+/// How many commits keep what readers made of the values they replaced. Watchers that keep up are well
+/// within it; older values are only bytes.
+const COMMITS_WARM: usize = 1024;
+
 /// The commits after `compact_revision`, oldest first.
 pub(crate) struct History {
     commits: VecDeque<Arc<Commit>>,
@@ -58,6 +62,11 @@ impl History {
             }
         }
         self.commits.push_back(commit);
+        let cooled = self.commits.len().checked_sub(COMMITS_WARM + 1).and_then(|index| self.commits.get(index));
+        for change in cooled.iter().flat_map(|commit| &commit.changes) {
+            change.memo.clear();
+            change.previous.iter().for_each(|previous| previous.memo.clear());
+        }
         self.commits_since_checkpoint += 1;
         if self.commits_since_checkpoint == COMMITS_PER_CHECKPOINT {
             self.commits_since_checkpoint = 0;

@@ -1,40 +1,44 @@
 //! Keys with their values, and what changes them.
 
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use crate::lease::LeaseId;
 
-/// A place for what a reader made from a value (the API server: the encoded object), made at most
-/// once and shared by all readers of that revision of the key.
+/// A place for what a reader made from a value (the API server: the encoded object), shared by all
+/// readers of that revision of the key. The store empties it when the revision has been superseded for
+/// a while: then it is made again for the few who still ask.
 #[derive(Default)]
-pub struct Memo(OnceLock<Arc<dyn Any + Send + Sync>>);
+pub struct Memo(Mutex<Option<Arc<dyn Any + Send + Sync>>>);
 
 impl Memo {
-    /// What is remembered, as a `T`; made now if nothing is. A memo that holds another type stays as
-    /// it is.
+    /// What is remembered, as a `T`; made now if nothing is, or something of another type.
     pub fn get_or_init<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
-        if let Some(held) = self.get::<T>() {
+        let mut held = self.lock();
+        if let Some(held) = held.as_ref()
+            && let Ok(held) = Arc::clone(held).downcast::<T>()
+        {
             return held;
         }
         let made = Arc::new(make());
-        match self.0.set(made.clone()) {
-            Ok(()) => made,
-            // Another reader was faster: all share what it made.
-            Err(_) => self.get::<T>().unwrap_or(made),
-        }
+        *held = Some(made.clone());
+        made
     }
 
-    fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        Arc::clone(self.0.get()?).downcast::<T>().ok()
+    pub(crate) fn clear(&self) {
+        self.lock().take();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn Any + Send + Sync>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Debug for Memo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.0.get().is_some() { "Memo(set)" } else { "Memo(empty)" })
+        f.write_str(if self.lock().is_some() { "Memo(set)" } else { "Memo(empty)" })
     }
 }
 

@@ -23,13 +23,14 @@ pub struct Options {
     pub journal: bool,
     /// The largest value accepted; etcd's default.
     pub value_bytes_max: usize,
-    /// How many commits of history are kept at most, whether compacted by request or not.
+    /// How many commits of history are kept at most, whether compacted by request or not: how far back
+    /// watches and time travel reach, and what that costs in memory.
     pub commits_max: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { journal: false, value_bytes_max: 3 << 19, commits_max: 1_000_000 }
+        Self { journal: false, value_bytes_max: 3 << 19, commits_max: 50_000 }
     }
 }
 

@@ -457,3 +457,23 @@ mod redb {
         assert!(matches!(no_directory, DiskError::Directory { .. }), "{no_directory}");
     }
 }
+
+#[test]
+fn a_memo_is_shared_until_its_value_is_old() {
+    let store = Store::new(&Options::default());
+    put(&store, "/a", "1");
+    let old = store.get("/a").unwrap();
+    let first = old.memo.get_or_init(|| 1);
+    assert!(Arc::ptr_eq(&first, &old.memo.get_or_init(|| 2)));
+    put(&store, "/b", "1");
+    for number in 0..2000 {
+        put(&store, "/a", &number.to_string());
+    }
+    assert_eq!(*old.memo.get_or_init(|| 3), 3, "superseded long ago");
+    let living = store.get("/b").unwrap();
+    living.memo.get_or_init(|| 1);
+    for number in 0..2000 {
+        put(&store, "/a", &number.to_string());
+    }
+    assert_eq!(*living.memo.get_or_init(|| 2), 1, "what is current keeps its memo");
+}

@@ -54,3 +54,19 @@ fn conflicts_are_named_and_can_be_forced() {
     let back = apply(&bench, &path, "fieldManager=one", &deployment("web")).expect(409);
     assert!(back.message().contains("\"two\""));
 }
+
+#[test]
+fn clients_may_hand_fields_to_another_manager() {
+    let bench = Bench::new();
+    let path = format!("{CONFIG_MAPS}/a");
+    bench
+        .tell(&format!("POST {CONFIG_MAPS}?fieldManager=kubectl-client-side-apply"), &config(json!({"x": "1"})))
+        .expect(201);
+    // As kubectl does when it turns to server-side apply.
+    let rename = json!([{"op": "replace", "path": "/metadata/managedFields/0/manager", "value": "kubectl"}]);
+    let renamed = bench.patch(&format!("{path}?fieldManager=kubectl"), "json-patch+json", &rename).expect(200);
+    assert_eq!(renamed.at("/metadata/managedFields/0/manager"), json!("kubectl"));
+    let reset = json!({"metadata": {"managedFields": [{}]}});
+    let reset = bench.patch(&format!("{path}?fieldManager=x"), "merge-patch+json", &reset).expect(200);
+    assert_eq!(reset.at("/metadata/managedFields"), Value::Null);
+}
