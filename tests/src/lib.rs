@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: a server of their own, the machine's kubectl, and waiting for what
 //! is to become true.
 
+pub mod browser;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -186,7 +188,8 @@ fn texts(output: &Output) -> (String, String) {
 
 /// The body of an HTTP answer by the machine's curl, if there is one.
 pub fn curl(url: &str) -> Option<String> {
-    let output = Command::new("curl").args(["--silent", "--show-error", "--fail", "--max-time", "5", url]).output().ok()?;
+    let output =
+        Command::new("curl").args(["--silent", "--show-error", "--fail", "--max-time", "5", url]).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

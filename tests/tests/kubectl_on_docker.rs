@@ -76,7 +76,10 @@ fn hello_kube_is_a_real_container() {
     // Killed behind our back, it comes again.
     docker(&["kill", &container]);
     server.until(&format!("get pod {pod}"), |table| {
-        table.lines().nth(1).is_some_and(|line| line.contains("1/1     Running") && line.split_whitespace().nth(3) == Some("1"))
+        table
+            .lines()
+            .nth(1)
+            .is_some_and(|line| line.contains("1/1     Running") && line.split_whitespace().nth(3) == Some("1"))
     });
     let again = format!("k8s_hellokube_{pod}_default_{uid}_1");
     assert_eq!(containers(&format!("^/{again}$")), [again.as_str()]);
@@ -100,7 +103,9 @@ fn an_image_that_is_not_there_is_said_so() {
     server.until("get serviceaccounts default", |table| !table.is_empty());
     server.ok("run absent --image=playground.invalid/no-such-image:1.0.0 --image-pull-policy=IfNotPresent");
     server.until("get pod absent", |table| table.contains("ErrImagePull") || table.contains("ImagePullBackOff"));
-    server.until("describe pod absent", |text| text.contains("Failed to pull image \"playground.invalid/no-such-image:1.0.0\""));
+    server.until("describe pod absent", |text| {
+        text.contains("Failed to pull image \"playground.invalid/no-such-image:1.0.0\"")
+    });
     server.ok("delete pod absent");
     eventually("no container is left", || containers("_absent_default_").is_empty().then_some(()));
 }

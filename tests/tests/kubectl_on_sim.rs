@@ -13,7 +13,10 @@ fn hello_kube_from_apply_to_delete() {
     assert_eq!(server.ok(&format!("apply -f {file}")), "deployment.apps/hellodep unchanged\n");
     let pods = server.until("get pods", |table| table.matches("1/1     Running").count() == 2);
     let wide = server.ok("get pods -o wide");
-    assert!(wide.contains("playground-worker ") && wide.contains("playground-worker2"), "two pods on two nodes:\n{wide}");
+    assert!(
+        wide.contains("playground-worker ") && wide.contains("playground-worker2"),
+        "two pods on two nodes:\n{wide}"
+    );
 
     assert_eq!(server.ok(&format!("apply -f {}", manifest("helloservice.yaml"))), "service/helleservice created\n");
     let services = server.ok("get services");
@@ -32,7 +35,12 @@ fn hello_kube_from_apply_to_delete() {
     let pod = names(&pods).remove(0);
     assert!(!server.ok(&format!("logs {pod}")).is_empty());
     let description = server.ok(&format!("describe pod {pod}"));
-    for part in ["Successfully assigned default/", "Container image \"hellokube:1.0.0\"", "Started container hellokube", "Controlled By:  ReplicaSet/hellodep-"] {
+    for part in [
+        "Successfully assigned default/",
+        "Container image \"hellokube:1.0.0\"",
+        "Started container hellokube",
+        "Controlled By:  ReplicaSet/hellodep-",
+    ] {
         assert!(description.contains(part), "{part} in:\n{description}");
     }
     let description = server.ok("describe deployment hellodep");

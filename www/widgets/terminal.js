@@ -37,6 +37,8 @@ class PlaygroundTerminal {
       return true;
     });
     this.xterm.open(element);
+    // For tests, which see no further than the page.
+    element.widget = this;
     this.observer = new ResizeObserver(() => this.fit());
     this.observer.observe(element);
     document.fonts.ready.then(() => this.fit());
