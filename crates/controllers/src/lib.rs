@@ -18,6 +18,7 @@ pub mod endpoints;
 pub mod endpointslice;
 pub mod garbagecollector;
 pub mod history;
+pub mod job;
 pub mod metadata;
 pub mod namespace;
 pub mod nodeipam;
@@ -33,6 +34,7 @@ pub mod serviceaccount;
 pub mod services;
 pub mod statefulset;
 pub mod taint_eviction;
+pub mod ttlafterfinished;
 
 use controller::Driver;
 
@@ -90,6 +92,10 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("replicaset-controller", |setup, client| driver(replicaset::ReplicaSetController::new(setup, &client), client)),
     ("daemonset-controller", |setup, client| driver(daemonset::DaemonSetController::new(setup, &client), client)),
     ("statefulset-controller", |setup, client| driver(statefulset::StatefulSetController::new(setup, &client), client)),
+    ("job-controller", |setup, client| driver(job::JobController::new(setup, &client), client)),
+    ("ttl-after-finished-controller", |setup, client| {
+        driver(ttlafterfinished::TtlAfterFinishedController::new(setup, &client), client)
+    }),
     ("endpoints-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
     ("endpointslice-controller", |setup, client| {
         driver(endpointslice::EndpointSliceController::new(setup, &client), client)

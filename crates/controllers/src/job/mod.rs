@@ -1,0 +1,517 @@
+//! Jobs: runs pods until enough have succeeded (`pkg/controller/job`).
+//!
+//! A pod is counted exactly once, whatever is restarted when: it keeps a finalizer until its uid has
+//! been written into the Job's `uncountedTerminatedPods`, and its uid leaves that list for the counters
+//! once the finalizer is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{Client, Context, Event, EventRecorder, EventType, Expectations, Informer, Patch, key_of};
+use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus, UncountedTerminatedPods};
+use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Pod};
+use machinery::labels::Selector;
+use machinery::status::ApiError;
+use machinery::time::{after, meta_time};
+use machinery::{ObjectKey, Timestamp};
+use serde_json::json;
+
+pub mod indexes;
+pub mod policy;
+
+use crate::claim::{claim, controller_reference};
+use crate::controller::{Controller, Queue};
+use crate::pods::{self, BY_CONTROLLER, ORPHANS};
+use crate::ranking::rank_for_deletion;
+use crate::replicaset::number;
+use crate::{Setup, pod_control};
+
+/// Keeps a pod until it has been counted.
+const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
+/// Label and annotation: which index of the Job the pod is for.
+const INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// Label: the uid of the pod's Job. The older form stands beside it.
+const CONTROLLER_UID: [&str; 2] = ["batch.kubernetes.io/controller-uid", "controller-uid"];
+/// Label: the name of the pod's Job. The older form stands beside it.
+const JOB_NAME: [&str; 2] = ["batch.kubernetes.io/job-name", "job-name"];
+/// A sync creates or deletes at most so many pods.
+const BURST: usize = 500;
+/// Changes of pods are taken together for so long.
+const POD_BATCH: Duration = Duration::from_millis(10);
+/// First and longest wait after a pod failed.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
+
+/// The controller of Jobs.
+pub struct JobController {
+    client: Client,
+    recorder: EventRecorder,
+    jobs: Informer<Job>,
+    pods: Informer<Pod>,
+    expectations: Expectations,
+    /// Failures since the last success, and when the last was.
+    failures: BTreeMap<ObjectKey, (u32, Timestamp)>,
+}
+
+/// A Job's pods, as one sync sees them.
+#[derive(Default)]
+struct Sorted {
+    active: Vec<Arc<Pod>>,
+    terminating: Vec<Arc<Pod>>,
+    /// Ended well, and not counted for good yet.
+    succeeded: Vec<Arc<Pod>>,
+    /// Ended otherwise, or deleted before they could, and not counted for good yet.
+    failed: Vec<Arc<Pod>>,
+}
+
+impl JobController {
+    /// From the process's informers.
+    pub fn new(setup: &Setup, client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            recorder: EventRecorder::new(client.clone(), "job-controller", ""),
+            jobs: setup.informers.informer(),
+            pods: setup
+                .informers
+                .informer()
+                .indexed(BY_CONTROLLER, pods::controller_uid)
+                .indexed(ORPHANS, pods::orphan_namespace),
+            expectations: Expectations::default(),
+            failures: BTreeMap::new(),
+        }
+    }
+
+    fn job_of(&self, pod: &Pod) -> Option<ObjectKey> {
+        let owner = pods::controller_of(&pod.metadata).filter(|owner| owner.kind == "Job")?;
+        let key = ObjectKey::new(pods::namespace(pod), owner.name.as_str());
+        self.jobs.get(&key).filter(|job| pods::uid(&**job) == owner.uid).map(|_| key)
+    }
+
+    /// A pod whose Job is gone is not waited for by anybody.
+    fn release_orphan(&self, pod: &Pod) {
+        let of_job = pods::controller_of(&pod.metadata).is_some_and(|owner| owner.kind == "Job");
+        if of_job && has_finalizer(pod) && pods::is_deleting(pod) {
+            // Tried again with the pod's next event.
+            let _ = self.remove_finalizer(pod);
+        }
+    }
+
+    fn remove_finalizer(&self, pod: &Pod) -> Result<(), ApiError> {
+        let left: Vec<_> = pod.metadata.finalizers.iter().flatten().filter(|name| *name != FINALIZER).collect();
+        let patch = Patch::Merge(json!({ "metadata": { "finalizers": left, "uid": pods::uid(pod) } }));
+        match self.client.patch::<Pod>(&key_of(pod), &patch) {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn create_pods(
+        &mut self,
+        job: &Job,
+        key: &ObjectKey,
+        indexes: &[Option<i32>],
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        self.expectations.expect_creations(key, i64::try_from(indexes.len()).unwrap_or(i64::MAX), now);
+        let (client, recorder) = (&self.client, &mut self.recorder);
+        let mut next = indexes.iter();
+        let (created, result) = pod_control::slow_start(indexes.len(), || match next.next() {
+            Some(index) => pod_control::create(client, recorder, now, job, pod_for(job, *index)).map(drop),
+            None => Ok(()),
+        });
+        for _ in created..indexes.len() {
+            self.expectations.creation_observed(key);
+        }
+        match result {
+            Err(error) if error.has_cause("NamespaceTerminating") => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Deletes pods; with `uncounted`, as if they had never been.
+    fn delete_pods(&mut self, job: &Job, pods: &[Arc<Pod>], uncounted: bool, now: Timestamp) -> Result<(), ApiError> {
+        for pod in pods {
+            if uncounted && has_finalizer(pod) {
+                self.remove_finalizer(pod)?;
+            }
+            match pod_control::delete(&self.client, &mut self.recorder, now, job, pod) {
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates or deletes pods so that as many are active as the Job can use now.
+    fn manage(
+        &mut self,
+        job: &Job,
+        spec: &JobSpec,
+        sorted: &Sorted,
+        (succeeded, done): (i32, &BTreeSet<i32>),
+        queue: &mut Queue,
+    ) -> Result<(), ApiError> {
+        let (key, now) = (key_of(job), queue.now());
+        let parallelism = spec.parallelism.unwrap_or(1);
+        let wanted = match spec.completions {
+            Some(completions) => parallelism.min(completions - succeeded),
+            None if succeeded > 0 => number(sorted.active.len()),
+            None => parallelism,
+        };
+        let wanted = usize::try_from(wanted).unwrap_or(0);
+        if sorted.active.len() > wanted {
+            let mut surplus = sorted.active.clone();
+            rank_for_deletion(&mut surplus, &[], now);
+            surplus.truncate((sorted.active.len() - wanted).min(BURST));
+            return self.delete_pods(job, &surplus, true, now);
+        }
+        let replaces_failed_only = spec.pod_replacement_policy.as_deref() == Some("Failed");
+        let going = if replaces_failed_only { sorted.terminating.len() } else { 0 };
+        let missing = wanted.saturating_sub(sorted.active.len() + going).min(BURST);
+        if missing == 0 {
+            return Ok(());
+        }
+        if let Some((count, last)) = self.failures.get(&key) {
+            let delay = BACKOFF.0.saturating_mul(1 << count.saturating_sub(1).min(16)).min(BACKOFF.1);
+            if after(*last, delay) > now {
+                queue.add_at(key, after(*last, delay));
+                return Ok(());
+            }
+        }
+        let indexes: Vec<Option<i32>> = if is_indexed(spec) {
+            let running = sorted.active.iter().chain(sorted.terminating.iter().filter(|_| replaces_failed_only));
+            let taken: BTreeSet<i32> = running.filter_map(|pod| index_of(pod)).collect();
+            let free =
+                (0..spec.completions.unwrap_or(0)).filter(|index| !taken.contains(index) && !done.contains(index));
+            free.take(missing).map(Some).collect()
+        } else {
+            vec![None; missing]
+        };
+        self.create_pods(job, &key, &indexes, now)
+    }
+
+    /// Counts what ended since the last sync, and notes when to go slow after failures.
+    fn note_failures(&mut self, key: &ObjectKey, sorted: &Sorted, known: &UncountedTerminatedPods, now: Timestamp) {
+        let is_new = |pod: &&Arc<Pod>| !lists(&known.succeeded, pod) && !lists(&known.failed, pod);
+        if sorted.succeeded.iter().any(|pod| is_new(&pod)) {
+            self.failures.remove(key);
+        }
+        let failed = sorted.failed.iter().filter(is_new).count();
+        if failed > 0 {
+            let (count, last) = self.failures.entry(key.clone()).or_insert((0, now));
+            *count = count.saturating_add(u32::try_from(failed).unwrap_or(u32::MAX));
+            *last = now;
+        }
+    }
+
+    fn write_status(&self, job: &Job, status: JobStatus) -> Result<(), ApiError> {
+        if job.status.as_ref() == Some(&status) {
+            return Ok(());
+        }
+        self.client.update_status(Job { status: Some(status), ..job.clone() }).map(drop)
+    }
+
+    fn sync_job(&mut self, job: &Job, spec: &JobSpec, pods: Vec<Arc<Pod>>, queue: &mut Queue) -> Result<(), ApiError> {
+        let (key, now) = (key_of(job), queue.now());
+        let mut status = job.status.clone().unwrap_or_default();
+        let known = status.uncounted_terminated_pods.clone().unwrap_or_default();
+        let sorted = sort(spec, &pods);
+        self.note_failures(&key, &sorted, &known, now);
+
+        // Those whose finalizer is gone are counted for good; those that ended since are listed.
+        let settled = |uids: &Option<Vec<String>>| -> usize {
+            let waits = |uid: &String| pods.iter().any(|pod| pods::uid(&**pod) == uid && has_finalizer(pod));
+            uids.iter().flatten().filter(|uid| !waits(uid)).count()
+        };
+        let counted = (
+            status.succeeded.unwrap_or(0) + number(settled(&known.succeeded)),
+            status.failed.unwrap_or(0) + number(settled(&known.failed)),
+        );
+        let completions = spec.completions.unwrap_or(0);
+        let mut done = indexes::parse(status.completed_indexes.as_deref().unwrap_or_default(), completions);
+        done.extend(sorted.succeeded.iter().filter_map(|pod| index_of(pod)).filter(|index| *index < completions));
+        let succeeded = if is_indexed(spec) { number(done.len()) } else { counted.0 + number(sorted.succeeded.len()) };
+        let counting: Vec<_> = sorted
+            .failed
+            .iter()
+            .filter(|pod| policy::of_failed_pod(spec, pod) != policy::Failure::Ignored)
+            .cloned()
+            .collect();
+        let failed = counted.1 + number(counting.len());
+
+        let suspended = spec.suspend == Some(true);
+        if status.start_time.is_none() && !suspended {
+            status.start_time = Some(meta_time(now));
+        }
+        let deadline = status
+            .start_time
+            .as_ref()
+            .zip(spec.active_deadline_seconds)
+            .map(|(start, seconds)| after(start.0, Duration::from_secs(u64::try_from(seconds).unwrap_or(0))));
+        let overdue = deadline.is_some_and(|deadline| deadline <= now) && !suspended;
+        let failed_pods: Vec<&Pod> = sorted.failed.iter().map(|pod| &**pod).collect();
+        let verdict = verdict(&status, || {
+            policy::job_failure(spec, failed, &failed_pods, overdue)
+                .map(|(reason, message)| ("FailureTarget", reason, message))
+                .or_else(|| {
+                    policy::job_success(spec, succeeded, &done, sorted.active.len())
+                        .map(|(reason, message)| ("SuccessCriteriaMet", reason, message))
+                })
+        });
+
+        let mut result = Ok(());
+        if let Some((kind, reason, message)) = &verdict {
+            set_condition(&mut status, kind, true, reason, message, now);
+            self.delete_pods(job, &sorted.active, false, now)?;
+        } else if suspended {
+            self.delete_pods(job, &sorted.active, true, now)?;
+            self.note_suspension(job, &mut status, true, now);
+        } else {
+            self.note_suspension(job, &mut status, false, now);
+            if self.expectations.satisfied(&key, now) && !pods::is_deleting(job) {
+                result = self.manage(job, spec, &sorted, (succeeded, &done), queue);
+            }
+            if let Some(deadline) = deadline.filter(|deadline| *deadline > now) {
+                queue.add_at(key.clone(), deadline);
+            }
+        }
+
+        let listed = |pods: &[Arc<Pod>]| {
+            let uids: Vec<_> = pods.iter().map(|pod| pods::uid(&**pod).to_owned()).collect();
+            Some(uids).filter(|uids| !uids.is_empty())
+        };
+        let uncounted = UncountedTerminatedPods { succeeded: listed(&sorted.succeeded), failed: listed(&counting) };
+        let nothing_left = sorted.succeeded.is_empty() && sorted.failed.is_empty();
+        status.uncounted_terminated_pods = Some(uncounted);
+        status.active = Some(number(sorted.active.len())).filter(|_| verdict.is_none());
+        status.ready = Some(number(sorted.active.iter().filter(|pod| pods::is_ready(pod)).count()));
+        status.terminating = Some(number(sorted.terminating.len()));
+        status.succeeded = Some(if is_indexed(spec) { succeeded } else { counted.0 }).filter(|count| *count > 0);
+        status.failed = Some(counted.1).filter(|count| *count > 0);
+        if is_indexed(spec) {
+            status.completed_indexes = Some(indexes::format(&done));
+        }
+        if let Some((kind, reason, message)) = verdict {
+            // The last word is said when no pod is left that could still change anything.
+            if nothing_left && sorted.active.is_empty() && sorted.terminating.is_empty() {
+                self.finish(job, &mut status, kind, &reason, &message, now);
+            }
+        }
+        self.write_status(job, status)?;
+        // Only now that they are listed may they go.
+        for pod in sorted.succeeded.iter().chain(&sorted.failed) {
+            self.remove_finalizer(pod)?;
+        }
+        result
+    }
+
+    fn finish(&mut self, job: &Job, status: &mut JobStatus, target: &str, reason: &str, message: &str, now: Timestamp) {
+        status.active = None;
+        status.ready = Some(0);
+        if target == "FailureTarget" {
+            set_condition(status, "Failed", true, reason, message, now);
+            self.recorder.event(now, job, EventType::Warning, reason, message);
+        } else {
+            set_condition(status, "Complete", true, reason, message, now);
+            status.completion_time = Some(meta_time(now));
+            self.recorder.event(now, job, EventType::Normal, "Completed", "Job completed");
+        }
+    }
+
+    fn note_suspension(&mut self, job: &Job, status: &mut JobStatus, suspended: bool, now: Timestamp) {
+        let noted = status.conditions.iter().flatten().find(|condition| condition.type_ == "Suspended");
+        let was = noted.is_some_and(|condition| condition.status == "True");
+        if suspended == was {
+            return;
+        }
+        let (reason, event, message) = if suspended {
+            status.start_time = None;
+            ("JobSuspended", "Suspended", "Job suspended")
+        } else {
+            status.start_time = Some(meta_time(now));
+            ("JobResumed", "Resumed", "Job resumed")
+        };
+        set_condition(status, "Suspended", suspended, reason, message, now);
+        self.recorder.event(now, job, EventType::Normal, event, message);
+    }
+}
+
+impl Controller for JobController {
+    type Key = ObjectKey;
+
+    fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
+        for event in self.jobs.poll(cx) {
+            let key = key_of(&**event.object());
+            match &event {
+                Event::Updated { old, new } if pods::same_revision(&**old, &**new) => continue,
+                Event::Deleted(_) => {
+                    self.expectations.forget(&key);
+                    self.failures.remove(&key);
+                }
+                _ => {}
+            }
+            queue.add_for(key, &**event.object());
+        }
+        for event in self.pods.poll(cx) {
+            let pod = event.object();
+            let Some(job) = self.job_of(pod) else {
+                self.release_orphan(pod);
+                continue;
+            };
+            if matches!(event, Event::Added(_)) {
+                self.expectations.creation_observed(&job);
+            }
+            queue.add_for_after(job, &**pod, POD_BATCH);
+        }
+    }
+
+    fn synced(&self) -> bool {
+        self.jobs.synced() && self.pods.synced()
+    }
+
+    fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
+        let Some(job) = self.jobs.get(key) else { return Ok(()) };
+        let Some(spec) = &job.spec else { return Ok(()) };
+        let managed_elsewhere = spec.managed_by.as_deref().is_some_and(|by| by != "kubernetes.io/job-controller");
+        let own = self.pods.by_index(BY_CONTROLLER, pods::uid(&*job));
+        if managed_elsewhere || is_finished(&job) {
+            return own
+                .iter()
+                .filter(|pod| has_finalizer(pod) && !managed_elsewhere)
+                .try_for_each(|pod| self.remove_finalizer(pod));
+        }
+        let by_uid = Selector::from_set(&BTreeMap::from([(CONTROLLER_UID[0].to_owned(), pods::uid(&*job).to_owned())]));
+        let selector = match &spec.selector {
+            Some(selector) => Selector::from_label_selector(Some(selector)).unwrap_or(by_uid),
+            None => by_uid,
+        };
+        let mut candidates = own;
+        candidates.extend(self.pods.by_index(ORPHANS, &key.namespace));
+        let pods = claim(&self.client, &*job, &selector, candidates)?;
+        self.sync_job(&job, spec, pods, queue)
+    }
+}
+
+/// Whether the Job has come to its end, and how does not matter.
+pub fn is_finished(job: &Job) -> bool {
+    finished_at(job).is_some()
+}
+
+/// When the Job came to its end.
+pub fn finished_at(job: &Job) -> Option<Timestamp> {
+    let conditions = job.status.as_ref()?.conditions.as_deref().unwrap_or_default();
+    let last = conditions
+        .iter()
+        .find(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True")?;
+    Some(last.last_transition_time.as_ref().map_or(Timestamp::MIN, |time| time.0))
+}
+
+/// What an earlier sync has decided stands; else what `decide` says.
+fn verdict(
+    status: &JobStatus,
+    decide: impl FnOnce() -> Option<(&'static str, &'static str, String)>,
+) -> Option<(&'static str, String, String)> {
+    for kind in ["FailureTarget", "SuccessCriteriaMet"] {
+        let decided = status.conditions.iter().flatten().find(|condition| condition.type_ == kind);
+        if let Some(decided) = decided.filter(|condition| condition.status == "True") {
+            return Some((
+                kind,
+                decided.reason.clone().unwrap_or_default(),
+                decided.message.clone().unwrap_or_default(),
+            ));
+        }
+    }
+    decide().map(|(kind, reason, message)| (kind, reason.to_owned(), message))
+}
+
+fn set_condition(status: &mut JobStatus, kind: &str, is: bool, reason: &str, message: &str, now: Timestamp) {
+    let conditions = status.conditions.get_or_insert_default();
+    let value = if is { "True" } else { "False" };
+    if conditions.iter().any(|condition| condition.type_ == kind && condition.status == value) {
+        return;
+    }
+    conditions.retain(|condition| condition.type_ != kind);
+    conditions.push(JobCondition {
+        type_: kind.into(),
+        status: value.into(),
+        reason: Some(reason.into()),
+        message: Some(message.into()),
+        last_probe_time: Some(meta_time(now)),
+        last_transition_time: Some(meta_time(now)),
+    });
+}
+
+fn sort(spec: &JobSpec, pods: &[Arc<Pod>]) -> Sorted {
+    let replaces_failed_only = spec.pod_replacement_policy.as_deref() == Some("Failed");
+    let mut sorted = Sorted::default();
+    for pod in pods {
+        let going = pods::is_deleting(&**pod);
+        let list = match pods::phase(pod) {
+            "Succeeded" => Some(&mut sorted.succeeded),
+            "Failed" => Some(&mut sorted.failed),
+            _ if !going => {
+                sorted.active.push(pod.clone());
+                None
+            }
+            _ => {
+                sorted.terminating.push(pod.clone());
+                (!replaces_failed_only).then_some(&mut sorted.failed)
+            }
+        };
+        if let Some(list) = list.filter(|_| has_finalizer(pod)) {
+            list.push(pod.clone());
+        }
+    }
+    sorted
+}
+
+fn lists(uids: &Option<Vec<String>>, pod: &Pod) -> bool {
+    uids.iter().flatten().any(|uid| uid == pods::uid(pod))
+}
+
+fn has_finalizer(pod: &Pod) -> bool {
+    pod.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
+}
+
+fn is_indexed(spec: &JobSpec) -> bool {
+    spec.completion_mode.as_deref() == Some("Indexed")
+}
+
+fn index_of(pod: &Pod) -> Option<i32> {
+    pods::annotation(pod, INDEX)?.parse().ok()
+}
+
+fn pod_for(job: &Job, index: Option<i32>) -> Pod {
+    let template = job.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
+    let mut pod = pod_control::pod_from_template(&template, job, controller_reference(job));
+    let (name, uid) = (pods::name(job).to_owned(), pods::uid(job).to_owned());
+    let labels = pod.metadata.labels.get_or_insert_default();
+    for (keys, value) in [(CONTROLLER_UID, uid), (JOB_NAME, name.clone())] {
+        labels.extend(keys.map(|key| (key.to_owned(), value.clone())));
+    }
+    pod.metadata.finalizers.get_or_insert_default().push(FINALIZER.into());
+    let Some(index) = index else { return pod };
+    labels.insert(INDEX.into(), index.to_string());
+    pod.metadata.annotations.get_or_insert_default().insert(INDEX.into(), index.to_string());
+    pod.metadata.generate_name = Some(format!("{name}-{index}-"));
+    if let Some(spec) = &mut pod.spec {
+        spec.hostname = Some(format!("{name}-{index}"));
+        for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
+            let environment = container.env.get_or_insert_default();
+            if environment.iter().all(|variable| variable.name != "JOB_COMPLETION_INDEX") {
+                environment.push(EnvVar {
+                    name: "JOB_COMPLETION_INDEX".into(),
+                    value_from: Some(EnvVarSource {
+                        field_ref: Some(ObjectFieldSelector {
+                            field_path: format!("metadata.labels['{INDEX}']"),
+                            ..ObjectFieldSelector::default()
+                        }),
+                        ..EnvVarSource::default()
+                    }),
+                    ..EnvVar::default()
+                });
+            }
+        }
+    }
+    pod
+}

@@ -1,0 +1,143 @@
+//! When a Job is done, one way or the other (`pod_failure_policy.go`, `success_policy.go`).
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::batch::v1::{JobSpec, PodFailurePolicyRule};
+use k8s_openapi::api::core::v1::Pod;
+
+use super::indexes;
+use crate::pods;
+
+/// What a pod's failure means for its Job.
+#[derive(Debug, PartialEq)]
+pub enum Failure {
+    /// It counts towards the backoff limit.
+    Counts,
+    /// It does not count.
+    Ignored,
+    /// It fails the Job, for this reason.
+    FailsJob(String),
+}
+
+/// What the Job's pod failure policy says of a failed pod; the first rule that matches decides.
+pub fn of_failed_pod(spec: &JobSpec, pod: &Pod) -> Failure {
+    let rules = spec.pod_failure_policy.as_ref().map(|policy| policy.rules.as_slice()).unwrap_or_default();
+    for (index, rule) in rules.iter().enumerate() {
+        let Some(why) = by_exit_code(rule, pod).or_else(|| by_condition(rule, pod)) else { continue };
+        return match rule.action.as_str() {
+            "Ignore" => Failure::Ignored,
+            "FailJob" => Failure::FailsJob(format!("{why} matching FailJob rule at index {index}")),
+            _ => Failure::Counts,
+        };
+    }
+    Failure::Counts
+}
+
+fn by_exit_code(rule: &PodFailurePolicyRule, pod: &Pod) -> Option<String> {
+    let wanted = rule.on_exit_codes.as_ref()?;
+    let status = pod.status.as_ref()?;
+    let statuses = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    for container in statuses {
+        if wanted.container_name.as_ref().is_some_and(|name| *name != container.name) {
+            continue;
+        }
+        let Some(code) = container.state.as_ref().and_then(|state| Some(state.terminated.as_ref()?.exit_code)) else {
+            continue;
+        };
+        let listed = wanted.values.contains(&code);
+        if code != 0 && listed == (wanted.operator == "In") {
+            let (namespace, name) = (pods::namespace(pod), pods::name(pod));
+            return Some(format!(
+                "Container {} for pod {namespace}/{name} failed with exit code {code}",
+                container.name
+            ));
+        }
+    }
+    None
+}
+
+fn by_condition(rule: &PodFailurePolicyRule, pod: &Pod) -> Option<String> {
+    let patterns = rule.on_pod_conditions.as_ref()?;
+    let found = patterns.iter().find(|pattern| {
+        pods::condition(pod, &pattern.type_)
+            .is_some_and(|condition| condition.status == pattern.status.as_deref().unwrap_or("True"))
+    })?;
+    Some(format!("Pod {}/{} has condition {}", pods::namespace(pod), pods::name(pod), found.type_))
+}
+
+/// Why the Job has failed, as reason and message, given its failed pods and when its time is up.
+pub fn job_failure(spec: &JobSpec, failed: i32, failed_pods: &[&Pod], overdue: bool) -> Option<(&'static str, String)> {
+    for pod in failed_pods {
+        if let Failure::FailsJob(message) = of_failed_pod(spec, pod) {
+            return Some(("PodFailurePolicy", message));
+        }
+    }
+    let limit = spec.backoff_limit.unwrap_or(6);
+    if failed > limit {
+        return Some(("BackoffLimitExceeded", "Job has reached the specified backoff limit".into()));
+    }
+    overdue.then(|| ("DeadlineExceeded", "Job was active longer than specified deadline".into()))
+}
+
+/// Why the Job has succeeded, as reason and message.
+pub fn job_success(
+    spec: &JobSpec,
+    succeeded: i32,
+    indexes_done: &BTreeSet<i32>,
+    active: usize,
+) -> Option<(&'static str, String)> {
+    let rules = spec.success_policy.as_ref().map(|policy| policy.rules.as_slice()).unwrap_or_default();
+    for (index, rule) in rules.iter().enumerate() {
+        let completions = spec.completions.unwrap_or(0);
+        let wanted = rule.succeeded_indexes.as_ref().map(|text| indexes::parse(text, completions));
+        let done = match &wanted {
+            Some(wanted) => wanted.intersection(indexes_done).count(),
+            None => indexes_done.len(),
+        };
+        let enough = rule.succeeded_count.and_then(|count| usize::try_from(count).ok());
+        if done >= enough.or(wanted.map(|wanted| wanted.len())).unwrap_or(usize::MAX) {
+            return Some(("SuccessPolicy", format!("Matched rules at index {index}")));
+        }
+    }
+    let complete = match spec.completions {
+        Some(completions) => succeeded >= completions,
+        None => succeeded > 0 && active == 0,
+    };
+    complete.then(|| ("CompletionsReached", "Reached expected number of succeeded pods".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let spec: JobSpec = serde_json::from_value(json!({
+            "template": {},
+            "podFailurePolicy": { "rules": [
+                { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget" }] },
+                { "action": "FailJob", "onExitCodes": { "operator": "In", "values": [42] } },
+            ] },
+        }))
+        .unwrap();
+        let pod = |code: i32, disrupted: &str| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": { "name": "p", "namespace": "n" },
+                "status": {
+                    "conditions": [{ "type": "DisruptionTarget", "status": disrupted }],
+                    "containerStatuses": [{
+                        "name": "c", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                        "state": { "terminated": { "exitCode": code } },
+                    }],
+                },
+            }))
+            .unwrap()
+        };
+        assert_eq!(of_failed_pod(&spec, &pod(1, "False")), Failure::Counts);
+        assert_eq!(of_failed_pod(&spec, &pod(42, "True")), Failure::Ignored);
+        let message = "Container c for pod n/p failed with exit code 42 matching FailJob rule at index 1";
+        assert_eq!(of_failed_pod(&spec, &pod(42, "False")), Failure::FailsJob(message.into()));
+    }
+}
