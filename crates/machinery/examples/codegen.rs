@@ -1,5 +1,5 @@
-//! Writes `data/openapi.json` and `data/descriptions.json` from k8s-openapi's types and
-//! `data/list-semantics.json`. Run after a new Kubernetes version:
+//! Writes `data/openapi.json` and `data/descriptions.json` from k8s-openapi's types, the facts of
+//! `data/list-semantics.json`, and `data/go-types.json`: fields whose Go type has a name of its own. Run after a new Kubernetes version:
 //! `cargo run -p playground-machinery --example codegen --features codegen`.
 
 use std::collections::BTreeMap;
@@ -76,12 +76,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
     let semantics: Semantics = serde_json::from_str(&std::fs::read_to_string(data.join("list-semantics.json"))?)?;
+    let go_types: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_str(&std::fs::read_to_string(data.join("go-types.json"))?)?;
     let (mut definitions, mut descriptions) = (BTreeMap::new(), BTreeMap::new());
     for (name, definition) in generator.take_definitions(true) {
         let Value::Object(mut definition) = definition else { continue };
         descriptions.insert(name.clone(), Value::Object(take_descriptions(&mut definition)));
         if let Some(fields) = type_semantics(&semantics, &name) {
             add_semantics(&mut definition, fields);
+        }
+        for (field, schema) in properties(&mut definition) {
+            let go_type = go_types.get(&name).and_then(|fields| fields.get(field));
+            if let (Some(go_type), Some(schema)) = (go_type, schema.as_object_mut()) {
+                schema.insert("x-go-type".into(), json!(go_type));
+            }
         }
         if definition.get("x-kubernetes-int-or-string").is_some() {
             definition.extend([("type".into(), json!("string")), ("format".into(), json!("int-or-string"))]);

@@ -75,6 +75,9 @@ pub struct Schema {
     /// Fields that are not named here are kept.
     #[serde(rename = "x-kubernetes-preserve-unknown-fields", skip_serializing_if = "std::ops::Not::not")]
     pub preserve_unknown_fields: bool,
+    /// The name of the field's Go type, where it has one of its own: decoding errors show it.
+    #[serde(rename = "x-go-type", skip_serializing)]
+    pub go_type: Option<String>,
     /// The kinds whose objects have this definition.
     #[serde(rename = "x-kubernetes-group-version-kind", skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<GroupVersionKind>,

@@ -58,13 +58,37 @@ impl Schemas {
     pub fn type_mismatch(&self, definition: &str, object: &Value) -> Option<String> {
         let schema = self.definition(definition)?;
         let mut walk = Walk { schemas: self, owner: "", path: Vec::new() };
-        walk.check(schema, Some(definition), object, 0).err()
+        let named = Named { definition: Some(definition), go_type: None };
+        walk.check(schema, named, object, 0).err()
     }
 }
 
 /// Whether an object may have any fields: extensions, embedded objects, managed fields.
 fn is_free_form(schema: &Schema) -> bool {
     schema.preserve_unknown_fields || (schema.properties.is_empty() && schema.additional_properties.is_none())
+}
+
+/// What a value's type is called: by its definition, or by a name it has in Go only.
+#[derive(Clone, Copy, Default)]
+struct Named<'a> {
+    definition: Option<&'a str>,
+    go_type: Option<&'a str>,
+}
+
+impl<'a> Named<'a> {
+    fn of(self, schema: &'a Schema) -> Self {
+        Self {
+            definition: schema.definition_name().or(self.definition),
+            go_type: schema.go_type.as_deref().or(self.go_type),
+        }
+    }
+
+    /// What the items of a list, or the values of a map, are called: of `[]v1.Verb`, `v1.Verb`.
+    fn inner(self) -> Self {
+        let inner =
+            self.go_type.and_then(|name| name.strip_prefix("[]").or(name.split_once(']').map(|(_, inner)| inner)));
+        Self { definition: None, go_type: inner.filter(|name| name.contains('.')) }
+    }
 }
 
 /// Where the decoder is: the type that holds the last field, and the names of the fields so far.
@@ -75,20 +99,14 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Checks a value against a schema; `definition` is the schema's name where it has one.
-    fn check(
-        &mut self,
-        schema: &'a Schema,
-        definition: Option<&'a str>,
-        value: &'a Value,
-        depth: usize,
-    ) -> Result<(), String> {
-        let definition = schema.definition_name().or(definition);
+    /// Checks a value against a schema, whose type is called as its referrer says.
+    fn check(&mut self, schema: &'a Schema, named: Named<'a>, value: &'a Value, depth: usize) -> Result<(), String> {
+        let named = named.of(schema);
         let schema = self.schemas.resolve(schema);
         if value.is_null() || depth > DEPTH_MAX {
             return Ok(());
         }
-        if definition == Some(QUANTITY) {
+        if named.definition == Some(QUANTITY) {
             return check_quantity(value);
         }
         match (schema.kind.as_deref(), schema.format.as_deref(), value) {
@@ -109,34 +127,34 @@ impl<'a> Walk<'a> {
             | (Some("number"), _, Value::Number(_)) => Ok(()),
             (Some("integer"), format, Value::Number(number)) => match number.as_i64() {
                 Some(integer) if format != Some("int32") || i32::try_from(integer).is_ok() => Ok(()),
-                _ => Err(self.mismatch(schema, definition, value)),
+                _ => Err(self.mismatch(schema, named, value)),
             },
             (Some("array"), _, Value::Array(items)) => {
                 let Some(item) = schema.items.as_deref() else { return Ok(()) };
-                items.iter().try_for_each(|value| self.check(item, None, value, depth + 1))
+                items.iter().try_for_each(|value| self.check(item, named.inner(), value, depth + 1))
             }
             (Some("object"), _, Value::Object(fields)) => {
                 for (name, value) in fields {
                     if let Some(field) = schema.properties.get(name) {
-                        let owner = std::mem::replace(&mut self.owner, definition.map_or("", short_name));
+                        let owner = std::mem::replace(&mut self.owner, named.definition.map_or("", short_name));
                         self.path.push(name);
-                        self.check(field, None, value, depth + 1)?;
+                        self.check(field, Named::default(), value, depth + 1)?;
                         self.path.pop();
                         self.owner = owner;
                     } else if let Some(values) = schema.additional_properties.as_deref() {
-                        self.check(values, None, value, depth + 1)?;
+                        self.check(values, named.inner(), value, depth + 1)?;
                     }
                 }
                 Ok(())
             }
             (None, ..) => Ok(()),
-            _ => Err(self.mismatch(schema, definition, value)),
+            _ => Err(self.mismatch(schema, named, value)),
         }
     }
 
-    fn mismatch(&self, schema: &Schema, definition: Option<&str>, value: &Value) -> String {
+    fn mismatch(&self, schema: &Schema, named: Named<'_>, value: &Value) -> String {
         let value = describe(value, schema.kind.as_deref() == Some("integer"));
-        let target = self.go_type(schema, definition);
+        let target = self.go_type(schema, named);
         match self.path.is_empty() {
             true => format!("json: cannot unmarshal {value} into Go value of type {target}"),
             false => {
@@ -146,12 +164,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn go_type(&self, schema: &Schema, definition: Option<&str>) -> String {
+    fn go_type(&self, schema: &Schema, named: Named<'_>) -> String {
+        if let Some(name) = named.go_type {
+            return name.to_owned();
+        }
         let inner = |schema: &Option<Box<Schema>>| match schema.as_deref() {
-            Some(inner) => self.go_type(self.schemas.resolve(inner), inner.definition_name()),
+            Some(inner) => self.go_type(self.schemas.resolve(inner), Named::default().of(inner)),
             None => "interface {}".into(),
         };
-        match (schema.kind.as_deref(), schema.format.as_deref(), definition) {
+        match (schema.kind.as_deref(), schema.format.as_deref(), named.definition) {
             (Some("integer"), Some("int32"), _) => "int32".into(),
             (Some("integer"), ..) => "int64".into(),
             (Some("number"), ..) => "float64".into(),
@@ -287,6 +308,14 @@ mod tests {
             (
                 json!({"metadata": {"labels": []}}),
                 "json: cannot unmarshal array into Go struct field ObjectMeta.metadata.labels of type map[string]string",
+            ),
+            (
+                json!({"spec": {"template": {"spec": {"containers": [{"imagePullPolicy": true}]}}}}),
+                "json: cannot unmarshal bool into Go struct field Container.spec.template.spec.containers.imagePullPolicy of type v1.PullPolicy",
+            ),
+            (
+                json!({"metadata": {"finalizers": [1]}}),
+                "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.finalizers of type string",
             ),
             (json!([]), "json: cannot unmarshal array into Go value of type v1.Deployment"),
             (

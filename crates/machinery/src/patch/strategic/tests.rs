@@ -137,4 +137,64 @@ proptest! {
         let again = pods().three_way(&modified, &modified, &modified).unwrap();
         prop_assert_eq!(again, json!({}));
     }
+
+    #[test]
+    fn any_patch_is_applied_or_refused(target in any_json(), patch in any_json()) {
+        let _ = pods().apply(&target, &patch);
+        let _ = pods().diff(&target, &patch);
+        let _ = pods().three_way(&patch, &target, &patch);
+        let _ = crate::patch::json(&target, &patch);
+        let _ = crate::patch::merge(&target, &patch);
+        let _ = crate::patch::merge_three_way(&target, &patch, &target);
+    }
+
+    #[test]
+    fn merge_patches_give_the_target(original in any_pod(), modified in any_pod()) {
+        let patch = crate::patch::merge_diff(&original, &modified);
+        prop_assert_eq!(crate::patch::merge(&original, &patch), modified);
+    }
+
+    #[test]
+    fn any_object_passes_through_the_strict_checks(object in any_json()) {
+        let kind = GroupVersionKind::from_api_version("v1", "Pod");
+        let _ = crate::schema::unknown_fields(&kind, &object);
+        let _ = crate::schema::type_mismatch(&kind, &object);
+    }
+}
+
+/// Objects of the words that patches know, in any arrangement.
+fn any_json() -> impl Strategy<Value = Value> {
+    let word = || {
+        prop::sample::select(vec![
+            "spec",
+            "containers",
+            "name",
+            "env",
+            "$patch",
+            "$retainKeys",
+            "$setElementOrder/containers",
+            "metadata",
+            "$deleteFromPrimitiveList/finalizers",
+            "finalizers",
+            "volumes",
+            "replace",
+            "delete",
+            "merge",
+            "a",
+            "op",
+            "path",
+            "/spec",
+            "remove",
+            "value",
+            "$setElementOrder/finalizers",
+        ])
+    };
+    let leaf = prop_oneof![Just(Value::Null), word().prop_map(Value::from), Just(json!(1)), Just(json!(true))];
+    leaf.prop_recursive(5, 40, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((word(), inner), 0..5)
+                .prop_map(|fields| Value::Object(fields.into_iter().map(|(key, value)| (key.into(), value)).collect())),
+        ]
+    })
 }
