@@ -9,7 +9,7 @@ use yew::prelude::*;
 use super::{Block, Inline, Lesson};
 use crate::trace::Trace;
 use crate::ui::icon::{Icon, IconName};
-use crate::world::{Snapshot, World};
+use crate::world::{Object, Snapshot, World};
 
 /// What the pane is given.
 #[derive(Properties)]
@@ -189,7 +189,9 @@ fn filled(line: &str, snapshot: &Snapshot) -> String {
         out.push_str(before);
         let found = after.split_once('}').and_then(|(place, after)| {
             let (resource, labels) = place.split_once(':')?;
-            let object = snapshot.list(resource).find(|object| object.matches(labels) && !object.terminating())?;
+            let fits = |object: &&Rc<Object>| object.matches(labels) && !object.terminating();
+            let ready = |object: &&Rc<Object>| fits(object) && object.condition("Ready") == "True";
+            let object = snapshot.list(resource).find(ready).or_else(|| snapshot.list(resource).find(fits))?;
             Some((object.name().to_owned(), after))
         });
         match found {

@@ -60,6 +60,8 @@ impl Flow {
                 && (last.kind, &last.verb, &last.object, station(&last.to))
                     == (hop.kind, &hop.verb, &hop.object, station(&hop.to))
         };
+        // It runs on every node and asks for nothing: on the map it would only be in the way.
+        let shown = shown && hop.to != "kube-proxy" && hop.from != "kube-proxy";
         let repeated = self.queued.iter().rev().take(ECHOES_MAX).any(echo);
         if shown && !repeated && self.queued.len() < QUEUED_MAX {
             self.queued.push_back(hop);
