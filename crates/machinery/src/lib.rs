@@ -1,8 +1,14 @@
 //! Kubernetes' API machinery: what every other room speaks.
 //!
-//! Objects and their codecs ([`object`]), group/version/kind names ([`gvk`]), selectors, quantities,
-//! field paths and validation errors, `metav1.Status` errors, patches, schema as data, JSONPath,
-//! YAML. No state, no I/O, no clock: time and randomness come in as values ([`Clock`], [`Rng`]).
+//! - Objects and their codecs ([`object`]), names of kinds and resources ([`gvk`]), requests and
+//!   responses ([`wire`]).
+//! - What users write: [`yaml`], [`json`], selectors ([`labels`], [`fields`]), [`quantity`],
+//!   [`intorstring`], [`time`], templates ([`jsonpath`], [`template`]).
+//! - What they may write: [`schema`] as data, [`names`], [`field`] errors, [`status`] errors, all in
+//!   upstream's words, for which [`go`] prints as Go does.
+//! - How writes combine: [`patch`].
+//!
+//! No state, no I/O, no clock: time and randomness come in as values ([`Clock`], [`Rng`]).
 //!
 //! Start reading at [`object`] (what an object is) and [`wire`] (what a request and a response are).
 

@@ -304,7 +304,7 @@ impl ApiError {
         self.reason() == "ServiceUnavailable"
     }
 
-    /// Whether forbidden because the namespace is being deleted (cause `NamespaceTerminating`).
+    /// Whether the details name a cause by its reason, such as `NamespaceTerminating` or `FieldManagerConflict`.
     pub fn has_cause(&self, reason: &str) -> bool {
         let causes = self.0.details.as_ref().and_then(|details| details.causes.as_ref());
         causes.is_some_and(|causes| causes.iter().any(|cause| cause.reason.as_deref() == Some(reason)))
