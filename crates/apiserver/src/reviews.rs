@@ -123,7 +123,6 @@ fn component_statuses(call: &mut Call) -> Result<Response> {
         })
     };
     const NAMES: &[&str] = &["controller-manager", "scheduler", "etcd-0"];
-    call.warnings.push("v1 ComponentStatus is deprecated in v1.19+".into());
     if call.info.verb == "get" {
         let Some(name) = NAMES.iter().find(|name| **name == call.info.name) else { return Err(call.not_found()) };
         return answer_value(call, StatusCode::OK, &status(name));

@@ -164,7 +164,7 @@ impl ApiServer {
             from_component: parts.extensions.get::<machinery::wire::Origin>().is_some(),
             now: self.now(),
             applied: None,
-            warnings: Vec::new(),
+            warnings: row.deprecation.iter().map(ToString::to_string).collect(),
             info,
         };
         if call.origin.writer.is_empty() {

@@ -102,6 +102,8 @@ pub struct ResourceInfo {
     pub strategy: &'static dyn Strategy,
     /// Where the wire form is not the stored form.
     pub conversion: Option<Conversion>,
+    /// What a Warning header says to whoever uses the resource at all.
+    pub deprecation: Option<&'static str>,
 }
 
 impl ResourceInfo {
@@ -126,6 +128,7 @@ impl ResourceInfo {
             storage_prefix,
             strategy,
             conversion: None,
+            deprecation: None,
         }
     }
 

@@ -24,6 +24,7 @@ pub static STRATEGY: Typed<DaemonSet> = Typed {
     validate,
     validate_update,
     validate_status,
+    warnings: |new, old| pod::warnings::template(&new.spec.template, old.map(|old| &old.spec.template)),
     columns: COLUMNS,
     cells,
     ..Typed::new(parts!(DaemonSet: spec; status))

@@ -26,6 +26,7 @@ pub static STRATEGY: Typed<Deployment> = Typed {
     validate,
     validate_update,
     validate_status,
+    warnings: |new, old| pod::warnings::template(&new.spec.template, old.map(|old| &old.spec.template)),
     columns: COLUMNS,
     cells,
     scale: Some(ScaleFns { view: scale, set: |deployment, replicas| deployment.spec.replicas = Some(replicas) }),

@@ -25,6 +25,7 @@ pub static STRATEGY: Typed<StatefulSet> = Typed {
     validate,
     validate_update,
     validate_status,
+    warnings: |new, old| pod::warnings::template(&new.spec.template, old.map(|old| &old.spec.template)),
     columns: COLUMNS,
     cells,
     scale: Some(ScaleFns { view: scale, set: |set, replicas| set.spec.replicas = Some(replicas) }),

@@ -35,6 +35,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     ResourceInfo {
         namespaced: false,
         short_names: &["cs"],
+        deprecation: Some("v1 ComponentStatus is deprecated in v1.19+"),
         verbs: &["get", "list"],
         ..ResourceInfo::new(V1, "componentstatuses", "ComponentStatus", "", &component_status::STRATEGY)
     },
@@ -44,6 +45,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     },
     ResourceInfo {
         short_names: &["ep"],
+        deprecation: Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
         ..ResourceInfo::new(V1, "endpoints", "Endpoints", "/registry/services/endpoints", &endpoints::STRATEGY)
     },
     ResourceInfo {

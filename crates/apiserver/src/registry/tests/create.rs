@@ -371,3 +371,27 @@ fn the_other_groups() {
         assert_eq!(create_errors(manifest), expected, "{manifest}");
     }
 }
+
+#[test]
+fn what_is_unwise_is_warned_of() {
+    let warnings = |yaml: &str| {
+        let value = super::manifest(yaml);
+        super::row(&value).strategy.warnings(&*super::decode(&value), None)
+    };
+    assert_eq!(
+        warnings(
+            "{apiVersion: v1, kind: Pod, spec: {terminationGracePeriodSeconds: -1, nodeSelector: {beta.kubernetes.io/os: linux}, containers: [{name: a, image: b, env: [{name: A, value: a}, {name: A, value: b}], ports: [{containerPort: 1}, {containerPort: 1}], resources: {requests: {memory: 100m}}}]}}"
+        ),
+        [
+            r#"spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14; use "kubernetes.io/os" instead"#,
+            r#"spec.containers[0].resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer"#,
+            r#"spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply"#,
+            "spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]",
+            "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1",
+        ]
+    );
+    assert_eq!(
+        warnings("{apiVersion: v1, kind: Service, spec: {externalName: a, ports: [{port: 80}]}}"),
+        [r#"spec.externalName is ignored when spec.type is not "ExternalName""#]
+    );
+}

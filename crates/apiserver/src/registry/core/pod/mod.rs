@@ -5,6 +5,7 @@ mod ephemeral;
 mod printer;
 mod qos;
 pub mod validation;
+pub mod warnings;
 
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodSpec};
 
@@ -29,6 +30,7 @@ pub static STRATEGY: Typed<Pod> = Typed {
         },
         Subresource { name: "resize", prepare: prepare_resize, validate: validation::resize_update },
     ],
+    warnings: warnings::pod,
     fields: FIELDS,
     columns: printer::COLUMNS,
     cells: printer::cells,

@@ -30,6 +30,7 @@ pub static STRATEGY: Typed<Service> = Typed {
     validate: validation::service,
     validate_update: validation::update,
     validate_status: validation::status,
+    warnings: |service, _| warnings(service),
     fields: &[
         Field {
             name: "spec.clusterIP",
@@ -71,4 +72,26 @@ pub fn needs_health_check_node_port(spec: &ServiceSpec) -> bool {
 pub fn is_externally_accessible(spec: &ServiceSpec) -> bool {
     let external_ips = spec.external_ips.as_ref().is_some_and(|ips| !ips.is_empty());
     matches!(service_type(spec), NODE_PORT | LOAD_BALANCER) || (service_type(spec) == CLUSTER_IP && external_ips)
+}
+
+/// What is legal in a service but has no effect (upstream's `pkg/api/service/warnings.go`).
+fn warnings(service: &Service) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let Some(spec) = &service.spec else { return warnings };
+    let set = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+    if spec.cluster_ip.as_deref() == Some(HEADLESS) {
+        if set(&spec.load_balancer_ip) {
+            warnings.push("spec.loadBalancerIP is ignored for headless services".into());
+        }
+        if spec.external_ips.as_ref().is_some_and(|ips| !ips.is_empty()) {
+            warnings.push("spec.externalIPs is ignored for headless services".into());
+        }
+        if spec.session_affinity.as_deref().is_some_and(|affinity| affinity != "None") {
+            warnings.push("spec.SessionAffinity is ignored for headless services".into());
+        }
+    }
+    if set(&spec.external_name) && service_type(spec) != EXTERNAL_NAME {
+        warnings.push(format!("spec.externalName is ignored when spec.type is not {EXTERNAL_NAME:?}"));
+    }
+    warnings
 }
