@@ -46,6 +46,8 @@ enum Step {
     },
     /// Text, a number or a boolean that stands in the template.
     Literal(Value),
+    /// A word that means nothing, of which upstream tells when it comes to it.
+    Fail(String),
 }
 
 /// `[start:end:step]`, or one item.

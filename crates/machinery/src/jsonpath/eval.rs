@@ -66,6 +66,7 @@ impl Eval {
         match step {
             Step::Literal(value @ Value::String(_)) => Ok(vec![Cow::Owned(value.clone())]),
             Step::Literal(value) => Ok(values.iter().map(|_| Cow::Owned(value.clone())).collect()),
+            Step::Fail(message) => error(message.as_str()),
             Step::Field(name) => self.field(name, values),
             Step::Wildcard => Ok(values.into_iter().flat_map(children).collect()),
             Step::Recursive => {
@@ -78,6 +79,10 @@ impl Eval {
                 for value in values.into_iter().filter(|value| !value.is_null()) {
                     let length = list_length(&value)?;
                     let range = bounds(slice, length)?;
+                    if range.is_empty() {
+                        // Upstream looks no further once a slice is empty.
+                        return Ok(found);
+                    }
                     let items = children(value);
                     let step = usize::try_from(slice.step.unwrap_or(1)).unwrap_or(1).max(1);
                     found.extend(items.into_iter().take(range.end).skip(range.start).step_by(step));
@@ -153,13 +158,13 @@ fn children(value: Cow<'_, Value>) -> Values<'_> {
     }
 }
 
-/// A value and everything below it that is not a scalar.
+/// A value and everything below it that has parts: maps, lists, and, for Go, text.
 fn descend<'a>(value: Cow<'a, Value>, found: &mut Values<'a>) {
     if found.len() > VALUES_MAX {
         return;
     }
     let inner = children(value.clone());
-    if !inner.is_empty() {
+    if !inner.is_empty() || value.as_str().is_some_and(|text| !text.is_empty()) {
         found.push(value);
         inner.into_iter().for_each(|value| descend(value, found));
     }

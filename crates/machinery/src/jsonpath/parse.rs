@@ -32,7 +32,10 @@ pub(super) fn parse(template: &str) -> Result<Vec<Part>, JsonPathError> {
             None => push(&mut open, Some(Part::Action(steps))),
             Some(Word::Range) => open.push((steps, Vec::new())),
             Some(Word::End) if open.len() > 1 => close(&mut open),
-            Some(Word::End) => return error("not in range, nothing to end"),
+            Some(Word::End) => {
+                let fails = Step::Fail("not in range, nothing to end".into());
+                push(&mut open, Some(Part::Action(vec![fails])));
+            }
         }
     }
     push(&mut open, (!rest.is_empty()).then(|| Part::Text(rest.into())));
@@ -106,7 +109,7 @@ impl<'a> Scanner<'a> {
                     "false" => steps.push(Step::Literal(false.into())),
                     "range" => words.push(Word::Range),
                     "end" => words.push(Word::End),
-                    other => return error(format!("unrecognized identifier {other}")),
+                    other => steps.push(Step::Fail(format!("unrecognized identifier {other}"))),
                 },
                 c => {
                     let shown = if go::is_print(c) { format!(" '{c}'") } else { String::new() };

@@ -47,6 +47,27 @@ fn templates_render_as_kubectls() {
     }
 }
 
+/// Output and errors recorded from `kubectl label --local -f … -o jsonpath=… none-` of kubectl 1.32.
+#[test]
+fn templates_render_as_recorded() {
+    let recorded: Value = serde_json::from_str(include_str!("../../tests/data/jsonpath.json")).unwrap();
+    let mut different = Vec::new();
+    for case in recorded["cases"].as_array().unwrap() {
+        let template = case["template"].as_str().unwrap();
+        let actual = match JsonPath::parse(template) {
+            Err(error) => json!({"template": template, "parse_error": error.to_string()}),
+            Ok(path) => match path.allow_missing_keys(true).render(&recorded["data"]) {
+                Ok(output) => json!({"template": template, "output": output}),
+                Err(error) => json!({"template": template, "error": error.to_string()}),
+            },
+        };
+        if &actual != case {
+            different.push(format!("kubectl: {case}\nours:    {actual}"));
+        }
+    }
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
 #[test]
 fn errors_are_upstreams() {
     let cases = [
