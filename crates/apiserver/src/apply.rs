@@ -14,7 +14,6 @@ use crate::call::{Call, Result, invalid_options};
 use crate::codec::{Payload, complete_type, decode_value};
 use crate::create::create_object;
 use crate::managed_fields::{self, FieldSet};
-use crate::negotiate::content_type;
 use crate::storage::{self, wire_value};
 use crate::{read, update};
 
@@ -22,7 +21,6 @@ const ATTEMPTS: usize = 5;
 
 /// Answers an apply.
 pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
-    debug_assert_eq!(content_type(&call.headers), "application/apply-patch+yaml");
     let manager = call.info.query.get("fieldManager").to_owned();
     if manager.is_empty() {
         return Err(invalid_options(

@@ -37,17 +37,18 @@ pub(crate) fn create_object(call: &mut Call, mut object: Box<dyn Object>) -> Res
     metadata.resource_version = None;
     metadata.uid = Some(uid);
     metadata.creation_timestamp = Some(machinery::time::meta_time(call.now));
-    for attempt in 1.. {
-        let mut candidate = object.clone_object();
-        if generate {
+    if generate {
+        for _ in 1..GENERATED_NAMES_TRIED {
+            let mut candidate = object.clone_object();
             candidate.metadata_mut().name = Some(generated_name(call, &*object));
+            match try_create(call, candidate, dry_run) {
+                Err(error) if error.is_already_exists() => {}
+                outcome => return outcome,
+            }
         }
-        match try_create(call, candidate, dry_run) {
-            Err(error) if generate && error.is_already_exists() && attempt < GENERATED_NAMES_TRIED => {}
-            outcome => return outcome,
-        }
+        object.metadata_mut().name = Some(generated_name(call, &*object));
     }
-    Err(ApiError::internal("no name could be generated"))
+    try_create(call, object, dry_run)
 }
 
 fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Result<Response> {

@@ -190,7 +190,6 @@ pub(crate) fn delete_object(call: &mut Call, name: &str, options: &DeleteOptions
             if let Written::Done(stored) = storage::write(call, key.clone(), kv.mod_revision, object)? {
                 return Ok(Deleted::Pending(stored));
             }
-            // Somebody changed the object meanwhile: its marks are set anew.
         } else if let Some(revision) = storage::remove(call, key.clone(), kv.mod_revision)? {
             service_allocation::free(call, &*object);
             object.metadata_mut().resource_version = Some(revision.to_string());
@@ -203,13 +202,14 @@ pub(crate) fn delete_object(call: &mut Call, name: &str, options: &DeleteOptions
 fn check_preconditions(call: &Call, name: &str, options: &DeleteOptions, object: &dyn Object) -> Result<()> {
     let metadata = object.metadata();
     let conditions = [
-        ("UID", "UID", &options.uid, &metadata.uid),
-        ("ResourceVersion", "ResourceVersion", &options.resource_version, &metadata.resource_version),
+        ("UID", &options.uid, &metadata.uid),
+        ("ResourceVersion", &options.resource_version, &metadata.resource_version),
     ];
-    for (what, of, wanted, actual) in conditions {
+    for (what, wanted, actual) in conditions {
         let actual = actual.as_deref().unwrap_or_default();
         if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != actual) {
-            let error = format!("Precondition failed: {what} in precondition: {wanted}, {of} in object meta: {actual}");
+            let error =
+                format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
             return Err(ApiError::conflict(&call.resource(), name, error));
         }
     }

@@ -65,14 +65,16 @@ pub(crate) fn requested(call: &Call, object: &dyn Object, old: &dyn Object) -> O
     }
 }
 
-/// Gives the manager of an update what it added or changed. The object has the entries it had before.
-pub(crate) fn on_update(call: &Call, object: &mut dyn Object, old: &dyn Object) {
+/// Gives the manager of an update what it added or changed, where that is kept; says whether it is. The
+/// object has the entries it had before.
+pub(crate) fn on_update(call: &Call, object: &mut dyn Object, old: &dyn Object) -> bool {
     if !is_tracked(call) {
-        return;
+        return false;
     }
     let mut entries = object.metadata_mut().managed_fields.take().unwrap_or_default();
     change(call, &mut entries, &wire_value(call.row, object), &wire_value(call.row, old));
     object.metadata_mut().managed_fields = (!entries.is_empty()).then_some(entries);
+    true
 }
 
 /// Components of this process are not asked for what they manage where the host says so.

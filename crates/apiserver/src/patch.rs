@@ -1,6 +1,7 @@
 //! `patch`: JSON patch, merge patch, strategic merge patch.
 
 use http::StatusCode;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
 use machinery::patch::{self, Strategic};
 use machinery::wire::Response;
 use machinery::{ApiError, GroupVersionKind};
@@ -58,26 +59,20 @@ pub(crate) fn apply(call: &Call, payload: &Payload, target: Value, kind: &GroupV
     }
     let patch: Value = serde_json::from_slice(bytes)
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
-    let unprocessable = |error: patch::PatchError| {
-        ApiError::new(
-            422,
-            "Invalid",
-            format!("the server rejected our request due to an error in our request: {error}"),
-        )
-    };
     match given {
         JSON => patch::json(&target, &patch).map_err(|error| {
-            ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request").with_causes(
-                vec![k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause {
-                    message: Some(error.to_string()),
-                    ..Default::default()
-                }],
-            )
+            let cause = StatusCause {
+                reason: Some("UnexpectedServerResponse".into()),
+                message: Some(error.to_string()),
+                field: None,
+            };
+            let message = "the server rejected our request due to an error in our request";
+            ApiError::new(422, "Invalid", message).with_causes(vec![cause])
         }),
         MERGE if patch.is_object() => Ok(patch::merge(&target, &patch)),
         MERGE => Err(ApiError::bad_request("a merge patch must be an object")),
         _ => match Strategic::for_kind(kind) {
-            Some(strategic) => strategic.apply(&target, &patch).map_err(unprocessable),
+            Some(strategic) => strategic.apply(&target, &patch).map_err(|error| ApiError::bad_request(error.0)),
             None => Err(ApiError::unsupported_media_type(&[JSON, MERGE, APPLY])),
         },
     }

@@ -141,7 +141,7 @@ impl ApiServer {
                 request.extensions_mut().insert(user);
                 return control.handle(request).await;
             }
-            return self.non_resource(&info, request.headers(), &user);
+            return self.non_resource(&info, request.headers());
         }
         let Some(row) = registry::by_resource(&info.group, &info.version, &info.resource) else {
             return not_found_page();
@@ -199,8 +199,7 @@ impl ApiServer {
         }
     }
 
-    fn non_resource(&self, info: &RequestInfo, headers: &HeaderMap, user: &UserInfo) -> Response {
-        let _ = user;
+    fn non_resource(&self, info: &RequestInfo, headers: &HeaderMap) -> Response {
         let answer = health::answer(self, info)
             .or_else(|| discovery::answer(self, info, headers))
             .or_else(|| openapi::answer(self, info, headers));

@@ -16,6 +16,7 @@ use crate::registry;
 use crate::registry::core::service::{
     EXTERNAL_NAME, HEADLESS, needs_cluster_ip, needs_health_check_node_port, needs_node_port, service_type,
 };
+use crate::server::ApiServer;
 use crate::storage;
 
 /// What is given out, and to whom: the Service's key.
@@ -35,10 +36,8 @@ pub(crate) struct Reserved {
     ips: Vec<Ipv4Addr>,
     ports: Vec<(i32, String)>,
     /// What the write makes free.
-    freed: Option<(Freed, ApiServerHandle)>,
+    freed: Option<(Freed, ApiServer)>,
 }
-
-type ApiServerHandle = crate::server::ApiServer;
 
 #[derive(Default)]
 struct Freed {
@@ -206,9 +205,9 @@ fn reserve_ports(
     }
     for (index, port) in spec.ports.iter_mut().flatten().enumerate() {
         let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".into());
-        let (ports, node_port) = (Path::new("spec.ports"), "nodePort");
+        let ports = Path::new("spec.ports");
         let item = ports.index(index);
-        let path = item.child(node_port);
+        let path = item.child("nodePort");
         port.node_port = reserve_port(allocation, rng, port.node_port, &protocol, key, &path, reserved, errors);
     }
 }

@@ -85,8 +85,8 @@ pub(crate) fn replace(call: &mut Call, mut object: Box<dyn Object>, kv: &KeyValu
     let reserved = service_allocation::reserve(call, &mut *object, Some(old))?;
     object.metadata_mut().managed_fields = managed_fields::requested(call, &*object, old);
     let mut value = storage::value(&mut *object);
-    if value != kv.value || call.applied.is_some() {
-        managed_fields::on_update(call, &mut *object, old);
+    let differs = value != kv.value || call.applied.is_some();
+    if differs && managed_fields::on_update(call, &mut *object, old) {
         value = storage::value(&mut *object);
     }
     if value == kv.value {

@@ -229,7 +229,10 @@ impl FieldSet {
                             .for_each(|item| below.remove_from(item));
                     }
                 }
-                (Some(("v", text)), Value::Array(items)) => items.retain(|item| *text != item.to_string()),
+                (Some(("v", text)), Value::Array(items)) => {
+                    let wanted = serde_json::from_str::<Value>(text).ok();
+                    items.retain(|item| wanted.as_ref() != Some(item));
+                }
                 _ => {}
             }
         }
