@@ -9,6 +9,8 @@
 use std::rc::Rc;
 
 use client::{Client, Component, SharedInformers, Transport};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::ReplicationController;
 
 pub mod claim;
 pub mod controller;
@@ -28,6 +30,7 @@ pub mod podgc;
 pub mod pods;
 pub mod ranking;
 pub mod replicaset;
+pub mod replication;
 pub mod rootca;
 pub mod service_lb;
 pub mod serviceaccount;
@@ -89,7 +92,12 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("namespace-controller", |setup, client| driver(namespace::NamespaceController::new(setup, &client), client)),
     ("garbage-collector-controller", |_, client| driver(garbagecollector::GarbageCollector::new(&client), client)),
     ("deployment-controller", |setup, client| driver(deployment::DeploymentController::new(setup, &client), client)),
-    ("replicaset-controller", |setup, client| driver(replicaset::ReplicaSetController::new(setup, &client), client)),
+    ("replicaset-controller", |setup, client| {
+        driver(replicaset::ReplicaSetController::<ReplicaSet>::new(setup, &client), client)
+    }),
+    ("replicationcontroller-controller", |setup, client| {
+        driver(replicaset::ReplicaSetController::<ReplicationController>::new(setup, &client), client)
+    }),
     ("daemonset-controller", |setup, client| driver(daemonset::DaemonSetController::new(setup, &client), client)),
     ("statefulset-controller", |setup, client| driver(statefulset::StatefulSetController::new(setup, &client), client)),
     ("job-controller", |setup, client| driver(job::JobController::new(setup, &client), client)),

@@ -1,15 +1,17 @@
 //! ReplicaSets: as many pods of a template as asked for (`pkg/controller/replicaset`).
+//!
+//! ReplicationControllers are the same with another selector ([`Replicated`]), as upstream.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Client, Context, Event, EventRecorder, Expectations, Informer, key_of};
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use machinery::labels::Selector;
 use machinery::status::ApiError;
 use machinery::time::meta_time;
-use machinery::{ObjectKey, Timestamp};
+use machinery::{Kind, ObjectKey, Timestamp};
 
 use crate::claim::{claim, controller_reference};
 use crate::controller::{Controller, Queue};
@@ -23,21 +25,67 @@ const BURST_REPLICAS: usize = 500;
 /// some hundred syncs instead of ten thousand.
 const STATUS_BATCH: Duration = Duration::from_millis(10);
 
-/// The controller of ReplicaSets.
-pub struct ReplicaSetController {
+/// A kind that keeps a number of pods. Its status is spoken of in the words of ReplicaSets.
+pub trait Replicated: Kind {
+    /// Under which events about it are made.
+    const SOURCE: &'static str;
+    /// Which pods are its; none where its selector cannot be read.
+    fn selector(&self) -> Option<Selector>;
+    /// Pods it wants.
+    fn replicas(&self) -> i32;
+    /// What pods are made from.
+    fn template(&self) -> Option<&PodTemplateSpec>;
+    /// How long a pod is ready before it is available.
+    fn min_ready_seconds(&self) -> i32;
+    /// Its status.
+    fn status(&self) -> Option<ReplicaSetStatus>;
+    /// The same object with another status.
+    fn with_status(&self, status: ReplicaSetStatus) -> Self;
+}
+
+impl Replicated for ReplicaSet {
+    const SOURCE: &'static str = "replicaset-controller";
+
+    fn selector(&self) -> Option<Selector> {
+        Selector::from_label_selector(Some(&self.spec.selector)).ok()
+    }
+
+    fn replicas(&self) -> i32 {
+        self.spec.replicas.unwrap_or(1)
+    }
+
+    fn template(&self) -> Option<&PodTemplateSpec> {
+        self.spec.template.as_ref()
+    }
+
+    fn min_ready_seconds(&self) -> i32 {
+        self.spec.min_ready_seconds.unwrap_or(0)
+    }
+
+    fn status(&self) -> Option<ReplicaSetStatus> {
+        self.status.clone()
+    }
+
+    fn with_status(&self, status: ReplicaSetStatus) -> Self {
+        Self { status: Some(status), ..self.clone() }
+    }
+}
+
+/// The controller of ReplicaSets, or of ReplicationControllers.
+pub struct ReplicaSetController<S: Replicated = ReplicaSet> {
     client: Client,
     recorder: EventRecorder,
-    sets: Informer<ReplicaSet>,
+    sets: Informer<S>,
     pods: Informer<Pod>,
     expectations: Expectations,
 }
 
-impl ReplicaSetController {
+impl<S: Replicated> ReplicaSetController<S> {
     /// From the process's informers.
     pub fn new(setup: &Setup, client: &Client) -> Self {
         Self {
             client: client.clone(),
-            recorder: EventRecorder::new(client.clone(), "replicaset-controller", ""),
+            recorder: EventRecorder::new(client.clone(), S::SOURCE, ""),
             sets: setup.informers.informer().indexed(BY_CONTROLLER, pods::controller_uid),
             pods: setup
                 .informers
@@ -92,7 +140,7 @@ impl ReplicaSetController {
 
     /// The set that controls the pod, if it is the one with that uid.
     fn set_of(&self, pod: &Pod) -> Option<ObjectKey> {
-        let owner = pods::controller_of(&pod.metadata).filter(|owner| owner.kind == "ReplicaSet")?;
+        let owner = pods::controller_of(&pod.metadata).filter(|owner| owner.kind == S::KIND)?;
         let key = ObjectKey::new(pods::namespace(pod), owner.name.as_str());
         self.sets.get(&key).filter(|set| pods::uid(&**set) == owner.uid).map(|_| key)
     }
@@ -102,9 +150,9 @@ impl ReplicaSetController {
             return;
         }
         for set in self.sets.in_namespace(pods::namespace(pod)) {
-            let selector = Selector::from_label_selector(Some(&set.spec.selector));
+            let selector = set.selector();
             if selector
-                .is_ok_and(|selector| !selector.is_everything() && selector.matches(pod.metadata.labels.as_ref()))
+                .is_some_and(|selector| !selector.is_everything() && selector.matches(pod.metadata.labels.as_ref()))
             {
                 queue.add_for(key_of(&*set), pod);
             }
@@ -112,14 +160,8 @@ impl ReplicaSetController {
     }
 
     /// Creates or deletes pods so that there are as many as the set wants.
-    fn manage(
-        &mut self,
-        set: &ReplicaSet,
-        key: &ObjectKey,
-        active: &[Arc<Pod>],
-        now: Timestamp,
-    ) -> Result<(), ApiError> {
-        let wanted = usize::try_from(set.spec.replicas.unwrap_or(1)).unwrap_or(0);
+    fn manage(&mut self, set: &S, key: &ObjectKey, active: &[Arc<Pod>], now: Timestamp) -> Result<(), ApiError> {
+        let wanted = usize::try_from(set.replicas()).unwrap_or(0);
         if active.len() < wanted {
             self.create(set, key, (wanted - active.len()).min(BURST_REPLICAS), now)
         } else if active.len() > wanted {
@@ -129,8 +171,8 @@ impl ReplicaSetController {
         }
     }
 
-    fn create(&mut self, set: &ReplicaSet, key: &ObjectKey, count: usize, now: Timestamp) -> Result<(), ApiError> {
-        let Some(template) = &set.spec.template else { return Ok(()) };
+    fn create(&mut self, set: &S, key: &ObjectKey, count: usize, now: Timestamp) -> Result<(), ApiError> {
+        let Some(template) = set.template() else { return Ok(()) };
         self.expectations.expect_creations(key, i64::try_from(count).unwrap_or(i64::MAX), now);
         let (client, recorder) = (&self.client, &mut self.recorder);
         let (created, result) = pod_control::slow_start(count, || {
@@ -148,7 +190,7 @@ impl ReplicaSetController {
 
     fn delete(
         &mut self,
-        set: &ReplicaSet,
+        set: &S,
         key: &ObjectKey,
         active: &[Arc<Pod>],
         count: usize,
@@ -174,16 +216,16 @@ impl ReplicaSetController {
     }
 
     /// The pods of all sets with this set's controller: a node that runs several of them gives one first.
-    fn related_pods(&self, set: &ReplicaSet) -> Vec<Arc<Pod>> {
-        let sets = match pods::controller_of(&set.metadata) {
+    fn related_pods(&self, set: &S) -> Vec<Arc<Pod>> {
+        let sets = match pods::controller_of(set.metadata()) {
             Some(owner) => self.sets.by_index(BY_CONTROLLER, &owner.uid),
             None => vec![Arc::new(set.clone())],
         };
         sets.iter().flat_map(|set| self.pods.by_index(BY_CONTROLLER, pods::uid(&**set))).collect()
     }
 
-    fn write_status(&self, set: &ReplicaSet, status: ReplicaSetStatus) -> Result<(), ApiError> {
-        let same = set.status.as_ref().is_some_and(|old| {
+    fn write_status(&self, set: &S, status: ReplicaSetStatus) -> Result<(), ApiError> {
+        let same = set.status().is_some_and(|old| {
             // Unset counts are zeros.
             let counts = |status: &ReplicaSetStatus| {
                 [
@@ -195,18 +237,18 @@ impl ReplicaSetController {
                 .map(|count| count.unwrap_or(0))
             };
             old.replicas == status.replicas
-                && counts(old) == counts(&status)
+                && counts(&old) == counts(&status)
                 && old.observed_generation == status.observed_generation
                 && old.conditions.as_deref().unwrap_or_default() == status.conditions.as_deref().unwrap_or_default()
         });
         if same {
             return Ok(());
         }
-        self.client.update_status(ReplicaSet { status: Some(status), ..set.clone() }).map(drop)
+        self.client.update_status(set.with_status(status)).map(drop)
     }
 }
 
-impl Controller for ReplicaSetController {
+impl<S: Replicated> Controller for ReplicaSetController<S> {
     type Key = ObjectKey;
 
     fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
@@ -235,7 +277,7 @@ impl Controller for ReplicaSetController {
             return Ok(());
         };
         // Validation keeps selectors well-formed; a set with another controls nothing.
-        let Ok(selector) = Selector::from_label_selector(Some(&set.spec.selector)) else { return Ok(()) };
+        let Some(selector) = set.selector() else { return Ok(()) };
         let may_manage = self.expectations.satisfied(key, now);
 
         let mut candidates = self.pods.by_index(BY_CONTROLLER, pods::uid(&*set));
@@ -252,10 +294,10 @@ impl Controller for ReplicaSetController {
             }
             Ok(())
         };
-        self.write_status(&set, status_of(&set, &active, terminating.len(), managed.as_ref().err(), now))?;
+        self.write_status(&set, status_of(&*set, &active, terminating.len(), managed.as_ref().err(), now))?;
         managed?;
 
-        let min_ready_seconds = set.spec.min_ready_seconds.unwrap_or(0);
+        let min_ready_seconds = set.min_ready_seconds();
         let next =
             active.iter().filter_map(|pod| pods::available_at(pod, min_ready_seconds)).filter(|at| *at > now).min();
         if let Some(time) = next {
@@ -265,23 +307,23 @@ impl Controller for ReplicaSetController {
     }
 }
 
-fn status_of(
-    set: &ReplicaSet,
+fn status_of<S: Replicated>(
+    set: &S,
     active: &[Arc<Pod>],
     terminating: usize,
     failure: Option<&ApiError>,
     now: Timestamp,
 ) -> ReplicaSetStatus {
-    let labels = set.spec.template.as_ref().and_then(|template| template.metadata.as_ref()?.labels.clone());
+    let labels = set.template().and_then(|template| template.metadata.as_ref()?.labels.clone());
     let template = Selector::from_set(&labels.unwrap_or_default());
     let count = |test: &dyn Fn(&Pod) -> bool| number(active.iter().filter(|pod| test(pod)).count());
-    let min_ready_seconds = set.spec.min_ready_seconds.unwrap_or(0);
+    let min_ready_seconds = set.min_ready_seconds();
 
-    let mut conditions = set.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let mut conditions = set.status().and_then(|status| status.conditions).unwrap_or_default();
     let failing = conditions.iter().any(|condition| condition.type_.as_deref() == Some("ReplicaFailure"));
     match failure {
         Some(error) if !failing => {
-            let wanted = set.spec.replicas.unwrap_or(1);
+            let wanted = set.replicas();
             conditions.push(ReplicaSetCondition {
                 type_: Some("ReplicaFailure".into()),
                 status: Some("True".into()),
@@ -299,7 +341,7 @@ fn status_of(
         ready_replicas: Some(count(&pods::is_ready)),
         available_replicas: Some(count(&|pod| pods::is_available(pod, min_ready_seconds, now))),
         terminating_replicas: Some(number(terminating)),
-        observed_generation: set.metadata.generation,
+        observed_generation: set.metadata().generation,
         conditions: Some(conditions).filter(|conditions| !conditions.is_empty()),
     }
 }

@@ -334,3 +334,15 @@ fn stateful_pods_come_and_go_in_order() {
     assert_eq!(names(&world), ["db-0"]);
     assert_eq!(world.list::<PersistentVolumeClaim>("default").len(), 3, "claims stay");
 }
+
+#[test]
+fn replication_controllers_still_work() {
+    use k8s_openapi::api::core::v1::ReplicationController;
+    let mut world = World::new(2);
+    let mut manifest = deployment("web", 3, "nginx:1");
+    manifest["spec"]["selector"] = json!({ "app": "web" });
+    world.create::<ReplicationController>(manifest);
+    world.run(5);
+    let status = world.get::<ReplicationController>("default", "web").status.clone().unwrap();
+    assert_eq!((status.replicas, status.available_replicas), (3, Some(3)));
+}
