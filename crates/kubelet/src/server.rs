@@ -1,7 +1,8 @@
 //! The kubelet's HTTP server as a function: logs, exec, attach, port-forward, pods, stats.
 //!
-//! Paths and parameters are those of the kubelet's own server. Answers of 400 and above carry a line
-//! of text, as upstream's do.
+//! Paths and parameters are those of the kubelet's own server. A request that is refused is answered by
+//! a line of text, as upstream's kubelet does; for logs by the Status that upstream's API server makes
+//! of it.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -79,6 +80,16 @@ impl Refusal {
     pub(crate) fn into_response(self) -> Response {
         text(self.status, &self.message)
     }
+
+    /// As upstream's API server passes it on where no connection is upgraded: a Status.
+    pub(crate) fn into_status(self) -> Response {
+        let reason = match self.status {
+            StatusCode::BAD_REQUEST => "BadRequest",
+            StatusCode::NOT_FOUND => "NotFound",
+            _ => "InternalError",
+        };
+        ApiError::new(self.status.as_u16(), reason, self.message).into_response()
+    }
 }
 
 impl Kubelet {
@@ -97,7 +108,8 @@ impl Kubelet {
                 return;
             }
             ["containerLogs", namespace, pod, container] => {
-                self.container_logs(now, &Target { namespace, pod, container }, &params)
+                let answer = self.container_logs(now, &Target { namespace, pod, container }, &params);
+                Ok(answer.unwrap_or_else(Refusal::into_status))
             }
             ["exec", namespace, pod, container] | ["exec", namespace, pod, _, container] => {
                 self.exec(&Target { namespace, pod, container }, &params)

@@ -105,6 +105,7 @@ impl Engine {
         let labels = vec![
             format!("{}={}", names::CLUSTER, self.config.cluster),
             format!("{}={}", names::NODE, self.config.node),
+            format!("{}={}", names::DATA_DIR, self.config.data_dir.display()),
             format!("{}={kind}", names::TYPE),
         ];
         HashMap::from([("label".to_string(), labels)])
@@ -117,8 +118,11 @@ impl Engine {
 /// When Docker cannot be reached or refuses.
 pub async fn cleanup(config: &DockerConfig) -> Result<(), ConnectError> {
     let docker = open(config.host.as_deref())?;
-    let label = format!("{}={}", names::CLUSTER, config.cluster);
-    let filters = HashMap::from([("label", vec![label.as_str()])]);
+    let labels = vec![
+        format!("{}={}", names::CLUSTER, config.cluster),
+        format!("{}={}", names::DATA_DIR, config.data_dir.display()),
+    ];
+    let filters = HashMap::from([("label", labels)]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
     let fail = |error: Error| ConnectError(explain(&error));
     let containers = docker.list_containers(Some(options)).await.map_err(fail)?;

@@ -10,6 +10,8 @@ use super::DockerConfig;
 pub const CLUSTER: &str = "playground.cluster";
 /// The node a container belongs to.
 pub const NODE: &str = "playground.node";
+/// The data directory a container belongs to: two clusters of one name do not meddle with each other.
+pub const DATA_DIR: &str = "playground.data-dir";
 /// `podsandbox` or `container`.
 pub const TYPE: &str = "io.kubernetes.docker.type";
 /// Value of [`TYPE`] for sandboxes.
@@ -49,6 +51,7 @@ pub fn sandbox_labels(docker: &DockerConfig, config: &PodSandboxConfig) -> HashM
         (TYPE, SANDBOX),
         (CLUSTER, &docker.cluster),
         (NODE, &docker.node),
+        (DATA_DIR, docker.data_dir.to_str().unwrap_or_default()),
         (POD_NAME, &config.name),
         (POD_NAMESPACE, &config.namespace),
         (POD_UID, &config.uid),
@@ -71,6 +74,7 @@ pub fn container_labels(
         (TYPE, CONTAINER),
         (CLUSTER, &docker.cluster),
         (NODE, &docker.node),
+        (DATA_DIR, docker.data_dir.to_str().unwrap_or_default()),
         (POD_NAME, &config.pod_name),
         (POD_NAMESPACE, &config.pod_namespace),
         (POD_UID, &config.pod_uid),

@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use axum::extract::FromRequestParts;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
 use http::request::Parts;
@@ -44,7 +44,9 @@ async fn carry(socket: WebSocket, channels: Channels) {
                 break;
             }
         }
-        let _ = to_client.close().await;
+        // kubectl takes any other code for a broken stream.
+        let normal = CloseFrame { code: close_code::NORMAL, reason: Utf8Bytes::default() };
+        let _ = to_client.send(Message::Close(Some(normal))).await;
     };
     let inward = async {
         while let Some(Ok(message)) = from_client.next().await {
