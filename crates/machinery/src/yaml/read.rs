@@ -15,6 +15,9 @@ const ALIASED_NODES_MIN: usize = 100;
 const NODES_MIN: usize = 1000;
 const NODES_MAX: usize = 400_000;
 
+/// Collections in each other, at most this deep: as many as JSON is decoded with.
+const DEPTH_MAX: usize = 127;
+
 /// Reads the first document of a text.
 pub(super) fn read(text: &str) -> Result<Document, YamlError> {
     let mut reader = Reader {
@@ -25,6 +28,7 @@ pub(super) fn read(text: &str) -> Result<Document, YamlError> {
         duplicates: Vec::new(),
         nodes: 0,
         aliased: 0,
+        depth: 0,
     };
     let mut value = Value::Null;
     let mut read_one = false;
@@ -49,6 +53,8 @@ pub(super) fn read(text: &str) -> Result<Document, YamlError> {
 struct Node {
     value: Value,
     nodes: usize,
+    /// Collections in each other.
+    depth: usize,
     /// Set for plain `<<`.
     merge: bool,
     /// Set for scalars that are no strings, as keys and `!!binary` have to know.
@@ -70,6 +76,7 @@ struct Reader<'a> {
     duplicates: Vec<String>,
     nodes: usize,
     aliased: usize,
+    depth: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -92,30 +99,37 @@ impl<'a> Reader<'a> {
                 let node = scalar_node(&text, style, tag.as_deref())?;
                 Ok(self.define(anchor, node))
             }
-            Event::SequenceStart(_, anchor, _) => {
-                self.open.insert(anchor);
-                let (mut items, mut nodes) = (Vec::new(), 1);
-                while let Some((event, span)) = self.next()? {
-                    if matches!(event, Event::SequenceEnd) {
-                        break;
-                    }
-                    let item = self.node(event, span)?;
-                    nodes += item.nodes;
-                    items.push(item.value);
-                }
-                self.open.remove(&anchor);
-                let key = Key::Collection;
-                Ok(self.define(anchor, Node { value: Value::Array(items), nodes, merge: false, key }))
-            }
-            Event::MappingStart(_, anchor, _) => {
-                self.open.insert(anchor);
-                let node = self.mapping()?;
-                self.open.remove(&anchor);
-                Ok(self.define(anchor, node))
-            }
+            Event::SequenceStart(_, anchor, _) => self.collection(anchor, Self::sequence),
+            Event::MappingStart(_, anchor, _) => self.collection(anchor, Self::mapping),
             Event::Alias(id) => self.alias(id, span),
-            _ => Ok(Node { value: Value::Null, nodes: 1, merge: false, key: Key::Null }),
+            _ => Ok(Node { value: Value::Null, nodes: 1, depth: 0, merge: false, key: Key::Null }),
         }
+    }
+
+    fn collection(&mut self, anchor: usize, read: fn(&mut Self) -> Result<Node, YamlError>) -> Result<Node, YamlError> {
+        if self.depth >= DEPTH_MAX {
+            return Err(too_deep());
+        }
+        self.depth += 1;
+        self.open.insert(anchor);
+        let node = read(self)?;
+        self.open.remove(&anchor);
+        self.depth -= 1;
+        Ok(self.define(anchor, node))
+    }
+
+    fn sequence(&mut self) -> Result<Node, YamlError> {
+        let (mut items, mut nodes, mut depth) = (Vec::new(), 1, 0);
+        while let Some((event, span)) = self.next()? {
+            if matches!(event, Event::SequenceEnd) {
+                break;
+            }
+            let item = self.node(event, span)?;
+            nodes += item.nodes;
+            depth = depth.max(item.depth);
+            items.push(item.value);
+        }
+        Ok(Node { value: Value::Array(items), nodes, depth: depth + 1, merge: false, key: Key::Collection })
     }
 
     fn define(&mut self, anchor: usize, node: Node) -> Node {
@@ -130,6 +144,9 @@ impl<'a> Reader<'a> {
             let name = span.slice(self.text).unwrap_or_default().trim_start_matches('*').to_owned();
             return Err(YamlError::new(format!("yaml: anchor '{name}' value contains itself")));
         };
+        if self.depth + node.depth > DEPTH_MAX {
+            return Err(too_deep());
+        }
         self.nodes += node.nodes;
         self.aliased += node.nodes;
         let excessive =
@@ -142,7 +159,7 @@ impl<'a> Reader<'a> {
 
     fn mapping(&mut self) -> Result<Node, YamlError> {
         let (mut fields, mut own) = (Map::new(), BTreeSet::new());
-        let mut nodes = 1;
+        let (mut nodes, mut depth) = (1, 0);
         while let Some((event, span)) = self.next()? {
             if matches!(event, Event::MappingEnd) {
                 break;
@@ -152,6 +169,7 @@ impl<'a> Reader<'a> {
             let line = span.start.line();
             let value = self.node(event, span)?;
             nodes += key.nodes + value.nodes;
+            depth = depth.max(key.depth).max(value.depth);
             if key.merge {
                 merge(&mut fields, value.value)?;
                 continue;
@@ -172,8 +190,12 @@ impl<'a> Reader<'a> {
             }
             fields.insert(name, value.value);
         }
-        Ok(Node { value: Value::Object(fields), nodes, merge: false, key: Key::Collection })
+        Ok(Node { value: Value::Object(fields), nodes, depth: depth + 1, merge: false, key: Key::Collection })
     }
+}
+
+fn too_deep() -> YamlError {
+    YamlError::new(format!("yaml: exceeded max depth of {DEPTH_MAX}"))
 }
 
 /// `<<`: the fields of a mapping, or of several of which earlier ones count more. What the mapping had
@@ -218,7 +240,7 @@ fn scalar_node(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Node
             return Err(YamlError::new(format!("json: unsupported value: {}", go::format_float(float))));
         }
     };
-    Ok(Node { value, nodes: 1, merge, key })
+    Ok(Node { value, nodes: 1, depth: 0, merge, key })
 }
 
 /// A scalar with an explicit tag must be what the tag says.
@@ -244,7 +266,7 @@ fn binary_node(text: &str) -> Result<Node, YamlError> {
         .decode(text)
         .map_err(|_| YamlError::new("yaml: !!binary value contains invalid base64 data"))?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Node { value: Value::String(text.clone()), nodes: 1, merge: false, key: Key::Text(text) })
+    Ok(Node { value: Value::String(text.clone()), nodes: 1, depth: 0, merge: false, key: Key::Text(text) })
 }
 
 /// A float as a key; goyaml formats these as 32-bit floats.

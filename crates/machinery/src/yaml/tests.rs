@@ -137,3 +137,17 @@ proptest! {
         let _ = parse(&text);
     }
 }
+
+#[test]
+fn odd_input_is_read_or_refused() {
+    assert_eq!(from_str("\u{feff}a: 1\r\nb: x\r\n").unwrap(), json!({"a": 1, "b": "x"}));
+    assert!(document(&"[".repeat(100_000)).is_err());
+    let nested: String = (0..3000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    assert!(document(&nested).is_err());
+    assert!(document(&"- ".repeat(100_000)).is_err());
+    let aliases: String = (1..40)
+        .map(|level| format!("a{level}: &a{level} {}*a{}{}\n", "[".repeat(100), level - 1, "]".repeat(100)))
+        .collect();
+    assert!(document(&format!("a0: &a0 x\n{aliases}")).is_err());
+    assert!(document(&format!("{}1{}", "[".repeat(100), "]".repeat(100))).is_ok());
+}
