@@ -120,7 +120,7 @@ pub struct ScaleFns<K: 'static> {
 }
 
 /// The parts of a kind that are told apart: spec (everything that is neither metadata nor status) and
-/// status. Made by [`parts!`](super::parts).
+/// status. Made by the macro `parts!`.
 pub struct Parts<K: 'static> {
     /// Whether the specs differ.
     pub spec_differs: fn(&K, &K) -> bool,

@@ -85,7 +85,7 @@ fn validate(controller: &ReplicationController) -> ErrorList {
         None => errors.push(Error::required(&at, "")),
         Some(template) => {
             let selector = Selector::from_set(&selector);
-            errors.extend(pod::validation::template_for_replicas(&at, template, &selector));
+            errors.extend(pod::validation::template_for_replicas(&at, template, &selector, "ReplicationController"));
         }
     }
     errors

@@ -73,9 +73,16 @@ pub fn validate_selector_and_template(
     }
     let read = if empty { Ok(Selector::nothing()) } else { Selector::from_label_selector(Some(selector)) };
     match read {
-        Ok(selector) => errors.extend(template_for_replicas(&path.child("template"), template, &selector)),
+        Ok(selector) => {
+            errors.extend(template_for_replicas(&path.child("template"), template, &selector, kept_by(kind)))
+        }
         Err(_) => errors.push(Error::invalid(&at, shown(selector), "invalid label selector")),
     }
+}
+
+/// A Deployment's pods are its ReplicaSets', and messages say so.
+fn kept_by(kind: &str) -> &str {
+    if kind == "Deployment" { "ReplicaSet" } else { kind }
 }
 
 /// What is wrong with counts in a status: name and value.

@@ -239,6 +239,14 @@ fn deployments() {
 }
 
 #[test]
+fn stateful_sets_mount_their_claims() {
+    let errors = create_errors(
+        "{apiVersion: apps/v1, kind: StatefulSet, spec: {selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}}, spec: {containers: [{name: a, image: b, volumeMounts: [{name: data, mountPath: /data}]}]}}, volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}}]}}",
+    );
+    assert_eq!(errors, NONE);
+}
+
+#[test]
 fn services() {
     let service = |spec: &str| create_errors(&format!("{{apiVersion: v1, kind: Service, spec: {spec}}}"));
     assert_eq!(service("{ports: [{port: 80}]}"), NONE);

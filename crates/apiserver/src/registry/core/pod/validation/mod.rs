@@ -50,11 +50,7 @@ pub fn pod(pod: &Pod) -> ErrorList {
 
 /// What is wrong with a template of pods.
 pub fn template(path: &Path<'_>, template: &PodTemplateSpec) -> ErrorList {
-    let mut errors = ErrorList::new();
-    let metadata = template.metadata.as_ref();
-    errors.extend(validate_labels(metadata.and_then(|metadata| metadata.labels.as_ref()), &path.child("labels")));
-    let annotations = metadata.and_then(|metadata| metadata.annotations.as_ref());
-    errors.extend(validate_annotations(annotations, &path.child("annotations")));
+    let mut errors = template_metadata(path, template);
     let none = PodSpec::default();
     let spec = template.spec.as_ref().unwrap_or(&none);
     errors.extend(spec::pod_spec(&path.child("spec"), spec));
@@ -65,11 +61,23 @@ pub fn template(path: &Path<'_>, template: &PodTemplateSpec) -> ErrorList {
     errors
 }
 
-/// What is wrong with the template of a kind that keeps replicas running: its labels are not what the
-/// kind selects, or its pods would end.
-pub fn template_for_replicas(path: &Path<'_>, template: &PodTemplateSpec, selector: &Selector) -> ErrorList {
+/// What is wrong with the template of a kind that keeps pods running: its labels are not what the kind
+/// selects, or its pods would end. `kind` is named in messages.
+///
+/// The claims of a StatefulSet are volumes of its pods that its template does not have, so upstream
+/// leaves what is inside the pods to the pods themselves.
+pub fn template_for_replicas(
+    path: &Path<'_>,
+    template: &PodTemplateSpec,
+    selector: &Selector,
+    kind: &str,
+) -> ErrorList {
     let mut errors = template_matches(path, template, selector);
-    errors.extend(self::template(path, template));
+    if kind == "StatefulSet" {
+        errors.extend(template_metadata(path, template));
+    } else {
+        errors.extend(self::template(path, template));
+    }
     let spec = path.child("spec");
     let pod = template.spec.as_ref();
     let policy = pod.and_then(|pod| pod.restart_policy.as_deref()).unwrap_or_default();
@@ -77,9 +85,17 @@ pub fn template_for_replicas(path: &Path<'_>, template: &PodTemplateSpec, select
         errors.push(Error::not_supported(&spec.child("restartPolicy"), policy, &["Always"]));
     }
     if pod.is_some_and(|pod| pod.active_deadline_seconds.is_some()) {
-        let detail = "activeDeadlineSeconds in ReplicaSet is not Supported";
+        let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
         errors.push(Error::forbidden(&spec.child("activeDeadlineSeconds"), detail));
     }
+    errors
+}
+
+fn template_metadata(path: &Path<'_>, template: &PodTemplateSpec) -> ErrorList {
+    let metadata = template.metadata.as_ref();
+    let mut errors = validate_labels(metadata.and_then(|metadata| metadata.labels.as_ref()), &path.child("labels"));
+    let annotations = metadata.and_then(|metadata| metadata.annotations.as_ref());
+    errors.extend(validate_annotations(annotations, &path.child("annotations")));
     errors
 }
 
