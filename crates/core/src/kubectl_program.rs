@@ -157,7 +157,7 @@ impl Host for ProcessHost {
 
 fn file_error(error: Errno) -> FileError {
     match error {
-        Errno::NotFound | Errno::NotADirectory => FileError::NotFound,
+        Errno::NotFound => FileError::NotFound,
         Errno::PermissionDenied => FileError::PermissionDenied,
         Errno::IsADirectory => FileError::IsADirectory,
         _ => FileError::Other,
