@@ -86,14 +86,16 @@ fn configuration(call: &mut Call, payload: &Payload) -> Result<Value> {
     // Apply is strict, whatever the request says: an unknown field could belong to nobody.
     let problems = schema::unknown_fields(&kind, &value);
     if let Some(first) = problems.first() {
-        let error = first.trim_start_matches("unknown field ").trim_matches('"').to_owned();
-        return Err(ApiError::internal(format!(
-            "failed to create typed patch object ({}/{}; {}, Kind={}): .{error}: field not declared in schema",
+        let field = first.trim_start_matches("unknown field ").trim_matches('"');
+        let message = format!(
+            "failed to create typed patch object ({}/{}; {}, Kind={}): .{field}: field not declared in schema",
             call.info.namespace,
             call.info.name,
             call.row.api_version(),
             kind.kind
-        )));
+        );
+        // Upstream gives this error no reason.
+        return Err(ApiError::new(500, "", message));
     }
     Ok(value)
 }

@@ -30,6 +30,12 @@ fn an_applied_configuration_is_the_managers() {
     let kept = apply(&bench, &path, "fieldManager=two", &config(json!({"z": "2"}))).expect(200);
     assert_eq!(kept.at("/data/x"), json!("1"), "somebody else still owns it");
     bench.patch(&path, "apply-patch+yaml", &config(json!({}))).expect(422);
+    let mut unknown = config(json!({}));
+    unknown["dat"] = json!({});
+    assert_eq!(
+        apply(&bench, &path, "fieldManager=two", &unknown).expect(500).message(),
+        "failed to create typed patch object (default/a; v1, Kind=ConfigMap): .dat: field not declared in schema"
+    );
 }
 
 #[test]
