@@ -10,8 +10,8 @@ use std::task::Waker;
 use futures::StreamExt;
 use futures::channel::mpsc;
 use kubelet::runtime::{
-    ContainerConfig, ContainerRuntime, ContainerState, ContainerStatus, Context, Event, LogRequest, Operation, Outcome,
-    PodSandboxConfig, RuntimeError, SandboxStatus, Ticket,
+    ContainerConfig, ContainerRuntime, ContainerState, ContainerStatus, Context, DnsConfig, Event, LogRequest,
+    Operation, Outcome, PodSandboxConfig, RuntimeError, SandboxStatus, Ticket,
 };
 use machinery::Timestamp;
 use machinery::random::Rng;
@@ -27,6 +27,8 @@ pub struct World {
     pub host: Interface,
     pub tables: SharedTables,
     pub runtime: SimRuntime,
+    /// DNS of the pods that are made.
+    pub dns: DnsConfig,
     tickets: u64,
     events: Vec<Event>,
 }
@@ -63,7 +65,17 @@ impl World {
             pull_bytes_per_second: 50_000_000,
             rng: Rng::new(8),
         });
-        Self { executor, network, node, host, tables, runtime, tickets: 0, events: Vec::new() }
+        Self {
+            executor,
+            network,
+            node,
+            host,
+            tables,
+            runtime,
+            dns: DnsConfig::default(),
+            tickets: 0,
+            events: Vec::new(),
+        }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -122,18 +134,28 @@ impl World {
             namespace: "default".into(),
             uid: format!("uid-{name}"),
             hostname: name.into(),
+            dns: self.dns.clone(),
             ..PodSandboxConfig::default()
         };
         let Outcome::Sandbox(sandbox) = self.run(Operation::RunPodSandbox(Box::new(sandbox)))? else {
             panic!("sandbox")
         };
-        self.run(Operation::PullImage { image: config.image.clone(), pull_secrets: Vec::new() })?;
         let config = ContainerConfig { pod_uid: sandbox.pod_uid.clone(), ..config };
-        let create = Operation::CreateContainer { sandbox_id: sandbox.id.clone(), config: Box::new(config) };
+        let id = self.try_add_container(&sandbox.id, config)?;
+        Ok((sandbox, id))
+    }
+
+    pub fn try_add_container(&mut self, sandbox_id: &str, config: ContainerConfig) -> Result<String, RuntimeError> {
+        self.run(Operation::PullImage { image: config.image.clone(), pull_secrets: Vec::new() })?;
+        let create = Operation::CreateContainer { sandbox_id: sandbox_id.into(), config: Box::new(config) };
         let Outcome::Container(created) = self.run(create)? else { panic!("container") };
         self.run(Operation::StartContainer { container_id: created.id.clone() })?;
         self.settle();
-        Ok((sandbox, created.id))
+        Ok(created.id)
+    }
+
+    pub fn add_container(&mut self, sandbox_id: &str, config: ContainerConfig) -> String {
+        self.try_add_container(sandbox_id, config).expect("the container runs")
     }
 
     pub fn run_pod(&mut self, name: &str, config: ContainerConfig) -> (SandboxStatus, String) {
