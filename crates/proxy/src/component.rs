@@ -12,13 +12,16 @@ use crate::tables::Tables;
 /// Forwarding tables, shared between the component that writes them and the network that asks them.
 pub type SharedTables = Rc<RefCell<Tables>>;
 
+/// Told after every change.
+type OnChange = Box<dyn FnMut(&Tables)>;
+
 /// kube-proxy: watches Services and EndpointSlices and writes [`Tables`]. Several nodes may share one;
 /// a node that is to lag behind the others gets its own.
 pub struct Proxy {
     services: Informer<Service>,
     slices: Informer<EndpointSlice>,
     tables: SharedTables,
-    changed: Option<Box<dyn FnMut(&Tables)>>,
+    changed: Option<OnChange>,
 }
 
 impl Proxy {

@@ -1,4 +1,5 @@
 //! Forwarding and names, by behaviour.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
 
 use std::net::IpAddr;
 use std::sync::Arc;

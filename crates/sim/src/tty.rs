@@ -18,9 +18,12 @@ use crate::process::{Machine, Pid, Signal};
 #[derive(Clone)]
 pub struct Tty(Rc<Shared>);
 
+/// Where what is written to the screen goes.
+type Output = Box<dyn Fn(&[u8])>;
+
 struct Shared {
     machine: Machine,
-    output: Box<dyn Fn(&[u8])>,
+    output: Output,
     state: RefCell<State>,
     foreground: Cell<Pid>,
     raw: Cell<bool>,

@@ -1,4 +1,5 @@
 //! Connections through Services, names, and what passes being seen.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
 
 mod world;
 

@@ -1,4 +1,5 @@
 //! Scripts: what they print and how they end.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
 
 mod world;
 

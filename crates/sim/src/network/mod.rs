@@ -5,73 +5,35 @@
 //! real node, then to the interface that owns the address. Names are answered by [`proxy::dns`].
 
 mod bridge;
+mod error;
 pub mod http;
+mod interface;
 mod route;
 mod stream;
 mod trace;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use futures::channel::mpsc;
 use machinery::ObjectKey;
 use machinery::random::Rng;
-use proxy::dns::{self, Answer, RecordData, RecordType};
-use proxy::{Affinity, ResolvConf, SharedTables, Via};
+use proxy::{Affinity, Via};
 
-use crate::errno::Errno;
 use crate::executor::Executor;
 use crate::io::PipeWriter;
 pub use bridge::bridge;
-use route::Route;
-use stream::Backlog;
+pub use error::ConnectError;
+use interface::Inner;
+pub use interface::{CONNECT_TIMEOUT, Interface, InterfaceConfig};
 pub use stream::{StreamInfo, TcpListener, TcpStream};
 pub use trace::{Hop, HopEvent, Party};
 
-/// How long a connection attempt without an answer lasts: Linux' default of six retries.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
 /// How many hops a subscriber may be behind before it loses some.
 const HOPS_QUEUED_MAX: usize = 4096;
-/// The first ephemeral port.
-const EPHEMERAL_PORT_MIN: u16 = 32768;
-
-/// Why a connection could not be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConnectError {
-    /// The name does not exist.
-    NameNotFound(String),
-    /// Nobody listens there.
-    Refused,
-    /// No answer came.
-    TimedOut,
-    /// The client has no network.
-    Unreachable,
-}
-
-impl ConnectError {
-    /// The same as a system call says it. A name that is not found has no such number: `None`.
-    pub fn errno(&self) -> Option<Errno> {
-        match self {
-            Self::NameNotFound(_) => None,
-            Self::Refused => Some(Errno::ConnectionRefused),
-            Self::TimedOut => Some(Errno::TimedOut),
-            Self::Unreachable => Some(Errno::NetworkUnreachable),
-        }
-    }
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NameNotFound(name) => write!(f, "could not resolve {name}"),
-            other => other.errno().unwrap_or(Errno::Io).fmt(f),
-        }
-    }
-}
 
 /// A network. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -107,38 +69,6 @@ impl Wire {
     }
 }
 
-/// How an interface is made.
-#[derive(Clone, Default)]
-pub struct InterfaceConfig {
-    /// Addresses; the first is the one connections come from. None means no network but loopback.
-    pub addresses: Vec<IpAddr>,
-    /// The node it is on; `None` outside the cluster.
-    pub node: Option<String>,
-    /// The forwarding tables connections go through.
-    pub tables: Option<SharedTables>,
-    /// Whose names are resolved how.
-    pub resolv_conf: ResolvConf,
-    /// `/etc/hosts`.
-    pub hosts: Vec<(IpAddr, String)>,
-}
-
-/// A network namespace as one party sees it. Cheap to clone; the namespace goes when the last clone does.
-#[derive(Clone)]
-pub struct Interface {
-    inner: Rc<Inner>,
-    party: Party,
-}
-
-struct Inner {
-    network: Network,
-    config: InterfaceConfig,
-    listeners: RefCell<BTreeMap<u16, Rc<Backlog>>>,
-    /// Ports of a node that lead to a port of a pod (hostPort).
-    mappings: RefCell<BTreeMap<u16, (IpAddr, u16)>>,
-    wires: RefCell<Vec<Wire>>,
-    next_port: RefCell<u16>,
-}
-
 impl Network {
     /// A network without anybody in it.
     pub fn new(executor: &Executor, rng: Rng) -> Self {
@@ -161,20 +91,13 @@ impl Network {
     /// Joins the network.
     pub fn attach(&self, party: Party, config: InterfaceConfig) -> Interface {
         let addresses = config.addresses.clone();
-        let inner = Rc::new(Inner {
-            network: self.clone(),
-            config,
-            listeners: RefCell::default(),
-            mappings: RefCell::default(),
-            wires: RefCell::default(),
-            next_port: RefCell::new(EPHEMERAL_PORT_MIN),
-        });
+        let inner = Rc::new(Inner::new(self, config));
         let mut state = self.0.state.borrow_mut();
         for address in addresses {
             state.interfaces.insert(address, Rc::downgrade(&inner));
         }
         drop(state);
-        Interface { inner, party }
+        Interface::new(inner, party)
     }
 
     /// Gives a name of the outside world an address.
@@ -211,235 +134,6 @@ impl Network {
         const OTHER_NODE_US: u64 = 250;
         let base = if from == to { SAME_NODE_US } else { OTHER_NODE_US };
         Duration::from_micros(self.0.state.borrow_mut().rng.jitter(base, 50))
-    }
-}
-
-impl Interface {
-    /// The same namespace in another party's name: a pod on its node's network.
-    pub fn for_party(&self, party: Party) -> Self {
-        Self { party, ..self.clone() }
-    }
-
-    /// Whose it is.
-    pub fn party(&self) -> &Party {
-        &self.party
-    }
-
-    /// The address connections come from.
-    pub fn address(&self) -> IpAddr {
-        self.inner.config.addresses.first().copied().unwrap_or(Ipv4Addr::LOCALHOST.into())
-    }
-
-    /// The network it is in.
-    pub fn network(&self) -> &Network {
-        &self.inner.network
-    }
-
-    /// How names are resolved.
-    pub fn resolv_conf(&self) -> &ResolvConf {
-        &self.inner.config.resolv_conf
-    }
-
-    /// Listens on a port of all its addresses; 0 finds a free one.
-    ///
-    /// # Errors
-    /// [`Errno::AddressInUse`].
-    pub fn listen(&self, port: u16) -> Result<(u16, TcpListener), Errno> {
-        let port = if port == 0 { self.ephemeral_port() } else { port };
-        let mut listeners = self.inner.listeners.borrow_mut();
-        if listeners.contains_key(&port) {
-            return Err(Errno::AddressInUse);
-        }
-        let queue = Rc::new(Backlog::default());
-        *queue.party.borrow_mut() = Some(self.party.clone());
-        listeners.insert(port, queue.clone());
-        let inner = Rc::downgrade(&self.inner);
-        let release = Box::new(move || {
-            if let Some(inner) = inner.upgrade() {
-                inner.listeners.borrow_mut().remove(&port);
-            }
-        });
-        Ok((port, TcpListener { queue, release }))
-    }
-
-    /// Leads a port of this namespace to another address (hostPort). False if the port is taken.
-    pub fn map_port(&self, port: u16, to: (IpAddr, u16)) -> bool {
-        let mut mappings = self.inner.mappings.borrow_mut();
-        let free = !mappings.contains_key(&port) && !self.inner.listeners.borrow().contains_key(&port);
-        if free {
-            mappings.insert(port, to);
-        }
-        free
-    }
-
-    /// Takes all mappings to an address back.
-    pub fn unmap_ports(&self, to: IpAddr) {
-        self.inner.mappings.borrow_mut().retain(|_, (address, _)| *address != to);
-    }
-
-    /// Ports that are listened on, in order.
-    pub fn listening_ports(&self) -> Vec<u16> {
-        self.inner.listeners.borrow().keys().copied().collect()
-    }
-
-    /// Leaves the network: all connections are reset.
-    pub fn close(&self) {
-        for wire in self.inner.wires.borrow_mut().drain(..) {
-            wire.cut();
-        }
-        let mut state = self.inner.network.0.state.borrow_mut();
-        for address in &self.inner.config.addresses {
-            let own = state
-                .interfaces
-                .get(address)
-                .is_some_and(|known| std::ptr::eq(known.as_ptr(), Rc::as_ptr(&self.inner)));
-            if own {
-                state.interfaces.remove(address);
-            }
-        }
-    }
-
-    /// Opens a connection to an address or a name.
-    ///
-    /// # Errors
-    /// When the name does not exist, nobody listens, or no answer came within [`CONNECT_TIMEOUT`].
-    pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
-        let addresses = self.resolve(host).await?;
-        let address = addresses.first().copied().ok_or_else(|| ConnectError::NameNotFound(host.to_owned()))?;
-        self.dial(address, port).await
-    }
-
-    /// Opens a connection to an address.
-    ///
-    /// # Errors
-    /// As [`Interface::connect`].
-    pub async fn dial(&self, address: IpAddr, port: u16) -> Result<TcpStream, ConnectError> {
-        let network = self.network().clone();
-        let connection = {
-            let mut state = network.0.state.borrow_mut();
-            state.connections += 1;
-            state.connections
-        };
-        let route = Route::find(self, address, port);
-        let to_node = route.target.as_ref().ok().and_then(|(inner, _)| inner.config.node.clone());
-        let latency = network.latency(self.inner.config.node.as_deref(), to_node.as_deref());
-        let wait = match &route.target {
-            Err(ConnectError::TimedOut) => CONNECT_TIMEOUT,
-            _ => latency * 2,
-        };
-        network.executor().sleep(wait).await;
-        let listener = route.target.and_then(|(inner, port)| {
-            let backlog = inner.listeners.borrow().get(&port).cloned();
-            backlog.map(|backlog| (inner, port, backlog)).ok_or(ConnectError::Refused)
-        });
-        let (target, target_port, backlog) = match listener {
-            Ok(found) => found,
-            Err(error) => {
-                let failed = error.clone();
-                network.trace(connection, &self.party, || HopEvent::Failed {
-                    destination: (address, port),
-                    service: route.service,
-                    error: failed,
-                });
-                return Err(error);
-            }
-        };
-        let server = backlog.party.borrow().clone().unwrap_or_else(|| self.party.clone());
-        let target_address = target.config.addresses.first().copied().unwrap_or(address);
-        let info = StreamInfo {
-            connection,
-            local: SocketAddr::new(self.address(), self.ephemeral_port()),
-            remote: SocketAddr::new(target_address, target_port),
-            client: self.party.clone(),
-            server: server.clone(),
-            network: network.clone(),
-        };
-        let (client_end, server_end) = TcpStream::pair(info, latency);
-        for inner in [&self.inner, &target] {
-            let mut wires = inner.wires.borrow_mut();
-            wires.retain(|wire| !wire.is_gone());
-            wires.push(client_end.wire());
-        }
-        network.trace(connection, &self.party, || HopEvent::Connected {
-            destination: (address, port),
-            service: route.service,
-            node: route.node,
-            to: server,
-        });
-        backlog.push(server_end);
-        Ok(client_end)
-    }
-
-    /// The addresses of a name: of `/etc/hosts`, of the cluster's DNS by the search path, or of the
-    /// outside world.
-    ///
-    /// # Errors
-    /// [`ConnectError::NameNotFound`].
-    pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ConnectError> {
-        if let Ok(address) = name.trim_start_matches('[').trim_end_matches(']').parse() {
-            return Ok(vec![address]);
-        }
-        let known: Vec<IpAddr> =
-            self.inner.config.hosts.iter().filter(|(_, host)| host == name).map(|(address, _)| *address).collect();
-        if !known.is_empty() {
-            return Ok(known);
-        }
-        if name == "localhost" {
-            return Ok(vec![Ipv4Addr::LOCALHOST.into()]);
-        }
-        let mut addresses = Vec::new();
-        for candidate in self.resolv_conf().candidates(name) {
-            let answer = self.query(&candidate, RecordType::A).await;
-            addresses = self.chase(answer).await;
-            if !addresses.is_empty() {
-                break;
-            }
-        }
-        let found = addresses.clone();
-        self.network().trace(0, &self.party, || HopEvent::Resolved { name: name.to_owned(), addresses: found });
-        if addresses.is_empty() { Err(ConnectError::NameNotFound(name.to_owned())) } else { Ok(addresses) }
-    }
-
-    /// Asks the name server for an absolute name.
-    pub async fn query(&self, name: &str, kind: RecordType) -> Answer {
-        let latency = self.network().latency(self.inner.config.node.as_deref(), None);
-        self.network().executor().sleep(latency * 2).await;
-        let answer = match &self.inner.config.tables {
-            Some(tables) => dns::answer(&tables.borrow(), dns::CLUSTER_DOMAIN, name, kind),
-            None => Answer::NotOurs,
-        };
-        if answer != Answer::NotOurs {
-            return answer;
-        }
-        let world = self.network().0.state.borrow();
-        match world.world.get(name.trim_end_matches('.')) {
-            Some(address) => {
-                Answer::Records(vec![dns::Record { name: name.to_owned(), data: RecordData::Address(*address) }])
-            }
-            None => Answer::NxDomain,
-        }
-    }
-
-    /// The addresses in an answer, through one alias.
-    async fn chase(&self, answer: Answer) -> Vec<IpAddr> {
-        let addresses = answer.addresses();
-        let Answer::Records(records) = answer else { return addresses };
-        match records.into_iter().next().map(|record| record.data) {
-            Some(RecordData::Cname(target)) => self.query(&target, RecordType::A).await.addresses(),
-            _ => addresses,
-        }
-    }
-
-    fn ephemeral_port(&self) -> u16 {
-        let mut next = self.inner.next_port.borrow_mut();
-        let listeners = self.inner.listeners.borrow();
-        loop {
-            let port = *next;
-            *next = port.checked_add(1).unwrap_or(EPHEMERAL_PORT_MIN);
-            if !listeners.contains_key(&port) {
-                return port;
-            }
-        }
     }
 }
 

@@ -1,12 +1,20 @@
 //! Programs: what `/bin` holds, and the servers that images run.
 
+mod conditions;
+mod curl;
+pub(crate) mod escape;
 mod files;
+mod grep;
+mod lines;
+mod listing;
 mod net;
 mod options;
-mod search;
+mod sed;
 pub mod servers;
 mod system;
-pub(crate) mod text;
+mod text;
+mod url;
+mod wget;
 
 use std::rc::Rc;
 
@@ -19,7 +27,7 @@ pub type Main = fn(Process) -> LocalBoxFuture<'static, i32>;
 
 /// Tools by name: the same in containers and on the learner's computer.
 const TOOLS: &[(&str, Main)] = &[
-    ("[", |process| Box::pin(system::test(process))),
+    ("[", |process| Box::pin(conditions::test(process))),
     ("ash", |process| Box::pin(crate::shell::main(process))),
     ("base64", |process| Box::pin(text::base64(process))),
     ("basename", |process| Box::pin(files::basename(process))),
@@ -29,25 +37,25 @@ const TOOLS: &[(&str, Main)] = &[
     ("chown", |process| Box::pin(files::chown(process))),
     ("clear", |process| Box::pin(system::clear(process))),
     ("cp", |process| Box::pin(files::cp(process))),
-    ("curl", |process| Box::pin(net::curl(process))),
-    ("cut", |process| Box::pin(text::cut(process))),
+    ("curl", |process| Box::pin(curl::curl(process))),
+    ("cut", |process| Box::pin(lines::cut(process))),
     ("date", |process| Box::pin(system::date(process))),
     ("df", |process| Box::pin(files::df(process))),
     ("dirname", |process| Box::pin(files::basename(process))),
-    ("echo", |process| Box::pin(text::echo(process))),
-    ("egrep", |process| Box::pin(search::grep(process))),
+    ("echo", |process| Box::pin(escape::echo(process))),
+    ("egrep", |process| Box::pin(grep::grep(process))),
     ("env", |process| Box::pin(system::env(process))),
     ("false", |process| Box::pin(system::fail(process))),
     ("find", |process| Box::pin(files::find(process))),
     ("free", |process| Box::pin(system::free(process))),
-    ("grep", |process| Box::pin(search::grep(process))),
+    ("grep", |process| Box::pin(grep::grep(process))),
     ("head", |process| Box::pin(text::head(process))),
     ("hostname", |process| Box::pin(system::hostname(process))),
     ("id", |process| Box::pin(system::id(process))),
     ("ip", |process| Box::pin(net::ip(process))),
     ("kill", |process| Box::pin(system::kill(process))),
     ("ln", |process| Box::pin(files::ln(process))),
-    ("ls", |process| Box::pin(files::ls(process))),
+    ("ls", |process| Box::pin(listing::ls(process))),
     ("mkdir", |process| Box::pin(files::mkdir(process))),
     ("mktemp", |process| Box::pin(files::mktemp(process))),
     ("mount", |process| Box::pin(files::mount(process))),
@@ -56,31 +64,31 @@ const TOOLS: &[(&str, Main)] = &[
     ("nproc", |process| Box::pin(system::nproc(process))),
     ("nslookup", |process| Box::pin(net::nslookup(process))),
     ("printenv", |process| Box::pin(system::printenv(process))),
-    ("printf", |process| Box::pin(text::printf(process))),
+    ("printf", |process| Box::pin(escape::printf(process))),
     ("ps", |process| Box::pin(system::ps(process))),
     ("pwd", |process| Box::pin(system::pwd(process))),
     ("readlink", |process| Box::pin(files::readlink(process))),
     ("realpath", |process| Box::pin(files::readlink(process))),
     ("rm", |process| Box::pin(files::rm(process))),
     ("rmdir", |process| Box::pin(files::rmdir(process))),
-    ("sed", |process| Box::pin(search::sed(process))),
-    ("seq", |process| Box::pin(text::seq(process))),
+    ("sed", |process| Box::pin(sed::sed(process))),
+    ("seq", |process| Box::pin(lines::seq(process))),
     ("sh", |process| Box::pin(crate::shell::main(process))),
     ("sleep", |process| Box::pin(system::sleep(process))),
-    ("sort", |process| Box::pin(text::sort(process))),
+    ("sort", |process| Box::pin(lines::sort(process))),
     ("tail", |process| Box::pin(text::tail(process))),
     ("tee", |process| Box::pin(text::tee(process))),
-    ("test", |process| Box::pin(system::test(process))),
+    ("test", |process| Box::pin(conditions::test(process))),
     ("timeout", |process| Box::pin(system::timeout(process))),
     ("touch", |process| Box::pin(files::touch(process))),
-    ("tr", |process| Box::pin(text::tr(process))),
+    ("tr", |process| Box::pin(lines::tr(process))),
     ("true", |process| Box::pin(system::succeed(process))),
     ("uname", |process| Box::pin(system::uname(process))),
-    ("uniq", |process| Box::pin(text::uniq(process))),
+    ("uniq", |process| Box::pin(lines::uniq(process))),
     ("uptime", |process| Box::pin(system::uptime(process))),
     ("watch", |process| Box::pin(system::watch(process))),
-    ("wc", |process| Box::pin(text::wc(process))),
-    ("wget", |process| Box::pin(net::wget(process))),
+    ("wc", |process| Box::pin(lines::wc(process))),
+    ("wget", |process| Box::pin(wget::wget(process))),
     ("which", |process| Box::pin(system::which(process))),
     ("whoami", |process| Box::pin(system::whoami(process))),
     ("xargs", |process| Box::pin(text::xargs(process))),

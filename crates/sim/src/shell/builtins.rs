@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Flow, Shell, Variable};
+use super::variables::{declare, read, set};
+use super::{Flow, Shell};
 use crate::fs;
 use crate::process::{Process, SIGNALS, Signal};
 use crate::programs;
@@ -207,7 +208,7 @@ async fn command(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
         return Ok(0);
     }
     let functions = std::mem::take(&mut shell.functions);
-    let quoted: Vec<String> = arguments.iter().map(|word| programs::text::quote(word)).collect();
+    let quoted: Vec<String> = arguments.iter().map(|word| programs::escape::quote(word)).collect();
     let result = match super::parse(&quoted.join(" ")) {
         Ok(command) => shell.run(&command).await,
         Err(_) => Ok(2),
@@ -216,180 +217,12 @@ async fn command(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
     result
 }
 
-async fn declare(shell: &mut Shell, how: &str, arguments: &[String]) -> Result<i32, Flow> {
-    let arguments: Vec<&String> = arguments.iter().filter(|word| !matches!(word.as_str(), "-p" | "-n")).collect();
-    if arguments.is_empty() {
-        let chosen = shell.vars.iter().filter(|(_, variable)| match how {
-            "export" => variable.exported,
-            _ => variable.read_only,
-        });
-        let lines: String = chosen
-            .map(|(name, variable)| format!("{how} {name}={}\n", programs::text::quote_always(&variable.value)))
-            .collect();
-        let _ = shell.fd(1).write_all(lines.as_bytes()).await;
-        return Ok(0);
-    }
-    for word in arguments {
-        let (name, value) = word.split_once('=').map_or((word.as_str(), None), |(name, value)| (name, Some(value)));
-        let valid = name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric());
-        if !valid || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-            shell.error(&format!("{how}: {name}: bad variable name")).await;
-            return Ok(2);
-        }
-        if how == "local"
-            && let Some(hidden) = shell.locals.last_mut()
-        {
-            hidden.entry(name.to_owned()).or_insert_with(|| shell.vars.get(name).cloned());
-            if value.is_none() {
-                shell.vars.insert(name.to_owned(), Variable::default());
-            }
-        }
-        if let Some(value) = value {
-            shell.set(name, value.to_owned());
-        }
-        let variable = shell.vars.entry(name.to_owned()).or_default();
-        variable.exported |= how == "export";
-        variable.read_only |= how == "readonly";
-    }
-    Ok(0)
-}
-
-impl Shell {
-    /// Switches an option by its letter; false if there is none.
-    pub(super) fn set_option(&mut self, flag: char, on: bool) -> bool {
-        let option = match flag {
-            'e' => &mut self.options.errexit,
-            'u' => &mut self.options.nounset,
-            'x' => &mut self.options.xtrace,
-            'f' => &mut self.options.noglob,
-            _ => return false,
-        };
-        *option = on;
-        true
-    }
-
-    /// Switches an option by its name; false if there is none.
-    pub(super) fn set_option_named(&mut self, name: &str, on: bool) -> bool {
-        match name {
-            "errexit" => self.set_option('e', on),
-            "nounset" => self.set_option('u', on),
-            "xtrace" => self.set_option('x', on),
-            "noglob" => self.set_option('f', on),
-            "pipefail" => {
-                self.options.pipefail = on;
-                true
-            }
-            _ => false,
-        }
-    }
-}
-
-async fn set(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
-    if arguments.is_empty() {
-        let lines: String = shell
-            .vars
-            .iter()
-            .map(|(name, variable)| format!("{name}={}\n", programs::text::quote_always(&variable.value)))
-            .collect();
-        let _ = shell.fd(1).write_all(lines.as_bytes()).await;
-        return Ok(0);
-    }
-    let mut rest = arguments;
-    while let Some((word, tail)) = rest.split_first() {
-        if word == "--" {
-            shell.params = tail.to_vec();
-            return Ok(0);
-        }
-        let Some(flags) = word.strip_prefix(['-', '+']).filter(|flags| !flags.is_empty()) else {
-            shell.params = rest.to_vec();
-            return Ok(0);
-        };
-        let on = word.starts_with('-');
-        rest = tail;
-        for flag in flags.chars() {
-            let known = match flag {
-                'o' => {
-                    let name = rest.first().cloned().unwrap_or_default();
-                    rest = rest.get(1..).unwrap_or_default();
-                    name.is_empty() || shell.set_option_named(&name, on)
-                }
-                'm' | 'h' | 'b' | 'a' | 'n' | 'v' | 'C' | 'E' | 'T' => true,
-                flag => shell.set_option(flag, on),
-            };
-            if !known {
-                shell.error(&format!("set: illegal option {word}")).await;
-                return Ok(2);
-            }
-        }
-    }
-    Ok(0)
-}
-
-/// `read`: one line into variables, split at the separators.
-async fn read(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
-    let mut raw = false;
-    let mut names = Vec::new();
-    let mut words = arguments.iter();
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "-r" => raw = true,
-            "-p" => {
-                let prompt = words.next().cloned().unwrap_or_default();
-                let _ = shell.fd(2).write_all(prompt.as_bytes()).await;
-            }
-            "-s" => {}
-            "-t" | "-n" => {
-                words.next();
-            }
-            name => names.push(name.to_owned()),
-        }
-    }
-    let stdin = shell.fd(0);
-    let mut line = Vec::new();
-    let ended = loop {
-        let byte = match stdin.read(1).await {
-            Ok(part) => part.first().copied(),
-            Err(_) => None,
-        };
-        match byte {
-            None => break line.is_empty(),
-            Some(b'\n') if !raw && line.last() == Some(&b'\\') => {
-                line.pop();
-            }
-            Some(b'\n') => break false,
-            Some(byte) => line.push(byte),
-        }
-    };
-    let text = String::from_utf8_lossy(&line).into_owned();
-    let text = if raw { text } else { text.replace('\\', "") };
-    let separators = shell.get("IFS").unwrap_or_else(|| " \t\n".into());
-    if names.is_empty() {
-        names.push("REPLY".into());
-    }
-    let blank = |c: char| separators.contains(c) && c.is_whitespace();
-    let mut rest = text.trim_matches(blank);
-    for (index, name) in names.iter().enumerate() {
-        let end = rest.find(|c| separators.contains(c));
-        let (value, tail) = match end {
-            Some(end) if index + 1 < names.len() => {
-                let (value, tail) = rest.split_at(end);
-                let tail = tail.trim_start_matches(blank);
-                (value, tail.strip_prefix(|c: char| separators.contains(c) && !c.is_whitespace()).unwrap_or(tail))
-            }
-            _ => (rest, ""),
-        };
-        shell.set(name, value.to_owned());
-        rest = tail;
-    }
-    Ok(i32::from(ended))
-}
-
 async fn trap(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
     if arguments.is_empty() {
         let lines: String = shell
             .traps
             .iter()
-            .map(|(name, script)| format!("trap -- {} {name}\n", programs::text::quote_always(script)))
+            .map(|(name, script)| format!("trap -- {} {name}\n", programs::escape::quote_always(script)))
             .collect();
         let _ = shell.fd(1).write_all(lines.as_bytes()).await;
         return Ok(0);

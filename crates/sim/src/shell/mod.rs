@@ -6,11 +6,16 @@
 mod arith;
 mod ast;
 mod builtins;
+mod compound;
 mod expand;
+mod heredoc;
 mod interactive;
 mod parser;
 pub(crate) mod pattern;
+mod redirect;
 mod run;
+mod spawn;
+mod variables;
 mod word;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use super::ast::{Command, Redirect, Simple, Target, Word};
+use super::ast::{Command, Simple, Word};
+use super::heredoc::Pending;
 
 /// How deeply commands may be nested.
 const DEPTH_MAX: usize = 40;
@@ -36,12 +37,7 @@ pub(super) struct Parser {
     pub(super) at: usize,
     pub(super) depth: usize,
     /// Here-documents whose bodies follow the next newline.
-    heredocs: Vec<Pending>,
-}
-
-struct Pending {
-    delimiter: String,
-    strip_tabs: bool,
+    pub(super) heredocs: Vec<Pending>,
 }
 
 const RESERVED: [&str; 14] =
@@ -72,7 +68,7 @@ impl Parser {
         Err(SyntaxError { message: format!("syntax error: {message}"), incomplete: true })
     }
 
-    fn unexpected(&mut self) -> SyntaxError {
+    pub(super) fn unexpected(&mut self) -> SyntaxError {
         let token = match self.peek() {
             None => "end of file".to_owned(),
             Some('\n') => "newline".to_owned(),
@@ -105,7 +101,7 @@ impl Parser {
     }
 
     /// Blanks and newlines; the bodies of here-documents are read as their line ends.
-    fn skip_lines(&mut self) -> Parse<()> {
+    pub(super) fn skip_lines(&mut self) -> Parse<()> {
         loop {
             self.skip_blanks();
             if self.peek() != Some('\n') {
@@ -124,13 +120,13 @@ impl Parser {
     }
 
     /// The reserved word that comes next, if one does.
-    fn reserved(&mut self) -> Option<&'static str> {
+    pub(super) fn reserved(&mut self) -> Option<&'static str> {
         self.skip_blanks();
         let word: String = self.text.iter().skip(self.at).take_while(|c| !is_break(**c)).collect();
         RESERVED.into_iter().find(|reserved| *reserved == word)
     }
 
-    fn expect(&mut self, word: &str) -> Parse<()> {
+    pub(super) fn expect(&mut self, word: &str) -> Parse<()> {
         self.skip_lines()?;
         if self.reserved() == Some(word) {
             self.at += word.len();
@@ -184,7 +180,7 @@ impl Parser {
     }
 
     /// A list that must not be empty, up to one of `ends`.
-    fn body(&mut self, ends: &[&str]) -> Parse<Rc<Command>> {
+    pub(super) fn body(&mut self, ends: &[&str]) -> Parse<Rc<Command>> {
         let body = self.list(ends)?;
         match &*body {
             Command::Sequence(commands) if commands.is_empty() => Err(self.unexpected()),
@@ -206,7 +202,7 @@ impl Parser {
         }
     }
 
-    fn pipeline(&mut self) -> Parse<Rc<Command>> {
+    pub(super) fn pipeline(&mut self) -> Parse<Rc<Command>> {
         self.skip_blanks();
         let mut negated = false;
         while self.peek() == Some('!') && self.peek_at(1).is_some_and(|c| c == ' ' || c == '\t') {
@@ -233,7 +229,7 @@ impl Parser {
         }
     }
 
-    fn command(&mut self) -> Parse<Rc<Command>> {
+    pub(super) fn command(&mut self) -> Parse<Rc<Command>> {
         self.skip_blanks();
         let compound = match self.peek() {
             Some('(') => {
@@ -267,107 +263,7 @@ impl Parser {
         Ok(if redirects.is_empty() { compound } else { Rc::new(Command::Redirected(compound, redirects)) })
     }
 
-    fn compound(&mut self, word: &str) -> Parse<Command> {
-        match word {
-            "{" => {
-                let inner = self.body(&["}"])?;
-                self.expect("}")?;
-                Ok(Command::Sequence(vec![inner]))
-            }
-            "if" => {
-                let mut branches = Vec::new();
-                loop {
-                    let condition = self.body(&["then"])?;
-                    self.expect("then")?;
-                    branches.push((condition, self.body(&["elif", "else", "fi"])?));
-                    self.skip_lines()?;
-                    match self.reserved() {
-                        Some("elif") => self.at += 4,
-                        Some("else") => {
-                            self.at += 4;
-                            let otherwise = self.body(&["fi"])?;
-                            self.expect("fi")?;
-                            return Ok(Command::If(branches, Some(otherwise)));
-                        }
-                        _ => {
-                            self.expect("fi")?;
-                            return Ok(Command::If(branches, None));
-                        }
-                    }
-                }
-            }
-            "while" | "until" => {
-                let condition = self.body(&["do"])?;
-                Ok(Command::Loop { until: word == "until", condition, body: self.do_body()? })
-            }
-            "for" => {
-                self.skip_blanks();
-                let name = self.name();
-                if name.is_empty() {
-                    return Err(self.unexpected());
-                }
-                self.skip_lines()?;
-                let mut words = None;
-                if self.eat_word("in") {
-                    let mut list = Vec::new();
-                    self.skip_blanks();
-                    while self.peek().is_some_and(|c| !is_break(c)) {
-                        list.push(self.word()?);
-                        self.skip_blanks();
-                    }
-                    words = Some(list);
-                }
-                self.skip_blanks();
-                self.eat(";");
-                Ok(Command::For { name, words, body: self.do_body()? })
-            }
-            _ => self.case(),
-        }
-    }
-
-    fn do_body(&mut self) -> Parse<Rc<Command>> {
-        self.expect("do")?;
-        let body = self.body(&["done"])?;
-        self.expect("done")?;
-        Ok(body)
-    }
-
-    fn case(&mut self) -> Parse<Command> {
-        self.skip_blanks();
-        let word = self.word()?;
-        self.skip_lines()?;
-        if !self.eat_word("in") {
-            return Err(self.unexpected());
-        }
-        let mut arms = Vec::new();
-        loop {
-            self.skip_lines()?;
-            if self.eat_word("esac") {
-                return Ok(Command::Case { word, arms });
-            }
-            self.eat("(");
-            let mut patterns = Vec::new();
-            loop {
-                self.skip_blanks();
-                if self.peek().is_none_or(is_break) {
-                    return Err(self.unexpected());
-                }
-                patterns.push(self.word()?);
-                self.skip_blanks();
-                if !self.eat("|") {
-                    break;
-                }
-            }
-            if !self.eat(")") {
-                return Err(self.unexpected());
-            }
-            arms.push((patterns, self.list(&["esac"])?));
-            self.skip_lines()?;
-            self.eat(";;");
-        }
-    }
-
-    fn eat_word(&mut self, word: &str) -> bool {
+    pub(super) fn eat_word(&mut self, word: &str) -> bool {
         self.skip_blanks();
         let length = word.chars().count();
         let start = self.at;
@@ -410,16 +306,6 @@ impl Parser {
         Ok(Rc::new(Command::Simple(simple)))
     }
 
-    fn function(&mut self, name: String) -> Parse<Rc<Command>> {
-        self.at += 1;
-        self.skip_blanks();
-        if !self.eat(")") {
-            return Err(self.unexpected());
-        }
-        self.skip_lines()?;
-        Ok(Rc::new(Command::Function(name, self.command()?)))
-    }
-
     /// `NAME=`, if that comes next.
     fn assignment(&mut self) -> Option<String> {
         let start = self.at;
@@ -443,105 +329,6 @@ impl Parser {
         }
         name
     }
-
-    fn redirect(&mut self) -> Parse<Option<Redirect>> {
-        let start = self.at;
-        let mut digits = String::new();
-        while let Some(c) = self.peek().filter(char::is_ascii_digit) {
-            digits.push(c);
-            self.at += 1;
-        }
-        let both = digits.is_empty() && self.peek() == Some('&') && self.peek_at(1) == Some('>');
-        let number = digits.parse::<u32>().ok();
-        if !both && (!matches!(self.peek(), Some('<' | '>')) || number.is_none() && !digits.is_empty()) {
-            self.at = start;
-            return Ok(None);
-        }
-        const OPERATORS: [&str; 10] = ["&>", "<<<", "<<-", "<<", "<&", ">>", ">&", ">|", "<", ">"];
-        let operator = OPERATORS.into_iter().find(|operator| self.eat(operator)).unwrap_or("<");
-        self.skip_blanks();
-        if self.peek().is_none_or(is_break) {
-            return Err(self.unexpected());
-        }
-        let fd = number.unwrap_or(u32::from(operator.contains('>')));
-        let target = match operator {
-            "<<" | "<<-" => self.heredoc(operator == "<<-")?,
-            "<<<" => {
-                let mut word = self.word()?;
-                word.push(super::ast::Piece::Quoted("\n".into()));
-                Target::Text(word)
-            }
-            "<" => Target::Read(self.word()?),
-            "<&" => Target::Duplicate(self.word()?),
-            ">>" => Target::Append(self.word()?),
-            ">&" => Target::Duplicate(self.word()?),
-            _ => Target::Write(self.word()?),
-        };
-        // `&>file` is `>file 2>&1`: the second part is left to be read next.
-        if operator == "&>" {
-            self.text.splice(self.at..self.at, " 2>&1".chars());
-        }
-        Ok(Some(Redirect { fd, target }))
-    }
-
-    /// A here-document: its body stands after the line's end, which may not have been read yet. The body
-    /// is found now, and skipped when the line's end is reached.
-    fn heredoc(&mut self, strip_tabs: bool) -> Parse<Target> {
-        let start = self.at;
-        while self.peek().is_some_and(|c| !is_break(c)) {
-            self.at += 1;
-        }
-        let raw: String = self.text.iter().skip(start).take(self.at - start).collect();
-        let quoted = raw.contains(['\'', '"', '\\']);
-        let delimiter = raw.replace(['\'', '"', '\\'], "");
-        let line_end = self.text.iter().skip(self.at).position(|c| *c == '\n').map(|offset| self.at + offset + 1);
-        let Some(mut at) = line_end else { return self.incomplete("unterminated here-document") };
-        for pending in &self.heredocs {
-            at = body_end(&self.text, at, &pending.delimiter, pending.strip_tabs)
-                .ok_or_else(|| SyntaxError {
-                    message: "syntax error: unterminated here-document".into(),
-                    incomplete: true,
-                })?
-                .1;
-        }
-        let Some((body, _)) = body_end(&self.text, at, &delimiter, strip_tabs) else {
-            return self.incomplete("unterminated here-document");
-        };
-        self.heredocs.push(Pending { delimiter, strip_tabs });
-        if quoted {
-            return Ok(Target::Text(vec![super::ast::Piece::Quoted(body)]));
-        }
-        let mut inner = Parser::new(&body);
-        inner.depth = self.depth;
-        Ok(Target::Text(inner.double_quoted(None)?))
-    }
-
-    fn skip_heredoc(&mut self, pending: &Pending) -> Parse<()> {
-        match body_end(&self.text, self.at, &pending.delimiter, pending.strip_tabs) {
-            Some((_, end)) => {
-                self.at = end;
-                Ok(())
-            }
-            None => self.incomplete("unterminated here-document"),
-        }
-    }
-}
-
-/// The body of a here-document that begins at `at`, and where the text goes on.
-fn body_end(text: &[char], mut at: usize, delimiter: &str, strip_tabs: bool) -> Option<(String, usize)> {
-    let mut body = String::new();
-    while at < text.len() {
-        let line: String = text.iter().skip(at).take_while(|c| **c != '\n').collect();
-        let ended = at + line.chars().count();
-        let shown = if strip_tabs { line.trim_start_matches('\t') } else { &line };
-        at = ended + 1;
-        if shown == delimiter {
-            return Some((body, at.min(text.len())));
-        }
-        body.push_str(shown);
-        body.push('\n');
-    }
-    None
 }
 
 /// Whether a character ends a word.

@@ -169,7 +169,7 @@ impl Parser {
             self.at += 1;
         }
         self.at += 1;
-        Ok(crate::programs::text::unescape(&raw).0.replace("\\'", "'"))
+        Ok(crate::programs::escape::unescape(&raw).0.replace("\\'", "'"))
     }
 
     fn substitution(&mut self, word: &mut Word, quoted: bool) -> Parse<()> {

@@ -1,7 +1,6 @@
 //! One simulated node and a computer outside the cluster, driven by hand.
-
-// Each test file uses some of it.
-#![allow(dead_code)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
+#![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::future::Future;
 use std::net::IpAddr;

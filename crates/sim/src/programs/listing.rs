@@ -1,0 +1,130 @@
+//! `ls`.
+
+use super::options::Options;
+use crate::fs::{Entry, Kind};
+use crate::process::Process;
+use crate::readline::columns_of;
+
+pub(super) async fn ls(process: Process) -> i32 {
+    let options = match Options::parse(process.operands(), "laA1hRdtrFipS", &[("all", "a"), ("color", "F")]) {
+        Ok(options) => options,
+        Err(message) => return process.fail(1, message).await,
+    };
+    let here = vec![".".to_owned()];
+    let operands = if options.operands.is_empty() { here } else { options.operands.clone() };
+    let mut code = 0;
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    for path in operands {
+        let absolute = process.path(&path);
+        match process.fs().metadata(&absolute).or_else(|_| process.fs().symlink_metadata(&absolute)) {
+            Ok(entry) if entry.kind == Kind::Directory && !options.has("d") => folders.push(path),
+            Ok(_) => {
+                let entry = process.fs().symlink_metadata(&absolute);
+                files.extend(entry.ok().map(|entry| (path, entry)));
+            }
+            Err(error) => code = process.fail(1, format_args!("{path}: {error}")).await,
+        }
+    }
+    let headed = folders.len() + usize::from(!files.is_empty()) + usize::from(code != 0) > 1 || options.has("R");
+    if !files.is_empty() {
+        process.print(listing(&process, &options, files)).await;
+    }
+    let mut queue: std::collections::VecDeque<String> = folders.into();
+    while let Some(folder) = queue.pop_front() {
+        let mut entries = match process.fs().list(&process.path(&folder)) {
+            Ok(entries) => entries,
+            Err(error) => {
+                code = process.fail(1, format_args!("can't open '{folder}': {error}")).await;
+                continue;
+            }
+        };
+        entries.retain(|(name, _)| options.has("a") || options.has("A") || !name.starts_with('.'));
+        if options.has("R") {
+            let inner = entries.iter().filter(|(_, entry)| entry.kind == Kind::Directory);
+            queue.extend(inner.map(|(name, _)| format!("{}/{name}", folder.trim_end_matches('/'))));
+        }
+        if options.has("a") {
+            for name in ["..", "."] {
+                let entry = process.fs().metadata(&process.path(&format!("{folder}/{name}")));
+                entries.splice(0..0, entry.ok().map(|entry| (name.to_owned(), entry)));
+            }
+        }
+        if headed {
+            process.print(format!("{folder}:\n")).await;
+        }
+        if options.has("l") {
+            process.print(format!("total {}\n", entries.len() * 4)).await;
+        }
+        process.print(listing(&process, &options, entries)).await;
+        if headed && !queue.is_empty() {
+            process.print("\n").await;
+        }
+    }
+    code
+}
+
+fn listing(process: &Process, options: &Options, mut entries: Vec<(String, Entry)>) -> String {
+    if options.has("t") {
+        entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.modified));
+    }
+    if options.has("S") {
+        entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.size()));
+    }
+    if options.has("r") {
+        entries.reverse();
+    }
+    let decorated = |name: &str, entry: &Entry| match (&entry.kind, options.has("F") || options.has("p")) {
+        (Kind::Directory, true) => format!("{name}/"),
+        _ => name.to_owned(),
+    };
+    if options.has("l") {
+        let size = |entry: &Entry| if options.has("h") { human(entry.size() as u64) } else { entry.size().to_string() };
+        let user = |uid: u32| super::system::name_of(process, "/etc/passwd", uid);
+        let group = |gid: u32| super::system::name_of(process, "/etc/group", gid);
+        let wide = |values: Vec<String>| values.iter().map(String::len).max().unwrap_or(0);
+        let size_width = wide(entries.iter().map(|(_, entry)| size(entry)).collect());
+        let user_width = wide(entries.iter().map(|(_, entry)| user(entry.uid)).collect());
+        let group_width = wide(entries.iter().map(|(_, entry)| group(entry.gid)).collect());
+        let row = |(name, entry): &(String, Entry)| {
+            let target = match &entry.kind {
+                Kind::Symlink(target) => format!(" -> {target}"),
+                _ => String::new(),
+            };
+            format!(
+                "{}    {} {:<user_width$} {:<group_width$} {:>size_width$} {} {}{target}\n",
+                entry.mode_text(),
+                if entry.kind == Kind::Directory { 2 } else { 1 },
+                user(entry.uid),
+                group(entry.gid),
+                size(entry),
+                entry.modified.strftime("%b %e %H:%M"),
+                decorated(name, entry),
+            )
+        };
+        return entries.iter().map(row).collect();
+    }
+    let names: Vec<String> = entries.iter().map(|(name, entry)| decorated(name, entry)).collect();
+    let stdout = process.stdout();
+    match stdout.tty().filter(|_| !options.has("1")) {
+        Some(tty) => columns_of(&names, usize::from(tty.size().0)).replace("\r\n", "\n"),
+        None => names.iter().map(|name| format!("{name}\n")).collect(),
+    }
+}
+
+/// A size with a unit: `1.2K`.
+pub(super) fn human(bytes: u64) -> String {
+    const UNITS: [char; 4] = ['K', 'M', 'G', 'T'];
+    if bytes < 1024 {
+        return bytes.to_string();
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = UNITS[0];
+    for next in &UNITS[1..] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = *next;
+    }
+    format!("{value:.1}{unit}")
+}
