@@ -3,33 +3,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task;
 use std::time::Duration;
 
 use client::{
-    Client, Component, Context, DeleteOptions, Event as InformerEvent, EventRecorder, EventType, Informer, ListOptions,
-    key_of, reference_to,
+    Client, Component, Context, Event as InformerEvent, EventRecorder, EventType, Informer, ListOptions, key_of,
+    reference_to,
 };
 use futures::Stream;
 use futures::channel::{mpsc, oneshot};
-use k8s_openapi::api::core::v1::{Node as NodeObject, Pod, PodSpec, PodStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::api::core::v1::{Node as NodeObject, Pod, PodStatus};
 use machinery::time::after;
 use machinery::wire::Response;
 use machinery::{Rng, Timestamp};
 
 use crate::NodeConfig;
-use crate::admit;
 use crate::api::ApiObjects;
 use crate::node::NodeReporter;
-use crate::runtime::{
-    ContainerRuntime, ContainerStatus, Event, Listing, Operation, Outcome, RuntimeError, RuntimeVersion, SandboxStatus,
-};
+use crate::runtime::{ContainerRuntime, Event, Listing, Operation, Outcome, RuntimeError, RuntimeVersion};
 use crate::server::{Call, KubeletServer};
-use crate::spec;
-use crate::status::pod_status;
-use crate::text::str;
 use crate::tickets::{Owner, Tickets};
 use crate::worker::{Cleanup, Node, PodEvent, Worker};
 
@@ -42,12 +34,12 @@ const LIST_RETRY: Duration = Duration::from_secs(2);
 pub struct Kubelet {
     name: String,
     pub(crate) config: NodeConfig,
-    client: Client,
+    pub(crate) client: Client,
     pub(crate) runtime: Box<dyn ContainerRuntime>,
     pub(crate) version: RuntimeVersion,
-    recorder: EventRecorder,
+    pub(crate) recorder: EventRecorder,
     reporter: NodeReporter,
-    pods: Informer<Pod>,
+    pub(crate) pods: Informer<Pod>,
     /// The node's own object: the range of its pods' addresses is given to it there.
     node: Informer<NodeObject>,
     objects: ApiObjects,
@@ -55,13 +47,13 @@ pub struct Kubelet {
     pub(crate) tickets: Tickets,
     pub(crate) workers: BTreeMap<String, Slot>,
     /// Workers to be synced, by uid.
-    dirty: BTreeSet<String>,
+    pub(crate) dirty: BTreeSet<String>,
     /// When workers want to be synced.
     timers: BTreeSet<(Timestamp, String)>,
     /// What the runtime holds, until workers have taken it over.
-    found: Option<Listing>,
+    pub(crate) found: Option<Listing>,
     /// Whether workers exist for what the runtime held at the start.
-    adopted: bool,
+    pub(crate) adopted: bool,
     list_at: Option<Timestamp>,
     calls: mpsc::UnboundedReceiver<Call>,
     server: KubeletServer,
@@ -72,13 +64,19 @@ pub struct Kubelet {
 /// A worker with what the kubelet keeps about it.
 pub(crate) struct Slot {
     pub(crate) worker: Worker,
-    timer: Option<Timestamp>,
+    pub(crate) timer: Option<Timestamp>,
     /// The status last written, and the revision that came of it.
-    published: Option<(PodStatus, String)>,
+    pub(crate) published: Option<(PodStatus, String)>,
     /// Whether the API was asked to remove the pod.
-    delete_sent: bool,
+    pub(crate) delete_sent: bool,
     /// Revision of the pod that made the worker dirty.
-    cause: u64,
+    pub(crate) cause: u64,
+}
+
+impl Slot {
+    pub(crate) fn new(worker: Worker) -> Self {
+        Self { worker, timer: None, published: None, delete_sent: false, cause: 0 }
+    }
 }
 
 impl Kubelet {
@@ -119,7 +117,8 @@ impl Kubelet {
         self.server.clone()
     }
 
-    fn mark(&mut self, uid: &str) {
+    /// Has a worker synced soon.
+    pub(crate) fn mark(&mut self, uid: &str) {
         if self.workers.contains_key(uid) && !self.dirty.contains(uid) {
             self.dirty.insert(uid.into());
         }
@@ -239,85 +238,6 @@ impl Kubelet {
         }
     }
 
-    fn pod_seen(&mut self, now: Timestamp, pod: Arc<Pod>) {
-        let uid = str(&pod.metadata.uid).to_string();
-        if let Some(slot) = self.workers.get_mut(&uid) {
-            if revision(&pod) > revision(&slot.worker.pod) {
-                slot.cause = revision(&pod);
-                slot.worker.pod = pod;
-                self.mark(&uid);
-            }
-            return;
-        }
-        let mut worker = Worker::new(pod.clone(), now);
-        let fresh = pod.status.as_ref().is_none_or(|status| status.start_time.is_none());
-        if fresh && pod.metadata.deletion_timestamp.is_none() {
-            let others =
-                self.workers.values().filter(|slot| !spec::is_terminal(&slot.worker.pod) && !slot.worker.removed);
-            worker.failure = admit::refuse(&pod, others.map(|slot| &*slot.worker.pod), &self.config);
-        }
-        if let Some(failure) = &worker.failure
-            && fresh
-        {
-            let kind = EventType::Warning;
-            self.recorder.event(
-                now,
-                &*pod,
-                kind,
-                &failure.reason,
-                failure.message.trim_start_matches("Pod was rejected: "),
-            );
-        }
-        let cause = revision(&pod);
-        self.workers.insert(uid.clone(), Slot { worker, timer: None, published: None, delete_sent: false, cause });
-        self.mark(&uid);
-    }
-
-    fn pod_gone(&mut self, pod: &Pod) {
-        let uid = str(&pod.metadata.uid);
-        if let Some(slot) = self.workers.get_mut(uid) {
-            slot.worker.removed = true;
-            self.mark(uid);
-        }
-    }
-
-    /// Gives what the runtime holds to the workers of its pods; what belongs to no pod is ended.
-    fn adopt(&mut self, now: Timestamp) {
-        if !self.pods.synced() {
-            return;
-        }
-        let Some(listing) = self.found.take() else { return };
-        let mut held: BTreeMap<String, (Vec<SandboxStatus>, Vec<ContainerStatus>)> = BTreeMap::new();
-        for sandbox in listing.sandboxes {
-            held.entry(sandbox.pod_uid.clone()).or_default().0.push(sandbox);
-        }
-        for container in listing.containers {
-            held.entry(container.pod_uid.clone()).or_default().1.push(container);
-        }
-        if !self.adopted {
-            self.adopted = true;
-            for pod in self.pods.list() {
-                self.pod_seen(now, pod);
-            }
-        }
-        for (uid, (sandboxes, _)) in &held {
-            if let Some(sandbox) = sandboxes.first().filter(|_| !self.workers.contains_key(uid)) {
-                let mut worker = Worker::new(Arc::new(orphan(sandbox)), now);
-                worker.removed = true;
-                let slot = Slot { worker, timer: None, published: None, delete_sent: false, cause: 0 };
-                self.workers.insert(uid.clone(), slot);
-            }
-        }
-        for (uid, slot) in &mut self.workers {
-            let (sandboxes, containers) = held.remove(uid).unwrap_or_default();
-            slot.worker.adopt(sandboxes, containers, now);
-            if slot.worker.removed {
-                adopt_specs(&mut slot.worker);
-            }
-            self.dirty.insert(uid.clone());
-        }
-    }
-
     /// Syncs one worker and tells the API what came of it.
     fn sync(&mut self, now: Timestamp, uid: &str) {
         let Some(slot) = self.workers.get_mut(uid) else { return };
@@ -336,48 +256,6 @@ impl Kubelet {
         if done && let Some(timer) = self.workers.remove(uid).and_then(|slot| slot.timer) {
             self.timers.remove(&(timer, uid.to_string()));
         }
-    }
-
-    /// Writes a pod's status if it changed, and removes the pod from the API once it has ended. False
-    /// if that must be tried again.
-    fn publish(&mut self, now: Timestamp, uid: &str) -> bool {
-        let Some(slot) = self.workers.get_mut(uid).filter(|slot| !slot.worker.removed) else { return true };
-        let status = pod_status(&slot.worker, &self.config, &self.version.name, now);
-        let pod = slot.worker.pod.clone();
-        let key = key_of(&*pod);
-        let as_written = slot.published.as_ref().is_some_and(|(published, revision)| {
-            *published == status && Some(revision) == pod.metadata.resource_version.as_ref()
-        });
-        if pod.status.as_ref() != Some(&status) && !as_written {
-            let changed = Pod { status: Some(status.clone()), ..(*pod).clone() };
-            match self.client.update_status(changed) {
-                Ok(written) => {
-                    slot.published = Some((status, str(&written.metadata.resource_version).into()));
-                    slot.worker.pod = written;
-                }
-                // The informer will say that it is gone.
-                Err(error) if error.is_not_found() => return true,
-                Err(error) if error.is_conflict() => {
-                    // What others wrote is on its way; without it, nothing can be written.
-                    if let Ok(newer) = self.client.get::<Pod>(&key)
-                        && newer.metadata.uid == pod.metadata.uid
-                    {
-                        slot.worker.pod = newer;
-                    }
-                    return false;
-                }
-                Err(_) => return false,
-            }
-        }
-        if slot.worker.pod.metadata.deletion_timestamp.is_some() && slot.worker.is_stopped() && !slot.delete_sent {
-            let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::uid(uid) };
-            match self.client.delete::<Pod>(&key, &options) {
-                Ok(()) => slot.delete_sent = true,
-                Err(error) if error.is_not_found() || error.is_conflict() => slot.delete_sent = true,
-                Err(_) => return false,
-            }
-        }
-        true
     }
 
     fn drain_node(&mut self, cx: &mut Context<'_>) {
@@ -445,38 +323,4 @@ impl Component for Kubelet {
             cx.wake_at(*time);
         }
     }
-}
-
-fn revision(pod: &Pod) -> u64 {
-    str(&pod.metadata.resource_version).parse().unwrap_or_default()
-}
-
-/// A pod known only by its sandbox: it was removed from the API while no kubelet ran.
-fn orphan(sandbox: &SandboxStatus) -> Pod {
-    Pod {
-        metadata: ObjectMeta {
-            name: Some(sandbox.pod_name.clone()),
-            namespace: Some(sandbox.pod_namespace.clone()),
-            uid: Some(sandbox.pod_uid.clone()),
-            ..ObjectMeta::default()
-        },
-        spec: Some(PodSpec::default()),
-        status: None,
-    }
-}
-
-/// Gives a pod known only by its containers a spec that names them, so that they are ended.
-fn adopt_specs(worker: &mut Worker) {
-    let mut pod = (*worker.pod).clone();
-    let Some(spec) = pod.spec.as_mut().filter(|spec| spec.containers.is_empty()) else { return };
-    spec.containers = worker
-        .containers
-        .iter()
-        .map(|(name, container)| k8s_openapi::api::core::v1::Container {
-            name: name.clone(),
-            image: container.current.as_ref().map(|run| run.image.clone()),
-            ..k8s_openapi::api::core::v1::Container::default()
-        })
-        .collect();
-    worker.pod = Arc::new(pod);
 }

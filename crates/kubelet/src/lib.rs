@@ -11,6 +11,7 @@
 //! machinery and client only.
 
 mod admit;
+mod adopt;
 mod api;
 mod backoff;
 mod config;
@@ -26,6 +27,7 @@ mod node;
 mod objects;
 mod probes;
 mod probing;
+mod publish;
 mod qos;
 mod running;
 pub mod runtime;

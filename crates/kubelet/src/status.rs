@@ -35,7 +35,11 @@ pub fn pod_status(worker: &Worker, node: &NodeConfig, runtime: &str, now: Timest
     let mut regular = statuses(|role| role == Role::Regular);
     regular.sort_by(|a, b| a.name.cmp(&b.name));
     let phase = phase(worker, &init, &regular, initialized, &old);
-    let ips = worker.ips(node);
+    let mut ips = worker.ips(node);
+    if ips.is_empty() && worker.termination.is_some() {
+        // A sandbox that has ended has no address; the pod keeps the one it had.
+        ips = old.pod_ips.iter().flatten().map(|ip| ip.ip.clone()).collect();
+    }
     let host_ips = node.internal_ips();
     let conditions = conditions(worker, &init, &regular, phase, initialized, &old, now);
     // A pod that was refused has no containers to speak of.
@@ -66,6 +70,12 @@ fn container_status(worker: &Worker, spec: &Spec, role: Role, initialized: bool,
         started: Some(false),
         ..ContainerStatus::default()
     };
+    if !worker.containers.contains_key(&spec.name)
+        && spec::is_terminal(&worker.pod)
+        && let Some(last_known) = recorded(worker, &spec.name)
+    {
+        return last_known;
+    }
     let none = Container::default();
     let container = worker.containers.get(&spec.name).unwrap_or(&none);
     let current = container.current.as_ref();
@@ -122,6 +132,13 @@ fn container_status(worker: &Worker, spec: &Spec, role: Role, initialized: bool,
         status.resources = Some(resources.clone());
     }
     status
+}
+
+/// The container's status as the API has it.
+fn recorded(worker: &Worker, name: &str) -> Option<ContainerStatus> {
+    let status = worker.pod.status.as_ref()?;
+    let mut all = status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+    all.find(|status| status.name == name).cloned()
 }
 
 fn terminated(run: &Run, runtime: &str) -> ContainerStateTerminated {

@@ -23,7 +23,8 @@ impl Worker {
     pub(crate) fn decide_termination(&mut self, node: &mut Node<'_>) {
         let asked = spec::deletion_requested(&self.pod);
         let ends = self.removed || asked.is_some() || self.failure.is_some() || self.outcome().is_some();
-        if !ends {
+        // A pod that had ended before this kubelet started stays so, even if its containers are gone.
+        if !ends && !spec::is_terminal(&self.pod) {
             return;
         }
         let deadline = after(asked.map_or(node.now, |asked| asked.max(self.start_time)), spec::grace(&self.pod));
@@ -87,9 +88,16 @@ impl Worker {
         let mut sandboxes = std::mem::take(&mut self.old_sandboxes);
         sandboxes.extend(self.sandbox_status().map(|status| status.id.clone()));
         sandboxes.dedup();
-        self.cleanup = Cleanup::Pending(sandboxes.len() + 1);
+        // Runs whose sandbox was taken away from under them go one by one.
+        let runs = self.containers.values().flat_map(|container| container.current.iter().chain(&container.previous));
+        let stray: Vec<String> =
+            runs.filter(|run| !sandboxes.contains(&run.sandbox_id)).map(|run| run.id.clone()).collect();
+        self.cleanup = Cleanup::Pending(sandboxes.len() + stray.len() + 1);
         for sandbox_id in sandboxes {
             self.submit(node, Purpose::RemoveSandbox, Operation::RemovePodSandbox { sandbox_id });
+        }
+        for container_id in stray {
+            self.submit(node, Purpose::RemoveSandbox, Operation::RemoveContainer { container_id });
         }
         let pod_uid = self.uid().to_string();
         self.submit(node, Purpose::TearDownVolumes, Operation::TearDownVolumes { pod_uid });

@@ -197,6 +197,49 @@ fn a_new_kubelet_takes_over_what_runs() {
 }
 
 #[test]
+fn a_pod_that_has_ended_stays_so_when_its_containers_are_lost() {
+    let mut bed = Bed::new();
+    bed.world.plan("app", [exits(1, 3)]);
+    bed.create("web", json!({"restartPolicy": "Never", "containers": [container("app")]}));
+    bed.run(3);
+    let before = bed.pod("web").unwrap().status;
+    bed.world.0.borrow_mut().sandboxes.clear();
+    bed.world.0.borrow_mut().containers.clear();
+    bed.restart();
+    bed.run(5);
+    assert_eq!(bed.pod("web").unwrap().status, before);
+    assert_eq!(bed.world.log().iter().filter(|line| *line == "start app").count(), 1);
+}
+
+#[test]
+fn containers_that_lost_their_sandbox_and_their_pod_are_removed() {
+    let mut bed = Bed::new();
+    bed.create("web", json!({"containers": [container("app")]}));
+    bed.run(2);
+    bed.world.0.borrow_mut().sandboxes.clear();
+    bed.restart();
+    bed.api.remove("/api/v1/namespaces/default/pods", "web");
+    bed.run(40);
+    assert!(bed.world.0.borrow().containers.is_empty());
+}
+
+#[test]
+fn a_sandbox_that_ends_is_made_anew() {
+    let mut bed = Bed::new();
+    bed.create("web", json!({"containers": [container("app")]}));
+    bed.run(2);
+    bed.world.end_sandbox();
+    bed.run(5);
+    assert_eq!(bed.summary("web"), "Running, app: running ready 1");
+    assert!(bed.events().contains(&"SandboxChanged Pod sandbox changed, it will be killed and re-created.".into()));
+    let ip = bed.pod("web").unwrap().status.unwrap().pod_ip.unwrap();
+    assert_ne!(ip, "10.0.0.1");
+    bed.api.delete_pod("web", bed.now, 1);
+    bed.run(3);
+    assert!(bed.world.0.borrow().sandboxes.is_empty());
+}
+
+#[test]
 fn a_container_killed_behind_its_back_is_started_again() {
     let mut bed = Bed::new();
     bed.create("web", json!({"containers": [container("app")]}));

@@ -76,6 +76,15 @@ impl World {
         self.0.borrow().log.clone()
     }
 
+    /// Ends the only sandbox behind the kubelet's back.
+    pub fn end_sandbox(&self) {
+        let mut state = self.0.borrow_mut();
+        let status = state.sandboxes.values_mut().next().unwrap();
+        status.state = SandboxState::NotReady;
+        let status = status.clone();
+        state.ready.push_back(Event::SandboxChanged(status));
+    }
+
     /// Ends a container behind the kubelet's back.
     pub fn kill(&self, name: &str, now: Timestamp, code: i32) {
         let mut state = self.0.borrow_mut();
