@@ -281,10 +281,7 @@ pub async fn stats(engine: &Engine) -> Result<Vec<ContainerStats>, RuntimeError>
                 .checked_div(u128::from(system))
                 .and_then(|cores| u64::try_from(cores).ok())
                 .unwrap_or_default(),
-            memory_working_set_bytes: memory
-                .usage
-                .unwrap_or_default()
-                .saturating_sub(inactive.map(|bytes| bytes as u64).unwrap_or_default()),
+            memory_working_set_bytes: memory.usage.unwrap_or_default().saturating_sub(inactive.unwrap_or_default()),
         })
     });
     Ok(futures::future::join_all(all).await.into_iter().flatten().collect())
