@@ -43,7 +43,7 @@ pub fn Activity(props: &ActivityProps) -> Html {
                 };
                 let time = hop.time.to_string();
                 html! {
-                    <li key={hop.sequence} class={classes!(kind, hop.error.as_ref().map(|_| "failed"))}>
+                    <li key={format!("{}→{}", hop.sequence, hop.to)} class={classes!(kind, hop.error.as_ref().map(|_| "failed"))}>
                         <time>{ time.get(11..19).unwrap_or_default() }</time><span>{ sentence(hop) }</span>
                     </li>
                 }
