@@ -14,8 +14,10 @@ use k8s_openapi::api::core::v1::ReplicationController;
 
 pub mod claim;
 pub mod controller;
+pub mod cronjob;
 pub mod daemonset;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod garbagecollector;
@@ -32,6 +34,7 @@ pub mod ranking;
 pub mod replicaset;
 pub mod replication;
 pub mod rootca;
+pub mod schedule;
 pub mod service_lb;
 pub mod serviceaccount;
 pub mod services;
@@ -104,6 +107,8 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("ttl-after-finished-controller", |setup, client| {
         driver(ttlafterfinished::TtlAfterFinishedController::new(setup, &client), client)
     }),
+    ("cronjob-controller", |setup, client| driver(cronjob::CronJobController::new(setup, &client), client)),
+    ("disruption-controller", |setup, client| driver(disruption::DisruptionController::new(setup, &client), client)),
     ("endpoints-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
     ("endpointslice-controller", |setup, client| {
         driver(endpointslice::EndpointSliceController::new(setup, &client), client)

@@ -115,3 +115,47 @@ fn a_finished_job_goes_after_its_time() {
     assert!(!world.exists::<Job>("default", "work"));
     assert!(world.list::<Pod>("default").is_empty());
 }
+
+fn cron_job(schedule: &str, image: &str, policy: &str) -> Value {
+    json!({
+        "metadata": { "name": "tick", "namespace": "default" },
+        "spec": {
+            "schedule": schedule,
+            "concurrencyPolicy": policy,
+            "successfulJobsHistoryLimit": 2,
+            "failedJobsHistoryLimit": 1,
+            "jobTemplate": job(image, json!({})),
+        },
+    })
+}
+
+#[test]
+fn cron_jobs_come_by_the_clock() {
+    use k8s_openapi::api::batch::v1::CronJob;
+    let mut world = world();
+    world.create::<CronJob>(cron_job("*/2 * * * *", "good", "Allow"));
+    world.run(100);
+    assert!(world.list::<Job>("default").is_empty());
+    world.run(30);
+    let jobs = world.list::<Job>("default");
+    assert_eq!(jobs.len(), 1);
+    assert_eq!(
+        jobs[0].metadata.annotations.as_ref().unwrap()["batch.kubernetes.io/cronjob-scheduled-timestamp"],
+        "2026-01-01T00:02:00Z"
+    );
+    world.run(600);
+    assert_eq!(world.list::<Job>("default").len(), 2, "the history has its limit");
+    let status = world.get::<CronJob>("default", "tick").status.clone().unwrap();
+    assert!(status.active.is_none() && status.last_successful_time.is_some());
+}
+
+#[test]
+fn what_still_runs_may_forbid_the_next() {
+    use k8s_openapi::api::batch::v1::CronJob;
+    for (policy, count) in [("Forbid", 1), ("Replace", 1), ("Allow", 3)] {
+        let mut world = world();
+        world.create::<CronJob>(cron_job("* * * * *", "forever", policy));
+        world.run(190);
+        assert_eq!(world.list::<Job>("default").len(), count, "{policy}");
+    }
+}

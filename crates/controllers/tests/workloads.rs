@@ -346,3 +346,27 @@ fn replication_controllers_still_work() {
     let status = world.get::<ReplicationController>("default", "web").status.clone().unwrap();
     assert_eq!((status.replicas, status.available_replicas), (3, Some(3)));
 }
+
+#[test]
+fn budgets_say_how_many_may_go() {
+    use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+    let mut world = World::new(2);
+    world.create::<Deployment>(deployment("web", 4, "nginx:1"));
+    world.create::<PodDisruptionBudget>(json!({
+        "metadata": { "name": "web", "namespace": "default" },
+        "spec": { "maxUnavailable": "25%", "selector": { "matchLabels": { "app": "web" } } },
+    }));
+    world.run(5);
+    let status = |world: &World| world.get::<PodDisruptionBudget>("default", "web").status.clone().unwrap();
+    let found = status(&world);
+    assert_eq!((found.current_healthy, found.desired_healthy, found.expected_pods), (Some(4), Some(3), Some(4)));
+    assert_eq!(found.disruptions_allowed, Some(1));
+    assert_eq!(found.conditions.unwrap()[0].reason, "SufficientPods");
+
+    world.nodes.borrow_mut().stuck = true;
+    let pod = world.list::<Pod>("default").remove(0).metadata.name.clone().unwrap();
+    world.nodes.borrow_mut().broken_images.insert("nginx:1".into());
+    world.delete::<Pod>("default", &pod, &client::DeleteOptions::default());
+    world.run(5);
+    assert_eq!(status(&world).disruptions_allowed, Some(0));
+}

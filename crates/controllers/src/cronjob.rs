@@ -1,0 +1,305 @@
+//! CronJobs: makes a Job whenever the schedule says so (`pkg/controller/cronjob`).
+//!
+//! Schedules are read in UTC: a time zone other than that is refused with an event, since the core
+//! carries no table of time zones.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use client::{
+    Client, Context, DeleteOptions, Event, EventRecorder, EventType, Informer, Propagation, creation_time, key_of,
+    reference_to,
+};
+use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus, Job};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use machinery::status::ApiError;
+use machinery::time::{format_seconds, meta_time};
+use machinery::{ObjectKey, Timestamp};
+
+use crate::Setup;
+use crate::claim::controller_reference;
+use crate::controller::{Controller, Queue};
+use crate::job::is_finished;
+use crate::pods::{self, BY_CONTROLLER};
+use crate::schedule::Schedule;
+
+/// The time a Job was due.
+const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
+/// More starts missed than this are a clock gone wrong, or a schedule too tight.
+const MISSED_MAX: usize = 100;
+
+/// The controller of CronJobs.
+pub struct CronJobController {
+    client: Client,
+    recorder: EventRecorder,
+    cron_jobs: Informer<CronJob>,
+    jobs: Informer<Job>,
+}
+
+impl CronJobController {
+    /// From the process's informers.
+    pub fn new(setup: &Setup, client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            recorder: EventRecorder::new(client.clone(), "cronjob-controller", ""),
+            cron_jobs: setup.informers.informer(),
+            jobs: setup.informers.informer().indexed(BY_CONTROLLER, pods::controller_uid),
+        }
+    }
+
+    fn delete(&mut self, cron_job: &CronJob, job: &Job, now: Timestamp) -> Result<(), ApiError> {
+        let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
+        let name = pods::name(job);
+        match self.client.delete::<Job>(&key_of(job), &options) {
+            Err(error) if !error.is_not_found() => {
+                let message = format!("Deleted job: {error}");
+                self.recorder.event(now, cron_job, EventType::Warning, "FailedDelete", &message);
+                Err(error)
+            }
+            _ => {
+                self.recorder.event(
+                    now,
+                    cron_job,
+                    EventType::Normal,
+                    "SuccessfulDelete",
+                    &format!("Deleted job {name}"),
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Deletes the oldest finished Jobs beyond the history's limits.
+    fn clean_up(&mut self, cron_job: &CronJob, jobs: &[Arc<Job>], now: Timestamp) -> Result<(), ApiError> {
+        let spec = &cron_job.spec;
+        let limits = [
+            (true, spec.successful_jobs_history_limit.unwrap_or(3)),
+            (false, spec.failed_jobs_history_limit.unwrap_or(1)),
+        ];
+        for (succeeded, limit) in limits {
+            let mut finished: Vec<_> =
+                jobs.iter().filter(|job| is_finished(job) && has_succeeded(job) == succeeded).collect();
+            finished.sort_by_key(|job| (creation_time(&***job), key_of(&***job)));
+            let surplus = finished.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
+            for job in finished.iter().take(surplus) {
+                self.delete(cron_job, job, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which Jobs have finished and which are at work.
+    fn update_active(&mut self, cron_job: &CronJob, jobs: &[Arc<Job>], status: &mut CronJobStatus, now: Timestamp) {
+        let active = status.active.get_or_insert_default();
+        active.retain(|reference| {
+            let job = jobs.iter().find(|job| job.metadata.uid == reference.uid);
+            let name = reference.name.as_deref().unwrap_or_default();
+            match job {
+                Some(job) if is_finished(job) => {
+                    let how = if has_succeeded(job) { "Complete" } else { "Failed" };
+                    let message = format!("Saw completed job: {name}, condition: {how}");
+                    self.recorder.event(now, cron_job, EventType::Normal, "SawCompletedJob", &message);
+                    if let Some(completed) = job.status.as_ref().and_then(|status| status.completion_time.clone()) {
+                        let last = status.last_successful_time.get_or_insert_with(|| completed.clone());
+                        *last = completed.max(last.clone());
+                    }
+                    false
+                }
+                Some(_) => true,
+                None => {
+                    let message = format!("Active job went missing: {name}");
+                    self.recorder.event(now, cron_job, EventType::Normal, "MissingJob", &message);
+                    false
+                }
+            }
+        });
+        for job in jobs.iter().filter(|job| !is_finished(job)) {
+            if !active.iter().any(|reference| reference.uid == job.metadata.uid) {
+                active.push(reference_to(&**job));
+            }
+        }
+    }
+
+    /// Starts the Job that is due, if one is, as the concurrency policy has it.
+    fn start_due(
+        &mut self,
+        cron_job: &CronJob,
+        jobs: &[Arc<Job>],
+        status: &mut CronJobStatus,
+        schedule: &Schedule,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        let spec = &cron_job.spec;
+        let Some((due, missed)) = most_recent(cron_job, status, schedule, now) else { return Ok(()) };
+        if missed > MISSED_MAX {
+            let message =
+                "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew";
+            self.recorder.event(now, cron_job, EventType::Warning, "TooManyMissedTimes", message);
+        }
+        let late = |deadline: i64| now.duration_since(due).as_secs() > deadline;
+        if spec.starting_deadline_seconds.is_some_and(late) {
+            let message = format!("Missed scheduled time to start a job: {}", format_seconds(due));
+            self.recorder.event(now, cron_job, EventType::Warning, "MissSchedule", &message);
+            return Ok(());
+        }
+        let active = status.active.get_or_insert_default();
+        match spec.concurrency_policy.as_deref() {
+            Some("Forbid") if !active.is_empty() => {
+                let message = "Not starting job because prior execution is running and concurrency policy is Forbid";
+                self.recorder.event(now, cron_job, EventType::Normal, "JobAlreadyActive", message);
+                return Ok(());
+            }
+            Some("Replace") => {
+                active.clear();
+                for job in jobs.iter().filter(|job| !is_finished(job) && !pods::is_deleting(&***job)) {
+                    self.delete(cron_job, job, now)?;
+                }
+            }
+            _ => {}
+        }
+        let created = match self.client.create(job_for(cron_job, due)) {
+            Ok(job) => job,
+            Err(error) if error.is_already_exists() => {
+                status.last_schedule_time = Some(meta_time(due));
+                return Ok(());
+            }
+            Err(error) if error.has_cause("NamespaceTerminating") => return Ok(()),
+            Err(error) => {
+                self.recorder.event(
+                    now,
+                    cron_job,
+                    EventType::Warning,
+                    "FailedCreate",
+                    &format!("Error creating job: {error}"),
+                );
+                return Err(error);
+            }
+        };
+        let message = format!("Created job {}", pods::name(&*created));
+        self.recorder.event(now, cron_job, EventType::Normal, "SuccessfulCreate", &message);
+        status.active.get_or_insert_default().push(reference_to(&*created));
+        status.last_schedule_time = Some(meta_time(due));
+        Ok(())
+    }
+}
+
+impl Controller for CronJobController {
+    type Key = ObjectKey;
+
+    fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
+        for event in self.cron_jobs.poll(cx) {
+            if !matches!(&event, Event::Updated { old, new } if pods::same_revision(&**old, &**new)) {
+                queue.add_for(key_of(&**event.object()), &**event.object());
+            }
+        }
+        for event in self.jobs.poll(cx) {
+            let job = event.object();
+            if let Some(owner) = pods::controller_of(&job.metadata).filter(|owner| owner.kind == "CronJob") {
+                queue.add_for(ObjectKey::new(pods::namespace(&**job), owner.name.as_str()), &**job);
+            }
+        }
+    }
+
+    fn synced(&self) -> bool {
+        self.cron_jobs.synced() && self.jobs.synced()
+    }
+
+    fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
+        let now = queue.now();
+        let Some(cron_job) = self.cron_jobs.get(key) else { return Ok(()) };
+        let jobs = self.jobs.by_index(BY_CONTROLLER, pods::uid(&*cron_job));
+        let mut status = cron_job.status.clone().unwrap_or_default();
+        self.update_active(&cron_job, &jobs, &mut status, now);
+        self.clean_up(&cron_job, &jobs, now)?;
+
+        let zone = cron_job.spec.time_zone.as_deref().unwrap_or("UTC");
+        let schedule = match Schedule::parse(&cron_job.spec.schedule) {
+            Ok(schedule) if matches!(zone, "UTC" | "Etc/UTC" | "GMT") => Some(schedule),
+            Ok(_) => {
+                let message = format!("invalid timeZone: {zone:?}: unknown time zone {zone}");
+                self.recorder.event(now, &*cron_job, EventType::Warning, "UnknownTimeZone", &message);
+                None
+            }
+            Err(problem) => {
+                let message = format!("unparseable schedule: {} : {problem}", cron_job.spec.schedule);
+                self.recorder.event(now, &*cron_job, EventType::Warning, "UnparseableSchedule", &message);
+                None
+            }
+        };
+        let mut result = Ok(());
+        if let Some(schedule) =
+            schedule.filter(|_| cron_job.spec.suspend != Some(true) && !pods::is_deleting(&*cron_job))
+        {
+            result = self.start_due(&cron_job, &jobs, &mut status, &schedule, now);
+            let base = most_recent_base(&cron_job, &status, now);
+            let next = match schedule {
+                // Counted from the last start; otherwise by the clock alone.
+                Schedule::Every(_) => schedule.next(base).filter(|next| *next > now).or_else(|| schedule.next(now)),
+                Schedule::Fields { .. } => schedule.next(now),
+            };
+            if let Some(next) = next {
+                queue.add_at(key.clone(), next);
+            }
+        }
+        status.active = status.active.filter(|active| !active.is_empty());
+        if cron_job.status.clone().unwrap_or_default() != status {
+            self.client.update_status(CronJob { status: Some(status), ..(*cron_job).clone() })?;
+        }
+        result
+    }
+}
+
+fn has_succeeded(job: &Job) -> bool {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|condition| condition.type_ == "Complete" && condition.status == "True")
+}
+
+/// From when on starts may have been missed.
+fn most_recent_base(cron_job: &CronJob, status: &CronJobStatus, now: Timestamp) -> Timestamp {
+    let last = status.last_schedule_time.as_ref().map(|time| time.0);
+    last.or_else(|| creation_time(cron_job)).unwrap_or(now)
+}
+
+/// The latest time that has come since the last start, and how many there were.
+fn most_recent(
+    cron_job: &CronJob,
+    status: &CronJobStatus,
+    schedule: &Schedule,
+    now: Timestamp,
+) -> Option<(Timestamp, usize)> {
+    let mut time = most_recent_base(cron_job, status, now);
+    if let Some(deadline) = cron_job.spec.starting_deadline_seconds {
+        time = time.max(now.checked_sub(jiff::SignedDuration::from_secs(deadline)).unwrap_or(time));
+    }
+    let (mut latest, mut count) = (None, 0);
+    while let Some(next) = schedule.next(time).filter(|next| *next <= now) {
+        (latest, count, time) = (Some(next), count + 1, next);
+        if count > MISSED_MAX {
+            // Too many to walk through: what is due is found from shortly before now.
+            let near = now.checked_sub(jiff::SignedDuration::from_hours(24)).unwrap_or(time);
+            time = time.max(near);
+        }
+    }
+    latest.map(|latest| (latest, count))
+}
+
+/// The Job for one time. Its name holds the time in minutes, so that it is made once.
+fn job_for(cron_job: &CronJob, due: Timestamp) -> Job {
+    let template = &cron_job.spec.job_template;
+    let metadata = template.metadata.as_ref();
+    let mut annotations: BTreeMap<_, _> =
+        metadata.and_then(|metadata| metadata.annotations.clone()).unwrap_or_default();
+    annotations.insert(SCHEDULED.into(), format_seconds(due));
+    Job {
+        metadata: ObjectMeta {
+            name: Some(format!("{}-{}", pods::name(cron_job), due.as_second() / 60)),
+            namespace: cron_job.metadata.namespace.clone(),
+            labels: metadata.and_then(|metadata| metadata.labels.clone()),
+            annotations: Some(annotations),
+            owner_references: Some(vec![controller_reference(cron_job)]),
+            ..ObjectMeta::default()
+        },
+        spec: template.spec.clone(),
+        status: None,
+    }
+}

@@ -1,0 +1,241 @@
+//! PodDisruptionBudgets: how many pods may be evicted now (`pkg/controller/disruption`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{Client, Context, Event, EventRecorder, EventType, Informer, key_of};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::core::v1::{Pod, ReplicationController};
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use machinery::intorstring::{Round, scaled_value};
+use machinery::labels::Selector;
+use machinery::status::ApiError;
+use machinery::time::{after, meta_time};
+use machinery::{ObjectKey, Timestamp};
+
+use crate::Setup;
+use crate::controller::{Controller, Queue};
+use crate::pods;
+use crate::replicaset::number;
+
+/// A pod that was evicted counts as gone for so long, until its deletion is seen.
+const DELETION_TIMEOUT: Duration = Duration::from_secs(2 * 60);
+/// Changes of pods are taken together for so long.
+const POD_BATCH: Duration = Duration::from_millis(10);
+
+/// The controller of disruption budgets.
+pub struct DisruptionController {
+    client: Client,
+    recorder: EventRecorder,
+    budgets: Informer<PodDisruptionBudget>,
+    pods: Informer<Pod>,
+    deployments: Informer<Deployment>,
+    sets: Informer<ReplicaSet>,
+    stateful_sets: Informer<StatefulSet>,
+    controllers: Informer<ReplicationController>,
+}
+
+impl DisruptionController {
+    /// From the process's informers.
+    pub fn new(setup: &Setup, client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            recorder: EventRecorder::new(client.clone(), "controllermanager", ""),
+            budgets: setup.informers.informer(),
+            pods: setup.informers.informer(),
+            deployments: setup.informers.informer(),
+            sets: setup.informers.informer(),
+            stateful_sets: setup.informers.informer(),
+            controllers: setup.informers.informer(),
+        }
+    }
+
+    /// The uid of what scales the pod in the end, and the number of pods it wants.
+    fn scale_of(&self, pod: &Pod) -> Result<(String, i32), String> {
+        let Some(owner) = pods::controller_of(&pod.metadata) else {
+            return Err(format!("found no controller ref for pod {:?}", pods::name(pod)));
+        };
+        let key = ObjectKey::new(pods::namespace(pod), owner.name.as_str());
+        let found = match owner.kind.as_str() {
+            "ReplicaSet" => self.sets.get(&key).and_then(|set| {
+                let above = pods::controller_of(&set.metadata).filter(|owner| owner.kind == "Deployment");
+                match above {
+                    Some(above) => {
+                        let key = ObjectKey::new(key.namespace.as_str(), above.name.as_str());
+                        let deployment = self.deployments.get(&key)?;
+                        Some((pods::uid(&*deployment).to_owned(), deployment.spec.replicas.unwrap_or(1)))
+                    }
+                    None => Some((pods::uid(&*set).to_owned(), set.spec.replicas.unwrap_or(1))),
+                }
+            }),
+            "StatefulSet" => {
+                self.stateful_sets.get(&key).map(|set| (pods::uid(&*set).to_owned(), set.spec.replicas.unwrap_or(1)))
+            }
+            "ReplicationController" => self.controllers.get(&key).map(|found| {
+                let replicas = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+                (pods::uid(&*found).to_owned(), replicas)
+            }),
+            _ => None,
+        };
+        found.ok_or_else(|| format!("{}.{} does not implement the scale subresource", owner.kind, owner.api_version))
+    }
+
+    /// How many pods there should be, and how many of them must be healthy.
+    fn expected(&self, budget: &PodDisruptionBudget, selected: &[Arc<Pod>]) -> Result<(i32, i32), String> {
+        let spec = budget.spec.clone().unwrap_or_default();
+        if let Some(max_unavailable) = &spec.max_unavailable {
+            let expected = self.expected_scale(selected)?;
+            let unavailable = scaled_value(max_unavailable, expected, Round::Up)?;
+            return Ok((expected, (expected - unavailable).max(0)));
+        }
+        let Some(min_available) = &spec.min_available else { return Ok((number(selected.len()), 0)) };
+        if matches!(min_available, k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(_)) {
+            return Ok((number(selected.len()), scaled_value(min_available, 0, Round::Up)?));
+        }
+        let expected = self.expected_scale(selected)?;
+        Ok((expected, scaled_value(min_available, expected, Round::Up)?))
+    }
+
+    fn expected_scale(&self, selected: &[Arc<Pod>]) -> Result<i32, String> {
+        let scales: Result<BTreeMap<String, i32>, String> = selected.iter().map(|pod| self.scale_of(pod)).collect();
+        Ok(scales?.values().sum())
+    }
+
+    fn write_status(&self, budget: &PodDisruptionBudget, status: PodDisruptionBudgetStatus) -> Result<(), ApiError> {
+        if budget.status.as_ref() == Some(&status) {
+            return Ok(());
+        }
+        self.client.update_status(PodDisruptionBudget { status: Some(status), ..budget.clone() }).map(drop)
+    }
+}
+
+impl Controller for DisruptionController {
+    type Key = ObjectKey;
+
+    fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
+        for event in self.budgets.poll(cx) {
+            if !matches!(&event, Event::Updated { old, new } if pods::same_revision(&**old, &**new)) {
+                queue.add_for(key_of(&**event.object()), &**event.object());
+            }
+        }
+        let mut scaled = Vec::new();
+        scaled.extend(self.deployments.poll(cx).iter().map(|event| pods::namespace(&**event.object()).to_owned()));
+        scaled.extend(self.stateful_sets.poll(cx).iter().map(|event| pods::namespace(&**event.object()).to_owned()));
+        scaled.extend(self.controllers.poll(cx).iter().map(|event| pods::namespace(&**event.object()).to_owned()));
+        self.sets.poll(cx);
+        scaled.dedup();
+        for budget in scaled.iter().flat_map(|namespace| self.budgets.in_namespace(namespace)) {
+            queue.add_after(key_of(&*budget), POD_BATCH);
+        }
+        for event in self.pods.poll(cx) {
+            let pod = event.object();
+            for budget in self.budgets.in_namespace(pods::namespace(&**pod)) {
+                let selects = |pod: &Pod| selector(&budget).is_some_and(|s| s.matches(pod.metadata.labels.as_ref()));
+                if selects(pod) || matches!(&event, Event::Updated { old, .. } if selects(old)) {
+                    queue.add_for_after(key_of(&*budget), &**pod, POD_BATCH);
+                }
+            }
+        }
+    }
+
+    fn synced(&self) -> bool {
+        self.budgets.synced()
+            && self.pods.synced()
+            && self.deployments.synced()
+            && self.sets.synced()
+            && self.stateful_sets.synced()
+            && self.controllers.synced()
+    }
+
+    fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
+        let now = queue.now();
+        let Some(budget) = self.budgets.get(key) else { return Ok(()) };
+        let mut selected = self.pods.in_namespace(&key.namespace);
+        let selector = selector(&budget);
+        selected.retain(|pod| selector.as_ref().is_some_and(|s| s.matches(pod.metadata.labels.as_ref())));
+        selected.retain(|pod| !pods::is_terminated(pod));
+        if selected.is_empty() {
+            let message = "No matching pods found";
+            self.recorder.event(now, &*budget, EventType::Normal, "NoPods", message);
+        }
+        let old = budget.status.clone().unwrap_or_default();
+        let (expected, desired) = match self.expected(&budget, &selected) {
+            Ok(found) => found,
+            Err(problem) => {
+                let message = format!("Failed to calculate the number of expected pods: {problem}");
+                self.recorder.event(now, &*budget, EventType::Warning, "CalculateExpectedPodCountFailed", &message);
+                let status = PodDisruptionBudgetStatus {
+                    disruptions_allowed: Some(0),
+                    observed_generation: budget.metadata.generation,
+                    conditions: Some(conditions(&old, false, "SyncFailed", &problem, &budget, now)),
+                    ..old
+                };
+                return self.write_status(&budget, status);
+            }
+        };
+        let disrupted = still_disrupted(&old, &selected, now);
+        let healthy = selected
+            .iter()
+            .filter(|pod| !pods::is_deleting(&***pod) && !disrupted.contains_key(pods::name(&***pod)))
+            .filter(|pod| pods::is_ready(pod))
+            .count();
+        let allowed = if expected > 0 { (number(healthy) - desired).max(0) } else { 0 };
+        if let Some(time) = disrupted.values().map(|time| after(time.0, DELETION_TIMEOUT)).min() {
+            queue.add_at(key.clone(), after(time, Duration::from_secs(1)));
+        }
+        let reason = if allowed > 0 { "SufficientPods" } else { "InsufficientPods" };
+        let status = PodDisruptionBudgetStatus {
+            current_healthy: Some(number(healthy)),
+            desired_healthy: Some(desired),
+            expected_pods: Some(expected),
+            disruptions_allowed: Some(allowed),
+            conditions: Some(conditions(&old, allowed > 0, reason, "", &budget, now)),
+            disrupted_pods: Some(disrupted).filter(|pods| !pods.is_empty()),
+            observed_generation: budget.metadata.generation,
+        };
+        self.write_status(&budget, status)
+    }
+}
+
+/// Which pods the budget is for. An empty selector selects all, none at all selects nothing.
+fn selector(budget: &PodDisruptionBudget) -> Option<Selector> {
+    let selector = budget.spec.as_ref()?.selector.as_ref()?;
+    Selector::from_label_selector(Some(selector)).ok()
+}
+
+/// Evicted pods that are neither gone nor given up on.
+fn still_disrupted(old: &PodDisruptionBudgetStatus, selected: &[Arc<Pod>], now: Timestamp) -> BTreeMap<String, Time> {
+    let mut disrupted = old.disrupted_pods.clone().unwrap_or_default();
+    disrupted.retain(|name, since| {
+        let there = selected.iter().any(|pod| pods::name(&**pod) == name && !pods::is_deleting(&**pod));
+        there && after(since.0, DELETION_TIMEOUT) > now
+    });
+    disrupted
+}
+
+fn conditions(
+    old: &PodDisruptionBudgetStatus,
+    allowed: bool,
+    reason: &str,
+    message: &str,
+    budget: &PodDisruptionBudget,
+    now: Timestamp,
+) -> Vec<Condition> {
+    const KIND: &str = "DisruptionAllowed";
+    let status = if allowed { "True" } else { "False" };
+    let mut conditions = old.conditions.clone().unwrap_or_default();
+    let before = conditions.iter().find(|condition| condition.type_ == KIND && condition.status == status);
+    let since = before.map_or_else(|| meta_time(now), |condition| condition.last_transition_time.clone());
+    conditions.retain(|condition| condition.type_ != KIND);
+    conditions.push(Condition {
+        type_: KIND.into(),
+        status: status.into(),
+        reason: reason.into(),
+        message: message.into(),
+        last_transition_time: since,
+        observed_generation: budget.metadata.generation,
+    });
+    conditions
+}
