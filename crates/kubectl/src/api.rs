@@ -25,7 +25,6 @@ pub struct Client<'h> {
     /// Which cluster, as whom.
     pub target: Target,
     warned: RefCell<BTreeSet<String>>,
-    silent_warnings: bool,
 }
 
 /// A path with query parameters.
@@ -68,12 +67,7 @@ impl From<String> for Url {
 impl<'h> Client<'h> {
     /// A client for a cluster.
     pub fn new(host: &'h dyn Host, target: Target) -> Self {
-        Self { host, target, warned: RefCell::default(), silent_warnings: false }
-    }
-
-    /// A client that swallows the server's warnings, for look-ups the user did not ask for.
-    pub fn silent(host: &'h dyn Host, target: Target) -> Self {
-        Self { silent_warnings: true, ..Self::new(host, target) }
+        Self { host, target, warned: RefCell::default() }
     }
 
     /// How many different warnings the server has sent.
@@ -120,9 +114,11 @@ impl<'h> Client<'h> {
     fn warn(&self, response: &Response) {
         for header in response.headers().get_all("warning") {
             let text = header.to_str().unwrap_or_default();
-            let Some(quoted) = text.split_once('"').map(|(_, rest)| rest.trim_end_matches('"')) else { continue };
+            let Some(quoted) = text.split_once('"').map(|(_, rest)| rest.strip_suffix('"').unwrap_or(rest)) else {
+                continue;
+            };
             let text = quoted.replace("\\\"", "\"").replace("\\\\", "\\");
-            if self.warned.borrow_mut().insert(text.clone()) && !self.silent_warnings {
+            if self.warned.borrow_mut().insert(text.clone()) {
                 self.host.stderr(format!("Warning: {text}\n").as_bytes());
             }
         }

@@ -93,6 +93,14 @@ impl Error {
         }
     }
 
+    /// One of several errors: what is no answer of the server stands there without a prefix.
+    fn in_list(&self) -> String {
+        match self {
+            Self::Message(text) => text.clone(),
+            other => other.standard(),
+        }
+    }
+
     /// One error as part of several: without the special form of `Invalid`.
     fn standard(&self) -> String {
         match self {
@@ -111,7 +119,7 @@ impl Error {
             Self::Send { error: SendError::Failed(text), .. } => format!("Unable to connect to the server: {text}"),
             Self::Verbatim(text) => text.clone(),
             Self::Many(errors) => {
-                let lines: Vec<String> = errors.iter().map(Self::standard).filter(|line| !line.is_empty()).collect();
+                let lines: Vec<String> = errors.iter().map(Self::in_list).filter(|line| !line.is_empty()).collect();
                 lines.join("\n")
             }
             Self::Exit(_) => String::new(),

@@ -8,6 +8,7 @@ mod api;
 mod args;
 mod command;
 mod commands;
+mod complete;
 mod error;
 mod files;
 mod help;
@@ -70,6 +71,6 @@ pub struct Completion {
 
 /// Completes the word at `cursor` (a byte offset) of a line that starts with `kubectl` or an alias of it:
 /// commands, flags, kinds, names.
-pub async fn complete(_line: &str, cursor: usize, _host: &dyn Host) -> Completion {
-    Completion { start: cursor, candidates: Vec::new() }
+pub async fn complete(line: &str, cursor: usize, host: &dyn Host) -> Completion {
+    complete::complete(line, cursor, host).await
 }

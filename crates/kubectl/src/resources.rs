@@ -263,11 +263,6 @@ impl Mapper {
     pub fn for_kind(&self, api_version: &str, kind: &str) -> Option<&Resource> {
         self.resources.iter().find(|resource| resource.kind == kind && resource.api_version() == api_version)
     }
-
-    /// The same in whatever version the server prefers.
-    pub fn for_group_kind(&self, group: &str, kind: &str) -> Option<&Resource> {
-        self.resources.iter().find(|resource| resource.kind == kind && resource.group == group)
-    }
 }
 
 /// The elements of a JSON list; none if it is no list.

@@ -303,7 +303,7 @@ async fn fetch(session: &Session<'_>, choice: &Choice<'_>, item: Item) -> Result
             let url = Url::new(resource.path(&namespace, ""))
                 .with_some("labelSelector", choice.selector)
                 .with_some("fieldSelector", choice.field_selector);
-            let list = list_all(session, url).await?;
+            let list = list_all(session, url).await.map_err(|error| list_error(error, &resource, choice))?;
             Ok(list.into_iter().map(|object| of_object(&resource, object)).collect())
         }
     }
@@ -320,6 +320,23 @@ pub fn of_object(resource: &Resource, mut object: Value) -> Info {
         object,
         source: String::new(),
     }
+}
+
+/// Says what could not be listed.
+pub fn list_error(error: Error, resource: &Resource, choice: &Choice<'_>) -> Error {
+    let Error::Status(mut status) = error else { return error };
+    if !matches!(status.reason(), "BadRequest" | "NotFound") {
+        return Error::Status(status);
+    }
+    let subject = format!("{}/{}, Resource={}", resource.group, resource.version, resource.name);
+    let message = status.message();
+    status.0.message = Some(match (choice.selector, choice.field_selector) {
+        ("", "") => format!("Unable to list {subject:?}: {message}"),
+        (labels, fields) => format!(
+            "Unable to find {subject:?} that match label selector {labels:?}, field selector {fields:?}: {message}"
+        ),
+    });
+    Error::Status(status)
 }
 
 /// All items of a list, chunk by chunk.

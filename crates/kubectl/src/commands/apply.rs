@@ -239,11 +239,11 @@ async fn patch_current(
 /// # Errors
 /// What the server says.
 pub(super) async fn preview(session: &Session<'_>, info: &Info, live: &Value) -> Result<Value, Error> {
+    if live.is_null() {
+        return post(session, &info.resource, &info.namespace, &info.object, MANAGER, DryRun::Server).await;
+    }
     let mut modified = info.object.clone();
     annotate_last_applied(&mut modified);
-    if live.is_null() {
-        return post(session, &info.resource, &info.namespace, &modified, MANAGER, DryRun::Server).await;
-    }
     let (patched, _) = patch_current(session, info, live.clone(), &modified, DryRun::Server).await?;
     Ok(patched)
 }

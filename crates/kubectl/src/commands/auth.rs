@@ -26,6 +26,25 @@ async fn review(session: &Session<'_>, kind: &str, group: &str, spec: Value) -> 
     session.client().await?.write(Method::POST, path, "application/json", &object).await
 }
 
+/// Verbs that are not asked about by mistake.
+const VERBS: [&str; 15] = [
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "use",
+    "bind",
+    "impersonate",
+    "*",
+    "approve",
+    "sign",
+    "escalate",
+];
+
 async fn can_i(session: &Session<'_>) -> Result<(), Error> {
     const GROUP: &str = "authorization.k8s.io";
     let args = &session.args;
@@ -72,6 +91,9 @@ async fn can_i(session: &Session<'_>) -> Result<(), Error> {
         if scoped && !namespace.is_empty() {
             let suffix = if group.is_empty() { String::new() } else { format!(" in group '{group}'") };
             session.errln(format!("Warning: resource '{plural}' is not namespace scoped{suffix}\n"));
+        }
+        if !VERBS.contains(&verb.as_str()) && verb != "attest" {
+            session.errln(format!("Warning: verb '{verb}' is not a known verb\n"));
         }
         spec["resourceAttributes"] = json!({
             "namespace": namespace,

@@ -10,7 +10,7 @@ use crate::api::Url;
 use crate::error::Error;
 use crate::files;
 use crate::resources::{qualify, text};
-use crate::select::{self, Choice, Info, Item};
+use crate::select::{self, Choice, Info, Item, list_error};
 use crate::session::{DryRun, Session};
 
 /// How an object is deleted.
@@ -119,10 +119,10 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     let mut errors = Vec::new();
     for item in select::plan(session, &choice).await? {
         match item {
-            Item::Failed(error) => errors.push(error),
-            Item::File(info) => targets.push(*info),
+            Item::Failed(error) => targets.push(Err(error)),
+            Item::File(info) => targets.push(Ok(*info)),
             Item::Named(resource, namespace, name) => {
-                targets.push(Info { resource, namespace, name, object: Value::Null, source: String::new() });
+                targets.push(Ok(Info { resource, namespace, name, object: Value::Null, source: String::new() }));
             }
             Item::List(resource, namespace) => {
                 if !resource.can("delete") && !resource.can("list") {
@@ -134,10 +134,10 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
                 let list = select::list_all(session, url).await;
                 match list {
                     Ok(list) => {
-                        targets.extend(list.into_iter().map(|object| select::of_object(&resource, object)));
+                        targets.extend(list.into_iter().map(|object| Ok(select::of_object(&resource, object))));
                     }
                     Err(error @ Error::Send { .. }) => return Err(error),
-                    Err(error) => errors.push(error),
+                    Err(error) => targets.push(Err(list_error(error, &resource, &choice))),
                 }
             }
         }
@@ -145,7 +145,14 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     let deletion = Deletion { grace_period, propagation, dry_run };
     let mut gone = Vec::new();
     let found = targets.len();
-    for info in targets {
+    for target in targets {
+        let info = match target {
+            Ok(info) => info,
+            Err(error) => {
+                errors.push(error);
+                continue;
+            }
+        };
         if !warned && !info.resource.namespaced && args.changed("namespace") {
             session.errln("Warning: deleting cluster-scoped resources, not scoped to the provided namespace");
             warned = true;

@@ -65,13 +65,12 @@ async fn compare(session: &Session<'_>) -> Result<bool, Error> {
         }
         different = true;
         let diff = TextDiff::from_lines(&before, &after);
-        session.out(format!("diff -u -N LIVE/{name} MERGED/{name}\n"));
-        session.out(
-            diff.unified_diff()
-                .context_radius(3)
-                .header(&format!("LIVE/{name}"), &format!("MERGED/{name}"))
-                .to_string(),
-        );
+        // The original lets diff(1) compare two temporary folders.
+        let (live, merged) = (format!("/tmp/LIVE-1/{name}"), format!("/tmp/MERGED-1/{name}"));
+        let time = session.now().strftime("%Y-%m-%d %H:%M:%S.%9f +0000").to_string();
+        session.out(format!("diff -u -N {live} {merged}\n"));
+        let header = (format!("{live}\t{time}"), format!("{merged}\t{time}"));
+        session.out(diff.unified_diff().context_radius(3).header(&header.0, &header.1).to_string());
     }
     Ok(different)
 }

@@ -48,6 +48,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         out.push_str(&format!("GROUP:      {}\n", resource.group));
     }
     out.push_str(&format!("KIND:       {}\nVERSION:    {}\n\n", resource.kind, resource.version));
+    session.out(std::mem::take(&mut out));
     let found = explained.output(schema, &path, &mut Vec::new(), &mut out);
     if !found {
         let last = path.last().copied().unwrap_or_default();
@@ -75,7 +76,8 @@ async fn resolve<'t>(session: &Session<'_>, typed: &'t str) -> Result<(Resource,
             return Ok((resource.clone(), path));
         }
     }
-    let found = mapper.find(name)?;
+    let found =
+        mapper.find(name).map_err(|_| Error::Verbatim(format!("the server doesn't have a resource type {name:?}")))?;
     if !api_version.is_empty() {
         let exact = mapper
             .resources

@@ -133,7 +133,10 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
     for (resource, mut table) in groups {
         let sort = args.string("sort-by");
         if let Some(rows) = table.list_mut(&["rows"]).filter(|rows| !sort.is_empty() && !rows.is_empty()) {
-            sort_by(rows, sort, |row| &row["object"])?;
+            // A field that no object has leaves nothing to show, as in the original.
+            if sort_by(rows, sort, |row| &row["object"]).is_err() {
+                rows.clear();
+            }
         }
         let kind = (several || args.bool("show-kind")).then(|| resource.kind_name());
         let text = Printer::default().print(&table, &options(session, output, kind, resource.namespaced));
@@ -170,7 +173,8 @@ async fn list_table(
     let mut whole = Value::Null;
     let mut token = String::new();
     loop {
-        let answer = client.get_as(base.clone().with_some("continue", &token), TABLE).await?;
+        let answer = client.get_as(base.clone().with_some("continue", &token), TABLE).await;
+        let answer = answer.map_err(|error| select::list_error(error, resource, choice))?;
         token = text(&answer["metadata"]["continue"]);
         let mut part = as_table(session, answer);
         if whole.is_null() {
@@ -223,6 +227,7 @@ async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, ou
                     .with_some("labelSelector", choice.selector)
                     .with_some("fieldSelector", choice.field_selector);
                 let list = select::list_all(session, url).await;
+                let list = list.map_err(|error| select::list_error(error, &resource, choice));
                 list.map(|list| list.into_iter().map(|object| select::of_object(&resource, object).object).collect())
             }
         };

@@ -108,6 +108,16 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Where something is missing, `logs` also says in which namespace.
+fn missing_in(error: Error, namespace: &str) -> Error {
+    match error {
+        Error::Status(status) if status.reason() == "NotFound" => {
+            Error::Message(format!("error from server (NotFound): {} in namespace {namespace:?}", status.message()))
+        }
+        other => other,
+    }
+}
+
 /// The pods that `POD` or `TYPE/NAME` means.
 async fn pods_of(session: &Session<'_>, typed: &str) -> Result<Vec<Value>, Error> {
     let namespace = session.namespace().await?.0;
@@ -116,20 +126,13 @@ async fn pods_of(session: &Session<'_>, typed: &str) -> Result<Vec<Value>, Error
         Some((kind, name)) => (kind, name),
     };
     if matches!(kind, "pod" | "pods" | "po") {
-        return Ok(vec![resources::get(session.client().await?, &pods(), &namespace, name).await.map_err(
-            |error| match error {
-                Error::Status(status) if status.reason() == "NotFound" => Error::Message(format!(
-                    "error from server (NotFound): {} in namespace {namespace:?}",
-                    status.message()
-                )),
-                other => other,
-            },
-        )?]);
+        let pod = resources::get(session.client().await?, &pods(), &namespace, name).await;
+        return Ok(vec![pod.map_err(|error| missing_in(error, &namespace))?]);
     }
     let word = typed.to_owned();
     let choice = Choice { args: std::slice::from_ref(&word), latest: true, ..Choice::default() };
     let (infos, errors) = select::infos(session, &choice).await?;
-    Error::all(errors)?;
+    Error::all(errors).map_err(|error| missing_in(error, &namespace))?;
     let info = infos.into_iter().next().ok_or_else(select::missing)?;
     if info.resource.kind == "Pod" {
         return Ok(vec![info.object]);

@@ -1,12 +1,13 @@
 //! `kubectl patch`.
 
+use bytes::Bytes;
+use http::Method;
 use machinery::{GroupVersionKind, go, patch};
 use serde_json::Value;
 
 use crate::api::Url;
 use crate::error::Error;
 use crate::print::output::{COMMON, Output, done};
-use crate::resources;
 use crate::select::{self, Choice};
 use crate::session::{DryRun, Session};
 use crate::yaml;
@@ -41,7 +42,14 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
             .map_err(|error| Error::message(format!("unable to read patch file: open {file}: {}", error.as_str())))?;
         String::from_utf8_lossy(&bytes).into_owned()
     };
-    let change = yaml::parse(&text).map_err(|error| Error::message(format!("unable to parse {text:?}: {error}")))?;
+    // What looks like JSON goes to the server as it is, mistakes included.
+    let value = if text.trim_start().starts_with('{') {
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    } else {
+        yaml::parse(&text).map_err(|error| Error::message(format!("unable to parse {text:?}: {error}")))?
+    };
+    let body = if value.is_null() { Bytes::from(text) } else { Bytes::from(go::json(&value)) };
+    let change = Change { value, body, content_type };
     let output = Output::new(session, COMMON).await?;
     let local = args.bool("local");
     let choice = Choice { args: &args.args, local, latest: false, ..Choice::default() };
@@ -56,9 +64,9 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
             select::Item::List(..) => Err(Error::message("resource(s) were provided, but no name was specified")),
             select::Item::Named(resource, namespace, name) => {
                 let info = select::Info { resource, namespace, name, object: Value::Null, source: String::new() };
-                one(session, info, &change, content_type, dry_run, local).await
+                one(session, info, &change, dry_run, local).await
             }
-            select::Item::File(info) => one(session, *info, &change, content_type, dry_run, local).await,
+            select::Item::File(info) => one(session, *info, &change, dry_run, local).await,
         };
         match outcome {
             Ok((object, changed)) => {
@@ -72,11 +80,17 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     Error::all(errors)
 }
 
+/// A patch as it is sent, and as far as it is JSON.
+struct Change {
+    value: Value,
+    body: Bytes,
+    content_type: &'static str,
+}
+
 async fn one(
     session: &Session<'_>,
     info: select::Info,
-    change: &Value,
-    content_type: &str,
+    change: &Change,
     dry_run: DryRun,
     local: bool,
 ) -> Result<(Value, bool), Error> {
@@ -85,20 +99,21 @@ async fn one(
         subresource => format!("{}/{subresource}", info.path()),
     };
     if local {
-        let patched = apply_locally(&info, &info.object, change, content_type)?;
+        let patched = apply_locally(&info, &info.object, &change.value, change.content_type)?;
         return Ok((patched.clone(), patched != info.object));
     }
     let client = session.client().await?;
     let before = client.get(path.as_str()).await?;
     if dry_run == DryRun::Client {
-        let patched = apply_locally(&info, &before, change, content_type)?;
+        let patched = apply_locally(&info, &before, &change.value, change.content_type)?;
         let changed = patched != before;
         return Ok((patched, changed));
     }
     let url = Url::new(path)
         .with_some("dryRun", dry_run.parameter())
         .with("fieldManager", session.args.string("field-manager"));
-    let patched = resources::patch(client, url, content_type, change).await.map_err(|error| match error {
+    let answer = client.write_bytes(Method::PATCH, url, change.content_type, change.body.clone()).await;
+    let patched = answer.map_err(|error| match error {
         Error::Status(status) if status.reason() == "UnsupportedMediaType" => Error::message(format!(
             "application/strategic-merge-patch+json is not supported by {}, try --type merge: {}",
             info.resource.qualified(),

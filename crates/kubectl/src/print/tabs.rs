@@ -11,8 +11,6 @@ pub struct Style {
 pub const TABLE: Style = Style { min_width: 6, padding: 3 };
 /// `describe`.
 pub const DESCRIBE: Style = Style { min_width: 0, padding: 2 };
-/// `top`, `rollout history`, …
-pub const WIDE: Style = Style { min_width: 10, padding: 3 };
 
 /// Aligns the tab-separated cells of some lines. A column reaches as far as consecutive lines have a cell in
 /// it that a tab ends; the last cell of a line is never padded.

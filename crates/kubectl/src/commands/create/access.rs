@@ -59,7 +59,7 @@ pub(super) async fn role(session: &Session<'_>, kind: &str) -> Result<Generated,
                     .mapper()
                     .await?
                     .find(typed)
-                    .map_err(|_| Error::message(format!("the server doesn't have a resource type {typed:?}")))?;
+                    .map_err(|_| Error::Verbatim(format!("the server doesn't have a resource type {typed:?}")))?;
                 (found.group, found.name)
             }
         };

@@ -163,17 +163,17 @@ pub(super) fn role(page: &mut Page, object: &Value) {
     for rule in items(&object["rules"]) {
         let (urls, names, verbs) = (list(&rule["nonResourceURLs"]), list(&rule["resourceNames"]), list(&rule["verbs"]));
         if items(&rule["resources"]).next().is_none() {
-            rows.push(format!("\t{urls}\t{names}\t{verbs}"));
+            rows.push((String::new(), String::new(), format!("\t{urls}\t{names}\t{verbs}")));
         }
         for resource in items(&rule["resources"]).map(text) {
             for group in items(&rule["apiGroups"]).map(text) {
-                let resource = crate::resources::qualify(&resource, &group);
-                rows.push(format!("{resource}\t{urls}\t{names}\t{verbs}"));
+                let name = crate::resources::qualify(&resource, &group);
+                rows.push((group, resource.clone(), format!("{name}\t{urls}\t{names}\t{verbs}")));
             }
         }
     }
     rows.sort();
-    rows.iter().for_each(|row| page.line(1, row));
+    rows.iter().for_each(|(.., row)| page.line(1, row));
 }
 
 pub(super) fn role_binding(page: &mut Page, object: &Value) {
