@@ -86,8 +86,25 @@ impl<'h> Client<'h> {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<Response, Error> {
+        let response = self.exchange(method, url.into(), headers, body).await?;
+        self.warn(&response);
+        let code = response.status();
+        if code.is_success() || code.as_u16() == 101 {
+            return Ok(response);
+        }
+        let body = response.into_body().collect().await;
+        Err(Error::Status(ApiError::from_answer(code, &body)))
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        url: Url,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Response, Error> {
         let server = &self.target.endpoint.server;
-        let mut request = http::Request::builder().method(method).uri(url.into().0);
+        let mut request = http::Request::builder().method(method).uri(url.0);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -96,18 +113,24 @@ impl<'h> Client<'h> {
         }
         request = request.header("User-Agent", "kubectl/v1.37.0");
         let request: Request = request.body(Body::Bytes(body)).map_err(|error| Error::message(error.to_string()))?;
-        let response = self
-            .host
+        self.host
             .send(&self.target.endpoint, request)
             .await
-            .map_err(|error| Error::Send { server: server.clone(), error })?;
-        self.warn(&response);
-        let code = response.status();
-        if code.is_success() || code.as_u16() == 101 {
-            return Ok(response);
-        }
-        let body = response.into_body().collect().await;
-        Err(Error::Status(ApiError::from_answer(code, &body)))
+            .map_err(|error| Error::Send { server: server.clone(), error })
+    }
+
+    /// Sends somebody else's request; any answer is one.
+    ///
+    /// # Errors
+    /// No answer.
+    pub async fn pass(
+        &self,
+        method: Method,
+        path: String,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Response, Error> {
+        self.exchange(method, path.into(), headers, body).await
     }
 
     /// Prints the `Warning` headers that have not been printed yet.

@@ -34,6 +34,13 @@ use session::Session;
 /// Runs one command line, such as `["get", "pods"]` (without the program's name), to its end. Returns the
 /// process's exit code. Dropping the future cancels the command, as Ctrl-C does.
 pub async fn run(args: &[String], host: &dyn Host) -> i32 {
+    if let [hidden, line] = args
+        && hidden == "__complete"
+    {
+        let found = complete::complete(line, line.len(), host).await;
+        found.candidates.iter().for_each(|candidate| host.stdout(format!("{candidate}\n").as_bytes()));
+        return 0;
+    }
     let invocation = match Invocation::parse(args) {
         Ok(invocation) => invocation,
         Err(error) => {

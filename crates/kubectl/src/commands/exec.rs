@@ -218,6 +218,37 @@ async fn connect(session: &Session<'_>, url: Url, stdin: bool, tty: bool) -> Res
     outcome
 }
 
+/// Runs a command in a container, with some input; its output comes back.
+///
+/// # Errors
+/// What the server says, and what the command writes when it fails.
+pub(super) async fn run_for_output(
+    session: &Session<'_>,
+    pod: &Value,
+    container: &str,
+    command: &[&str],
+    input: Option<Bytes>,
+) -> Result<Bytes, Error> {
+    let url = command.iter().fold(subresource(pod, "exec"), |url, word| url.with("command", word));
+    let url = streams(url.with("container", container), input.is_some(), false);
+    let Channels { mut sender, mut receiver } = upgrade(session, url, "v5.channel.k8s.io").await?;
+    if let Some(input) = input {
+        let _ = sender.send(Frame { channel: STDIN, data: Some(input) }).await;
+        let _ = sender.send(Frame { channel: STDIN, data: None }).await;
+    }
+    let mut output = Vec::new();
+    while let Some(frame) = receiver.next().await {
+        let Some(data) = frame.data else { continue };
+        match frame.channel {
+            STDOUT => output.extend_from_slice(&data),
+            STDERR => session.host.stderr(&data),
+            ERROR => ended(&data)?,
+            _ => {}
+        }
+    }
+    Ok(output.into())
+}
+
 /// What the Status on the error channel says about the process's end.
 fn ended(data: &[u8]) -> Result<(), Error> {
     let status: Value = serde_json::from_slice(data).unwrap_or_default();

@@ -3,6 +3,7 @@
 mod apply;
 mod auth;
 mod config;
+mod cp;
 mod create;
 mod delete;
 mod describe;
@@ -11,6 +12,7 @@ mod events;
 mod exec;
 mod explain;
 mod expose;
+mod forward;
 mod get;
 mod label;
 mod last_applied;
@@ -24,6 +26,7 @@ mod run;
 mod scale;
 mod server;
 mod set;
+mod shell;
 mod top;
 mod wait;
 
@@ -52,8 +55,10 @@ const COMMANDS: &[(&str, Run)] = &[
     ("autoscale", |session| Box::pin(scale::autoscale(session))),
     ("certificate", |session| Box::pin(auth::certificate(session))),
     ("cluster-info", |session| Box::pin(server::cluster_info(session))),
+    ("completion", |session| Box::pin(async { shell::completion(session) })),
     ("config", |session| Box::pin(config::run(session))),
     ("cordon", |session| Box::pin(nodes::cordon(session, true))),
+    ("cp", |session| Box::pin(cp::run(session))),
     ("create", |session| Box::pin(create::run(session))),
     ("delete", |session| Box::pin(delete::run(session))),
     ("describe", |session| Box::pin(describe::run(session))),
@@ -65,9 +70,13 @@ const COMMANDS: &[(&str, Run)] = &[
     ("explain", |session| Box::pin(explain::run(session))),
     ("expose", |session| Box::pin(expose::run(session))),
     ("get", |session| Box::pin(get::run(session))),
+    ("kustomize", |session| Box::pin(shell::kustomize(session))),
     ("label", |session| Box::pin(label::label(session))),
     ("logs", |session| Box::pin(logs::run(session))),
     ("patch", |session| Box::pin(patch::run(session))),
+    ("plugin", |_| Box::pin(async { shell::plugin() })),
+    ("port-forward", |session| Box::pin(forward::port_forward(session))),
+    ("proxy", |session| Box::pin(forward::proxy(session))),
     ("replace", |session| Box::pin(replace::replace(session))),
     ("rollout", |session| Box::pin(rollout::run(session))),
     ("run", |session| Box::pin(run::run(session))),
