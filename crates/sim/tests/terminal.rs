@@ -1,0 +1,166 @@
+//! The interactive shell at a terminal: what is typed and what the screen shows.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
+
+mod world;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use playground_sim::fs::{Fs, Tree};
+use playground_sim::image::Base;
+use playground_sim::process::{Child, Machine, MachineConfig, Spawn};
+use playground_sim::tty::Tty;
+use world::World;
+
+struct Terminal {
+    world: World,
+    machine: Machine,
+    tty: Tty,
+    screen: Rc<RefCell<Vec<u8>>>,
+    shell: Child,
+}
+
+impl Terminal {
+    fn open() -> Self {
+        let mut world = World::new();
+        let machine = Machine::new(MachineConfig {
+            executor: world.executor.clone(),
+            fs: Fs::new(Tree::over(Base::Workstation.layer(world.now())).share(), false),
+            interface: world.host.clone(),
+            hostname: "desk".into(),
+            first_pid: 100,
+            memory_bytes_max: None,
+            rng: machinery::random::Rng::new(3),
+        });
+        let screen = Rc::new(RefCell::new(Vec::new()));
+        let target = screen.clone();
+        let tty = Tty::new(&machine, (40, 10), move |data| target.borrow_mut().extend_from_slice(data));
+        let env = BTreeMap::from([
+            ("PATH".to_owned(), "/usr/local/bin:/usr/bin".to_owned()),
+            ("PS1".to_owned(), "> ".to_owned()),
+        ]);
+        let args = vec!["sh".to_owned()];
+        let shell = machine.spawn(Spawn {
+            program: machine.find(&args, &env, "/").unwrap().program,
+            args,
+            env,
+            cwd: "/tmp".into(),
+            uid: 0,
+            gid: 0,
+            fds: (0..3).map(|number| (number, tty.fd())).collect(),
+            parent: 0,
+            group: None,
+        });
+        world.settle();
+        Self { world, machine, tty, screen, shell }
+    }
+
+    /// Types, lets a second pass, and gives what was written to the screen since.
+    fn type_in(&mut self, text: &str) -> String {
+        self.screen.borrow_mut().clear();
+        self.tty.feed(text.as_bytes());
+        self.world.settle();
+        String::from_utf8_lossy(&self.screen.borrow()).into_owned()
+    }
+
+    /// As [`Terminal::type_in`], for a line: only what its command printed.
+    fn output_of(&mut self, line: &str) -> String {
+        let screen = self.type_in(&format!("{line}\r"));
+        let (_, after) =
+            screen.rsplit_once(&format!("{line}\r\x1b[{}C\r\n", line.chars().count() + 2)).unwrap_or(("", &screen));
+        after.split("\r\x1b[J> ").next().unwrap_or_default().to_owned()
+    }
+}
+
+#[test]
+fn lines_are_edited_before_they_are_run() {
+    let mut terminal = Terminal::open();
+    assert_eq!(terminal.output_of("echo hello"), "hello\r\n");
+    // Left twice and an insertion; to the start, and to the end; a word is cut and put back.
+    assert!(terminal.type_in("echo ad\x1b[Dbc\r").contains("\r\nabcd\r\n"));
+    assert!(terminal.type_in("cho x\x01e\x05y\r").contains("\r\nxy\r\n"));
+    assert!(terminal.type_in("one two\x17\x15echo \x19\r").contains("echo one"));
+    assert!(terminal.type_in("echo größe\x7f\x7fß\r").contains("\r\ngröß\r\n"));
+}
+
+#[test]
+fn history_is_walked_and_searched() {
+    let mut terminal = Terminal::open();
+    terminal.type_in("echo first\r");
+    terminal.type_in("echo second\r");
+    assert!(terminal.type_in("\x1b[A\x1b[A\r").contains("\r\nfirst\r\n"));
+    assert!(terminal.type_in("\x12sec\r").contains("\r\nsecond\r\n"));
+}
+
+#[test]
+fn tab_completes_commands_paths_and_what_a_command_proposes() {
+    let mut terminal = Terminal::open();
+    assert!(terminal.type_in("hostn\t\r").contains("\r\ndesk\r\n"));
+    terminal.type_in("mkdir folder; echo in >folder/file.txt\r");
+    assert!(terminal.type_in("cat fol\tfi\t\r").contains("\r\nin\r\n"));
+    terminal
+        .machine
+        .set_completer("echo", Rc::new(|words| Box::pin(async move { vec![format!("{}-completed", words.len())] })));
+    assert!(terminal.type_in("echo a \t\r").contains("\r\na 3-completed\r\n"));
+    let listed = terminal.type_in("ba\t\t");
+    assert!(listed.contains("base64") && listed.contains("bash"), "{listed:?}");
+}
+
+#[test]
+fn control_c_ends_what_runs_or_gives_up_the_line() {
+    let mut terminal = Terminal::open();
+    terminal.type_in("sleep 1000; echo not reached\r");
+    let screen = terminal.type_in("\x03");
+    assert!(screen.starts_with("^C\r\n") && screen.contains("> ") && !screen.contains("not reached"), "{screen:?}");
+    terminal.type_in("while true; do :; done\r");
+    terminal.type_in("\x03");
+    assert_eq!(terminal.output_of("echo $?"), "130\r\n");
+    terminal.type_in("echo half\x03");
+    assert_eq!(terminal.output_of("echo whole"), "whole\r\n");
+    assert_eq!(terminal.machine.processes().len(), 1);
+}
+
+#[test]
+fn programs_read_the_terminal_line_by_line_until_control_d() {
+    let mut terminal = Terminal::open();
+    terminal.type_in("cat\r");
+    assert_eq!(terminal.type_in("tpo\x7f\x7fwo\r"), "tpo\x08 \x08\x08 \x08wo\r\ntwo\r\n");
+    terminal.type_in("\x04");
+    assert_eq!(terminal.output_of("echo $?"), "0\r\n");
+}
+
+#[test]
+fn several_lines_make_one_command_and_pasted_ones_run_in_turn() {
+    let mut terminal = Terminal::open();
+    terminal.type_in("for i in 1 2; do\r");
+    assert!(terminal.type_in("echo $i\rdone\r").contains("1\r\n2\r\n"));
+    let screen = terminal.type_in("echo a\recho b\r");
+    assert!(screen.contains("\r\na\r\n") && screen.contains("\r\nb\r\n"), "{screen:?}");
+}
+
+#[test]
+fn the_shell_ends_with_control_d_exit_or_the_terminal() {
+    let mut terminal = Terminal::open();
+    terminal.type_in("\x04");
+    assert_eq!(terminal.shell.exit_code(), Some(0));
+    let mut terminal = Terminal::open();
+    terminal.type_in("exit 3\r");
+    assert_eq!(terminal.shell.exit_code(), Some(3));
+    let mut terminal = Terminal::open();
+    terminal.tty.hang_up();
+    terminal.world.settle();
+    assert!(terminal.shell.exit_code().is_some());
+}
+
+#[test]
+fn any_bytes_may_be_typed() {
+    let mut terminal = Terminal::open();
+    for byte in 0..=255_u8 {
+        terminal.tty.feed(&[byte, b'[', byte, 0x1b, byte]);
+    }
+    terminal.world.settle();
+    terminal.tty.resize(0, 0);
+    terminal.tty.feed("wide 字 text that is longer than the line \x01\x05\r".as_bytes());
+    terminal.world.settle();
+}
