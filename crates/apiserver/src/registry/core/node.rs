@@ -8,11 +8,12 @@ use machinery::field::{Error, ErrorList, Path};
 use machinery::names::{is_label_value, is_qualified_name};
 use serde_json::Value;
 
+use super::pod::validation::taint_effect;
 use crate::registry::info::Column;
 use crate::registry::shared::defaults::canonical;
 use crate::registry::shared::printer::{AGE, NAME, age, column, joined, name, or_none, wide};
 use crate::registry::shared::resources::quantity;
-use crate::registry::shared::validate::{complain, one_of, optional, required, shown};
+use crate::registry::shared::validate::{complain, shown};
 use crate::registry::strategy::{Field, Typed, parts};
 
 /// Node's strategy. A kubelet may register its node with a status.
@@ -107,62 +108,82 @@ fn address<'a>(status: &'a NodeStatus, kind: &str) -> Option<&'a str> {
 
 fn validate(node: &Node) -> ErrorList {
     let mut errors = ErrorList::new();
-    let path = Path::new("spec");
-    let taints = path.child("taints");
+    // Upstream says so, though taints are in the spec.
+    taints(&mut errors, &Path::new("metadata.taints"), node);
+    resources(&mut errors, node);
+    let path = Path::new("spec.podCIDRs");
+    let cidrs = node.spec.as_ref().and_then(|spec| spec.pod_cidrs.as_deref()).unwrap_or_default();
+    for (index, cidr) in cidrs.iter().enumerate() {
+        if !is_cidr(cidr) {
+            errors.push(Error::invalid(&path.index(index), shown(&cidrs), "must be valid CIDR"));
+        }
+    }
+    errors
+}
+
+fn taints(errors: &mut ErrorList, path: &Path<'_>, node: &Node) {
     let mut seen = BTreeSet::new();
     for (index, taint) in node.spec.iter().filter_map(|spec| spec.taints.as_ref()).flatten().enumerate() {
-        let at = taints.index(index);
-        required(&mut errors, &at.child("key"), &taint.key, is_qualified_name);
+        let at = path.index(index);
+        complain(errors, &at.child("key"), &taint.key, is_qualified_name(&taint.key));
         let value = taint.value.as_deref().unwrap_or_default();
-        complain(&mut errors, &at.child("value"), value, is_label_value(value));
-        let effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
-        one_of(&mut errors, &at.child("effect"), Some(&taint.effect), &effects);
+        let complaints = is_label_value(value);
+        if !complaints.is_empty() {
+            errors.push(Error::invalid(&at.child("value"), value, complaints.join(";")));
+        }
+        taint_effect(errors, &at.child("effect"), &taint.effect);
         if !seen.insert((&taint.key, &taint.effect)) {
             let mut error = Error::duplicate(&at, shown(taint));
             error.detail = "taints must be unique by key and effect pair".into();
             errors.push(error);
         }
     }
-    let cidrs = path.child("podCIDRs");
-    for (index, cidr) in node.spec.iter().filter_map(|spec| spec.pod_cidrs.as_ref()).flatten().enumerate() {
-        optional(&mut errors, &cidrs.index(index), Some(cidr), is_cidr);
-    }
-    let status = node.status.clone().unwrap_or_default();
-    for (field, resources) in [("capacity", status.capacity), ("allocatable", status.allocatable)] {
-        let path = Path::new("status");
-        let at = path.child(field);
-        for (resource, amount) in resources.iter().flatten() {
-            quantity(&mut errors, &at.key(resource), resource, amount);
-        }
-    }
-    errors
 }
 
-/// A network: `10.0.0.0/24`.
-fn is_cidr(text: &str) -> Vec<String> {
-    let parsed = text.split_once('/').and_then(|(address, length)| {
-        let address = address.parse::<std::net::IpAddr>().ok()?;
-        let length = length.parse::<u8>().ok()?;
-        (length <= if address.is_ipv4() { 32 } else { 128 }).then_some(())
-    });
-    match parsed {
-        Some(()) => Vec::new(),
-        None => vec!["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)".into()],
+fn resources(errors: &mut ErrorList, node: &Node) {
+    let status = node.status.clone().unwrap_or_default();
+    for (path, resources) in
+        [(Path::new("status.capacity"), status.capacity), (Path::new("status.allocatable"), status.allocatable)]
+    {
+        for (resource, amount) in resources.iter().flatten() {
+            quantity(errors, &path.child(resource), resource, amount);
+        }
     }
+}
+
+/// Whether it is a network: `10.0.0.0/24`.
+fn is_cidr(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else { return false };
+    let (Ok(address), Ok(length)) = (address.parse::<std::net::IpAddr>(), length.parse::<u8>()) else { return false };
+    length <= if address.is_ipv4() { 32 } else { 128 }
 }
 
 /// What a node was given once it keeps: its networks and its provider's name for it.
 fn validate_update(new: &Node, old: &Node) -> ErrorList {
-    const DETAIL: &str = "node updates may not change podCIDR except from \"\" to valid";
-    let mut errors = validate(new);
-    let (new, old) = (new.spec.clone().unwrap_or_default(), old.spec.clone().unwrap_or_default());
-    let path = Path::new("spec");
-    if old.pod_cidrs.iter().flatten().next().is_some() && new.pod_cidrs != old.pod_cidrs {
-        errors.push(Error::forbidden(&path.child("podCIDRs"), DETAIL));
+    let mut errors = ErrorList::new();
+    resources(&mut errors, new);
+    let addresses = Path::new("status.addresses");
+    let mut seen = BTreeSet::new();
+    for (index, address) in new.status.iter().filter_map(|status| status.addresses.as_ref()).flatten().enumerate() {
+        if !seen.insert((&address.type_, &address.address)) {
+            errors.push(Error::duplicate(&addresses.index(index), shown(address)));
+        }
     }
-    if old.provider_id.as_deref().is_some_and(|id| !id.is_empty()) && new.provider_id != old.provider_id {
+    let (new_spec, old_spec) = (new.spec.clone().unwrap_or_default(), old.spec.clone().unwrap_or_default());
+    let path = Path::new("spec");
+    let cidrs = path.child("podCIDRs");
+    let (now, before) = (new_spec.pod_cidrs.unwrap_or_default(), old_spec.pod_cidrs.unwrap_or_default());
+    if now.is_empty() && !before.is_empty() {
+        errors.push(Error::invalid(&cidrs, Value::Null, "field cannot be cleared once set"));
+    } else if !before.is_empty() && now != before {
+        let detail = "node updates may not change podCIDR except from \"\" to valid";
+        errors.push(Error::forbidden(&cidrs, detail));
+    }
+    if old_spec.provider_id.as_deref().is_some_and(|id| !id.is_empty()) && new_spec.provider_id != old_spec.provider_id
+    {
         let detail = "node updates may not change providerID except from \"\" to valid";
         errors.push(Error::forbidden(&path.child("providerID"), detail));
     }
+    taints(&mut errors, &Path::new("metadata.taints"), new);
     errors
 }

@@ -110,7 +110,7 @@ fn backend(errors: &mut ErrorList, path: &Path<'_>, backend: &IngressBackend) {
         (Some(_), Some(_)) => {
             errors.push(Error::invalid(path, "", "cannot set both resource and service backends"));
         }
-        (None, None) => errors.push(Error::required(path, "resource or service backend is required")),
+        (None, None) => errors.push(Error::invalid(path, "", "resource or service backend is required")),
         (None, Some(resource)) => {
             required(errors, &path.child("resource.kind"), &resource.kind, anything);
             required(errors, &path.child("resource.name"), &resource.name, anything);

@@ -54,7 +54,13 @@ fn validate(class: &PriorityClass) -> ErrorList {
     let value = class.value.unwrap_or_default();
     if name.starts_with(SYSTEM_PREFIX) {
         if !SYSTEM_CLASSES.contains(&(name, value)) {
-            let detail = format!("priority class names with '{SYSTEM_PREFIX}' prefix are reserved for system use only");
+            let error = match SYSTEM_CLASSES.iter().find(|(known, _)| *known == name) {
+                Some((_, value)) => format!("value of {name} PriorityClass must be {value}"),
+                None => format!("{name} is not a known system priority class"),
+            };
+            let detail = format!(
+                "priority class names with '{SYSTEM_PREFIX}' prefix are reserved for system use only. error: {error}"
+            );
             errors.push(Error::forbidden(&Path::new("metadata.name"), detail));
         }
     } else if value > USER_PRIORITY_MAX {

@@ -139,10 +139,10 @@ fn session_affinity(errors: &mut ErrorList, path: &Path<'_>, spec: &ServiceSpec)
 }
 
 fn families(errors: &mut ErrorList, path: &Path<'_>, spec: &ServiceSpec) {
-    let at = path.child("ipFamilies");
+    let families = path.child("ipFamilies");
     let mut seen = BTreeSet::new();
     for (index, family) in spec.ip_families.iter().flatten().enumerate() {
-        let at = at.index(index);
+        let at = families.index(index);
         if !matches!(family.as_str(), "IPv4" | "IPv6") {
             errors.push(Error::not_supported(&at, family.as_str(), &["IPv4", "IPv6"]));
         }
@@ -152,15 +152,42 @@ fn families(errors: &mut ErrorList, path: &Path<'_>, spec: &ServiceSpec) {
     }
     let policies = ["PreferDualStack", "RequireDualStack", "SingleStack"];
     optional_one_of(errors, &path.child("ipFamilyPolicy"), spec.ip_family_policy.as_deref(), &policies);
-    let at = path.child("clusterIPs");
-    for (index, address) in spec.cluster_ips.iter().flatten().enumerate().filter(|(_, it)| *it != HEADLESS) {
-        ip(errors, &at.index(index), address);
+    if service_type(spec) != EXTERNAL_NAME {
+        cluster_ips(errors, &path.child("clusterIPs"), spec);
     }
-    let first = spec.cluster_ips.iter().flatten().next().map(String::as_str).unwrap_or_default();
-    let address = spec.cluster_ip.as_deref().unwrap_or_default();
-    if first != address {
-        let detail = "first value must match `clusterIP`";
-        errors.push(Error::invalid(&at.index(0), shown(&spec.cluster_ips), detail));
+}
+
+/// The two forms of the cluster address agree, and its addresses are of their families.
+fn cluster_ips(errors: &mut ErrorList, path: &Path<'_>, spec: &ServiceSpec) {
+    let addresses = spec.cluster_ips.as_deref().unwrap_or_default();
+    match (spec.cluster_ip.as_deref().unwrap_or_default(), addresses.first()) {
+        ("", Some(_)) => {
+            let detail = "must be empty when `clusterIP` is not specified";
+            errors.push(Error::invalid(path, shown(&addresses), detail));
+        }
+        ("", None) => {}
+        (_, None) => errors.push(Error::required(path, "")),
+        (address, Some(first)) if address != first => {
+            errors.push(Error::invalid(path, shown(&addresses), "first value must match `clusterIP`"));
+        }
+        _ => {}
+    }
+    for (index, address) in addresses.iter().enumerate() {
+        if index > 0 || address != HEADLESS {
+            ip(errors, &path.index(index), address);
+        } else if addresses.len() > 1 {
+            errors.push(Error::invalid(path, shown(&addresses), "'None' must be the first and only value"));
+        }
+    }
+    if addresses.len() > 2 {
+        errors.push(Error::invalid(path, shown(&addresses), "may only hold up to 2 values"));
+    }
+    for (index, (address, family)) in addresses.iter().zip(spec.ip_families.iter().flatten()).enumerate() {
+        let Ok(parsed) = address.parse::<std::net::IpAddr>() else { continue };
+        if (family == "IPv4") != parsed.is_ipv4() {
+            let detail = format!("expected an {family} value as indicated by `ipFamilies[{index}]`");
+            errors.push(Error::invalid(&path.index(index), address.as_str(), detail));
+        }
     }
 }
 
@@ -245,38 +272,46 @@ fn traffic(errors: &mut ErrorList, path: &Path<'_>, spec: &ServiceSpec) {
     optional_one_of(errors, &path.child("trafficDistribution"), distribution, &supported);
 }
 
+/// What is said of what stays.
+const SET_ONCE: &str = "may not change once set";
+
 /// What is wrong with an update: an address once given stays.
 pub fn update(new: &Service, old: &Service) -> ErrorList {
     let mut errors = ErrorList::new();
-    let path = Path::new("spec.clusterIPs");
+    let path = Path::new("spec");
     let of = |service: &Service| service.spec.clone().unwrap_or_default();
     let (new_spec, old_spec) = (of(new), of(old));
-    let had_address = service_type(&old_spec) != EXTERNAL_NAME && service_type(&new_spec) != EXTERNAL_NAME;
-    let before = old_spec.cluster_ips.clone().unwrap_or_default();
-    let after = new_spec.cluster_ips.clone().unwrap_or_default();
-    if let (true, Some(first)) = (had_address, before.first()) {
-        match after.first() {
-            None => {
-                let detail = "primary clusterIP can not be unset";
-                errors.push(Error::invalid(&path.index(0), shown(&new_spec.cluster_ips), detail));
-            }
-            Some(changed) if changed != first => {
-                let detail = "may not change once set";
-                errors.push(Error::invalid(&path.index(0), shown(&new_spec.cluster_ips), detail));
-            }
-            Some(_) => {}
-        }
+    let has_address = service_type(&old_spec) != EXTERNAL_NAME && service_type(&new_spec) != EXTERNAL_NAME;
+    let headless = (is_headless(&new_spec), is_headless(&old_spec));
+    if has_address && headless != (true, true) {
+        let lists = (new_spec.cluster_ips.as_deref(), old_spec.cluster_ips.as_deref());
+        kept(&mut errors, &path.child("clusterIPs"), lists, "clusterIP");
     }
-    if service_type(&old_spec) == LOAD_BALANCER
-        && service_type(&new_spec) == LOAD_BALANCER
-        && old_spec.load_balancer_class != new_spec.load_balancer_class
-    {
-        let detail = "may not change once set";
-        let at = Path::new("spec.loadBalancerClass");
-        errors.push(Error::invalid(&at, shown(&new_spec.load_balancer_class), detail));
+    if has_address && headless == (false, false) {
+        let lists = (new_spec.ip_families.as_deref(), old_spec.ip_families.as_deref());
+        kept(&mut errors, &path.child("ipFamilies"), lists, "ipFamily");
+    }
+    let balancers = service_type(&old_spec) == LOAD_BALANCER && service_type(&new_spec) == LOAD_BALANCER;
+    if balancers && old_spec.load_balancer_class != new_spec.load_balancer_class {
+        let class = shown(&new_spec.load_balancer_class);
+        errors.push(Error::invalid(&path.child("loadBalancerClass"), class, SET_ONCE));
     }
     errors.extend(service(new));
     errors
+}
+
+/// The first of a list stays; the others may come and go.
+fn kept(errors: &mut ErrorList, path: &Path<'_>, (new, old): (Option<&[String]>, Option<&[String]>), one: &str) {
+    let (new, old) = (new.unwrap_or_default(), old.unwrap_or_default());
+    let checked = if new.len() == old.len() { new.len() } else { 1 };
+    if new.is_empty() && !old.is_empty() {
+        errors.push(Error::invalid(&path.index(0), shown(&new), format!("primary {one} can not be unset")));
+    }
+    for (index, (after, before)) in new.iter().zip(old).enumerate().take(checked) {
+        if after != before {
+            errors.push(Error::invalid(&path.index(index), shown(&new), SET_ONCE));
+        }
+    }
 }
 
 /// What is wrong with an update of `…/status`.

@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec};
 use machinery::field::{Error, ErrorList, Path};
 use machinery::labels::{Selector, validate_labels};
 
+pub use self::spec::taint_effect;
 pub use self::update::{ephemeral_containers_update, pod_status_update, pod_update, resize_update};
 use crate::registry::shared::meta::validate_annotations;
 use crate::registry::shared::validate::shown;

@@ -35,6 +35,7 @@ pub fn pod_update(new: &Pod, old: &Pod) -> ErrorList {
     }
     active_deadline(&mut errors, &path.child("activeDeadlineSeconds"), &new, &old);
     added_tolerations(&mut errors, &path.child("tolerations"), &new, &old);
+    removed_gates(&mut errors, &path.child("schedulingGates"), &new, &old);
     let mut allowed = new.clone();
     allow(&mut allowed, &old);
     if old.scheduling_gates.iter().flatten().next().is_some() {
@@ -91,6 +92,17 @@ fn added_tolerations(errors: &mut ErrorList, path: &Path<'_>, new: &PodSpec, old
     tolerations(errors, path, Some(new));
 }
 
+/// Gates may go, never come.
+fn removed_gates(errors: &mut ErrorList, path: &Path<'_>, new: &PodSpec, old: &PodSpec) {
+    for (index, gate) in new.scheduling_gates.iter().flatten().enumerate() {
+        if !old.scheduling_gates.iter().flatten().any(|had| had.name == gate.name) {
+            let at = path.index(index);
+            let detail = format!("only deletion is allowed, but found new scheduling gate '{}'", gate.name);
+            errors.push(Error::forbidden(&at.child("name"), detail));
+        }
+    }
+}
+
 /// Takes back what may change.
 fn allow(spec: &mut PodSpec, old: &PodSpec) {
     for (new, old) in spec.containers.iter_mut().zip(&old.containers) {
@@ -101,18 +113,16 @@ fn allow(spec: &mut PodSpec, old: &PodSpec) {
     }
     spec.active_deadline_seconds = old.active_deadline_seconds;
     spec.tolerations.clone_from(&old.tolerations);
+    // What is wrong with gates has been said.
+    spec.scheduling_gates.clone_from(&old.scheduling_gates);
     let was_negative = old.termination_grace_period_seconds.is_some_and(|seconds| seconds < 0);
     if was_negative && spec.termination_grace_period_seconds == Some(1) {
         spec.termination_grace_period_seconds = old.termination_grace_period_seconds;
     }
 }
 
-/// While a pod is gated, gates may go, and where it may run may be narrowed.
+/// While a pod is gated, where it may run may be narrowed.
 fn allow_gated(spec: &mut PodSpec, new: &PodSpec, old: &PodSpec) {
-    let had = |name: &str| old.scheduling_gates.iter().flatten().any(|gate| gate.name == name);
-    if new.scheduling_gates.iter().flatten().all(|gate| had(&gate.name)) {
-        spec.scheduling_gates.clone_from(&old.scheduling_gates);
-    }
     let kept =
         |(key, value): (&String, &String)| new.node_selector.as_ref().is_some_and(|it| it.get(key) == Some(value));
     if old.node_selector.iter().flatten().all(kept) {
