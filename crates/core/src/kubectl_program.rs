@@ -1,6 +1,7 @@
 //! `kubectl` as a program of the learner's machine: its files and terminal are the machine's, its way
 //! to the API server is a function call.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,15 +9,19 @@ use apiserver::{ApiServer, RequestInfo};
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::LocalBoxFuture;
-use futures::{FutureExt, StreamExt};
-use kubectl::{DirEntry, Endpoint, FileError, Host, SendError};
+use futures::{FutureExt, StreamExt, stream};
+use kubectl::{Connection, DirEntry, Endpoint, FileError, Host, Listener, SendError};
 use machinery::Timestamp;
-use machinery::wire::{Request, Response};
+use machinery::wire::{Channels, Request, Response};
 use sim::errno::Errno;
-use sim::io::PIPE_BYTES_MAX;
-use sim::process::{Process, Program};
+use sim::io::{Fd, PIPE_BYTES_MAX};
+use sim::network::bridge;
+use sim::process::{Completer, Process, Program, Spawn};
 
 use crate::trace::Trace;
+
+/// The channel of a [`Connection`] that carries its bytes.
+const DATA: u8 = 0;
 
 /// The program, for [`sim::process::Machine::install`].
 pub(crate) fn program(api: ApiServer, trace: Trace) -> Rc<dyn Program> {
@@ -34,6 +39,33 @@ pub(crate) fn program(api: ApiServer, trace: Trace) -> Rc<dyn Program> {
             let (code, ()) = futures::join!(run, copy_out(process, written));
             code
         }
+    })
+}
+
+/// Completes kubectl's arguments in the shell: kubectl says itself how a line may go on.
+pub(crate) fn completer(env: BTreeMap<String, String>) -> Completer {
+    Rc::new(move |machine, words| {
+        let (machine, env) = (machine.clone(), env.clone());
+        async move {
+            let args = vec!["kubectl".to_owned(), "__complete".to_owned(), words.join(" ")];
+            let Ok(found) = machine.find(&args, &env, "/") else { return Vec::new() };
+            let (stdout, out) = Fd::buffer();
+            let child = machine.spawn(Spawn {
+                program: found.program,
+                args: found.args,
+                env,
+                cwd: "/".into(),
+                uid: 0,
+                gid: 0,
+                fds: BTreeMap::from([(0, Fd::null()), (1, stdout), (2, Fd::null())]),
+                parent: 0,
+                group: None,
+            });
+            child.wait().await;
+            let text = String::from_utf8_lossy(&out.borrow()).into_owned();
+            text.lines().map(str::to_owned).collect()
+        }
+        .boxed_local()
     })
 }
 
@@ -146,6 +178,32 @@ impl Host for ProcessHost {
     fn terminal(&self) -> Option<(u16, u16)> {
         let stdout = self.process.stdout();
         self.process.stdin().tty().and(stdout.tty()).map(sim::tty::Tty::size)
+    }
+
+    fn listen<'a>(&'a self, address: &'a str, port: u16) -> LocalBoxFuture<'a, Result<Listener, String>> {
+        let bound = self.process.machine.interface().listen(port);
+        let executor = self.process.machine.executor().clone();
+        let listener = bound.map(|(port, listener)| {
+            let connections = stream::unfold(listener, move |listener| {
+                let executor = executor.clone();
+                async move {
+                    let stream = listener.accept().await;
+                    let remote = stream.info().remote.to_string();
+                    let (ours, channels) = Channels::pair();
+                    executor.spawn(bridge(stream, ours, DATA));
+                    Some((Connection { channels, remote }, listener))
+                }
+            });
+            Listener { port, connections: connections.boxed_local() }
+        });
+        let failed = |error: Errno| {
+            format!(
+                "unable to create listener: Error listen tcp4 {address}:{port}: bind: {}",
+                error.as_str().to_lowercase()
+            )
+        };
+        let outcome = listener.map_err(failed);
+        async move { outcome }.boxed_local()
     }
 
     fn set_raw_mode(&self, raw: bool) {

@@ -101,7 +101,7 @@ fn tab_completes_commands_paths_and_what_a_command_proposes() {
     assert!(terminal.type_in("cat fol\tfi\t\r").contains("\r\nin\r\n"));
     terminal
         .machine
-        .set_completer("echo", Rc::new(|words| Box::pin(async move { vec![format!("{}-completed", words.len())] })));
+        .set_completer("echo", Rc::new(|_, words| Box::pin(async move { vec![format!("{}-completed", words.len())] })));
     assert!(terminal.type_in("echo a \t\r").contains("\r\na 3-completed\r\n"));
     let listed = terminal.type_in("ba\t\t");
     assert!(listed.contains("base64") && listed.contains("bash"), "{listed:?}");

@@ -67,6 +67,7 @@ impl Learner {
         });
         for name in ["kubectl", "k"] {
             machine.install(name, kubectl_program::program(api.clone(), trace.clone()));
+            machine.set_completer(name, kubectl_program::completer(environment()));
         }
         let config = (".kube/config".to_owned(), kubeconfig());
         for (name, text) in files.iter().chain([&config]) {
@@ -141,16 +142,7 @@ impl Learner {
 
     fn start(&self, words: &[&str], fds: BTreeMap<u32, Fd>) -> Result<Child, ExecError> {
         let args: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let env: BTreeMap<String, String> = [
-            ("HOME", HOME),
-            ("USER", "learner"),
-            ("TERM", "xterm-256color"),
-            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
-            ("PWD", HOME),
-            ("LANG", "C.UTF-8"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
+        let env = environment();
         let found = self.0.find(&args, &env, HOME)?;
         Ok(self.0.spawn(Spawn {
             program: found.program,
@@ -164,6 +156,20 @@ impl Learner {
             group: None,
         }))
     }
+}
+
+/// The environment of the learner's processes.
+fn environment() -> BTreeMap<String, String> {
+    [
+        ("HOME", HOME),
+        ("USER", "learner"),
+        ("TERM", "xterm-256color"),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("PWD", HOME),
+        ("LANG", "C.UTF-8"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
 }
 
 /// A resize message of exec's protocol: `{"Width":80,"Height":24}`.

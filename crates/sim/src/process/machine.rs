@@ -44,9 +44,9 @@ pub struct MachineConfig {
     pub rng: Rng,
 }
 
-/// Proposes how a command line may go on: words up to the cursor, the last of them unfinished (and
+/// Proposes how a command line may go on: the machine and the words up to the cursor, the last of them unfinished (and
 /// perhaps empty), to what may stand in its place.
-pub type Completer = Rc<dyn Fn(Vec<String>) -> LocalBoxFuture<'static, Vec<String>>>;
+pub type Completer = Rc<dyn Fn(&Machine, Vec<String>) -> LocalBoxFuture<'static, Vec<String>>>;
 
 /// A machine. Cheap to clone; all clones are one.
 #[derive(Clone)]

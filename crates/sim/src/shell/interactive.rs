@@ -141,7 +141,7 @@ async fn complete(machine: &Machine, cwd: &str, path: Option<&str>, before: &str
         return Completion { start, candidates: commands.collect() };
     }
     if let Some(completer) = words.first().and_then(|command| machine.completer(command)) {
-        let mut candidates = completer(words).await;
+        let mut candidates = completer(machine, words).await;
         candidates.retain(|candidate| candidate.starts_with(&last));
         if !candidates.is_empty() {
             return Completion { start, candidates };
