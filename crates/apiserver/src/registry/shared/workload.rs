@@ -67,7 +67,9 @@ pub fn validate_selector_and_template(
         errors.extend(validate_label_selector(Some(selector), &at));
         let no_labels = selector.match_labels.as_ref().is_none_or(|labels| labels.is_empty());
         if no_labels && selector.match_expressions.as_ref().is_none_or(|list| list.is_empty()) {
-            let detail = format!("empty selector is invalid for {}", kind.to_lowercase());
+            // A ReplicaSet's message names Deployments, upstream too.
+            let named = if kind == "ReplicaSet" { "deployment".into() } else { kind.to_lowercase() };
+            let detail = format!("empty selector is invalid for {named}");
             errors.push(Error::invalid(&at, shown(selector), detail));
         }
     }
