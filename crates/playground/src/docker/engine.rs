@@ -179,6 +179,7 @@ fn unreachable(text: &str) -> bool {
         "onnection refused",
         "not found",
         "onnection reset",
+        "reading a body",
         "client error",
         "onnection closed",
         "roken pipe",
