@@ -25,6 +25,7 @@ pub static STRATEGY: Typed<Deployment> = Typed {
     defaults,
     validate,
     validate_update,
+    prepare_status_update: |new, old| new.metadata.labels.clone_from(&old.metadata.labels),
     validate_status,
     warnings: |new, old| pod::warnings::template(&new.spec.template, old.map(|old| &old.spec.template)),
     columns: COLUMNS,

@@ -40,7 +40,8 @@ fn validate(map: &ConfigMap) -> ErrorList {
     let bytes: usize =
         texts.chain(map.binary_data.iter().flat_map(|data| data.values()).map(|data| data.0.len())).sum();
     if bytes > BYTES_MAX {
-        errors.push(Error::too_long(&Path::new(""), BYTES_MAX));
+        // The object as a whole has no path; upstream prints its absence so.
+        errors.push(Error::too_long(&Path::new("[]"), BYTES_MAX));
     }
     errors
 }

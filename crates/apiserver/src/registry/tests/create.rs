@@ -291,6 +291,8 @@ fn data() {
             r#"binaryData[c]: Invalid value: "c": duplicate of key present in data"#,
         ]
     );
+    let errors = create_errors(&format!("{{apiVersion: v1, kind: ConfigMap, data: {{a: '{}'}}}}", "x".repeat(1 << 21)));
+    assert_eq!(errors, ["[]: Too long: may not be more than 1048576 bytes"]);
     assert_eq!(
         create_errors("{apiVersion: v1, kind: Secret, type: kubernetes.io/tls}"),
         ["data[tls.crt]: Required value", "data[tls.key]: Required value"]
