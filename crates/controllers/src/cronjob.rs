@@ -19,7 +19,7 @@ use machinery::{ObjectKey, Timestamp};
 use crate::Setup;
 use crate::claim::controller_reference;
 use crate::controller::{Controller, Queue};
-use crate::job::is_finished;
+use crate::job::conditions::is_finished;
 use crate::pods::{self, BY_CONTROLLER};
 use crate::schedule::Schedule;
 

@@ -9,7 +9,7 @@ use machinery::status::ApiError;
 use machinery::time::after;
 
 use crate::controller::{Controller, Queue};
-use crate::job::finished_at;
+use crate::job::conditions::finished_at;
 use crate::{Setup, pods};
 
 /// The controller of `ttlSecondsAfterFinished`.

@@ -7,20 +7,20 @@ use std::time::Duration;
 use client::{Client, Context, Event, EventRecorder, EventType, Expectations, Informer, key_of};
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, DaemonSetStatus};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use machinery::intorstring::{Round, scaled_value};
 use machinery::labels::Selector;
 use machinery::status::ApiError;
 use machinery::{ObjectKey, Timestamp};
 
 pub mod nodes;
+pub mod status;
 
 use crate::claim::claim;
 use crate::controller::{Controller, Queue};
-use crate::history::{self, REVISION_HASH};
+use crate::history;
 use crate::pods::{self, BY_CONTROLLER, ORPHANS};
-use crate::replicaset::number;
 use crate::{Setup, pod_control};
-use nodes::{Placement, placement, pod_for, target_node};
+use nodes::{placement, pod_for, target_node};
+use status::{OnNode, bounds, hash_of, is_rolling, status_of};
 
 /// A sync creates or deletes at most so many pods.
 const BURST: usize = 250;
@@ -36,13 +36,6 @@ pub struct DaemonSetController {
     pods: Informer<Pod>,
     nodes: Informer<Node>,
     expectations: Expectations,
-}
-
-/// A node and the daemon's pods for it, oldest first.
-struct OnNode {
-    name: String,
-    placement: Placement,
-    pods: Vec<Arc<Pod>>,
 }
 
 /// What a sync is to do.
@@ -362,49 +355,4 @@ impl Controller for DaemonSetController {
         }
         result
     }
-}
-
-fn is_rolling(set: &DaemonSet) -> bool {
-    let strategy = set.spec.update_strategy.as_ref().and_then(|strategy| strategy.type_.as_deref());
-    strategy.unwrap_or("RollingUpdate") == "RollingUpdate"
-}
-
-/// How many pods may be there twice, and how many may be missing; one of both is never 0.
-fn bounds(set: &DaemonSet, desired: usize) -> (usize, usize) {
-    let rolling = set.spec.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
-    let scaled = |value: Option<_>| {
-        let value = value.and_then(|value| scaled_value(value, number(desired), Round::Up).ok());
-        value.and_then(|value| usize::try_from(value).ok())
-    };
-    let surge = scaled(rolling.and_then(|rolling| rolling.max_surge.as_ref())).filter(|_| is_rolling(set)).unwrap_or(0);
-    let unavailable = scaled(rolling.and_then(|rolling| rolling.max_unavailable.as_ref())).unwrap_or(1);
-    (surge, if surge == 0 { unavailable.max(1) } else { unavailable })
-}
-
-fn hash_of(pod: &Pod) -> &str {
-    pod.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION_HASH)).map_or("", String::as_str)
-}
-
-fn status_of(set: &DaemonSet, on_nodes: &[OnNode], hash: &str, now: Timestamp) -> DaemonSetStatus {
-    let min_ready_seconds = set.spec.min_ready_seconds.unwrap_or(0);
-    let mut status = DaemonSetStatus { observed_generation: set.metadata.generation, ..DaemonSetStatus::default() };
-    let (mut available, mut updated) = (0, 0);
-    for node in on_nodes {
-        let oldest = node.pods.iter().find(|pod| !pods::is_terminated(pod) && !pods::is_deleting(&***pod));
-        if !node.placement.should_run {
-            status.number_misscheduled += i32::from(!node.pods.is_empty());
-            continue;
-        }
-        status.desired_number_scheduled += 1;
-        status.current_number_scheduled += i32::from(!node.pods.is_empty());
-        if let Some(pod) = oldest {
-            status.number_ready += i32::from(pods::is_ready(pod));
-            available += i32::from(pods::is_available(pod, min_ready_seconds, now));
-            updated += i32::from(hash_of(pod) == hash);
-        }
-    }
-    status.number_available = Some(available);
-    status.number_unavailable = Some(status.desired_number_scheduled - available);
-    status.updated_number_scheduled = Some(updated);
-    status
 }

@@ -9,32 +9,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Client, Context, Event, EventRecorder, EventType, Expectations, Informer, Patch, key_of};
-use k8s_openapi::api::batch::v1::{Job, JobCondition, JobSpec, JobStatus, UncountedTerminatedPods};
-use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Pod};
+use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus, UncountedTerminatedPods};
+use k8s_openapi::api::core::v1::Pod;
 use machinery::labels::Selector;
 use machinery::status::ApiError;
 use machinery::time::{after, meta_time};
 use machinery::{ObjectKey, Timestamp};
 use serde_json::json;
 
+pub mod conditions;
 pub mod indexes;
+pub mod pod;
 pub mod policy;
 
-use crate::claim::{claim, controller_reference};
+use crate::claim::claim;
 use crate::controller::{Controller, Queue};
 use crate::pods::{self, BY_CONTROLLER, ORPHANS};
 use crate::ranking::rank_for_deletion;
 use crate::replicaset::number;
 use crate::{Setup, pod_control};
+use conditions::{is_finished, set_condition, verdict};
+use pod::{CONTROLLER_UID, FINALIZER, Sorted, has_finalizer, index_of, pod_for, sort};
 
-/// Keeps a pod until it has been counted.
-const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
-/// Label and annotation: which index of the Job the pod is for.
-const INDEX: &str = "batch.kubernetes.io/job-completion-index";
-/// Label: the uid of the pod's Job. The older form stands beside it.
-const CONTROLLER_UID: [&str; 2] = ["batch.kubernetes.io/controller-uid", "controller-uid"];
-/// Label: the name of the pod's Job. The older form stands beside it.
-const JOB_NAME: [&str; 2] = ["batch.kubernetes.io/job-name", "job-name"];
 /// A sync creates or deletes at most so many pods.
 const BURST: usize = 500;
 /// Changes of pods are taken together for so long.
@@ -51,17 +47,6 @@ pub struct JobController {
     expectations: Expectations,
     /// Failures since the last success, and when the last was.
     failures: BTreeMap<ObjectKey, (u32, Timestamp)>,
-}
-
-/// A Job's pods, as one sync sees them.
-#[derive(Default)]
-struct Sorted {
-    active: Vec<Arc<Pod>>,
-    terminating: Vec<Arc<Pod>>,
-    /// Ended well, and not counted for good yet.
-    succeeded: Vec<Arc<Pod>>,
-    /// Ended otherwise, or deleted before they could, and not counted for good yet.
-    failed: Vec<Arc<Pod>>,
 }
 
 impl JobController {
@@ -392,126 +377,10 @@ impl Controller for JobController {
     }
 }
 
-/// Whether the Job has come to its end, and how does not matter.
-pub fn is_finished(job: &Job) -> bool {
-    finished_at(job).is_some()
-}
-
-/// When the Job came to its end.
-pub fn finished_at(job: &Job) -> Option<Timestamp> {
-    let conditions = job.status.as_ref()?.conditions.as_deref().unwrap_or_default();
-    let last = conditions
-        .iter()
-        .find(|condition| matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True")?;
-    Some(last.last_transition_time.as_ref().map_or(Timestamp::MIN, |time| time.0))
-}
-
-/// What an earlier sync has decided stands; else what `decide` says.
-fn verdict(
-    status: &JobStatus,
-    decide: impl FnOnce() -> Option<(&'static str, &'static str, String)>,
-) -> Option<(&'static str, String, String)> {
-    for kind in ["FailureTarget", "SuccessCriteriaMet"] {
-        let decided = status.conditions.iter().flatten().find(|condition| condition.type_ == kind);
-        if let Some(decided) = decided.filter(|condition| condition.status == "True") {
-            return Some((
-                kind,
-                decided.reason.clone().unwrap_or_default(),
-                decided.message.clone().unwrap_or_default(),
-            ));
-        }
-    }
-    decide().map(|(kind, reason, message)| (kind, reason.to_owned(), message))
-}
-
-fn set_condition(status: &mut JobStatus, kind: &str, is: bool, reason: &str, message: &str, now: Timestamp) {
-    let conditions = status.conditions.get_or_insert_default();
-    let value = if is { "True" } else { "False" };
-    if conditions.iter().any(|condition| condition.type_ == kind && condition.status == value) {
-        return;
-    }
-    conditions.retain(|condition| condition.type_ != kind);
-    conditions.push(JobCondition {
-        type_: kind.into(),
-        status: value.into(),
-        reason: Some(reason.into()),
-        message: Some(message.into()),
-        last_probe_time: Some(meta_time(now)),
-        last_transition_time: Some(meta_time(now)),
-    });
-}
-
-fn sort(spec: &JobSpec, pods: &[Arc<Pod>]) -> Sorted {
-    let replaces_failed_only = spec.pod_replacement_policy.as_deref() == Some("Failed");
-    let mut sorted = Sorted::default();
-    for pod in pods {
-        let going = pods::is_deleting(&**pod);
-        let list = match pods::phase(pod) {
-            "Succeeded" => Some(&mut sorted.succeeded),
-            "Failed" => Some(&mut sorted.failed),
-            _ if !going => {
-                sorted.active.push(pod.clone());
-                None
-            }
-            _ => {
-                sorted.terminating.push(pod.clone());
-                (!replaces_failed_only).then_some(&mut sorted.failed)
-            }
-        };
-        if let Some(list) = list.filter(|_| has_finalizer(pod)) {
-            list.push(pod.clone());
-        }
-    }
-    sorted
-}
-
 fn lists(uids: &Option<Vec<String>>, pod: &Pod) -> bool {
     uids.iter().flatten().any(|uid| uid == pods::uid(pod))
 }
 
-fn has_finalizer(pod: &Pod) -> bool {
-    pod.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
-}
-
 fn is_indexed(spec: &JobSpec) -> bool {
     spec.completion_mode.as_deref() == Some("Indexed")
-}
-
-fn index_of(pod: &Pod) -> Option<i32> {
-    pods::annotation(pod, INDEX)?.parse().ok()
-}
-
-fn pod_for(job: &Job, index: Option<i32>) -> Pod {
-    let template = job.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
-    let mut pod = pod_control::pod_from_template(&template, job, controller_reference(job));
-    let (name, uid) = (pods::name(job).to_owned(), pods::uid(job).to_owned());
-    let labels = pod.metadata.labels.get_or_insert_default();
-    for (keys, value) in [(CONTROLLER_UID, uid), (JOB_NAME, name.clone())] {
-        labels.extend(keys.map(|key| (key.to_owned(), value.clone())));
-    }
-    pod.metadata.finalizers.get_or_insert_default().push(FINALIZER.into());
-    let Some(index) = index else { return pod };
-    labels.insert(INDEX.into(), index.to_string());
-    pod.metadata.annotations.get_or_insert_default().insert(INDEX.into(), index.to_string());
-    pod.metadata.generate_name = Some(format!("{name}-{index}-"));
-    if let Some(spec) = &mut pod.spec {
-        spec.hostname = Some(format!("{name}-{index}"));
-        for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
-            let environment = container.env.get_or_insert_default();
-            if environment.iter().all(|variable| variable.name != "JOB_COMPLETION_INDEX") {
-                environment.push(EnvVar {
-                    name: "JOB_COMPLETION_INDEX".into(),
-                    value_from: Some(EnvVarSource {
-                        field_ref: Some(ObjectFieldSelector {
-                            field_path: format!("metadata.labels['{INDEX}']"),
-                            ..ObjectFieldSelector::default()
-                        }),
-                        ..EnvVarSource::default()
-                    }),
-                    ..EnvVar::default()
-                });
-            }
-        }
-    }
-    pod
 }

@@ -8,20 +8,21 @@ use std::time::Duration;
 use client::{Client, Context, DeleteOptions, Event, EventRecorder, EventType, Informer, key_of};
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use machinery::ObjectKey;
 use machinery::intorstring::{Round, scaled_value};
 use machinery::labels::Selector;
 use machinery::status::ApiError;
-use machinery::{ObjectKey, Timestamp};
 
 pub mod identity;
+pub mod status;
 
 use crate::Setup;
 use crate::claim::claim;
 use crate::controller::{Controller, Queue};
 use crate::history::{self, History};
 use crate::pods::{self, BY_CONTROLLER, ORPHANS};
-use crate::replicaset::number;
 use identity::{ordinal_of, ordinals, revision_of};
+use status::{Work, complete_update, is_rolling, partition, status_of};
 
 /// Status changes of pods are taken together for so long.
 const STATUS_BATCH: Duration = Duration::from_millis(10);
@@ -34,16 +35,6 @@ pub struct StatefulSetController {
     revisions: Informer<ControllerRevision>,
     pods: Informer<Pod>,
     claims: Informer<PersistentVolumeClaim>,
-}
-
-/// One sync of a set.
-struct Work<'a> {
-    set: &'a StatefulSet,
-    /// The revision pods are updated from; the same as `update` once an update is complete.
-    current: Arc<ControllerRevision>,
-    /// The revision of the present template.
-    update: Arc<ControllerRevision>,
-    now: Timestamp,
 }
 
 impl StatefulSetController {
@@ -363,50 +354,5 @@ impl Controller for StatefulSetController {
             queue.add_at(key.clone(), time);
         }
         Ok(())
-    }
-}
-
-fn is_rolling(set: &StatefulSet) -> bool {
-    let strategy = set.spec.update_strategy.as_ref().and_then(|strategy| strategy.type_.as_deref());
-    strategy.unwrap_or("RollingUpdate") == "RollingUpdate"
-}
-
-/// Ordinals below this, counted from the first, are not updated; none where there is no partition.
-fn partition(set: &StatefulSet) -> Option<i32> {
-    let rolling = set.spec.update_strategy.as_ref()?.rolling_update.as_ref()?;
-    rolling.partition.filter(|partition| *partition > 0)
-}
-
-fn status_of(round: &Work<'_>, all: &[Arc<Pod>], collisions: i32) -> StatefulSetStatus {
-    let min_ready_seconds = round.set.spec.min_ready_seconds.unwrap_or(0);
-    let count = |test: &dyn Fn(&Pod) -> bool| number(all.iter().filter(|pod| test(pod)).count());
-    // A pod counts once the server has made it one: it has a phase, and is not going.
-    let of = |revision: &ControllerRevision| {
-        count(&|pod| {
-            !pods::phase(pod).is_empty() && !pods::is_deleting(pod) && revision_of(pod) == pods::name(revision)
-        })
-    };
-    let ready = |pod: &Pod| pods::phase(pod) == "Running" && pods::is_ready(pod);
-    StatefulSetStatus {
-        observed_generation: round.set.metadata.generation,
-        replicas: count(&|pod| !pods::phase(pod).is_empty()),
-        ready_replicas: Some(count(&ready)),
-        available_replicas: Some(count(&|pod| ready(pod) && pods::is_available(pod, min_ready_seconds, round.now))),
-        current_replicas: Some(of(&round.current)),
-        updated_replicas: Some(of(&round.update)),
-        current_revision: round.current.metadata.name.clone(),
-        update_revision: round.update.metadata.name.clone(),
-        collision_count: Some(collisions),
-        conditions: round.set.status.as_ref().and_then(|status| status.conditions.clone()),
-    }
-}
-
-/// Once all pods are of the newest revision and ready, it is the current one.
-fn complete_update(set: &StatefulSet, status: &mut StatefulSetStatus) {
-    let all = Some(status.replicas);
-    let wanted = set.spec.replicas.unwrap_or(1) == status.replicas;
-    if is_rolling(set) && wanted && status.updated_replicas == all && status.ready_replicas == all {
-        status.current_replicas = status.updated_replicas;
-        status.current_revision.clone_from(&status.update_revision);
     }
 }
