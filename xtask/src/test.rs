@@ -1,9 +1,9 @@
 //! `cargo xtask test`: every test there is.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::shell::{self, command, say};
+use crate::shell::{self, command, output, say};
 use crate::{docker, serve, tools};
 
 /// A part of the tests, in the order in which they run.
@@ -58,12 +58,16 @@ fn native() -> Result<()> {
 fn wasm() -> Result<()> {
     tools::for_page()?;
     tools::for_tests()?;
+    // The history that the core makes natively, for the test that it is the same in WebAssembly.
+    let hash = output(&["cargo", "run", "--quiet", "--package", "playground-core", "--example", "history_hash"]);
+    let hash = hash.context("cannot compute the native history's hash")?;
     let mut test = command(&["cargo", "test", "--target", "wasm32-unknown-unknown", "--no-fail-fast"]);
     for package in WASM_CRATES {
         test.args(["--package", package]);
     }
     test.env("PATH", tools::path())
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", "wasm-bindgen-test-runner")
+        .env("PLAYGROUND_HISTORY_HASH", hash)
         .env("CHROMEDRIVER", "/usr/bin/chromedriver")
         .env("WASM_BINDGEN_TEST_TIMEOUT", "300");
     shell::run(&mut test)

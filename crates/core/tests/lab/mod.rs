@@ -1,0 +1,80 @@
+//! A cluster in virtual time with somebody typing at the learner's computer.
+
+use std::time::Duration;
+
+use machinery::Timestamp;
+use playground_core::{Cluster, NodeOptions, Options, Output, lesson_files};
+use store::Store;
+
+/// Virtual time within which anything comes true that is going to.
+const PATIENCE: Duration = Duration::from_secs(600);
+const STEP: Duration = Duration::from_millis(500);
+
+/// The cluster, and whoever types.
+pub struct Lab {
+    pub cluster: Cluster,
+}
+
+#[allow(dead_code, reason = "no test needs all of it")]
+impl Lab {
+    /// A cluster of kind's shape that has come up.
+    pub fn new(nodes: u16) -> Self {
+        Self::seeded(nodes, 7)
+    }
+
+    /// The same with another seed.
+    pub fn seeded(nodes: u16, seed: u64) -> Self {
+        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let store = Store::new(&store::Options::default());
+        let nodes = NodeOptions::cluster("hello", nodes);
+        let cluster = Cluster::new(Options { nodes, files: lesson_files(), ..Options::new(store, start, seed) });
+        let lab = Self { cluster: cluster.unwrap() };
+        lab.until("kubectl get nodes", |table| !table.contains("NotReady") && table.contains(" Ready "));
+        lab
+    }
+
+    /// What a line printed, and its exit code.
+    pub fn run(&self, line: &str) -> Output {
+        let limit = machinery::time::after(self.cluster.now(), PATIENCE);
+        let learner = self.cluster.learner().clone();
+        self.cluster.executor().block_on(limit, async move { learner.run(line).await }).expect("the line ends")
+    }
+
+    /// The standard output of a line that succeeds.
+    pub fn ok(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert_eq!(output.code, 0, "{line}\n{}{}", output.stdout, output.stderr);
+        output.stdout
+    }
+
+    /// The exit code and standard error of a line that fails.
+    pub fn fails(&self, line: &str) -> (i32, String) {
+        let output = self.run(line);
+        assert_ne!(output.code, 0, "{line}\n{}{}", output.stdout, output.stderr);
+        (output.code, output.stderr)
+    }
+
+    /// Repeats a line until it prints what is wanted.
+    pub fn until(&self, line: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = machinery::time::after(self.cluster.now(), PATIENCE);
+        loop {
+            let output = self.run(line);
+            if output.code == 0 && wanted(&output.stdout) {
+                return output.stdout;
+            }
+            assert!(self.cluster.now() < deadline, "{line} still prints\n{}{}", output.stdout, output.stderr);
+            self.pass(STEP);
+        }
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, duration: Duration) {
+        self.cluster.run_for(duration);
+    }
+}
+
+/// The first column of a table's lines, without its head.
+#[allow(dead_code, reason = "no test needs all of it")]
+pub fn names(table: &str) -> Vec<&str> {
+    table.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect()
+}
