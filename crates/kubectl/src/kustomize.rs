@@ -22,7 +22,47 @@ const DEPTH_MAX: usize = 20;
 /// # Errors
 /// When there is none, or what it names does not exist.
 pub async fn build(host: &dyn Host, folder: &str) -> Result<Vec<Value>, Error> {
-    build_at(host, folder.trim_end_matches('/').to_owned(), 0).await
+    let mut objects = build_at(host, folder.trim_end_matches('/').to_owned(), 0).await?;
+    objects.sort_by_key(rank);
+    Ok(objects)
+}
+
+/// Kinds that others need come first, kinds that hinder others last.
+const FIRST: [&str; 22] = [
+    "Namespace",
+    "ResourceQuota",
+    "StorageClass",
+    "CustomResourceDefinition",
+    "ServiceAccount",
+    "PodSecurityPolicy",
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+    "ConfigMap",
+    "Secret",
+    "Endpoints",
+    "Service",
+    "LimitRange",
+    "PriorityClass",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Deployment",
+    "StatefulSet",
+    "CronJob",
+    "PodDisruptionBudget",
+];
+const LAST: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+
+/// Where an object stands in the output.
+fn rank(object: &Value) -> (usize, String, String, String) {
+    let kind = text(&object["kind"]);
+    let place = match FIRST.iter().position(|known| *known == kind) {
+        Some(place) => place,
+        None if LAST.contains(&kind.as_str()) => FIRST.len() + 1,
+        None => FIRST.len(),
+    };
+    (place, kind, text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]))
 }
 
 async fn build_at(host: &dyn Host, folder: String, depth: usize) -> Result<Vec<Value>, Error> {
@@ -30,6 +70,15 @@ async fn build_at(host: &dyn Host, folder: String, depth: usize) -> Result<Vec<V
         return Err(Error::message(format!("cycle detected: {folder}")));
     }
     let config = load(host, &folder).await?;
+    for (field, instead) in [("commonLabels", "labels"), ("bases", "resources"), ("patchesStrategicMerge", "patches")] {
+        if !config[field].is_null() {
+            let warning = format!(
+                "# Warning: '{field}' is deprecated. Please use '{instead}' instead. Run 'kustomize edit fix' to update \
+                 your Kustomization automatically.\n"
+            );
+            host.stderr(warning.as_bytes());
+        }
+    }
     let mut objects = Vec::new();
     for field in ["resources", "bases"] {
         for name in items(&config[field]).map(text) {
