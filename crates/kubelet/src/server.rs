@@ -42,11 +42,12 @@ impl KubeletServer {
     /// Answers one request. A kubelet that is gone answers 503, as a refused connection.
     pub fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
         let (reply, answer) = oneshot::channel();
-        let sent = self.calls.unbounded_send(Call { request, reply });
+        // A call that could not be sent is dropped here, and its reply with it.
+        let sent = self.calls.unbounded_send(Call { request, reply }).is_ok();
         let node = self.node.clone();
         async move {
             match (sent, answer.await) {
-                (Ok(()), Ok(response)) => response,
+                (true, Ok(response)) => response,
                 _ => ApiError::service_unavailable(format!("dial tcp {node}:10250: connect: connection refused"))
                     .into_response(),
             }

@@ -4,5 +4,8 @@
 
 mod common;
 mod environment;
+#[cfg(not(target_family = "wasm"))]
+mod hostile;
 mod lifecycle;
 mod probes;
+mod server;
