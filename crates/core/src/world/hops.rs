@@ -18,6 +18,8 @@ fn describe(hop: NetworkHop) -> Hop {
     let service = |service: Option<(machinery::ObjectKey, proxy::Via)>| {
         service.map(|(key, _)| format!("service/{key}")).unwrap_or_default()
     };
+    // An answer goes back to whoever asked.
+    let answered = matches!(hop.event, HopEvent::Response { .. });
     let (to, verb, object, error) = match hop.event {
         HopEvent::Resolved { name, addresses } => {
             let error = addresses.is_empty().then(|| "no such name".to_owned());
@@ -32,11 +34,13 @@ fn describe(hop: NetworkHop) -> Hop {
         HopEvent::Request { to, method, target } => (to.to_string(), format!("{method} {target}"), String::new(), None),
         HopEvent::Response { to, status } => (to.to_string(), status.to_string(), String::new(), None),
     };
+    let asker = hop.from.to_string();
+    let (from, to) = if answered { (to, asker) } else { (asker, to) };
     Hop {
         sequence: 0,
         time: hop.time,
         kind: HopKind::Network,
-        from: hop.from.to_string(),
+        from,
         to,
         verb,
         object,

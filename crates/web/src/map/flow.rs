@@ -16,6 +16,8 @@ use super::scene::Scene;
 /// How long a queue of hops may take to play, and how far apart dots leave.
 const QUEUE_MS: f64 = 2_200.0;
 const APART_MS: (f64, f64) = (5.0, 140.0);
+/// How much time a slow frame may make up for.
+const LATE_MS_MAX: f64 = 300.0;
 const QUEUED_MAX: usize = 400;
 const UNDER_WAY_MAX: usize = 240;
 /// How far back a hop that says the same is looked for.
@@ -73,7 +75,7 @@ impl Flow {
         while now_ms >= self.next_ms && self.dots.len() < UNDER_WAY_MAX {
             let Some(hop) = self.queued.pop_front() else { break };
             let apart = (QUEUE_MS / (self.queued.len() + 1) as f64).clamp(APART_MS.0, APART_MS.1);
-            self.next_ms = self.next_ms.max(now_ms - 16.0) + apart;
+            self.next_ms = self.next_ms.max(now_ms - LATE_MS_MAX) + apart;
             let dot = Dot { from_bus_x: self.bus_x, left_ms: now_ms, hop };
             // Whatever follows on the bus starts where this one entered it.
             if dot.hop.kind == HopKind::Request {
