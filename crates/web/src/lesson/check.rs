@@ -99,7 +99,7 @@ impl Check {
         let ready = !self.ready || (object.condition("Ready") == "True" && !object.terminating());
         let field = self.field.as_ref().is_none_or(|(pointer, wanted)| match object.0.pointer(pointer) {
             Some(Value::String(text)) => text == wanted,
-            Some(other) => other.to_string() == *wanted,
+            Some(other) => serde_json::from_str::<Value>(wanted).is_ok_and(|wanted| wanted == *other),
             None => wanted.is_empty(),
         });
         ready && field

@@ -33,6 +33,9 @@ impl Default for Camera {
     }
 }
 
+/// What watches the canvas' size, and what it calls.
+type Observer = (ResizeObserver, Closure<dyn Fn()>);
+
 /// What the map shows and how; driven by [`super::view`].
 pub struct Engine {
     canvas: HtmlCanvasElement,
@@ -40,7 +43,7 @@ pub struct Engine {
     state: RefCell<State>,
     frame: RefCell<Option<AnimationFrame>>,
     last_ms: Cell<f64>,
-    observer: RefCell<Option<(ResizeObserver, Closure<dyn Fn()>)>>,
+    observer: RefCell<Option<Observer>>,
     calm: bool,
     me: Weak<Self>,
 }
