@@ -8,10 +8,9 @@ use super::geometry::{Point, Rect};
 use super::layout::{Detail, Layout, NODE_HEADER, Station};
 use super::motion::{Motion, Sprite};
 use super::palette::Palette;
+use super::pen::{MONO, fitting};
 use super::scene::{ContainerState, NodeItem, PodState, Scene, ServiceItem};
 
-const SANS: &str = "\"Instrument Sans Variable\", system-ui, sans-serif";
-const MONO: &str = "\"JetBrains Mono Variable\", ui-monospace, monospace";
 /// With more ready endpoints than this, a Service's lines go to nodes.
 const LINES_MAX: usize = 60;
 /// How many dots carry words: more would cover the map.
@@ -355,116 +354,5 @@ impl Frame<'_> {
         self.canvas.set_fill_style_str(fill);
         self.fill(rect, radius);
         self.outline(rect, radius, line, 1.0);
-    }
-
-    fn shape(&self, rect: Rect, radius: f64) {
-        self.canvas.begin_path();
-        if radius < 2.0 || self.canvas.round_rect_with_f64(rect.x, rect.y, rect.w, rect.h, radius).is_err() {
-            self.canvas.rect(rect.x, rect.y, rect.w, rect.h);
-        }
-    }
-
-    fn fill(&self, rect: Rect, radius: f64) {
-        self.shape(rect, radius);
-        self.canvas.fill();
-    }
-
-    fn outline(&self, rect: Rect, radius: f64, color: &str, width: f64) {
-        self.canvas.set_stroke_style_str(color);
-        self.canvas.set_line_width(width);
-        self.shape(rect, radius);
-        self.canvas.stroke();
-    }
-
-    fn dash(&self, on: bool) {
-        let pattern = if on { js_sys::Array::of2(&4.into(), &3.into()) } else { js_sys::Array::new() };
-        let _ = self.canvas.set_line_dash(&pattern);
-    }
-
-    fn line(&self, points: &[Point]) {
-        self.canvas.begin_path();
-        for (index, point) in points.iter().enumerate() {
-            if index == 0 { self.canvas.move_to(point.x, point.y) } else { self.canvas.line_to(point.x, point.y) }
-        }
-        self.canvas.stroke();
-    }
-
-    fn curve(&self, from: Point, to: Point) {
-        let bend = (from.y - to.y).abs() * 0.55;
-        self.canvas.begin_path();
-        self.canvas.move_to(from.x, from.y);
-        self.canvas.bezier_curve_to(from.x, from.y - bend, to.x, to.y + bend, to.x, to.y);
-        self.canvas.stroke();
-    }
-
-    fn circle(&self, at: Point, radius: f64) {
-        self.canvas.begin_path();
-        if self.canvas.arc(at.x, at.y, radius, 0.0, std::f64::consts::TAU).is_ok() {
-            self.canvas.fill();
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
-    fn words(&self, words: &str, x: f64, y: f64, size: f64, weight: u16, color: &str, align: &str, room: f64) {
-        self.text(words, x, y, &format!("{weight} {size}px {SANS}"), color, align, room, clipped);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
-    fn mono(&self, words: &str, x: f64, y: f64, size: f64, color: &str, align: &str, room: f64) {
-        self.text(words, x, y, &format!("500 {size}px {MONO}"), color, align, room, fitting);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
-    fn text(
-        &self,
-        words: &str,
-        x: f64,
-        y: f64,
-        font: &str,
-        color: &str,
-        align: &str,
-        room: f64,
-        cut: fn(&str, usize) -> String,
-    ) {
-        self.canvas.set_font(font);
-        self.canvas.set_fill_style_str(color);
-        self.canvas.set_text_align(align);
-        self.canvas.set_text_baseline("middle");
-        let width = self.canvas.measure_text(words).map(|measure| measure.width()).unwrap_or(0.0);
-        let count = words.chars().count();
-        let shown =
-            if width > room && count > 3 { cut(words, ((room / width) * count as f64) as usize) } else { words.into() };
-        let _ = self.canvas.fill_text(&shown, x, y);
-    }
-}
-
-/// Words within a number of letters.
-fn clipped(words: &str, letters: usize) -> String {
-    let kept: String = words.chars().take(letters.saturating_sub(1)).collect();
-    format!("{}…", kept.trim_end())
-}
-
-/// A name within a number of letters. Its end tells pods apart, so the middle goes.
-fn fitting(name: &str, letters: usize) -> String {
-    let all: Vec<char> = name.chars().collect();
-    if all.len() <= letters {
-        return name.into();
-    }
-    let kept = letters.saturating_sub(1);
-    let end = kept / 2;
-    all[..kept - end].iter().chain(&['…']).chain(&all[all.len() - end..]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use wasm_bindgen_test::wasm_bindgen_test;
-
-    use super::fitting;
-
-    #[wasm_bindgen_test]
-    fn long_names_lose_their_middle() {
-        assert_eq!(fitting("hellodep-84548c9c8f-hjd4g", 11), "hello…hjd4g");
-        assert_eq!(fitting("web", 11), "web");
-        assert_eq!(fitting("web", 0), "…");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`scene`] is what there is, read from the objects; [`layout`] gives everything a place;
 //! [`motion`] moves things from their last place to the next; [`flow`] turns trace hops into dots;
-//! [`draw`] paints a frame; [`engine`] ties them to a canvas and [`view`] is the Yew component.
+//! [`draw`] paints a frame with a [`pen`]; [`engine`] ties them to a canvas and [`view`] is the Yew component.
 
 mod draw;
 mod engine;
@@ -11,6 +11,7 @@ mod geometry;
 mod layout;
 mod motion;
 mod palette;
+mod pen;
 mod scene;
 mod view;
 
