@@ -92,21 +92,15 @@ impl World {
         let wire = Rc::new(Wire { server: server.clone(), cut: Cell::new(false), requests: Cell::new(0) });
         let setup = Setup::new(wire.clone(), Options { root_ca: "PEM".into(), ..Options::default() });
         let client = Client::new(wire.clone(), "test");
-        let mut world = Self {
-            clock,
-            server,
-            setup,
-            wire: wire.clone(),
-            client,
-            running: BTreeMap::new(),
-            nodes: Rc::default(),
-            polls: 0,
-        };
+        let mut world =
+            Self { clock, server, setup, wire, client, running: BTreeMap::new(), nodes: Rc::default(), polls: 0 };
         for (name, _) in CONTROLLERS {
             world.start(name);
         }
         let behaviour = world.nodes.clone();
-        world.run_component("nodes", Box::new(Nodes::new(Client::new(wire, "nodes"), nodes, behaviour)));
+        // Nodes have a line of their own, which is never cut.
+        let line = Rc::new(Wire { server: world.server.clone(), cut: Cell::new(false), requests: Cell::new(0) });
+        world.run_component("nodes", Box::new(Nodes::new(Client::new(line, "nodes"), nodes, behaviour)));
         world
     }
 
