@@ -12,7 +12,7 @@ use kubelet::runtime::{
 };
 
 use super::log::Log;
-use super::{Node, Result_};
+use super::{Completion, Node};
 use crate::fs::{self, Fs, Tree};
 use crate::image::Image;
 use crate::io::{self, Fd};
@@ -137,7 +137,7 @@ impl Container {
 }
 
 impl Node {
-    pub(super) fn create_container(self: &Rc<Self>, sandbox_id: &str, config: ContainerConfig) -> Result_ {
+    pub(super) fn create_container(self: &Rc<Self>, sandbox_id: &str, config: ContainerConfig) -> Completion {
         if !self.sandboxes.borrow().contains_key(sandbox_id) {
             let message =
                 format!("rpc error: code = NotFound desc = failed to find sandbox id {sandbox_id:?}: not found");
@@ -175,7 +175,7 @@ impl Node {
         Ok(Outcome::Container(Box::new(status)))
     }
 
-    pub(super) async fn start_container(self: &Rc<Self>, id: &str) -> Result_ {
+    pub(super) async fn start_container(self: &Rc<Self>, id: &str) -> Completion {
         let container = self.container(id)?;
         if container.status().state != ContainerState::Created {
             let message = format!("rpc error: code = Unknown desc = container {id:?} is not in created state");
@@ -224,7 +224,7 @@ impl Node {
         Ok(Outcome::Container(Box::new(container.status())))
     }
 
-    pub(super) async fn stop_container(self: &Rc<Self>, id: &str, grace: Duration) -> Result_ {
+    pub(super) async fn stop_container(self: &Rc<Self>, id: &str, grace: Duration) -> Completion {
         let container = self.container(id)?;
         let running =
             container.running.borrow().as_ref().map(|running| (running.machine.clone(), running.child.clone()));

@@ -75,7 +75,8 @@ struct Node {
     host: SharedTree,
 }
 
-type Result_ = Result<Outcome, RuntimeError>;
+/// How an operation ends.
+type Completion = Result<Outcome, RuntimeError>;
 
 impl SimRuntime {
     /// The runtime of a node without containers or images.
@@ -212,7 +213,7 @@ impl Node {
         }
     }
 
-    async fn run(self: &Rc<Self>, operation: Operation) -> Result_ {
+    async fn run(self: &Rc<Self>, operation: Operation) -> Completion {
         self.delay(&operation).await;
         if self.down.get() {
             let message = "rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: \
@@ -289,7 +290,7 @@ impl Node {
         images.get(&full).or_else(|| images.values().find(|image| image.id == reference)).cloned()
     }
 
-    async fn pull(&self, reference: &str) -> Result_ {
+    async fn pull(&self, reference: &str) -> Completion {
         /// Asking the registry for the manifest.
         const RESOLVE: u64 = 350_000;
         let resolve = Duration::from_micros(self.rng.borrow_mut().jitter(RESOLVE, 60));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use kubelet::runtime::{ErrorCode, HttpResult, Outcome, RuntimeError};
 
-use super::Result_;
+use super::Completion;
 use crate::network::http::{self, HttpError};
 use crate::network::{ConnectError, Interface};
 
@@ -24,7 +24,7 @@ pub(super) struct Get {
 }
 
 /// One HTTP request.
-pub(super) async fn http_get(interface: &Interface, get: Get, timeout: Duration) -> Result_ {
+pub(super) async fn http_get(interface: &Interface, get: Get, timeout: Duration) -> Completion {
     let request = Box::pin(follow(interface, &get));
     match select(request, interface.network().executor().sleep(timeout)).await {
         Either::Left((result, _)) => result,
@@ -35,7 +35,7 @@ pub(super) async fn http_get(interface: &Interface, get: Get, timeout: Duration)
     }
 }
 
-async fn follow(interface: &Interface, get: &Get) -> Result_ {
+async fn follow(interface: &Interface, get: &Get) -> Completion {
     let mut path = get.path.clone();
     for _ in 0..=REDIRECTS_MAX {
         let response = once(interface, get, &path).await?;
@@ -84,7 +84,7 @@ async fn once(interface: &Interface, get: &Get, path: &str) -> Result<http::Resp
 }
 
 /// Opens and closes a TCP connection.
-pub(super) async fn tcp_dial(interface: &Interface, host: &str, port: u16, timeout: Duration) -> Result_ {
+pub(super) async fn tcp_dial(interface: &Interface, host: &str, port: u16, timeout: Duration) -> Completion {
     let dial = Box::pin(interface.connect(host, port));
     match select(dial, interface.network().executor().sleep(timeout)).await {
         Either::Left((Ok(_), _)) => Ok(Outcome::Done),

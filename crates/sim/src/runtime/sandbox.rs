@@ -10,7 +10,7 @@ use kubelet::runtime::{
 use machinery::ObjectKey;
 use proxy::ResolvConf;
 
-use super::{Node, Result_};
+use super::{Completion, Node};
 use crate::network::{Interface, InterfaceConfig, Party};
 
 /// A pod's network.
@@ -64,7 +64,7 @@ impl Sandbox {
 }
 
 impl Node {
-    pub(super) fn run_sandbox(self: &Rc<Self>, config: PodSandboxConfig) -> Result_ {
+    pub(super) fn run_sandbox(self: &Rc<Self>, config: PodSandboxConfig) -> Completion {
         let party = Party::Pod(ObjectKey::new(config.namespace.clone(), config.name.clone()));
         let on_node = config.network == NamespaceMode::Node;
         let cidr = config.pod_cidr.as_deref().unwrap_or(&self.config.pod_cidr);
@@ -114,7 +114,7 @@ impl Node {
         Ok(Outcome::Sandbox(status))
     }
 
-    pub(super) async fn stop_sandbox(self: &Rc<Self>, id: &str) -> Result_ {
+    pub(super) async fn stop_sandbox(self: &Rc<Self>, id: &str) -> Completion {
         let running: Vec<_> = self
             .containers
             .borrow()

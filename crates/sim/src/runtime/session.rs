@@ -16,7 +16,7 @@ use kubelet::runtime::{
 use machinery::wire::{Channels, Frame};
 
 use super::container::Container;
-use super::{Node, Result_};
+use super::{Completion, Node};
 use crate::io::{self, Fd, PIPE_BYTES_MAX};
 use crate::process::{Child, Machine, Signal, Spawn};
 use crate::tty::Tty;
@@ -77,7 +77,7 @@ fn running(container: &Container) -> Result<Machine, RuntimeError> {
 }
 
 /// Runs a command and waits for its end.
-pub(super) async fn exec_sync(node: &Rc<Node>, id: &str, command: Vec<String>, timeout: Duration) -> Result_ {
+pub(super) async fn exec_sync(node: &Rc<Node>, id: &str, command: Vec<String>, timeout: Duration) -> Completion {
     let container = node.container(id)?;
     let machine = running(&container)?;
     let (stdout, out) = Fd::buffer();
