@@ -1,4 +1,5 @@
 //! File systems: layers, links, mounts.
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
 
 use machinery::Timestamp;
 use playground_sim::Errno;
