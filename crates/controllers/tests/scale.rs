@@ -36,3 +36,16 @@ fn a_pod_costs_the_same_in_a_large_set() {
     assert!(large.0 < 2000 * 2, "{} requests for 2000 pods", large.0);
     assert!(large.1 < small.1 * 20, "{} polls for 2000 pods, {} for 100", large.1, small.1);
 }
+
+#[test]
+fn a_cluster_at_rest_does_next_to_nothing() {
+    let mut world = World::new(3);
+    world.run(120);
+    let (requests, polls) = (world.wire.requests.get(), world.polls);
+    world.run(600);
+    let (requests, polls) = (world.wire.requests.get() - requests, world.polls - polls);
+    println!("at rest: {requests} requests and {polls} polls in ten minutes");
+    // Discovery every half minute; a lease of each node every ten seconds, which three controllers see.
+    assert!(requests <= 20 * 30, "{requests} requests");
+    assert!(polls <= 60 * 3 * 6, "{polls} polls");
+}
