@@ -3,6 +3,12 @@
 //! A [`Component`] is polled by the cluster's event loop: it drains its informers, does a bounded
 //! piece of work, and says when it wants to be polled again. It reaches the API server through a
 //! [`Transport`], which answers at once, or fails as a cut connection would.
+//!
+//! [`Client`] makes typed calls; a [`Reflector`] follows a collection through outages and compaction;
+//! an [`Informer`] caches it with indexes, shared by all controllers of a process
+//! ([`SharedInformers`]); a [`WorkQueue`] holds keys with delays and backoff; [`Expectations`] guard
+//! against stale caches; [`EventRecorder`] and [`LeaderElector`] are upstream's. Nothing here reads a
+//! clock: time comes with each poll.
 
 pub mod client;
 pub mod component;

@@ -33,6 +33,7 @@ pub mod pods;
 pub mod ranking;
 pub mod replicaset;
 pub mod replication;
+pub mod resourcequota;
 pub mod rootca;
 pub mod schedule;
 pub mod service_lb;
@@ -109,6 +110,9 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     }),
     ("cronjob-controller", |setup, client| driver(cronjob::CronJobController::new(setup, &client), client)),
     ("disruption-controller", |setup, client| driver(disruption::DisruptionController::new(setup, &client), client)),
+    ("resourcequota-controller", |setup, client| {
+        driver(resourcequota::ResourceQuotaController::new(setup, &client), client)
+    }),
     ("endpoints-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
     ("endpointslice-controller", |setup, client| {
         driver(endpointslice::EndpointSliceController::new(setup, &client), client)

@@ -215,3 +215,23 @@ fn a_node_that_comes_back_is_welcome() {
     world.run(30);
     assert!(world.get::<Node>("", "node-1").spec.as_ref().unwrap().taints.is_none());
 }
+
+#[test]
+fn quotas_show_what_is_used() {
+    use k8s_openapi::api::core::v1::ResourceQuota;
+    let mut world = World::new(1);
+    world.create::<ResourceQuota>(json!({
+        "metadata": { "name": "quota", "namespace": "default" },
+        "spec": { "hard": {
+            "pods": "10", "requests.cpu": "4", "limits.memory": "1Gi", "services": "5", "count/deployments.apps": "3",
+        } },
+    }));
+    let mut manifest = deployment("default", 3);
+    manifest["spec"]["template"]["spec"]["containers"][0]["resources"] =
+        json!({ "requests": { "cpu": "250m" }, "limits": { "memory": "64Mi" } });
+    world.create::<Deployment>(manifest);
+    world.run(310);
+    let status = world.get::<ResourceQuota>("default", "quota").status.clone().unwrap();
+    let used: Vec<_> = status.used.unwrap().into_iter().map(|(name, amount)| format!("{name}={}", amount.0)).collect();
+    assert_eq!(used, ["count/deployments.apps=1", "limits.memory=192Mi", "pods=3", "requests.cpu=750m", "services=1"]);
+}
