@@ -147,6 +147,7 @@ impl Cluster {
             return Wait::Idle;
         };
         let present = inner.pace.cluster_time(host_time());
+        inner.executor.advance_to(present);
         for _ in 0..steps {
             if !inner.executor.step(present) {
                 let wait = inner.executor.next_timer().and_then(|next| inner.pace.host_time_until(next, host_time()));

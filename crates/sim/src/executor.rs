@@ -130,6 +130,13 @@ impl Executor {
         false
     }
 
+    /// Lets time pass to `time`, though not beyond the next timer, before ready tasks are polled: for a
+    /// host that was woken by something from outside, which happens now and not when it fell asleep.
+    pub fn advance_to(&self, time: Timestamp) {
+        let next = self.0.timers.borrow().first_key_value().map(|(key, _)| key.0);
+        self.0.clock.advance_to(next.map_or(time, |next| next.min(time)));
+    }
+
     /// Runs everything there is to do up to `limit`, jumping from timer to timer.
     pub fn run_until(&self, limit: Timestamp) {
         while self.step(limit) {}
@@ -342,6 +349,25 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
+    }
+
+    #[test]
+    fn what_comes_from_outside_finds_the_present_but_no_timer_is_passed() {
+        let executor = Executor::new(at(0));
+        let seen = Rc::new(Cell::new(0));
+        let look = |executor: &Executor| {
+            let (handle, told) = (executor.clone(), seen.clone());
+            executor.spawn(async move { told.set(handle.now().as_second()) });
+            executor.run_ready();
+            seen.get()
+        };
+        executor.advance_to(at(7));
+        assert_eq!(look(&executor), 7);
+        let sleeper = executor.clone();
+        executor.spawn(async move { sleeper.sleep(Duration::from_secs(2)).await });
+        executor.run_ready();
+        executor.advance_to(at(20));
+        assert_eq!(look(&executor), 9);
     }
 
     #[test]
