@@ -3,6 +3,7 @@
 mod cells;
 mod create;
 mod defaults;
+mod groups;
 mod hostile;
 mod table;
 mod update;
