@@ -73,8 +73,7 @@ impl Invocation {
     }
 
     fn read_short<'a>(&mut self, word: &str, rest: &mut impl Iterator<Item = &'a String>) -> Result<(), String> {
-        let mut letters = word.char_indices();
-        while let Some((at, letter)) = letters.next() {
+        for (at, letter) in word.char_indices() {
             let flag = self.flags.iter().find(|flag| flag.shorthand == Some(letter)).copied();
             let group = &word[at..];
             let flag = flag.ok_or_else(|| format!("unknown shorthand flag: '{letter}' in -{group}"))?;
@@ -131,6 +130,11 @@ impl Invocation {
             Some(value) => value,
             None => self.flags.iter().find(|flag| flag.name == name).map_or("", |flag| flag.default),
         }
+    }
+
+    /// A flag that every command has, unless this command means something else by it.
+    pub fn global(&self, name: &str) -> &str {
+        if self.command.has_own_flag(name) { "" } else { self.string(name) }
     }
 
     /// A boolean flag.

@@ -160,6 +160,11 @@ impl Command {
         flags
     }
 
+    /// Whether the command has a flag of its own by a name, which then hides the global one.
+    pub fn has_own_flag(&self, name: &str) -> bool {
+        self.path != "options" && flags_of(self.path, self.page).iter().any(|flag| flag.name == name)
+    }
+
     /// Commands one may have meant: two letters away, or beginning like it.
     pub fn suggestions(&self, typed: &str) -> Vec<&'static str> {
         let typed = typed.to_lowercase();

@@ -144,14 +144,12 @@ impl fmt::Display for Error {
             .collect();
         if !kind.is_empty() || !name.is_empty() {
             write!(f, "The {kind} {name:?} is invalid")?;
-        } else if !causes.is_empty() && !status.message().is_empty() {
-            write!(f, "The request is invalid: {}", status.message())?;
         } else {
             f.write_str("The request is invalid")?;
         }
         match causes.as_slice() {
             [] => Ok(()),
-            [cause] => write!(f, ": {cause}"),
+            [cause] => writeln!(f, ": {cause}"),
             causes => {
                 f.write_str(": ")?;
                 causes.iter().try_for_each(|cause| write!(f, "\n* {cause}"))

@@ -97,7 +97,7 @@ impl Kubeconfig {
 
     /// The context in use: `--context`, else `current-context`.
     pub fn context<'a>(&'a self, args: &'a Invocation) -> &'a str {
-        match args.string("context") {
+        match args.global("context") {
             "" => self.merged["current-context"].as_str().unwrap_or_default(),
             context => context,
         }
@@ -112,26 +112,26 @@ impl Kubeconfig {
         let empty = Value::Null;
         let context = match self.entry("contexts", context_name) {
             Some(context) => context,
-            None if args.changed("context") => {
+            None if !args.global("context").is_empty() => {
                 return Err(Error::message(format!("context {context_name:?} does not exist")));
             }
             None => &empty,
         };
-        let pick = |flag: &str, key: &str| match args.string(flag) {
+        let pick = |flag: &str, key: &str| match args.global(flag) {
             "" => context[key].as_str().unwrap_or_default().to_owned(),
             given => given.to_owned(),
         };
         let (cluster_name, user_name) = (pick("cluster", "cluster"), pick("user", "user"));
         let cluster = self.entry("clusters", &cluster_name).unwrap_or(&empty);
-        if cluster.is_null() && args.changed("cluster") {
+        if cluster.is_null() && !args.global("cluster").is_empty() {
             return Err(Error::message(format!("cluster {cluster_name:?} does not exist")));
         }
         let user = self.entry("users", &user_name).unwrap_or(&empty);
-        if user.is_null() && args.changed("user") {
+        if user.is_null() && !args.global("user").is_empty() {
             return Err(Error::message(format!("auth info {user_name:?} does not exist")));
         }
         let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-        let server = match args.string("server") {
+        let server = match args.global("server") {
             "" => text(cluster, "server"),
             given if given.contains("://") => given.to_owned(),
             given => format!("http://{given}"),
@@ -150,18 +150,18 @@ impl Kubeconfig {
             certificate_authority: self.blob(host, args, cluster, "certificate-authority", "clusters").await?,
             insecure_skip_tls_verify: args.bool("insecure-skip-tls-verify")
                 || cluster["insecure-skip-tls-verify"] == true,
-            tls_server_name: match args.string("tls-server-name") {
+            tls_server_name: match args.global("tls-server-name") {
                 "" => text(cluster, "tls-server-name"),
                 given => given.to_owned(),
             },
             client_certificate: self.blob(host, args, user, "client-certificate", "users").await?,
             client_key: self.blob(host, args, user, "client-key", "users").await?,
         };
-        let token = match args.string("token") {
+        let token = match args.global("token") {
             "" => text(user, "token"),
             given => given.to_owned(),
         };
-        let username = match args.string("username") {
+        let username = match args.global("username") {
             "" => text(user, "username"),
             given => given.to_owned(),
         };
@@ -174,18 +174,18 @@ impl Kubeconfig {
             let token = String::from_utf8_lossy(&bytes).trim().to_owned();
             target.headers.push(("Authorization".into(), format!("Bearer {token}")));
         } else if !username.is_empty() {
-            let password = match args.string("password") {
+            let password = match args.global("password") {
                 "" => text(user, "password"),
                 given => given.to_owned(),
             };
             let encoded = BASE64.encode(format!("{username}:{password}"));
             target.headers.push(("Authorization".into(), format!("Basic {encoded}")));
         }
-        if !args.string("as").is_empty() {
-            target.headers.push(("Impersonate-User".into(), args.string("as").to_owned()));
+        if !args.global("as").is_empty() {
+            target.headers.push(("Impersonate-User".into(), args.global("as").to_owned()));
         }
-        if !args.string("as-uid").is_empty() {
-            target.headers.push(("Impersonate-Uid".into(), args.string("as-uid").to_owned()));
+        if !args.global("as-uid").is_empty() {
+            target.headers.push(("Impersonate-Uid".into(), args.global("as-uid").to_owned()));
         }
         for group in args.list("as-group") {
             target.headers.push(("Impersonate-Group".into(), group.clone()));
@@ -202,7 +202,7 @@ impl Kubeconfig {
         key: &str,
         section: &str,
     ) -> Result<Vec<u8>, Error> {
-        let mut path = args.string(key).to_owned();
+        let mut path = args.global(key).to_owned();
         if path.is_empty() {
             if let Some(data) = entry[format!("{key}-data")].as_str() {
                 return BASE64.decode(data).map_err(|error| Error::message(format!("invalid {key}-data: {error}")));

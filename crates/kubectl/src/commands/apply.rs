@@ -107,7 +107,11 @@ async fn apply(session: &Session<'_>) -> Result<(), Error> {
     match shown.len() {
         0 => {}
         1 => session.out(output.render(&shown.remove(0))?),
-        _ => session.out(output.render(&list_of(shown))?),
+        _ => {
+            let mut list = list_of(shown);
+            list["metadata"] = json!({});
+            session.out(output.render(&list)?);
+        }
     }
     if prune && errors.is_empty() {
         super::prune::prune(session, &kept, &namespaces, dry_run).await?;

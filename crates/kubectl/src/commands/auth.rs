@@ -10,6 +10,7 @@ use crate::print::tabs;
 use crate::resources::{items, qualify, text};
 use crate::select::{self, Choice};
 use crate::session::{DryRun, Session};
+use crate::value::ValueExt;
 
 /// `kubectl auth …`
 pub(super) async fn run(session: &Session<'_>) -> Result<(), Error> {
@@ -152,8 +153,10 @@ fn rules(status: &Value, no_headers: bool) -> String {
 
 async fn whoami(session: &Session<'_>) -> Result<(), Error> {
     let output = Output::new(session, COMMON).await?;
-    let answer = review(session, "SelfSubjectReview", "authentication.k8s.io", json!({})).await?;
+    let mut answer = review(session, "SelfSubjectReview", "authentication.k8s.io", json!({})).await?;
     if !output.is_human() {
+        answer.put(&["metadata", "creationTimestamp"], Value::Null);
+        answer.as_object_mut().and_then(|fields| fields.remove("spec"));
         session.out(output.render(&answer)?);
         return Ok(());
     }

@@ -82,8 +82,8 @@ async fn target_pod(session: &Session<'_>, target: &String) -> Result<(Value, Op
 
 /// A Service's port by name or number: its number, and its target.
 fn port_of(service: &Value, wanted: &str) -> (Option<u16>, Value) {
-    let found =
-        items(&service["spec"]["ports"]).find(|port| port["name"] == wanted || port["port"].to_string() == wanted);
+    let found = items(&service["spec"]["ports"])
+        .find(|port| port["name"] == wanted || wanted.parse::<u64>().is_ok_and(|wanted| port["port"] == wanted));
     let number = found.and_then(|port| port["port"].as_u64()).and_then(|port| port.try_into().ok());
     (number, found.map(|port| port["targetPort"].clone()).unwrap_or_default())
 }

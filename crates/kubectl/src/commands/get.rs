@@ -245,7 +245,7 @@ async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, ou
         if let Some(object) = found.first() {
             session.out(output.render(object)?);
         }
-    } else if !(found.is_empty() && !errors.is_empty()) {
+    } else if !found.is_empty() || errors.is_empty() {
         session.out(output.render(&list_of(found))?);
     }
     Error::all(errors)

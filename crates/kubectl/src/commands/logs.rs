@@ -224,10 +224,7 @@ fn containers(session: &Session<'_>, pod: &Value, wanted: &str, all: bool) -> Re
     let pod_name = text(&pod["metadata"]["name"]);
     if !wanted.is_empty() {
         if !known.iter().any(|(_, name)| name == wanted) {
-            return Err(Error::message(format!(
-                "container {wanted} is not valid for pod {pod_name} out of: {}",
-                container_names(pod)
-            )));
+            return Err(Error::message(format!("container {wanted} is not valid for pod {pod_name}")));
         }
         return Ok(vec![wanted.to_owned()]);
     }

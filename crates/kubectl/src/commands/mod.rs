@@ -5,6 +5,7 @@ mod auth;
 mod config;
 mod cp;
 mod create;
+mod debug;
 mod delete;
 mod describe;
 mod diff;
@@ -60,6 +61,7 @@ const COMMANDS: &[(&str, Run)] = &[
     ("cordon", |session| Box::pin(nodes::cordon(session, true))),
     ("cp", |session| Box::pin(cp::run(session))),
     ("create", |session| Box::pin(create::run(session))),
+    ("debug", |session| Box::pin(debug::run(session))),
     ("delete", |session| Box::pin(delete::run(session))),
     ("describe", |session| Box::pin(describe::run(session))),
     ("diff", |session| Box::pin(diff::run(session))),

@@ -31,7 +31,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         "merge" => super::MERGE_PATCH,
         "strategic" | "" => super::STRATEGIC_PATCH,
         other => {
-            return Err(args.usage_error(format!("--type must be one of [json merge strategic], not {other:?}")));
+            return Err(Error::message(format!("--type must be one of [json merge strategic], not {other:?}")));
         }
     };
     let text = if file.is_empty() {

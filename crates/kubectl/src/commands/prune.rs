@@ -40,6 +40,12 @@ pub(super) async fn prune(
     let mapper = session.mapper().await?;
     let allowlist = session.args.list("prune-allowlist");
     let mut kinds: Vec<(String, String)> = Vec::new();
+    if allowlist.is_empty() {
+        let text = "Deprecated: kubectl apply will no longer prune non-namespaced resources by default when used with the \
+                    --namespace flag in a future release. To preserve the current behaviour, list the resources you want \
+                    to target explicitly in the --prune-allowlist flag.";
+        session.klog('W', "prune.go:71", text);
+    }
     for entry in allowlist {
         let parts: Vec<&str> = entry.split('/').collect();
         let [group, version, kind] = parts.as_slice() else {

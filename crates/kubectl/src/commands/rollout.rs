@@ -250,6 +250,10 @@ async fn history(session: &Session<'_>, output: &Output, info: &Info) -> Result<
         return Err(Error::message(format!("revision must be a positive integer: {wanted}")));
     }
     let revisions = revisions(session, info).await?;
+    if revisions.is_empty() {
+        let which = if wanted > 0 { format!("with revision #{wanted}") } else { String::new() };
+        return done(session, output, &info.object, &format!("{which}\nNo rollout history found."));
+    }
     if wanted > 0 {
         let found = revisions.iter().find(|revision| revision.number == wanted);
         let found = found.ok_or_else(|| Error::message("unable to find the specified revision"))?;
@@ -265,9 +269,6 @@ async fn history(session: &Session<'_>, output: &Output, info: &Info) -> Result<
         }
         let text = describe::pod_template(&template, session.now());
         return done(session, output, &info.object, &format!("with revision #{wanted}\n{text}"));
-    }
-    if revisions.is_empty() {
-        return done(session, output, &info.object, "\nNo rollout history found.");
     }
     let mut lines = String::from("REVISION\tCHANGE-CAUSE\n");
     for revision in &revisions {

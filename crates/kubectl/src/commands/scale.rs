@@ -51,6 +51,18 @@ pub(super) async fn scale(session: &Session<'_>) -> Result<(), Error> {
     Error::all(errors)
 }
 
+/// Kinds without a scale: the answer is no Status, and client-go says what was asked.
+fn unscalable(error: Error, info: &Info) -> Error {
+    const MISSING: &str = "the server could not find the requested resource";
+    match error {
+        Error::Status(mut status) if status.message() == MISSING => {
+            status.0.message = Some(format!("{MISSING} (patch {} {})", info.resource.name, info.name));
+            Error::Status(status)
+        }
+        other => other,
+    }
+}
+
 async fn scale_one(session: &Session<'_>, info: &Info, replicas: i64, dry_run: DryRun) -> Result<(), Error> {
     let args = &session.args;
     let client = session.client().await?;
@@ -70,7 +82,9 @@ async fn scale_one(session: &Session<'_>, info: &Info, replicas: i64, dry_run: D
         scale["spec"]["replicas"] = replicas.into();
         client.write(Method::PUT, url, "application/json", &scale).await?;
     } else {
-        resources::patch(client, url, super::MERGE_PATCH, &json!({ "spec": { "replicas": replicas } })).await?;
+        let change = json!({ "spec": { "replicas": replicas } });
+        let answer = resources::patch(client, url, super::MERGE_PATCH, &change).await;
+        answer.map_err(|error| unscalable(error, info))?;
     }
     let timeout = args.duration("timeout");
     if timeout.is_zero() || dry_run != DryRun::None {

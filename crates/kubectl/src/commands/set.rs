@@ -58,6 +58,9 @@ async fn each(
             continue;
         }
         if local || dry_run == DryRun::Client {
+            if !local {
+                super::create::as_typed(&mut object);
+            }
             done(session, &output, &object, &format!("{operation}{}", if local { "" } else { dry_run.suffix() }))?;
             continue;
         }
@@ -186,6 +189,9 @@ async fn from_source(session: &Session<'_>) -> Result<Vec<Value>, Error> {
         }
         let upper: String =
             key.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+        if upper != *key {
+            session.errln(format!("Warning: key {key} transferred to {upper}"));
+        }
         let variable = format!("{}{upper}", args.string("prefix"));
         variables.push(json!({ "name": variable, "valueFrom": { reference: { "key": key, "name": name } } }));
     }

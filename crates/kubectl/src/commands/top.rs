@@ -59,8 +59,8 @@ async fn metrics(session: &Session<'_>, path: String) -> Result<Vec<Value>, Erro
 
 fn sort(rows: &mut [(String, Quantity, Quantity, Vec<String>)], by: &str) {
     match by {
-        "cpu" => rows.sort_by_key(|(_, cpu, ..)| Reverse(cpu.clone())),
-        "memory" => rows.sort_by_key(|(_, _, memory, _)| Reverse(memory.clone())),
+        "cpu" => rows.sort_by_key(|(_, cpu, ..)| Reverse(*cpu)),
+        "memory" => rows.sort_by_key(|(_, _, memory, _)| Reverse(*memory)),
         _ => rows.sort_by(|a, b| a.0.cmp(&b.0)),
     }
 }
@@ -129,7 +129,7 @@ async fn pods(session: &Session<'_>) -> Result<(), Error> {
             amounts.fold(Quantity::of(None), |sum, amount| sum + amount)
         };
         let (cores, bytes) = (total("cpu"), total("memory"));
-        rows.push((key, cores.clone(), bytes.clone(), [lead, vec![name, cpu(&cores), memory(&bytes)]].concat()));
+        rows.push((key, cores, bytes, [lead, vec![name, cpu(&cores), memory(&bytes)]].concat()));
     }
     sort(&mut rows, args.string("sort-by"));
     print(session, &headers, rows.into_iter().map(|(.., cells)| cells));

@@ -164,7 +164,7 @@ impl Output {
             Format::JsonPath(path) => path.render(object, self.allow_missing).map_err(|error| {
                 Error::message(format!(
                     "error executing jsonpath {}: Error executing template: {error}. Printing more information for \
-                     debugging the template:\n\ttemplate was:\n\t\t{}\n\tobject given to jsonpath engine was:\n\t\t{}\n\n",
+                     debugging the template:\n\ttemplate was:\n\t\t{}\n\tobject given to jsonpath engine was:\n\t\t{}\n\n\n",
                     go::quote(path.source()),
                     path.source(),
                     go_syntax(object)

@@ -121,7 +121,7 @@ pub(super) async fn tls(session: &Session<'_>) -> Result<Generated, Error> {
     }
     let open = async |path: &str| {
         let bytes = session.host.read_file(path).await;
-        bytes.map_err(|error| Error::message(format!("open {path}: {}", error.as_str())))
+        bytes.map_err(|error| Error::message(format!("Cannot read file {path}, open {path}: {}", error.as_str())))
     };
     let cert = open(cert).await?;
     let key = open(key).await?;

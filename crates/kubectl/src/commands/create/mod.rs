@@ -135,8 +135,18 @@ async fn submit(session: &Session<'_>, made: Generated) -> Result<(), Error> {
         object = post(session, &resource, &namespace, &object, "kubectl-create", dry_run)
             .await
             .map_err(|error| prefixed(error, &failure(&resource, &object)))?;
+        as_typed(&mut object);
     }
     done(session, &output, &object, &format!("created{}", dry_run.suffix()))
+}
+
+/// Adds what Go's types print of nothing: a template without a time of creation.
+pub fn as_typed(object: &mut Value) {
+    for path in [&["spec", "template", "metadata"][..], &["spec", "jobTemplate", "metadata"]] {
+        if let Some(metadata) = object.fields_mut(path) {
+            metadata.entry("creationTimestamp").or_insert(Value::Null);
+        }
+    }
 }
 
 /// What a generator says before the server's words; empty where it lets them stand alone.

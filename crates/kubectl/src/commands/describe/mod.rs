@@ -22,6 +22,9 @@ use crate::resources::text;
 use crate::select::{self, Choice, Info, Item};
 use crate::session::Session;
 
+/// In place of a file: the object was found by the beginning of its name.
+const BY_PREFIX: &str = "by prefix";
+
 /// Runs the command.
 ///
 /// # Errors
@@ -59,10 +62,14 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         }
     }
     for (index, info) in infos.iter().enumerate() {
-        if index > 0 {
+        let by_prefix = info.source == BY_PREFIX;
+        if index > 0 && !by_prefix {
             session.out("\n\n");
         }
         session.out(describe(session, info).await?);
+        if by_prefix {
+            session.out("\n");
+        }
     }
     Error::all(errors)
 }
@@ -88,7 +95,7 @@ async fn found(session: &Session<'_>, choice: &Choice<'_>, item: Item) -> Result
                 let matching: Vec<Info> = list
                     .into_iter()
                     .filter(|object| text(&object["metadata"]["name"]).starts_with(&name))
-                    .map(|object| select::of_object(&resource, object))
+                    .map(|object| Info { source: BY_PREFIX.into(), ..select::of_object(&resource, object) })
                     .collect();
                 if matching.is_empty() { Err(error) } else { Ok(matching) }
             }

@@ -137,7 +137,7 @@ fn pod_amounts(pod: &Value, field: &str) -> Amounts {
     }
     for container in items(&spec["initContainers"]).filter(|container| container["restartPolicy"] != "Always") {
         for (name, amount) in of(container) {
-            let entry = total.entry(name).or_insert(amount.clone());
+            let entry = total.entry(name).or_insert(amount);
             if *entry < amount {
                 *entry = amount;
             }
@@ -154,7 +154,7 @@ fn pod_amounts(pod: &Value, field: &str) -> Amounts {
 
 fn add(total: &mut Amounts, more: &Amounts) {
     for (name, amount) in more {
-        let sum = total.get(name).map_or_else(|| amount.clone(), |old| old.clone() + amount.clone());
+        let sum = total.get(name).map_or(*amount, |old| *old + *amount);
         total.insert(name.clone(), sum);
     }
 }
