@@ -20,7 +20,7 @@ pub fn hash(seed: u64) -> u64 {
     let pods = lab.until("kubectl get pods", |table| table.matches("1/1").count() == 5);
     let victim = names(&pods)[0];
     lab.ok(&format!("kubectl delete pod {victim}"));
-    lab.ok("kubectl set image deployment/hellodep hellokube=hellokube:1.0.1");
+    lab.ok("kubectl set image deployment/hellodep hellokube=nginx:1.27");
     lab.ok("kubectl rollout status deployment/hellodep");
     lab.ok("kubectl delete deployment hellodep");
     lab.pass(Duration::from_secs(120));
