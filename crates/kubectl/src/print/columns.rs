@@ -95,10 +95,10 @@ fn display(value: &Value) -> String {
 pub fn relaxed(path: &str) -> Result<JsonPath, Error> {
     let inner = path.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')).unwrap_or(path);
     if inner.is_empty() || inner.contains(['{', '}']) {
-        return Err(Error::message(format!(
-            "unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{{name1.name2}}' or \
-             '{{.name1.name2}}'"
-        )));
+        return Err(Error::message(
+            "unexpected path string, expected a 'name1.name2' or '.name1.name2' or '{name1.name2}' or \
+             '{.name1.name2}'",
+        ));
     }
     let inner = inner.strip_prefix('.').unwrap_or(inner);
     JsonPath::parse(&format!("{{.{inner}}}"))

@@ -1,6 +1,6 @@
 //! A learner's machine in a map, and an API server behind it: command lines in, text out.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may fail")]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -27,13 +27,15 @@ impl Clock for Moved {
     }
 }
 
+type Editor = Box<dyn Fn(String) -> String>;
+
 pub struct World {
     server: Option<ApiServer>,
     pub files: RefCell<BTreeMap<String, Vec<u8>>>,
     pub stdin: RefCell<Vec<u8>>,
     stdout: RefCell<Vec<u8>>,
     stderr: RefCell<Vec<u8>>,
-    pub edit: RefCell<Option<Box<dyn Fn(String) -> String>>>,
+    pub edit: RefCell<Option<Editor>>,
     clock: Moved,
 }
 

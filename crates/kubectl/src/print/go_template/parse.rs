@@ -60,7 +60,7 @@ pub(super) fn parse(source: &str) -> Result<Vec<Node>, String> {
     let mut parser = Parser { pieces: pieces.into_iter(), last_line: 1 };
     match parser.nodes()? {
         (nodes, End::Eof) => Ok(nodes),
-        (_, End::End) => Err(failed(parser.last_line, "unexpected {{end}}")),
+        (_, End::Closed) => Err(failed(parser.last_line, "unexpected {{end}}")),
         (_, End::Else(_)) => Err(failed(parser.last_line, "unexpected {{else}}")),
     }
 }
@@ -126,7 +126,7 @@ fn closing(text: &str) -> Option<usize> {
 
 enum End {
     Eof,
-    End,
+    Closed,
     /// What stands after `else`, with its line.
     Else(String),
 }
@@ -153,7 +153,7 @@ impl Parser {
                 None => (action.as_str(), ""),
             };
             match word {
-                "end" => return Ok((nodes, End::End)),
+                "end" => return Ok((nodes, End::Closed)),
                 "else" => return Ok((nodes, End::Else(rest.to_owned()))),
                 "if" | "with" | "range" => nodes.push(self.block(word, rest, line)?),
                 "break" => nodes.push(Node::Break),
@@ -181,7 +181,7 @@ impl Parser {
 
     fn must_end(&self, end: &End) -> Result<(), String> {
         match end {
-            End::End => Ok(()),
+            End::Closed => Ok(()),
             End::Eof => Err(failed(self.last_line, "unexpected EOF")),
             End::Else(_) => Err(failed(self.last_line, "expected end; found {{else}}")),
         }
@@ -355,7 +355,7 @@ fn tokens(text: &str, line: usize) -> Result<Vec<Token>, String> {
                 let end = rest
                     .char_indices()
                     .skip(1)
-                    .find(|(_, c)| !(c.is_alphanumeric() || matches!(c, '_')) && !is_decimal_point(rest, *c))
+                    .find(|(_, c)| !(c.is_alphanumeric() || *c == '_' || is_decimal_point(rest, *c)))
                     .map_or(rest.len(), |(at, _)| at);
                 let word = &rest[..end];
                 length = end;
