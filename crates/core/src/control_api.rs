@@ -53,7 +53,7 @@ impl ControlPanel {
         let patch: ClockPatch = match serde_json::from_slice(body) {
             Ok(patch) => patch,
             Err(error) => {
-                return ApiError::bad_request(&format!("cannot read the clock's patch: {error}")).into_response();
+                return ApiError::bad_request(format!("cannot read the clock's patch: {error}")).into_response();
             }
         };
         let Some(host_time) = self.0.host_time.clone().filter(|_| self.0.adjustable) else {

@@ -24,10 +24,7 @@ fn a_deployment_is_exposed_scaled_and_heals() {
     assert!(lab.until("curl -s http://localhost:30950", |_| true).starts_with("Hello Kube! "));
 
     let victim = names(&pods)[0];
-    assert_eq!(
-        lab.ok(&format!("kubectl delete pod {victim}")),
-        format!("pod \"{victim}\" deleted\n")
-    );
+    assert_eq!(lab.ok(&format!("kubectl delete pod {victim}")), format!("pod \"{victim}\" deleted\n"));
     let healed = lab.until("kubectl get pods", |table| table.matches("1/1     Running").count() == 2);
     assert!(!healed.contains(victim), "{healed}");
 

@@ -77,6 +77,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
                 advertise: advertised(address, &nodes),
                 nodes,
                 root_ca,
+                descriptions: Some(machinery::schema::DESCRIPTIONS_JSON.as_bytes().into()),
                 files: lesson_files(),
                 ..base
             })
@@ -116,7 +117,6 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
 
 /// The nodes, and their runtimes if Docker runs them. Where nothing was chosen and Docker cannot be
 /// reached, the reason stands in the inner result.
-#[expect(clippy::type_complexity, reason = "the outer error ends the program, the inner one is only told")]
 async fn choose_runtime(
     options: &ServeOptions,
     directory: &Path,

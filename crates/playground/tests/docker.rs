@@ -2,6 +2,7 @@
 //!
 //! Needs a reachable engine, the `docker` command and a static busybox; where one is missing the test
 //! says so and does nothing. `cargo xtask test` provides them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed helper is a failed test")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

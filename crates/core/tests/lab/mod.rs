@@ -1,4 +1,5 @@
 //! A cluster in virtual time with somebody typing at the learner's computer.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed helper is a failed test")]
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ const STEP: Duration = Duration::from_millis(500);
 
 /// The cluster, and whoever types.
 pub struct Lab {
+    /// The cluster.
     pub cluster: Cluster,
 }
 
