@@ -13,6 +13,8 @@ use client::{Client, Component, SharedInformers, Transport};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use jiff::Timestamp;
+use kubelet::{Kubelet, NodeConfig};
+use machinery::Clock;
 use machinery::random::Rng;
 use proxy::{Proxy, Tables};
 use scheduler::Scheduler;
@@ -24,11 +26,12 @@ use crate::control_api::ControlPanel;
 use crate::gateway::{Call, Gateway, Target, gateway};
 use crate::inlet::Inlet;
 use crate::line::Line;
-use crate::node::Node;
 use crate::options::{HostTime, NodeOptions, Options, PortsChanged};
 use crate::pace::{HostClock, Pace};
+use crate::public_api::PublicApi;
+use crate::runtime_hops;
 use crate::trace::Trace;
-use crate::world::{Learner, World};
+use crate::world::{CLUSTER_DNS, Learner, World};
 
 /// Makes a component with a line of its own to the API server.
 type Make = Box<dyn Fn(Rc<dyn Transport>) -> Box<dyn Component>>;
@@ -40,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) executor: Executor,
     pub(crate) api: ApiServer,
     pub(crate) trace: Trace,
+    public_api: PublicApi,
     gateway: Gateway,
     pub(crate) pace: Pace,
     pub(crate) host_time: Option<HostTime>,
@@ -49,12 +53,12 @@ pub(crate) struct Inner {
     pub(crate) world: World,
     pub(crate) learner: Learner,
     parts: RefCell<BTreeMap<String, Part>>,
-    nodes: RefCell<BTreeMap<String, Node>>,
 }
 
-/// A component that can be stopped, started anew, and cut off from the API.
+/// A component that can be cut off from the API and, if it can be made again, stopped and started.
 struct Part {
-    make: Make,
+    /// None for a kubelet: its containers live with it.
+    make: Option<Make>,
     task: Option<TaskId>,
     cut: Arc<AtomicBool>,
 }
@@ -81,7 +85,7 @@ impl Cluster {
         let trace = Trace::default();
         let (gateway, calls) = gateway();
         let clock = match &options.host_time {
-            Some(host_time) => Arc::new(HostClock::new(pace.clone(), host_time.clone())),
+            Some(host_time) => Arc::new(HostClock::new(pace.clone(), host_time.clone())) as Arc<dyn Clock>,
             None => executor.clock(),
         };
         let mut rng = Rng::new(options.seed);
@@ -93,16 +97,18 @@ impl Cluster {
             nodes: Some(Arc::new(gateway.clone())),
             control: Some(Arc::new(gateway.clone())),
             descriptions: options.descriptions,
-            ..apiserver::Options::new(options.store, clock, rng.next_u64())
+            ..apiserver::Options::new(options.store, clock.clone(), rng.next_u64())
         };
         let api = ApiServer::new(api)?;
         api.bootstrap()?;
         let world = World::new(&executor, &mut rng, &trace, options.network);
-        let learner = Learner::new(world.computer().clone(), rng.fork(), api.clone(), trace.clone(), &options.files);
+        let public_api = PublicApi::new(api.clone(), clock, trace.clone());
+        let learner = Learner::new(world.computer().clone(), rng.fork(), public_api.clone(), &options.files);
         let inner = Rc::new(Inner {
             executor,
             api,
             trace,
+            public_api,
             gateway,
             pace,
             host_time: options.host_time,
@@ -111,7 +117,6 @@ impl Cluster {
             world,
             learner,
             parts: RefCell::default(),
-            nodes: RefCell::default(),
         });
         inner.add_control_plane(&mut rng, options.root_ca, options.ports_changed);
         for node in options.nodes {
@@ -123,9 +128,14 @@ impl Cluster {
         Ok(Self(inner))
     }
 
-    /// The API, for any thread.
+    /// The API server itself; clients from outside go through [`Cluster::public_api`].
     pub fn api(&self) -> &ApiServer {
         &self.0.api
+    }
+
+    /// The API, for any thread.
+    pub fn public_api(&self) -> &PublicApi {
+        &self.0.public_api
     }
 
     /// The event loop.
@@ -167,7 +177,7 @@ impl Cluster {
         self.run_until(machinery::time::after(self.now(), duration));
     }
 
-    /// Names of the components that can be stopped, started and cut off.
+    /// Names of the components that can be cut off; all but kubelets can be stopped and started too.
     pub fn components(&self) -> Vec<String> {
         self.0.parts.borrow().keys().cloned().collect()
     }
@@ -259,24 +269,35 @@ impl Inner {
         rng: &mut Rng,
     ) {
         let name = format!("kubelet/{}", options.name);
-        let cut = Arc::new(AtomicBool::new(false));
-        let client = Client::new(self.line(&name, cut), "kubelet");
+        let cut = Arc::default();
+        let client = Client::new(self.line(&name, Arc::clone(&cut)), "kubelet");
         let runtime = runtime.unwrap_or_else(|| self.world.add_node(options));
-        let node = Node::start(&self.executor, options, client, runtime, rng.next_u64());
-        self.gateway.set_kubelet(&options.name, Some(node.server.clone()));
-        self.nodes.borrow_mut().insert(options.name.clone(), node);
+        let config = NodeConfig {
+            labels: options.labels.clone(),
+            taints: options.taints.clone(),
+            cluster_dns: vec![CLUSTER_DNS.to_string()],
+            ..NodeConfig::new(&options.name, options.address.to_string())
+        };
+        let kubelet = Kubelet::new(config, client, runtime, rng.next_u64()).with_observer(runtime_hops::observer(
+            &options.name,
+            self.executor.clone(),
+            self.trace.clone(),
+        ));
+        self.gateway.set_kubelet(&options.name, Some(kubelet.server()));
+        self.executor.spawn_component(Box::new(kubelet));
+        self.parts.borrow_mut().insert(name, Part { make: None, task: None, cut });
     }
 
     fn add_component(&self, name: &str, make: Make) {
-        self.parts.borrow_mut().insert(name.into(), Part { make, task: None, cut: Arc::default() });
+        self.parts.borrow_mut().insert(name.into(), Part { make: Some(make), task: None, cut: Arc::default() });
         self.start_component(name);
     }
 
     fn start_component(&self, name: &str) -> bool {
         let mut parts = self.parts.borrow_mut();
         let Some(part) = parts.get_mut(name).filter(|part| part.task.is_none()) else { return false };
-        let line = self.line(name, part.cut.clone());
-        part.task = Some(self.executor.spawn_component((part.make)(line)));
+        let Some(make) = &part.make else { return false };
+        part.task = Some(self.executor.spawn_component(make(self.line(name, part.cut.clone()))));
         true
     }
 

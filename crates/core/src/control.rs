@@ -55,7 +55,7 @@ pub enum HopKind {
 
 /// One step of something on its way through the cluster.
 ///
-/// `from` and `to` name parts: `kubectl`, `curl`, `kube-apiserver`, `etcd`, `kube-scheduler`, a
+/// `from` and `to` name parts: `kubectl`, `page` or another client, `kube-apiserver`, `etcd`, `kube-scheduler`, a
 /// controller by the name it writes under (`deployment-controller`), or a kind and a name for what
 /// there are many of: `kubelet/worker`, `runtime/worker`, `node/worker`, `service/default/web`,
 /// `pod/default/web-x`.
@@ -83,7 +83,7 @@ pub struct Hop {
     /// The hop that caused this one, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<u64>,
-    /// Why it failed, where it did: a Status reason, `refused`, `timeout`, `reset`.
+    /// Why it failed, where it did: an HTTP status, `refused`, `timeout`, `reset`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

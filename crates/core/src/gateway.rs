@@ -38,14 +38,15 @@ pub enum Target {
 /// The outer end, for any thread.
 #[derive(Clone)]
 pub struct Gateway {
-    calls: mpsc::Sender<Call>,
+    /// One sender for all: each clone of a sender would have a place of its own in the queue.
+    calls: Arc<Mutex<mpsc::Sender<Call>>>,
     kubelets: Arc<Mutex<BTreeMap<String, KubeletServer>>>,
 }
 
 /// Both ends.
 pub fn gateway() -> (Gateway, mpsc::Receiver<Call>) {
     let (sender, receiver) = mpsc::channel(CALLS_QUEUED_MAX);
-    (Gateway { calls: sender, kubelets: Arc::default() }, receiver)
+    (Gateway { calls: Arc::new(Mutex::new(sender)), kubelets: Arc::default() }, receiver)
 }
 
 impl Gateway {
@@ -61,7 +62,9 @@ impl Gateway {
     /// Hands a request into the event loop.
     pub fn call(&self, target: Target, request: Request) -> BoxFuture<'static, Response> {
         let (reply, answer) = oneshot::channel();
-        if let Err(error) = self.calls.clone().try_send(Call { target, request, reply }) {
+        let call = Call { target, request, reply };
+        let queued = self.calls.lock().unwrap_or_else(PoisonError::into_inner).try_send(call);
+        if let Err(error) = queued {
             let reason = if error.is_full() { "too many requests are waiting" } else { "the cluster has stopped" };
             let response = ApiError::service_unavailable(reason).into_response();
             return async move { response }.boxed();

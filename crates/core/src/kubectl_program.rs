@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use apiserver::{ApiServer, RequestInfo};
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::LocalBoxFuture;
@@ -18,18 +17,18 @@ use sim::io::{Fd, PIPE_BYTES_MAX};
 use sim::network::bridge;
 use sim::process::{Completer, Process, Program, Spawn};
 
-use crate::trace::Trace;
+use crate::public_api::PublicApi;
 
 /// The channel of a [`Connection`] that carries its bytes.
 const DATA: u8 = 0;
 
 /// The program, for [`sim::process::Machine::install`].
-pub(crate) fn program(api: ApiServer, trace: Trace) -> Rc<dyn Program> {
+pub(crate) fn program(api: PublicApi) -> Rc<dyn Program> {
     Rc::new(move |process: Process| {
-        let (api, trace) = (api.clone(), trace.clone());
+        let api = api.clone();
         async move {
             let (output, written) = mpsc::unbounded();
-            let host = ProcessHost { process: Rc::new(process), api, trace, output };
+            let host = ProcessHost { process: Rc::new(process), api, output };
             let process = host.process.clone();
             let run = async move {
                 let arguments = host.process.operands().to_vec();
@@ -90,8 +89,7 @@ async fn copy_out(process: Rc<Process>, mut written: mpsc::UnboundedReceiver<(St
 
 struct ProcessHost {
     process: Rc<Process>,
-    api: ApiServer,
-    trace: Trace,
+    api: PublicApi,
     output: mpsc::UnboundedSender<(Stream, Bytes)>,
 }
 
@@ -104,15 +102,7 @@ impl ProcessHost {
 
 impl Host for ProcessHost {
     fn send<'a>(&'a self, _: &'a Endpoint, request: Request) -> LocalBoxFuture<'a, Result<Response, SendError>> {
-        let uri = request.uri();
-        let call = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
-        let answer = self.api.handle(request);
-        async move {
-            let response = answer.await;
-            self.trace.exchange(self.now(), "kubectl", &call, &response);
-            Ok(response)
-        }
-        .boxed_local()
+        self.api.handle(request).map(Ok).boxed_local()
     }
 
     fn read_file<'a>(&'a self, path: &'a str) -> LocalBoxFuture<'a, Result<Bytes, FileError>> {

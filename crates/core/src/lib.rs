@@ -15,9 +15,10 @@ mod inlet;
 mod kubectl_program;
 mod lesson_files;
 mod line;
-mod node;
 mod options;
 mod pace;
+mod public_api;
+mod runtime_hops;
 mod trace;
 mod world;
 
@@ -26,4 +27,5 @@ pub use inlet::Inlet;
 pub use lesson_files::lesson_files;
 pub use options::{HostNetwork, HostTime, MakeRuntime, NodeOptions, Options, PortsChanged};
 pub use pace::Pace;
+pub use public_api::PublicApi;
 pub use world::{Learner, Output, World};

@@ -80,9 +80,10 @@ impl Trace {
             object,
             revision: None,
             cause: None,
-            error: (!status.is_success()).then(|| status.to_string()),
+            error: (status.is_client_error() || status.is_server_error()).then(|| status.to_string()),
         };
-        let changed = status.is_success() && !matches!(call.verb.as_str(), "get" | "list" | "watch");
+        let reads = matches!(call.verb.as_str(), "get" | "list" | "watch");
+        let changed = status.is_success() && !reads && !call.query.has("dryRun");
         let write = changed.then(|| Hop {
             kind: HopKind::Write,
             from: "kube-apiserver".into(),

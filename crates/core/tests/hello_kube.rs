@@ -2,7 +2,10 @@
 
 mod lab;
 
+use futures::{FutureExt, StreamExt};
 use lab::{Lab, names};
+use machinery::wire::Body;
+use playground_core::control::Hop;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -96,10 +99,41 @@ fn bad_input_gets_the_errors_that_kubectl_users_know() {
         ("kubectl get gizmos", "error: the server doesn't have a resource type \"gizmos\"\n"),
         ("kubectl get pod absent", "Error from server (NotFound): pods \"absent\" not found\n"),
         ("kubectl frobnicate", "Error: unknown command \"frobnicate\" for \"kubectl\"\n"),
-        ("kubectl get pods --nosuch", "error: unknown flag: --nosuch\nSee 'kubectl get --help' for usage.\n"),
+        ("kubectl get pods --nosuch", "Error: unknown flag: --nosuch\nSee 'kubectl get --help' for usage.\n"),
         ("kubectl apply -f absent.yaml", "error: the path \"absent.yaml\" does not exist\n"),
     ] {
         let (code, error) = lab.fails(line);
         assert_eq!((code, error.as_str()), (1, wanted), "{line}");
+    }
+}
+
+#[test]
+fn the_trace_tells_of_other_clients_and_of_container_runtimes() {
+    let lab = Lab::new(1);
+    let call = |request| {
+        let answer = lab.cluster.public_api().handle(request);
+        lab.cluster.executor().block_on(lab.cluster.now(), answer).unwrap()
+    };
+    let trace = call(http::Request::get("/playground/v1/trace").body(Body::empty()).unwrap());
+    let Body::Stream(mut lines) = trace.into_body() else { panic!("no stream") };
+    let pod = r#"{"metadata":{"name":"web"},"spec":{"containers":[{"name":"web","image":"nginx"}]}}"#;
+    let request = http::Request::post("/api/v1/namespaces/default/pods").header("user-agent", "Helm/3.19");
+    assert_eq!(call(request.body(Body::Bytes(pod.into())).unwrap()).status(), 201);
+    lab.until("kubectl get pod web", |table| table.contains("1/1"));
+    let mut hops = Vec::new();
+    while let Some(Some(line)) = lines.next().now_or_never() {
+        hops.push(serde_json::from_slice::<Hop>(&line).unwrap());
+    }
+    let told = |from: &str, to: &str, verb: &str| {
+        hops.iter().any(|hop| {
+            (hop.from.as_str(), hop.to.as_str(), hop.verb.as_str(), hop.object.as_str())
+                == (from, to, verb, "pods/default/web")
+        })
+    };
+    assert!(told("Helm", "kube-apiserver", "create"), "{hops:?}");
+    assert!(told("kube-apiserver", "etcd", "create"), "{hops:?}");
+    let node = "hello-control-plane";
+    for verb in ["RunPodSandbox", "PullImage", "CreateContainer", "StartContainer"] {
+        assert!(told(&format!("kubelet/{node}"), &format!("runtime/{node}"), verb), "{verb} {hops:?}");
     }
 }

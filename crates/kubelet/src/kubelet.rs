@@ -57,9 +57,13 @@ pub struct Kubelet {
     list_at: Option<Timestamp>,
     calls: mpsc::UnboundedReceiver<Call>,
     server: KubeletServer,
+    observer: Observer,
     /// Who waits for resource use.
     pub(crate) stats_waiting: Vec<oneshot::Sender<Response>>,
 }
+
+/// Told of what the kubelet asks of its runtime for a pod, as it asks.
+pub type Observer = Box<dyn Fn(&Pod, &Operation)>;
 
 /// A worker with what the kubelet keeps about it.
 pub(crate) struct Slot {
@@ -102,6 +106,7 @@ impl Kubelet {
             list_at: Some(Timestamp::MIN),
             calls,
             server: KubeletServer::new(config.name.clone(), sender),
+            observer: Box::new(|_, _| {}),
             stats_waiting: Vec::new(),
             version: runtime.version(),
             name,
@@ -115,6 +120,12 @@ impl Kubelet {
     /// works while the kubelet is polled, and refuses connections once it is dropped.
     pub fn server(&self) -> KubeletServer {
         self.server.clone()
+    }
+
+    /// Tells `observer` from now on of what is asked of the runtime for pods.
+    #[must_use]
+    pub fn with_observer(self, observer: Observer) -> Self {
+        Self { observer, ..self }
     }
 
     /// Has a worker synced soon.
@@ -189,6 +200,7 @@ impl Kubelet {
             runtime: &mut *self.runtime,
             tickets: &mut self.tickets,
             objects: &self.objects,
+            observer: &self.observer,
             events: &mut events,
             wake_at: None,
         };

@@ -45,7 +45,7 @@ mod volumes;
 mod worker;
 
 pub use config::NodeConfig;
-pub use kubelet::Kubelet;
+pub use kubelet::{Kubelet, Observer};
 pub use runtime::ContainerRuntime;
 pub use server::KubeletServer;
 

@@ -11,6 +11,7 @@ use machinery::Timestamp;
 
 use crate::NodeConfig;
 use crate::container::{Container, Step};
+use crate::kubelet::Observer;
 use crate::objects::Objects;
 use crate::runtime::{
     ContainerRuntime, ContainerState, ContainerStatus, Operation, Outcome, RuntimeError, SandboxState, SandboxStatus,
@@ -31,6 +32,8 @@ pub struct Node<'a> {
     pub tickets: &'a mut Tickets,
     /// What the pod refers to.
     pub objects: &'a dyn Objects,
+    /// Told of what is asked of the runtime.
+    pub observer: &'a Observer,
     /// Events to be recorded.
     pub events: &'a mut Vec<PodEvent>,
     /// When the worker wants to be called again.
@@ -201,6 +204,7 @@ impl Worker {
 
     /// Submits an operation for this pod.
     pub fn submit(&self, node: &mut Node<'_>, purpose: Purpose, operation: Operation) {
+        (node.observer)(&self.pod, &operation);
         let owner = Owner::Pod { uid: self.uid().into(), purpose };
         node.tickets.submit(node.runtime, owner, operation);
     }

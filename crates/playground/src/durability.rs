@@ -47,19 +47,29 @@ impl Writer {
     }
 }
 
-fn write_until(store: &Store, disk: Disk, mut stopped: oneshot::Receiver<()>) {
+fn write_until(store: &Store, mut disk: Disk, mut stopped: oneshot::Receiver<()>) {
     loop {
         let batch = future::poll_fn(|cx| store.poll_journal(cx));
         match block_on(future::select(batch, &mut stopped)) {
             Either::Left((batch, _)) => {
-                while !write(store, &disk, &batch) {
+                let mut told = String::new();
+                while let Err(reason) = write(store, &mut disk, &batch) {
+                    if reason != told {
+                        tracing::error!("{reason}; it is tried again, and changes are refused until then");
+                        told = reason;
+                    }
                     std::thread::sleep(RETRY_PAUSE);
+                    // A full disk must not keep the process from ending: what is lost was never
+                    // acknowledged, and the next start knows that this end was not a clean one.
+                    if stopped.try_recv() != Ok(None) {
+                        return;
+                    }
                 }
             }
             Either::Right(_) => {
-                // Tried once: a full disk must not keep the process from ending.
-                write(store, &disk, &store.take_journal());
-                if let Err(error) = disk.close() {
+                if let Err(error) = write(store, &mut disk, &store.take_journal())
+                    .and_then(|()| disk.close().map_err(|error| error.to_string()))
+                {
                     tracing::error!("{error}");
                 }
                 return;
@@ -68,19 +78,18 @@ fn write_until(store: &Store, disk: Disk, mut stopped: oneshot::Receiver<()>) {
     }
 }
 
-/// Writes a batch; whether it is written. Whoever waits for an answer learns why if it is not.
-fn write(store: &Store, disk: &Disk, batch: &[store::JournalEntry]) -> bool {
+/// Writes a batch. Whoever waits for an answer learns why if it cannot be written.
+fn write(store: &Store, disk: &mut Disk, batch: &[store::JournalEntry]) -> Result<(), String> {
     match disk.write(batch) {
         Ok(revision) => {
             if let Some(revision) = revision {
                 store.mark_durable(revision);
             }
-            true
+            Ok(())
         }
         Err(error) => {
-            tracing::error!("{error}");
             store.mark_not_durable(error.to_string());
-            false
+            Err(error.to_string())
         }
     }
 }

@@ -7,13 +7,12 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use apiserver::ApiServer;
-use playground_core::{Cluster, Inlet, Options, Wait};
+use playground_core::{Cluster, Inlet, Options, PublicApi, Wait};
 
 /// A cluster that runs in a thread of its own.
 pub struct Host {
     /// Its API, for any thread.
-    pub api: ApiServer,
+    pub api: PublicApi,
     /// The way for connections into its network.
     pub inlet: Inlet,
     stopping: Arc<AtomicBool>,
@@ -49,7 +48,7 @@ impl Host {
             let this = thread::current();
             cluster.executor().on_wake(move || this.unpark());
             // Nobody waits any more if the start was given up.
-            let _ = ready.send(Ok((cluster.api().clone(), cluster.inlet())));
+            let _ = ready.send(Ok((cluster.public_api().clone(), cluster.inlet())));
             while !stop.load(Ordering::Acquire) {
                 match cluster.run(STEPS_AT_ONCE) {
                     Wait::Ready => {}

@@ -10,7 +10,7 @@ mod upgrade;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use apiserver::{ApiServer, CommittedRevision, UserInfo};
+use apiserver::{CommittedRevision, UserInfo};
 use axum::body::Body as HttpBody;
 use futures::StreamExt;
 use http::Method;
@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use machinery::status::ApiError;
 use machinery::wire::{Body, Request, Response};
+use playground_core::PublicApi;
 use store::Store;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -31,7 +32,7 @@ const REQUEST_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// What every connection needs.
 pub struct Server {
     /// The API.
-    pub api: ApiServer,
+    pub api: PublicApi,
     /// Asked whether an answer's revision is durable.
     pub store: Store,
     /// TLS.

@@ -62,7 +62,8 @@ pub enum DiskError {
 /// An open database.
 pub struct Disk {
     path: PathBuf,
-    database: Database,
+    /// Absent after a write has failed: redb takes no other until the database is opened anew.
+    database: Option<Database>,
 }
 
 impl Disk {
@@ -85,8 +86,8 @@ impl Disk {
             }
             other => corrupt(other.to_string()),
         })?;
-        let disk = Self { path: path.clone(), database };
-        let (mut contents, clean) = disk.read().map_err(corrupt)?;
+        let (mut contents, clean) = read(&database).map_err(corrupt)?;
+        let mut disk = Self { path: path.clone(), database: Some(database) };
         if !clean {
             contents.revision += REVISIONS_SKIPPED_AFTER_CRASH;
         }
@@ -98,15 +99,19 @@ impl Disk {
     ///
     /// # Errors
     /// [`DiskError::Write`]; then nothing of the batch is written, and it may be tried again.
-    pub fn write(&self, batch: &[JournalEntry]) -> Result<Option<i64>, DiskError> {
-        self.try_write(batch).map_err(|error| self.write_error(&error))
+    pub fn write(&mut self, batch: &[JournalEntry]) -> Result<Option<i64>, DiskError> {
+        let outcome = self.try_write(batch);
+        if outcome.is_err() {
+            self.database = None;
+        }
+        outcome.map_err(|error| self.write_error(&error))
     }
 
     /// Closes the database, so that the next start knows that nothing was lost.
     ///
     /// # Errors
     /// [`DiskError::Write`].
-    pub fn close(self) -> Result<(), DiskError> {
+    pub fn close(mut self) -> Result<(), DiskError> {
         self.write_meta(&[("clean", 1)])
     }
 
@@ -114,9 +119,17 @@ impl Disk {
         DiskError::Write { path: self.path.clone(), reason: error.to_string() }
     }
 
-    fn try_write(&self, batch: &[JournalEntry]) -> Result<Option<i64>, redb::Error> {
+    fn database(&mut self) -> Result<&Database, redb::Error> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => Database::create(&self.path)?,
+        };
+        Ok(self.database.insert(database))
+    }
+
+    fn try_write(&mut self, batch: &[JournalEntry]) -> Result<Option<i64>, redb::Error> {
         let mut revision = None;
-        let mut transaction = self.database.begin_write()?;
+        let mut transaction = self.database()?.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
         {
             let mut keys = transaction.open_table(KEYS)?;
@@ -148,9 +161,9 @@ impl Disk {
         Ok(revision)
     }
 
-    fn write_meta(&self, values: &[(&str, i64)]) -> Result<(), DiskError> {
-        let write = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
+    fn write_meta(&mut self, values: &[(&str, i64)]) -> Result<(), DiskError> {
+        let mut write = || -> Result<(), redb::Error> {
+            let transaction = self.database()?.begin_write()?;
             {
                 let mut meta = transaction.open_table(META)?;
                 for (name, value) in values {
@@ -161,42 +174,42 @@ impl Disk {
         };
         write().map_err(|error| self.write_error(&error))
     }
+}
 
-    /// Everything, and whether the last process closed the database.
-    fn read(&self) -> Result<(Contents, bool), String> {
-        let text = |error: &dyn std::error::Error| error.to_string();
-        let transaction = self.database.begin_read().map_err(|error| text(&error))?;
-        let meta = match transaction.open_table(META) {
-            Ok(meta) => meta,
-            Err(TableError::TableDoesNotExist(_)) => {
-                return Ok((Contents { revision: 1, ..Contents::default() }, true));
-            }
-            Err(error) => return Err(text(&error)),
-        };
-        let number = |name: &str| -> Result<i64, String> {
-            let value = meta.get(name).map_err(|error| text(&error))?;
-            Ok(value.map_or(0, |value| value.value()))
-        };
-        if number("format")? != FORMAT {
-            return Err(format!("format {} is unknown", number("format")?));
+/// Everything, and whether the last process closed the database.
+fn read(database: &Database) -> Result<(Contents, bool), String> {
+    let text = |error: &dyn std::error::Error| error.to_string();
+    let transaction = database.begin_read().map_err(|error| text(&error))?;
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
+        Err(TableError::TableDoesNotExist(_)) => {
+            return Ok((Contents { revision: 1, ..Contents::default() }, true));
         }
-        let mut contents = Contents { revision: number("revision")?, ..Contents::default() };
-        // A process that stopped before its first write has left no other tables.
-        if let Ok(keys) = transaction.open_table(KEYS) {
-            for entry in keys.iter().map_err(|error| text(&error))? {
-                let (key, record) = entry.map_err(|error| text(&error))?;
-                let kv = decode(key.value(), record.value());
-                contents.entries.push(Arc::new(kv.ok_or_else(|| format!("the record of {} is cut", key.value()))?));
-            }
-        }
-        if let Ok(leases) = transaction.open_table(LEASES) {
-            for entry in leases.iter().map_err(|error| text(&error))? {
-                let (id, ttl_seconds) = entry.map_err(|error| text(&error))?;
-                contents.leases.push((id.value(), ttl_seconds.value()));
-            }
-        }
-        Ok((contents, number("clean")? == 1))
+        Err(error) => return Err(text(&error)),
+    };
+    let number = |name: &str| -> Result<i64, String> {
+        let value = meta.get(name).map_err(|error| text(&error))?;
+        Ok(value.map_or(0, |value| value.value()))
+    };
+    if number("format")? != FORMAT {
+        return Err(format!("format {} is unknown", number("format")?));
     }
+    let mut contents = Contents { revision: number("revision")?, ..Contents::default() };
+    // A process that stopped before its first write has left no other tables.
+    if let Ok(keys) = transaction.open_table(KEYS) {
+        for entry in keys.iter().map_err(|error| text(&error))? {
+            let (key, record) = entry.map_err(|error| text(&error))?;
+            let kv = decode(key.value(), record.value());
+            contents.entries.push(Arc::new(kv.ok_or_else(|| format!("the record of {} is cut", key.value()))?));
+        }
+    }
+    if let Ok(leases) = transaction.open_table(LEASES) {
+        for entry in leases.iter().map_err(|error| text(&error))? {
+            let (id, ttl_seconds) = entry.map_err(|error| text(&error))?;
+            contents.leases.push((id.value(), ttl_seconds.value()));
+        }
+    }
+    Ok((contents, number("clean")? == 1))
 }
 
 /// A record: create revision, mod revision, version and lease (0: none) as little-endian i64, the

@@ -48,7 +48,7 @@ impl Bench {
     /// Stops and starts again; memory goes through the contents a fork would take.
     fn restart(self, now: Timestamp) -> Self {
         #[cfg(feature = "redb")]
-        if let Some((directory, disk)) = self.disk {
+        if let Some((directory, mut disk)) = self.disk {
             let revision = disk.write(&self.store.take_journal()).unwrap();
             self.store.mark_durable(revision.unwrap_or_default());
             disk.close().unwrap();
@@ -426,7 +426,7 @@ mod redb {
     #[test]
     fn after_a_crash_revisions_jump_ahead() {
         let directory = tempfile::tempdir().unwrap();
-        let (disk, contents) = Disk::open(directory.path()).unwrap();
+        let (mut disk, contents) = Disk::open(directory.path()).unwrap();
         let store = Store::restore(&Options { journal: true, ..Options::default() }, contents, ZERO);
         put(&store, "/a", "1");
         disk.write(&store.take_journal()).unwrap();

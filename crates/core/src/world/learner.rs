@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use apiserver::ApiServer;
 use futures::StreamExt;
 use machinery::random::Rng;
 use machinery::wire::{Channels, Frame};
@@ -16,7 +15,7 @@ use sim::process::{Child, ExecError, Machine, MachineConfig, Spawn};
 use sim::tty::Tty;
 
 use crate::kubectl_program;
-use crate::trace::Trace;
+use crate::public_api::PublicApi;
 
 /// Where the learner is at home.
 const HOME: &str = "/home/learner";
@@ -46,13 +45,7 @@ pub struct Output {
 
 impl Learner {
     /// A computer with kubectl for this API, and files in the learner's home.
-    pub(crate) fn new(
-        interface: Interface,
-        rng: Rng,
-        api: ApiServer,
-        trace: Trace,
-        files: &[(String, String)],
-    ) -> Self {
+    pub(crate) fn new(interface: Interface, rng: Rng, api: PublicApi, files: &[(String, String)]) -> Self {
         let executor = interface.network().executor().clone();
         let now = executor.now();
         let fs = Fs::new(Base::Workstation.tree(now).share(), false);
@@ -66,7 +59,7 @@ impl Learner {
             rng,
         });
         for name in ["kubectl", "k"] {
-            machine.install(name, kubectl_program::program(api.clone(), trace.clone()));
+            machine.install(name, kubectl_program::program(api.clone()));
             machine.set_completer(name, kubectl_program::completer(environment()));
         }
         let config = (".kube/config".to_owned(), kubeconfig());

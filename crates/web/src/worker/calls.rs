@@ -56,7 +56,7 @@ impl Calls {
     }
 
     fn call(&self, id: CallId, request: Request) {
-        let api = self.cluster.api().clone();
+        let api = self.cluster.public_api().clone();
         self.run(id, async move { api.handle(request).await });
     }
 
@@ -124,7 +124,7 @@ fn request(
     body: Vec<u8>,
     upgrade: bool,
 ) -> Result<Request, String> {
-    let mut request = http::Request::builder().method(method).uri(path).header("user-agent", "playground-page");
+    let mut request = http::Request::builder().method(method).uri(path).header("user-agent", "page");
     for (name, value) in headers {
         request = request.header(name, value);
     }

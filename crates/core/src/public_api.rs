@@ -1,0 +1,68 @@
+//! The API as clients outside the event loop call it: kubectl, other tools, the page.
+
+use std::sync::Arc;
+
+use apiserver::{ApiServer, RequestInfo};
+use http::header::USER_AGENT;
+use machinery::Clock;
+use machinery::wire::{Request, Response};
+
+use crate::trace::Trace;
+
+/// The API for any thread; what passes is in the trace, under the name by which the client calls
+/// itself.
+#[derive(Clone)]
+pub struct PublicApi {
+    server: ApiServer,
+    clock: Arc<dyn Clock>,
+    trace: Trace,
+}
+
+impl PublicApi {
+    pub(crate) fn new(server: ApiServer, clock: Arc<dyn Clock>, trace: Trace) -> Self {
+        Self { server, clock, trace }
+    }
+
+    /// Answers a request.
+    pub fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
+        let uri = request.uri();
+        let call = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
+        let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+        let client = client_name(agent.unwrap_or_default());
+        let (answer, clock, trace) = (self.server.handle(request), self.clock.clone(), self.trace.clone());
+        async move {
+            let response = answer.await;
+            trace.exchange(clock.now(), &client, &call, &response);
+            response
+        }
+    }
+}
+
+/// The product of a user agent: `kubectl` of `kubectl/v1.37.0 (linux/amd64)`. A browser is the page.
+fn client_name(agent: &str) -> String {
+    const LENGTH_MAX: usize = 64;
+    let name = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match agent.chars().take_while(name).take(LENGTH_MAX).collect::<String>() {
+        name if name.is_empty() => "client".into(),
+        name if name == "Mozilla" => "page".into(),
+        name => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::client_name;
+
+    #[test]
+    fn a_client_is_called_by_its_product() {
+        for (agent, name) in [
+            ("kubectl/v1.37.0 (linux/amd64) kubernetes/abcdef", "kubectl"),
+            ("Helm/3.19.0", "Helm"),
+            ("Mozilla/5.0 (X11; Linux x86_64)", "page"),
+            ("", "client"),
+            ("(curl)", "client"),
+        ] {
+            assert_eq!(client_name(agent), name);
+        }
+    }
+}
