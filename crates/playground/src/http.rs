@@ -5,7 +5,11 @@
 //! its host, come from no other page, and carry the token that was printed with the page's address.
 
 mod guard;
+mod port_forward;
+mod remote_command;
+mod spdy;
 mod upgrade;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -108,15 +112,19 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
         return assets::serve(request.uri().path());
     }
     let (mut parts, body) = request.into_parts();
+    if let Some(user) = &peer.user {
+        parts.extensions.insert(user.clone());
+    }
+    if let Err(reason) = websocket::take_bearer_protocol(&mut parts.headers) {
+        tracing::debug!("{reason}");
+        return to_http(ApiError::unauthorized().into_response());
+    }
     let upgrade = upgrade::Requested::take(&mut parts).await;
     let Ok(bytes) = axum::body::to_bytes(body, REQUEST_BYTES_MAX).await else {
         return to_http(
             ApiError::new(413, "RequestEntityTooLarge", format!("limit is {REQUEST_BYTES_MAX}")).into_response(),
         );
     };
-    if let Some(user) = &peer.user {
-        parts.extensions.insert(user.clone());
-    }
     let response = server.api.handle(Request::from_parts(parts, Body::Bytes(bytes))).await;
     if let Some(CommittedRevision(revision)) = response.extensions().get()
         && let Err(error) = server.store.durable(*revision).await
@@ -125,7 +133,7 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
     }
     let (parts, body) = response.into_parts();
     match (body, upgrade) {
-        (Body::Upgrade(channels), Some(upgrade)) => upgrade.bridge(channels),
+        (Body::Upgrade(channels), Some(upgrade)) => upgrade.bridge(server.api.clone(), channels),
         (Body::Upgrade(_), None) => to_http(ApiError::bad_request("Upgrade request required").into_response()),
         (body, _) => to_http(Response::from_parts(parts, body)),
     }
