@@ -2,7 +2,6 @@
 
 use std::future::Future;
 
-use apiserver::ApiServer;
 use axum::body::Body as HttpBody;
 use axum::extract::FromRequestParts;
 use axum::extract::ws::WebSocketUpgrade;
@@ -12,6 +11,7 @@ use http::{StatusCode, Uri};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use machinery::wire::{Body, Channels, Request};
+use playground_core::PublicApi;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{port_forward, remote_command, spdy, websocket};
@@ -47,7 +47,7 @@ impl Requested {
     }
 
     /// Grants it, and carries what the protocol carries until either side ends.
-    pub fn bridge(self, api: ApiServer, channels: Channels) -> http::Response<HttpBody> {
+    pub fn bridge(self, api: PublicApi, channels: Channels) -> http::Response<HttpBody> {
         let Self { wish, head } = self;
         let is_port_forward = head.uri.path().ends_with("/portforward");
         match (wish, is_port_forward) {
@@ -143,7 +143,7 @@ where
 
 /// Serves a port-forward. The channels of one request carry one connection to a port, so each
 /// connection is a request of its own.
-async fn forward_ports(io: impl AsyncRead + AsyncWrite, api: ApiServer, head: Parts) {
+async fn forward_ports(io: impl AsyncRead + AsyncWrite, api: PublicApi, head: Parts) {
     let connect = |port: u16| {
         let mut head = head.clone();
         let uri = format!("{}?ports={port}", head.uri.path()).parse();
