@@ -1,7 +1,7 @@
 //! kube-scheduler: finds a node for each pod that has none.
 //!
-//! [`Scheduler`] is a component: it watches pods and nodes, takes the next pod from its [`queue`],
-//! asks the [`plugins`] of the [`framework`] which nodes can run it and which does best, and binds it.
+//! [`Scheduler`] is a component: it watches pods and nodes, takes the next pod from its `queue`,
+//! asks the `plugins` of the [`framework`] which nodes can run it and which does best, and binds it.
 //! Each [`decision`] is remembered with every plugin's verdict. Like the original it knows only the
 //! API. Start reading at [`Scheduler`].
 
