@@ -82,17 +82,23 @@ impl Worker {
 
     /// Once the pod is gone from the API, removes what is left of it.
     fn sync_cleanup(&mut self, node: &mut Node<'_>) {
-        if !self.removed || !self.is_stopped() || self.cleanup != Cleanup::None {
+        if !self.removed || !self.is_stopped() {
             return;
         }
-        let mut sandboxes = std::mem::take(&mut self.old_sandboxes);
+        match self.cleanup {
+            Cleanup::None => {}
+            Cleanup::Failed(retry_at) if node.now >= retry_at => {}
+            Cleanup::Failed(retry_at) => return node.wake_at(retry_at),
+            Cleanup::Pending(..) | Cleanup::Done => return,
+        }
+        let mut sandboxes = self.old_sandboxes.clone();
         sandboxes.extend(self.sandbox_status().map(|status| status.id.clone()));
         sandboxes.dedup();
         // Runs whose sandbox was taken away from under them go one by one.
         let runs = self.containers.values().flat_map(|container| container.current.iter().chain(&container.previous));
         let stray: Vec<String> =
             runs.filter(|run| !sandboxes.contains(&run.sandbox_id)).map(|run| run.id.clone()).collect();
-        self.cleanup = Cleanup::Pending(sandboxes.len() + stray.len() + 1);
+        self.cleanup = Cleanup::Pending(sandboxes.len() + stray.len() + 1, false);
         for sandbox_id in sandboxes {
             self.submit(node, Purpose::RemoveSandbox, Operation::RemovePodSandbox { sandbox_id });
         }
@@ -101,6 +107,19 @@ impl Worker {
         }
         let pod_uid = self.uid().to_string();
         self.submit(node, Purpose::TearDownVolumes, Operation::TearDownVolumes { pod_uid });
+    }
+
+    /// One of the clean-up's operations has ended. What could not be removed is tried again, all of it:
+    /// removing what is gone does nothing. A runtime that is away lists what it holds when it returns.
+    pub(crate) fn cleaned_up(&mut self, node: &mut Node<'_>, result: Result<Outcome, RuntimeError>) {
+        let Cleanup::Pending(left, failed) = self.cleanup else { return };
+        let failed =
+            failed || result.is_err_and(|error| !matches!(error.code, ErrorCode::NotFound | ErrorCode::Unavailable));
+        self.cleanup = match (left, failed) {
+            (2.., failed) => Cleanup::Pending(left - 1, failed),
+            (_, true) => Cleanup::Failed(after(node.now, RETRY)),
+            (_, false) => Cleanup::Done,
+        };
     }
 
     /// Ends a container of a pod that ends. True while it runs.

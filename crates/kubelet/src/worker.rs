@@ -140,8 +140,10 @@ pub enum Cleanup {
     /// Not begun.
     #[default]
     None,
-    /// This many operations are under way.
-    Pending(usize),
+    /// This many operations are under way; whether one of them has failed.
+    Pending(usize, bool),
+    /// Something could not be removed; it is tried again at this time.
+    Failed(Timestamp),
     /// Nothing is left.
     Done,
 }
@@ -296,11 +298,7 @@ impl Worker {
             Purpose::SetUpVolumes => self.volumes_done(node, result),
             Purpose::RunSandbox => self.sandbox_started(node, result),
             Purpose::StopSandbox => self.sandbox_stopped(node, result),
-            Purpose::TearDownVolumes | Purpose::RemoveSandbox => {
-                if let Cleanup::Pending(left) = self.cleanup {
-                    self.cleanup = if left <= 1 { Cleanup::Done } else { Cleanup::Pending(left - 1) };
-                }
-            }
+            Purpose::TearDownVolumes | Purpose::RemoveSandbox => self.cleaned_up(node, result),
             Purpose::Start { name } => self.start_step_done(node, &name, result),
             Purpose::Stop { name } => self.stop_done(node, &name, result),
             Purpose::Hook { name, container_id } => self.hook_done(node, &name, &container_id, result),

@@ -1,5 +1,6 @@
-//! The cluster's own certificate authority, and what it has signed: the server's certificate and the
-//! administrator's. Kept in the data directory, so that a kubeconfig file outlives a restart.
+//! The cluster's own certificate authority, and what it signs: the server's certificate and the
+//! administrator's. The authority is kept in the data directory, so that a kubeconfig file outlives a
+//! restart.
 
 use std::fs;
 use std::net::IpAddr;
@@ -34,8 +35,8 @@ pub struct Pair {
 }
 
 impl Certificates {
-    /// Reads the certificates of a data directory, or makes them. The server's certificate is made
-    /// anew each time: it names the addresses of this run.
+    /// Reads the authority of a data directory, or makes it; the other certificates are signed anew
+    /// each time.
     ///
     /// # Errors
     /// When files cannot be read or written, or are no certificates.
@@ -48,19 +49,13 @@ impl Certificates {
             write_private(&authority_key, &pair.key)?;
             write_private(&authority, &pair.certificate)?;
         }
-        let authority = read(&authority)?;
-        let key = KeyPair::from_pem(&read(&authority_key)?).context("ca.key is not a private key")?;
-        let issuer = Issuer::from_ca_cert_pem(&authority, key).context("ca.crt is not a certificate")?;
-        let administrator = (file("admin.crt"), file("admin.key"));
-        if !administrator.0.exists() || !administrator.1.exists() {
-            let pair = sign_administrator(&issuer)?;
-            write_private(&administrator.1, &pair.key)?;
-            write_private(&administrator.0, &pair.certificate)?;
-        }
+        let key = KeyPair::from_pem(&read(&authority_key)?).with_context(|| damaged(&authority_key))?;
+        let authority_pem = read(&authority)?;
+        let issuer = Issuer::from_ca_cert_pem(&authority_pem, key).with_context(|| damaged(&authority))?;
         Ok(Self {
             server: sign_server(&issuer, addresses)?,
-            administrator: Pair { certificate: read(&administrator.0)?, key: read(&administrator.1)? },
-            authority,
+            administrator: sign_administrator(&issuer)?,
+            authority: authority_pem,
         })
     }
 
@@ -132,6 +127,12 @@ fn parameters(user: &str, groups: &[&str]) -> CertificateParams {
     params
 }
 
+/// What to do about a file that is not what it should be.
+fn damaged(path: &Path) -> String {
+    let folder = path.parent().unwrap_or(path).display();
+    format!("{} is damaged: move {folder} away, and new certificates are made", path.display())
+}
+
 fn read(path: &PathBuf) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
@@ -144,7 +145,8 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let write = || -> std::io::Result<()> {
-        let partial = path.with_extension("partial");
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

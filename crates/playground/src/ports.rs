@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use machinery::wire::{Channels, Frame};
@@ -15,9 +16,14 @@ use tokio::task::JoinHandle;
 const DATA: u8 = 0;
 const READ_BYTES_MAX: usize = 64 * 1024;
 
+/// How long to wait before a port is tried again that something else has, or before a connection is
+/// accepted again when the system has no room for one.
+const RETRY: Duration = Duration::from_secs(5);
+
 /// Keeps those ports open that Services have, as they come and go; ends when `wanted` does.
 pub async fn keep_open(inlet: Inlet, mut wanted: watch::Receiver<BTreeSet<u16>>) {
     let mut open = BTreeMap::<u16, JoinHandle<()>>::new();
+    let mut taken = BTreeSet::new();
     loop {
         let ports = wanted.borrow_and_update().clone();
         open.retain(|port, listener| {
@@ -27,18 +33,32 @@ pub async fn keep_open(inlet: Inlet, mut wanted: watch::Receiver<BTreeSet<u16>>)
             }
             keep
         });
+        taken.retain(|port| ports.contains(port));
         for port in ports {
             if open.contains_key(&port) {
                 continue;
             }
             match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-                Ok(listener) => _ = open.insert(port, tokio::spawn(accept(inlet.clone(), listener, port))),
+                Ok(listener) => {
+                    taken.remove(&port);
+                    open.insert(port, tokio::spawn(accept(inlet.clone(), listener, port)));
+                }
                 Err(error) => {
-                    eprintln!("warning: a Service has port {port}, which cannot be opened on this machine: {error}")
+                    if taken.insert(port) {
+                        eprintln!(
+                            "warning: a Service has port {port}, which cannot be opened on this machine: {error}"
+                        );
+                    }
                 }
             }
         }
-        if wanted.changed().await.is_err() {
+        let ended = if taken.is_empty() {
+            wanted.changed().await.is_err()
+        } else {
+            // Nobody tells when a port becomes free.
+            tokio::time::timeout(RETRY, wanted.changed()).await.is_ok_and(|changed| changed.is_err())
+        };
+        if ended {
             open.values().for_each(JoinHandle::abort);
             return;
         }
@@ -46,7 +66,11 @@ pub async fn keep_open(inlet: Inlet, mut wanted: watch::Receiver<BTreeSet<u16>>)
 }
 
 async fn accept(inlet: Inlet, listener: TcpListener, port: u16) {
-    while let Ok((stream, _)) = listener.accept().await {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(RETRY).await;
+            continue;
+        };
         let inlet = inlet.clone();
         tokio::spawn(async move {
             // Nobody behind the port: the client sees a connection that closes.

@@ -49,6 +49,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     let listener = listen(options.listen).await?;
     let address = listener.local_addr()?;
     let directory = data_directory(options)?;
+    create_private(&directory)?;
     let provider = rustls::crypto::ring::default_provider();
     let token = Arc::new(PageToken::create(provider.secure_random)?);
     let seed = random_seed(provider.secure_random)?;
@@ -127,7 +128,6 @@ async fn choose_runtime(
     }
     let nodes = NodeOptions::cluster(CLUSTER, options.nodes.unwrap_or(DOCKER_NODES));
     // Volumes are bound into containers by absolute paths.
-    std::fs::create_dir_all(directory)?;
     let volumes = directory.canonicalize()?.join("volumes");
     let mut docker = DockerNodes::new();
     for node in &nodes {
@@ -197,6 +197,16 @@ fn data_directory(options: &ServeOptions) -> Result<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let data = variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
     Ok(data.context("no home directory: say where to keep the data with --data-dir")?.join("playground"))
+}
+
+/// Makes the data directory, for its owner only: Secrets are in it. One that exists stays as it is.
+fn create_private(directory: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.with_context(|| {
+        let directory = directory.display();
+        format!("cannot use the data directory {directory}; choose another with --data-dir or change its permissions")
+    })
 }
 
 /// Waits for Ctrl-C or SIGTERM.

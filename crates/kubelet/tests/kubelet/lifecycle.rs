@@ -39,6 +39,20 @@ fn a_pod_runs_and_is_removed_with_all_it_had() {
 }
 
 #[test]
+fn what_cannot_be_removed_is_tried_again() {
+    let mut bed = Bed::new();
+    bed.create("web", json!({"containers": [container("app")]}));
+    bed.run(5);
+    bed.world.0.borrow_mut().removals_refused = 2;
+    bed.api.delete_pod("web", bed.now, 0);
+    bed.run(1);
+    assert_eq!(bed.world.0.borrow().sandboxes.len(), 1);
+    bed.run(10);
+    assert!(bed.world.0.borrow().sandboxes.is_empty());
+    assert!(bed.world.0.borrow().containers.is_empty());
+}
+
+#[test]
 fn what_becomes_of_a_pod_by_restart_policy_and_exit_code() {
     for (policy, code, after_1s, after_16s) in [
         ("Always", 0, "Running, app: CrashLoopBackOff unready 1", "Running, app: CrashLoopBackOff unready 2"),

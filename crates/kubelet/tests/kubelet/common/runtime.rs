@@ -46,6 +46,8 @@ pub struct State {
     /// Configurations containers were made with, by id.
     pub configs: BTreeMap<String, ContainerConfig>,
     pub volumes: BTreeMap<String, Vec<Volume>>,
+    /// How many sandboxes will not be removed at the first attempt.
+    pub removals_refused: u32,
     /// Every operation, as one word and its subject.
     pub log: Vec<String>,
     ready: VecDeque<Event>,
@@ -152,6 +154,10 @@ impl State {
                 }
                 self.log.push("stop sandbox".into());
                 done
+            }
+            Operation::RemovePodSandbox { .. } if self.removals_refused > 0 => {
+                self.removals_refused -= 1;
+                error(ErrorCode::Unknown, "device or resource busy")
             }
             Operation::RemovePodSandbox { sandbox_id } => {
                 self.sandboxes.remove(&sandbox_id);
