@@ -122,17 +122,23 @@ impl Server {
         self.wait_until_ready();
     }
 
+    /// The machine's kubectl with these arguments, to be run against this server.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("kubectl");
+        command
+            .args(arguments)
+            .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
+            .env("HOME", self.folder.path());
+        command
+    }
+
     /// Runs the machine's kubectl with the words of a line.
     ///
     /// # Panics
     /// When there is no kubectl.
     pub fn kubectl(&self, line: &str) -> Output {
-        Command::new("kubectl")
-            .args(line.split_whitespace())
-            .env("KUBECONFIG", self.folder.path().join("kubeconfig"))
-            .env("HOME", self.folder.path())
-            .output()
-            .expect("kubectl on this machine")
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.command(&words).output().expect("kubectl on this machine")
     }
 
     /// The standard output of a kubectl line that succeeds.

@@ -218,6 +218,12 @@ fn tools_read_and_write_text() {
             "date -u +%Y-%m-%d; hostname; whoami; id -u; basename /a/b.c .c; dirname /a/b",
             "2026-01-01\ndesk\nroot\n0\nb\n/a\n",
         ),
+        (
+            "mkdir -p /tmp/t/in /tmp/u; echo deep >/tmp/t/in/f; ln -s f /tmp/t/in/l; chmod 640 /tmp/t/in/f; cd /tmp; \
+             tar cf - t | tar -xmf - -C /tmp/u; cat u/t/in/l; ls -l u/t/in/f | cut -c1-10; tar cf a.tar t/in; \
+             tar tf a.tar; tar xOf a.tar t/in/f",
+            "deep\n-rw-r-----\nt/in/\nt/in/f\nt/in/l\ndeep\n",
+        ),
         ("env -i A=1 env; X=2 env | grep ^X", "A=1\nX=2\n"),
         ("a=1; sleep 2; echo $(date +%S)", "02\n"),
         ("which ls; command -v cd; type true", "/usr/bin/ls\ncd\ntrue is a shell builtin\n"),

@@ -1,5 +1,6 @@
 //! Programs: what `/bin` holds, and the servers that images run.
 
+mod archive;
 mod conditions;
 mod curl;
 pub(crate) mod escape;
@@ -12,6 +13,7 @@ mod options;
 mod sed;
 pub mod servers;
 mod system;
+mod tar;
 mod text;
 mod url;
 mod wget;
@@ -77,6 +79,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("sleep", |process| Box::pin(system::sleep(process))),
     ("sort", |process| Box::pin(lines::sort(process))),
     ("tail", |process| Box::pin(text::tail(process))),
+    ("tar", |process| Box::pin(tar::tar(process))),
     ("tee", |process| Box::pin(text::tee(process))),
     ("test", |process| Box::pin(conditions::test(process))),
     ("timeout", |process| Box::pin(system::timeout(process))),

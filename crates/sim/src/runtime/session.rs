@@ -339,9 +339,9 @@ pub(super) async fn port_forward(node: &Rc<Node>, sandbox_id: &str, ports: Vec<u
     let both = Box::pin(async {
         select(served, input).await;
     });
-    // The outbox closes when the last connection has; then what is queued is still sent.
-    let pump = Box::pin(pump);
-    if let Either::Left(((), pump)) = select(both, pump).await {
-        let _ = select(pump, node.executor.sleep(Duration::from_secs(1))).await;
+    // The outbox closes when the last connection has; what is queued is still sent, as fast as the client
+    // takes it. A client that is gone ends that too.
+    if let Either::Left(((), pump)) = select(both, Box::pin(pump)).await {
+        pump.await;
     }
 }
