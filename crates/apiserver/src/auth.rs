@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
 use crate::request_info::RequestInfo;
+
+/// What may be read without saying who one is: upstream's role `system:public-info-viewer`.
+const PUBLIC_PATHS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
 
 /// Who a request comes from. Hosts put it among the request's extensions; a bearer token is read by
 /// the [`Authenticator`].
@@ -35,6 +41,27 @@ impl UserInfo {
         let groups = vec!["system:unauthenticated".into()];
         Self { username: "system:anonymous".into(), groups, ..Self::default() }
     }
+
+    /// Whether it is not known who this is.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.username.as_str(), "" | "system:anonymous")
+            || self.groups.iter().any(|group| group == "system:unauthenticated")
+    }
+}
+
+/// What is allowed where no [`Authorizer`] decides: everything to those who are known, to others only
+/// the public paths.
+pub(crate) fn known_or_public(user: &UserInfo, request: &RequestInfo) -> bool {
+    let public =
+        !request.is_resource_request() && request.verb == "get" && PUBLIC_PATHS.contains(&request.path.as_str());
+    public || !user.is_anonymous()
+}
+
+/// Takes a request's bearer token out of its headers, so that it goes no further: to a pod, say.
+pub(crate) fn take_bearer_token(headers: &mut HeaderMap) -> Option<String> {
+    let value = headers.remove(AUTHORIZATION)?;
+    let (scheme, token) = value.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
 /// Reads bearer tokens.

@@ -63,7 +63,6 @@ fn send(
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.headers_mut() = std::mem::take(&mut call.headers);
-    request.headers_mut().remove(http::header::AUTHORIZATION);
     Ok(match target {
         Target::Node(node, _) => nodes.connect(&node, request),
         Target::Address(address, _) => nodes.dial(&address, request),

@@ -50,7 +50,8 @@ pub struct Options {
     pub default_user: UserInfo,
     /// Reads bearer tokens.
     pub authenticator: Option<Arc<dyn Authenticator>>,
-    /// Decides who may do what; everything is allowed without.
+    /// Decides who may do what. Without, who is known may do everything, and who is anonymous may read
+    /// `/healthz`, `/livez`, `/readyz` and `/version`.
     pub authorizer: Option<Arc<dyn Authorizer>>,
     /// Whether `managedFields` are kept for the components of this process too. Where hundreds of
     /// thousands of pods are simulated they cost more than all else.

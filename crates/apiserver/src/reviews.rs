@@ -91,15 +91,14 @@ fn access(call: &Call, user: &UserInfo, spec: &Value) -> Value {
             ..RequestInfo::default()
         }
     };
-    match call.server.options().authorizer.as_ref().map(|authorizer| authorizer.authorize(user, &request)) {
-        None => json!({"allowed": true}),
-        Some(Ok(())) => json!({"allowed": true}),
-        Some(Err(reason)) if reason.is_empty() => json!({"allowed": false}),
-        Some(Err(reason)) => json!({"allowed": false, "reason": reason}),
+    match call.server.authorize(user, &request) {
+        Ok(()) => json!({"allowed": true}),
+        Err(reason) if reason.is_empty() => json!({"allowed": false}),
+        Err(reason) => json!({"allowed": false, "reason": reason}),
     }
 }
 
-/// What a user may do, where everything is allowed; an authorizer cannot be asked for a list.
+/// What a known user may do, where everything is allowed; an authorizer cannot be asked for a list.
 fn rules(call: &Call) -> Value {
     if call.server.options().authorizer.is_some() {
         return json!({"resourceRules": [], "nonResourceRules": [], "incomplete": true});

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, WARNING};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, WARNING};
 use http::{HeaderMap, Method, StatusCode};
 use machinery::wire::{Body, Request, Response};
 use machinery::{ApiError, GroupResource, Rng, Timestamp};
 use store::{LeaseId, Store};
 
-use crate::auth::UserInfo;
+use crate::auth::{UserInfo, known_or_public, take_bearer_token};
 use crate::call::{Call, Result};
 use crate::codec::Payload;
 use crate::options::Options;
@@ -125,13 +125,11 @@ impl ApiServer {
     async fn serve(&self, mut request: Request) -> Response {
         let info =
             RequestInfo::parse(request.method(), request.uri().path(), request.uri().query().unwrap_or_default());
-        let user = match self.authenticate(&request) {
+        let user = match self.authenticate(&mut request) {
             Ok(user) => user,
             Err(error) => return error.into_response(),
         };
-        if let Some(authorizer) = &self.0.options.authorizer
-            && let Err(reason) = authorizer.authorize(&user, &info)
-        {
+        if let Err(reason) = self.authorize(&user, &info) {
             return forbidden(&user, &info, &reason).into_response();
         }
         if !info.is_resource_request() {
@@ -185,17 +183,26 @@ impl ApiServer {
         finish(&call.warnings, answer)
     }
 
-    fn authenticate(&self, request: &Request) -> Result<UserInfo> {
-        if let Some(user) = request.extensions().get::<UserInfo>() {
-            return Ok(user.clone());
+    /// Who asks: as the host knows, or by a bearer token, or the default.
+    fn authenticate(&self, request: &mut Request) -> Result<UserInfo> {
+        let token = take_bearer_token(request.headers_mut());
+        if let Some(user) = request.extensions_mut().remove::<UserInfo>() {
+            return Ok(user);
         }
-        let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(|header| header.strip_prefix("Bearer "));
         match (token, &self.0.options.authenticator) {
             (Some(token), Some(authenticator)) => {
-                authenticator.authenticate_token(token.trim()).ok_or_else(ApiError::unauthorized)
+                authenticator.authenticate_token(&token).ok_or_else(ApiError::unauthorized)
             }
             _ => Ok(self.0.options.default_user.clone()),
+        }
+    }
+
+    /// Whether a user may do something; if not, why not, which may be empty.
+    pub(crate) fn authorize(&self, user: &UserInfo, request: &RequestInfo) -> std::result::Result<(), String> {
+        match &self.0.options.authorizer {
+            Some(authorizer) => authorizer.authorize(user, request),
+            None if known_or_public(user, request) => Ok(()),
+            None => Err(String::new()),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use apiserver::UserInfo;
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::LocalBoxFuture;
@@ -101,7 +102,9 @@ impl ProcessHost {
 }
 
 impl Host for ProcessHost {
-    fn send<'a>(&'a self, _: &'a Endpoint, request: Request) -> LocalBoxFuture<'a, Result<Response, SendError>> {
+    fn send<'a>(&'a self, _: &'a Endpoint, mut request: Request) -> LocalBoxFuture<'a, Result<Response, SendError>> {
+        // Whoever sits at this computer has the administrator's kubeconfig.
+        request.extensions_mut().insert(UserInfo::admin());
         self.api.handle(request).map(Ok).boxed_local()
     }
 

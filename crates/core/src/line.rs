@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use apiserver::{ApiServer, RequestInfo};
+use apiserver::{ApiServer, RequestInfo, UserInfo};
 use client::Transport;
 use futures::{FutureExt, Stream};
 use machinery::status::ApiError;
@@ -33,12 +33,13 @@ impl Line {
 }
 
 impl Transport for Line {
-    fn send(&self, request: Request) -> Response {
+    fn send(&self, mut request: Request) -> Response {
         if self.cut.load(Ordering::Relaxed) {
             return ApiError::service_unavailable("connection refused").into_response();
         }
         let uri = request.uri();
         let call = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
+        request.extensions_mut().insert(UserInfo::admin());
         // Plain verbs are ready at once. What waits for somebody else, a webhook say, lets the others
         // run meanwhile, at this very instant.
         let mut answer = Box::pin(self.api.handle(request));

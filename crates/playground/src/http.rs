@@ -154,3 +154,63 @@ fn to_http(response: Response) -> http::Response<HttpBody> {
         streaming => HttpBody::from_stream(streaming.into_stream().map(Ok::<_, std::convert::Infallible>)),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use jiff::Timestamp;
+    use playground_core::{Cluster, Options};
+
+    use crate::certificates::Certificates;
+    use crate::token::PageToken;
+
+    /// A cluster as `serve` makes it, its server, and the page's token.
+    fn served() -> (Cluster, Server, String) {
+        let provider = rustls::crypto::ring::default_provider();
+        let token = Arc::new(PageToken::create(provider.secure_random).unwrap());
+        let _ = provider.install_default();
+        let store = Store::new(&store::Options::default());
+        let options = Options::new(store.clone(), Timestamp::UNIX_EPOCH, 1);
+        let options = Options { authenticator: Some(token.clone()), anonymous: true, ..options };
+        let cluster = Cluster::new(options).unwrap();
+        let folder = std::env::temp_dir().join(format!("playground-http-{}", std::process::id()));
+        let tls = Certificates::load_or_create(&folder, &[]).unwrap().server_config().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        let api = cluster.public_api().clone();
+        let server = Server { api, store, tls: Arc::new(tls), address: "127.0.0.1:6443".parse().unwrap() };
+        (cluster, server, token.as_str().to_owned())
+    }
+
+    #[tokio::test]
+    async fn who_shows_neither_certificate_nor_token_gets_nothing() {
+        let (cluster, server, token) = served();
+        // The components are known: the account is a controller's work.
+        cluster.run_for(std::time::Duration::from_secs(5));
+        const ACCOUNT: &str = "/api/v1/namespaces/default/serviceaccounts/default";
+        let administrator = Some(UserInfo::new("kubernetes-admin", &["system:masters"]));
+        let token = format!("Bearer {token}");
+        for (user, secure, authorization, path, code) in [
+            (None, false, "", "/api/v1/secrets", 403),
+            (None, true, "", "/api/v1/secrets", 403),
+            (None, false, "", "/playground/v1/terminal", 403),
+            (None, true, "", "/playground/v1/terminal", 403),
+            (None, true, "", "/apis", 403),
+            (None, false, "Bearer no", "/api/v1/secrets", 401),
+            (None, true, "Bearer no", "/healthz", 401),
+            (None, false, "", "/readyz", 200),
+            (None, true, "", "/version", 200),
+            (None, false, token.as_str(), "/api/v1/secrets", 200),
+            (None, true, token.as_str(), "/api/v1/secrets", 200),
+            (administrator, true, "", ACCOUNT, 200),
+        ] {
+            let mut request = http::Request::get(path).header("host", "localhost:6443");
+            if !authorization.is_empty() {
+                request = request.header("authorization", authorization);
+            }
+            let peer = Peer { user, secure };
+            let response = answer(&server, &peer, request.body(HttpBody::empty()).unwrap()).await;
+            assert_eq!(response.status().as_u16(), code, "{path} {authorization} {secure}");
+        }
+    }
+}

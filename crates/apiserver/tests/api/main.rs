@@ -4,6 +4,7 @@
 
 mod bench;
 
+mod access;
 mod admission;
 mod apply;
 mod bodies;

@@ -21,12 +21,13 @@ pub fn user_of(certificate: &CertificateDer<'_>) -> Option<UserInfo> {
 }
 
 /// Keeps other web pages out: a browser that was led here by a foreign name (DNS rebinding), or that
-/// sends a foreign page's request, is refused. Clients with a certificate are no browser.
+/// sends a foreign page's request, is refused. Over TLS a foreign name does not get this far, since the
+/// server's certificate does not have it; who is there may do what the API server allows them.
 ///
 /// # Errors
 /// What is wrong with the request.
 pub fn check(request: &http::Request<Body>, peer: &Peer, address: SocketAddr) -> Result<(), String> {
-    if peer.user.is_some() {
+    if peer.secure {
         return Ok(());
     }
     let header = |name| request.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
