@@ -1,6 +1,7 @@
 //! From Markdown to a lesson.
 
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
+use serde::Deserialize;
 
 use super::check::Check;
 
@@ -60,6 +61,17 @@ pub enum Inline {
     Link(String, Vec<Inline>),
 }
 
+/// What stands before a lesson's text, as YAML.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FrontMatter {
+    title: String,
+    #[serde(default)]
+    summary: String,
+    #[serde(default)]
+    minutes: u32,
+}
+
 impl Lesson {
     /// Reads a lesson.
     ///
@@ -69,20 +81,8 @@ impl Lesson {
         let text = text.replace("\r\n", "\n");
         let rest = text.strip_prefix("---\n").ok_or("a lesson begins with a line ---")?;
         let (front, body) = rest.split_once("\n---\n").ok_or("the front matter ends with a line ---")?;
-        let mut lesson = Self::default();
-        for line in front.lines() {
-            match line.split_once(':').map(|(key, value)| (key.trim(), value.trim())) {
-                Some(("title", value)) => lesson.title = value.into(),
-                Some(("summary", value)) => lesson.summary = value.into(),
-                Some(("minutes", value)) => {
-                    lesson.minutes = value.parse().map_err(|_| format!("minutes is not a number: {value}"))?;
-                }
-                _ => return Err(format!("not understood in the front matter: {line}")),
-            }
-        }
-        if lesson.title.is_empty() {
-            return Err("the front matter has no title".into());
-        }
+        let front: FrontMatter = serde_yaml::from_str(front).map_err(|error| format!("front matter: {error}"))?;
+        let mut lesson = Self { title: front.title, summary: front.summary, minutes: front.minutes, steps: Vec::new() };
         let mut events = Parser::new(body);
         let mut step = Step::default();
         while let Some(event) = events.next() {
