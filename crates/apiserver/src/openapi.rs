@@ -49,7 +49,9 @@ pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap
     if !registry::all().any(|row| row.group == group && row.version == version) {
         return None;
     }
-    let document = cached(server, path.to_owned(), || Document::new(&v3(server, &group, &version), JSON));
+    // Not by the path, of which there are as many spellings as one likes.
+    let key = format!("openapi/v3/{group}/{version}");
+    let document = cached(server, key, || Document::new(&v3(server, &group, &version), JSON));
     Some(document.respond(headers))
 }
 
