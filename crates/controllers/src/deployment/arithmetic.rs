@@ -37,6 +37,11 @@ pub fn max_surge(deployment: &Deployment) -> i32 {
     fenceposts(deployment).0
 }
 
+/// Replicas there may be in all, as far as they can be counted.
+pub fn max_replicas(deployment: &Deployment) -> i32 {
+    wanted(deployment).saturating_add(max_surge(deployment))
+}
+
 /// Replicas that may be missing from the wanted ones.
 pub fn max_unavailable(deployment: &Deployment) -> i32 {
     if wanted(deployment) == 0 { 0 } else { fenceposts(deployment).1.min(wanted(deployment)) }
@@ -52,16 +57,21 @@ pub fn available(set: &ReplicaSet) -> i32 {
     set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0)
 }
 
+/// A number of replicas of several sets together, as far as it can be counted.
+pub fn sum(counts: impl Iterator<Item = i32>) -> i32 {
+    counts.fold(0, i32::saturating_add)
+}
+
 /// The size the new set may grow to, given the size of all sets together.
 pub fn new_set_size(deployment: &Deployment, new: i32, total: i32) -> i32 {
     if !is_rolling(deployment) {
         return wanted(deployment);
     }
-    let max_total = wanted(deployment) + max_surge(deployment);
+    let max_total = max_replicas(deployment);
     if total >= max_total {
         return new;
     }
-    new + (max_total - total).min(wanted(deployment) - new)
+    new + max_total.saturating_sub(total).min(wanted(deployment) - new)
 }
 
 /// Spreads a change of `to_add` replicas (negative to remove) over sets in proportion to their sizes:
@@ -75,11 +85,11 @@ pub fn proportional_sizes(deployment: &Deployment, sizes: &[i32], before: &[i32]
         .map(|(&size, &before)| {
             let share = proportion(deployment, size, before, to_add, added);
             added += share;
-            size + share
+            size.saturating_add(share)
         })
         .collect();
     if let Some(first) = result.first_mut() {
-        *first = (*first + to_add - added).max(0);
+        *first = first.saturating_add(to_add - added).max(0);
     }
     result
 }
@@ -93,7 +103,7 @@ fn proportion(deployment: &Deployment, size: i32, before: i32, to_add: i32, adde
     } else if before == 0 {
         0
     } else {
-        let max = wanted(deployment) + max_surge(deployment);
+        let max = max_replicas(deployment);
         let exact = f64::from(size) * f64::from(max) / f64::from(before);
         // At most i32::MAX replicas each, so the rounded share fits.
         exact.round() as i32 - size
@@ -105,7 +115,7 @@ fn proportion(deployment: &Deployment, size: i32, before: i32, to_add: i32, adde
 /// How many pods of old sets may go now, before those that are unavailable are looked at.
 pub fn max_scaled_down(deployment: &Deployment, total: i32, new_size: i32, new_available: i32) -> i32 {
     let min_available = wanted(deployment) - max_unavailable(deployment);
-    total - min_available - (new_size - new_available)
+    total.saturating_sub(min_available).saturating_sub(new_size - new_available)
 }
 
 #[cfg(test)]
@@ -139,6 +149,7 @@ mod tests {
             (10, "0", "0%", 0, 1),
             (10, "0", "1", 0, 1),
             (2, "1", "5", 1, 2),
+            (i32::MAX, "100%", "100%", i32::MAX, i32::MAX),
             (0, "25%", "25%", 0, 0),
         ];
         for (replicas, surge, unavailable, over, missing) in cases {
@@ -151,8 +162,14 @@ mod tests {
     #[test]
     fn the_new_set_grows_within_the_surge() {
         // replicas, maxSurge, new, total: size
-        let cases =
-            [(10, "0", 0, 10, 0), (10, "2", 0, 10, 2), (10, "50%", 0, 10, 5), (10, "2", 9, 9, 10), (10, "2", 2, 12, 2)];
+        let cases = [
+            (10, "0", 0, 10, 0),
+            (10, "2", 0, 10, 2),
+            (10, "50%", 0, 10, 5),
+            (10, "2", 9, 9, 10),
+            (10, "2", 2, 12, 2),
+            (i32::MAX, "25%", 3, 3, i32::MAX),
+        ];
         for (replicas, surge, new, total, size) in cases {
             assert_eq!(
                 new_set_size(&deployment(replicas, surge, "1"), new, total),

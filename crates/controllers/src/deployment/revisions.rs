@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use machinery::Kind;
 use machinery::random::{fnv32a, safe_encode};
 
-use super::arithmetic::{max_surge, wanted};
+use super::arithmetic::{max_replicas, wanted};
 use crate::pods;
 
 /// The label that tells pods of one template from those of another.
@@ -90,7 +90,7 @@ pub fn max_when_scaled(set: &ReplicaSet) -> Option<i32> {
 pub fn note_replicas(set: &mut ReplicaSet, deployment: &Deployment) -> bool {
     let annotations = set.metadata.annotations.get_or_insert_default();
     let desired = put(annotations, DESIRED_REPLICAS, wanted(deployment).to_string());
-    let max = put(annotations, MAX_REPLICAS, (wanted(deployment) + max_surge(deployment)).to_string());
+    let max = put(annotations, MAX_REPLICAS, max_replicas(deployment).to_string());
     desired || max
 }
 

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::status::ApiError;
 use machinery::{ObjectKey, Timestamp};
 
-use super::arithmetic::{self, available, is_rolling, max_surge, size, wanted};
+use super::arithmetic::{self, available, is_rolling, max_replicas, size, sum, wanted};
 use super::revisions::{self, REVISION, TEMPLATE_HASH, age, revision};
 use super::status::{self, PROGRESSING};
 use crate::claim::controller_reference;
@@ -53,7 +53,7 @@ impl<'a> Rollout<'a> {
     }
 
     fn total(&self) -> i32 {
-        self.all().iter().map(|set| size(set)).sum()
+        sum(self.all().iter().map(|set| size(set)))
     }
 
     /// Gives the new set its revision and annotations, and the Deployment its revision; makes the new
@@ -62,7 +62,7 @@ impl<'a> Rollout<'a> {
     /// # Errors
     /// What the server answered.
     pub fn sync_revision(&mut self, create: bool) -> Result<(), ApiError> {
-        let next = self.old.iter().map(|set| revision(&**set)).max().unwrap_or(0) + 1;
+        let next = self.old.iter().map(|set| revision(&**set)).max().unwrap_or(0).saturating_add(1);
         match self.new.clone() {
             Some(set) => self.sync_existing(&set, next),
             None if create => self.create_set(next),
@@ -124,7 +124,7 @@ impl<'a> Rollout<'a> {
             return Ok(());
         }
         let mut status = self.deployment.status.clone().unwrap_or_default();
-        status.collision_count = Some(status.collision_count.unwrap_or(0) + 1);
+        status.collision_count = Some(status.collision_count.unwrap_or(0).saturating_add(1));
         self.write_status(status)?;
         Err(error)
     }
@@ -274,8 +274,8 @@ impl<'a> Rollout<'a> {
 
     fn scale_proportionally(&mut self, mut sets: Vec<Arc<ReplicaSet>>) -> Result<(), ApiError> {
         let wanted = wanted(&self.deployment);
-        let allowed = if wanted > 0 { wanted + max_surge(&self.deployment) } else { 0 };
-        let to_add = allowed - sets.iter().map(|set| size(set)).sum::<i32>();
+        let allowed = if wanted > 0 { max_replicas(&self.deployment) } else { 0 };
+        let to_add = allowed - sum(sets.iter().map(|set| size(set)));
         // The largest first; of equals, the newest grows and the oldest shrinks first.
         sets.sort_by(|a, b| {
             let by_age = if to_add > 0 { age(b).cmp(&age(a)) } else { age(a).cmp(&age(b)) };
@@ -329,7 +329,7 @@ impl<'a> Rollout<'a> {
             }
         }
         let min_available = wanted(&self.deployment) - arithmetic::max_unavailable(&self.deployment);
-        let mut left = self.all().iter().map(|set| available(set)).sum::<i32>() - min_available;
+        let mut left = sum(self.all().iter().map(|set| available(set))) - min_available;
         for set in Self::active(&self.old) {
             let count = size(&set).min(left);
             if count > 0 {

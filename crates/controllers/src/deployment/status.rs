@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStat
 use machinery::Timestamp;
 use machinery::time::{after, meta_time};
 
-use super::arithmetic::{available, max_unavailable, size, wanted};
+use super::arithmetic::{self, available, max_unavailable, size, wanted};
 use crate::pods;
 
 /// Condition: the rollout moves on, or is done.
@@ -71,7 +71,7 @@ pub fn calculate(
     new: Option<&Arc<ReplicaSet>>,
     now: Timestamp,
 ) -> DeploymentStatus {
-    let sum = |count: &dyn Fn(&ReplicaSet) -> i32| all.iter().map(|set| count(set)).sum::<i32>();
+    let sum = |count: &dyn Fn(&ReplicaSet) -> i32| arithmetic::sum(all.iter().map(|set| count(set)));
     let of = |set: &ReplicaSet, count: fn(&k8s_openapi::api::apps::v1::ReplicaSetStatus) -> Option<i32>| {
         set.status.as_ref().and_then(count).unwrap_or(0)
     };

@@ -21,7 +21,7 @@ const POD_INDEX: &str = "apps.kubernetes.io/pod-index";
 /// The ordinals the set has: the first, and how many.
 pub fn ordinals(set: &StatefulSet) -> std::ops::Range<i32> {
     let start = set.spec.ordinals.as_ref().and_then(|ordinals| ordinals.start).unwrap_or(0);
-    start..start + set.spec.replicas.unwrap_or(1)
+    start..start.saturating_add(set.spec.replicas.unwrap_or(1))
 }
 
 /// The name of the pod with this ordinal.

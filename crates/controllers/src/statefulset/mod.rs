@@ -143,8 +143,8 @@ impl StatefulSetController {
         let start = ordinals(round.set).start;
         let partition = partition(round.set);
         let keeps = match partition {
-            None => ordinal < start + current_replicas,
-            Some(partition) => ordinal < start + partition,
+            None => ordinal < start.saturating_add(current_replicas),
+            Some(partition) => ordinal < start.saturating_add(partition),
         };
         if is_rolling(round.set) && keeps { round.current.clone() } else { round.update.clone() }
     }
@@ -232,7 +232,7 @@ impl StatefulSetController {
     /// missing at a time; none below the partition.
     fn roll(&mut self, round: &Work<'_>, replicas: &BTreeMap<i32, Arc<Pod>>) -> Result<(), ApiError> {
         let range = ordinals(round.set);
-        let lowest = range.start + partition(round.set).unwrap_or(0);
+        let lowest = range.start.saturating_add(partition(round.set).unwrap_or(0));
         let rolling = round.set.spec.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
         let unavailable = rolling.and_then(|rolling| rolling.max_unavailable.as_ref());
         let wanted = round.set.spec.replicas.unwrap_or(1);

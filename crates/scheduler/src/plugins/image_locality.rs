@@ -28,7 +28,8 @@ impl Score for ImageLocality {
                 images.into_iter().flatten().find(|image| image.names.iter().flatten().any(|name| name == wanted));
             image.and_then(|image| image.size_bytes).unwrap_or(0)
         };
-        let present: i64 = spec.containers.iter().filter_map(|it| it.image.as_deref()).map(size_of).sum();
+        let sizes = spec.containers.iter().filter_map(|it| it.image.as_deref()).map(size_of);
+        let present = sizes.fold(0, i64::saturating_add);
         let most = MAX_CONTAINER_THRESHOLD.saturating_mul(i64::try_from(spec.containers.len()).unwrap_or(1));
         MAX_NODE_SCORE * (present.clamp(MIN_THRESHOLD, most.max(MIN_THRESHOLD)) - MIN_THRESHOLD)
             / (most - MIN_THRESHOLD).max(1)

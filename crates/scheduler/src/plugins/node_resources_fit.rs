@@ -53,7 +53,12 @@ impl Score for Fit {
         let (wanted, used, all) = (&pod.nonzero_requests, &node.nonzero_requested, &node.allocatable);
         let free = |wanted: i64, used: i64, all: i64| {
             let requested = wanted.saturating_add(used);
-            if all == 0 || requested > all { 0 } else { (all - requested) * MAX_NODE_SCORE / all }
+            if all <= 0 || requested > all {
+                return 0;
+            }
+            // Wider, since a node may claim as many bytes as it likes.
+            let share = i128::from(all - requested) * i128::from(MAX_NODE_SCORE) / i128::from(all);
+            i64::try_from(share).unwrap_or(MAX_NODE_SCORE)
         };
         (free(wanted.milli_cpu, used.milli_cpu, all.milli_cpu) + free(wanted.memory, used.memory, all.memory)) / 2
     }
