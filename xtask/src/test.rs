@@ -26,6 +26,9 @@ const WASM_CRATES: [&str; 2] = ["playground-core", "playground-web"];
 /// When a test fails or a tool cannot be installed.
 pub fn run(only: &[Part]) -> Result<()> {
     let parts = if only.is_empty() { Part::value_variants() } else { only };
+    tools::for_tests()?;
+    // Held until the tests have ended.
+    let _daemon = docker::ensure()?;
     let mut failed = Vec::new();
     for part in parts {
         say(format!("tests: {part:?}"));
@@ -57,7 +60,6 @@ fn native() -> Result<()> {
 
 fn wasm() -> Result<()> {
     tools::for_page()?;
-    tools::for_tests()?;
     // The history that the core makes natively, for the test that it is the same in WebAssembly.
     let hash = output(&["cargo", "run", "--quiet", "--package", "playground-core", "--example", "history_hash"]);
     let hash = hash.context("cannot compute the native history's hash")?;
@@ -74,10 +76,7 @@ fn wasm() -> Result<()> {
 }
 
 fn end_to_end() -> Result<()> {
-    tools::for_tests()?;
     serve::build()?;
-    // Held until the tests have ended.
-    let _daemon = docker::ensure()?;
     shell::run(&mut command(&[
         "cargo",
         "test",
