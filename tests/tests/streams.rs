@@ -1,5 +1,6 @@
 //! Exec, cp, logs and port-forward by the machine's own kubectl: over WebSocket, as it prefers, and over
 //! SPDY, as older ones do.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed helper is a failed test")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
