@@ -195,4 +195,5 @@ fn a_browser_shows_its_token_as_a_subprotocol() {
     assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
     assert!(answer.contains("sec-websocket-protocol: v5.channel.k8s.io\n"), "{answer}");
     assert!(upgrade(&page, path, &protocols("wrong")).starts_with("HTTP/1.1 401 "));
+    assert!(upgrade(&page, path, "v5.channel.k8s.io").starts_with("HTTP/1.1 403 "));
 }
