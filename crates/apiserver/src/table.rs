@@ -135,7 +135,7 @@ pub(crate) fn row(info: &ResourceInfo, object: &Encoded, include: Include, now: 
 }
 
 fn partial_of_typed(object: &dyn Object) -> Bytes {
-    partial(serde_json::to_value(object.metadata()).unwrap_or_default())
+    partial(machinery::object::to_value(object.metadata()))
 }
 
 /// An object's metadata alone.

@@ -28,7 +28,7 @@ pub struct History {
 
 /// What a revision keeps of a template: a patch that puts it back whole.
 pub fn data_of(template: &PodTemplateSpec) -> Value {
-    let mut template = serde_json::to_value(template).unwrap_or_default();
+    let mut template = machinery::object::to_value(template);
     template["$patch"] = "replace".into();
     json!({ "spec": { "template": template } })
 }

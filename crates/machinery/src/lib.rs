@@ -20,6 +20,7 @@ pub mod gvk;
 pub mod intorstring;
 pub mod json;
 pub mod jsonpath;
+mod kinds;
 pub mod labels;
 pub mod names;
 pub mod object;

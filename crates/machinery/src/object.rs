@@ -11,33 +11,35 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A built-in kind: a `k8s-openapi` type with object metadata.
-pub trait Kind:
-    Resource
-    + Metadata<Ty = ObjectMeta>
-    + Serialize
-    + DeserializeOwned
-    + Clone
-    + PartialEq
-    + fmt::Debug
-    + Send
-    + Sync
-    + 'static
-{
+/// A built-in kind: a `k8s-openapi` type with object metadata. Implemented in the crate's `kinds`, once.
+pub trait Kind: Resource + Metadata<Ty = ObjectMeta> + Clone + PartialEq + fmt::Debug + Send + Sync + 'static {
+    /// Reads an object of the kind.
+    ///
+    /// # Errors
+    /// When a field has the wrong type.
+    fn from_value(value: Value) -> Result<Self, serde_json::Error>;
+    /// The object as compact JSON.
+    fn encode(&self) -> Bytes;
+    /// A copy whose type is forgotten.
+    fn boxed(&self) -> Box<dyn Object>;
 }
 
-impl<T> Kind for T where
-    T: Resource
-        + Metadata<Ty = ObjectMeta>
-        + Serialize
-        + DeserializeOwned
-        + Clone
-        + PartialEq
-        + fmt::Debug
-        + Send
-        + Sync
-        + 'static
-{
+/// Reads a part of an object. Everything that is read from a JSON tree is read through a borrowed one:
+/// each type has one decoder then, and the smaller of the two that serde_json has.
+///
+/// # Errors
+/// When a field has the wrong type.
+pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
+    T::deserialize(&value)
+}
+
+/// An object, or a part of one, as a JSON tree: by way of its bytes, so that each type has one encoder.
+pub fn to_value<T: Serialize>(part: &T) -> Value {
+    tree(&serde_json::to_vec(part).unwrap_or_default())
+}
+
+fn tree(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_default()
 }
 
 /// An object whose kind is known only at run time: every [`Kind`] is one, and so are custom resources.
@@ -78,13 +80,13 @@ impl<T: Kind> Object for T {
         Metadata::metadata_mut(self)
     }
     fn to_value(&self) -> Value {
-        serde_json::to_value(self).unwrap_or_default()
+        tree(&self.encode())
     }
     fn to_bytes(&self) -> Bytes {
-        serde_json::to_vec(self).unwrap_or_default().into()
+        self.encode()
     }
     fn clone_object(&self) -> Box<dyn Object> {
-        Box::new(self.clone())
+        self.boxed()
     }
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
@@ -163,7 +165,7 @@ impl Encoded {
         {
             return Ok(typed);
         }
-        let typed = Arc::new(serde_json::from_value::<K>(self.decode()?)?);
+        let typed = Arc::new(K::from_value(self.decode()?)?);
         let _ = self.0.object.set(typed.clone());
         Ok(typed)
     }

@@ -217,7 +217,7 @@ fn cast_mut<K: Kind>(object: &mut dyn Object) -> Option<&mut K> {
 
 impl<K: Kind> Strategy for Typed<K> {
     fn decode(&self, value: Value) -> Decoded {
-        Ok(Box::new(serde_json::from_value::<K>(value)?))
+        Ok(Box::new(K::from_value(value)?))
     }
 
     fn default(&self, object: &mut dyn Object) {

@@ -36,7 +36,7 @@ const HISTORY_LENGTH_MAX: usize = 2000;
 /// The value of [`TEMPLATE_HASH`]. The collision count sets apart templates whose hashes are alike.
 pub fn template_hash(template: &PodTemplateSpec, collision_count: Option<i32>) -> String {
     // A Value's maps are sorted, so equal templates hash alike.
-    let mut text = serde_json::to_value(template).unwrap_or_default().to_string();
+    let mut text = machinery::object::to_value(template).to_string();
     if let Some(count) = collision_count {
         text.push_str(&count.to_string());
     }

@@ -69,7 +69,7 @@ fn template_of(set: &StatefulSet, revision: &ControllerRevision) -> PodTemplateS
     if let Value::Object(fields) = &mut template {
         fields.remove("$patch");
     }
-    serde_json::from_value(template).unwrap_or_else(|_| set.spec.template.clone())
+    machinery::object::from_value(template).unwrap_or_else(|_| set.spec.template.clone())
 }
 
 /// Puts the labels of the pod's identity; whether they were missing.

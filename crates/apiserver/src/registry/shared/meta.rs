@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use machinery::field::{Error, ErrorList, Path};
 use machinery::labels::validate_labels;
 use machinery::names;
-use serde_json::{Value, to_value};
+use machinery::object::to_value;
+use serde_json::Value;
 
 /// Annotations of one object may take this many bytes together.
 const ANNOTATIONS_BYTES_MAX: usize = 256 << 10;
@@ -102,7 +103,7 @@ pub fn immutable<T: PartialEq + serde::Serialize>(new: &T, old: &T, path: &Path<
     if new == old {
         return ErrorList::new();
     }
-    vec![Error::invalid(path, to_value(new).unwrap_or_default(), IMMUTABLE)]
+    vec![Error::invalid(path, to_value(new), IMMUTABLE)]
 }
 
 fn validate_common(metadata: &ObjectMeta, namespaced: bool, path: &Path<'_>) -> ErrorList {
@@ -158,18 +159,14 @@ fn validate_owners(owners: Option<&[OwnerReference]>, path: &Path<'_>) -> ErrorL
             }
         }
         if owner.api_version == "v1" && owner.kind == "Event" {
-            errors.push(Error::invalid(
-                path,
-                to_value(owner).unwrap_or_default(),
-                "/v1, Kind=Event is disallowed from being an owner",
-            ));
+            errors.push(Error::invalid(path, to_value(owner), "/v1, Kind=Event is disallowed from being an owner"));
         }
         if owner.controller == Some(true) {
             let current = format!("{}/{}", owner.kind, owner.name);
             match &controller {
                 Some(first) => errors.push(Error::invalid(
                     path,
-                    to_value(owners).unwrap_or_default(),
+                    to_value(&owners),
                     format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {current}"
                     ),

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use machinery::field::{Error, ErrorList, Path};
 use machinery::names::{is_percent, is_port_name, is_port_number};
 use serde::Serialize;
-use serde_json::{Value, to_value};
+use serde_json::Value;
 
 /// What is said of numbers below 0.
 pub const NONNEGATIVE: &str = "must be greater than or equal to 0";
@@ -16,7 +16,7 @@ const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 
 /// A value as errors show it.
 pub fn shown<T: Serialize>(value: &T) -> Value {
-    to_value(value).unwrap_or_default()
+    machinery::object::to_value(value)
 }
 
 /// Each complaint about a value is an error.
