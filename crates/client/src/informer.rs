@@ -1,23 +1,24 @@
 //! Caches that follow the API, shared between the controllers of a process.
 
-use std::any::{Any, TypeId};
+use std::any::TypeId;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::marker::PhantomData;
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
 
-use machinery::{Encoded, Kind, ObjectKey, Timestamp};
+use machinery::{Encoded, Kind, Object, ObjectKey, Timestamp};
 
-use crate::client::{Client, key_of};
+use crate::client::Client;
 use crate::component::Context;
 use crate::options::ListOptions;
 use crate::reflector::{Delta, Reflector};
-use crate::resource::path_of;
+use crate::resource::{is_namespaced, path_of};
 
 /// A change in an informer's cache.
-#[derive(Clone, Debug)]
-pub enum Event<K> {
+#[derive(Debug)]
+pub enum Event<K: ?Sized> {
     /// The object is new to the cache.
     Added(Arc<K>),
     /// The object changed, or was listed anew at the same revision.
@@ -31,11 +32,21 @@ pub enum Event<K> {
     Deleted(Arc<K>),
 }
 
-impl<K> Event<K> {
+impl<K: ?Sized> Event<K> {
     /// The object as the event left it.
     pub fn object(&self) -> &Arc<K> {
         match self {
             Self::Added(object) | Self::Deleted(object) | Self::Updated { new: object, .. } => object,
+        }
+    }
+}
+
+impl<K: ?Sized> Clone for Event<K> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Added(object) => Self::Added(object.clone()),
+            Self::Updated { old, new } => Self::Updated { old: old.clone(), new: new.clone() },
+            Self::Deleted(object) => Self::Deleted(object.clone()),
         }
     }
 }
@@ -47,7 +58,7 @@ pub type IndexFn<K> = fn(&K) -> Vec<String>;
 #[derive(Clone)]
 pub struct SharedInformers {
     client: Client,
-    /// `Rc<RefCell<Shared<K>>>` by kind and selectors.
+    /// By kind and selectors.
     kinds: Rc<RefCell<Kinds>>,
 }
 
@@ -65,44 +76,60 @@ impl SharedInformers {
     /// A handle on the informer of kind `K` narrowed by selectors, such as `spec.nodeName=node-1`.
     pub fn filtered<K: Kind>(&self, options: &ListOptions) -> Informer<K> {
         let mut kinds = self.kinds.borrow_mut();
-        let any = kinds.entry((TypeId::of::<K>(), options.query(false))).or_insert_with(|| {
+        let shared = kinds.entry((TypeId::of::<K>(), options.query(false))).or_insert_with(|| {
             let reflector = Reflector::new(self.client.clone(), path_of::<K>("", "", ""), options.clone());
-            Rc::new(RefCell::new(Shared::<K>::new(reflector)))
+            Rc::new(RefCell::new(Shared::new::<K>(reflector)))
         });
-        match any.clone().downcast::<RefCell<Shared<K>>>() {
-            Ok(shared) => Informer::subscribe(shared),
-            // The map's key holds the kind's TypeId, so this informer is of that kind.
-            Err(_) => unreachable!("informers are keyed by their type"),
-        }
+        Informer::subscribe(shared.clone())
     }
 }
 
-type Kinds = BTreeMap<(TypeId, String), Rc<dyn Any>>;
+type Kinds = BTreeMap<(TypeId, String), Rc<RefCell<Shared>>>;
 /// What a reader has not taken yet.
-type Unread<K> = RefCell<VecDeque<Event<K>>>;
+type Unread = RefCell<VecDeque<Event<dyn Object>>>;
 
 /// One reader of a cache that follows the API: it sees every change once, in order, and can look up
 /// objects by key and by index. Objects are shared with the server and all other readers.
 pub struct Informer<K: Kind> {
-    shared: Rc<RefCell<Shared<K>>>,
-    events: Rc<Unread<K>>,
+    shared: Rc<RefCell<Shared>>,
+    events: Rc<Unread>,
     id: u64,
+    kind: PhantomData<K>,
 }
 
-struct Shared<K: Kind> {
+/// What readers share. It holds objects of one kind without their type: this is the larger part of an
+/// informer, and compiled once for all kinds.
+struct Shared {
     reflector: Reflector,
+    decode: fn(&Encoded) -> Option<Arc<dyn Object>>,
+    namespaced: bool,
     synced: bool,
-    objects: BTreeMap<ObjectKey, Arc<K>>,
-    indexes: BTreeMap<&'static str, Index<K>>,
-    readers: Vec<(u64, Weak<Unread<K>>)>,
+    objects: Objects,
+    indexes: BTreeMap<&'static str, Index>,
+    readers: Vec<(u64, Weak<Unread>)>,
     wakers: Arc<Wakers>,
     waker: Waker,
     last_id: u64,
 }
 
-struct Index<K> {
-    values: IndexFn<K>,
-    entries: BTreeMap<String, BTreeMap<ObjectKey, Arc<K>>>,
+type Objects = BTreeMap<ObjectKey, Arc<dyn Object>>;
+
+struct Index {
+    values: Box<dyn Fn(&dyn Object) -> Vec<String>>,
+    entries: BTreeMap<String, Objects>,
+}
+
+/// An object with its type again; a cache holds only objects of its kind.
+fn typed<K: Kind>(object: &Arc<dyn Object>) -> Option<Arc<K>> {
+    object.clone().into_any().downcast().ok()
+}
+
+fn typed_event<K: Kind>(event: &Event<dyn Object>) -> Option<Event<K>> {
+    Some(match event {
+        Event::Added(object) => Event::Added(typed(object)?),
+        Event::Updated { old, new } => Event::Updated { old: typed(old)?, new: typed(new)? },
+        Event::Deleted(object) => Event::Deleted(typed(object)?),
+    })
 }
 
 /// Wakes every reader of a shared watch.
@@ -121,10 +148,10 @@ impl<K: Kind> Informer<K> {
     /// An informer of its own, for a component that shares with nobody.
     pub fn new(client: &Client, namespace: &str, options: ListOptions) -> Self {
         let reflector = Reflector::new(client.clone(), path_of::<K>(namespace, "", ""), options);
-        Self::subscribe(Rc::new(RefCell::new(Shared::new(reflector))))
+        Self::subscribe(Rc::new(RefCell::new(Shared::new::<K>(reflector))))
     }
 
-    fn subscribe(shared: Rc<RefCell<Shared<K>>>) -> Self {
+    fn subscribe(shared: Rc<RefCell<Shared>>) -> Self {
         let events = Rc::new(RefCell::new(VecDeque::new()));
         let mut inner = shared.borrow_mut();
         inner.last_id += 1;
@@ -132,7 +159,7 @@ impl<K: Kind> Informer<K> {
         events.borrow_mut().extend(inner.objects.values().cloned().map(Event::Added));
         inner.readers.push((id, Rc::downgrade(&events)));
         drop(inner);
-        Self { shared, events, id }
+        Self { shared, events, id, kind: PhantomData }
     }
 
     /// Files objects under an index of this name; the first function given for a name counts.
@@ -141,7 +168,8 @@ impl<K: Kind> Informer<K> {
         let mut shared = self.shared.borrow_mut();
         let Shared { indexes, objects, .. } = &mut *shared;
         indexes.entry(name).or_insert_with(|| {
-            let mut index = Index { values, entries: BTreeMap::new() };
+            let values = move |object: &dyn Object| object.as_any().downcast_ref().map(values).unwrap_or_default();
+            let mut index = Index { values: Box::new(values), entries: BTreeMap::new() };
             for (key, object) in objects {
                 index.replace(key, None, Some(object));
             }
@@ -163,7 +191,8 @@ impl<K: Kind> Informer<K> {
             cx.wake_at(time);
         }
         drop(shared);
-        std::mem::take(&mut *self.events.borrow_mut())
+        let events = std::mem::take(&mut *self.events.borrow_mut());
+        events.iter().filter_map(typed_event).collect()
     }
 
     /// Whether the cache has been filled once. Until then, absence from it means nothing.
@@ -188,7 +217,7 @@ impl<K: Kind> Informer<K> {
 
     /// The object with this key.
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
-        self.shared.borrow().objects.get(key).cloned()
+        self.shared.borrow().objects.get(key).and_then(typed)
     }
 
     /// The cluster-scoped object with this name.
@@ -198,7 +227,7 @@ impl<K: Kind> Informer<K> {
 
     /// All objects in key order. Costs as many as there are: not for every sync.
     pub fn list(&self) -> Vec<Arc<K>> {
-        self.shared.borrow().objects.values().cloned().collect()
+        self.shared.borrow().objects.values().filter_map(typed).collect()
     }
 
     /// The objects of a namespace in name order.
@@ -206,14 +235,14 @@ impl<K: Kind> Informer<K> {
         let shared = self.shared.borrow();
         let from = ObjectKey::new(namespace, "");
         let range = shared.objects.range(from..).take_while(|(key, _)| key.namespace == namespace);
-        range.map(|(_, object)| object.clone()).collect()
+        range.filter_map(|(_, object)| typed(object)).collect()
     }
 
     /// The objects an index files under a value, in key order; none for an index that does not exist.
     pub fn by_index(&self, index: &str, value: &str) -> Vec<Arc<K>> {
         let shared = self.shared.borrow();
         let entries = shared.indexes.get(index).and_then(|index| index.entries.get(value));
-        entries.map(|objects| objects.values().cloned().collect()).unwrap_or_default()
+        entries.map(|objects| objects.values().filter_map(typed).collect()).unwrap_or_default()
     }
 
     /// How many objects an index files under a value.
@@ -237,11 +266,13 @@ impl<K: Kind> Drop for Informer<K> {
     }
 }
 
-impl<K: Kind> Shared<K> {
-    fn new(reflector: Reflector) -> Self {
+impl Shared {
+    fn new<K: Kind>(reflector: Reflector) -> Self {
         let wakers = Arc::<Wakers>::default();
         Self {
             reflector,
+            decode: |object| object.get::<K>().ok().map(|object| object as Arc<dyn Object>),
+            namespaced: is_namespaced::<K>(),
             synced: false,
             objects: BTreeMap::new(),
             indexes: BTreeMap::new(),
@@ -261,8 +292,8 @@ impl<K: Kind> Shared<K> {
             match delta {
                 Delta::Changed(object) => self.changed(&object),
                 Delta::Deleted(object) => {
-                    if let Ok(object) = object.get::<K>() {
-                        self.set(&key_of(&*object), None, Some(object));
+                    if let Some(object) = (self.decode)(&object) {
+                        self.set(&self.key_of(&*object), None, Some(object));
                     }
                 }
                 Delta::Replaced(objects) => self.replaced(&objects),
@@ -271,18 +302,24 @@ impl<K: Kind> Shared<K> {
         changed
     }
 
-    /// An object that is not a `K` is left out: the server validates, so it has none such.
+    fn key_of(&self, object: &dyn Object) -> ObjectKey {
+        let metadata = object.metadata();
+        let namespace = metadata.namespace.as_deref().filter(|_| self.namespaced);
+        ObjectKey::new(namespace.unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
+    }
+
+    /// An object that is not of the kind is left out: the server validates, so it has none such.
     fn changed(&mut self, object: &Encoded) {
-        if let Ok(object) = object.get::<K>() {
-            self.set(&key_of(&*object), Some(object), None);
+        if let Some(object) = (self.decode)(object) {
+            self.set(&self.key_of(&*object), Some(object), None);
         }
     }
 
     fn replaced(&mut self, objects: &[Encoded]) {
         let mut gone = if self.synced { self.objects.clone() } else { BTreeMap::new() };
         for object in objects {
-            if let Ok(typed) = object.get::<K>() {
-                gone.remove(&key_of(&*typed));
+            if let Some(object) = (self.decode)(object) {
+                gone.remove(&self.key_of(&*object));
             }
             self.changed(object);
         }
@@ -294,7 +331,7 @@ impl<K: Kind> Shared<K> {
 
     /// Sets or removes an object in the cache, its indexes, and tells the readers. `last` is the
     /// state a removed object had when it went.
-    fn set(&mut self, key: &ObjectKey, new: Option<Arc<K>>, last: Option<Arc<K>>) {
+    fn set(&mut self, key: &ObjectKey, new: Option<Arc<dyn Object>>, last: Option<Arc<dyn Object>>) {
         let old = match &new {
             Some(new) => self.objects.insert(key.clone(), new.clone()),
             None => self.objects.remove(key),
@@ -316,17 +353,17 @@ impl<K: Kind> Shared<K> {
         self.tell(&event);
     }
 
-    fn tell(&self, event: &Event<K>) {
+    fn tell(&self, event: &Event<dyn Object>) {
         for events in self.readers.iter().filter_map(|(_, events)| events.upgrade()) {
             events.borrow_mut().push_back(event.clone());
         }
     }
 }
 
-impl<K> Index<K> {
-    fn replace(&mut self, key: &ObjectKey, old: Option<&Arc<K>>, new: Option<&Arc<K>>) {
-        let before = old.map(|old| (self.values)(old)).unwrap_or_default();
-        let after = new.map(|new| (self.values)(new)).unwrap_or_default();
+impl Index {
+    fn replace(&mut self, key: &ObjectKey, old: Option<&Arc<dyn Object>>, new: Option<&Arc<dyn Object>>) {
+        let before = old.map(|old| (self.values)(&**old)).unwrap_or_default();
+        let after = new.map(|new| (self.values)(&**new)).unwrap_or_default();
         for value in before.into_iter().filter(|value| !after.contains(value)) {
             if let Some(objects) = self.entries.get_mut(&value) {
                 objects.remove(key);
