@@ -1,6 +1,8 @@
 //! `kubectl diff`.
 
-use similar::TextDiff;
+use similar::DiffTag;
+use similar::algorithms::{Capture, Compact, Replace, myers};
+use similar::udiff::UnifiedHunkHeader;
 
 use super::apply;
 use super::create::visit;
@@ -64,15 +66,42 @@ async fn compare(session: &Session<'_>) -> Result<bool, Error> {
             continue;
         }
         different = true;
-        let diff = TextDiff::from_lines(&before, &after);
         // The original lets diff(1) compare two temporary folders.
         let (live, merged) = (format!("/tmp/LIVE-1/{name}"), format!("/tmp/MERGED-1/{name}"));
         let time = session.now().strftime("%Y-%m-%d %H:%M:%S.%9f +0000").to_string();
         session.out(format!("diff -u -N {live} {merged}\n"));
-        let header = (format!("{live}\t{time}"), format!("{merged}\t{time}"));
-        session.out(diff.unified_diff().context_radius(3).header(&header.0, &header.1).to_string());
+        session.out(format!("--- {live}\t{time}\n+++ {merged}\t{time}\n{}", hunks(&before, &after)));
     }
     Ok(different)
+}
+
+/// The hunks of a unified diff, with three lines of context.
+fn hunks(before: &str, after: &str) -> String {
+    const CONTEXT_LINES: usize = 3;
+    let (old, new): (Vec<_>, Vec<_>) = (before.split_inclusive('\n').collect(), after.split_inclusive('\n').collect());
+    let mut changes = Compact::new(Replace::new(Capture::new()), &old, &new);
+    // One algorithm: through `TextDiff`, the page would carry all of similar's.
+    let Ok(()) = myers::diff(&mut changes, &old, 0..old.len(), &new, 0..new.len());
+    let mut text = String::new();
+    let put = |text: &mut String, mark: char, lines: Option<&[&str]>| {
+        for line in lines.unwrap_or_default() {
+            text.push(mark);
+            text.push_str(line);
+        }
+    };
+    for hunk in changes.into_inner().into_inner().into_grouped_ops(CONTEXT_LINES) {
+        text.push_str(&format!("{}\n", UnifiedHunkHeader::new(&hunk)));
+        for change in hunk {
+            let (old, new) = (old.get(change.old_range()), new.get(change.new_range()));
+            if change.tag() == DiffTag::Equal {
+                put(&mut text, ' ', old);
+            } else {
+                put(&mut text, '-', old);
+                put(&mut text, '+', new);
+            }
+        }
+    }
+    text
 }
 
 /// An object without what only the server writes; the values of Secrets masked.
