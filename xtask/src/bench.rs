@@ -10,19 +10,26 @@ use anyhow::{Context, Result, bail};
 use crate::shell::{command, output, say};
 use crate::{serve, tools};
 
+/// What a first visit may transfer.
+const PAGE_BYTES_MAX: u64 = 1_500_000;
+
 /// Builds everything, then measures the page's transfer size and a server with three simulated nodes.
 ///
 /// # Errors
-/// When a build fails, or the server does not start.
+/// When a build fails, the server does not start, or the page is larger than it may be.
 pub fn run() -> Result<()> {
     tools::for_tests()?;
     serve::build()?;
-    page_sizes(Path::new("dist"))?;
-    server()
+    let page_bytes = page_sizes(Path::new("dist"))?;
+    server()?;
+    if page_bytes > PAGE_BYTES_MAX {
+        bail!("the page transfers {page_bytes} bytes, {} more than it may", page_bytes - PAGE_BYTES_MAX);
+    }
+    Ok(())
 }
 
-/// Bytes of each asset, raw and by brotli as a web host would send it.
-fn page_sizes(folder: &Path) -> Result<()> {
+/// Prints the bytes of each asset, raw and by brotli as a web host would send it. Returns the latters' sum.
+fn page_sizes(folder: &Path) -> Result<u64> {
     say("page, bytes by asset");
     println!("{:>10} {:>10}  asset", "raw", "brotli");
     let (mut raw_total, mut brotli_total) = (0, 0);
@@ -35,7 +42,7 @@ fn page_sizes(folder: &Path) -> Result<()> {
         brotli_total += brotli;
     }
     println!("{raw_total:>10} {brotli_total:>10}  total");
-    Ok(())
+    Ok(brotli_total)
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
