@@ -113,9 +113,11 @@ struct Shared {
 }
 
 type Objects = BTreeMap<ObjectKey, Arc<dyn Object>>;
+/// An [`IndexFn`] over objects without their type.
+type IndexValues = Box<dyn Fn(&dyn Object) -> Vec<String>>;
 
 struct Index {
-    values: Box<dyn Fn(&dyn Object) -> Vec<String>>,
+    values: IndexValues,
     entries: BTreeMap<String, Objects>,
 }
 

@@ -167,7 +167,7 @@ impl World {
 
     /// Creates an object from a manifest.
     pub fn create<K: Kind>(&self, manifest: Value) -> Arc<K> {
-        self.client.create(serde_json::from_value::<K>(manifest).unwrap()).unwrap()
+        self.client.create(K::from_value(manifest).unwrap()).unwrap()
     }
 
     pub fn get<K: Kind>(&self, namespace: &str, name: &str) -> Arc<K> {
