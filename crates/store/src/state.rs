@@ -1,6 +1,6 @@
 //! What the writers' lock guards.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -17,6 +17,8 @@ use crate::watch::Watchers;
 /// Everything a writer changes.
 pub(crate) struct State {
     pub(crate) newest: Snapshot,
+    /// What readers see: `newest`, as of the last commit.
+    pub(crate) published: Arc<RwLock<Snapshot>>,
     pub(crate) history: History,
     pub(crate) watchers: Watchers,
     pub(crate) leases: Leases,
@@ -127,6 +129,8 @@ impl State {
         }
         let revision = self.newest.revision() + 1;
         self.newest.set_revision(revision);
+        // Before any watcher hears of it: who has seen an event finds at least its revision when reading.
+        *self.published.write().unwrap_or_else(PoisonError::into_inner) = self.newest.clone();
         let commit = Arc::new(Commit { revision, origin, changes });
         self.history.push(commit.clone(), &self.newest);
         wakers.extend(self.watchers.dispatch(&commit));

@@ -42,7 +42,7 @@ struct Shared {
     /// Held by one writer at a time.
     state: Mutex<State>,
     /// The newest snapshot, held only as long as copying a pointer takes.
-    newest: RwLock<Snapshot>,
+    newest: Arc<RwLock<Snapshot>>,
 }
 
 impl Store {
@@ -65,10 +65,12 @@ impl Store {
             }
             newest.insert(kv);
         }
+        let published = Arc::new(RwLock::new(newest.clone()));
         Self(Arc::new(Shared {
-            newest: RwLock::new(newest.clone()),
+            newest: published.clone(),
             state: Mutex::new(State {
                 newest,
+                published,
                 history: History::new(revision),
                 watchers: Watchers::default(),
                 leases,
@@ -287,15 +289,11 @@ impl Store {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, publishes the new snapshot, and only then wakes whoever is concerned.
+    /// Changes the state, and wakes whoever is concerned once that is done.
     fn write<T>(&self, change: impl FnOnce(&mut State, &mut Vec<Waker>) -> T) -> T {
         let mut wakers = Vec::new();
         let mut state = self.lock();
-        let revision = state.newest.revision();
         let outcome = change(&mut state, &mut wakers);
-        if state.newest.revision() != revision {
-            *self.0.newest.write().unwrap_or_else(PoisonError::into_inner) = state.newest.clone();
-        }
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         outcome
