@@ -80,6 +80,11 @@ impl Scheduler {
             }
         }
         for event in self.pods.poll(cx) {
+            if let Event::Updated { old, new } = &event
+                && schedulable_needs(old) == schedulable_needs(new)
+            {
+                continue;
+            }
             let gone = matches!(event, Event::Deleted(_));
             changed |= self.observe_pod(event.object(), gone, now);
         }
@@ -252,6 +257,12 @@ fn feasible_nodes_to_find(nodes: usize) -> usize {
     }
     let percentage = 50usize.saturating_sub(nodes / 125).max(FEASIBLE_PERCENTAGE_MIN);
     (nodes * percentage / 100).max(FEASIBLE_NODES_MIN)
+}
+
+/// What of a pod decides where it fits, and whether it still has to go somewhere: not its status, which
+/// this scheduler writes itself.
+fn schedulable_needs(pod: &Pod) -> impl PartialEq + '_ {
+    (&pod.spec, &pod.metadata.labels, &pod.metadata.deletion_timestamp)
 }
 
 /// What of a node decides whether pods fit: not its heartbeats.
