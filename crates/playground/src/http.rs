@@ -13,6 +13,7 @@ mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use apiserver::{CommittedRevision, UserInfo};
 use axum::body::Body as HttpBody;
@@ -26,12 +27,16 @@ use playground_core::PublicApi;
 use store::Store;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::assets;
 
 /// Upstream's limit of a request's body.
 const REQUEST_BYTES_MAX: usize = 3 * 1024 * 1024;
+
+/// How long a client that says nothing is waited for.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What every connection needs.
 pub struct Server {
@@ -68,7 +73,7 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener) {
             // Out of file descriptors, most likely: others must end first.
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
@@ -78,13 +83,13 @@ async fn connection(server: Arc<Server>, stream: TcpStream) -> anyhow::Result<()
     const TLS_HANDSHAKE: u8 = 0x16;
     stream.set_nodelay(true)?;
     let mut first = [0];
-    if stream.peek(&mut first).await? == 0 {
+    if timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut first)).await?? == 0 {
         return Ok(());
     }
     if first[0] != TLS_HANDSHAKE {
         return requests(server, stream, Peer { user: None, secure: false }).await;
     }
-    let stream = TlsAcceptor::from(server.tls.clone()).accept(stream).await?;
+    let stream = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(server.tls.clone()).accept(stream)).await??;
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let user = certificate.and_then(|certificate| guard::user_of(certificate));
     requests(server, stream, Peer { user, secure: true }).await
