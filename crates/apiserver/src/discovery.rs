@@ -7,6 +7,7 @@ use machinery::wire::{Body, Response};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::aggregated::AggregatedResource;
 use crate::negotiate::accepted;
 use crate::registry::{self, ResourceInfo};
 use crate::request_info::RequestInfo;
@@ -66,28 +67,28 @@ pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap
         })
     };
     let (key, make): (String, Box<dyn FnOnce() -> Document>) = match parts.as_slice() {
-        [""] => (path.clone(), Box::new(|| Document::new(&paths(), JSON))),
+        [""] => (path.clone(), Box::new(|| Document::new(&paths(server), JSON))),
         ["api"] if aggregated() => {
-            ("api aggregated".into(), Box::new(|| Document::new(&group_list_v2(true), AGGREGATED)))
+            ("api aggregated".into(), Box::new(|| Document::new(&group_list_v2(server, true), AGGREGATED)))
         }
         ["apis"] if aggregated() => {
-            ("apis aggregated".into(), Box::new(|| Document::new(&group_list_v2(false), AGGREGATED)))
+            ("apis aggregated".into(), Box::new(|| Document::new(&group_list_v2(server, false), AGGREGATED)))
         }
         ["api"] => {
             let address = format!("{}:{}", server.options().advertise_address, server.options().advertise_port);
             (path.clone(), Box::new(move || Document::new(&api_versions(&address), JSON)))
         }
-        ["apis"] => (path.clone(), Box::new(|| Document::new(&group_list(), JSON))),
+        ["apis"] => (path.clone(), Box::new(|| Document::new(&group_list(server), JSON))),
         ["apis", group] => {
-            let group = group_of(group)?;
+            let group = group_of(server, group)?;
             (path.clone(), Box::new(move || Document::new(&with_type(group, "APIGroup"), JSON)))
         }
         ["api", version] => {
-            let list = resource_list("", version)?;
+            let list = resource_list(server, "", version)?;
             (path.clone(), Box::new(move || Document::new(&list, JSON)))
         }
         ["apis", group, version] => {
-            let list = resource_list(group, version)?;
+            let list = resource_list(server, group, version)?;
             (path.clone(), Box::new(move || Document::new(&list, JSON)))
         }
         _ => return None,
@@ -159,21 +160,34 @@ fn group_value(group: &str, versions: &[&str]) -> Value {
     })
 }
 
-fn group_of(name: &str) -> Option<Value> {
-    groups().iter().find(|(group, _)| *group == name).map(|(group, versions)| group_value(group, versions))
+fn group_of(server: &ApiServer, name: &str) -> Option<Value> {
+    all_groups(server).iter().find(|(group, _)| *group == name).map(|(group, versions)| group_value(group, versions))
 }
 
-fn group_list() -> Value {
-    let groups: Vec<Value> = groups().iter().map(|(group, versions)| group_value(group, versions)).collect();
+fn group_list(server: &ApiServer) -> Value {
+    let groups: Vec<Value> = all_groups(server).iter().map(|(group, versions)| group_value(group, versions)).collect();
     with_type(json!({"groups": groups}), "APIGroupList")
+}
+
+/// The server's own groups, then those that others answer for.
+fn all_groups(server: &ApiServer) -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut all = groups();
+    all.extend(server.aggregated().map(|api| (api.group(), vec![api.version()])));
+    all
+}
+
+fn aggregated_rows(server: &ApiServer, group: &str, version: &str) -> &'static [AggregatedResource] {
+    let mut apis = server.aggregated();
+    apis.find(|api| api.group() == group && api.version() == version).map_or(&[], |api| api.resources())
 }
 
 fn rows<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static ResourceInfo> + 'a {
     registry::all().filter(move |row| row.group == group && row.version == version)
 }
 
-fn resource_list(group: &str, version: &str) -> Option<Value> {
-    let mut resources = Vec::new();
+fn resource_list(server: &ApiServer, group: &str, version: &str) -> Option<Value> {
+    let mut resources: Vec<Value> =
+        aggregated_rows(server, group, version).iter().map(AggregatedResource::describe).collect();
     for row in rows(group, version) {
         let mut resource = json!({
             "name": row.resource,
@@ -249,15 +263,14 @@ fn resource_v2(row: &ResourceInfo) -> Value {
     resource
 }
 
-fn group_list_v2(core: bool) -> Value {
-    let groups = if core { vec![("", vec!["v1"])] } else { groups() };
+fn group_list_v2(server: &ApiServer, core: bool) -> Value {
+    let groups = if core { vec![("", vec!["v1"])] } else { all_groups(server) };
     let item = |(group, versions): &(&str, Vec<&str>)| {
         let version = |version: &&str| {
-            json!({
-                "version": version,
-                "freshness": "Current",
-                "resources": rows(group, version).map(resource_v2).collect::<Vec<_>>(),
-            })
+            let aggregated = aggregated_rows(server, group, version);
+            let aggregated = aggregated.iter().map(|resource| resource.describe_v2(group, version));
+            let resources: Vec<Value> = rows(group, version).map(resource_v2).chain(aggregated).collect();
+            json!({"version": version, "freshness": "Current", "resources": resources})
         };
         let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
         json!({"metadata": metadata, "versions": versions.iter().map(version).collect::<Vec<_>>()})
@@ -271,9 +284,9 @@ fn group_list_v2(core: bool) -> Value {
 }
 
 /// The paths that `/` lists.
-fn paths() -> Value {
+fn paths(server: &ApiServer) -> Value {
     let mut paths = vec!["/api".to_owned(), "/api/v1".into(), "/apis".into()];
-    for (group, versions) in groups() {
+    for (group, versions) in all_groups(server) {
         paths.push(format!("/apis/{group}"));
         paths.extend(versions.iter().map(|version| format!("/apis/{group}/{version}")));
     }

@@ -9,6 +9,7 @@
 //! time ([`ApiServer::advance`]) and carries the bytes.
 
 mod admission;
+mod aggregated;
 mod apply;
 mod auth;
 mod bootstrap;
@@ -41,6 +42,7 @@ mod timers;
 mod update;
 mod watch;
 
+pub use aggregated::{AggregatedApi, AggregatedResource};
 pub use auth::{Authenticator, Authorizer, UserInfo};
 pub use health::GIT_VERSION;
 pub use options::{ControlApi, NodeConnector, Options};

@@ -8,6 +8,7 @@ use machinery::Clock;
 use machinery::wire::{Request, Response};
 use store::Store;
 
+use crate::aggregated::AggregatedApi;
 use crate::auth::{Authenticator, Authorizer, UserInfo};
 
 /// The way to a node's kubelet: the kubelet's own function from request to response, with the paths
@@ -60,6 +61,8 @@ pub struct Options {
     pub nodes: Option<Arc<dyn NodeConnector>>,
     /// What answers under `/playground/v1/`.
     pub control: Option<Arc<dyn ControlApi>>,
+    /// API groups that others answer for.
+    pub aggregated: Vec<Arc<dyn AggregatedApi>>,
     /// Field documentation for `explain`, in the form `machinery` defines; left out of OpenAPI
     /// without.
     pub descriptions: Option<Bytes>,
@@ -82,6 +85,7 @@ impl Options {
             track_components: true,
             nodes: None,
             control: None,
+            aggregated: Vec::new(),
             descriptions: None,
         }
     }

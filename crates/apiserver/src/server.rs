@@ -12,6 +12,7 @@ use machinery::wire::{Body, Request, Response};
 use machinery::{ApiError, GroupResource, Rng, Timestamp};
 use store::{LeaseId, Store};
 
+use crate::aggregated::{self, AggregatedApi};
 use crate::auth::{UserInfo, known_or_public, take_bearer_token};
 use crate::call::{Call, Result};
 use crate::codec::Payload;
@@ -118,6 +119,10 @@ impl ApiServer {
         self.0.documents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn aggregated(&self) -> impl Iterator<Item = &dyn AggregatedApi> {
+        self.0.options.aggregated.iter().map(AsRef::as_ref)
+    }
+
     pub(crate) fn timers(&self) -> &Timers {
         &self.0.timers
     }
@@ -140,6 +145,9 @@ impl ApiServer {
                 return control.handle(request).await;
             }
             return self.non_resource(&info, request.headers());
+        }
+        if let Some(answer) = aggregated::answer(self, &info) {
+            return answer.unwrap_or_else(ApiError::into_response);
         }
         let Some(row) = registry::by_resource(&info.group, &info.version, &info.resource) else {
             return not_found_page();

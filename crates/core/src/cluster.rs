@@ -26,6 +26,7 @@ use crate::control_api::ControlPanel;
 use crate::gateway::{Call, Gateway, Target, gateway};
 use crate::inlet::Inlet;
 use crate::line::Line;
+use crate::metrics_server::{self, Metrics, MetricsServer};
 use crate::options::{HostTime, NodeOptions, Options, PortsChanged};
 use crate::pace::{HostClock, Pace};
 use crate::public_api::PublicApi;
@@ -89,6 +90,7 @@ impl Cluster {
             None => executor.clock(),
         };
         let mut rng = Rng::new(options.seed);
+        let metrics = Metrics::default();
         let api = apiserver::Options {
             default_user: if options.anonymous { UserInfo::anonymous() } else { UserInfo::admin() },
             authenticator: options.authenticator,
@@ -96,6 +98,7 @@ impl Cluster {
             advertise_port: options.advertise.1,
             nodes: Some(Arc::new(gateway.clone())),
             control: Some(Arc::new(gateway.clone())),
+            aggregated: vec![Arc::new(metrics.clone())],
             descriptions: options.descriptions,
             ..apiserver::Options::new(options.store, clock.clone(), rng.next_u64())
         };
@@ -119,6 +122,7 @@ impl Cluster {
             parts: RefCell::default(),
         });
         inner.add_control_plane(&mut rng, options.root_ca, options.ports_changed);
+        inner.add_metrics_server(metrics);
         for node in options.nodes {
             let runtime = options.runtime.as_ref().and_then(|make| make(&node));
             inner.add_node(&node, runtime, &mut rng);
@@ -258,6 +262,17 @@ impl Inner {
                 Box::new(
                     Proxy::new(&informers).with_tables(tables.clone()).on_change(move |tables| ports_changed(tables)),
                 )
+            }),
+        );
+    }
+
+    fn add_metrics_server(self: &Rc<Self>, metrics: Metrics) {
+        let kubelets = self.gateway.clone();
+        self.add_component(
+            metrics_server::NAME,
+            Box::new(move |line| {
+                let client = Client::new(line, metrics_server::NAME);
+                Box::new(MetricsServer::new(&client, kubelets.clone(), metrics.clone()))
             }),
         );
     }

@@ -15,6 +15,7 @@ mod inlet;
 mod kubectl_program;
 mod lesson_files;
 mod line;
+mod metrics_server;
 mod options;
 mod pace;
 mod public_api;

@@ -26,6 +26,8 @@ pub struct Container {
     pub image_backoff: Backoff,
     /// The run whose end the crash back-off has counted.
     pub counted: Option<String>,
+    /// The run whose end has been shown before `CrashLoopBackOff` is.
+    pub shown: Option<String>,
     /// Probes of the current run.
     pub probes: Probes,
     /// Probe operations under way, for their messages.

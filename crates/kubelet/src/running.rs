@@ -1,10 +1,15 @@
 //! A pod that should run: which container is to be started now.
 
+use std::time::Duration;
+
 use machinery::Timestamp;
 
 use crate::container::{Container, Step};
 use crate::spec::{self, Role};
 use crate::worker::{Node, Worker};
+
+/// How long a run's end is shown before `CrashLoopBackOff`: upstream says so at its next look.
+const END_SHOWN: Duration = Duration::from_secs(3);
 
 /// How the containers of a pod ended, once no more of them will be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,15 +134,20 @@ impl Worker {
         // The delay that this end must wait for was set by the end before it.
         if container.counted.as_deref() != Some(run_id) {
             if let Some(until) = container.crash_backoff.until(finished, node.now) {
-                let delay = machinery::time::format_duration(container.crash_backoff.delay());
-                let message = format!("back-off {delay} restarting failed container={name} pod={pod}");
-                let first = container.waiting.as_ref().is_none_or(|waiting| waiting.reason != "CrashLoopBackOff");
-                container.wait("CrashLoopBackOff", message, until);
-                node.wake_at(until);
-                if first {
+                if container.shown.as_deref() != Some(run_id) {
+                    container.shown = Some(run_id.into());
+                    container.waiting = None;
+                    let shown_until = until.min(machinery::time::after(node.now, END_SHOWN));
+                    container.retry_at = Some(shown_until);
+                    node.wake_at(shown_until);
                     let message = format!("Back-off restarting failed container {name} in pod {pod}");
                     self.container_event(node, name, true, "BackOff", message);
+                    return false;
                 }
+                let delay = machinery::time::format_duration(container.crash_backoff.delay());
+                let message = format!("back-off {delay} restarting failed container={name} pod={pod}");
+                container.wait("CrashLoopBackOff", message, until);
+                node.wake_at(until);
                 return false;
             }
             container.crash_backoff.next(finished, node.now);

@@ -20,6 +20,7 @@ fn machine(world: &World) -> Machine {
         hostname: "desk".into(),
         first_pid: 100,
         memory_bytes_max: None,
+        cpu_nano_cores_max: None,
         rng: machinery::random::Rng::new(3),
     })
 }

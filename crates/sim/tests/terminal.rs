@@ -31,6 +31,7 @@ impl Terminal {
             hostname: "desk".into(),
             first_pid: 100,
             memory_bytes_max: None,
+            cpu_nano_cores_max: None,
             rng: machinery::random::Rng::new(3),
         });
         let screen = Rc::new(RefCell::new(Vec::new()));

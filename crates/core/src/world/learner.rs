@@ -56,6 +56,7 @@ impl Learner {
             hostname: "playground".into(),
             first_pid: 100,
             memory_bytes_max: None,
+            cpu_nano_cores_max: None,
             rng,
         });
         for name in ["kubectl", "k"] {

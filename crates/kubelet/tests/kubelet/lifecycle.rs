@@ -54,7 +54,7 @@ fn what_cannot_be_removed_is_tried_again() {
 
 #[test]
 fn what_becomes_of_a_pod_by_restart_policy_and_exit_code() {
-    for (policy, code, after_1s, after_16s) in [
+    for (policy, code, after_4s, after_16s) in [
         ("Always", 0, "Running, app: CrashLoopBackOff unready 1", "Running, app: CrashLoopBackOff unready 2"),
         ("Always", 3, "Running, app: CrashLoopBackOff unready 1", "Running, app: CrashLoopBackOff unready 2"),
         ("OnFailure", 0, "Succeeded, app: Completed(0) unready 0", "Succeeded, app: Completed(0) unready 0"),
@@ -65,9 +65,9 @@ fn what_becomes_of_a_pod_by_restart_policy_and_exit_code() {
         let mut bed = Bed::new();
         bed.world.plan("app", [exits(0, code)]);
         bed.create("web", json!({"restartPolicy": policy, "containers": [container("app")]}));
-        bed.run(1);
-        assert_eq!(bed.summary("web"), after_1s, "{policy} {code}");
-        bed.run(15);
+        bed.run(4);
+        assert_eq!(bed.summary("web"), after_4s, "{policy} {code}");
+        bed.run(12);
         assert_eq!(bed.summary("web"), after_16s, "{policy} {code}");
         let backs_off = bed
             .events()

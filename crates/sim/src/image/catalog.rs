@@ -317,6 +317,32 @@ pub(super) const ROWS: &[Row] = &[
         ..DEFAULT
     },
     Row {
+        names: &[
+            "docker.io/polinux/stress",
+            "docker.io/vish/stress",
+            "docker.io/progrium/stress",
+            "docker.io/alexeiled/stress-ng",
+            "docker.io/polinux/stress-ng",
+        ],
+        base: Base::Alpine,
+        programs: &[("/usr/bin/stress", "stress"), ("/usr/bin/stress-ng", "stress")],
+        cmd: &["stress"],
+        size_mb: 4,
+        memory_mib: 1,
+        ..DEFAULT
+    },
+    Row {
+        names: &["registry.k8s.io/hpa-example", "k8s.gcr.io/hpa-example", "gcr.io/google_containers/hpa-example"],
+        base: Base::Debian,
+        programs: &[("/usr/local/bin/apache2-foreground", "hpa-example")],
+        cmd: &["apache2-foreground"],
+        ports: &[80],
+        working_dir: "/var/www/html",
+        size_mb: 176,
+        memory_mib: 20,
+        ..DEFAULT
+    },
+    Row {
         names: &["docker.io/curlimages/curl"],
         base: Base::Alpine,
         programs: &[("/usr/bin/curl", "curl"), ("/entrypoint.sh", "curl-entrypoint")],

@@ -40,6 +40,8 @@ pub struct MachineConfig {
     pub first_pid: Pid,
     /// Most memory its processes may hold together, in bytes.
     pub memory_bytes_max: Option<u64>,
+    /// Most CPU its processes get together, in billionths of a CPU.
+    pub cpu_nano_cores_max: Option<u64>,
     /// Seed of what is random on it.
     pub rng: Rng,
 }
@@ -60,6 +62,8 @@ struct Shared {
     next_pid: Cell<Pid>,
     rng: RefCell<Rng>,
     oom_killed: Cell<bool>,
+    /// CPU time used up to a moment.
+    cpu: Cell<(u64, Timestamp)>,
     booted_at: Timestamp,
 }
 
@@ -68,6 +72,8 @@ struct Row {
     info: ProcessInfo,
     signals: Signals,
     memory_bytes: u64,
+    /// What it uses while it runs, in billionths of a CPU.
+    cpu_nano_cores: u64,
 }
 
 /// What `ps` shows of a process.
@@ -145,6 +151,7 @@ impl Machine {
             next_pid: Cell::new(config.first_pid),
             rng: RefCell::new(config.rng.clone()),
             oom_killed: Cell::new(false),
+            cpu: Cell::new((0, config.executor.now())),
             booted_at: config.executor.now(),
             config,
         }))
@@ -283,7 +290,7 @@ impl Machine {
             args: spawn.args.clone(),
             started_at: self.now(),
         };
-        let entry = Row { info, signals: signals.clone(), memory_bytes: 0 };
+        let entry = Row { info, signals: signals.clone(), memory_bytes: 0, cpu_nano_cores: 0 };
         self.0.processes.borrow_mut().insert(pid, entry);
         let process = Process {
             machine: self.clone(),
@@ -320,6 +327,8 @@ impl Machine {
     }
 
     fn ended(&self, pid: Pid) {
+        self.settle_cpu();
+        self.use_cpu(EXEC_TIME);
         self.0.processes.borrow_mut().remove(&pid);
         if pid == 1 {
             self.kill_all();
@@ -377,8 +386,48 @@ impl Machine {
             entry.memory_bytes = bytes;
         }
         if self.0.config.memory_bytes_max.is_some_and(|max| self.memory_bytes() > max) {
+            // One cgroup, one fate: Kubernetes sets `memory.oom.group`.
             self.0.oom_killed.set(true);
-            let _ = self.kill(pid, Signal::Kill);
+            self.kill_all();
         }
+    }
+
+    /// Sets how much CPU a process uses from now on, in billionths of a CPU.
+    pub fn set_cpu(&self, pid: Pid, nano_cores: u64) {
+        self.settle_cpu();
+        if let Some(entry) = self.0.processes.borrow_mut().get_mut(&pid) {
+            entry.cpu_nano_cores = nano_cores;
+        }
+    }
+
+    /// Counts CPU time that was used beside what processes use steadily.
+    pub fn use_cpu(&self, time: Duration) {
+        let (used, at) = self.0.cpu.get();
+        let more = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.0.cpu.set((used.saturating_add(more), at));
+    }
+
+    /// How long a piece of work of so much CPU time takes under the machine's limit.
+    pub fn stretch(&self, work: Duration) -> Duration {
+        match self.0.config.cpu_nano_cores_max {
+            Some(max) if max < 1_000_000_000 => work.mul_f64(1e9 / (max.max(1_000_000) as f64)),
+            _ => work,
+        }
+    }
+
+    /// CPU time its processes have used, in nanoseconds.
+    pub fn cpu_usage_ns(&self) -> u64 {
+        self.settle_cpu();
+        self.0.cpu.get().0
+    }
+
+    /// Counts what processes have used steadily since it was last counted.
+    fn settle_cpu(&self) {
+        let now = self.now();
+        let (used, at) = self.0.cpu.get();
+        let steady: u64 = self.0.processes.borrow().values().map(|row| row.cpu_nano_cores).sum();
+        let rate = steady.min(self.0.config.cpu_nano_cores_max.unwrap_or(u64::MAX));
+        let more = now.duration_since(at).as_nanos().max(0).unsigned_abs() * u128::from(rate) / 1_000_000_000;
+        self.0.cpu.set((used.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)), now));
     }
 }

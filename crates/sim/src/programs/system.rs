@@ -68,7 +68,7 @@ pub(super) async fn printenv(process: Process) -> i32 {
 }
 
 /// A span such as `1`, `0.5`, `2m`.
-fn duration(text: &str) -> Option<Duration> {
+pub(super) fn duration(text: &str) -> Option<Duration> {
     if text == "infinity" || text == "inf" {
         return Some(Duration::from_secs(u64::from(u32::MAX)));
     }

@@ -8,8 +8,11 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use kubelet::runtime::LogStream;
 use kubelet::runtime::{
-    ContainerConfig, ContainerState, ContainerStatus, ErrorCode, Event, MountSource, Outcome, RuntimeError,
+    ContainerConfig, ContainerState, ContainerStats, ContainerStatus, ErrorCode, Event, MountSource, Outcome,
+    RuntimeError,
 };
+
+use machinery::Timestamp;
 
 use super::log::Log;
 use super::{Completion, Node};
@@ -31,6 +34,8 @@ pub(super) struct Container {
     log: Log,
     status: RefCell<ContainerStatus>,
     running: RefCell<Option<Running>>,
+    /// When resource use was last asked for, the CPU time then, and the rate before.
+    sample: Cell<(Timestamp, u64, u64)>,
 }
 
 /// What a container has while it runs.
@@ -52,10 +57,6 @@ impl Container {
         &self.config
     }
 
-    pub(super) fn image(&self) -> &Image {
-        &self.image
-    }
-
     pub(super) fn log(&self) -> Log {
         self.log.clone()
     }
@@ -63,6 +64,27 @@ impl Container {
     /// Its inside, while it runs.
     pub(super) fn machine(&self) -> Option<Machine> {
         self.running.borrow().as_ref().map(|running| running.machine.clone())
+    }
+
+    /// Its resource use, while it runs; the rate is that of the last second or more.
+    pub(super) fn stats(&self, now: Timestamp) -> Option<ContainerStats> {
+        /// Rates over less say little.
+        const WINDOW_MIN: Duration = Duration::from_secs(1);
+        let machine = self.machine()?;
+        let total = machine.cpu_usage_ns();
+        let (at, before, mut rate) = self.sample.get();
+        let window = machinery::time::since(at, now);
+        if window >= WINDOW_MIN {
+            let share = u128::from(total.saturating_sub(before)) * 1_000_000_000 / window.as_nanos();
+            rate = u64::try_from(share).unwrap_or(u64::MAX);
+            self.sample.set((now, total, rate));
+        }
+        Some(ContainerStats {
+            container_id: self.status.borrow().id.clone(),
+            cpu_usage_ns: total,
+            cpu_nano_cores: rate,
+            memory_working_set_bytes: machine.memory_bytes(),
+        })
     }
 
     /// Its terminal, while it runs with one.
@@ -170,6 +192,7 @@ impl Node {
             log: Log::default(),
             status: RefCell::new(status.clone()),
             running: RefCell::default(),
+            sample: Cell::default(),
         };
         self.containers.borrow_mut().insert(status.id.clone(), Rc::new(container));
         Ok(Outcome::Container(Box::new(status)))
@@ -214,6 +237,8 @@ impl Node {
             status.started_at = Some(self.executor.now());
         }
         machine.set_memory(child.pid, container.image.memory_bytes);
+        machine.set_cpu(child.pid, container.image.cpu_nano_cores);
+        container.sample.set((self.executor.now(), 0, container.image.cpu_nano_cores));
         let node = self.clone();
         let watched = container.clone();
         self.executor.spawn(async move {
@@ -346,6 +371,7 @@ impl Node {
             hostname: sandbox.hostname.clone(),
             first_pid: 1,
             memory_bytes_max: config.resources.memory_limit_bytes.filter(|bytes| *bytes > 0),
+            cpu_nano_cores_max: config.resources.cpu_quota_us.map(|quota| quota.saturating_mul(10_000)),
             rng: rng.fork(),
         }))
     }

@@ -316,20 +316,7 @@ impl Node {
 
     fn stats(&self) -> Vec<ContainerStats> {
         let now = self.executor.now();
-        let containers = self.containers.borrow();
-        let running = containers.values().filter_map(|container| Some((container, container.machine()?)));
-        running
-            .map(|(container, machine)| {
-                let cores = container.image().cpu_nano_cores;
-                let age = now.duration_since(machine.booted_at()).as_nanos();
-                ContainerStats {
-                    container_id: container.status().id,
-                    cpu_usage_ns: u64::try_from(age * i128::from(cores) / 1_000_000_000).unwrap_or(0),
-                    cpu_nano_cores: cores,
-                    memory_working_set_bytes: machine.memory_bytes(),
-                }
-            })
-            .collect()
+        self.containers.borrow().values().filter_map(|container| container.stats(now)).collect()
     }
 
     /// A fresh id of 64 hexadecimal digits.

@@ -182,6 +182,7 @@ impl Shell {
     /// Lets a moment of virtual time pass, and looks for Ctrl-C.
     async fn pause(&mut self) -> Result<(), Flow> {
         self.machine.executor().sleep(BUILTIN_TIME).await;
+        self.machine.use_cpu(BUILTIN_TIME);
         self.run_traps().await
     }
 
@@ -270,6 +271,7 @@ impl Shell {
             Some(body) => self.function(&body, words.into_iter().skip(1).collect()).await,
             None => {
                 self.machine.executor().sleep(BUILTIN_TIME).await;
+                self.machine.use_cpu(BUILTIN_TIME);
                 builtins::run(self, words).await
             }
         };

@@ -3,6 +3,7 @@
 mod agnhost;
 mod generic;
 mod hello;
+mod load;
 pub mod pages;
 mod redis;
 mod web;
@@ -26,6 +27,7 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("hello-app", |process| Box::pin(hello::hello_app(process))),
     ("hellokube", |process| Box::pin(hello::hellokube(process))),
     ("http-echo", |process| Box::pin(hello::http_echo(process))),
+    ("hpa-example", |process| Box::pin(load::hpa_example(process))),
     ("httpd", |process| Box::pin(web::httpd(process))),
     ("kubernetes-bootcamp", |process| Box::pin(hello::bootcamp(process))),
     ("nginx", |process| Box::pin(web::nginx(process))),
@@ -33,6 +35,7 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("pause", |process| Box::pin(pause(process))),
     ("redis-cli", |process| Box::pin(redis::cli(process))),
     ("redis-server", |process| Box::pin(redis::server(process))),
+    ("stress", |process| Box::pin(load::stress(process))),
     ("whoami-server", |process| Box::pin(hello::whoami(process))),
 ];
 
