@@ -73,7 +73,7 @@ fn what_becomes_of_a_pod_by_restart_policy_and_exit_code() {
             .events()
             .iter()
             .any(|event| event == "BackOff Back-off restarting failed container app in pod web_default(uid-web)");
-        assert_eq!(backs_off, after_1s.contains("CrashLoopBackOff"));
+        assert_eq!(backs_off, after_4s.contains("CrashLoopBackOff"));
     }
 }
 
