@@ -11,10 +11,11 @@ use machinery::{ApiError, schema};
 use serde_json::{Map, Value};
 
 use crate::call::{Call, Result, invalid_options};
-use crate::codec::{Payload, complete_type, decode_value};
+use crate::codec::{FieldValidation, Payload, complete_type, decode_value, field_validation, yaml_error};
 use crate::create::create_object;
 use crate::managed_fields::{self, FieldSet};
 use crate::storage::{self, wire_value};
+use crate::strict::Source;
 use crate::{read, update};
 
 const ATTEMPTS: usize = 5;
@@ -30,7 +31,7 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
             "PatchOptions",
         ));
     }
-    let mut config = configuration(call, payload)?;
+    let (mut config, repeated) = configuration(call, payload)?;
     complete_type(&mut config, &call.row.gvk())?;
     if config.pointer("/metadata/managedFields").is_some_and(|given| !given.is_null()) {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
@@ -40,7 +41,8 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         let key = call.key();
         let Some(kv) = call.server.store().get(&key) else {
             call.applied = Some(managed_fields::fields_of(call, &config));
-            let object = decode_value(call, config, None)?;
+            call.warnings.extend(repeated);
+            let object = decode_value(call, config, Source::Patch(Vec::new()))?;
             return create_object(call, object);
         };
         let old = storage::stored(&kv);
@@ -61,9 +63,9 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         let mut merged = live;
         abandoned.remove_from(&mut merged);
         managed_fields::merge(schemas, definition, &mut merged, &config);
-        call.warnings.clear();
+        call.warnings.clone_from(&repeated);
         call.applied = Some(applied);
-        let object = decode_value(call, merged, None)?;
+        let object = decode_value(call, merged, Source::Patch(Vec::new()))?;
         update::check_identity(call, &*object)?;
         if let Some(stored) = update::replace(call, object, &kv)? {
             let stored = storage::to_wire(call.row, stored);
@@ -74,11 +76,22 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
 }
 
 /// The applied configuration, YAML or JSON, checked for fields its kind has not.
-fn configuration(call: &mut Call, payload: &Payload) -> Result<Value> {
+fn configuration(call: &mut Call, payload: &Payload) -> Result<(Value, Vec<String>)> {
     let Payload::Bytes(bytes) = payload else { return Err(ApiError::bad_request("an apply must be given as bytes")) };
     let undecodable = |error: &dyn std::fmt::Display| ApiError::bad_request(format!("error decoding YAML: {error}"));
     let text = std::str::from_utf8(bytes).map_err(|error| undecodable(&error))?;
-    let value = machinery::yaml::from_str(text).map_err(|error| undecodable(&error))?;
+    let document = machinery::yaml::document(text).map_err(|error| undecodable(&error))?;
+    let (value, mut repeated) = (document.value, document.duplicates);
+    match field_validation(call)? {
+        FieldValidation::Strict if !repeated.is_empty() => {
+            let error = yaml_error(&repeated);
+            return Err(ApiError::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: {error}"
+            )));
+        }
+        FieldValidation::Ignore => repeated.clear(),
+        _ => {}
+    }
     let kind = call.row.gvk();
     if let Some(error) = schema::type_mismatch(&kind, &value) {
         return Err(schema::decode_error(&kind, error));
@@ -97,7 +110,7 @@ fn configuration(call: &mut Call, payload: &Payload) -> Result<Value> {
         // Upstream gives this error no reason.
         return Err(ApiError::new(500, "", message));
     }
-    Ok(value)
+    Ok((value, repeated))
 }
 
 /// The configuration has the name and namespace of the URL.

@@ -7,8 +7,8 @@ use machinery::{ApiError, GroupVersionKind, Object, schema};
 use serde_json::Value;
 
 use crate::call::{Call, Result, invalid_options, options_kind};
-use crate::duplicates::duplicate_fields;
 use crate::negotiate::{BodyFormat, body_format};
+use crate::strict::{Source, json_problems};
 
 /// A request body, all at hand.
 pub(crate) enum Payload {
@@ -29,21 +29,35 @@ impl Payload {
 
     /// The body as a JSON tree; `Null` if there is none.
     pub(crate) fn value(&self, headers: &HeaderMap, expected: &GroupVersionKind) -> Result<Value> {
-        match self {
-            Self::Object(object) => object.value().map_err(|error| unrecognized(expected, &error.to_string(), &[])),
-            Self::Bytes(bytes) if bytes.is_empty() => Ok(Value::Null),
-            Self::Bytes(bytes) => match body_format(headers)? {
-                BodyFormat::Json => {
-                    serde_json::from_slice(bytes).map_err(|error| unrecognized(expected, &error.to_string(), bytes))
-                }
-                BodyFormat::Protobuf => crate::protobuf::decode(bytes, expected)
-                    .map_err(|error| unrecognized(expected, &error.to_string(), bytes)),
-                BodyFormat::Yaml => {
-                    let text = std::str::from_utf8(bytes)
-                        .map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;
-                    machinery::yaml::from_str(text).map_err(|error| unrecognized(expected, &error.to_string(), bytes))
-                }
-            },
+        Ok(self.read_value(headers, expected)?.0)
+    }
+
+    /// As [`Payload::value`], with what strict decoding needs besides.
+    fn read_value(&self, headers: &HeaderMap, expected: &GroupVersionKind) -> Result<(Value, Source<'_>)> {
+        let bytes = match self {
+            Self::Object(object) => {
+                let value = object.value().map_err(|error| unrecognized(expected, &error.to_string(), &[]))?;
+                return Ok((value, Source::Tree));
+            }
+            Self::Bytes(bytes) if bytes.is_empty() => return Ok((Value::Null, Source::Tree)),
+            Self::Bytes(bytes) => bytes,
+        };
+        let refuse = |error: &dyn std::fmt::Display| unrecognized(expected, &error.to_string(), bytes);
+        match body_format(headers)? {
+            BodyFormat::Json => {
+                let decoded = machinery::json::decode(bytes)
+                    .map_err(|error| refuse(&format_args!("couldn't get version/kind; json parse error: {error}")))?;
+                Ok((decoded.value, if decoded.duplicates.is_empty() { Source::Tree } else { Source::Json(bytes) }))
+            }
+            BodyFormat::Protobuf => {
+                let value = crate::protobuf::decode(bytes, expected).map_err(|error| refuse(&error))?;
+                Ok((value, Source::Tree))
+            }
+            BodyFormat::Yaml => {
+                let text = std::str::from_utf8(bytes).map_err(|error| refuse(&error))?;
+                let document = machinery::yaml::document(text).map_err(|error| refuse(&error))?;
+                Ok((document.value, Source::Yaml(document.duplicates)))
+            }
         }
     }
 }
@@ -62,20 +76,15 @@ pub(crate) fn decode_object(call: &mut Call, payload: &Payload) -> Result<Box<dy
         row.strategy.default(&mut *object);
         return Ok(object);
     }
-    let value = payload.value(&call.headers, &row.gvk())?;
+    let (value, source) = payload.read_value(&call.headers, &row.gvk())?;
     if value.is_null() {
         return Err(unrecognized(&row.gvk(), "EOF", &[]));
     }
-    let source = match payload {
-        Payload::Bytes(bytes) => Some(bytes.clone()),
-        Payload::Object(_) => None,
-    };
-    decode_value(call, value, source.as_deref())
+    decode_value(call, value, source)
 }
 
-/// As [`decode_object`], from a JSON tree: what a patch made. `source` is what the client wrote, for
-/// finding keys given twice.
-pub(crate) fn decode_value(call: &mut Call, mut value: Value, source: Option<&[u8]>) -> Result<Box<dyn Object>> {
+/// As [`decode_object`], from a JSON tree: what a patch made.
+pub(crate) fn decode_value(call: &mut Call, mut value: Value, source: Source) -> Result<Box<dyn Object>> {
     let row = call.row;
     complete_type(&mut value, &row.gvk())?;
     check_fields(call, &value, source)?;
@@ -115,27 +124,64 @@ pub(crate) fn complete_type(value: &mut Value, expected: &GroupVersionKind) -> R
 
 /// Finds fields the kind does not have and keys given twice, and does with them what
 /// `fieldValidation` says; a value of the wrong type is an error in any case.
-fn check_fields(call: &mut Call, value: &Value, source: Option<&[u8]>) -> Result<()> {
+fn check_fields(call: &mut Call, value: &Value, source: Source) -> Result<()> {
     let kind = call.row.gvk();
-    let strictness = call.info.query.get("fieldValidation").to_owned();
-    if !matches!(strictness.as_str(), "" | "Ignore" | "Warn" | "Strict") {
-        let supported = "supported values: \"Ignore\", \"Strict\", \"Warn\"";
-        let message = format!("Unsupported value: {}: {supported}", machinery::go::quote(&strictness));
-        return Err(invalid_options("fieldValidation", &message, "FieldValueNotSupported", options_kind(call)));
-    }
+    let strictness = field_validation(call)?;
     if let Some(error) = schema::type_mismatch(&kind, value) {
         return Err(schema::decode_error(&kind, error));
     }
-    if strictness == "Ignore" {
-        return Ok(());
-    }
-    let mut problems = source.map(duplicate_fields).unwrap_or_default();
-    problems.extend(schema::unknown_fields(&kind, value));
-    if strictness == "Strict" && !problems.is_empty() {
+    let (mut problems, yaml) = match (strictness, source) {
+        (FieldValidation::Ignore, _) => return Ok(()),
+        (_, Source::Json(text)) => (json_problems(text, schema::builtin().get(&kind)), Vec::new()),
+        (_, Source::Yaml(duplicates)) => (schema::unknown_fields(&kind, value), duplicates),
+        (_, Source::Tree) => (schema::unknown_fields(&kind, value), Vec::new()),
+        (_, Source::Patch(mut problems)) => {
+            problems.extend(schema::unknown_fields(&kind, value));
+            (problems, Vec::new())
+        }
+    };
+    if strictness == FieldValidation::Strict && !(problems.is_empty() && yaml.is_empty()) {
+        if !yaml.is_empty() {
+            problems.insert(0, yaml_error(&yaml));
+        }
         return Err(schema::strict_error(&kind, &problems));
     }
+    call.warnings.extend(yaml);
     call.warnings.extend(problems);
     Ok(())
+}
+
+/// What is done with fields a kind has not, and with keys given twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FieldValidation {
+    /// Nothing.
+    Ignore,
+    /// The client is warned.
+    Warn,
+    /// The request is refused.
+    Strict,
+}
+
+/// The request's `fieldValidation`; `Warn` if not given, as upstream.
+///
+/// # Errors
+/// 422 for another word.
+pub(crate) fn field_validation(call: &Call) -> Result<FieldValidation> {
+    match call.info.query.get("fieldValidation") {
+        "Ignore" => Ok(FieldValidation::Ignore),
+        "" | "Warn" => Ok(FieldValidation::Warn),
+        "Strict" => Ok(FieldValidation::Strict),
+        other => {
+            let supported = "supported values: \"Ignore\", \"Strict\", \"Warn\"";
+            let message = format!("Unsupported value: {}: {supported}", machinery::go::quote(other));
+            Err(invalid_options("fieldValidation", &message, "FieldValueNotSupported", options_kind(call)))
+        }
+    }
+}
+
+/// goyaml's error for keys given twice.
+pub(crate) fn yaml_error(duplicates: &[String]) -> String {
+    format!("yaml: unmarshal errors:\n  {}", duplicates.join("\n  "))
 }
 
 /// 400: the body is no object at all.

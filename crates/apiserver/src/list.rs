@@ -8,12 +8,12 @@ use machinery::{ApiError, Encoded};
 use serde_json::{Value, json};
 use store::{Snapshot, StoreError};
 
-use crate::call::{Call, Result, invalid_options};
+use crate::call::{Call, Result};
 use crate::negotiate::{Encoding, View, negotiate};
 use crate::read::{json_answer, parse_resource_version, pretty, too_large_resource_version};
 use crate::selection::Selection;
 use crate::server::response;
-use crate::{storage, table};
+use crate::{list_options, storage, table};
 
 /// Said when the revision a continue token was made at has been compacted.
 const CONTINUE_TOO_OLD: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
@@ -117,6 +117,7 @@ pub(crate) fn page(call: &Call, selection: &Selection) -> Result<Page> {
 /// The snapshot to read and the key to begin with.
 fn start(call: &Call, prefix: &str) -> Result<(Snapshot, String)> {
     let query = &call.info.query;
+    list_options::validate(query, false)?;
     let store = call.server.store();
     let (wanted, matching) = (query.get("resourceVersion"), query.get("resourceVersionMatch"));
     let token = query.get("continue");
@@ -140,32 +141,7 @@ fn start(call: &Call, prefix: &str) -> Result<(Snapshot, String)> {
         })?;
         return Ok((snapshot, from_key));
     }
-    let forbidden = |message: &str| {
-        Err(invalid_options(
-            "resourceVersionMatch",
-            &format!("Forbidden: {message}"),
-            "FieldValueForbidden",
-            "ListOptions",
-        ))
-    };
     let revision = if wanted.is_empty() { 0 } else { parse_resource_version(wanted)? };
-    match matching {
-        "" => {}
-        "NotOlderThan" | "Exact" if wanted.is_empty() => {
-            return forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided");
-        }
-        "Exact" if revision == 0 => {
-            return forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
-        }
-        "NotOlderThan" | "Exact" => {}
-        other => {
-            let message = format!(
-                "Unsupported value: {}: supported values: \"Exact\", \"NotOlderThan\"",
-                machinery::go::quote(other)
-            );
-            return Err(invalid_options("resourceVersionMatch", &message, "FieldValueNotSupported", "ListOptions"));
-        }
-    }
     let newest = store.snapshot();
     if revision > newest.revision() {
         return Err(too_large_resource_version(revision, newest.revision()));

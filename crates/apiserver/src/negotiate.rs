@@ -132,10 +132,7 @@ pub fn body_format(headers: &HeaderMap) -> Result<BodyFormat, ApiError> {
 pub(crate) fn encode(json: Bytes, encoding: Encoding) -> (Bytes, &'static str) {
     match encoding {
         Encoding::Json => (json, "application/json"),
-        Encoding::PrettyJson => {
-            let value: serde_json::Value = serde_json::from_slice(&json).unwrap_or_default();
-            (serde_json::to_vec_pretty(&value).unwrap_or_default().into(), "application/json")
-        }
+        Encoding::PrettyJson => (indent(&json), "application/json"),
         Encoding::Yaml => {
             let value: serde_json::Value = serde_json::from_slice(&json).unwrap_or_default();
             (machinery::yaml::emit(&value).into(), "application/yaml")
@@ -143,9 +140,62 @@ pub(crate) fn encode(json: Bytes, encoding: Encoding) -> (Bytes, &'static str) {
     }
 }
 
+/// Compact JSON over several lines, two spaces deeper for each level.
+fn indent(json: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(json.len() * 2);
+    let mut depth = 0_usize;
+    let (mut in_string, mut escaped) = (false, false);
+    let line = |out: &mut Vec<u8>, depth: usize| {
+        out.push(b'\n');
+        out.resize(out.len() + 2 * depth, b' ');
+    };
+    for (at, byte) in json.iter().copied().enumerate() {
+        if in_string {
+            out.push(byte);
+            in_string = byte != b'"' || escaped;
+            escaped = byte == b'\\' && !escaped;
+            continue;
+        }
+        match byte {
+            b'{' | b'[' => {
+                out.push(byte);
+                depth += 1;
+                if !matches!(json.get(at + 1), Some(b'}' | b']')) {
+                    line(&mut out, depth);
+                }
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if !matches!(out.last(), Some(b'{' | b'[')) {
+                    line(&mut out, depth);
+                }
+                out.push(byte);
+            }
+            b',' => {
+                out.push(byte);
+                line(&mut out, depth);
+            }
+            b':' => out.extend_from_slice(b": "),
+            _ => {
+                in_string = byte == b'"';
+                out.push(byte);
+            }
+        }
+    }
+    out.push(b'\n');
+    out.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_indented_as_it_stands() {
+        let json = br#"{"kind":"A","a":{},"b":[],"c":[1,{"d":"x\\\",:{"}]}"#;
+        let expected = "{\n  \"kind\": \"A\",\n  \"a\": {},\n  \"b\": [],\n  \"c\": [\n    1,\n    {\n      \"d\": \"x\\\\\\\",:{\"\n    }\n  ]\n}\n";
+        assert_eq!(indent(json), expected);
+    }
 
     fn headers(accept: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -11,6 +11,7 @@ use crate::call::{Call, Result};
 use crate::codec::{Payload, decode_value};
 use crate::negotiate::content_type;
 use crate::storage::{self, wire_value};
+use crate::strict::{Source, json_patch_problems, json_problems};
 use crate::{read, update};
 
 /// How often a patch is applied again because the object changed under it, as upstream.
@@ -19,7 +20,8 @@ const ATTEMPTS: usize = 5;
 const JSON: &str = "application/json-patch+json";
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
-const APPLY: &str = "application/apply-patch+yaml";
+/// The media type of server-side apply.
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 
 /// Answers `PATCH` of an object or its status.
 pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
@@ -36,7 +38,7 @@ pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
         let patched = apply(call, payload, before.clone(), &row.gvk())?;
         let asks_revision = patched.pointer("/metadata/resourceVersion") != before.pointer("/metadata/resourceVersion");
         call.warnings.clear();
-        let object = decode_value(call, patched, None)?;
+        let object = decode_value(call, patched, Source::Patch(problems(call, payload)))?;
         update::check_identity(call, &*object)?;
         match update::replace(call, object, &kv)? {
             Some(stored) => {
@@ -48,6 +50,15 @@ pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
         }
     }
     Err(ApiError::modified(&call.resource(), &call.info.name))
+}
+
+/// What strict decoding finds in the patch itself.
+fn problems(call: &Call, payload: &Payload) -> Vec<String> {
+    match payload {
+        Payload::Bytes(bytes) if content_type(&call.headers) == JSON => json_patch_problems(bytes),
+        Payload::Bytes(bytes) => json_problems(bytes, None),
+        Payload::Object(_) => Vec::new(),
+    }
 }
 
 /// Applies the request's patch to an object in its wire form.

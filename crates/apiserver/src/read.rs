@@ -38,9 +38,13 @@ fn representation_view(call: &Call) -> Result<View> {
     Ok(negotiate(&call.headers, pretty(call))?.view)
 }
 
-/// Whether the client asks for indented JSON.
+/// Whether the client wants indented JSON: it says so, or a person reads what it gets.
 pub(crate) fn pretty(call: &Call) -> bool {
-    call.info.query.flag("pretty")
+    if call.info.query.has("pretty") {
+        return call.info.query.flag("pretty");
+    }
+    let agent = call.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    agent.starts_with("curl") || agent.starts_with("Wget")
 }
 
 /// An object, in its wire form, as the answer the client wants.

@@ -16,13 +16,16 @@ use crate::aggregated::{self, AggregatedApi};
 use crate::auth::{UserInfo, known_or_public, take_bearer_token};
 use crate::call::{Call, Result};
 use crate::codec::Payload;
+use crate::metrics::{Labels, Metrics};
+use crate::negotiate::{Encoding, content_type, encode, negotiate};
 use crate::options::Options;
-use crate::registry;
+use crate::registry::{self, ResourceInfo};
 use crate::request_info::RequestInfo;
 use crate::service_allocation::ServiceAllocation;
 use crate::timers::Timers;
 use crate::{
-    connect, create, delete, discovery, health, list, openapi, patch, read, reviews, subresources, update, watch,
+    connect, create, delete, discovery, health, list, metrics, openapi, patch, read, reviews, subresources, update,
+    watch,
 };
 
 /// The revision that a write made, among the extensions of its response: a host that writes the
@@ -39,6 +42,7 @@ struct Inner {
     rng: Mutex<Rng>,
     services: Mutex<ServiceAllocation>,
     timers: Timers,
+    metrics: Metrics,
     /// The newest lease of Events: its span of time, and its id.
     event_lease: Mutex<Option<(i64, LeaseId)>>,
     /// Documents that are made once, by their path.
@@ -57,6 +61,7 @@ impl ApiServer {
             rng: Mutex::new(Rng::new(options.seed)),
             services: Mutex::new(services),
             timers: Timers::default(),
+            metrics: Metrics::default(),
             event_lease: Mutex::new(None),
             documents: Mutex::new(BTreeMap::new()),
             options,
@@ -69,7 +74,15 @@ impl ApiServer {
         async move {
             let head = *request.method() == Method::HEAD;
             let revision = server.store().revision();
-            let mut response = server.serve(request).await;
+            let info =
+                RequestInfo::parse(request.method(), request.uri().path(), request.uri().query().unwrap_or_default());
+            let row = registry::by_resource(&info.group, &info.version, &info.resource);
+            let labels = Labels::of(&info, row, content_type(request.headers()) == patch::APPLY);
+            let (metrics, began) = (server.metrics(), server.now());
+            metrics.begin(labels);
+            let mut response = server.serve(request, info, row).await;
+            let duration = server.now().duration_since(began).unsigned_abs();
+            metrics.end(labels, response.status(), duration);
             if head {
                 *response.body_mut() = Body::empty();
             }
@@ -123,13 +136,15 @@ impl ApiServer {
         self.0.options.aggregated.iter().map(AsRef::as_ref)
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
     pub(crate) fn timers(&self) -> &Timers {
         &self.0.timers
     }
 
-    async fn serve(&self, mut request: Request) -> Response {
-        let info =
-            RequestInfo::parse(request.method(), request.uri().path(), request.uri().query().unwrap_or_default());
+    async fn serve(&self, mut request: Request, info: RequestInfo, row: Option<&'static ResourceInfo>) -> Response {
         let user = match self.authenticate(&mut request) {
             Ok(user) => user,
             Err(error) => return error.into_response(),
@@ -149,9 +164,7 @@ impl ApiServer {
         if let Some(answer) = aggregated::answer(self, &info) {
             return answer.unwrap_or_else(ApiError::into_response);
         }
-        let Some(row) = registry::by_resource(&info.group, &info.version, &info.resource) else {
-            return not_found_page();
-        };
+        let Some(row) = row else { return not_found_page() };
         let (parts, body) = request.into_parts();
         let origin = match parts.extensions.get::<machinery::wire::Origin>() {
             Some(origin) => store::Origin {
@@ -183,12 +196,12 @@ impl ApiServer {
         if connect::is_connection(&subresource) {
             return match connect::prepare(&mut call, parts.method, body) {
                 Ok(answer) => answer.await,
-                Err(error) => error.into_response(),
+                Err(error) => refusal(&call, error),
             };
         }
         let payload = Payload::read(body).await;
         let answer = dispatch(&mut call, &payload);
-        finish(&call.warnings, answer)
+        finish(&call, answer)
     }
 
     /// Who asks: as the host knows, or by a bearer token, or the default.
@@ -216,6 +229,7 @@ impl ApiServer {
 
     fn non_resource(&self, info: &RequestInfo, headers: &HeaderMap) -> Response {
         let answer = health::answer(self, info)
+            .or_else(|| metrics::answer(self, info))
             .or_else(|| discovery::answer(self, info, headers))
             .or_else(|| openapi::answer(self, info, headers));
         answer.unwrap_or_else(not_found_page)
@@ -264,13 +278,26 @@ fn supports(call: &Call, verb: &str, subresource: &str) -> bool {
 }
 
 /// Puts the warnings on, and errors into their Status.
-fn finish(warnings: &[String], answer: Result<Response>) -> Response {
-    let mut response = answer.unwrap_or_else(ApiError::into_response);
-    for warning in warnings {
+fn finish(call: &Call, answer: Result<Response>) -> Response {
+    let mut response = answer.unwrap_or_else(|error| refusal(call, error));
+    for warning in &call.warnings {
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
             response.headers_mut().append(WARNING, value);
         }
+    }
+    response
+}
+
+/// An error in the encoding the client wants; JSON if it accepts none that there is.
+fn refusal(call: &Call, error: ApiError) -> Response {
+    let mut response = error.clone().into_response();
+    if let Ok(representation) = negotiate(&call.headers, read::pretty(call))
+        && representation.encoding != Encoding::Json
+    {
+        let (bytes, content_type) = encode(error.to_bytes(), representation.encoding);
+        *response.body_mut() = Body::Bytes(bytes);
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     response
 }

@@ -45,7 +45,7 @@ pub(crate) fn deleted(event: &Event, previous: &KeyValue) -> Encoded {
 pub(crate) fn to_wire(row: &ResourceInfo, object: Encoded) -> Encoded {
     let Some(conversion) = &row.conversion else { return object };
     let value = (conversion.from_stored)(object.value().unwrap_or_default());
-    Encoded::from_bytes(serde_json::to_vec(&value).unwrap_or_default().into())
+    Encoded::from_bytes(machinery::object::kind_first(serde_json::to_vec(&value).unwrap_or_default()))
 }
 
 /// The typed form of a stored object, decoded once for all readers.
@@ -144,7 +144,8 @@ pub(crate) fn store_error(error: StoreError) -> ApiError {
     match error {
         StoreError::Compacted { .. } => ApiError::expired("The resourceVersion for the provided list is too old."),
         StoreError::FutureRevision { .. } => ApiError::timeout(error, 1),
-        StoreError::TooLarge => ApiError::too_large("limit is 1572864"),
+        // Upstream passes etcd's own words on.
+        StoreError::TooLarge => ApiError::new(500, "", error.to_string()),
         StoreError::NotDurable(_) => ApiError::internal(error),
         StoreError::LeaseNotFound | StoreError::LeaseExists | StoreError::Lagged { .. } => ApiError::internal(error),
     }

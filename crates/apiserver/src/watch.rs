@@ -9,18 +9,19 @@ use std::time::Duration;
 use futures::Stream;
 use http::StatusCode;
 use machinery::wire::{Body, Response, WatchEvent, WatchEventType};
-use machinery::{ApiError, Encoded, Timestamp};
+use machinery::{ApiError, Encoded, Rng, Timestamp};
 use serde_json::json;
 use store::{Event, KeyValue, Scope, StoreError, Watch, WatchOptions};
 
-use crate::call::{Call, Result, invalid_options};
+use crate::call::{Call, Result};
+use crate::metrics::Labels;
 use crate::negotiate::{View, negotiate};
-use crate::read::{parse_resource_version, pretty};
+use crate::read::{parse_resource_version, pretty, too_large_resource_version};
 use crate::registry::ResourceInfo;
 use crate::selection::Selection;
 use crate::server::{ApiServer, response};
-use crate::storage;
 use crate::table::{self, Include, ListFields};
+use crate::{list_options, storage};
 
 /// How often a bookmark is sent to who wants them, as upstream.
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
@@ -30,7 +31,7 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 /// Answers `GET` of a collection with `watch`.
 pub(crate) fn watch(call: &mut Call) -> Result<Response> {
     let selection = Selection::parse(call)?;
-    check_options(call)?;
+    list_options::validate(&call.info.query, true)?;
     let query = &call.info.query;
     let version = query.get("resourceVersion");
     let revision = if version.is_empty() { 0 } else { parse_resource_version(version)? };
@@ -41,6 +42,9 @@ pub(crate) fn watch(call: &mut Call) -> Result<Response> {
     let mut initial = VecDeque::new();
     let start = if with_state || revision == 0 {
         let snapshot = store.snapshot();
+        if revision > snapshot.revision() {
+            return Err(too_large_resource_version(revision, snapshot.revision()));
+        }
         if with_state {
             for kv in snapshot.range(&storage::prefix(call.row, &call.info.namespace), "") {
                 let object = storage::stored(kv);
@@ -67,7 +71,8 @@ pub(crate) fn watch(call: &mut Call) -> Result<Response> {
         }
         Err(other) => return Err(storage::store_error(other)),
     };
-    let timeout = query.number("timeoutSeconds").filter(|seconds| *seconds > 0).and_then(|s| u64::try_from(s).ok());
+    let labels = Labels::of(&call.info, Some(call.row), false);
+    call.server.metrics().watching(labels, true);
     let events = Events {
         server: call.server.clone(),
         row: call.row,
@@ -75,24 +80,29 @@ pub(crate) fn watch(call: &mut Call) -> Result<Response> {
         view,
         initial,
         source,
-        deadline: timeout.map(|seconds| machinery::time::after(call.now, Duration::from_secs(seconds))),
+        deadline: timeout(call, start).map(|time| machinery::time::after(call.now, time)),
         next_bookmark: bookmarks.then(|| machinery::time::after(call.now, BOOKMARK_INTERVAL)),
         sent_revision: start,
         timer: None,
+        labels,
     };
     Ok(response(StatusCode::OK, "application/json", Body::Watch(Box::pin(events))))
 }
 
-fn check_options(call: &Call) -> Result<()> {
-    let query = &call.info.query;
-    let matching = query.get("resourceVersionMatch");
-    let message = match (query.has("sendInitialEvents"), matching) {
-        (true, "NotOlderThan") | (false, "") => return Ok(()),
-        (true, _) => "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        (false, _) => "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-    };
-    let message = format!("Forbidden: {message}");
-    Err(invalid_options("resourceVersionMatch", &message, "FieldValueForbidden", "ListOptions"))
+/// How long the watch lasts at most: as the client says, or upstream's 30 to 60 minutes at random, so that
+/// not all of them start again at once. Components of this process know how to do without.
+fn timeout(call: &Call, revision: i64) -> Option<Duration> {
+    const SECONDS_MIN: u64 = 1800;
+    let given = call.info.query.number("timeoutSeconds").filter(|seconds| *seconds > 0);
+    match given.and_then(|seconds| u64::try_from(seconds).ok()) {
+        Some(seconds) => Some(Duration::from_secs(seconds)),
+        None if call.from_component => None,
+        // Randomness of its own: names and uids are the same whoever watches.
+        None => {
+            let seed = call.server.options().seed ^ revision.unsigned_abs();
+            Some(Duration::from_secs(Rng::new(seed).range(SECONDS_MIN, 2 * SECONDS_MIN)))
+        }
+    }
 }
 
 /// The smallest part of the store that the selection can be about.
@@ -126,6 +136,14 @@ struct Events {
     sent_revision: i64,
     /// When this watch is to be woken for the time's sake.
     timer: Option<Timestamp>,
+    /// Under which it is counted as open.
+    labels: Labels,
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.server.metrics().watching(self.labels, false);
+    }
 }
 
 /// What is made of each object.

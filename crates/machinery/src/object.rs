@@ -206,6 +206,23 @@ impl Encoded {
     }
 }
 
+/// An object's JSON bytes with `kind` before `apiVersion`, the order in which Kubernetes writes them;
+/// bytes that begin with others stay as they are.
+pub fn kind_first(mut object: Vec<u8>) -> Bytes {
+    let member = |object: &[u8], at: usize, name: &str| {
+        let text = object.get(at..)?.strip_prefix(name.as_bytes())?;
+        Some(at + name.len() + text.iter().position(|byte| *byte == b'"')? + 1)
+    };
+    let ends = member(&object, 1, "\"apiVersion\":\"").and_then(|version| {
+        let kind = member(&object, version + 1, "\"kind\":\"")?;
+        (object.get(version) == Some(&b',') && object.get(kind) == Some(&b',')).then_some((version, kind))
+    });
+    if let Some((version, kind)) = ends {
+        object[1..=kind].rotate_left(version);
+    }
+    object.into()
+}
+
 /// Writes `metadata.resourceVersion` into an object's JSON bytes, which have a `metadata` without it.
 pub fn with_resource_version(object: &[u8], resource_version: i64) -> Bytes {
     let Some(start) = metadata_start(object) else { return Bytes::copy_from_slice(object) };
@@ -251,6 +268,19 @@ impl fmt::Debug for Encoded {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kind_comes_first() {
+        for (object, expected) in [
+            (r#"{"apiVersion":"v1","kind":"A","metadata":{}}"#, r#"{"kind":"A","apiVersion":"v1","metadata":{}}"#),
+            (r#"{"apiVersion":"v1","kind":"A"}"#, r#"{"apiVersion":"v1","kind":"A"}"#),
+            (r#"{"apiVersion":"v1","items":[]}"#, r#"{"apiVersion":"v1","items":[]}"#),
+            (r#"{"apiVersion":"v1"#, r#"{"apiVersion":"v1"#),
+            ("", ""),
+        ] {
+            assert_eq!(kind_first(object.into()), expected);
+        }
+    }
 
     #[test]
     fn the_resource_version_goes_into_the_top_levels_metadata() {

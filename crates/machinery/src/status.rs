@@ -312,7 +312,7 @@ impl ApiError {
 
     /// The Status as compact JSON.
     pub fn to_bytes(&self) -> bytes::Bytes {
-        serde_json::to_vec(&self.0).unwrap_or_default().into()
+        crate::object::kind_first(serde_json::to_vec(&self.0).unwrap_or_default())
     }
 
     /// The answer that carries this error.

@@ -264,3 +264,17 @@ fn the_network_is_reached_by_name_or_refused() {
         "hi",
     )]);
 }
+
+/// A shell whose script comes on standard input.
+#[test]
+fn commands_on_standard_input_run_one_by_one() {
+    let piped = |script: &str| run_with("sh", script);
+    assert_eq!(
+        piped("echo a\nread x\nb c\necho \"<$x>\"\nif true; then\n  echo d\nfi\nexit 3\necho e\n").0,
+        "a\n<b c>\nd\n"
+    );
+    assert_eq!(piped("echo one \\\n two\necho three").0, "one two\nthree\n");
+    assert_eq!(piped("exit 4").2, 4);
+    let (out, err, code) = piped("echo a\nif true; then\n");
+    assert_eq!((out.as_str(), code), ("a\n", 2), "{err}");
+}

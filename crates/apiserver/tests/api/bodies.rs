@@ -69,3 +69,47 @@ fn a_client_in_the_same_process_hands_over_objects() {
     assert_eq!(created.at("/metadata/namespace"), json!("default"));
     assert_eq!(bench.ask(&format!("GET {CONFIG_MAPS}/a")).json(), created.json());
 }
+
+/// Upstream's own case, from its field validation tests.
+#[test]
+fn yaml_keys_given_twice_are_told_in_goyamls_words() {
+    const BODY: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: dupename\n  name: web\n  unknownMeta: metaVal\n  labels:\n    app: nginx\nspec:\n  unknown1: val1\n  unknownDupe: valDupe\n  unknownDupe: valDupe2\n  paused: true\n  paused: false\n  selector:\n    matchLabels:\n      app: nginx\n  template:\n    metadata:\n      labels:\n        app: nginx\n    spec:\n      containers:\n      - name: nginx\n        image: nginx:latest\n        unknownNested: val1\n        imagePullPolicy: Always\n        imagePullPolicy: Never\n";
+    let bench = Bench::new();
+    let line = |validation: &str| {
+        format!("POST {DEPLOYMENTS}?dryRun=All&fieldValidation={validation}\ncontent-type: application/yaml")
+    };
+    let strict = bench.tell_text(&line("Strict"), BODY).expect(400).message();
+    let expected = "strict decoding error: yaml: unmarshal errors:\n  line 5: key \"name\" already set in map\n  line 12: key \"unknownDupe\" already set in map\n  line 14: key \"paused\" already set in map\n  line 28: key \"imagePullPolicy\" already set in map, unknown field \"metadata.unknownMeta\", unknown field \"spec.template.spec.containers[0].unknownNested\", unknown field \"spec.unknown1\", unknown field \"spec.unknownDupe\"";
+    assert!(strict.ends_with(expected), "{strict}");
+    let warned = bench.tell_text(&line("Warn"), BODY).expect(201).warnings();
+    assert_eq!(warned.len(), 8);
+    assert_eq!(warned[0], r#"line 5: key \"name\" already set in map"#);
+    assert!(bench.tell_text(&line("Ignore"), BODY).expect(201).warnings().is_empty());
+}
+
+#[test]
+fn patches_are_checked_themselves_and_in_what_they_make() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {DEPLOYMENTS}"), &deployment("web")).expect(201);
+    let patch = |kind: &str, validation: &str, body: &str| {
+        let line = format!("PATCH {DEPLOYMENTS}/web?fieldManager=me&fieldValidation={validation}");
+        bench.tell_text(&format!("{line}\ncontent-type: application/{kind}"), body)
+    };
+    let twice = r#"{"spec": {"unknown": 1, "paused": true, "paused": false}}"#;
+    for kind in ["merge-patch+json", "strategic-merge-patch+json"] {
+        let refused = patch(kind, "Strict", twice).expect(400).message();
+        let expected = "strict decoding error: duplicate field \"spec.paused\", unknown field \"spec.unknown\"";
+        assert!(refused.ends_with(expected), "{refused}");
+        assert_eq!(patch(kind, "Warn", twice).expect(200).warnings().len(), 2);
+    }
+    let operations = r#"[{"op": "add", "path": "/spec/x", "path": "/spec/paused", "value": true, "foo": 1}]"#;
+    let refused = patch("json-patch+json", "Strict", operations).expect(400).message();
+    let expected = "json patch duplicate field \"[0].path\", json patch unknown field \"[0].foo\"";
+    assert!(refused.ends_with(expected), "{refused}");
+    let applied = "kind: Deployment\napiVersion: apps/v1\nspec:\n  paused: true\n  paused: false\n";
+    let refused = patch("apply-patch+yaml", "Strict", applied).expect(400).message();
+    let expected = "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  line 5: key \"paused\" already set in map";
+    assert_eq!(refused, expected);
+    let warned = patch("apply-patch+yaml", "Warn", applied).expect(200).warnings();
+    assert_eq!(warned, [r#"line 5: key \"paused\" already set in map"#]);
+}

@@ -52,9 +52,62 @@ fn encodings_are_negotiated() {
     assert!(yaml.text.starts_with("apiVersion: v1\nkind: ConfigMap\n"), "{}", yaml.text);
     assert_eq!(yaml.headers["content-type"], "application/yaml");
     let pretty = bench.ask(&format!("{path}?pretty=true")).expect(200);
-    assert!(pretty.text.starts_with("{\n  \"apiVersion\""));
+    assert!(pretty.text.starts_with("{\n  \"kind\": \"ConfigMap\",\n  \"apiVersion\""));
     bench.ask(&format!("{path}\naccept: application/vnd.kubernetes.protobuf, */*")).expect(200);
     let none = bench.ask(&format!("{path}\naccept: text/html")).expect(406);
     assert!(none.message().starts_with("only the following media types are accepted: application/json"));
     bench.ask(&format!("GET {CONFIG_MAPS}\naccept: text/html")).expect(406);
+}
+
+#[test]
+fn errors_come_in_the_encoding_asked_for() {
+    let bench = Bench::new();
+    let yaml = bench.ask(&format!("GET {CONFIG_MAPS}/a\naccept: application/yaml")).expect(404);
+    assert!(yaml.text.contains("\nkind: Status\n"), "{}", yaml.text);
+    assert_eq!(yaml.headers["content-type"], "application/yaml");
+    let table = bench.ask(&format!("GET {CONFIG_MAPS}/a\n{TABLE}")).expect(404);
+    assert_eq!(table.at("/kind"), json!("Status"));
+}
+
+#[test]
+fn what_is_too_large_for_etcd_is_refused_in_its_words() {
+    let bench = Bench::new();
+    let mut large = config_map("a");
+    large["metadata"]["annotations"] = json!({"a": "x".repeat(200_000)});
+    large["data"] = json!({"a": "x".repeat(1_000_000)});
+    bench.tell(&format!("POST {CONFIG_MAPS}"), &large).expect(201);
+    let mut list = deployment("web");
+    list["spec"]["template"]["spec"]["containers"][0]["args"] = json!(["x".repeat(1_600_000)]);
+    let refused = bench.tell(&format!("POST {DEPLOYMENTS}"), &list).expect(500);
+    assert_eq!(refused.message(), "etcdserver: request is too large");
+}
+
+#[test]
+fn what_is_counted_has_upstreams_names() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {CONFIG_MAPS}"), &config_map("a")).expect(201);
+    bench.ask(&format!("GET {CONFIG_MAPS}/b")).expect(404);
+    bench.ask("GET /api/v1/configmaps").expect(200);
+    let watch = bench.watch(&format!("GET {CONFIG_MAPS}?watch=1"));
+    let text = bench.ask("GET /metrics").expect(200);
+    assert!(text.headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    let labels = |verb: &str, scope: &str| {
+        format!(
+            "component=\"apiserver\",group=\"\",resource=\"configmaps\",scope=\"{scope}\",subresource=\"\",verb=\"{verb}\",version=\"v1\""
+        )
+    };
+    for line in [
+        format!("apiserver_request_total{{code=\"201\",dry_run=\"\",{}}} 1", labels("POST", "namespace")),
+        format!("apiserver_request_total{{code=\"404\",dry_run=\"\",{}}} 1", labels("GET", "resource")),
+        format!("apiserver_request_total{{code=\"200\",dry_run=\"\",{}}} 1", labels("LIST", "cluster")),
+        format!("apiserver_request_duration_seconds_count{{dry_run=\"\",{}}} 1", labels("LIST", "cluster")),
+        format!("apiserver_longrunning_requests{{{}}} 1", labels("WATCH", "namespace")),
+        "apiserver_storage_objects{resource=\"configmaps\"} 1".into(),
+        "apiserver_current_inflight_requests{request_kind=\"readOnly\"} 1".into(),
+    ] {
+        assert!(text.text.contains(&format!("{line}\n")), "{line}\n{}", text.text);
+    }
+    drop(watch);
+    let text = bench.ask("GET /metrics").expect(200).text;
+    assert!(text.contains(&format!("apiserver_longrunning_requests{{{}}} 0\n", labels("WATCH", "namespace"))));
 }

@@ -133,3 +133,74 @@ fn a_watch_replays_exactly_the_history() {
         assert_eq!(replay.events(), lived[index + 1..], "from {version}");
     }
 }
+
+#[test]
+fn a_watch_without_a_timeout_ends_after_half_an_hour_to_an_hour() {
+    let bench = Bench::new();
+    let mut watch = bench.watch(&format!("GET {CONFIG_MAPS}?watch=1&resourceVersion=0"));
+    watch.events();
+    bench.pass(1799);
+    watch.events();
+    assert!(!watch.has_ended());
+    bench.pass(1801);
+    watch.events();
+    assert!(watch.has_ended());
+}
+
+#[test]
+fn who_does_not_read_is_cut_off_and_burdens_nobody() {
+    let bench = Bench::new();
+    create(&bench, "a");
+    let mut slow = bench.watch(&format!("GET {CONFIG_MAPS}?watch=1&resourceVersion=0"));
+    let mut other = bench.watch(&format!("GET {CONFIG_MAPS}?watch=1&resourceVersion=0"));
+    for round in 0..70_000 {
+        let op = store::Op::put("/registry/configmaps/default/a", format!("{{\"metadata\":{{\"name\":\"{round}\"}}}}"));
+        bench.store.txn(store::Txn { then: vec![op], ..store::Txn::default() }, store::Origin::default()).unwrap();
+        if round % 1000 == 0 {
+            other.events();
+        }
+    }
+    assert!(slow.events().len() < 70_000);
+    assert!(slow.has_ended());
+    other.events();
+    assert!(!other.has_ended());
+}
+
+#[test]
+fn what_cannot_be_asked_for_together_is_refused() {
+    let bench = Bench::new();
+    let forbidden = "ListOptions.meta.k8s.io \"\" is invalid: ";
+    for (query, message) in [
+        (
+            "resourceVersionMatch=Exact",
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
+        ),
+        (
+            "resourceVersionMatch=Exact&resourceVersion=0",
+            "resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+        ),
+        (
+            "resourceVersionMatch=Newest&resourceVersion=1",
+            "resourceVersionMatch: Unsupported value: \"Newest\": supported values: \"Exact\", \"NotOlderThan\", \"\"",
+        ),
+        (
+            "resourceVersionMatch=Exact&resourceVersion=1&continue=x",
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided",
+        ),
+        ("sendInitialEvents=true", "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"),
+        (
+            "watch=1&resourceVersionMatch=NotOlderThan",
+            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        ),
+        (
+            "watch=1&sendInitialEvents=true&resourceVersionMatch=Exact",
+            "[resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan, resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"]",
+        ),
+    ] {
+        let refused = bench.ask(&format!("GET {CONFIG_MAPS}?{query}")).expect(422);
+        assert_eq!(refused.message(), format!("{forbidden}{message}"), "{query}");
+    }
+    let future = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=999999";
+    let refused = bench.ask(&format!("GET {CONFIG_MAPS}?{future}")).expect(504);
+    assert!(refused.message().contains("Too large resource version: 999999, current: "), "{}", refused.message());
+}

@@ -28,7 +28,7 @@ impl Schemas {
         }
         let length = path.len();
         match value {
-            Value::Object(fields) if !is_free_form(schema) => {
+            Value::Object(fields) if !schema.is_free_form() => {
                 for (name, value) in fields {
                     if length > 0 {
                         path.push('.');
@@ -64,8 +64,11 @@ impl Schemas {
 }
 
 /// Whether an object may have any fields: extensions, embedded objects, managed fields.
-fn is_free_form(schema: &Schema) -> bool {
-    schema.preserve_unknown_fields || (schema.properties.is_empty() && schema.additional_properties.is_none())
+impl Schema {
+    /// Whether any field may be there.
+    pub fn is_free_form(&self) -> bool {
+        self.preserve_unknown_fields || (self.properties.is_empty() && self.additional_properties.is_none())
+    }
 }
 
 /// What a value's type is called: by its definition, or by a name it has in Go only.

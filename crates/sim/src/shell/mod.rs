@@ -251,8 +251,7 @@ pub(crate) async fn main(process: Process) -> i32 {
     if interactive || stdin.tty().is_some() {
         return shell.interact().await;
     }
-    let text = stdin.read_to_end().await.unwrap_or_default();
-    shell.run_script(&String::from_utf8_lossy(&text), false).await
+    shell.run_input(&stdin).await
 }
 
 impl Shell {
@@ -276,6 +275,37 @@ impl Shell {
             Err(Flow::Break(_) | Flow::Continue(_)) => 0,
         };
         self.finish(code).await
+    }
+
+    /// Runs what comes on standard input, each command as soon as it is complete. It is read byte by
+    /// byte, so that a command that reads gets what follows its own line.
+    async fn run_input(&mut self, stdin: &Fd) -> i32 {
+        let mut text = Vec::new();
+        loop {
+            let byte = stdin.read(1).await.ok().and_then(|part| part.first().copied());
+            text.extend(byte);
+            let goes_on = text.ends_with(b"\\\n");
+            if byte.is_some_and(|byte| byte != b'\n' || goes_on) {
+                continue;
+            }
+            let command = match parse(&String::from_utf8_lossy(&text)) {
+                Ok(command) => command,
+                Err(error) if error.incomplete && byte.is_some() => continue,
+                Err(error) => {
+                    self.error(&error.message).await;
+                    return self.finish(2).await;
+                }
+            };
+            text.clear();
+            match self.run(&command).await {
+                Err(Flow::Exit(code) | Flow::Return(code)) => return self.finish(code).await,
+                Err(Flow::Interrupted) => return self.finish(Signal::Int.exit_code()).await,
+                _ if byte.is_none() => break,
+                _ => {}
+            }
+        }
+        let status = self.status;
+        self.finish(status).await
     }
 
     /// Runs the EXIT trap.

@@ -57,15 +57,11 @@ fn conditions(request: &CertificateSigningRequest, keep: fn(&str) -> bool) -> Co
     all.filter(|condition| keep(&condition.type_)).cloned().collect()
 }
 
-/// Of the new object, only the decisions are taken.
+/// Of the new object, only the conditions are taken: decisions, and whatever an approver adds.
 fn prepare_approval(new: &mut CertificateSigningRequest, old: &CertificateSigningRequest) {
     new.spec.clone_from(&old.spec);
-    let decided = conditions(new, |kind| DECISIONS.contains(&kind));
-    let others = conditions(old, |kind| !DECISIONS.contains(&kind));
-    new.status = Some(CertificateSigningRequestStatus {
-        conditions: Some(others.into_iter().chain(decided).collect()),
-        ..old.status.clone().unwrap_or_default()
-    });
+    let conditions = new.status.take().and_then(|status| status.conditions);
+    new.status = Some(CertificateSigningRequestStatus { conditions, ..old.status.clone().unwrap_or_default() });
 }
 
 fn validate_decisions(request: &CertificateSigningRequest) -> ErrorList {
