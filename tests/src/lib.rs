@@ -98,6 +98,11 @@ impl Server {
         address.unwrap_or_else(|| panic!("no page in: {log}")).to_owned()
     }
 
+    /// The file that says how to reach the server.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
+    }
+
     /// The server's process.
     pub fn pid(&self) -> u32 {
         self.child.id()

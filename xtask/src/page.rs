@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::shell::{command, run, say};
 use crate::tools;
@@ -27,7 +27,7 @@ pub fn build() -> Result<()> {
         return Ok(());
     }
     tools::for_page()?;
-    widgets()?;
+    tools::npm(WIDGETS)?;
     run(command(&["trunk", "build", "--release", "--offline"]).env("PATH", tools::path()).env_remove("NO_COLOR"))
 }
 
@@ -39,19 +39,6 @@ fn newest(path: &Path) -> Option<SystemTime> {
     }
     let entries = fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     entries.filter(|entry| !entry.ends_with("node_modules")).filter_map(|entry| newest(&entry)).max()
-}
-
-/// Installs the widgets' packages when their lock file has changed since.
-fn widgets() -> Result<()> {
-    let lock = Path::new(WIDGETS).join("package-lock.json");
-    let stamp = Path::new(WIDGETS).join("node_modules/.installed-lock.json");
-    let wanted = fs::read(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
-    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    say("installing the page's JavaScript widgets");
-    run(command(&["npm", "ci", "--no-audit", "--no-fund"]).current_dir(WIDGETS))?;
-    fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 /// Takes the README's screenshots.

@@ -13,7 +13,8 @@ pub enum Part {
     Native,
     /// The same scenarios in WebAssembly, headless in Chromium
     Wasm,
-    /// The page in Chromium, `playground serve` with the machine's kubectl, and real Docker
+    /// The page in Chromium, `playground serve` with the machine's kubectl and the official clients, and
+    /// real Docker
     EndToEnd,
 }
 
@@ -76,6 +77,7 @@ fn wasm() -> Result<()> {
 }
 
 fn end_to_end() -> Result<()> {
+    tools::for_clients()?;
     serve::build()?;
     shell::run(&mut command(&[
         "cargo",

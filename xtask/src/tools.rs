@@ -5,7 +5,9 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -59,6 +61,48 @@ pub fn for_tests() -> Result<()> {
         install(&["kubernetes-client"])?;
     }
     Ok(())
+}
+
+/// The official clients of other languages, each in the folder of its scenario.
+///
+/// # Errors
+/// When something cannot be installed.
+pub fn for_clients() -> Result<()> {
+    const PYTHON: &str = "tests/clients/python";
+    packages(&[("node", "nodejs"), ("npm", "npm"), ("python3", "python3")])?;
+    npm("tests/clients/javascript")?;
+    let folder = PathBuf::from(PYTHON).join(".venv");
+    let requirements = PathBuf::from(PYTHON).join("requirements.txt");
+    when_changed(&requirements, &folder.join("installed.txt"), || {
+        if output(&["python3", "-c", "import ensurepip"]).is_none() {
+            install(&["python3-venv"])?;
+        }
+        run(command(&["python3", "-m", "venv", "--clear"]).arg(&folder))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--requirement"];
+        run(Command::new(folder.join("bin/python")).args(pip).arg(&requirements))
+    })
+}
+
+/// Installs a folder's JavaScript packages as its lock file has them.
+///
+/// # Errors
+/// When that fails.
+pub fn npm(folder: &str) -> Result<()> {
+    let lock = PathBuf::from(folder).join("package-lock.json");
+    when_changed(&lock, &PathBuf::from(folder).join("node_modules/.installed-lock.json"), || {
+        run(command(&["npm", "ci", "--no-audit", "--no-fund"]).current_dir(folder))
+    })
+}
+
+/// Installs what a lock file says, unless that has been done since it changed.
+fn when_changed(lock: &Path, stamp: &Path, install: impl FnOnce() -> Result<()>) -> Result<()> {
+    let wanted = fs::read(lock).with_context(|| format!("cannot read {}", lock.display()))?;
+    if fs::read(stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    say(format!("installing what {} lists", lock.display()));
+    install()?;
+    fs::write(stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
 /// The PATH with the kept tools in front.

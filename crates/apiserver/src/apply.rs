@@ -40,7 +40,7 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
     for _ in 0..ATTEMPTS {
         let key = call.key();
         let Some(kv) = call.server.store().get(&key) else {
-            call.applied = Some(managed_fields::fields_of(call, &config));
+            call.applied = Some(managed_fields::applied_fields(call, &config));
             call.warnings.extend(repeated);
             let object = decode_value(call, config, Source::Patch(Vec::new()))?;
             return create_object(call, object);
@@ -49,7 +49,7 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         let typed = storage::typed(call.row, &old)?;
         let live = wire_value(call.row, &*typed);
         let entries = typed.metadata().managed_fields.clone().unwrap_or_default();
-        let applied = managed_fields::fields_of(call, &config);
+        let applied = managed_fields::applied_fields(call, &config);
         check_conflicts(call, &manager, &applied, &config, &live, &entries)?;
         let before = owned(call, &entries, &manager);
         let others = entries.iter().filter(|entry| !is_own(call, entry, &manager));

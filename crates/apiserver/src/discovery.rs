@@ -27,7 +27,10 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 
 impl Document {
     pub(crate) fn new(value: &Value, content_type: &'static str) -> Self {
-        let bytes = Bytes::from(serde_json::to_vec(value).unwrap_or_default());
+        Self::of_bytes(serde_json::to_vec(value).unwrap_or_default().into(), content_type)
+    }
+
+    pub(crate) fn of_bytes(bytes: Bytes, content_type: &'static str) -> Self {
         let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02X}")).collect();
         Self { bytes, content_type, hash }
     }

@@ -19,6 +19,7 @@ mod connect;
 mod create;
 mod delete;
 mod discovery;
+mod gnostic;
 mod health;
 mod list;
 mod list_options;

@@ -39,6 +39,14 @@ pub(crate) fn fields_of(call: &Call, value: &Value) -> FieldSet {
     set
 }
 
+/// The fields that an applied configuration sets.
+pub(crate) fn applied_fields(call: &Call, config: &Value) -> FieldSet {
+    let schemas = schema::builtin();
+    let mut set = FieldSet::applied(schemas, schemas.get(&call.row.gvk()), config);
+    UNMANAGED.iter().for_each(|path| set.remove_path(path));
+    set
+}
+
 /// Gives the creator of an object all its fields.
 pub(crate) fn on_create(call: &Call, object: &mut dyn Object) {
     object.metadata_mut().managed_fields = None;

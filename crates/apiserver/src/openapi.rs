@@ -9,6 +9,7 @@ use machinery::wire::Response;
 use serde_json::{Map, Value, json};
 
 use crate::discovery::{Document, cached, groups};
+use crate::gnostic;
 use crate::health::GIT_VERSION;
 use crate::negotiate::accepted;
 use crate::registry::{self, ResourceInfo};
@@ -16,6 +17,7 @@ use crate::request_info::RequestInfo;
 use crate::server::ApiServer;
 
 const JSON: &str = "application/json";
+const PROTOBUF: &str = gnostic::MEDIA_TYPES[0];
 
 /// The dialects differ in where definitions lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,8 +30,17 @@ enum Dialect {
 pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap) -> Option<Response> {
     let path = info.path.trim_matches('/');
     if path == "openapi/v2" {
-        if !accepts_json(headers) {
-            return Some(ApiError::not_acceptable(&[JSON]).into_response());
+        let asked = accepted(headers).into_iter().find_map(|range| match range.media_type {
+            JSON | "application/*" | "*/*" => Some(JSON),
+            other => gnostic::MEDIA_TYPES.contains(&other).then_some(PROTOBUF),
+        });
+        match asked {
+            Some(JSON) => {}
+            Some(_) => {
+                let make = || Document::of_bytes(gnostic::encode(&v2(server)), PROTOBUF);
+                return Some(cached(server, format!("{path} protobuf"), make).respond(headers));
+            }
+            None => return Some(ApiError::not_acceptable(&[JSON, PROTOBUF]).into_response()),
         }
         let document = cached(server, path.to_owned(), || Document::new(&v2(server), JSON));
         return Some(document.respond(headers));
@@ -141,17 +152,19 @@ fn definition(name: &str, schema: &Schema, dialect: Dialect, descriptions: &Valu
         (Dialect::V3, Some("Quantity")) => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
         _ => dressed(schema, dialect),
     };
-    describe(&mut value, texts.get(""));
+    describe(&mut value, texts.get(""), dialect);
     if let Some(properties) = value.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.iter_mut().for_each(|(field, property)| describe(property, texts.get(field)));
+        properties.iter_mut().for_each(|(field, property)| describe(property, texts.get(field), dialect));
     }
     value
 }
 
-fn describe(value: &mut Value, text: Option<&Value>) {
+fn describe(value: &mut Value, text: Option<&Value>, dialect: Dialect) {
     let (Some(fields), Some(text)) = (value.as_object_mut(), text) else { return };
     // Nothing may stand beside a reference in the third version: it goes inside.
-    if let Some(reference) = fields.remove("$ref") {
+    if dialect == Dialect::V3
+        && let Some(reference) = fields.remove("$ref")
+    {
         fields.insert("allOf".into(), json!([{"$ref": reference}]));
     }
     fields.insert("description".into(), text.clone());

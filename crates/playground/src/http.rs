@@ -4,8 +4,10 @@
 //! bearer token. Plain HTTP is for the page in a browser on this machine: it must name this machine as
 //! its host, come from no other page, and carry the token that was printed with the page's address.
 
+mod compress;
 mod guard;
 mod port_forward;
+mod process;
 mod remote_command;
 mod spdy;
 mod upgrade;
@@ -19,14 +21,15 @@ use apiserver::{CommittedRevision, UserInfo};
 use axum::body::Body as HttpBody;
 use futures::StreamExt;
 use http::Method;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use machinery::status::ApiError;
 use machinery::wire::{Body, Request, Response};
 use playground_core::PublicApi;
 use store::Store;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -37,6 +40,21 @@ const REQUEST_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// How long a client that says nothing is waited for.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a request's headers may take, and a connection without a request is kept: upstream's idle
+/// timeout.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How often a client that is silent is asked whether it is still there, and how long it may take to say
+/// so, as Go's HTTP/2 server does with what upstream sets.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Requests that one HTTP/2 connection may have open.
+const STREAMS_MAX: u32 = 250;
+
+/// Connections at the same time; further ones wait to be accepted. Each takes a file descriptor.
+const CONNECTIONS_MAX: usize = 8192;
 
 /// What every connection needs.
 pub struct Server {
@@ -60,11 +78,15 @@ struct Peer {
 
 /// Accepts connections until the listener fails.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
+        // Never closed, so there is always a place in the end.
+        let place = places.clone().acquire_owned().await.ok();
         match listener.accept().await {
             Ok((stream, _)) => {
                 let server = server.clone();
                 tokio::spawn(async move {
+                    let _place = place;
                     if let Err(error) = connection(server, stream).await {
                         tracing::debug!("connection: {error:#}");
                     }
@@ -87,15 +109,16 @@ async fn connection(server: Arc<Server>, stream: TcpStream) -> anyhow::Result<()
         return Ok(());
     }
     if first[0] != TLS_HANDSHAKE {
-        return requests(server, stream, Peer { user: None, secure: false }).await;
+        return requests(server, stream, Peer { user: None, secure: false }, false).await;
     }
     let stream = timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(server.tls.clone()).accept(stream)).await??;
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let user = certificate.and_then(|certificate| guard::user_of(certificate));
-    requests(server, stream, Peer { user, secure: true }).await
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    requests(server, stream, Peer { user, secure: true }, http2).await
 }
 
-async fn requests<S>(server: Arc<Server>, stream: S, peer: Peer) -> anyhow::Result<()>
+async fn requests<S>(server: Arc<Server>, stream: S, peer: Peer, http2: bool) -> anyhow::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -103,10 +126,18 @@ where
         let (server, peer) = (server.clone(), peer.clone());
         async move { Ok::<_, std::convert::Infallible>(answer(&server, &peer, request.map(HttpBody::new)).await) }
     });
-    auto::Builder::new(TokioExecutor::new())
-        .serve_connection_with_upgrades(TokioIo::new(stream), service)
-        .await
-        .map_err(|error| anyhow::anyhow!(error))
+    let stream = TokioIo::new(stream);
+    if http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+        builder.keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT);
+        builder.serve_connection(stream, service).await?;
+    } else {
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT);
+        builder.serve_connection(stream, service).with_upgrades().await?;
+    }
+    Ok(())
 }
 
 async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) -> http::Response<HttpBody> {
@@ -126,16 +157,18 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
     }
     let upgrade = upgrade::Requested::take(&mut parts).await;
     let Ok(bytes) = axum::body::to_bytes(body, REQUEST_BYTES_MAX).await else {
-        return to_http(
-            ApiError::new(413, "RequestEntityTooLarge", format!("limit is {REQUEST_BYTES_MAX}")).into_response(),
-        );
+        return to_http(ApiError::too_large(format!("limit is {REQUEST_BYTES_MAX}")).into_response());
     };
+    let gzip = parts.method == Method::GET && compress::accepts_gzip(&parts.headers);
+    let metrics = parts.uri.path() == "/metrics";
     let response = server.api.handle(Request::from_parts(parts, Body::Bytes(bytes))).await;
     if let Some(CommittedRevision(revision)) = response.extensions().get()
         && let Err(error) = server.store.durable(*revision).await
     {
         return to_http(ApiError::new(500, "InternalError", error.to_string()).into_response());
     }
+    let response = if metrics { process::add(response) } else { response };
+    let response = if gzip { compress::gzip(response) } else { response };
     let (parts, body) = response.into_parts();
     match (body, upgrade) {
         (Body::Upgrade(channels), Some(upgrade)) => upgrade.bridge(server.api.clone(), channels),

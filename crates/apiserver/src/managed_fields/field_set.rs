@@ -31,6 +31,14 @@ const ALWAYS_THERE: &[&str] = &[
     "containers",
 ];
 
+/// How a value's fields are found.
+#[derive(Clone, Copy)]
+struct Walk<'a> {
+    schemas: &'a Schemas,
+    /// Whether the value is an applied configuration.
+    applied: bool,
+}
+
 /// A set of fields. A leaf has no children.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FieldSet(BTreeMap<String, FieldSet>);
@@ -41,21 +49,33 @@ impl FieldSet {
         Self::changed(schemas, schema, value, &Value::Null)
     }
 
-    /// The fields of `new` that `old` has not, or has otherwise.
-    pub(crate) fn changed(schemas: &Schemas, schema: Option<&Schema>, new: &Value, old: &Value) -> Self {
+    /// What an applied configuration sets: of structs their fields but not themselves, so that whoever
+    /// applies one field of `data` does not hold on to the rest.
+    pub(crate) fn applied(schemas: &Schemas, schema: Option<&Schema>, config: &Value) -> Self {
         let mut set = Self::default();
-        set.add_children(schemas, schema, new, old, DEPTH_MAX);
+        set.add_children(Walk { schemas, applied: true }, schema, config, &Value::Null, DEPTH_MAX);
         set
     }
 
-    fn add_children(&mut self, schemas: &Schemas, schema: Option<&Schema>, new: &Value, old: &Value, depth: usize) {
+    /// The fields of `new` that `old` has not, or has otherwise.
+    pub(crate) fn changed(schemas: &Schemas, schema: Option<&Schema>, new: &Value, old: &Value) -> Self {
+        let mut set = Self::default();
+        set.add_children(Walk { schemas, applied: false }, schema, new, old, DEPTH_MAX);
+        set
+    }
+
+    fn add_children(&mut self, walk: Walk, schema: Option<&Schema>, new: &Value, old: &Value, depth: usize) {
+        let schemas = walk.schemas;
         match new {
             Value::Object(fields) => {
                 for (name, value) in fields {
-                    let schema = schema.and_then(|schema| schemas.field(schema, name));
                     let before = old.get(name).unwrap_or(&Value::Null);
-                    let itself = before.is_null() && !ALWAYS_THERE.contains(&name.as_str());
-                    self.add(schemas, schema, format!("f:{name}"), value, before, itself, depth);
+                    let itself = match walk.applied {
+                        true => !schema.is_some_and(|one| schemas.resolve(one).properties.contains_key(name)),
+                        false => before.is_null() && !ALWAYS_THERE.contains(&name.as_str()),
+                    };
+                    let schema = schema.and_then(|schema| schemas.field(schema, name));
+                    self.add(walk, schema, format!("f:{name}"), value, before, itself, depth);
                 }
             }
             Value::Array(items) => {
@@ -72,7 +92,7 @@ impl FieldSet {
                     let key = item_key(&keys, item);
                     let old = old.as_array().and_then(|old| old.iter().find(|old| item_key(&keys, old) == key));
                     let before = old.unwrap_or(&Value::Null);
-                    self.add(schemas, schema, format!("k:{key}"), item, before, before.is_null(), depth);
+                    self.add(walk, schema, format!("k:{key}"), item, before, before.is_null(), depth);
                 }
             }
             _ => {}
@@ -82,7 +102,7 @@ impl FieldSet {
     #[allow(clippy::too_many_arguments, reason = "two values, their place, and how to read them")]
     fn add(
         &mut self,
-        schemas: &Schemas,
+        walk: Walk,
         schema: Option<&Schema>,
         step: String,
         new: &Value,
@@ -94,7 +114,7 @@ impl FieldSet {
             return;
         }
         let granular = match new {
-            Value::Object(fields) => !fields.is_empty() && !is_atomic_map(schemas, schema),
+            Value::Object(fields) => !fields.is_empty() && !is_atomic_map(walk.schemas, schema),
             Value::Array(items) => !items.is_empty() && schema.is_some_and(|one| list_kind(one) != ListKind::Atomic),
             _ => false,
         };
@@ -103,7 +123,7 @@ impl FieldSet {
             if itself {
                 child.0.insert(SELF.into(), Self::default());
             }
-            child.add_children(schemas, schema, new, old, depth - 1);
+            child.add_children(walk, schema, new, old, depth - 1);
             if child.0.is_empty() {
                 return;
             }

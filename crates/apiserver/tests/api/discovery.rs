@@ -82,5 +82,9 @@ fn openapi_has_what_kubectl_looks_for() {
     assert_eq!(containers["x-kubernetes-patch-merge-key"], json!("name"));
     let v2 = bench.ask("GET /openapi/v2").expect(200).json();
     assert!(v2["definitions"]["io.k8s.api.core.v1.Pod"].is_object());
-    bench.ask("GET /openapi/v2\naccept: application/com.github.proto-openapi.spec.v2@v1.0+protobuf").expect(406);
+    let protobuf = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    let v2 = bench.ask(&format!("GET /openapi/v2\naccept: {protobuf}")).expect(200);
+    assert_eq!(v2.headers["content-type"], protobuf);
+    assert!(v2.text.contains("io.k8s.api.core.v1.Pod"));
+    bench.ask("GET /openapi/v2\naccept: text/html").expect(406);
 }

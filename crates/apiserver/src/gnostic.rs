@@ -1,0 +1,206 @@
+//! OpenAPI v2 as protobuf, in gnostic's messages: kubectl asks for nothing else. The tables have the
+//! field numbers of gnostic's `OpenAPIv2.proto`, of what our documents contain.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+/// The media type, and how older clients spell it.
+pub(crate) const MEDIA_TYPES: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+];
+
+/// A message: the fields by their JSON names, and the number under which members `x-…` go.
+struct Message {
+    fields: &'static [Field],
+    extensions: u64,
+}
+
+/// JSON name, number, what a value is, how many there are, and the messages of one field around each
+/// value, by that field's number, the innermost first.
+type Field = (&'static str, u64, Form, Shape, &'static [u64]);
+
+#[derive(Clone, Copy)]
+enum Form {
+    Text,
+    Flag,
+    /// Any value, as YAML text.
+    Any,
+    Message(&'static Message),
+}
+
+#[derive(Clone, Copy)]
+enum Shape {
+    One,
+    List,
+    /// A message whose field of this number holds pairs of name and value.
+    Map(u64),
+}
+
+use Form::{Any, Flag, Text};
+use Shape::{List, Map, One};
+
+static DOCUMENT: Message = Message {
+    fields: &[
+        ("swagger", 1, Text, One, &[]),
+        ("info", 2, Form::Message(&INFO), One, &[]),
+        ("paths", 8, Form::Message(&PATH), Map(2), &[]),
+        ("definitions", 9, Form::Message(&SCHEMA), Map(1), &[]),
+    ],
+    extensions: 16,
+};
+
+static INFO: Message =
+    Message { fields: &[("title", 1, Text, One, &[]), ("version", 2, Text, One, &[])], extensions: 7 };
+
+static PATH: Message = Message {
+    fields: &[
+        ("get", 2, Form::Message(&OPERATION), One, &[]),
+        ("put", 3, Form::Message(&OPERATION), One, &[]),
+        ("post", 4, Form::Message(&OPERATION), One, &[]),
+        ("delete", 5, Form::Message(&OPERATION), One, &[]),
+        ("patch", 8, Form::Message(&OPERATION), One, &[]),
+    ],
+    extensions: 10,
+};
+
+static OPERATION: Message = Message {
+    fields: &[
+        ("operationId", 5, Text, One, &[]),
+        // All are query parameters: of the parameters without a body, the third kind.
+        ("parameters", 8, Form::Message(&PARAMETER), List, &[3, 2, 1]),
+        ("responses", 9, Form::Message(&RESPONSE), Map(1), &[1]),
+    ],
+    extensions: 13,
+};
+
+static PARAMETER: Message = Message {
+    fields: &[
+        ("in", 2, Text, One, &[]),
+        ("name", 4, Text, One, &[]),
+        ("type", 6, Text, One, &[]),
+        ("uniqueItems", 20, Flag, One, &[]),
+    ],
+    extensions: 23,
+};
+
+static RESPONSE: Message = Message { fields: &[("description", 1, Text, One, &[])], extensions: 5 };
+
+static SCHEMA: Message = Message {
+    fields: &[
+        ("$ref", 1, Text, One, &[]),
+        ("format", 2, Text, One, &[]),
+        ("description", 4, Text, One, &[]),
+        ("default", 5, Any, One, &[]),
+        ("required", 19, Text, List, &[]),
+        ("enum", 20, Any, List, &[]),
+        ("additionalProperties", 21, Form::Message(&SCHEMA), One, &[1]),
+        ("type", 22, Text, One, &[1]),
+        ("items", 23, Form::Message(&SCHEMA), One, &[1]),
+        ("allOf", 24, Form::Message(&SCHEMA), List, &[]),
+        ("properties", 25, Form::Message(&SCHEMA), Map(1), &[]),
+    ],
+    extensions: 31,
+};
+
+/// A document as protobuf.
+pub(crate) fn encode(document: &Value) -> Bytes {
+    message(&DOCUMENT, document).into()
+}
+
+fn message(table: &Message, value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, value) in value.as_object().into_iter().flatten() {
+        if name.starts_with("x-") {
+            put(&mut out, table.extensions, &named(name, &any(value)));
+        }
+        let Some((_, number, form, shape, around)) = table.fields.iter().find(|field| field.0 == name) else {
+            continue;
+        };
+        match shape {
+            One => member(&mut out, *number, *form, value, around),
+            List => {
+                value.as_array().into_iter().flatten().for_each(|item| member(&mut out, *number, *form, item, around));
+            }
+            Map(pairs) => {
+                let mut map = Vec::new();
+                for (key, value) in value.as_object().into_iter().flatten() {
+                    put(&mut map, *pairs, &named(key, &wrapped(bytes(*form, value), around)));
+                }
+                put(&mut out, *number, &map);
+            }
+        }
+    }
+    out
+}
+
+fn member(out: &mut Vec<u8>, number: u64, form: Form, value: &Value, around: &[u64]) {
+    match form {
+        Flag if value == true => {
+            varint(out, number << 3);
+            out.push(1);
+        }
+        Flag => {}
+        _ => put(out, number, &wrapped(bytes(form, value), around)),
+    }
+}
+
+fn bytes(form: Form, value: &Value) -> Vec<u8> {
+    match form {
+        Text | Flag => value.as_str().unwrap_or_default().into(),
+        Any => any(value),
+        Form::Message(table) => message(table, value),
+    }
+}
+
+fn wrapped(value: Vec<u8>, around: &[u64]) -> Vec<u8> {
+    around.iter().fold(value, |value, number| {
+        let mut out = Vec::with_capacity(value.len() + 4);
+        put(&mut out, *number, &value);
+        out
+    })
+}
+
+/// JSON is YAML.
+fn any(value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, 2, value.to_string().as_bytes());
+    out
+}
+
+fn named(name: &str, value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, 1, name.as_bytes());
+    put(&mut out, 2, value);
+    out
+}
+
+fn put(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
+    varint(out, number << 3 | 2);
+    varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value > 0x7f {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn fields_have_gnostics_numbers() {
+        let document = json!({"swagger": "2.0", "definitions": {"A": {"type": "object", "x-y": "z"}}});
+        let schema = [&b"\xb2\x01\x08\x0a\x06object"[..], b"\xfa\x01\x0c\x0a\x03x-y\x12\x05\x12\x03\"z\""].concat();
+        let named = [&b"\x0a\x01A\x12"[..], &[schema.len() as u8], &schema].concat();
+        let definitions = [&b"\x0a"[..], &[named.len() as u8], &named].concat();
+        let expected = [&b"\x4a"[..], &[definitions.len() as u8], &definitions, b"\x0a\x032.0"].concat();
+        assert_eq!(encode(&document), expected);
+    }
+}

@@ -1,0 +1,78 @@
+//! Large answers are compressed for who asks for it.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, VARY};
+use machinery::wire::{Body, Response};
+
+/// Smaller answers take longer to compress than to send; upstream's threshold.
+const BYTES_MIN: usize = 128 * 1024;
+
+/// Whether a client takes gzip.
+pub fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let mut codings = values.flat_map(|value| value.split(','));
+    codings.any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let refused = |part: &str| part.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0_f32));
+        parts.next() == Some("gzip") && !parts.any(refused)
+    })
+}
+
+/// Compresses a large answer whose bytes are all at hand. As fast as gzip can, as upstream does.
+pub fn gzip(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let bytes = match body {
+        Body::Bytes(bytes) => bytes,
+        Body::Object(object) => object.bytes().clone(),
+        Body::List(list) => list.to_bytes(),
+        streaming => return Response::from_parts(parts, streaming),
+    };
+    if bytes.len() <= BYTES_MIN {
+        return Response::from_parts(parts, Body::Bytes(bytes));
+    }
+    let compressed = tokio::task::block_in_place(|| compress(&bytes));
+    parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    parts.headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    Response::from_parts(parts, Body::Bytes(compressed))
+}
+
+fn compress(bytes: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 8), Compression::fast());
+    // A vector takes all that is written.
+    let _ = encoder.write_all(bytes);
+    encoder.finish().unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn gzip_is_for_those_who_accept_it() {
+        for (header, expected) in
+            [("gzip", true), ("deflate, gzip;q=0.5", true), ("gzip;q=0", false), ("identity", false), ("", false)]
+        {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, header.parse().unwrap())]);
+            assert_eq!(accepts_gzip(&headers), expected, "{header}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn large_answers_are_compressed() {
+        let large = Bytes::from(vec![b'x'; BYTES_MIN + 1]);
+        let response = gzip(Response::new(Body::Bytes(large.clone())));
+        assert_eq!(response.headers()[CONTENT_ENCODING], "gzip");
+        let compressed = response.into_body().collect().await;
+        let mut text = Vec::new();
+        flate2::read::GzDecoder::new(&compressed[..]).read_to_end(&mut text).unwrap();
+        assert_eq!(text, large);
+        let small = gzip(Response::new(Body::Bytes(large.slice(1..))));
+        assert!(small.headers().get(CONTENT_ENCODING).is_none());
+    }
+}
