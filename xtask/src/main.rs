@@ -7,6 +7,7 @@ mod lint;
 mod page;
 mod serve;
 mod shell;
+mod split;
 mod test;
 mod tools;
 
@@ -39,6 +40,9 @@ enum Task {
     Bench,
     /// Build the static page into dist/
     Page,
+    /// Cut the built Worker into chunks (Trunk calls this)
+    #[command(hide = true)]
+    Split,
     /// Take the README's screenshots from the built page
     Screenshot,
 }
@@ -51,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Task::Lint => lint::run(),
         Task::Bench => bench::run(),
         Task::Page => page::build(),
+        Task::Split => split::run_hook(),
         Task::Screenshot => page::screenshot(),
     }
 }

@@ -17,6 +17,7 @@ use sim::errno::Errno;
 use sim::io::{Fd, PIPE_BYTES_MAX};
 use sim::network::bridge;
 use sim::process::{Completer, Process, Program, Spawn};
+use sim::split;
 
 use crate::public_api::PublicApi;
 
@@ -28,18 +29,36 @@ pub(crate) fn program(api: PublicApi) -> Rc<dyn Program> {
     Rc::new(move |process: Process| {
         let api = api.clone();
         async move {
-            let (output, written) = mpsc::unbounded();
-            let host = ProcessHost { process: Rc::new(process), api, output };
-            let process = host.process.clone();
-            let run = async move {
-                let arguments = host.process.operands().to_vec();
-                kubectl::run(&arguments, &host).await
-                // The host goes here, and with it the end of the output.
-            };
-            let (code, ()) = futures::join!(run, copy_out(process, written));
-            code
+            match kubectl_main().await {
+                Ok(main) => main(process, api).await,
+                Err(not_loaded) => process.fail(126, format_args!("kubectl: {not_loaded}")).await,
+            }
         }
     })
+}
+
+/// kubectl's main function.
+type Main = fn(Process, PublicApi) -> LocalBoxFuture<'static, i32>;
+
+split! {
+    kubectl,
+    /// kubectl.
+    fn kubectl_main() -> Main {
+        |process, api| main(process, api).boxed_local()
+    }
+}
+
+async fn main(process: Process, api: PublicApi) -> i32 {
+    let (output, written) = mpsc::unbounded();
+    let host = ProcessHost { process: Rc::new(process), api, output };
+    let process = host.process.clone();
+    let run = async move {
+        let arguments = host.process.operands().to_vec();
+        kubectl::run(&arguments, &host).await
+        // The host goes here, and with it the end of the output.
+    };
+    let (code, ()) = futures::join!(run, copy_out(process, written));
+    code
 }
 
 /// Completes kubectl's arguments in the shell: kubectl says itself how a line may go on.

@@ -14,7 +14,12 @@ pub mod programs;
 pub mod readline;
 pub mod runtime;
 pub mod shell;
+pub mod split;
 pub mod tty;
+
+#[cfg(feature = "split")]
+#[doc(hidden)]
+pub use wasm_split_helpers;
 
 pub use errno::Errno;
 pub use executor::Executor;

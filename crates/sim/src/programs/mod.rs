@@ -23,6 +23,7 @@ use std::rc::Rc;
 use futures::future::LocalBoxFuture;
 
 use crate::process::{Child, Process, Program, Spawn};
+use crate::split;
 
 /// A program's main function.
 pub type Main = fn(Process) -> LocalBoxFuture<'static, i32>;
@@ -30,10 +31,8 @@ pub type Main = fn(Process) -> LocalBoxFuture<'static, i32>;
 /// Tools by name: the same in containers and on the learner's computer.
 const TOOLS: &[(&str, Main)] = &[
     ("[", |process| Box::pin(conditions::test(process))),
-    ("ash", |process| Box::pin(crate::shell::main(process))),
     ("base64", |process| Box::pin(text::base64(process))),
     ("basename", |process| Box::pin(files::basename(process))),
-    ("bash", |process| Box::pin(crate::shell::main(process))),
     ("cat", |process| Box::pin(text::cat(process))),
     ("chmod", |process| Box::pin(files::chmod(process))),
     ("chown", |process| Box::pin(files::chown(process))),
@@ -75,7 +74,6 @@ const TOOLS: &[(&str, Main)] = &[
     ("rmdir", |process| Box::pin(files::rmdir(process))),
     ("sed", |process| Box::pin(sed::sed(process))),
     ("seq", |process| Box::pin(lines::seq(process))),
-    ("sh", |process| Box::pin(crate::shell::main(process))),
     ("sleep", |process| Box::pin(system::sleep(process))),
     ("sort", |process| Box::pin(lines::sort(process))),
     ("tail", |process| Box::pin(text::tail(process))),
@@ -98,16 +96,72 @@ const TOOLS: &[(&str, Main)] = &[
     ("yes", |process| Box::pin(text::yes(process))),
 ];
 
+/// The shell, under each of its names.
+const SHELLS: &[(&str, Main)] = &[
+    ("ash", |process| Box::pin(crate::shell::main(process))),
+    ("bash", |process| Box::pin(crate::shell::main(process))),
+    ("sh", |process| Box::pin(crate::shell::main(process))),
+];
+
+/// What only images start.
+const ENTRYPOINTS: &[(&str, Main)] = &[("curl-entrypoint", |process| Box::pin(curl_entrypoint(process)))];
+
+const TOOL_NAMES: [&str; TOOLS.len()] = names(TOOLS);
+const SHELL_NAMES: [&str; SHELLS.len()] = names(SHELLS);
+const SERVER_NAMES: [&str; servers::SERVERS.len()] = names(servers::SERVERS);
+const ENTRYPOINT_NAMES: [&str; ENTRYPOINTS.len()] = names(ENTRYPOINTS);
+
+/// The names alone: who refers to a table refers to its programs' code.
+const fn names<const N: usize>(table: &[(&'static str, Main)]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut index = 0;
+    while index < N {
+        names[index] = table[index].0;
+        index += 1;
+    }
+    names
+}
+
+split! {
+    shell,
+    /// The shell's main function.
+    fn shell_main(name: &'static str) -> Option<Main> {
+        main_in(&[SHELLS], name)
+    }
+}
+
+split! {
+    programs,
+    /// The main function of a program that is no shell.
+    fn program_main(name: &'static str) -> Option<Main> {
+        main_in(&[TOOLS, servers::SERVERS, ENTRYPOINTS], name)
+    }
+}
+
+fn main_in(tables: &[&[(&str, Main)]], name: &str) -> Option<Main> {
+    tables.iter().flat_map(|table| table.iter()).find(|(known, _)| *known == name).map(|(_, main)| *main)
+}
+
 /// A built-in program by the name its executables carry ([`crate::fs::Kind::Program`]).
 pub fn find(name: &str) -> Option<Rc<dyn Program>> {
-    let table = [TOOLS, servers::SERVERS, &[("curl-entrypoint", |process| Box::pin(curl_entrypoint(process)))]];
-    let main = table.iter().flat_map(|table| table.iter()).find(|(known, _)| *known == name).map(|(_, main)| *main)?;
-    Some(Rc::new(main))
+    let names = [TOOL_NAMES.as_slice(), &SHELL_NAMES, &SERVER_NAMES, &ENTRYPOINT_NAMES];
+    let name = *names.into_iter().flatten().find(|known| **known == name)?;
+    Some(Rc::new(move |process: Process| async move {
+        let main = match SHELL_NAMES.contains(&name) {
+            true => shell_main(name).await,
+            false => program_main(name).await,
+        };
+        match main {
+            Ok(Some(main)) => main(process).await,
+            Ok(None) => process.fail(127, format_args!("{name}: not found")).await,
+            Err(not_loaded) => process.fail(126, format_args!("{name}: {not_loaded}")).await,
+        }
+    }))
 }
 
 /// Names of all tools.
 pub fn tool_names() -> impl Iterator<Item = &'static str> {
-    TOOLS.iter().map(|(name, _)| *name)
+    TOOL_NAMES.into_iter().chain(SHELL_NAMES)
 }
 
 /// Becomes another program, as `exec` does: same process, other arguments.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::channel::{mpsc, oneshot};
 use futures::stream::{Stream, StreamExt};
 use wasm_bindgen::prelude::*;
-use web_sys::{ErrorEvent, MessageEvent, Worker};
+use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use super::{Answer, ApiError, Call, Connection, Frame};
 use crate::protocol::{self, Boot, CallId, FromWorker, ToWorker};
@@ -22,6 +22,13 @@ pub struct WorkerLink {
     waiting: RefCell<Vec<JsValue>>,
     on_failure: Box<dyn Fn(String)>,
     listeners: RefCell<Vec<Box<dyn std::any::Any>>>,
+}
+
+/// The Worker's script is a module, as are its chunks.
+fn module() -> WorkerOptions {
+    let options = WorkerOptions::new();
+    options.set_type(WorkerType::Module);
+    options
 }
 
 struct Pending {
@@ -54,7 +61,7 @@ impl WorkerLink {
     /// When the browser refuses to start it.
     pub fn start(url: &str, boot: Boot, on_failure: impl Fn(String) + 'static) -> Result<Rc<Self>, JsValue> {
         let link = Rc::new(Self {
-            worker: Worker::new(url)?,
+            worker: Worker::new_with_options(url, &module())?,
             pending: RefCell::default(),
             last_id: Cell::new(0),
             ready: Cell::new(false),
