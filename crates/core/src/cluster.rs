@@ -121,7 +121,7 @@ impl Cluster {
             learner,
             parts: RefCell::default(),
         });
-        inner.add_control_plane(&mut rng, options.root_ca, options.ports_changed);
+        inner.add_control_plane(&mut rng, options.root_ca, options.ports_changed, options.scheduler);
         inner.add_metrics_server(metrics);
         for node in options.nodes {
             let runtime = options.runtime.as_ref().and_then(|make| make(&node));
@@ -219,7 +219,13 @@ impl Cluster {
 }
 
 impl Inner {
-    fn add_control_plane(self: &Rc<Self>, rng: &mut Rng, root_ca: String, ports_changed: Option<PortsChanged>) {
+    fn add_control_plane(
+        self: &Rc<Self>,
+        rng: &mut Rng,
+        root_ca: String,
+        ports_changed: Option<PortsChanged>,
+        scheduler: Option<scheduler::Configuration>,
+    ) {
         let setup = controllers::Setup::new(
             self.line("kube-controller-manager", Arc::default()),
             controllers::Options { root_ca, ..controllers::Options::default() },
@@ -233,10 +239,12 @@ impl Inner {
             );
         }
         let (dice, inner) = (RefCell::new(rng.fork()), Rc::downgrade(self));
+        let configuration = scheduler.unwrap_or_default();
         self.add_component(
             "kube-scheduler",
             Box::new(move |line| {
-                let scheduler = Scheduler::new(Client::new(line, "kube-scheduler"), dice.borrow_mut().fork());
+                let scheduler =
+                    Scheduler::new(Client::new(line, "kube-scheduler"), dice.borrow_mut().fork(), &configuration);
                 if let Some(inner) = inner.upgrade() {
                     inner.decisions.replace(scheduler.decisions());
                 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
+use machinery::ObjectKey;
 use machinery::status::ApiError;
 use machinery::wire::{Body, Request, Response};
 use serde::Serialize;
@@ -30,6 +31,7 @@ impl ControlPanel {
             (&Method::POST, "clock/step") => self.step(),
             (&Method::GET, "trace") => lines(Body::Stream(self.0.trace.subscribe())),
             (&Method::GET, "decisions") => json(&self.0.decisions.borrow().all()),
+            (&Method::GET, path) if path.starts_with("decisions/") => self.decision(path),
             (&Method::GET, "terminal") => crate::world::upgraded(self.0.learner.open_terminal()),
             _ => ApiError::new(
                 StatusCode::NOT_FOUND.as_u16(),
@@ -37,6 +39,19 @@ impl ControlPanel {
                 "the server could not find the requested resource",
             )
             .into_response(),
+        }
+    }
+
+    /// The last decision about the pod of `decisions/NAMESPACE/NAME`.
+    fn decision(&self, path: &str) -> Response {
+        let key = path.trim_start_matches("decisions/").split_once('/');
+        let key = key.map(|(namespace, name)| ObjectKey::new(namespace, name));
+        match key.as_ref().and_then(|key| self.0.decisions.borrow().of(key)) {
+            Some(decision) => json(&decision.to_value()),
+            None => {
+                ApiError::new(StatusCode::NOT_FOUND.as_u16(), "NotFound", "no decision about this pod is remembered")
+                    .into_response()
+            }
         }
     }
 

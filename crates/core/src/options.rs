@@ -58,6 +58,8 @@ pub struct Options {
     pub advertise: (Ipv4Addr, u16),
     /// The PEM of the certificate authority that clients inside the cluster trust.
     pub root_ca: String,
+    /// How the scheduler is set up, where not as upstream's default.
+    pub scheduler: Option<scheduler::Configuration>,
     /// Field documentation for `explain`.
     pub descriptions: Option<bytes::Bytes>,
     /// Files in the learner's home, by relative path.
@@ -80,6 +82,7 @@ impl Options {
             anonymous: false,
             advertise: (Ipv4Addr::new(172, 18, 0, 2), 6443),
             root_ca: String::new(),
+            scheduler: None,
             descriptions: None,
             files: Vec::new(),
         }

@@ -8,24 +8,48 @@ use k8s_openapi::api::core::v1::Node;
 use machinery::ObjectKey;
 
 use crate::framework::{NodeInfo, PodInfo};
+use crate::plugins::image_locality;
+use crate::topology::{Answer, Question, Topology};
 
 /// Nodes by name, and where each pod is.
 #[derive(Debug, Default)]
 pub struct Cache {
     nodes: BTreeMap<String, NodeInfo>,
-    places: BTreeMap<ObjectKey, String>,
+    /// How many of the nodes exist.
+    existing: usize,
+    places: BTreeMap<ObjectKey, Arc<str>>,
+    topology: Topology,
+    /// On how many nodes each image is.
+    images: BTreeMap<String, usize>,
+    /// Pods for which room was made, and where.
+    nominated: BTreeMap<ObjectKey, (Arc<PodInfo>, String)>,
 }
 
 impl Cache {
     /// Takes in a node, or a new state of one.
     pub fn set_node(&mut self, node: Arc<Node>) {
         let name = node.metadata.name.clone().unwrap_or_default();
-        self.nodes.entry(name).or_default().set_node(node);
+        let info = self.nodes.entry(name).or_default();
+        let images = |node: Option<&Node>| node.and_then(|it| it.status.as_ref()?.images.clone());
+        if images(info.node.as_deref()) != images(Some(&node)) {
+            image_locality::count(&mut self.images, info.node.as_deref(), false);
+            image_locality::count(&mut self.images, Some(&node), true);
+        }
+        if info.node.as_deref().is_some_and(|old| placement_traits(old) == placement_traits(&node)) {
+            return info.set_node(node);
+        }
+        self.existing += usize::from(info.node.is_none());
+        self.topology.visit_node(info, -1);
+        info.set_node(node);
+        self.topology.visit_node(info, 1);
     }
 
     /// Forgets a node. Its pods stay known until the API says that they are gone.
     pub fn remove_node(&mut self, name: &str) {
         if let Some(info) = self.nodes.get_mut(name) {
+            self.topology.visit_node(info, -1);
+            image_locality::count(&mut self.images, info.node.as_deref(), false);
+            self.existing -= usize::from(info.node.is_some());
             info.node = None;
             if info.pods.is_empty() {
                 self.nodes.remove(name);
@@ -34,29 +58,42 @@ impl Cache {
     }
 
     /// Puts a pod on a node: the API says it is there, or it is about to be bound to it.
-    pub fn set_pod(&mut self, pod: PodInfo, node: &str) {
-        if self.places.get(&pod.key).is_some_and(|before| before != node) {
-            self.remove_pod(&pod.key);
+    pub fn set_pod(&mut self, pod: Arc<PodInfo>, node: &str) {
+        self.remove_pod(&pod.key);
+        let info = self.nodes.entry(node.to_owned()).or_default();
+        if info.name.is_empty() {
+            info.name = node.into();
         }
-        self.places.insert(pod.key.clone(), node.to_owned());
-        self.nodes.entry(node.to_owned()).or_default().add_pod(pod);
+        self.places.insert(pod.key.clone(), info.name.clone());
+        self.topology.visit_pod(info, &pod, 1);
+        info.add_pod(pod);
     }
 
-    /// Takes a pod off its node. Whether it was on one.
-    pub fn remove_pod(&mut self, key: &ObjectKey) -> bool {
-        let Some(name) = self.places.remove(key) else { return false };
-        if let Some(info) = self.nodes.get_mut(&name) {
-            info.remove_pod(key);
-            if info.node.is_none() && info.pods.is_empty() {
-                self.nodes.remove(&name);
-            }
+    /// Takes a pod off its node, and gives it, if it was on one.
+    pub fn remove_pod(&mut self, key: &ObjectKey) -> Option<Arc<PodInfo>> {
+        let name = self.places.remove(key)?;
+        let info = self.nodes.get_mut(&*name)?;
+        let pod = info.remove_pod(key)?;
+        self.topology.visit_pod(info, &pod, -1);
+        if info.node.is_none() && info.pods.is_empty() {
+            self.nodes.remove(&*name);
         }
-        true
+        Some(pod)
     }
 
     /// The node that a pod is on.
     pub fn place_of(&self, key: &ObjectKey) -> Option<&str> {
-        self.places.get(key).map(String::as_str)
+        self.places.get(key).map(|name| &**name)
+    }
+
+    /// The pod as the cache knows it.
+    pub fn pod(&self, key: &ObjectKey) -> Option<&Arc<PodInfo>> {
+        self.nodes.get(self.place_of(key)?)?.pods.get(key)
+    }
+
+    /// The node of this name, if it exists.
+    pub fn node(&self, name: &str) -> Option<&NodeInfo> {
+        self.nodes.get(name).filter(|info| info.node.is_some())
     }
 
     /// The nodes that exist, by name.
@@ -64,11 +101,63 @@ impl Cache {
         self.nodes.values().filter(|info| info.node.is_some())
     }
 
+    /// How many nodes exist.
+    pub fn len(&self) -> usize {
+        self.existing
+    }
+
     /// The nodes that exist, by name, beginning after the one named and coming round to it at last.
-    pub fn nodes_after<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a NodeInfo> {
+    pub fn nodes_after<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a NodeInfo> + use<'a> {
         use std::ops::Bound::{Excluded, Included, Unbounded};
         let after = self.nodes.range::<str, _>((Excluded(name), Unbounded));
         let before = self.nodes.range::<str, _>((Unbounded, Included(name)));
         after.chain(before).map(|(_, info)| info).filter(|info| info.node.is_some())
     }
+
+    /// What is counted by topology.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The same, to take in namespaces.
+    pub fn topology_mut(&mut self) -> &mut Topology {
+        &mut self.topology
+    }
+
+    /// Counts pods by domain, or finds them counted.
+    pub fn ask(&mut self, question: Question) -> Answer {
+        self.topology.ask(question, self.nodes.values().filter(|info| info.node.is_some()))
+    }
+
+    /// On how many nodes an image is.
+    pub fn nodes_with_image(&self, image: &str) -> usize {
+        self.images.get(image).copied().unwrap_or(0)
+    }
+
+    /// Remembers that room was made for a pod on a node; on none, forgets it.
+    pub fn nominate(&mut self, pod: &Arc<PodInfo>, node: Option<&str>) {
+        match node {
+            Some(node) => _ = self.nominated.insert(pod.key.clone(), (pod.clone(), node.to_owned())),
+            None => _ = self.nominated.remove(&pod.key),
+        }
+    }
+
+    /// Forgets a pod for which room was made.
+    pub fn forget_nominated(&mut self, key: &ObjectKey) {
+        self.nominated.remove(key);
+    }
+
+    /// Pods for which room was made, and where.
+    pub fn nominated(&self) -> impl Iterator<Item = (&Arc<PodInfo>, &str)> {
+        self.nominated.values().map(|(pod, node)| (pod, node.as_str()))
+    }
+}
+
+/// What of a node its pods are counted by.
+fn placement_traits(node: &Node) -> impl PartialEq + '_ {
+    (
+        &node.metadata.labels,
+        node.spec.as_ref().and_then(|spec| spec.taints.as_ref()),
+        node.spec.as_ref().and_then(|spec| spec.unschedulable),
+    )
 }

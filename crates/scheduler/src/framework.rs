@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 use machinery::ObjectKey;
+use machinery::labels::Labels;
 
+use crate::cache::Cache;
+use crate::plugins::{inter_pod_affinity, pod_topology_spread, volume_binding};
 use crate::resources::{self, HostPort, Resources};
+use crate::topology::Terms;
 
 /// The highest score a plugin gives.
 pub const MAX_NODE_SCORE: i64 = 100;
@@ -24,6 +28,8 @@ pub struct PodInfo {
     pub nonzero_requests: Resources,
     /// Ports of the node it takes.
     pub host_ports: Vec<HostPort>,
+    /// Its affinity and anti-affinity to other pods, if it has any.
+    pub terms: Option<Box<Terms>>,
 }
 
 impl PodInfo {
@@ -39,6 +45,7 @@ impl PodInfo {
             requests: spec.map(resources::pod_requests).unwrap_or_default(),
             nonzero_requests: spec.map(resources::pod_nonzero_requests).unwrap_or_default(),
             host_ports: resources::host_ports(&pod).collect(),
+            terms: Terms::of(&pod).map(Box::new),
             pod,
         }
     }
@@ -52,6 +59,23 @@ impl PodInfo {
     pub fn priority(&self) -> i32 {
         self.spec().and_then(|spec| spec.priority).unwrap_or(0)
     }
+
+    /// The pod's labels.
+    pub fn labels(&self) -> &Labels {
+        static NONE: Labels = Labels::new();
+        self.pod.metadata.labels.as_ref().unwrap_or(&NONE)
+    }
+
+    /// Whether the pod is on its way out.
+    pub fn is_terminating(&self) -> bool {
+        self.pod.metadata.deletion_timestamp.is_some()
+    }
+
+    /// The node that pods of lower priority were evicted from to make room for this one.
+    pub fn nominated_node(&self) -> Option<&str> {
+        let name = self.pod.status.as_ref()?.nominated_node_name.as_deref();
+        name.filter(|name| !name.is_empty())
+    }
 }
 
 /// A node with the pods that are bound to it, or about to be.
@@ -59,6 +83,8 @@ impl PodInfo {
 pub struct NodeInfo {
     /// The node; absent while only pods are known to be on it.
     pub node: Option<Arc<Node>>,
+    /// The node's name.
+    pub name: Arc<str>,
     /// What it has to give.
     pub allocatable: Resources,
     /// What its pods request.
@@ -66,37 +92,70 @@ pub struct NodeInfo {
     /// The same, with defaults for what requests nothing.
     pub nonzero_requested: Resources,
     /// Its pods.
-    pub pods: BTreeMap<ObjectKey, PodInfo>,
+    pub pods: BTreeMap<ObjectKey, Arc<PodInfo>>,
+    /// How many of its pods take ports of the node.
+    pub with_host_ports: usize,
 }
 
 impl NodeInfo {
     /// The node's name.
     pub fn name(&self) -> &str {
-        self.node.as_ref().and_then(|node| node.metadata.name.as_deref()).unwrap_or_default()
+        &self.name
+    }
+
+    /// The node's labels.
+    pub fn labels(&self) -> &Labels {
+        static NONE: Labels = Labels::new();
+        self.node.as_ref().and_then(|node| node.metadata.labels.as_ref()).unwrap_or(&NONE)
     }
 
     /// Takes in a new state of the node.
     pub fn set_node(&mut self, node: Arc<Node>) {
         let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
         self.allocatable = allocatable.map(Resources::from_list).unwrap_or_default();
+        self.name = node.metadata.name.as_deref().unwrap_or_default().into();
         self.node = Some(node);
     }
 
     /// Takes in a pod, or a new state of one.
-    pub fn add_pod(&mut self, pod: PodInfo) {
+    pub fn add_pod(&mut self, pod: Arc<PodInfo>) {
         self.remove_pod(&pod.key);
         self.requested.add(&pod.requests);
         self.nonzero_requested.add(&pod.nonzero_requests);
+        self.with_host_ports += usize::from(!pod.host_ports.is_empty());
         self.pods.insert(pod.key.clone(), pod);
     }
 
     /// Forgets a pod.
-    pub fn remove_pod(&mut self, key: &ObjectKey) -> Option<PodInfo> {
+    pub fn remove_pod(&mut self, key: &ObjectKey) -> Option<Arc<PodInfo>> {
         let pod = self.pods.remove(key)?;
         self.requested.subtract(&pod.requests);
         self.nonzero_requested.subtract(&pod.nonzero_requests);
+        self.with_host_ports -= usize::from(!pod.host_ports.is_empty());
         Some(pod)
     }
+}
+
+/// What is found out once about a pod, before nodes are looked at: upstream's PreFilter and PreScore.
+#[derive(Debug, Default)]
+pub struct Prepared {
+    /// Of InterPodAffinity.
+    pub affinity: inter_pod_affinity::State,
+    /// Of PodTopologySpread.
+    pub spread: pod_topology_spread::State,
+    /// Of the volume plugins.
+    pub volumes: volume_binding::State,
+}
+
+/// One pod's scheduling cycle, as plugins see it.
+#[derive(Clone, Copy)]
+pub struct Cycle<'a> {
+    /// The pod that needs a node.
+    pub pod: &'a PodInfo,
+    /// All nodes and what runs on them.
+    pub cache: &'a Cache,
+    /// What plugins found out about the pod beforehand.
+    pub prepared: &'a Prepared,
 }
 
 /// Why a node was filtered.
@@ -126,19 +185,23 @@ pub trait Filter {
     fn name(&self) -> &'static str;
     /// # Errors
     /// Why not.
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection>;
+    fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection>;
 }
 
 /// A plugin at the Score extension point: how well does this pod fit here?
 pub trait Score {
     /// The plugin's name, as in KubeSchedulerConfiguration.
     fn name(&self) -> &'static str;
-    /// How much the plugin's score counts.
+    /// How much the plugin's score counts, where the configuration does not say otherwise.
     fn weight(&self) -> i64;
+    /// Whether the plugin has nothing to say about this pod: all nodes get 0.
+    fn skips(&self, _cycle: &Cycle<'_>) -> bool {
+        false
+    }
     /// Any number; [`Score::normalize`] brings it between 0 and [`MAX_NODE_SCORE`].
-    fn score(&self, pod: &PodInfo, node: &NodeInfo) -> i64;
+    fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64;
     /// Brings the scores of all nodes between 0 and [`MAX_NODE_SCORE`].
-    fn normalize(&self, _scores: &mut [i64]) {}
+    fn normalize(&self, _cycle: &Cycle<'_>, _nodes: &[&NodeInfo], _scores: &mut [i64]) {}
 }
 
 /// Scales scores so that the highest becomes [`MAX_NODE_SCORE`]; `reverse` makes the least the best

@@ -6,11 +6,16 @@
 //! API. Start reading at [`Scheduler`].
 
 mod cache;
+pub mod config;
 pub mod decision;
 pub mod framework;
 mod plugins;
+mod preemption;
 mod queue;
 mod resources;
 mod scheduler;
+mod selectors;
+mod topology;
 
+pub use config::Configuration;
 pub use scheduler::{DEFAULT_SCHEDULER_NAME, Scheduler};

@@ -8,14 +8,16 @@ use std::time::Duration;
 use machinery::time::after;
 use machinery::{ObjectKey, Timestamp};
 
-const BACKOFF_INITIAL: Duration = Duration::from_secs(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
+use crate::plugins::{self, Change};
+
 /// However little happens, a pod that fits nowhere is tried again after this.
 const UNSCHEDULABLE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Pods that wait for a node. Higher priority first, then the one that has waited longer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Queue {
+    /// The first and the longest.
+    backoff: (Duration, Duration),
     waiting: BTreeMap<ObjectKey, Waiting>,
     active: BTreeSet<Rank>,
     /// Ends of backoffs, and when pods that fit nowhere are tried again in any case.
@@ -32,6 +34,8 @@ struct Waiting {
     since: Timestamp,
     attempts: u32,
     place: Place,
+    /// The plugins that keep it from being scheduled; none known for any.
+    rejectors: Vec<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,19 +51,30 @@ enum Place {
 }
 
 impl Queue {
+    /// An empty queue with its first and its longest backoff.
+    pub fn new(backoff: (Duration, Duration)) -> Self {
+        Self {
+            backoff,
+            waiting: BTreeMap::new(),
+            active: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            unschedulable: BTreeSet::new(),
+        }
+    }
+
     /// Takes in a pod, or a change of one. A changed pod that fits nowhere is tried again; a gated one
     /// waits without being tried.
     pub fn add(&mut self, key: &ObjectKey, priority: i32, gated: bool, now: Timestamp) {
         let (since, attempts, place) = match self.take_out(key) {
             None => (now, 0, Place::Active),
             Some(Waiting { since, attempts, place: Place::Unschedulable(tried), .. }) => {
-                (since, attempts, Self::after_backoff(attempts, tried, now))
+                (since, attempts, self.after_backoff(attempts, tried, now))
             }
             Some(Waiting { since, attempts, place: Place::Gated, .. }) => (since, attempts, Place::Active),
             Some(waiting) => (waiting.since, waiting.attempts, waiting.place),
         };
         let place = if gated { Place::Gated } else { place };
-        self.put(key.clone(), Waiting { priority, since, attempts, place });
+        self.put(key.clone(), Waiting { priority, since, attempts, place, rejectors: Vec::new() });
     }
 
     /// Forgets a pod: it is bound, or gone.
@@ -78,23 +93,36 @@ impl Queue {
         Some(key)
     }
 
-    /// A popped pod fits nowhere: it waits until something changes.
-    pub fn unschedulable(&mut self, key: &ObjectKey, now: Timestamp) {
-        self.put_back(key, |_| Place::Unschedulable(now));
+    /// A popped pod fits nowhere because of these plugins: it waits until something changes.
+    pub fn unschedulable(&mut self, key: &ObjectKey, rejectors: Vec<&'static str>, now: Timestamp) {
+        if let Some(waiting) = self.take_out(key) {
+            self.put(key.clone(), Waiting { place: Place::Unschedulable(now), rejectors, ..waiting });
+        }
     }
 
     /// A popped pod could not be bound: it is tried again after its backoff.
     pub fn retry(&mut self, key: &ObjectKey, now: Timestamp) {
-        self.put_back(key, |attempts| Self::after_backoff(attempts, now, now));
+        if let Some(waiting) = self.take_out(key) {
+            let place = self.after_backoff(waiting.attempts, now, now);
+            self.put(key.clone(), Waiting { place, ..waiting });
+        }
     }
 
-    /// Something changed that may make room: all pods that fit nowhere are tried again, once their
-    /// backoff is over.
-    pub fn move_all(&mut self, now: Timestamp) {
-        for key in std::mem::take(&mut self.unschedulable) {
+    /// Something changed: the pods that this may help are tried again, once their backoff is over.
+    pub fn changed(&mut self, changes: &[Change], now: Timestamp) {
+        if changes.is_empty() || self.unschedulable.is_empty() {
+            return;
+        }
+        let helped = |key: &&ObjectKey| {
+            let rejectors = self.waiting.get(key).map(|waiting| waiting.rejectors.as_slice()).unwrap_or_default();
+            let helps = |plugin: &&str| changes.iter().any(|change| plugins::helps(*change, plugin));
+            rejectors.is_empty() || rejectors.iter().any(helps)
+        };
+        let helped: Vec<ObjectKey> = self.unschedulable.iter().filter(helped).cloned().collect();
+        for key in helped {
             if let Some(waiting) = self.take_out(&key) {
                 let tried = if let Place::Unschedulable(tried) = waiting.place { tried } else { now };
-                let place = Self::after_backoff(waiting.attempts, tried, now);
+                let place = self.after_backoff(waiting.attempts, tried, now);
                 self.put(key, Waiting { place, ..waiting });
             }
         }
@@ -121,17 +149,10 @@ impl Queue {
         }
     }
 
-    fn after_backoff(attempts: u32, tried: Timestamp, now: Timestamp) -> Place {
-        let doubled = BACKOFF_INITIAL.saturating_mul(1 << attempts.saturating_sub(1).min(8));
-        let until = after(tried, doubled.min(BACKOFF_MAX));
+    fn after_backoff(&self, attempts: u32, tried: Timestamp, now: Timestamp) -> Place {
+        let doubled = self.backoff.0.saturating_mul(1 << attempts.saturating_sub(1).min(8));
+        let until = after(tried, doubled.min(self.backoff.1));
         if until <= now { Place::Active } else { Place::Backoff(until) }
-    }
-
-    fn put_back(&mut self, key: &ObjectKey, place: impl Fn(u32) -> Place) {
-        if let Some(waiting) = self.take_out(key) {
-            let place = place(waiting.attempts);
-            self.put(key.clone(), Waiting { place, ..waiting });
-        }
     }
 
     fn put(&mut self, key: ObjectKey, waiting: Waiting) {
@@ -182,7 +203,7 @@ mod tests {
 
     #[test]
     fn higher_priority_goes_first_then_the_longer_wait() {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new((Duration::from_secs(1), Duration::from_secs(10)));
         queue.add(&key("b"), 0, false, at(1));
         queue.add(&key("a"), 0, false, at(2));
         queue.add(&key("c"), 10, false, at(3));
@@ -192,26 +213,28 @@ mod tests {
 
     #[test]
     fn what_fits_nowhere_waits_for_a_change_and_its_backoff() {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new((Duration::from_secs(1), Duration::from_secs(10)));
         queue.add(&key("a"), 0, false, at(0));
         assert_eq!(queue.pop(at(0)), Some(key("a")));
-        queue.unschedulable(&key("a"), at(0));
+        queue.unschedulable(&key("a"), vec!["NodeResourcesFit"], at(0));
         assert_eq!(queue.pop(at(100)), None);
         assert_eq!(queue.next_deadline(), Some(at(300)));
-        queue.move_all(at(100));
+        queue.changed(&[Change::Storage], at(100));
+        assert_eq!(queue.pop(at(100)), None, "storage makes no room");
+        queue.changed(&[Change::PodGone], at(100));
         assert_eq!(queue.pop(at(100)), Some(key("a")));
-        queue.unschedulable(&key("a"), at(100));
-        queue.move_all(at(100));
+        queue.unschedulable(&key("a"), vec!["NodeResourcesFit"], at(100));
+        queue.changed(&[Change::NodeAdded], at(100));
         assert_eq!(queue.pop(at(101)), None);
         assert_eq!(queue.next_deadline(), Some(at(102)));
         assert_eq!(queue.pop(at(102)), Some(key("a")));
-        queue.unschedulable(&key("a"), at(102));
+        queue.unschedulable(&key("a"), vec!["NodeResourcesFit"], at(102));
         assert_eq!(queue.pop(at(402)), Some(key("a")));
     }
 
     #[test]
     fn a_gated_pod_is_tried_when_its_gates_are_gone() {
-        let mut queue = Queue::default();
+        let mut queue = Queue::new((Duration::from_secs(1), Duration::from_secs(10)));
         queue.add(&key("a"), 0, true, at(0));
         assert_eq!(queue.pop(at(1000)), None);
         queue.add(&key("a"), 0, false, at(1000));

@@ -2,59 +2,81 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use client::{Client, Component, Context, Event, EventRecorder, EventType, Informer, ListOptions};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use client::{
+    Client, Component, Context, DeleteOptions, Event, EventRecorder, EventType, Informer, ListOptions, Patch,
+};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use machinery::random::Rng;
+use machinery::time::after;
 use machinery::{ObjectKey, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cache::Cache;
-use crate::decision::{Decision, Decisions, Verdict};
-use crate::framework::{Filter, NodeInfo, PodInfo, Score};
-use crate::plugins;
+use crate::config::{Configuration, Profile};
+use crate::decision::{Decision, Decisions};
+use crate::framework::{Cycle, NodeInfo, PodInfo, Prepared, Rejection};
+use crate::plugins::volume_binding::Storage;
+use crate::plugins::{Change, inter_pod_affinity, node_affinity, pod_topology_spread};
+use crate::preemption::{self, Candidate};
 use crate::queue::Queue;
+use crate::selectors::Selectors;
 
-/// The profile's name: pods ask for it by `spec.schedulerName`.
+/// The default profile's name: pods ask for it by `spec.schedulerName`.
 pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
 
 /// Below this many nodes all are looked at; above, a share of them (upstream numFeasibleNodesToFind).
 const FEASIBLE_NODES_MIN: usize = 100;
 const FEASIBLE_PERCENTAGE_MIN: usize = 5;
+/// A pod whose volumes are not bound after this is tried again.
+const VOLUMES_BOUND_MAX: Duration = Duration::from_secs(600);
 
-/// kube-scheduler with its default profile.
+/// kube-scheduler.
 pub struct Scheduler {
     client: Client,
     pods: Informer<Pod>,
     nodes: Informer<Node>,
+    namespaces: Informer<Namespace>,
+    budgets: Informer<PodDisruptionBudget>,
+    selectors: Selectors,
+    storage: Storage,
     recorder: EventRecorder,
     rng: Rng,
     queue: Queue,
     cache: Cache,
-    filters: Vec<Box<dyn Filter>>,
-    scorers: Vec<Box<dyn Score>>,
+    profiles: Vec<Profile>,
+    percentage: usize,
     decisions: Decisions,
     /// The node looked at last: the next pod's search begins after it, so that all nodes get their turn.
-    last_node: String,
+    last_node: Arc<str>,
+    /// Pods that have a node and wait for their volumes, until when.
+    binding: BTreeMap<ObjectKey, (Arc<PodInfo>, Arc<str>, Timestamp)>,
 }
 
 impl Scheduler {
     /// A scheduler that knows nothing yet. `rng` breaks ties between nodes of equal score.
-    pub fn new(client: Client, rng: Rng) -> Self {
+    pub fn new(client: Client, rng: Rng, configuration: &Configuration) -> Self {
         let client = client.named(DEFAULT_SCHEDULER_NAME);
         let alive = ListOptions::fields("status.phase!=Succeeded,status.phase!=Failed");
         Self {
             pods: Informer::new(&client, "", alive),
             nodes: Informer::new(&client, "", ListOptions::default()),
+            namespaces: Informer::new(&client, "", ListOptions::default()),
+            budgets: Informer::new(&client, "", ListOptions::default()),
+            selectors: Selectors::new(&client),
+            storage: Storage::new(&client),
             recorder: EventRecorder::new(client.clone(), DEFAULT_SCHEDULER_NAME, ""),
             client,
             rng,
-            queue: Queue::default(),
+            queue: Queue::new(configuration.backoff()),
             cache: Cache::default(),
-            filters: plugins::filters(),
-            scorers: plugins::scorers(),
+            profiles: configuration.profiles(),
+            percentage: configuration.percentage_of_nodes_to_score.unwrap_or(0),
             decisions: Decisions::default(),
-            last_node: String::new(),
+            last_node: Arc::default(),
+            binding: BTreeMap::new(),
         }
     }
 
@@ -65,19 +87,37 @@ impl Scheduler {
 
     fn observe(&mut self, cx: &mut Context<'_>) {
         let now = cx.now();
-        let mut changed = false;
+        let mut changes = Vec::new();
+        let mut changed = |change: Change| {
+            if !changes.contains(&change) {
+                changes.push(change);
+            }
+        };
         for event in self.nodes.poll(cx) {
             match event {
                 Event::Added(node) => {
                     self.cache.set_node(node);
-                    changed = true;
+                    changed(Change::NodeAdded);
                 }
                 Event::Updated { old, new } => {
-                    changed |= schedulable_traits(&old) != schedulable_traits(&new);
+                    if schedulable_traits(&old) != schedulable_traits(&new) {
+                        changed(Change::NodeChanged);
+                    }
                     self.cache.set_node(new);
                 }
                 Event::Deleted(node) => self.cache.remove_node(node.metadata.name.as_deref().unwrap_or_default()),
             }
+        }
+        for event in self.namespaces.poll(cx) {
+            let (namespace, gone) = (event.object(), matches!(event, Event::Deleted(_)));
+            let labels = (!gone).then(|| namespace.metadata.labels.clone().unwrap_or_default());
+            self.cache.topology_mut().set_namespace(namespace.metadata.name.as_deref().unwrap_or_default(), labels);
+            changed(Change::Namespace);
+        }
+        self.budgets.poll(cx);
+        self.selectors.observe(cx);
+        if self.storage.observe(cx) {
+            changed(Change::Storage);
         }
         for event in self.pods.poll(cx) {
             if let Event::Updated { old, new } = &event
@@ -86,130 +126,334 @@ impl Scheduler {
                 continue;
             }
             let gone = matches!(event, Event::Deleted(_));
-            changed |= self.observe_pod(event.object(), gone, now);
+            if let Some(change) = self.observe_pod(event.object(), gone, now) {
+                changed(change);
+            }
         }
-        if changed {
-            self.queue.move_all(now);
-        }
+        self.queue.changed(&changes, now);
     }
 
-    /// Whether the change may make room for pods that fit nowhere.
-    fn observe_pod(&mut self, pod: &Arc<Pod>, gone: bool, now: Timestamp) -> bool {
-        let info = PodInfo::new(pod.clone());
+    /// What the change may mean to pods that fit nowhere.
+    fn observe_pod(&mut self, pod: &Arc<Pod>, gone: bool, now: Timestamp) -> Option<Change> {
+        let key = client::key_of(&**pod);
         if gone {
-            self.queue.remove(&info.key);
-            return self.cache.remove_pod(&info.key);
+            self.forget(&key);
+            return self.cache.remove_pod(&key).map(|_| Change::PodGone);
         }
-        let Some(spec) = info.spec() else { return false };
-        match spec.node_name.clone().filter(|node| !node.is_empty()) {
-            Some(node) => {
-                self.queue.remove(&info.key);
-                self.cache.set_pod(info, &node);
+        let spec = pod.spec.as_ref()?;
+        if let Some(node) = spec.node_name.as_deref().filter(|node| !node.is_empty()) {
+            self.forget(&key);
+            // Its own decision, which the cache has.
+            let confirms = self.cache.place_of(&key) == Some(node)
+                && self.cache.pod(&key).is_some_and(|known| {
+                    known.pod.metadata.uid == pod.metadata.uid
+                        && known.pod.metadata.labels == pod.metadata.labels
+                        && known.pod.metadata.deletion_timestamp == pod.metadata.deletion_timestamp
+                        && known.spec().is_some_and(|known| {
+                            known.containers == spec.containers && known.init_containers == spec.init_containers
+                        })
+                });
+            if !confirms {
+                self.cache.set_pod(Arc::new(PodInfo::new(pod.clone())), node);
             }
-            // An own decision that the informer has not seen yet.
-            None if self.cache.place_of(&info.key).is_some() => {}
-            None if spec.scheduler_name.as_deref().unwrap_or(DEFAULT_SCHEDULER_NAME) != DEFAULT_SCHEDULER_NAME => {}
-            None if pod.metadata.deletion_timestamp.is_some() => self.queue.remove(&info.key),
-            None => {
-                let gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
-                self.queue.add(&info.key, info.priority(), gated, now);
-            }
+            return Some(Change::PodPlaced);
         }
-        false
+        // An own decision that the informer has not seen yet.
+        if self.cache.place_of(&key).is_some() && !self.binding.contains_key(&key) {
+            return None;
+        }
+        self.profile_of(pod)?;
+        if pod.metadata.deletion_timestamp.is_some() {
+            self.forget(&key);
+            self.cache.remove_pod(&key);
+            return None;
+        }
+        if self.binding.contains_key(&key) {
+            return None;
+        }
+        let gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
+        self.queue.add(&key, spec.priority.unwrap_or(0), gated, now);
+        let nominated = pod.status.as_ref().and_then(|status| status.nominated_node_name.clone());
+        if let Some(node) = nominated.filter(|node| !node.is_empty()) {
+            self.cache.nominate(&Arc::new(PodInfo::new(pod.clone())), Some(&node));
+        }
+        None
+    }
+
+    fn forget(&mut self, key: &ObjectKey) {
+        self.queue.remove(key);
+        self.binding.remove(key);
+        self.cache.forget_nominated(key);
+    }
+
+    fn profile_of(&self, pod: &Pod) -> Option<usize> {
+        let name = pod.spec.as_ref()?.scheduler_name.as_deref().unwrap_or(DEFAULT_SCHEDULER_NAME);
+        self.profiles.iter().position(|profile| profile.name == name)
     }
 
     fn schedule(&mut self, key: &ObjectKey, now: Timestamp) {
-        let Some(pod) = self.pods.get(key) else { return self.queue.remove(key) };
-        let info = PodInfo::new(pod.clone());
-        let decision = self.decide(&info, now);
-        match &decision.node {
-            Some(node) => self.bind(info, node, now),
-            None => {
-                let message = decision.failure_message(self.cache.nodes().count());
-                self.queue.unschedulable(key, now);
-                self.report_failure(&pod, &message, now);
-            }
+        let Some(pod) = self.pods.get(key) else { return self.forget(key) };
+        let Some(profile) = self.profile_of(&pod) else { return self.forget(key) };
+        let info = Arc::new(PodInfo::new(pod.clone()));
+        let (mut decision, prepared) = self.decide(&info, profile, now);
+        match decision.node.clone() {
+            Some(node) => self.place(&info, &prepared, &node, now),
+            None => self.fail(&pod, &info, profile, &prepared, &mut decision, now),
         }
         self.decisions.record(decision);
     }
 
-    /// Filters and scores nodes. Pure but for the tie-breaking dice and the place to begin next time.
-    fn decide(&mut self, pod: &PodInfo, now: Timestamp) -> Decision {
-        let enough = feasible_nodes_to_find(self.cache.nodes().count());
-        let mut verdicts = BTreeMap::new();
-        let mut feasible: Vec<&NodeInfo> = Vec::new();
-        let mut last = None;
-        for node in self.cache.nodes_after(&self.last_node) {
-            if feasible.len() == enough {
-                break;
+    /// Filters and scores nodes. Pure but for the tie-breaking dice, what is counted by topology, and
+    /// the place to begin next time.
+    fn decide(&mut self, pod: &Arc<PodInfo>, profile: usize, now: Timestamp) -> (Decision, Prepared) {
+        let Some(profile) = self.profiles.get(profile) else { return (self.undecided(pod, now), Prepared::default()) };
+        let mut decision = Decision { scorers: profile.scorer_names.clone(), ..self.undecided(pod, now) };
+        let volumes = match self.storage.prepare(pod) {
+            Ok(volumes) => volumes,
+            Err(reason) => {
+                decision.reason = Some(("VolumeBinding", reason));
+                return (decision, Prepared::default());
             }
-            last = Some(node.name().to_owned());
-            match self.filters.iter().find_map(|it| it.filter(pod, node).err().map(|rejection| (it.name(), rejection)))
-            {
-                None => feasible.push(node),
-                Some((plugin, rejection)) => {
-                    let verdict =
-                        Verdict::Filtered { plugin, reasons: rejection.reasons, resolvable: rejection.resolvable };
-                    verdicts.insert(node.name().to_owned(), verdict);
+        };
+        // Pods that room was made for count as if they were there already.
+        let expected: Vec<(Arc<PodInfo>, String)> = self
+            .cache
+            .nominated()
+            .filter(|(it, node)| {
+                it.key != pod.key
+                    && it.priority() >= pod.priority()
+                    && self.cache.place_of(&it.key).is_none()
+                    && self.cache.node(node).is_some()
+            })
+            .map(|(it, node)| (it.clone(), node.to_owned()))
+            .collect();
+        for (other, node) in &expected {
+            self.cache.set_pod(other.clone(), node);
+        }
+        let spread = pod_topology_spread::prepare(
+            pod,
+            || self.selectors.of(&pod.pod).filter(|_| profile.spreads),
+            &mut self.cache,
+        );
+        let affinity = inter_pod_affinity::prepare(pod, &mut self.cache);
+        let prepared = Prepared { affinity, spread, volumes };
+        let cycle = Cycle { pod, cache: &self.cache, prepared: &prepared };
+        let enough = feasible_nodes_to_find(decision.nodes, self.percentage);
+        let mut feasible: Vec<&NodeInfo> = Vec::new();
+        let nominated = pod.nominated_node().and_then(|name| self.cache.node(name));
+        if let Some(node) = nominated.filter(|node| first_rejection(profile, &cycle, node).is_none()) {
+            feasible.push(node);
+        } else if let Some(names) = node_affinity::named_nodes(pod) {
+            decision.narrowed_by = Some("NodeAffinity");
+            search(
+                profile,
+                &cycle,
+                names.iter().filter_map(|name| self.cache.node(name)),
+                enough,
+                &mut feasible,
+                &mut decision,
+            );
+        } else {
+            let first = self.last_node.clone();
+            let nodes = self.cache.nodes_after(&first);
+            let last = search(profile, &cycle, nodes, enough, &mut feasible, &mut decision);
+            self.last_node = last.unwrap_or_default();
+        }
+        decision.feasible = feasible.iter().map(|node| node.name.clone()).collect();
+        decision.scores = score(profile, &cycle, &feasible);
+        let width = profile.scorers.len().max(1);
+        let total = |index: usize| -> i64 { decision.scores.iter().skip(index * width).take(width).sum() };
+        let mut winners: Vec<usize> = Vec::new();
+        let mut best = i64::MIN;
+        for index in 0..feasible.len() {
+            let total = total(index);
+            if total > best {
+                best = total;
+                winners.clear();
+            }
+            if total == best {
+                winners.push(index);
+            }
+        }
+        let dice = if winners.len() > 1 { self.rng.below(winners.len() as u64) as usize } else { 0 };
+        decision.node = winners.get(dice).and_then(|index| decision.feasible.get(*index)).cloned();
+        for (other, _) in &expected {
+            self.cache.remove_pod(&other.key);
+        }
+        // Those pods may not come after all: it must fit without them too.
+        if !expected.is_empty()
+            && let Some(node) = decision.node.as_deref().and_then(|name| self.cache.node(name))
+            && let Some((plugin, rejection)) =
+                first_rejection(profile, &Cycle { pod, cache: &self.cache, prepared: &prepared }, node)
+        {
+            decision.filtered.push((node.name.clone(), plugin, rejection));
+            decision.node = None;
+        }
+        (decision, prepared)
+    }
+
+    fn undecided(&self, pod: &PodInfo, now: Timestamp) -> Decision {
+        Decision {
+            pod: pod.key.clone(),
+            time: now,
+            node: None,
+            nominated: None,
+            reason: None,
+            filtered: Vec::new(),
+            feasible: Vec::new(),
+            scorers: std::rc::Rc::new([]),
+            scores: Vec::new(),
+            nodes: self.cache.len(),
+            narrowed_by: None,
+        }
+    }
+
+    /// A node is found: volumes first, then the pod.
+    fn place(&mut self, pod: &Arc<PodInfo>, prepared: &Prepared, node: &Arc<str>, now: Timestamp) {
+        let bound = match self.cache.node(node) {
+            Some(info) => self.storage.bind(pod, &prepared.volumes, info),
+            None => return self.queue.retry(&pod.key, now),
+        };
+        match bound {
+            Ok(true) => self.bind(pod, node, now),
+            Ok(false) => {
+                self.queue.remove(&pod.key);
+                self.cache.set_pod(pod.clone(), node);
+                self.binding.insert(pod.key.clone(), (pod.clone(), node.clone(), after(now, VOLUMES_BOUND_MAX)));
+            }
+            Err(_) => self.queue.retry(&pod.key, now),
+        }
+    }
+
+    /// Pods whose volumes are ready now are bound; those that waited too long start anew.
+    fn finish_binding(&mut self, cx: &mut Context<'_>) {
+        let now = cx.now();
+        let ready =
+            |(pod, _, deadline): &(Arc<PodInfo>, Arc<str>, Timestamp)| self.storage.all_bound(pod) || *deadline <= now;
+        let due: Vec<ObjectKey> = self.binding.iter().filter(|(_, it)| ready(it)).map(|(key, _)| key.clone()).collect();
+        for key in due {
+            let Some((pod, node, _)) = self.binding.remove(&key) else { continue };
+            self.cache.remove_pod(&key);
+            self.queue.add(&key, pod.priority(), false, now);
+            if self.storage.all_bound(&pod) {
+                self.bind(&pod, &node, now);
+            }
+        }
+        if let Some(deadline) = self.binding.values().map(|(_, _, deadline)| *deadline).min() {
+            cx.wake_at(deadline);
+        }
+    }
+
+    fn bind(&mut self, pod: &Arc<PodInfo>, node: &str, now: Timestamp) {
+        let uid = pod.pod.metadata.uid.as_deref().unwrap_or_default();
+        match self.client.bind(&pod.key, uid, node) {
+            Ok(()) => {
+                self.queue.remove(&pod.key);
+                self.cache.forget_nominated(&pod.key);
+                self.cache.set_pod(pod.clone(), node);
+                let message = format!("Successfully assigned {} to {node}", pod.key);
+                self.recorder.event(now, &*pod.pod, EventType::Normal, "Scheduled", &message);
+            }
+            Err(error) if error.is_not_found() => self.forget(&pod.key),
+            Err(_) => self.queue.retry(&pod.key, now),
+        }
+    }
+
+    /// No node is found: others may have to make room, and whoever looks is told why.
+    fn fail(
+        &mut self,
+        pod: &Pod,
+        info: &Arc<PodInfo>,
+        profile: usize,
+        prepared: &Prepared,
+        decision: &mut Decision,
+        now: Timestamp,
+    ) {
+        let mut message = decision.failure_message();
+        let mut nominated = info.nominated_node().map(str::to_owned);
+        if let Some(profile) = self.profiles.get(profile).filter(|it| it.preempts && decision.nodes > 0) {
+            let budgets = self.budgets.list();
+            let found =
+                preemption::preempt(&mut self.cache, profile, (info, prepared), decision, &budgets, &mut self.rng);
+            match found {
+                Ok(candidate) => {
+                    decision.nominated = Some(candidate.node.clone());
+                    nominated = Some(candidate.node.to_string());
+                    self.evict(info, &candidate, now);
+                }
+                Err(reason) => {
+                    // One that waits for its victims to go keeps its place.
+                    if !reason.starts_with("not eligible due to a terminating") {
+                        nominated = None;
+                    }
+                    message = format!("{message} preemption: {reason}");
                 }
             }
         }
-        let scores = score(&self.scorers, pod, &feasible);
-        let total = |scores: &BTreeMap<&'static str, i64>| scores.values().sum::<i64>();
-        let best = scores.iter().map(total).max();
-        let winners: Vec<&str> = feasible
-            .iter()
-            .zip(&scores)
-            .filter(|(_, it)| Some(total(it)) == best)
-            .map(|(node, _)| node.name())
-            .collect();
-        let dice = if winners.len() > 1 { self.rng.below(winners.len() as u64) as usize } else { 0 };
-        let node = winners.get(dice).map(|name| (*name).to_owned());
-        for (node, scores) in feasible.iter().zip(scores) {
-            verdicts.insert(node.name().to_owned(), Verdict::Feasible { total: total(&scores), scores });
-        }
-        if let Some(last) = last {
-            self.last_node = last;
-        }
-        Decision { namespace: pod.key.namespace.clone(), name: pod.key.name.clone(), time: now, node, verdicts }
+        self.cache.nominate(info, nominated.as_deref());
+        self.queue.unschedulable(&info.key, decision.rejectors(), now);
+        self.report_failure(pod, &message, nominated, now);
     }
 
-    fn bind(&mut self, pod: PodInfo, node: &str, now: Timestamp) {
-        let key = pod.key.clone();
-        let object = pod.pod.clone();
-        let uid = object.metadata.uid.clone().unwrap_or_default();
-        match self.client.bind(&key, &uid, node) {
-            Ok(()) => {
-                self.queue.remove(&key);
-                self.cache.set_pod(pod, node);
-                let message = format!("Successfully assigned {key} to {node}");
-                self.recorder.event(now, &*object, EventType::Normal, "Scheduled", &message);
+    /// Evicts the victims, and takes their hopes from less important pods that room was made for there.
+    fn evict(&mut self, pod: &PodInfo, candidate: &Candidate, now: Timestamp) {
+        let scheduler = pod.spec().and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or(DEFAULT_SCHEDULER_NAME);
+        for victim in &candidate.victims {
+            let condition = json!({
+                "type": "DisruptionTarget",
+                "status": "True",
+                "reason": "PreemptionByScheduler",
+                "message": format!("{scheduler}: preempting to accommodate a higher priority pod"),
+                "observedGeneration": victim.pod.metadata.generation,
+                "lastTransitionTime": machinery::time::format_seconds(now),
+            });
+            let patch = Patch::Strategic(json!({ "status": { "conditions": [condition] } }));
+            let options = DeleteOptions::uid(victim.pod.metadata.uid.clone().unwrap_or_default());
+            let gone = self.client.patch_status::<Pod>(&victim.key, &patch).map(drop);
+            if gone.and_then(|()| self.client.delete::<Pod>(&victim.key, &options)).is_ok() {
+                let uid = pod.pod.metadata.uid.as_deref().unwrap_or_default();
+                let message = format!("Preempted by pod {uid} on node {}", candidate.node);
+                self.recorder.event(now, &*victim.pod, EventType::Normal, "Preempted", &message);
             }
-            Err(error) if error.is_not_found() => self.queue.remove(&key),
-            Err(_) => self.queue.retry(&key, now),
+        }
+        let hopes =
+            self.cache.nominated().filter(|(it, node)| *node == &*candidate.node && it.priority() < pod.priority());
+        let hopes: Vec<ObjectKey> = hopes.map(|(it, _)| it.key.clone()).collect();
+        for key in hopes {
+            self.cache.forget_nominated(&key);
+            let patch = Patch::Merge(json!({ "status": { "nominatedNodeName": null } }));
+            // One that is gone has no hopes.
+            let _ = self.client.patch_status::<Pod>(&key, &patch);
         }
     }
 
-    fn report_failure(&mut self, pod: &Pod, message: &str, now: Timestamp) {
+    fn report_failure(&mut self, pod: &Pod, message: &str, nominated: Option<String>, now: Timestamp) {
         self.recorder.event(now, pod, EventType::Warning, "FailedScheduling", message);
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
         let current = conditions.into_iter().flatten().find(|condition| condition.type_ == "PodScheduled");
-        if current.is_some_and(|it| it.status == "False" && it.message.as_deref() == Some(message)) {
+        let before = pod.status.as_ref().and_then(|status| status.nominated_node_name.clone());
+        let nominated = nominated.filter(|name| !name.is_empty());
+        if before.filter(|name| !name.is_empty()) == nominated
+            && current.is_some_and(|it| it.status == "False" && it.message.as_deref() == Some(message))
+        {
             return;
         }
         let since = current.filter(|it| it.status == "False").and_then(|it| it.last_transition_time.clone());
         let since = since.map_or(now, |time| time.0);
-        let patch = json!({"status": {"conditions": [{
-            "type": "PodScheduled",
-            "status": "False",
-            "reason": "Unschedulable",
-            "message": message,
-            "observedGeneration": pod.metadata.generation,
-            "lastProbeTime": null,
-            "lastTransitionTime": machinery::time::format_seconds(since),
-        }]}});
+        let patch = json!({"status": {
+            "nominatedNodeName": nominated.map_or(Value::Null, Value::String),
+            "conditions": [{
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": message,
+                "observedGeneration": pod.metadata.generation,
+                "lastProbeTime": null,
+                "lastTransitionTime": machinery::time::format_seconds(since),
+            }],
+        }});
         // A failed report is made again with the next attempt.
-        let _ = self.client.patch_status::<Pod>(&client::key_of(pod), &client::Patch::Strategic(patch));
+        let _ = self.client.patch_status::<Pod>(&client::key_of(pod), &Patch::Strategic(patch));
     }
 }
 
@@ -220,8 +464,12 @@ impl Component for Scheduler {
 
     fn poll(&mut self, cx: &mut Context<'_>) {
         self.observe(cx);
-        if !self.nodes.synced() || !self.pods.synced() {
+        let read = self.nodes.synced() && self.pods.synced() && self.namespaces.synced() && self.budgets.synced();
+        if !read || !self.selectors.synced() || !self.storage.synced() {
             return;
+        }
+        if !self.binding.is_empty() {
+            self.finish_binding(cx);
         }
         if let Some(key) = self.queue.pop(cx.now()) {
             self.schedule(&key, cx.now());
@@ -234,28 +482,69 @@ impl Component for Scheduler {
     }
 }
 
-/// Weighted, normalized scores of each node, by plugin.
-fn score(scorers: &[Box<dyn Score>], pod: &PodInfo, nodes: &[&NodeInfo]) -> Vec<BTreeMap<&'static str, i64>> {
-    let mut all = vec![BTreeMap::new(); nodes.len()];
+/// The first plugin that says that the pod cannot run on a node, and why.
+pub(crate) fn first_rejection(
+    profile: &Profile,
+    cycle: &Cycle<'_>,
+    node: &NodeInfo,
+) -> Option<(&'static str, Rejection)> {
+    profile.filters.iter().find_map(|it| it.filter(cycle, node).err().map(|rejection| (it.name(), rejection)))
+}
+
+/// Looks at nodes until enough are found; the last it looked at.
+fn search<'a>(
+    profile: &Profile,
+    cycle: &Cycle<'_>,
+    nodes: impl Iterator<Item = &'a NodeInfo>,
+    enough: usize,
+    feasible: &mut Vec<&'a NodeInfo>,
+    decision: &mut Decision,
+) -> Option<Arc<str>> {
+    let mut last = None;
+    for node in nodes {
+        if feasible.len() == enough {
+            break;
+        }
+        last = Some(&node.name);
+        match first_rejection(profile, cycle, node) {
+            None => feasible.push(node),
+            Some((plugin, rejection)) => decision.filtered.push((node.name.clone(), plugin, rejection)),
+        }
+    }
+    last.cloned()
+}
+
+/// Weighted, normalized scores: for each node a row with each plugin's.
+fn score(profile: &Profile, cycle: &Cycle<'_>, nodes: &[&NodeInfo]) -> Vec<i64> {
     // With one node there is nothing to compare.
     if nodes.len() < 2 {
-        return all;
+        return Vec::new();
     }
-    for plugin in scorers {
-        let mut scores: Vec<i64> = nodes.iter().map(|node| plugin.score(pod, node)).collect();
-        plugin.normalize(&mut scores);
-        for (of_node, score) in all.iter_mut().zip(scores) {
-            of_node.insert(plugin.name(), score * plugin.weight());
+    let width = profile.scorers.len();
+    let mut all = vec![0; nodes.len() * width];
+    let mut scores = Vec::with_capacity(nodes.len());
+    for (column, (plugin, weight)) in profile.scorers.iter().enumerate() {
+        if plugin.skips(cycle) {
+            continue;
+        }
+        scores.clear();
+        scores.extend(nodes.iter().map(|node| plugin.score(cycle, node)));
+        plugin.normalize(cycle, nodes, &mut scores);
+        for (row, score) in all.chunks_mut(width).zip(&scores) {
+            if let Some(cell) = row.get_mut(column) {
+                *cell = score * weight;
+            }
         }
     }
     all
 }
 
-fn feasible_nodes_to_find(nodes: usize) -> usize {
+fn feasible_nodes_to_find(nodes: usize, percentage: usize) -> usize {
     if nodes < FEASIBLE_NODES_MIN {
         return nodes;
     }
-    let percentage = 50usize.saturating_sub(nodes / 125).max(FEASIBLE_PERCENTAGE_MIN);
+    let adaptive = 50usize.saturating_sub(nodes / 125).max(FEASIBLE_PERCENTAGE_MIN);
+    let percentage = if percentage == 0 { adaptive } else { percentage.min(100) };
     (nodes * percentage / 100).max(FEASIBLE_NODES_MIN)
 }
 
@@ -283,7 +572,8 @@ mod tests {
     #[test]
     fn small_clusters_are_searched_whole_and_large_ones_in_part() {
         for (nodes, expected) in [(3, 3), (99, 99), (100, 100), (1000, 420), (5000, 500), (15000, 750)] {
-            assert_eq!(feasible_nodes_to_find(nodes), expected, "{nodes} nodes");
+            assert_eq!(feasible_nodes_to_find(nodes, 0), expected, "{nodes} nodes");
         }
+        assert_eq!(feasible_nodes_to_find(1000, 30), 300);
     }
 }

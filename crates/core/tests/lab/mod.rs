@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use machinery::Timestamp;
+use machinery::wire::Body;
 use playground_core::{Cluster, NodeOptions, Options, Output, lesson_files};
 use store::Store;
 
@@ -67,6 +68,16 @@ impl Lab {
             assert!(self.cluster.now() < deadline, "{line} still prints\n{}{}", output.stdout, output.stderr);
             self.pass(STEP);
         }
+    }
+
+    /// What the control API answers at a path below `/playground/v1/`.
+    pub fn control(&self, path: &str) -> serde_json::Value {
+        let request = http::Request::get(format!("/playground/v1/{path}")).body(Body::empty()).unwrap();
+        let api = self.cluster.api().clone();
+        let limit = machinery::time::after(self.cluster.now(), PATIENCE);
+        let answer = async move { api.handle(request).await.into_body().collect().await };
+        let bytes = self.cluster.executor().block_on(limit, answer).expect("the control API answers");
+        serde_json::from_slice(&bytes).unwrap()
     }
 
     /// Lets time pass.

@@ -2,26 +2,71 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{NodeAffinity as Affinity, NodeSelectorRequirement, NodeSelectorTerm};
+use k8s_openapi::api::core::v1::{NodeAffinity as Affinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm};
 
-use crate::framework::{self, Filter, NodeInfo, PodInfo, Rejection, Score};
+use crate::framework::{self, Cycle, Filter, NodeInfo, PodInfo, Rejection, Score};
 
 const REASON: &str = "node(s) didn't match Pod's node affinity/selector";
 
 /// See the module's documentation.
 pub struct NodeAffinity;
 
+/// Which nodes a pod may run on by its node selector and required node affinity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Required {
+    labels: Option<BTreeMap<String, String>>,
+    selector: Option<NodeSelector>,
+}
+
+impl Required {
+    /// The pod's, if it says anything.
+    pub fn of(pod: &PodInfo) -> Option<Self> {
+        let labels = pod.spec()?.node_selector.clone().filter(|labels| !labels.is_empty());
+        let selector = affinity(pod).and_then(|it| it.required_during_scheduling_ignored_during_execution.clone());
+        (labels.is_some() || selector.is_some()).then_some(Self { labels, selector })
+    }
+
+    /// Whether a node is one of them.
+    pub fn matches(&self, node: &NodeInfo) -> bool {
+        has_labels(self.labels.as_ref(), node) && self.selector.as_ref().is_none_or(|it| selects(it, node))
+    }
+}
+
+/// Whether any of a selector's terms matches the node.
+pub fn selects(selector: &NodeSelector, node: &NodeInfo) -> bool {
+    selector.node_selector_terms.iter().any(|term| matches(term, node))
+}
+
+fn has_labels(wanted: Option<&BTreeMap<String, String>>, node: &NodeInfo) -> bool {
+    let labels = node.labels();
+    wanted.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// The only nodes that can match, where every term of the required affinity names its node, as those of
+/// DaemonSets' pods do.
+pub fn named_nodes(pod: &PodInfo) -> Option<Vec<String>> {
+    let required = affinity(pod)?.required_during_scheduling_ignored_during_execution.as_ref()?;
+    let mut names = Vec::new();
+    for term in &required.node_selector_terms {
+        let fields = term.match_fields.as_deref().unwrap_or_default();
+        let field = fields.iter().find(|it| it.key == "metadata.name" && it.operator == "In")?;
+        names.extend(field.values.iter().flatten().cloned());
+    }
+    names.sort_unstable();
+    names.dedup();
+    Some(names)
+}
+
 impl Filter for NodeAffinity {
     fn name(&self) -> &'static str {
         "NodeAffinity"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-        let labels = labels(node);
-        let wanted = pod.spec().and_then(|spec| spec.node_selector.as_ref());
-        let selected = wanted.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
+        let pod = cycle.pod;
+        let selected = has_labels(pod.spec().and_then(|spec| spec.node_selector.as_ref()), node);
         let required = affinity(pod).and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
-        let accepted = required.is_none_or(|it| it.node_selector_terms.iter().any(|term| matches(term, node)));
+        let accepted = required.is_none_or(|it| selects(it, node));
         if selected && accepted { Ok(()) } else { Err(Rejection::unresolvable(REASON)) }
     }
 }
@@ -35,14 +80,19 @@ impl Score for NodeAffinity {
         2
     }
 
+    fn skips(&self, cycle: &Cycle<'_>) -> bool {
+        affinity(cycle.pod).is_none_or(|it| it.preferred_during_scheduling_ignored_during_execution.is_none())
+    }
+
     /// The sum of the weights of the preferred terms that match.
-    fn score(&self, pod: &PodInfo, node: &NodeInfo) -> i64 {
+    fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
+        let pod = cycle.pod;
         let preferred = affinity(pod).and_then(|it| it.preferred_during_scheduling_ignored_during_execution.as_ref());
         let matching = preferred.into_iter().flatten().filter(|term| matches(&term.preference, node));
         matching.map(|term| i64::from(term.weight)).sum()
     }
 
-    fn normalize(&self, scores: &mut [i64]) {
+    fn normalize(&self, _: &Cycle<'_>, _: &[&NodeInfo], scores: &mut [i64]) {
         framework::normalize(scores, false);
     }
 }
@@ -51,17 +101,12 @@ fn affinity(pod: &PodInfo) -> Option<&Affinity> {
     pod.spec()?.affinity.as_ref()?.node_affinity.as_ref()
 }
 
-fn labels(node: &NodeInfo) -> &BTreeMap<String, String> {
-    static NONE: BTreeMap<String, String> = BTreeMap::new();
-    node.node.as_ref().and_then(|node| node.metadata.labels.as_ref()).unwrap_or(&NONE)
-}
-
 /// A term without any requirement matches nothing.
 fn matches(term: &NodeSelectorTerm, node: &NodeInfo) -> bool {
     let expressions = term.match_expressions.as_deref().unwrap_or_default();
     let fields = term.match_fields.as_deref().unwrap_or_default();
     (!expressions.is_empty() || !fields.is_empty())
-        && expressions.iter().all(|it| holds(it, labels(node).get(&it.key).map(String::as_str)))
+        && expressions.iter().all(|it| holds(it, node.labels().get(&it.key).map(String::as_str)))
         && fields.iter().all(|it| holds(it, (it.key == "metadata.name").then(|| node.name())))
 }
 

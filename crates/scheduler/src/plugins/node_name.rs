@@ -1,6 +1,6 @@
 //! A pod that names its node runs nowhere else.
 
-use crate::framework::{Filter, NodeInfo, PodInfo, Rejection};
+use crate::framework::{Cycle, Filter, NodeInfo, Rejection};
 
 const REASON: &str = "node(s) didn't match the requested node name";
 
@@ -12,7 +12,8 @@ impl Filter for NodeName {
         "NodeName"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+    fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
+        let pod = cycle.pod;
         let wanted = pod.spec().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
         if wanted.is_empty() || wanted == node.name() { Ok(()) } else { Err(Rejection::unresolvable(REASON)) }
     }

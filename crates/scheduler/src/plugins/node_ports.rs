@@ -1,6 +1,6 @@
 //! Two pods cannot have one port of a node.
 
-use crate::framework::{Filter, NodeInfo, PodInfo, Rejection};
+use crate::framework::{Cycle, Filter, NodeInfo, Rejection};
 
 const REASON: &str = "node(s) didn't have free ports for the requested pod ports";
 
@@ -12,8 +12,9 @@ impl Filter for NodePorts {
         "NodePorts"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-        if pod.host_ports.is_empty() {
+    fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
+        let pod = cycle.pod;
+        if pod.host_ports.is_empty() || node.with_host_ports == 0 {
             return Ok(());
         }
         let mut taken = node.pods.values().flat_map(|other| &other.host_ports);

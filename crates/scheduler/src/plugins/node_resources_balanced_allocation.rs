@@ -1,6 +1,6 @@
 //! A node whose processor time and memory are used in equal shares is the better one.
 
-use crate::framework::{MAX_NODE_SCORE, NodeInfo, PodInfo, Score};
+use crate::framework::{Cycle, MAX_NODE_SCORE, NodeInfo, Score};
 
 /// See the module's documentation.
 pub struct BalancedAllocation;
@@ -14,9 +14,15 @@ impl Score for BalancedAllocation {
         1
     }
 
+    /// Pods that request neither processor time nor memory balance nothing.
+    fn skips(&self, cycle: &Cycle<'_>) -> bool {
+        cycle.pod.requests.milli_cpu == 0 && cycle.pod.requests.memory == 0
+    }
+
     /// 100 less the standard deviation of the two shares, which is half their difference. Integers, in
     /// parts of a million, so that every machine computes the same.
-    fn score(&self, pod: &PodInfo, node: &NodeInfo) -> i64 {
+    fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
+        let pod = cycle.pod;
         const WHOLE: i128 = 1_000_000;
         let share = |wanted: i64, used: i64, all: i64| {
             let requested = i128::from(wanted) + i128::from(used);

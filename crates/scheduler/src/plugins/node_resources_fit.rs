@@ -1,16 +1,20 @@
 //! A node must have what the pod requests, and the emptier node is the better one.
 
-use crate::framework::{Filter, MAX_NODE_SCORE, NodeInfo, PodInfo, Rejection, Score};
+use crate::framework::{Cycle, Filter, MAX_NODE_SCORE, NodeInfo, Rejection, Score};
 
 /// See the module's documentation.
-pub struct Fit;
+pub struct Fit {
+    /// Whether the fuller node is the better one.
+    pub most_allocated: bool,
+}
 
 impl Filter for Fit {
     fn name(&self) -> &'static str {
         "NodeResourcesFit"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+    fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
+        let pod = cycle.pod;
         let (wanted, used, all) = (&pod.requests, &node.requested, &node.allocatable);
         let mut reasons = Vec::new();
         // More than the whole node has: no eviction helps.
@@ -48,8 +52,9 @@ impl Score for Fit {
         1
     }
 
-    /// LeastAllocated over processor time and memory, equally weighted.
-    fn score(&self, pod: &PodInfo, node: &NodeInfo) -> i64 {
+    /// LeastAllocated or MostAllocated over processor time and memory, equally weighted.
+    fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
+        let pod = cycle.pod;
         let (wanted, used, all) = (&pod.nonzero_requests, &node.nonzero_requested, &node.allocatable);
         let free = |wanted: i64, used: i64, all: i64| {
             let requested = wanted.saturating_add(used);
@@ -57,7 +62,8 @@ impl Score for Fit {
                 return 0;
             }
             // Wider, since a node may claim as many bytes as it likes.
-            let share = i128::from(all - requested) * i128::from(MAX_NODE_SCORE) / i128::from(all);
+            let counted = if self.most_allocated { requested } else { all - requested };
+            let share = i128::from(counted) * i128::from(MAX_NODE_SCORE) / i128::from(all);
             i64::try_from(share).unwrap_or(MAX_NODE_SCORE)
         };
         (free(wanted.milli_cpu, used.milli_cpu, all.milli_cpu) + free(wanted.memory, used.memory, all.memory)) / 2

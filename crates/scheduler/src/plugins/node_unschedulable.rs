@@ -1,6 +1,6 @@
 //! Cordoned nodes (`spec.unschedulable`) take only pods that tolerate it.
 
-use crate::framework::{Filter, NodeInfo, PodInfo, Rejection};
+use crate::framework::{Cycle, Filter, NodeInfo, Rejection};
 use crate::plugins::taint_toleration::tolerates;
 use k8s_openapi::api::core::v1::Taint;
 
@@ -14,7 +14,8 @@ impl Filter for NodeUnschedulable {
         "NodeUnschedulable"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
+    fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
+        let pod = cycle.pod;
         let spec = node.node.as_ref().and_then(|node| node.spec.as_ref());
         if spec.and_then(|spec| spec.unschedulable) != Some(true) {
             return Ok(());

@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Taint, Toleration};
 
-use crate::framework::{self, Filter, NodeInfo, PodInfo, Rejection, Score};
+use crate::framework::{self, Cycle, Filter, NodeInfo, PodInfo, Rejection, Score};
 
 /// See the module's documentation.
 pub struct TaintToleration;
@@ -12,10 +12,8 @@ impl Filter for TaintToleration {
         "TaintToleration"
     }
 
-    fn filter(&self, pod: &PodInfo, node: &NodeInfo) -> Result<(), Rejection> {
-        let binding = |taint: &&Taint| taint.effect == "NoSchedule" || taint.effect == "NoExecute";
-        let tolerations = tolerations(pod);
-        match taints(node).iter().filter(binding).find(|taint| !tolerates(tolerations, taint)) {
+    fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
+        match untolerated(tolerations(cycle.pod), node) {
             None => Ok(()),
             Some(taint) => Err(Rejection::unresolvable(format!(
                 "node(s) had untolerated taint {{{}: {}}}",
@@ -24,6 +22,12 @@ impl Filter for TaintToleration {
             ))),
         }
     }
+}
+
+/// The first of the node's taints that keeps a pod with these tolerations away.
+pub fn untolerated<'a>(tolerations: &[Toleration], node: &'a NodeInfo) -> Option<&'a Taint> {
+    let binding = |taint: &&Taint| taint.effect == "NoSchedule" || taint.effect == "NoExecute";
+    taints(node).iter().filter(binding).find(|taint| !tolerates(tolerations, taint))
 }
 
 impl Score for TaintToleration {
@@ -36,13 +40,14 @@ impl Score for TaintToleration {
     }
 
     /// How many taints would rather not have the pod.
-    fn score(&self, pod: &PodInfo, node: &NodeInfo) -> i64 {
+    fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
+        let pod = cycle.pod;
         let soft = taints(node).iter().filter(|taint| taint.effect == "PreferNoSchedule");
         let intolerable = soft.filter(|taint| !tolerates(tolerations(pod), taint)).count();
         i64::try_from(intolerable).unwrap_or(i64::MAX)
     }
 
-    fn normalize(&self, scores: &mut [i64]) {
+    fn normalize(&self, _: &Cycle<'_>, _: &[&NodeInfo], scores: &mut [i64]) {
         framework::normalize(scores, true);
     }
 }

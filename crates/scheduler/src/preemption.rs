@@ -1,0 +1,167 @@
+//! Room for a pod by evicting others of lower priority (upstream framework/preemption and
+//! plugins/defaultpreemption).
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use machinery::Timestamp;
+use machinery::labels::Selector;
+use machinery::random::Rng;
+
+use crate::cache::Cache;
+use crate::config::Profile;
+use crate::decision::{Decision, preemption_message};
+use crate::framework::{Cycle, PodInfo, Prepared};
+use crate::scheduler::first_rejection;
+
+/// So much of the nodes is looked at, and at least so many.
+const CANDIDATES_PERCENTAGE: usize = 10;
+const CANDIDATES_MIN: usize = 100;
+const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
+
+/// A node, and the pods that must leave it.
+pub struct Candidate {
+    /// The node.
+    pub node: Arc<str>,
+    /// The most important first.
+    pub victims: Vec<Arc<PodInfo>>,
+    /// How many of them a disruption budget wants to keep.
+    violations: usize,
+}
+
+/// Finds the node that a pod would best be given, and the pods that must go for it.
+///
+/// # Errors
+/// The end of the FailedScheduling event's text: why evicting does not help.
+pub fn preempt(
+    cache: &mut Cache,
+    profile: &Profile,
+    (pod, prepared): (&PodInfo, &Prepared),
+    decision: &Decision,
+    budgets: &[Arc<PodDisruptionBudget>],
+    rng: &mut Rng,
+) -> Result<Candidate, String> {
+    if pod.spec().and_then(|spec| spec.preemption_policy.as_deref()) == Some("Never") {
+        return Err("not eligible due to preemptionPolicy=Never.".into());
+    }
+    let nominated = pod.nominated_node().and_then(|name| cache.node(name));
+    let leaving = |other: &Arc<PodInfo>| other.is_terminating() && other.priority() < pod.priority();
+    if nominated.is_some_and(|node| node.pods.values().any(leaving)) {
+        return Err("not eligible due to a terminating pod on the nominated node.".into());
+    }
+    let hopeful = decision.filtered.iter().filter(|(_, _, rejection)| rejection.resolvable);
+    let mut nodes: Vec<Arc<str>> = hopeful.map(|(node, _, _)| node.clone()).collect();
+    let enough = (decision.nodes * CANDIDATES_PERCENTAGE / 100).max(CANDIDATES_MIN);
+    if !nodes.is_empty() {
+        let start = rng.below(nodes.len() as u64) as usize;
+        nodes.rotate_left(start);
+    }
+    let (mut candidates, mut reasons): (Vec<Candidate>, Vec<String>) = (Vec::new(), Vec::new());
+    for node in nodes {
+        if candidates.len() == enough {
+            break;
+        }
+        match select_victims(cache, profile, (pod, prepared), &node, budgets) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(reason) => reasons.extend(reason),
+        }
+    }
+    best(candidates).ok_or_else(|| preemption_message(decision.nodes, &reasons))
+}
+
+/// The fewest and least important pods that must leave a node.
+fn select_victims(
+    cache: &mut Cache,
+    profile: &Profile,
+    (pod, prepared): (&PodInfo, &Prepared),
+    name: &Arc<str>,
+    budgets: &[Arc<PodDisruptionBudget>],
+) -> Result<Candidate, Vec<String>> {
+    let no_victims = || vec![NO_VICTIMS.to_owned()];
+    let pods = cache.node(name).map(|node| &node.pods).ok_or_else(no_victims)?;
+    let mut lower: Vec<_> = pods.values().filter(|other| other.priority() < pod.priority()).cloned().collect();
+    if lower.is_empty() {
+        return Err(no_victims());
+    }
+    let rejection = |cache: &Cache| {
+        let cycle = Cycle { pod, cache, prepared };
+        cache.node(name).and_then(|node| first_rejection(profile, &cycle, node))
+    };
+    for other in &lower {
+        cache.remove_pod(&other.key);
+    }
+    if let Some((_, rejection)) = rejection(cache) {
+        for other in lower {
+            cache.set_pod(other, name);
+        }
+        return Err(rejection.reasons);
+    }
+    lower.sort_by_key(|other| (Reverse(other.priority()), started(other), other.key.clone()));
+    let (violating, peaceful) = split_by_budgets(lower, budgets);
+    let mut victims = Vec::new();
+    let mut violations = 0;
+    for (others, violates) in [(violating, 1), (peaceful, 0)] {
+        for other in others {
+            cache.set_pod(other.clone(), name);
+            if rejection(cache).is_some() {
+                cache.remove_pod(&other.key);
+                victims.push(other);
+                violations += violates;
+            }
+        }
+    }
+    for victim in &victims {
+        cache.set_pod(victim.clone(), name);
+    }
+    victims.sort_by_key(|other| (Reverse(other.priority()), started(other), other.key.clone()));
+    Ok(Candidate { node: name.clone(), victims, violations })
+}
+
+/// Pods whose eviction a budget does not allow, and the others.
+fn split_by_budgets(
+    pods: Vec<Arc<PodInfo>>,
+    budgets: &[Arc<PodDisruptionBudget>],
+) -> (Vec<Arc<PodInfo>>, Vec<Arc<PodInfo>>) {
+    let mut left: Vec<i32> = budgets
+        .iter()
+        .map(|it| it.status.as_ref().and_then(|status| status.disruptions_allowed).unwrap_or(0))
+        .collect();
+    pods.into_iter().partition(|pod| {
+        let mut violates = false;
+        for (budget, left) in budgets.iter().zip(&mut left) {
+            let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+            let selector = Selector::from_label_selector(selector).unwrap_or_else(|_| Selector::nothing());
+            let disrupted = budget.status.as_ref().and_then(|status| status.disrupted_pods.as_ref());
+            if budget.metadata.namespace.as_deref() != Some(&*pod.key.namespace)
+                || selector.is_everything()
+                || !selector.matches(pod.labels())
+                || disrupted.is_some_and(|pods| pods.contains_key(&pod.key.name))
+            {
+                continue;
+            }
+            *left -= 1;
+            violates |= *left < 0;
+        }
+        violates
+    })
+}
+
+/// The candidate that does the least harm: fewest budgets violated, then the least important victims,
+/// the fewest, and those that ran the shortest.
+fn best(candidates: Vec<Candidate>) -> Option<Candidate> {
+    let harm = |candidate: &Candidate| {
+        let highest = candidate.victims.first().map_or(i32::MIN, |victim| victim.priority());
+        let sum: i64 = candidate.victims.iter().map(|it| i64::from(it.priority()) + i64::from(i32::MAX) + 1).sum();
+        let important = candidate.victims.iter().filter(|victim| victim.priority() == highest);
+        let earliest = important.map(|victim| started(victim)).min();
+        (candidate.violations, highest, sum, candidate.victims.len(), Reverse(earliest))
+    };
+    candidates.into_iter().min_by_key(harm)
+}
+
+/// When a pod was started; one that was not yet counts as the latest.
+fn started(pod: &PodInfo) -> Timestamp {
+    let time = pod.pod.status.as_ref().and_then(|status| status.start_time.as_ref());
+    time.map_or(Timestamp::MAX, |time| time.0)
+}
