@@ -350,10 +350,10 @@ impl Node {
         for mount in &config.mounts {
             let (tree, sub_path) = match &mount.source {
                 MountSource::Volume { name, sub_path } => {
-                    let tree = self.volumes.get(&config.pod_uid, name).ok_or_else(|| {
+                    let (tree, root) = self.volumes.get(&config.pod_uid, name).ok_or_else(|| {
                         RuntimeError::new(ErrorCode::Unknown, format!("volume {name:?} is not mounted"))
                     })?;
-                    (tree, sub_path.clone())
+                    (tree, format!("{root}/{sub_path}"))
                 }
                 MountSource::HostPath(path) => (self.host.clone(), path.clone()),
             };

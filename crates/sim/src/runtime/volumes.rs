@@ -18,12 +18,14 @@ pub(super) struct Volumes(RefCell<BTreeMap<String, BTreeMap<String, Mounted>>>);
 struct Mounted {
     tree: SharedTree,
     files: Option<BTreeMap<String, VolumeFile>>,
+    /// The volume's place in the tree: empty for all of it.
+    root: String,
 }
 
 impl Volumes {
-    /// A volume's tree.
-    pub(super) fn get(&self, pod_uid: &str, name: &str) -> Option<SharedTree> {
-        self.0.borrow().get(pod_uid)?.get(name).map(|mounted| mounted.tree.clone())
+    /// The tree that a volume is in, and its place there.
+    pub(super) fn get(&self, pod_uid: &str, name: &str) -> Option<(SharedTree, String)> {
+        self.0.borrow().get(pod_uid)?.get(name).map(|mounted| (mounted.tree.clone(), mounted.root.clone()))
     }
 
     /// Makes volumes, or brings their files up to date.
@@ -42,19 +44,25 @@ impl Volumes {
                     pod.entry(volume.name.clone()).or_insert_with(|| {
                         let mut tree = Tree::new(now);
                         tree.insert("/", Entry { mode: 0o777, ..Entry::directory(now) });
-                        Mounted { tree: tree.share(), files: None }
+                        Mounted { tree: tree.share(), root: String::new(), files: None }
                     });
                 }
                 VolumeKind::Files(files) => {
-                    let mounted = pod
-                        .entry(volume.name.clone())
-                        .or_insert_with(|| Mounted { tree: Tree::new(now).share(), files: None });
+                    let mounted = pod.entry(volume.name.clone()).or_insert_with(|| Mounted {
+                        tree: Tree::new(now).share(),
+                        root: String::new(),
+                        files: None,
+                    });
                     if mounted.files.as_ref() != Some(files) {
                         replace(&mounted.tree, mounted.files.as_ref(), files, now);
                         mounted.files = Some(files.clone());
                     }
                 }
-                VolumeKind::HostPath { path, path_type } => check_host_path(host, path, path_type, now)?,
+                VolumeKind::HostPath { path, path_type } => {
+                    check_host_path(host, path, path_type, now)?;
+                    let mounted = Mounted { tree: host.clone(), root: path.clone(), files: None };
+                    pod.insert(volume.name.clone(), mounted);
+                }
             }
         }
         Ok(())
