@@ -13,6 +13,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::ReplicationController;
 
 pub mod claim;
+pub mod clusterrole_aggregation;
 pub mod controller;
 pub mod cronjob;
 pub mod daemonset;
@@ -20,13 +21,16 @@ pub mod deployment;
 pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
+pub mod endpointslicemirroring;
 pub mod garbagecollector;
 pub mod history;
+pub mod horizontalpodautoscaler;
 pub mod job;
 pub mod metadata;
 pub mod namespace;
 pub mod nodeipam;
 pub mod nodelifecycle;
+pub mod persistentvolume;
 pub mod pod_control;
 pub mod podgc;
 pub mod pods;
@@ -42,6 +46,7 @@ pub mod services;
 pub mod statefulset;
 pub mod taint_eviction;
 pub mod ttlafterfinished;
+pub mod volume_protection;
 
 use controller::Driver;
 
@@ -116,6 +121,27 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("endpoints-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
     ("endpointslice-controller", |setup, client| {
         driver(endpointslice::EndpointSliceController::new(setup, &client), client)
+    }),
+    ("endpointslice-mirroring-controller", |setup, client| {
+        driver(endpointslicemirroring::EndpointSliceMirroring::new(setup, &client), client)
+    }),
+    ("horizontal-pod-autoscaler-controller", |setup, client| {
+        driver(horizontalpodautoscaler::HorizontalPodAutoscalerController::new(setup, &client), client)
+    }),
+    ("persistentvolume-binder-controller", |setup, client| {
+        driver(persistentvolume::PersistentVolumeController::new(setup, &client), client)
+    }),
+    ("local-path-provisioner", |setup, client| {
+        driver(persistentvolume::LocalPathProvisioner::new(setup, &client), client)
+    }),
+    ("persistentvolumeclaim-protection-controller", |setup, client| {
+        driver(volume_protection::ClaimProtection::new(setup, &client), client)
+    }),
+    ("persistentvolume-protection-controller", |setup, client| {
+        driver(volume_protection::VolumeProtection::new(setup, &client), client)
+    }),
+    ("clusterrole-aggregation-controller", |setup, client| {
+        driver(clusterrole_aggregation::ClusterRoleAggregation::new(setup, &client), client)
     }),
     ("pod-garbage-collector-controller", |setup, client| driver(podgc::PodGcController::new(setup, &client), client)),
     ("node-ipam-controller", |setup, client| driver(nodeipam::NodeIpamController::new(setup, &client), client)),

@@ -1,7 +1,7 @@
 //! What the Endpoints and EndpointSlice controllers share: which pods stand behind a Service, and
 //! where they listen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,16 +21,31 @@ pub const HEADLESS: &str = "service.kubernetes.io/headless";
 /// When what changed the endpoints happened.
 pub const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
-/// Services and the pods they select.
+/// The index of Services by their namespace and the first label they select.
+const BY_LABEL: &str = "label";
+
+/// Services and the pods they select. Who belongs to whom is kept as pods and Services come and go, so
+/// that neither a pod's change nor a Service's costs more in a full namespace.
 pub struct ServicePods {
     services: Informer<Service>,
     pods: Informer<Pod>,
+    /// The pods each Service selects.
+    members: BTreeMap<ObjectKey, BTreeSet<ObjectKey>>,
 }
 
 impl ServicePods {
     /// From the process's informers.
     pub fn new(setup: &Setup) -> Self {
-        Self { services: setup.informers.informer(), pods: setup.informers.informer() }
+        let by_label = |service: &Service| {
+            let labels = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+            let first = labels.and_then(|labels| labels.iter().next());
+            first.map(|(name, value)| label_key(pods::namespace(service), name, value)).into_iter().collect()
+        };
+        Self {
+            services: setup.informers.informer().indexed(BY_LABEL, by_label),
+            pods: setup.informers.informer(),
+            members: BTreeMap::new(),
+        }
     }
 
     /// Whether both caches have been filled.
@@ -41,22 +56,46 @@ impl ServicePods {
     /// Adds the Services that changed, and those that select pods that changed.
     pub fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
         for event in self.services.poll(cx) {
-            if !matches!(&event, Event::Updated { old, new } if pods::same_revision(&**old, &**new)) {
-                queue.add_for(key_of(&**event.object()), &**event.object());
+            let service = event.object();
+            let key = key_of(&**service);
+            match &event {
+                Event::Updated { old, new } if pods::same_revision(&**old, &**new) => continue,
+                Event::Updated { old, new } if selector(old) == selector(new) => {}
+                Event::Deleted(_) => _ = self.members.remove(&key),
+                _ => {
+                    let mut pods = self.pods.in_namespace(&key.namespace);
+                    pods.retain(|pod| selects(service, pod));
+                    self.members.insert(key.clone(), pods.iter().map(|pod| key_of(&**pod)).collect());
+                }
             }
+            queue.add_for(key, &**service);
         }
         for event in self.pods.poll(cx) {
             let (old, new) = match &event {
-                Event::Added(pod) | Event::Deleted(pod) => (None, pod),
-                Event::Updated { old, new } if changes_endpoints(old, new) => (Some(old), new),
+                Event::Added(pod) => (None, Some(pod)),
+                Event::Deleted(pod) => (Some(pod), None),
+                Event::Updated { old, new } if changes_endpoints(old, new) => (Some(old), Some(new)),
                 Event::Updated { .. } => continue,
             };
-            for service in self.services.in_namespace(pods::namespace(&**new)) {
-                if selects(&service, new) || old.is_some_and(|old| selects(&service, old)) {
-                    queue.add_for_after(key_of(&*service), &**new, POD_BATCH);
-                }
+            let pod = event.object();
+            let key = key_of(&**pod);
+            for service in old.map(|old| self.selecting(old)).unwrap_or_default() {
+                self.members.entry(service.clone()).or_default().remove(&key);
+                queue.add_for_after(service, &**pod, POD_BATCH);
+            }
+            for service in new.map(|new| self.selecting(new)).unwrap_or_default() {
+                self.members.entry(service.clone()).or_default().insert(key.clone());
+                queue.add_for_after(service, &**pod, POD_BATCH);
             }
         }
+    }
+
+    /// The Services that select a pod.
+    fn selecting(&self, pod: &Pod) -> Vec<ObjectKey> {
+        let labels = pod.metadata.labels.iter().flatten();
+        let labels = labels.map(|(name, value)| label_key(pods::namespace(pod), name, value));
+        let services = labels.flat_map(|label| self.services.by_index(BY_LABEL, &label));
+        services.filter(|service| selects(service, pod)).map(|service| key_of(&*service)).collect()
     }
 
     /// The Service with this key.
@@ -67,7 +106,8 @@ impl ServicePods {
     /// The pods the Service selects that have an address and have not ended, in name order; those on
     /// their way out only where `terminating` says so.
     pub fn backends(&self, service: &Service, terminating: bool) -> Vec<Arc<Pod>> {
-        let mut backends = self.pods.in_namespace(pods::namespace(service));
+        let members = self.members.get(&key_of(service));
+        let mut backends: Vec<_> = members.into_iter().flatten().filter_map(|key| self.pods.get(key)).collect();
         backends.retain(|pod| {
             selects(service, pod)
                 && !pods::is_terminated(pod)
@@ -78,9 +118,17 @@ impl ServicePods {
     }
 }
 
+fn label_key(namespace: &str, name: &str, value: &str) -> String {
+    format!("{namespace}/{name}={value}")
+}
+
+fn selector(service: &Service) -> Option<&BTreeMap<String, String>> {
+    service.spec.as_ref()?.selector.as_ref()
+}
+
 /// Whether the Service selects the pod. One without selector selects none.
 pub fn selects(service: &Service, pod: &Pod) -> bool {
-    let Some(selector) = service.spec.as_ref().and_then(|spec| spec.selector.as_ref()) else { return false };
+    let Some(selector) = selector(service) else { return false };
     let labels = pod.metadata.labels.as_ref();
     !selector.is_empty()
         && selector.iter().all(|(name, value)| labels.and_then(|labels| labels.get(name)) == Some(value))

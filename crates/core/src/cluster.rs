@@ -13,6 +13,7 @@ use client::{Client, Component, SharedInformers, Transport};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use jiff::Timestamp;
+use k8s_openapi::api::storage::v1::StorageClass;
 use kubelet::{Kubelet, NodeConfig};
 use machinery::Clock;
 use machinery::random::Rng;
@@ -123,6 +124,7 @@ impl Cluster {
         });
         inner.add_control_plane(&mut rng, options.root_ca, options.ports_changed, options.scheduler);
         inner.add_metrics_server(metrics);
+        inner.add_storage_class()?;
         for node in options.nodes {
             let runtime = options.runtime.as_ref().and_then(|make| make(&node));
             inner.add_node(&node, runtime, &mut rng);
@@ -309,6 +311,17 @@ impl Inner {
         self.gateway.set_kubelet(&options.name, Some(kubelet.server()));
         self.executor.spawn_component(Box::new(kubelet));
         self.parts.borrow_mut().insert(name, Part { make: None, task: None, cut });
+    }
+
+    /// The class of claims that name none. One that is there already stays as it is.
+    fn add_storage_class(&self) -> Result<(), String> {
+        let client = Client::new(self.line("addon-manager", Arc::default()), "addon-manager");
+        let class: StorageClass = machinery::object::from_value(controllers::persistentvolume::default_storage_class())
+            .map_err(|error| error.to_string())?;
+        match client.create(class) {
+            Err(error) if !error.is_already_exists() => Err(error.to_string()),
+            _ => Ok(()),
+        }
     }
 
     fn add_component(&self, name: &str, make: Make) {

@@ -134,14 +134,10 @@ impl GarbageCollector {
                 }
                 Delta::Replaced(objects) => {
                     let mut gone = self.graph.of_resource(index);
-                    gone.sort_unstable();
-                    for object in &objects {
-                        if let Some(uid) = self.changed(index, object, &mut work)
-                            && let Ok(place) = gone.binary_search(&uid)
-                        {
-                            gone.remove(place);
-                        }
-                    }
+                    let mut there: Vec<Uid> =
+                        objects.iter().filter_map(|object| self.changed(index, object, &mut work)).collect();
+                    there.sort_unstable();
+                    gone.retain(|uid| there.binary_search(uid).is_err());
                     for uid in gone {
                         work.extend(self.graph.removed(uid).into_iter().map(|item| (item, 0)));
                     }

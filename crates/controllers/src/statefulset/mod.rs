@@ -27,6 +27,9 @@ use status::{Work, complete_update, is_rolling, partition, status_of};
 /// Status changes of pods are taken together for so long.
 const STATUS_BATCH: Duration = Duration::from_millis(10);
 
+/// Pods one step of a set with parallel management creates at most.
+const BURST: usize = 500;
+
 /// The controller of StatefulSets.
 pub struct StatefulSetController {
     client: Client,
@@ -159,11 +162,14 @@ impl StatefulSetController {
         let mut by_ordinal: BTreeMap<i32, Arc<Pod>> =
             all.iter().filter_map(|pod| Some((ordinal_of(round.set, pod)?, pod.clone()))).collect();
         let mut replicas = BTreeMap::new();
+        let mut created = 0;
         for ordinal in ordinals(round.set) {
             let Some(pod) = by_ordinal.remove(&ordinal) else {
                 let revision = Self::revision_for(round, ordinal, status.current_replicas.unwrap_or(0));
                 self.create_pod(round, ordinal, &revision)?;
-                if monotonic {
+                created += 1;
+                // The pods' own events bring the next step.
+                if monotonic || created == BURST {
                     return Ok(());
                 }
                 continue;

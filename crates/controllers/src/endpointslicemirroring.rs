@@ -1,0 +1,182 @@
+//! Slices of Endpoints that somebody else writes, for Services without selector
+//! (`pkg/controller/endpointslicemirroring`).
+
+use std::collections::BTreeMap;
+
+use client::{Client, Context, DeleteOptions, Event, Informer, key_of};
+use k8s_openapi::api::core::v1::{EndpointAddress, EndpointSubset, Endpoints, Service};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use machinery::ObjectKey;
+use machinery::status::ApiError;
+
+use crate::controller::{Controller, Queue};
+use crate::{Setup, pods};
+
+/// Keeps Endpoints from being mirrored.
+const SKIP_MIRROR: &str = "endpointslice.kubernetes.io/skip-mirror";
+const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+const MANAGER: &str = "endpointslicemirroring-controller.k8s.io";
+/// Addresses of one subset that are mirrored at most, and that one slice holds.
+const ADDRESSES_MAX: usize = 1000;
+/// The index of mirrored slices by their Service.
+const MIRRORS: &str = "mirrors";
+
+/// The controller of mirrored slices.
+pub struct EndpointSliceMirroring {
+    client: Client,
+    endpoints: Informer<Endpoints>,
+    slices: Informer<EndpointSlice>,
+    services: Informer<Service>,
+}
+
+impl EndpointSliceMirroring {
+    /// From the process's informers.
+    pub fn new(setup: &Setup, client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            endpoints: setup.informers.informer(),
+            slices: setup.informers.informer().indexed(MIRRORS, |slice: &EndpointSlice| {
+                service_of(slice).map(|key| key.to_string()).into_iter().collect()
+            }),
+            services: setup.informers.informer(),
+        }
+    }
+}
+
+/// The Service whose Endpoints a slice mirrors.
+fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
+    let labels = slice.metadata.labels.as_ref()?;
+    labels.get(MANAGED_BY).filter(|by| *by == MANAGER)?;
+    Some(ObjectKey::new(pods::namespace(slice), labels.get(SERVICE_NAME)?.as_str()))
+}
+
+impl Controller for EndpointSliceMirroring {
+    type Key = ObjectKey;
+
+    fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
+        for event in self.endpoints.poll(cx) {
+            queue.add_for(key_of(&**event.object()), &**event.object());
+        }
+        for event in self.services.poll(cx) {
+            queue.add_for(key_of(&**event.object()), &**event.object());
+        }
+        for event in self.slices.poll(cx) {
+            if let (Some(key), false) = (service_of(event.object()), matches!(event, Event::Added(_))) {
+                queue.add_for(key, &**event.object());
+            }
+        }
+    }
+
+    fn synced(&self) -> bool {
+        self.endpoints.synced() && self.slices.synced() && self.services.synced()
+    }
+
+    fn sync(&mut self, key: &ObjectKey, _: &mut Queue) -> Result<(), ApiError> {
+        let labelled = |endpoints: &Endpoints, name: &str| {
+            endpoints.metadata.labels.as_ref().is_some_and(|labels| labels.get(name).is_some_and(|it| it == "true"))
+        };
+        let selecting = |service: &Service| {
+            service.spec.as_ref().is_some_and(|spec| spec.selector.as_ref().is_some_and(|labels| !labels.is_empty()))
+        };
+        let service = self.services.get(key).filter(|service| !selecting(service));
+        let endpoints = self
+            .endpoints
+            .get(key)
+            .filter(|it| !labelled(it, SKIP_MIRROR) && pods::annotation(&**it, LEADER).is_none())
+            .filter(|_| service.is_some());
+        let mut wanted = endpoints.as_deref().map(wanted).unwrap_or_default();
+        for slice in self.slices.by_index(MIRRORS, &key.to_string()) {
+            match wanted.iter().position(|it| it.address_type == slice.address_type && it.ports == slice.ports) {
+                Some(index) => {
+                    let wanted = wanted.swap_remove(index);
+                    if slice.endpoints != wanted.endpoints || slice.metadata.labels != wanted.metadata.labels {
+                        let updated = EndpointSlice {
+                            endpoints: wanted.endpoints,
+                            metadata: ObjectMeta { labels: wanted.metadata.labels, ..slice.metadata.clone() },
+                            ..(*slice).clone()
+                        };
+                        self.client.update(updated)?;
+                    }
+                }
+                None => match self.client.delete::<EndpointSlice>(&key_of(&*slice), &DeleteOptions::default()) {
+                    Err(error) if !error.is_not_found() => return Err(error),
+                    _ => {}
+                },
+            }
+        }
+        for slice in wanted {
+            match self.client.create(slice) {
+                Err(error) if !error.has_cause("NamespaceTerminating") => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The slices that say what the Endpoints do: one for each subset and family of addresses.
+fn wanted(endpoints: &Endpoints) -> Vec<EndpointSlice> {
+    let mut slices = Vec::new();
+    for subset in endpoints.subsets.iter().flatten() {
+        for family in ["IPv4", "IPv6"] {
+            let ready = addresses(&subset.addresses, family, true);
+            let all: Vec<Endpoint> =
+                ready.chain(addresses(&subset.not_ready_addresses, family, false)).take(ADDRESSES_MAX).collect();
+            if !all.is_empty() {
+                slices.push(slice(endpoints, subset, family, all));
+            }
+        }
+    }
+    slices
+}
+
+fn addresses<'a>(
+    list: &'a Option<Vec<EndpointAddress>>,
+    family: &'a str,
+    ready: bool,
+) -> impl Iterator<Item = Endpoint> + 'a {
+    let of_family = move |address: &&EndpointAddress| address.ip.contains(':') == (family == "IPv6");
+    list.iter().flatten().filter(of_family).map(move |address| Endpoint {
+        addresses: vec![address.ip.clone()],
+        conditions: Some(EndpointConditions { ready: Some(ready), ..EndpointConditions::default() }),
+        hostname: address.hostname.clone().filter(|name| !name.is_empty()),
+        node_name: address.node_name.clone(),
+        target_ref: address.target_ref.clone(),
+        ..Endpoint::default()
+    })
+}
+
+fn slice(endpoints: &Endpoints, subset: &EndpointSubset, family: &str, all: Vec<Endpoint>) -> EndpointSlice {
+    let ports = subset.ports.iter().flatten().map(|port| EndpointPort {
+        name: Some(port.name.clone().unwrap_or_default()),
+        port: Some(port.port),
+        protocol: Some(port.protocol.clone().unwrap_or_else(|| "TCP".into())),
+        app_protocol: port.app_protocol.clone(),
+    });
+    let name = pods::name(endpoints);
+    let mut labels: BTreeMap<String, String> = endpoints.metadata.labels.clone().unwrap_or_default();
+    labels.insert(SERVICE_NAME.into(), name.into());
+    labels.insert(MANAGED_BY.into(), MANAGER.into());
+    EndpointSlice {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{name}-")),
+            namespace: endpoints.metadata.namespace.clone(),
+            labels: Some(labels),
+            owner_references: Some(vec![OwnerReference {
+                api_version: "v1".into(),
+                kind: "Endpoints".into(),
+                name: name.into(),
+                uid: pods::uid(endpoints).into(),
+                controller: Some(true),
+                block_owner_deletion: Some(true),
+            }]),
+            ..ObjectMeta::default()
+        },
+        address_type: family.into(),
+        endpoints: Some(all),
+        ports: Some(ports.collect()),
+    }
+}

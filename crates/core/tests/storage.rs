@@ -1,0 +1,69 @@
+//! Claims get their volumes.
+
+mod lab;
+
+use lab::Lab;
+
+const CLAIM: &str = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec:\n  accessModes: [ReadWriteOnce]\n  resources: {requests: {storage: 1Gi}}\n";
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: writer}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers:\n  - {name: c, image: nginx:1.27, volumeMounts: [{name: data, mountPath: /data}]}\n  volumes:\n  - {name: data, persistentVolumeClaim: {claimName: data}}\n";
+
+fn apply(lab: &Lab, manifest: &str) {
+    lab.ok(&format!("cat > object.yaml <<'EOF'\n{manifest}EOF\nkubectl apply -f object.yaml"));
+}
+
+#[test]
+fn a_claim_waits_for_its_first_consumer_and_goes_with_it() {
+    let lab = Lab::new(3);
+    apply(&lab, CLAIM);
+    let described = lab.until("kubectl describe pvc data", |text| text.contains("WaitForFirstConsumer"));
+    assert!(described.contains("waiting for first consumer to be created before binding"), "{described}");
+    assert!(lab.ok("kubectl get pvc data").contains("Pending"));
+    apply(&lab, POD);
+    lab.until("kubectl get pod writer", |table| table.contains("1/1"));
+    let claim = lab.ok("kubectl get pvc data");
+    assert!(claim.contains("Bound") && claim.contains("1Gi") && claim.contains("standard"), "{claim}");
+    let events = lab.ok("kubectl describe pvc data");
+    let uid = lab.ok("kubectl get pvc data -o jsonpath={.metadata.uid}");
+    assert!(events.contains(&format!("Successfully provisioned volume pvc-{uid}")), "{events}");
+    assert!(events.contains("Waiting for a volume to be created either by the external provisioner"), "{events}");
+    let node = lab.ok("kubectl get pod writer -o jsonpath={.spec.nodeName}");
+    let volume = lab.ok(&format!("kubectl get pv pvc-{uid} -o yaml"));
+    assert!(
+        volume.contains(&node) && volume.contains("reclaimPolicy: Delete") || volume.contains("Delete"),
+        "{volume}"
+    );
+
+    // What is written stays when the pod goes, and so does the next pod's node.
+    lab.ok("kubectl exec writer -- sh -c 'echo kept > /data/file'");
+    lab.ok("kubectl delete pod writer");
+    apply(&lab, POD);
+    lab.until("kubectl get pod writer", |table| table.contains("1/1"));
+    assert_eq!(lab.ok("kubectl get pod writer -o jsonpath={.spec.nodeName}"), node);
+    assert_eq!(lab.ok("kubectl exec writer -- cat /data/file"), "kept\n");
+
+    // In use, it does not go.
+    lab.ok("kubectl delete pvc data --wait=false");
+    lab.until("kubectl get pvc data", |table| table.contains("Terminating"));
+    lab.ok("kubectl delete pod writer");
+    lab.until("kubectl get pvc,pv --ignore-not-found", |text| !text.contains("data"));
+}
+
+#[test]
+fn a_claim_without_its_volume_says_so() {
+    let lab = Lab::new(1);
+    apply(&lab, &POD.replace("writer", "hopeful"));
+    lab.until("kubectl describe pod hopeful", |text| {
+        text.contains("0/1 nodes are available: persistentvolumeclaim \"data\" not found. preemption: 0/1 nodes")
+    });
+    apply(&lab, &CLAIM.replace("spec:\n", "spec:\n  storageClassName: \"\"\n"));
+    lab.until("kubectl describe pod hopeful", |text| text.contains("pod has unbound immediate PersistentVolumeClaims"));
+    lab.until("kubectl describe pvc data", |text| {
+        text.contains("no persistent volumes available for this claim and no storage class is set")
+    });
+    apply(
+        &lab,
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: disk}\nspec:\n  accessModes: [ReadWriteOnce]\n  capacity: {storage: 2Gi}\n  hostPath: {path: /mnt/disk}\n",
+    );
+    lab.until("kubectl get pod hopeful", |table| table.contains("1/1"));
+    assert!(lab.ok("kubectl get pvc data").contains("disk"));
+}
