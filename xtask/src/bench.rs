@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: what the page weighs, and what `serve` costs.
 
+mod api;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -16,7 +18,8 @@ const PAGE_BYTES_MAX: u64 = 1_500_000;
 /// What loads when it is first used: kubectl, the simulated programs, lessons.
 const ON_DEMAND: [&str; 3] = ["split_kubectl", "split_programs", "lessons/"];
 
-/// Builds everything, then measures the page's transfer size and a server with three simulated nodes.
+/// Builds everything, then measures the page's transfer size and a server with three simulated nodes,
+/// idle and under load.
 ///
 /// # Errors
 /// When a build fails, the server does not start, or the page is larger than it may be.
@@ -24,6 +27,7 @@ pub fn run() -> Result<()> {
     tools::for_tests()?;
     serve::build()?;
     let page_bytes = page_sizes(Path::new("dist"))?;
+    api::in_process()?;
     server()?;
     if page_bytes > PAGE_BYTES_MAX {
         bail!("the page transfers {page_bytes} bytes, {} more than it may", page_bytes - PAGE_BYTES_MAX);
@@ -93,6 +97,7 @@ fn server() -> Result<()> {
     println!("{:>10} ms to ready", ready.as_millis());
     println!("{:>10} MiB resident", resident_kib(server.0.id())? / 1024);
     println!("{:>10.2} % of a core while idle", ticks as f64 * 100.0 / (ticks_per_second * IDLE_SECONDS) as f64);
+    api::https(&kubeconfig, server.0.id())?;
     drop(server);
     fs::remove_dir_all(&data)?;
     Ok(())

@@ -88,6 +88,9 @@ pub(crate) fn decode_value(call: &mut Call, mut value: Value, source: Source) ->
     let row = call.row;
     complete_type(&mut value, &row.gvk())?;
     check_fields(call, &value, source)?;
+    if let Some(schema) = schema::builtin().get(&row.gvk()) {
+        schema::builtin().drop_empty(schema, &mut value);
+    }
     if let Some(conversion) = &row.conversion {
         value = (conversion.to_stored)(value);
     }

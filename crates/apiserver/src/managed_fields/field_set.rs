@@ -283,22 +283,54 @@ pub(super) fn merge(schemas: &Schemas, schema: Option<&Schema>, target: &mut Val
         (Value::Array(target), Value::Array(config)) => match schema.map(list_kind) {
             Some(ListKind::Keyed(keys)) => {
                 let schema = schema.and_then(|schema| schemas.items(schema));
-                for item in config {
-                    let key = item_key(&keys, item);
-                    match target.iter_mut().find(|known| item_key(&keys, known) == key) {
-                        Some(known) => merge(schemas, schema, known, item),
-                        None => target.push(item.clone()),
-                    }
-                }
+                interleave(target, config, &|item| item_key(&keys, item), &|known, item| {
+                    merge(schemas, schema, known, item);
+                });
             }
-            Some(ListKind::Set) => {
-                let new: Vec<Value> = config.iter().filter(|item| !target.contains(item)).cloned().collect();
-                target.extend(new);
-            }
+            Some(ListKind::Set) => interleave(target, config, &Value::to_string, &|_, _| {}),
             _ => target.clone_from(config),
         },
         (target, config) => target.clone_from(config),
     }
+}
+
+/// Puts a list's applied items into it. They come in their own order; items of others stay before the
+/// same neighbours, as structured-merge-diff keeps them.
+fn interleave(
+    target: &mut Vec<Value>,
+    config: &[Value],
+    key: &dyn Fn(&Value) -> String,
+    merge: &dyn Fn(&mut Value, &Value),
+) {
+    let wanted: Vec<String> = config.iter().map(key).collect();
+    let mut known: BTreeMap<String, Value> = BTreeMap::new();
+    let mut next = 0;
+    let mut merged = Vec::with_capacity(target.len().max(config.len()));
+    let live: Vec<(String, Value)> = std::mem::take(target).into_iter().map(|item| (key(&item), item)).collect();
+    let order: Vec<Option<usize>> = live.iter().map(|(key, _)| wanted.iter().position(|one| one == key)).collect();
+    let mut others = Vec::new();
+    for ((key, item), place) in live.into_iter().zip(&order) {
+        if place.is_some() { _ = known.insert(key, item) } else { others.push(item) }
+    }
+    let mut others = others.into_iter();
+    let mut put = |merged: &mut Vec<Value>, until: usize| {
+        while next < until {
+            if let (Some(item), Some(key)) = (config.get(next), wanted.get(next)) {
+                let mut value = known.remove(key).unwrap_or_else(|| item.clone());
+                merge(&mut value, item);
+                merged.push(value);
+            }
+            next += 1;
+        }
+    };
+    for place in order {
+        match place {
+            Some(place) => put(&mut merged, place + 1),
+            None => merged.extend(others.next()),
+        }
+    }
+    put(&mut merged, config.len());
+    *target = merged;
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod deletion;
 mod discovery;
 mod hostile;
 mod lists;
+mod properties;
 mod representation;
 mod services;
 mod subresources;

@@ -13,6 +13,9 @@ const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 /// Objects nest no deeper than this; what is below goes unchecked.
 const DEPTH_MAX: usize = 128;
 
+/// Optional lists that Go writes when they are empty too.
+const WRITTEN_EMPTY: [&str; 2] = ["rules", "currentMetrics"];
+
 impl Schemas {
     /// What an object has that its schema has not: `unknown field "spec.foo"`, in field order.
     pub fn unknown_fields(&self, schema: &Schema, object: &Value) -> Vec<String> {
@@ -53,6 +56,44 @@ impl Schemas {
         }
     }
 
+    /// Takes out of an object the empty lists and maps that Go leaves out when it writes one: to
+    /// Kubernetes they and absent ones are the same.
+    pub fn drop_empty(&self, schema: &Schema, value: &mut Value) {
+        if has_empty(value) {
+            self.drop_below(schema, value, 0);
+        }
+    }
+
+    fn drop_below(&self, schema: &Schema, value: &mut Value, depth: usize) {
+        let schema = self.resolve(schema);
+        if depth > DEPTH_MAX || schema.is_free_form() && schema.items.is_none() {
+            return;
+        }
+        match value {
+            Value::Object(fields) => fields.retain(|name, value| {
+                let Some(field) = self.field(schema, name) else { return true };
+                self.drop_below(field, value, depth + 1);
+                // A map's values are there, empty or not.
+                let optional = schema.properties.contains_key(name)
+                    && !schema.required.contains(name)
+                    && !WRITTEN_EMPTY.contains(&name.as_str());
+                let field = self.resolve(field);
+                !optional
+                    || match value {
+                        Value::Array(items) => !items.is_empty(),
+                        Value::Object(entries) => !entries.is_empty() || field.additional_properties.is_none(),
+                        _ => true,
+                    }
+            }),
+            Value::Array(items) => {
+                if let Some(schema) = schema.items.as_deref() {
+                    items.iter_mut().for_each(|item| self.drop_below(schema, item, depth + 1));
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// The first value whose type does not fit, in the words of Go's JSON decoder, for an object with
     /// the named definition.
     pub fn type_mismatch(&self, definition: &str, object: &Value) -> Option<String> {
@@ -64,6 +105,14 @@ impl Schemas {
 }
 
 /// Whether an object may have any fields: extensions, embedded objects, managed fields.
+fn has_empty(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.is_empty() || fields.values().any(has_empty),
+        Value::Array(items) => items.is_empty() || items.iter().any(has_empty),
+        _ => false,
+    }
+}
+
 impl Schema {
     /// Whether any field may be there.
     pub fn is_free_form(&self) -> bool {
@@ -279,6 +328,27 @@ mod tests {
                 "unknown field \"spec.template.spec.imagePullPolicy\"",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_empty_is_left_out_as_go_does() {
+        let mut object = json!({
+            "metadata": {"labels": {}, "annotations": {"a": ""}, "finalizers": []},
+            "spec": {"template": {"spec": {
+                "containers": [{"name": "a", "env": [], "securityContext": {}, "resources": {"limits": {}}}],
+                "volumes": [{"name": "v", "emptyDir": {}}],
+                "tolerations": [],
+            }}},
+        });
+        super::super::builtin().drop_empty(super::super::builtin().get(&deployment()).unwrap(), &mut object);
+        let expected = json!({
+            "metadata": {"annotations": {"a": ""}},
+            "spec": {"template": {"spec": {
+                "containers": [{"name": "a", "securityContext": {}, "resources": {}}],
+                "volumes": [{"name": "v", "emptyDir": {}}],
+            }}},
+        });
+        assert_eq!(object, expected);
     }
 
     #[test]
