@@ -12,6 +12,8 @@ use crate::{managed_fields, read, service_allocation};
 
 /// How often a generated name is tried, as upstream.
 const GENERATED_NAMES_TRIED: usize = 8;
+/// How often a write starts again because what it was let in on has changed.
+const ATTEMPTS: usize = 32;
 /// The length of a generated name's random end.
 const SUFFIX_LENGTH: usize = 5;
 /// A generated name's beginning is cut to leave room for its end within a DNS label.
@@ -54,7 +56,7 @@ pub(crate) fn create_object(call: &mut Call, mut object: Box<dyn Object>) -> Res
 fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Result<Response> {
     let name = object.metadata().name.clone().unwrap_or_default();
     managed_fields::on_create(call, &mut *object);
-    admission::admit(call, Operation::Create, &mut *object, None)?;
+    admission::mutate(call, Operation::Create, &mut *object, None)?;
     let errors = call.row.before_create(&mut *object);
     call.check(&name, errors)?;
     let warnings = call.row.strategy.warnings(&*object, None);
@@ -63,29 +65,39 @@ fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Re
     if call.server.store().get(&key).is_some() {
         return Err(ApiError::already_exists(&call.resource(), &name));
     }
+    let mut terms = admission::validate(call, Operation::Create, &*object, None)?;
     let reserved = service_allocation::reserve(call, &mut *object, None)?;
     if dry_run {
         reserved.release(call);
-        call.warnings.extend(warnings);
+        call.warnings.extend(warnings.into_iter().chain(terms.warnings));
         return read::answer(call, StatusCode::CREATED, storage::unwritten(object));
     }
-    let written = storage::write(call, key, 0, object);
-    match written {
-        Ok(Written::Done(stored)) => {
-            reserved.keep();
-            call.warnings.extend(warnings);
-            let stored = storage::to_wire(call.row, stored);
-            read::answer(call, StatusCode::CREATED, stored)
-        }
-        Ok(Written::Changed) => {
-            reserved.release(call);
-            Err(ApiError::already_exists(&call.resource(), &name))
-        }
-        Err(error) => {
-            reserved.release(call);
-            Err(error)
+    let value = storage::value(&mut *object);
+    for _ in 0..ATTEMPTS {
+        let admitted = std::mem::take(&mut terms.warnings);
+        let outcome = match storage::write_value(call, key.clone(), 0, object, value.clone(), terms) {
+            Ok(Written::Done(stored)) => {
+                reserved.keep();
+                call.warnings.extend(warnings.into_iter().chain(admitted));
+                let stored = storage::to_wire(call.row, stored);
+                return read::answer(call, StatusCode::CREATED, stored);
+            }
+            Ok(Written::Changed) => Err(ApiError::already_exists(&call.resource(), &name)),
+            Ok(Written::Stale(stale)) => {
+                admission::validate(call, Operation::Create, &*stale, None).map(|anew| (stale, anew))
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(again) => (object, terms) = again,
+            Err(error) => {
+                reserved.release(call);
+                return Err(error);
+            }
         }
     }
+    reserved.release(call);
+    Err(ApiError::server_timeout(&call.resource(), "create", 1))
 }
 
 /// The object's namespace is the request's, given or not.

@@ -27,6 +27,7 @@ mod managed_fields;
 mod metrics;
 mod negotiate;
 mod openapi;
+mod openid;
 mod options;
 mod patch;
 mod protobuf;
@@ -42,6 +43,7 @@ mod strict;
 mod subresources;
 mod table;
 mod timers;
+mod token_request;
 mod update;
 mod watch;
 

@@ -49,10 +49,12 @@ pub struct Options {
     /// Who a request comes from that carries no identity. In the page and in the process itself an
     /// administrator; anonymous behind a socket.
     pub default_user: UserInfo,
-    /// Reads bearer tokens.
+    /// The private key that signs ServiceAccounts' tokens, a number of the curve P-256; of the seed
+    /// without. A host that lets clusters live on keeps it with them.
+    pub service_account_key: Option<[u8; 32]>,
+    /// Reads bearer tokens other than ServiceAccounts'.
     pub authenticator: Option<Arc<dyn Authenticator>>,
-    /// Decides who may do what. Without, who is known may do everything, and who is anonymous may read
-    /// `/healthz`, `/livez`, `/readyz` and `/version`.
+    /// Decides who may do what, in the place of RBAC.
     pub authorizer: Option<Arc<dyn Authorizer>>,
     /// Whether `managedFields` are kept for the components of this process too. Where hundreds of
     /// thousands of pods are simulated they cost more than all else.
@@ -80,6 +82,7 @@ impl Options {
             advertise_address: std::net::Ipv4Addr::new(172, 18, 0, 2),
             advertise_port: 6443,
             default_user: UserInfo::admin(),
+            service_account_key: None,
             authenticator: None,
             authorizer: None,
             track_components: true,

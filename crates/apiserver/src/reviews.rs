@@ -1,11 +1,13 @@
 //! Kinds that are only asked, never stored: reviews, bindings by collection, component statuses.
 
 use http::StatusCode;
+use machinery::field::{Error, ErrorList, Path};
 use machinery::wire::Response;
 use machinery::{ApiError, Encoded, GroupVersionKind};
 use serde_json::{Value, json};
 
-use crate::auth::UserInfo;
+use crate::auth::token::ISSUER;
+use crate::auth::{UserInfo, rbac};
 use crate::call::{Call, Result};
 use crate::codec::{Payload, complete_type};
 use crate::request_info::RequestInfo;
@@ -29,21 +31,34 @@ fn review(call: &mut Call, payload: &Payload, resource: &str) -> Result<Response
     let user = call.user.clone();
     review["status"] = match resource {
         "selfsubjectreviews" => json!({"userInfo": user_value(&user)}),
-        "selfsubjectaccessreviews" => access(call, &user, &spec),
-        "subjectaccessreviews" | "localsubjectaccessreviews" => {
-            let text = |name: &str| spec.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let groups = spec.get("groups").and_then(Value::as_array).into_iter().flatten();
-            let groups = groups.filter_map(|group| group.as_str().map(str::to_owned)).collect();
-            let subject = UserInfo { username: text("user"), uid: text("uid"), groups, ..UserInfo::default() };
-            access(call, &subject, &spec)
+        "selfsubjectaccessreviews" => {
+            check_access(call, &spec, false)?;
+            access(call, &user, &spec)
         }
-        "selfsubjectrulesreviews" => rules(call),
+        "subjectaccessreviews" | "localsubjectaccessreviews" => {
+            check_access(call, &spec, true)?;
+            access(call, &subject(&spec), &spec)
+        }
+        "selfsubjectrulesreviews" => {
+            let namespace = spec.get("namespace").and_then(Value::as_str).unwrap_or_default();
+            if namespace.is_empty() {
+                return Err(ApiError::bad_request("no namespace on request"));
+            }
+            rules(call, &user, namespace)
+        }
         "tokenreviews" => {
             let token = spec.get("token").and_then(Value::as_str).unwrap_or_default();
-            let authenticator = call.server.options().authenticator.as_ref();
-            match authenticator.and_then(|authenticator| authenticator.authenticate_token(token)) {
-                Some(user) => json!({"authenticated": true, "user": user_value(&user)}),
-                None => json!({"user": {}, "error": "invalid bearer token"}),
+            if token.is_empty() {
+                return Err(ApiError::bad_request("token is required for TokenReview in authentication"));
+            }
+            let audiences = spec.get("audiences").and_then(Value::as_array).into_iter().flatten();
+            let audiences: Vec<String> = audiences.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+            match call.server.authenticate_token(token, &audiences) {
+                Ok((user, audiences)) => {
+                    let audiences = if audiences.is_empty() { vec![ISSUER.to_owned()] } else { audiences };
+                    json!({"authenticated": true, "user": user_value(&user), "audiences": audiences})
+                }
+                Err(error) => json!({"user": {}, "error": error}),
             }
         }
         _ => return Err(ApiError::method_not_supported(&call.resource(), "create")),
@@ -70,44 +85,104 @@ fn user_value(user: &UserInfo) -> Value {
     value
 }
 
-/// Whether a user may do what a review's spec names.
-fn access(call: &Call, user: &UserInfo, spec: &Value) -> Value {
-    let text = |pointer: &str| spec.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let request = if spec.get("nonResourceAttributes").is_some() {
-        RequestInfo {
-            verb: text("/nonResourceAttributes/verb"),
-            path: text("/nonResourceAttributes/path"),
-            ..RequestInfo::default()
-        }
-    } else {
-        RequestInfo {
-            verb: text("/resourceAttributes/verb"),
-            group: text("/resourceAttributes/group"),
-            version: text("/resourceAttributes/version"),
-            namespace: text("/resourceAttributes/namespace"),
-            resource: text("/resourceAttributes/resource"),
-            subresource: text("/resourceAttributes/subresource"),
-            name: text("/resourceAttributes/name"),
-            ..RequestInfo::default()
-        }
-    };
-    match call.server.authorize(user, &request) {
-        Ok(()) => json!({"allowed": true}),
-        Err(reason) if reason.is_empty() => json!({"allowed": false}),
-        Err(reason) => json!({"allowed": false, "reason": reason}),
+/// The user that a SubjectAccessReview is about.
+fn subject(spec: &Value) -> UserInfo {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let texts = |value: &Value| value.as_array().into_iter().flatten().filter_map(text).collect::<Vec<_>>();
+    let field = |name: &str| spec.get(name).unwrap_or(&Value::Null);
+    let extra = field("extra").as_object().into_iter().flatten();
+    UserInfo {
+        username: text(field("user")).unwrap_or_default(),
+        uid: text(field("uid")).unwrap_or_default(),
+        groups: texts(field("groups")),
+        extra: extra.map(|(key, values)| (key.clone(), texts(values))).collect(),
     }
 }
 
-/// What a known user may do, where everything is allowed; an authorizer cannot be asked for a list.
-fn rules(call: &Call) -> Value {
+/// What a review of access asks must be complete (`pkg/apis/authorization/validation`).
+fn check_access(call: &Call, spec: &Value, of_subject: bool) -> Result<()> {
+    let path = Path::new("spec");
+    let has = |name: &str| spec.get(name).is_some_and(Value::is_object);
+    let mut errors = ErrorList::new();
+    match (has("resourceAttributes"), has("nonResourceAttributes")) {
+        (true, true) => errors.push(Error::invalid(
+            &path.child("nonResourceAttributes"),
+            "{}",
+            "cannot be specified in combination with resourceAttributes",
+        )),
+        (false, false) => errors.push(Error::invalid(
+            &path.child("resourceAttributes"),
+            Value::Null,
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+        )),
+        _ => {}
+    }
+    if of_subject {
+        let user = spec.get("user").and_then(Value::as_str).unwrap_or_default();
+        let groups = spec.get("groups").and_then(Value::as_array).is_some_and(|groups| !groups.is_empty());
+        if user.is_empty() && !groups {
+            let detail = "at least one of user or group must be specified";
+            errors.push(Error::invalid(&path.child("user"), "", detail));
+        }
+        let namespace = spec.pointer("/resourceAttributes/namespace").and_then(Value::as_str).unwrap_or_default();
+        if call.row.namespaced && namespace != call.info.namespace {
+            let detail = format!("must match metadata.namespace: {}", call.info.namespace);
+            errors.push(Error::invalid(&path.child("resourceAttributes").child("namespace"), namespace, detail));
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(&call.row.gvk(), "", &errors)) }
+}
+
+/// Whether a user may do what a review's spec names.
+fn access(call: &Call, user: &UserInfo, spec: &Value) -> Value {
+    let attributes = spec.get("resourceAttributes").or_else(|| spec.get("nonResourceAttributes"));
+    let text =
+        |name: &str| attributes.and_then(|all| all.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let request = RequestInfo {
+        verb: text("verb"),
+        path: text("path"),
+        group: text("group"),
+        version: text("version"),
+        namespace: text("namespace"),
+        resource: text("resource"),
+        subresource: text("subresource"),
+        name: text("name"),
+        ..RequestInfo::default()
+    };
+    let (allowed, reason) = match call.server.authorize(user, &request) {
+        Ok(reason) => (true, reason),
+        Err(reason) => (false, reason),
+    };
+    let mut status = json!({"allowed": allowed});
+    if !reason.is_empty() {
+        status["reason"] = reason.into();
+    }
+    status
+}
+
+/// The rules that bind a user in a namespace; a host's authorizer cannot be asked for them.
+fn rules(call: &Call, user: &UserInfo, namespace: &str) -> Value {
     if call.server.options().authorizer.is_some() {
         return json!({"resourceRules": [], "nonResourceRules": [], "incomplete": true});
     }
-    json!({
-        "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
-        "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
-        "incomplete": false,
-    })
+    let (rules, errors) = rbac::rules_for(&call.server.store().snapshot(), user, namespace);
+    let (mut resources, mut paths) = (Vec::new(), Vec::new());
+    for rule in rules {
+        if rule.resources.is_none() {
+            paths.push(json!({"verbs": rule.verbs, "nonResourceURLs": rule.non_resource_urls}));
+            continue;
+        }
+        let mut resource = json!({"verbs": rule.verbs, "apiGroups": rule.api_groups, "resources": rule.resources});
+        if let Some(names) = rule.resource_names {
+            resource["resourceNames"] = names.into();
+        }
+        resources.push(resource);
+    }
+    let mut status = json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": !errors.is_empty()});
+    if !errors.is_empty() {
+        status["evaluationError"] = errors.join(", ").into();
+    }
+    status
 }
 
 /// The parts of the control plane that upstream still reports this way.

@@ -13,7 +13,8 @@ use machinery::{ApiError, GroupResource, Rng, Timestamp};
 use store::{LeaseId, Store};
 
 use crate::aggregated::{self, AggregatedApi};
-use crate::auth::{UserInfo, known_or_public, take_bearer_token};
+use crate::auth::UserInfo;
+use crate::auth::token::TokenSigner;
 use crate::call::{Call, Result};
 use crate::codec::Payload;
 use crate::metrics::{Labels, Metrics};
@@ -24,8 +25,8 @@ use crate::request_info::RequestInfo;
 use crate::service_allocation::ServiceAllocation;
 use crate::timers::Timers;
 use crate::{
-    connect, create, delete, discovery, health, list, metrics, openapi, patch, read, reviews, subresources, update,
-    watch,
+    connect, create, delete, discovery, health, list, metrics, openapi, openid, patch, read, reviews, subresources,
+    token_request, update, watch,
 };
 
 /// The revision that a write made, among the extensions of its response: a host that writes the
@@ -40,6 +41,7 @@ pub struct ApiServer(Arc<Inner>);
 struct Inner {
     options: Options,
     rng: Mutex<Rng>,
+    signer: TokenSigner,
     services: Mutex<ServiceAllocation>,
     timers: Timers,
     metrics: Metrics,
@@ -59,6 +61,7 @@ impl ApiServer {
         let services = ServiceAllocation::new(&options)?;
         Ok(Self(Arc::new(Inner {
             rng: Mutex::new(Rng::new(options.seed)),
+            signer: TokenSigner::new(signing_key(&options)),
             services: Mutex::new(services),
             timers: Timers::default(),
             metrics: Metrics::default(),
@@ -118,6 +121,11 @@ impl ApiServer {
 
     pub(crate) fn rng(&self) -> MutexGuard<'_, Rng> {
         self.0.rng.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What signs ServiceAccounts' tokens.
+    pub(crate) fn signer(&self) -> &TokenSigner {
+        &self.0.signer
     }
 
     pub(crate) fn services(&self) -> MutexGuard<'_, ServiceAllocation> {
@@ -204,32 +212,10 @@ impl ApiServer {
         finish(&call, answer)
     }
 
-    /// Who asks: as the host knows, or by a bearer token, or the default.
-    fn authenticate(&self, request: &mut Request) -> Result<UserInfo> {
-        let token = take_bearer_token(request.headers_mut());
-        if let Some(user) = request.extensions_mut().remove::<UserInfo>() {
-            return Ok(user);
-        }
-        match (token, &self.0.options.authenticator) {
-            (Some(token), Some(authenticator)) => {
-                authenticator.authenticate_token(&token).ok_or_else(ApiError::unauthorized)
-            }
-            _ => Ok(self.0.options.default_user.clone()),
-        }
-    }
-
-    /// Whether a user may do something; if not, why not, which may be empty.
-    pub(crate) fn authorize(&self, user: &UserInfo, request: &RequestInfo) -> std::result::Result<(), String> {
-        match &self.0.options.authorizer {
-            Some(authorizer) => authorizer.authorize(user, request),
-            None if known_or_public(user, request) => Ok(()),
-            None => Err(String::new()),
-        }
-    }
-
     fn non_resource(&self, info: &RequestInfo, headers: &HeaderMap) -> Response {
         let answer = health::answer(self, info)
             .or_else(|| metrics::answer(self, info))
+            .or_else(|| openid::answer(self, info))
             .or_else(|| discovery::answer(self, info, headers))
             .or_else(|| openapi::answer(self, info, headers));
         answer.unwrap_or_else(not_found_page)
@@ -259,6 +245,7 @@ fn dispatch(call: &mut Call, payload: &Payload) -> Result<Response> {
         ("get", "scale") => subresources::get_scale(call),
         ("update" | "patch", "scale") => subresources::update_scale(call, payload),
         ("create", "binding") => subresources::bind(call, payload),
+        ("create", "token") => token_request::create(call, payload),
         ("create", "eviction") => subresources::evict(call, payload),
         ("get", _) => read::get(call),
         ("update", _) => update::update(call, payload),
@@ -324,7 +311,18 @@ fn not_found_page() -> Response {
     response
 }
 
-fn forbidden(user: &UserInfo, info: &RequestInfo, reason: &str) -> ApiError {
+/// The key that signs tokens: the host's, or one of the seed's.
+fn signing_key(options: &Options) -> [u8; 32] {
+    options.service_account_key.unwrap_or_else(|| {
+        let mut bytes = [0; 32];
+        // A stream of its own: names and uids stay what they are.
+        Rng::new(!options.seed).fill(&mut bytes);
+        bytes
+    })
+}
+
+/// 403 in upstream's words (`responsewriters.Forbidden`).
+pub(crate) fn forbidden(user: &UserInfo, info: &RequestInfo, reason: &str) -> ApiError {
     let quote = machinery::go::quote;
     let mut error = format!("User {} cannot {} ", quote(&user.username), info.verb);
     if info.is_resource_request() {

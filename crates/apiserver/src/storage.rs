@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use machinery::{ApiError, Encoded, Object};
+use machinery::{ApiError, Encoded, Kind, Object};
 use serde_json::Value;
-use store::{Event, KeyValue, Op, OpResponse, StoreError, Txn};
+use store::{Event, KeyValue, Op, StoreError, Txn};
 
+use crate::admission::Terms;
 use crate::call::{Call, Result};
-use crate::registry::ResourceInfo;
+use crate::registry::{self, ResourceInfo};
 
 /// How long Events live, as upstream's `--event-ttl`.
 const EVENT_TTL_SECONDS: i64 = 3600;
@@ -53,6 +54,17 @@ pub(crate) fn typed(row: &ResourceInfo, object: &Encoded) -> Result<Arc<dyn Obje
     object.object_or_decode(|value| row.strategy.decode(value)).map_err(ApiError::internal)
 }
 
+/// An object of another resource, as it is stored now.
+pub(crate) fn find<K: Kind>(
+    call: &Call,
+    (group, resource): (&str, &str),
+    namespace: &str,
+    name: &str,
+) -> Option<Arc<K>> {
+    let row = registry::by_resource(group, "v1", resource)?;
+    stored(&*call.server.store().get(&key(row, namespace, name))?).get::<K>().ok()
+}
+
 /// The field of each resource by whose value watches are dispatched, so that a change costs nothing to
 /// those who watch other values: every kubelet watches the pods of its node.
 pub(crate) fn trigger_field(row: &ResourceInfo) -> Option<&'static str> {
@@ -63,8 +75,10 @@ pub(crate) fn trigger_field(row: &ResourceInfo) -> Option<&'static str> {
 pub(crate) enum Written {
     /// Done: the object as it is stored now.
     Done(Encoded),
-    /// The key had another revision. The key as it is, if it exists.
+    /// The key had another revision.
     Changed,
+    /// The terms no longer held: the object, to be let in anew.
+    Stale(Box<dyn Object>),
 }
 
 /// The bytes to store for an object, whose resourceVersion is taken off: the store knows it.
@@ -77,29 +91,34 @@ pub(crate) fn value(object: &mut dyn Object) -> Bytes {
 /// resourceVersion is ignored.
 pub(crate) fn write(call: &Call, key: String, mod_revision: i64, mut object: Box<dyn Object>) -> Result<Written> {
     let value = value(&mut *object);
-    write_value(call, key, mod_revision, object, value)
+    write_value(call, key, mod_revision, object, value, Terms::default())
 }
 
-/// As [`write`], with the bytes that [`value`] gave for the object.
+/// As [`write`], with the bytes that [`value`] gave for the object, and on the terms on which it was let
+/// in.
 pub(crate) fn write_value(
     call: &Call,
     key: String,
     mod_revision: i64,
     mut object: Box<dyn Object>,
     value: Bytes,
+    terms: Terms,
 ) -> Result<Written> {
     let trigger = trigger_field(call.row).and_then(|field| call.row.field(&*object, field)).map(Arc::from);
     let lease = if call.row.storage_prefix == "/registry/events" { Some(event_lease(call)?) } else { None };
     let key = Arc::<str>::from(key);
     let op = Op::Put { key: key.clone(), value, lease, trigger };
-    let response = call.server.store().txn(Txn::if_unchanged(key, mod_revision, op), call.origin.clone());
-    let response = response.map_err(store_error)?;
-    match (response.succeeded, response.responses.into_iter().next()) {
-        (true, Some(OpResponse::Put(kv))) => {
+    let mut txn = Txn::if_unchanged(key, mod_revision, op);
+    txn.compare.extend(terms.compare);
+    txn.then.extend(terms.ops);
+    let response = call.server.store().txn(txn, call.origin.clone()).map_err(store_error)?;
+    match (response.succeeded, response.first()) {
+        (true, Some(kv)) => {
             object.metadata_mut().resource_version = Some(kv.mod_revision.to_string());
             let make = || Encoded::from_stored(kv.value.clone(), kv.mod_revision, Some(Arc::from(object)));
             Ok(Written::Done(Encoded::clone(&kv.memo.get_or_init(make))))
         }
+        (_, found) if found.map_or(0, |kv| kv.mod_revision) == mod_revision => Ok(Written::Stale(object)),
         _ => Ok(Written::Changed),
     }
 }

@@ -78,10 +78,12 @@ pub(crate) fn replace(call: &mut Call, mut object: Box<dyn Object>, kv: &KeyValu
     object.metadata_mut().resource_version.clone_from(&old.metadata().resource_version);
     let subresource = call.info.subresource.clone();
     let door = if subresource.is_empty() { Update::Main } else { Update::Subresource(&subresource) };
-    admission::admit(call, Operation::Update, &mut *object, Some(old))?;
+    admission::mutate(call, Operation::Update, &mut *object, Some(old))?;
     let errors = row.before_update(door, &mut *object, old);
     call.check(&name, errors)?;
     call.warnings.extend(row.strategy.warnings(&*object, Some(old)));
+    let mut terms = admission::validate(call, Operation::Update, &*object, Some(old))?;
+    call.warnings.append(&mut terms.warnings);
     let reserved = service_allocation::reserve(call, &mut *object, Some(old))?;
     object.metadata_mut().managed_fields = managed_fields::requested(call, &*object, old);
     let mut value = storage::value(&mut *object);
@@ -105,18 +107,25 @@ pub(crate) fn replace(call: &mut Call, mut object: Box<dyn Object>, kv: &KeyValu
         object.metadata_mut().resource_version = Some(revision.to_string());
         return Ok(Some(storage::unwritten(object)));
     }
-    match storage::write_value(call, key, mod_revision, object, value) {
-        Ok(Written::Done(stored)) => {
-            reserved.keep();
-            Ok(Some(stored))
-        }
-        Ok(Written::Changed) => {
-            reserved.release(call);
-            Ok(None)
-        }
-        Err(error) => {
-            reserved.release(call);
-            Err(error)
+    loop {
+        let outcome = match storage::write_value(call, key.clone(), mod_revision, object, value.clone(), terms) {
+            Ok(Written::Done(stored)) => {
+                reserved.keep();
+                return Ok(Some(stored));
+            }
+            Ok(Written::Changed) => Ok(None),
+            // Somebody else charged the same quota: it is asked again. Each round, somebody's write is done.
+            Ok(Written::Stale(stale)) => {
+                admission::validate(call, Operation::Update, &*stale, Some(old)).map(|anew| Some((stale, anew)))
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(Some(again)) => (object, terms) = again,
+            other => {
+                reserved.release(call);
+                return other.map(|_| None);
+            }
         }
     }
 }

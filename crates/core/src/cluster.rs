@@ -94,6 +94,7 @@ impl Cluster {
         let metrics = Metrics::default();
         let api = apiserver::Options {
             default_user: if options.anonymous { UserInfo::anonymous() } else { UserInfo::admin() },
+            service_account_key: options.service_account_key,
             authenticator: options.authenticator,
             advertise_address: options.advertise.0,
             advertise_port: options.advertise.1,

@@ -50,7 +50,9 @@ pub struct Options {
     pub network: Option<Arc<dyn HostNetwork>>,
     /// Called with the ports of `localhost` that Services have, whenever they change.
     pub ports_changed: Option<PortsChanged>,
-    /// Reads bearer tokens of requests from outside.
+    /// The key that signs ServiceAccounts' tokens; of the seed without.
+    pub service_account_key: Option<[u8; 32]>,
+    /// Reads bearer tokens of requests from outside, other than ServiceAccounts'.
     pub authenticator: Option<Arc<dyn Authenticator>>,
     /// Whether a request without any identity is anonymous, and not the administrator's.
     pub anonymous: bool,
@@ -78,6 +80,7 @@ impl Options {
             runtime: None,
             network: None,
             ports_changed: None,
+            service_account_key: None,
             authenticator: None,
             anonymous: false,
             advertise: (Ipv4Addr::new(172, 18, 0, 2), 6443),

@@ -9,7 +9,8 @@ fn pod() {
     world.file(
         "pod.yaml",
         "apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {app: web}}\nspec:\n  containers:\n  - name: web\n    \
-         image: nginx\n    ports: [{containerPort: 80}]\n    env: [{name: A, value: b}]\n",
+         image: nginx\n    ports: [{containerPort: 80}]\n    env: [{name: A, value: b}]\n  \
+         automountServiceAccountToken: false\n",
     );
     world.run("create -f pod.yaml");
     world.check(

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use p256::pkcs8::DecodePrivateKey;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     SanType,
@@ -24,6 +25,8 @@ pub struct Certificates {
     server: Pair,
     /// The administrator's certificate and key, for kubeconfig files.
     pub administrator: Pair,
+    /// The private key that signs ServiceAccounts' tokens, kept so that pods' tokens outlive a restart.
+    pub service_account_key: [u8; 32],
 }
 
 /// A certificate and its private key, both PEM.
@@ -56,6 +59,7 @@ impl Certificates {
             server: sign_server(&issuer, addresses)?,
             administrator: sign_administrator(&issuer)?,
             authority: authority_pem,
+            service_account_key: load_or_create_key(file("sa.key"))?,
         })
     }
 
@@ -74,6 +78,15 @@ impl Certificates {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
+}
+
+/// The key that signs ServiceAccounts' tokens: PKCS #8 PEM, as kubeadm keeps it, of a curve P-256 key.
+fn load_or_create_key(file: PathBuf) -> Result<[u8; 32]> {
+    if !file.exists() {
+        write_private(&file, &KeyPair::generate()?.serialize_pem())?;
+    }
+    let key = p256::SecretKey::from_pkcs8_pem(&read(&file)?).with_context(|| damaged(&file))?;
+    Ok(key.to_bytes().into())
 }
 
 fn create_authority() -> Result<Pair> {

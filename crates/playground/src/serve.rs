@@ -65,6 +65,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     let (ports, wanted_ports) = watch::channel(BTreeSet::new());
     let host = {
         let (store, token, root_ca) = (store.clone(), token.clone(), certificates.authority.clone());
+        let service_account_key = Some(certificates.service_account_key);
         let handle = Handle::current();
         Host::start(move || {
             let base = Options::new(store, Timestamp::now(), seed);
@@ -73,6 +74,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
                 network: docker.is_some().then(|| Arc::new(Sockets(handle)) as _),
                 runtime: docker.map(runtimes),
                 ports_changed: Some(Arc::new(move |now| _ = ports.send(now))),
+                service_account_key,
                 authenticator: Some(token),
                 anonymous: true,
                 advertise: advertised(address, &nodes),

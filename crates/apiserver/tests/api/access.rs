@@ -11,7 +11,7 @@ struct OneToken;
 
 impl Authenticator for OneToken {
     fn authenticate_token(&self, token: &str) -> Option<UserInfo> {
-        (token == "secret").then(|| UserInfo::new("ada", &[]))
+        (token == "secret").then(|| UserInfo::new("ada", &["system:masters"]))
     }
 }
 

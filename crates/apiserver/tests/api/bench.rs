@@ -78,7 +78,7 @@ pub fn request(line: &str, body: Body) -> Request {
     request.headers_mut().insert("user-agent", HeaderValue::from_static("test/1.0"));
     for line in lines {
         let (name, value) = line.trim().split_once(": ").unwrap();
-        request.headers_mut().insert(HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+        request.headers_mut().append(HeaderName::try_from(name).unwrap(), value.parse().unwrap());
     }
     request
 }

@@ -30,7 +30,7 @@ fn selectors_choose() {
         (CONFIG_MAPS, "fieldSelector=metadata.name%3Dc3", vec!["c3"]),
         (CONFIG_MAPS, "fieldSelector=metadata.name%3Dc3&labelSelector=even%3Dtrue", vec![]),
         (CONFIG_MAPS, "fieldSelector=metadata.name!%3Dc3", vec!["c0", "c1", "c2"]),
-        ("/api/v1/configmaps", "fieldSelector=metadata.namespace%3Dkube-system", vec![]),
+        ("/api/v1/configmaps", "fieldSelector=metadata.namespace%3Dkube-public", vec![]),
         (PODS, "fieldSelector=spec.nodeName%3D", vec!["p"]),
         (PODS, "fieldSelector=status.phase%3DRunning", vec![]),
     ];

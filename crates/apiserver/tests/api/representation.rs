@@ -102,7 +102,7 @@ fn what_is_counted_has_upstreams_names() {
         format!("apiserver_request_total{{code=\"200\",dry_run=\"\",{}}} 1", labels("LIST", "cluster")),
         format!("apiserver_request_duration_seconds_count{{dry_run=\"\",{}}} 1", labels("LIST", "cluster")),
         format!("apiserver_longrunning_requests{{{}}} 1", labels("WATCH", "namespace")),
-        "apiserver_storage_objects{resource=\"configmaps\"} 1".into(),
+        "apiserver_storage_objects{resource=\"configmaps\"} 2".into(),
         "apiserver_current_inflight_requests{request_kind=\"readOnly\"} 1".into(),
     ] {
         assert!(text.text.contains(&format!("{line}\n")), "{line}\n{}", text.text);

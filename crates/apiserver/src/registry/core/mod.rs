@@ -9,7 +9,7 @@ mod namespace;
 mod node;
 mod persistent_volume;
 pub mod persistent_volume_claim;
-pub mod pod;
+pub(crate) mod pod;
 mod pod_template;
 mod replication_controller;
 mod resource_quota;

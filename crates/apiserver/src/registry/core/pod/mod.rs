@@ -4,6 +4,7 @@ pub mod defaults;
 mod ephemeral;
 mod printer;
 mod qos;
+pub(crate) use qos::class as qos_class;
 pub mod validation;
 pub mod warnings;
 
