@@ -3,6 +3,7 @@
 
 mod bench;
 mod docker;
+mod lessons;
 mod lint;
 mod page;
 mod serve;
@@ -43,6 +44,11 @@ enum Task {
     /// Cut the built Worker into chunks (Trunk calls this)
     #[command(hide = true)]
     Split,
+    /// Compile the lessons into a folder, as Trunk does for the page
+    Lessons {
+        /// Where they go
+        folder: std::path::PathBuf,
+    },
     /// Take the README's screenshots from the built page
     Screenshot,
 }
@@ -56,6 +62,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench => bench::run(),
         Task::Page => page::build(),
         Task::Split => split::run_hook(),
+        Task::Lessons { folder } => lessons::build(&folder),
         Task::Screenshot => page::screenshot(),
     }
 }

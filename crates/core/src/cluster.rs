@@ -54,15 +54,22 @@ pub(crate) struct Inner {
     pub(crate) decisions: RefCell<Decisions>,
     pub(crate) world: World,
     pub(crate) learner: Learner,
-    parts: RefCell<BTreeMap<String, Part>>,
+    pub(crate) parts: RefCell<BTreeMap<String, Part>>,
 }
 
 /// A component that can be cut off from the API and, if it can be made again, stopped and started.
-struct Part {
+pub(crate) struct Part {
     /// None for a kubelet: its containers live with it.
     make: Option<Make>,
     task: Option<TaskId>,
     cut: Arc<AtomicBool>,
+}
+
+impl Part {
+    /// Whether it is cut off from the API server.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
+    }
 }
 
 /// What the host does next.
@@ -202,7 +209,7 @@ impl Cluster {
 
     /// Cuts a component off from the API server, or joins it again. Whether there is one of this name.
     pub fn cut_off(&self, name: &str, cut: bool) -> bool {
-        self.0.parts.borrow().get(name).map(|part| part.cut.store(cut, Ordering::Relaxed)).is_some()
+        self.0.cut_off(name, cut)
     }
 
     /// The way for connections from the host's network into the cluster's.
@@ -328,6 +335,10 @@ impl Inner {
     fn add_component(&self, name: &str, make: Make) {
         self.parts.borrow_mut().insert(name.into(), Part { make: Some(make), task: None, cut: Arc::default() });
         self.start_component(name);
+    }
+
+    pub(crate) fn cut_off(&self, name: &str, cut: bool) -> bool {
+        self.parts.borrow().get(name).map(|part| part.cut.store(cut, Ordering::Relaxed)).is_some()
     }
 
     fn start_component(&self, name: &str) -> bool {

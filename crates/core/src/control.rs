@@ -6,6 +6,9 @@
 //! | `GET /playground/v1/clock` | | [`ClockStatus`] |
 //! | `PATCH /playground/v1/clock` | [`ClockPatch`] | [`ClockStatus`] |
 //! | `POST /playground/v1/clock/step` | | [`ClockStatus`], after virtual time went to the next event |
+//! | `GET /playground/v1/components` | | [`ComponentStatus`]es: control plane, `kubelet/NODE`s |
+//! | `PATCH /playground/v1/components/NAME` | [`ComponentPatch`] | [`ComponentStatus`] |
+//! | `PUT /playground/v1/files/NAME` | text | the file is in the learner's home |
 //! | `GET /playground/v1/trace` | | a [`Hop`] a line, as they happen |
 //! | `GET /playground/v1/terminal` | | upgrade: the learner's shell on exec's channels (0, 1, 4) |
 
@@ -36,6 +39,24 @@ pub struct ClockPatch {
     /// Whether time stands still.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
+}
+
+/// A part of the control plane, or a node's kubelet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentStatus {
+    /// Its name: `kube-scheduler`, `deployment-controller`, `kubelet/hello-worker`.
+    pub name: String,
+    /// Whether it is cut off from the API server.
+    pub cut: bool,
+}
+
+/// A change to a component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentPatch {
+    /// Whether it is to be cut off from the API server.
+    pub cut: bool,
 }
 
 /// What passes between two parts of the cluster.

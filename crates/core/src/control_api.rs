@@ -9,8 +9,8 @@ use machinery::status::ApiError;
 use machinery::wire::{Body, Request, Response};
 use serde::Serialize;
 
-use crate::cluster::Inner;
-use crate::control::{ClockPatch, ClockStatus};
+use crate::cluster::{Inner, Part};
+use crate::control::{ClockPatch, ClockStatus, ComponentPatch, ComponentStatus};
 
 /// The control API of one cluster.
 pub(crate) struct ControlPanel(Rc<Inner>);
@@ -25,11 +25,18 @@ impl ControlPanel {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().trim_start_matches("/playground/v1/").trim_end_matches('/').to_owned();
         let body = body.collect().await;
+        if let Some(name) = path.strip_prefix("files/").filter(|_| parts.method == Method::PUT) {
+            return self.put_file(name, body);
+        }
+        if let Some(name) = path.strip_prefix("components/").filter(|_| parts.method == Method::PATCH) {
+            return self.patch_component(name, &body);
+        }
         match (&parts.method, path.as_str()) {
             (&Method::GET, "clock") => json(&self.clock()),
             (&Method::PATCH, "clock") => self.patch_clock(&body),
             (&Method::POST, "clock/step") => self.step(),
             (&Method::GET, "trace") => lines(Body::Stream(self.0.trace.subscribe())),
+            (&Method::GET, "components") => json(&self.components()),
             (&Method::GET, "decisions") => json(&self.0.decisions.borrow().all()),
             (&Method::GET, path) if path.starts_with("decisions/") => self.decision(path),
             (&Method::GET, "terminal") => crate::world::upgraded(self.0.learner.open_terminal()),
@@ -84,6 +91,37 @@ impl ControlPanel {
             self.0.pace.set_paused(paused, host_time());
         }
         json(&self.clock())
+    }
+
+    /// Puts a file into the learner's home.
+    fn put_file(&self, name: &str, text: Bytes) -> Response {
+        if name.is_empty() || name.contains('/') || name.starts_with('.') {
+            return ApiError::bad_request("a file needs a plain name").into_response();
+        }
+        match self.0.learner.put_file(name, text, self.0.executor.now()) {
+            Ok(()) => json(&serde_json::json!({})),
+            Err(error) => ApiError::bad_request(format!("cannot write {name}: {error}")).into_response(),
+        }
+    }
+
+    fn components(&self) -> Vec<ComponentStatus> {
+        let parts = self.0.parts.borrow();
+        let status = |(name, part): (&String, &Part)| ComponentStatus { name: name.clone(), cut: part.is_cut() };
+        parts.iter().map(status).collect()
+    }
+
+    /// Cuts a component off from the API server, or joins it again.
+    fn patch_component(&self, name: &str, body: &Bytes) -> Response {
+        let patch: ComponentPatch = match serde_json::from_slice(body) {
+            Ok(patch) => patch,
+            Err(error) => {
+                return ApiError::bad_request(format!("cannot read the component's patch: {error}")).into_response();
+            }
+        };
+        if !self.0.cut_off(name, patch.cut) {
+            return ApiError::new(404, "NotFound", format!("there is no component {name}")).into_response();
+        }
+        json(&ComponentStatus { name: name.into(), cut: patch.cut })
     }
 
     /// Lets time jump to the next event. What is ready has been done: this call came after it.

@@ -70,10 +70,23 @@ impl Trace {
     }
 
     /// Whether the cluster's network has carried something without error to a part, such as
-    /// `service/default/web`.
+    /// `service/default/web`, or to one whose name begins with what stands before a final `*`.
     pub fn reached(&self, part: &str) -> bool {
-        self.hops.borrow().iter().any(|hop| hop.kind == HopKind::Network && hop.to == part && hop.error.is_none())
+        self.hops
+            .borrow()
+            .iter()
+            .any(|hop| hop.kind == HopKind::Network && hop.error.is_none() && is_part(&hop.to, part))
     }
+
+    /// Whether kubectl has asked the API server with this verb for an object whose address begins so.
+    pub fn asked(&self, verb: &str, object: &str) -> bool {
+        let asked = |hop: &Rc<Hop>| hop.from == "kubectl" && hop.verb == verb && hop.object.starts_with(object);
+        self.hops.borrow().iter().any(|hop| hop.kind == HopKind::Request && asked(hop))
+    }
+}
+
+fn is_part(found: &str, part: &str) -> bool {
+    part.strip_suffix('*').map_or(found == part, |prefix| found.starts_with(prefix))
 }
 
 /// A connection by way of a Service has two legs: to the Service, and on to what is behind it.

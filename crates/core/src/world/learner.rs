@@ -7,6 +7,7 @@ use std::rc::Rc;
 use futures::StreamExt;
 use machinery::random::Rng;
 use machinery::wire::{Channels, Frame};
+use sim::Errno;
 use sim::fs::Fs;
 use sim::image::Base;
 use sim::io::Fd;
@@ -78,6 +79,14 @@ impl Learner {
     /// The machine.
     pub fn machine(&self) -> &Machine {
         &self.0
+    }
+
+    /// Puts a file into the learner's home, in place of what had its name.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub(crate) fn put_file(&self, name: &str, text: bytes::Bytes, now: machinery::Timestamp) -> Result<(), Errno> {
+        self.0.fs().write(&format!("{HOME}/{name}"), text, now)
     }
 
     /// Runs a line in a shell of its own, to its end.

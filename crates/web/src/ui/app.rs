@@ -19,7 +19,7 @@ use super::split::Split;
 use super::{boot, theme};
 use crate::api::Api;
 use crate::inspect::Inspector;
-use crate::lesson::{Lesson, LessonPane};
+use crate::lesson::Book;
 use crate::map::MapView;
 use crate::terminal::Terminal;
 use crate::trace::Trace;
@@ -27,7 +27,6 @@ use crate::world::{Subscription, World};
 
 /// How often the clock is read.
 const CLOCK_MS: u32 = 250;
-const LESSON: &str = "hello";
 
 /// Sizes of the panes in pixels, kept between visits.
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -90,7 +89,6 @@ fn Desk(props: &DeskProps) -> Html {
     };
     let kinds = use_state(|| Rc::new(Vec::<Kind>::new()));
     let clock = use_state_eq(|| None::<ClockStatus>);
-    let lesson = use_state(|| None::<Result<Rc<Lesson>, String>>);
     let dark = use_state_eq(theme::start);
     let table = use_state_eq(|| false);
     let pane = use_state_eq(|| Pane::Cluster);
@@ -104,12 +102,6 @@ fn Desk(props: &DeskProps) -> Html {
     use_effect_with(*sizes, |sizes| {
         let _ = LocalStorage::set("sizes", sizes);
     });
-    {
-        let lesson = lesson.clone();
-        use_effect_with((), move |()| {
-            wasm_bindgen_futures::spawn_local(async move { lesson.set(Some(load_lesson(LESSON).await)) });
-        });
-    }
     {
         // Kinds are asked for again when the connection comes (back).
         let (api, kinds) = (api.clone(), kinds.clone());
@@ -243,14 +235,7 @@ fn Desk(props: &DeskProps) -> Html {
                 </div>
             </header>
             <div class="lesson-pane">
-                { match &*lesson {
-                    None => html! { <p class="empty">{ "The lesson is coming…" }</p> },
-                    Some(Err(error)) => html! { <p class="empty" role="alert">{ error }</p> },
-                    Some(Ok(lesson)) => html! {
-                        <LessonPane id={LESSON} lesson={lesson.clone()} world={world.clone()} trace={trace.clone()}
-                            news={news.0} {on_run} />
-                    },
-                } }
+                <Book api={api.clone()} world={world.clone()} trace={trace.clone()} news={news.0} {on_run} />
             </div>
             <Split label="Width of the lesson" upright={true} before={true} size={sizes.lesson} limits={(260.0, 640.0)}
                 on_resize={resize(|sizes, size| sizes.lesson = size)} />
@@ -337,18 +322,6 @@ fn use_keys(on_clock: Callback<ClockAct>) {
         });
         move || drop(listener)
     });
-}
-
-/// Fetches a lesson from beside the page.
-async fn load_lesson(id: &str) -> Result<Rc<Lesson>, String> {
-    let missing = |_| format!("The lesson {id} could not be loaded.");
-    let window = web_sys::window().ok_or("no window")?;
-    let fetched = window.fetch_with_str(&format!("./lessons/{id}.md"));
-    let response = wasm_bindgen_futures::JsFuture::from(fetched).await.map_err(missing)?;
-    let response: web_sys::Response = response.dyn_into().map_err(missing)?;
-    let text = wasm_bindgen_futures::JsFuture::from(response.text().map_err(missing)?).await.map_err(missing)?;
-    let text = text.as_string().filter(|_| response.ok()).ok_or_else(|| missing(text))?;
-    Lesson::parse(&text).map(Rc::new).map_err(|error| format!("The lesson {id} is broken: {error}"))
 }
 
 /// The mark: a helm of seven spokes over water, drawn as a chart would.

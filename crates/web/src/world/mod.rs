@@ -11,18 +11,6 @@ use gloo::render::{AnimationFrame, request_animation_frame};
 
 pub use object::{Object, items, text};
 
-/// The resources the page watches, and the paths of their lists across namespaces.
-pub const WATCHED: [(&str, &str); 8] = [
-    ("nodes", "/api/v1/nodes"),
-    ("namespaces", "/api/v1/namespaces"),
-    ("pods", "/api/v1/pods"),
-    ("services", "/api/v1/services"),
-    ("events", "/api/v1/events"),
-    ("replicasets", "/apis/apps/v1/replicasets"),
-    ("deployments", "/apis/apps/v1/deployments"),
-    ("endpointslices", "/apis/discovery.k8s.io/v1/endpointslices"),
-];
-
 /// How many deleted objects are remembered, for lessons that ask whether something was deleted.
 const GONE_MAX: usize = 200;
 

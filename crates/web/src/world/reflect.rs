@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use futures::StreamExt;
 use gloo::timers::future::TimeoutFuture;
+use playground_lesson::RESOURCES;
 use serde_json::Value;
 
 use super::object::text;
-use super::{Object, WATCHED, World};
+use super::{Object, World};
 use crate::api::{Api, ApiError, Call};
 
 /// How long to wait before asking again after a failure.
@@ -18,7 +19,7 @@ const POLL_MS: u32 = 2_000;
 impl World {
     /// Keeps every watched resource current, until the page goes.
     pub fn follow(self: &Rc<Self>, api: &Api) {
-        for (resource, path) in WATCHED {
+        for (resource, path) in RESOURCES {
             let (world, api) = (Rc::clone(self), api.clone());
             wasm_bindgen_futures::spawn_local(async move {
                 loop {
