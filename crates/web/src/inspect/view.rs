@@ -7,6 +7,7 @@ use futures::future::{AbortHandle, abortable};
 use serde_json::Value;
 use yew::prelude::*;
 
+use super::why::Why;
 use super::{Activity, yaml};
 use crate::api::{Api, Call};
 use crate::trace::Trace;
@@ -106,7 +107,13 @@ pub fn Inspector(props: &InspectorProps) -> Html {
             </div>
             <div class="inspector-body" role="tabpanel">
                 { match *tab {
-                    Tab::Overview => overview(props, &object),
+                    Tab::Overview => html! {
+                        <>
+                            <Why api={props.api.clone()} world={props.world.clone()} news={props.news}
+                                resource={resource.to_owned()} object={object.clone()} on_select={props.on_select.clone()} />
+                            { overview(props, &object) }
+                        </>
+                    },
                     Tab::Yaml => yaml::show(&yaml::lines(&without_managed_fields(&object, &kind_name, kind.as_ref()))),
                     Tab::Events => events(props, &object, &kind_name),
                 } }

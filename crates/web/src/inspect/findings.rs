@@ -1,0 +1,309 @@
+//! Why an object is as it is: what a good engineer would look at first, asked of the live objects.
+
+use serde_json::Value;
+
+use crate::world::{Object, Snapshot, items, text};
+
+/// Something found out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// Whether it is as it should be.
+    pub good: bool,
+    /// In words.
+    pub text: String,
+    /// `resource/key` of the object to look at next; empty for none.
+    pub link: String,
+}
+
+fn good(text: impl Into<String>) -> Finding {
+    Finding { good: true, text: text.into(), link: String::new() }
+}
+
+fn bad(text: impl Into<String>) -> Finding {
+    Finding { good: false, text: text.into(), link: String::new() }
+}
+
+/// What there is to say about an object of a resource.
+pub fn findings(resource: &str, object: &Object, snapshot: &Snapshot) -> Vec<Finding> {
+    match resource {
+        "pods" => pod(object, snapshot),
+        "services" => service(object, snapshot),
+        "deployments" | "replicasets" => workload(resource, object, snapshot),
+        "nodes" => node(object, snapshot),
+        _ => Vec::new(),
+    }
+}
+
+/// Exit codes that mean something by themselves.
+fn meaning(code: i64) -> &'static str {
+    match code {
+        0 => "it ended by itself, and well",
+        1 | 2 => "the program's own error: its log tells more",
+        126 => "the command is there, but cannot be run",
+        127 => "there is no such command in the image",
+        137 => "killed: for its memory, or because it did not stop in time",
+        139 => "it touched memory that is not its own",
+        143 => "it was asked to stop",
+        _ => "the program's own code: its log tells more",
+    }
+}
+
+fn pod(pod: &Object, snapshot: &Snapshot) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if pod.terminating() {
+        found.push(bad(match pod.text("/spec/nodeName") {
+            "" => "It is being deleted.".into(),
+            node => format!("It is being deleted. It goes when the kubelet of {node} has ended its containers."),
+        }));
+    }
+    if pod.text("/spec/nodeName").is_empty() {
+        let condition = items(&pod.0, "/status/conditions").iter().find(|it| text(it, "/type") == "PodScheduled");
+        let message = condition.map_or("", |condition| text(condition, "/message"));
+        found.push(bad(match message {
+            "" => "No node has been chosen for it yet.".to_owned(),
+            message => format!("No node can take it: {message}"),
+        }));
+    }
+    let inits = items(&pod.0, "/status/initContainerStatuses").iter();
+    for status in inits.chain(items(&pod.0, "/status/containerStatuses")) {
+        container(status, &mut found);
+    }
+    for event in about(pod, "Pod", snapshot).filter(|event| event.text("/type") == "Warning") {
+        let reason = event.text("/reason");
+        // What the scheduler and the back-offs say stands above already.
+        let told = matches!(reason, "FailedScheduling" | "BackOff" | "Failed");
+        let message = event.text("/message");
+        let stale = reason == "Unhealthy" && pod.condition("Ready") == "True";
+        if !told && !stale && !found.iter().any(|finding| finding.text.ends_with(message)) {
+            found.push(bad(format!("{reason}: {message}")));
+        }
+    }
+    if found.is_empty() && pod.condition("Ready") == "True" {
+        found.push(good("It runs, and its Services lead to it."));
+    }
+    found
+}
+
+fn container(status: &Value, found: &mut Vec<Finding>) {
+    let name = text(status, "/name");
+    let reason = text(status, "/state/waiting/reason");
+    let last = ["/state/terminated", "/lastState/terminated"].into_iter().find_map(|path| status.pointer(path));
+    match reason {
+        "" | "ContainerCreating" | "PodInitializing" => {}
+        "CrashLoopBackOff" => {
+            found.push(bad(format!("{name} ends again and again; the kubelet waits longer before each new try.")));
+        }
+        "ErrImagePull" | "ImagePullBackOff" => found.push(bad(format!(
+            "The image of {name}, {}, cannot be had: {}",
+            text(status, "/image"),
+            text(status, "/state/waiting/message")
+        ))),
+        other => found.push(bad(format!("{name} waits: {other}. {}", text(status, "/state/waiting/message")))),
+    }
+    if let Some(last) = last
+        && let Some(code) = last.get("exitCode").and_then(Value::as_i64)
+    {
+        let restarts = status.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
+        let why = match text(last, "/reason") {
+            "OOMKilled" => "it took more memory than its limit allows",
+            _ => meaning(code),
+        };
+        if restarts > 0 {
+            found.push(bad(format!("{name} was restarted {restarts} times. Last, it ended with code {code}: {why}.")));
+        } else {
+            let finding = format!("{name} has ended with code {code}: {why}.");
+            found.push(if code == 0 { good(finding) } else { bad(finding) });
+        }
+    }
+}
+
+/// The events about an object.
+fn about<'a>(object: &'a Object, kind: &'a str, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Object> {
+    let events = snapshot.list("events").map(AsRef::as_ref);
+    events.filter(move |event: &&Object| {
+        event.text("/involvedObject/kind") == kind
+            && event.text("/involvedObject/name") == object.name()
+            && event.text("/involvedObject/namespace") == object.namespace()
+    })
+}
+
+/// Whether every label of a selector is on the object.
+fn selected(object: &Object, selector: &serde_json::Map<String, Value>) -> bool {
+    selector.iter().all(|(label, value)| object.label(label) == value.as_str())
+}
+
+fn written(selector: &serde_json::Map<String, Value>) -> String {
+    let terms = selector.iter().map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default()));
+    terms.collect::<Vec<_>>().join(",")
+}
+
+/// The way from a Service to a container, step by step, up to the first that fails.
+fn service(service: &Object, snapshot: &Snapshot) -> Vec<Finding> {
+    let selector = service.0.pointer("/spec/selector").and_then(Value::as_object).filter(|it| !it.is_empty());
+    let Some(selector) = selector else {
+        return vec![good("It has no selector: somebody else keeps its endpoints.")];
+    };
+    let here = |object: &&Object| object.namespace() == service.namespace();
+    let pods: Vec<&Object> = snapshot.list("pods").map(AsRef::as_ref).filter(here).collect();
+    let matched: Vec<&Object> =
+        pods.iter().copied().filter(|pod| selected(pod, selector) && !pod.terminating()).collect();
+    let wanted = written(selector);
+    if matched.is_empty() {
+        let mut found = vec![bad(format!("Its selector {wanted} matches no pod here."))];
+        // A slip of the keyboard is the usual reason.
+        let near = pods.iter().find_map(|pod| {
+            let labels = pod.0.pointer("/metadata/labels")?.as_object()?;
+            selector.iter().find_map(|(label, value)| {
+                let other = labels.get(label)?.as_str()?;
+                alike(other, value.as_str()?).then(|| (format!("{label}={other}"), pod.key()))
+            })
+        });
+        if let Some((label, key)) = near {
+            let text = format!("A pod with {label} is here. Is that the one?");
+            found.push(Finding { good: false, text, link: format!("pods/{key}") });
+        }
+        return found;
+    }
+    let mut found = vec![good(format!("Its selector {wanted} matches {} pods.", matched.len()))];
+    let ready = matched.iter().filter(|pod| pod.condition("Ready") == "True").count();
+    if ready == 0 {
+        let text = "None of them is ready, so it leads nowhere.".to_owned();
+        found.push(Finding { good: false, text, link: format!("pods/{}", matched[0].key()) });
+        return found;
+    }
+    found.push(match matched.len() - ready {
+        0 => good(format!("All {ready} are ready.")),
+        unready => bad(format!("{ready} are ready; {unready} are not, and get no requests.")),
+    });
+    for port in items(&service.0, "/spec/ports") {
+        let number = port.get("port").and_then(Value::as_i64).unwrap_or(0);
+        let target = match port.get("targetPort") {
+            Some(Value::String(name)) => name.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => number.to_string(),
+        };
+        let declared = || {
+            let containers = matched.iter().flat_map(|pod| items(&pod.0, "/spec/containers"));
+            containers.flat_map(|container| items(container, "/ports"))
+        };
+        let is_target = |port: &Value| {
+            text(port, "/name") == target
+                || port.get("containerPort").and_then(Value::as_i64).is_some_and(|it| it.to_string() == target)
+        };
+        found.push(if declared().any(is_target) || declared().next().is_none() {
+            good(format!("Port {number} leads to port {target} of the pods."))
+        } else {
+            bad(format!("Port {number} leads to port {target}, which no container declares. Does one listen there?"))
+        });
+    }
+    found
+}
+
+/// Whether two words differ in a letter or two.
+fn alike(a: &str, b: &str) -> bool {
+    let common = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let tail = a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count();
+    a != b && common + tail + 2 >= a.len().max(b.len())
+}
+
+fn workload(resource: &str, object: &Object, snapshot: &Snapshot) -> Vec<Finding> {
+    let wanted = object.0.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
+    let ready = object.number("/status/readyReplicas");
+    if ready >= wanted {
+        return vec![good(format!("{ready} of {wanted} are ready."))];
+    }
+    let mut found = vec![bad(format!("{ready} of {wanted} are ready."))];
+    for condition in items(&object.0, "/status/conditions") {
+        let failing = matches!(
+            (text(condition, "/type"), text(condition, "/status")),
+            ("Progressing", "False") | ("ReplicaFailure", "True")
+        );
+        if failing {
+            found.push(bad(format!("{}: {}", text(condition, "/reason"), text(condition, "/message"))));
+        }
+    }
+    let selector = object.0.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let Some(selector) = selector else { return found };
+    let pods = snapshot.list("pods").map(AsRef::as_ref).filter(|pod: &&Object| {
+        pod.namespace() == object.namespace() && selected(pod, selector) && pod.condition("Ready") != "True"
+    });
+    for stuck in pods.take(3) {
+        let why = pod(stuck, snapshot).into_iter().find(|finding| !finding.good);
+        let why = why.map_or_else(|| "not ready yet".into(), |finding| finding.text);
+        found.push(Finding { good: false, text: format!("{}: {why}", stuck.name()), link: format!("pods/{}", stuck.key()) });
+    }
+    if found.len() == 1 && resource == "replicasets" {
+        for event in about(object, "ReplicaSet", snapshot).filter(|event| event.text("/type") == "Warning").take(1) {
+            found.push(bad(event.text("/message")));
+        }
+    }
+    found
+}
+
+fn node(node: &Object, snapshot: &Snapshot) -> Vec<Finding> {
+    let mut found = Vec::new();
+    match node.condition("Ready") {
+        "True" => {}
+        "Unknown" => found.push(bad("Its kubelet has not been heard of for a while. Pods are taken off it after five minutes.")),
+        _ => found.push(bad("Its kubelet says that it is not ready.")),
+    }
+    for pressure in ["MemoryPressure", "DiskPressure", "PIDPressure"] {
+        if node.condition(pressure) == "True" {
+            found.push(bad(format!("{pressure}: it runs short, and sends pods away.")));
+        }
+    }
+    for taint in items(&node.0, "/spec/taints") {
+        let (key, effect) = (text(taint, "/key"), text(taint, "/effect"));
+        let what = if effect == "NoExecute" { "stays or comes" } else { "comes" };
+        found.push(bad(format!("Taint {key} ({effect}): no pod {what} that does not tolerate it.")));
+    }
+    let count = snapshot.list("pods").filter(|pod| pod.text("/spec/nodeName") == node.name()).count();
+    found.push(good(format!("{count} pods are on it.")));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    fn web(label: &str, ready: &str) -> Object {
+        Object(json!({"metadata": {"namespace": "default", "name": "web-1", "labels": {"app": label}},
+            "spec": {"nodeName": "n", "containers": [{"ports": [{"containerPort": 80}]}]},
+            "status": {"conditions": [{"type": "Ready", "status": ready}]}}))
+    }
+
+    fn texts(found: &[Finding]) -> String {
+        found.iter().map(|it| format!("{}{}\n", if it.good { "+" } else { "-" }, it.text)).collect()
+    }
+
+    #[wasm_bindgen_test]
+    fn a_service_says_where_the_way_ends() {
+        let to = |port: i64| {
+            Object(json!({"metadata": {"namespace": "default", "name": "web"},
+                "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": port}]}}))
+        };
+        let mut snapshot = Snapshot::default();
+        snapshot.put("pods", web("wep", "True"));
+        let found = texts(&findings("services", &to(80), &snapshot));
+        assert!(found.contains("-Its selector app=web matches no pod") && found.contains("app=wep"), "{found}");
+        snapshot.put("pods", web("web", "False"));
+        assert!(texts(&findings("services", &to(80), &snapshot)).contains("-None of them is ready"));
+        snapshot.put("pods", web("web", "True"));
+        assert!(findings("services", &to(80), &snapshot).iter().all(|finding| finding.good));
+        assert!(texts(&findings("services", &to(81), &snapshot)).contains("-Port 80 leads to port 81"));
+    }
+
+    #[wasm_bindgen_test]
+    fn a_container_that_ends_says_how() {
+        let mut pod = web("web", "False");
+        pod.0["status"]["containerStatuses"] = json!([{"name": "c", "restartCount": 3,
+            "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+            "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]);
+        let found = texts(&findings("pods", &pod, &Snapshot::default()));
+        assert!(found.contains("again and again") && found.contains("restarted 3 times"), "{found}");
+        assert!(found.contains("more memory"), "{found}");
+    }
+}
