@@ -12,7 +12,7 @@ use futures::{FutureExt, StreamExt};
 use lab::Lab;
 use machinery::wire::{Body, Channels, Frame, Request, Response};
 use playground_core::control::{Hop, HopKind};
-use playground_lesson::{Lesson, Piece, RESOURCES, View, compile, filled};
+use playground_lesson::{Lesson, Piece, RESOURCES, View, compile, filled, is_like};
 use serde_json::Value;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../www/lessons");
@@ -27,6 +27,8 @@ struct Student {
     live: BTreeMap<&'static str, BTreeMap<String, Value>>,
     gone: Vec<(&'static str, Value)>,
     hops: Vec<Hop>,
+    /// The revision at which it looked last.
+    seen: i64,
     trace: futures::stream::BoxStream<'static, bytes::Bytes>,
     terminal: Channels,
 }
@@ -41,14 +43,14 @@ impl View for Student {
     }
 
     fn reached(&self, part: &str) -> bool {
-        let is = |found: &str| part.strip_suffix('*').map_or(found == part, |prefix| found.starts_with(prefix));
+        let is = |found: &str| is_like(found, part);
         self.hops
             .iter()
             .any(|hop| hop.kind == HopKind::Network && hop.error.is_none() && (is(&hop.to) || is(&hop.object)))
     }
 
     fn asked(&self, verb: &str, object: &str) -> bool {
-        let asked = |hop: &Hop| hop.from == "kubectl" && hop.verb == verb && hop.object.starts_with(object);
+        let asked = |hop: &Hop| hop.from == "kubectl" && hop.verb == verb && is_like(&hop.object, object);
         self.hops.iter().any(|hop| hop.kind == HopKind::Request && asked(hop))
     }
 }
@@ -60,16 +62,27 @@ impl Student {
             panic!("the trace is a stream")
         };
         let terminal = lab.cluster.learner().open_terminal();
-        let mut student =
-            Self { lab, live: BTreeMap::new(), gone: Vec::new(), hops: Vec::new(), trace: trace.boxed(), terminal };
+        let mut student = Self {
+            lab,
+            live: BTreeMap::new(),
+            gone: Vec::new(),
+            hops: Vec::new(),
+            seen: 0,
+            trace: trace.boxed(),
+            terminal,
+        };
         student.answer();
         student
     }
 
     /// Looks at the cluster as the page's watches would.
     fn look(&mut self) {
+        let revision = self.lab.cluster.api().store().revision();
         while let Some(Some(line)) = self.trace.next().now_or_never() {
             self.hops.push(serde_json::from_slice(&line).expect("a hop"));
+        }
+        if std::mem::replace(&mut self.seen, revision) == revision {
+            return;
         }
         for (resource, path) in RESOURCES {
             let body = get(&self.lab, path).into_body().collect().now_or_never().expect("a list is there at once");

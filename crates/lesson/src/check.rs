@@ -11,7 +11,7 @@ use crate::view::{self, View};
 /// | --- | --- |
 /// | `text` | what the learner reads |
 /// | `resource` | what is looked at: one of [`crate::RESOURCES`] |
-/// | `name` | only objects whose name is this, or begins with what stands before a final `*` |
+/// | `name` | only objects whose name is this; a `*` stands for anything, here and below |
 /// | `labels` | only objects with these labels, `a=b,c=d` |
 /// | `ready` | `true`: only objects whose Ready condition is True and that are not terminating |
 /// | `field` | a JSON pointer for the next key; with `*` for any item of a list |
@@ -21,7 +21,7 @@ use crate::view::{self, View};
 /// | `least` or `count` | how many such objects there must be at least, or exactly; at least 1 |
 /// | `gone` | how many objects of the name or labels must have been deleted |
 /// | `reached` | a part that the network must have reached, such as `service/default/web` |
-/// | `asked` | what kubectl must have asked: a verb and how the object begins, `list pods` |
+/// | `asked` | what kubectl must have asked: a verb and an object, `list pods*`, `get pods/*/log` |
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Check {
@@ -89,10 +89,7 @@ impl Check {
 
     fn names(&self, object: &Value) -> bool {
         let name = view::name(object);
-        let named = match self.name.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => self.name.is_empty() || name == self.name,
-        };
+        let named = self.name.is_empty() || view::is_like(name, &self.name);
         named && view::matches(object, &self.labels)
     }
 

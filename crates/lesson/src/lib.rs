@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::Check;
 pub use place::filled;
-pub use view::{RESOURCES, View, condition, matches, name, namespace, terminating};
+pub use view::{RESOURCES, View, condition, is_like, matches, name, namespace, terminating};
 
 /// All lessons there are, in the order of reading.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -20,12 +20,20 @@ pub trait View {
     fn objects(&self, resource: &str) -> Vec<&Value>;
     /// The last state of objects of a resource that have been deleted.
     fn gone(&self, resource: &str) -> Vec<&Value>;
-    /// Whether the cluster's network has carried something to a part, such as `service/default/web`,
-    /// or to one whose name begins with what stands before a final `*`.
+    /// Whether the cluster's network has carried something to a part that is like this, such as
+    /// `service/default/web`: see [`is_like`].
     fn reached(&self, part: &str) -> bool;
     /// Whether kubectl has asked the API server with this verb for an object whose address, such as
-    /// `pods/default/web-1/log`, begins so.
+    /// `pods/default/web-1/log`, is like this: see [`is_like`].
     fn asked(&self, verb: &str, object: &str) -> bool;
+}
+
+/// Whether a text is a pattern's, in which one `*` stands for anything.
+pub fn is_like(text: &str, pattern: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((start, end)) => text.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
+        None => text == pattern,
+    }
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {

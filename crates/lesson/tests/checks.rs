@@ -2,7 +2,7 @@
 #![cfg(feature = "compile")]
 #![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
-use playground_lesson::{Check, View, compile, filled};
+use playground_lesson::{Check, View, compile, filled, is_like};
 use serde_json::{Value, json};
 
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl View for Cluster {
     }
 
     fn asked(&self, verb: &str, object: &str) -> bool {
-        verb == "list" && "pods".starts_with(object)
+        verb == "get" && is_like("pods/default/web-1/log", object)
     }
 }
 
@@ -80,8 +80,8 @@ fn requests_are_seen() {
     let cluster = Cluster::default();
     assert!(check("reached: service/default/web").holds(&cluster));
     assert!(!check("reached: service/default/db").holds(&cluster));
-    assert!(check("asked: list pods").holds(&cluster));
-    assert!(!check("asked: get pods").holds(&cluster));
+    assert!(check("asked: get pods/default/*/log").holds(&cluster));
+    assert!(!check("asked: get pods/default/*/exec").holds(&cluster));
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! What passes between the cluster's parts, as the control API's trace tells it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use futures::StreamExt;
 use gloo::timers::future::TimeoutFuture;
 use playground_core::control::{Hop, HopKind};
+use playground_lesson::is_like;
 
 use crate::api::{Api, Call};
 
 /// How many hops are kept for the list in words.
 const KEPT_MAX: usize = 300;
+/// How many changes the timeline reaches back.
+const WRITES_MAX: usize = 5_000;
 const RETRY_MS: u32 = 1_000;
 
 /// The last hops, and how many there have been.
@@ -19,6 +22,20 @@ const RETRY_MS: u32 = 1_000;
 pub struct Trace {
     hops: RefCell<VecDeque<Rc<Hop>>>,
     count: Cell<usize>,
+    writes: RefCell<Vec<Write>>,
+}
+
+/// A change that the store keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    /// The store's revision after it.
+    pub revision: u64,
+    /// When, in the cluster's time.
+    pub time: String,
+    /// What was done.
+    pub verb: String,
+    /// The object, as `resource/namespace/name`.
+    pub object: String,
 }
 
 impl Trace {
@@ -47,6 +64,16 @@ impl Trace {
 
     /// Adds a hop.
     pub fn push(&self, hop: Hop) {
+        if let (HopKind::Write, Some(revision)) = (hop.kind, hop.revision) {
+            let mut writes = self.writes.borrow_mut();
+            if writes.last().is_none_or(|last| last.revision < revision) {
+                if writes.len() == WRITES_MAX {
+                    writes.remove(0);
+                }
+                let (verb, object) = (hop.verb.clone(), hop.object.clone());
+                writes.push(Write { revision, time: hop.time.to_string(), verb, object });
+            }
+        }
         let mut hops = self.hops.borrow_mut();
         for leg in legs(hop) {
             if hops.len() == KEPT_MAX {
@@ -55,6 +82,11 @@ impl Trace {
             hops.push_back(Rc::new(leg));
             self.count.set(self.count.get() + 1);
         }
+    }
+
+    /// The changes since the page came, by revision.
+    pub fn writes(&self) -> Ref<'_, Vec<Write>> {
+        self.writes.borrow()
     }
 
     /// How many hops there have been: a position to give to [`Trace::since`].
@@ -70,23 +102,20 @@ impl Trace {
     }
 
     /// Whether the cluster's network has carried something without error to a part, such as
-    /// `service/default/web`, or to one whose name begins with what stands before a final `*`.
+    /// `service/default/web`; a `*` stands for anything.
     pub fn reached(&self, part: &str) -> bool {
         self.hops
             .borrow()
             .iter()
-            .any(|hop| hop.kind == HopKind::Network && hop.error.is_none() && is_part(&hop.to, part))
+            .any(|hop| hop.kind == HopKind::Network && hop.error.is_none() && is_like(&hop.to, part))
     }
 
-    /// Whether kubectl has asked the API server with this verb for an object whose address begins so.
+    /// Whether kubectl has asked the API server with this verb for an object whose address is like
+    /// this.
     pub fn asked(&self, verb: &str, object: &str) -> bool {
-        let asked = |hop: &Rc<Hop>| hop.from == "kubectl" && hop.verb == verb && hop.object.starts_with(object);
+        let asked = |hop: &Rc<Hop>| hop.from == "kubectl" && hop.verb == verb && is_like(&hop.object, object);
         self.hops.borrow().iter().any(|hop| hop.kind == HopKind::Request && asked(hop))
     }
-}
-
-fn is_part(found: &str, part: &str) -> bool {
-    part.strip_suffix('*').map_or(found == part, |prefix| found.starts_with(prefix))
 }
 
 /// A connection by way of a Service has two legs: to the Service, and on to what is behind it.

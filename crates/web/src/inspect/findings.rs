@@ -230,7 +230,11 @@ fn workload(resource: &str, object: &Object, snapshot: &Snapshot) -> Vec<Finding
     for stuck in pods.take(3) {
         let why = pod(stuck, snapshot).into_iter().find(|finding| !finding.good);
         let why = why.map_or_else(|| "not ready yet".into(), |finding| finding.text);
-        found.push(Finding { good: false, text: format!("{}: {why}", stuck.name()), link: format!("pods/{}", stuck.key()) });
+        found.push(Finding {
+            good: false,
+            text: format!("{}: {why}", stuck.name()),
+            link: format!("pods/{}", stuck.key()),
+        });
     }
     if found.len() == 1 && resource == "replicasets" {
         for event in about(object, "ReplicaSet", snapshot).filter(|event| event.text("/type") == "Warning").take(1) {
@@ -244,7 +248,9 @@ fn node(node: &Object, snapshot: &Snapshot) -> Vec<Finding> {
     let mut found = Vec::new();
     match node.condition("Ready") {
         "True" => {}
-        "Unknown" => found.push(bad("Its kubelet has not been heard of for a while. Pods are taken off it after five minutes.")),
+        "Unknown" => {
+            found.push(bad("Its kubelet has not been heard of for a while. Pods are taken off it after five minutes."))
+        }
         _ => found.push(bad("Its kubelet says that it is not ready.")),
     }
     for pressure in ["MemoryPressure", "DiskPressure", "PIDPressure"] {

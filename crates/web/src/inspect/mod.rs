@@ -1,7 +1,10 @@
 //! The inspector: one object, live, and what has passed lately.
 
+mod actions;
 mod activity;
+mod edit;
 mod findings;
+mod logs;
 mod view;
 mod why;
 mod yaml;

@@ -7,6 +7,9 @@ use futures::future::{AbortHandle, abortable};
 use serde_json::Value;
 use yew::prelude::*;
 
+use super::actions::Actions;
+use super::edit::Edit;
+use super::logs::Logs;
 use super::why::Why;
 use super::{Activity, yaml};
 use crate::api::{Api, Call};
@@ -45,6 +48,7 @@ enum Tab {
     Overview,
     Yaml,
     Events,
+    Logs,
 }
 
 /// The pane.
@@ -81,7 +85,11 @@ pub fn Inspector(props: &InspectorProps) -> Html {
             </section>
         };
     };
-    let tabs = [(Tab::Overview, "Overview"), (Tab::Yaml, "YAML"), (Tab::Events, "Events")];
+    let mut tabs = vec![(Tab::Overview, "Overview"), (Tab::Yaml, "YAML"), (Tab::Events, "Events")];
+    if resource == "pods" {
+        tabs.push((Tab::Logs, "Logs"));
+    }
+    let shown = if tabs.iter().any(|(which, _)| *which == *tab) { *tab } else { Tab::Overview };
     let kind_name = match (object.text("/kind"), &kind) {
         ("", Some(kind)) => kind.kind.clone(),
         (kind, _) => kind.to_owned(),
@@ -100,21 +108,33 @@ pub fn Inspector(props: &InspectorProps) -> Html {
             <div class="tabs" role="tablist">
                 { for tabs.into_iter().map(|(which, name)| {
                     let tab = tab.clone();
-                    let here = *tab == which;
+                    let here = shown == which;
                     let onclick = Callback::from(move |_: MouseEvent| tab.set(which));
                     html! { <button type="button" role="tab" aria-selected={here.to_string()} {onclick}>{ name }</button> }
                 }) }
             </div>
             <div class="inspector-body" role="tabpanel">
-                { match *tab {
+                { match shown {
                     Tab::Overview => html! {
                         <>
                             <Why api={props.api.clone()} world={props.world.clone()} news={props.news}
                                 resource={resource.to_owned()} object={object.clone()} on_select={props.on_select.clone()} />
+                            if let Some(kind) = &kind {
+                                <Actions api={props.api.clone()} world={props.world.clone()} kind={kind.clone()} object={object.clone()} />
+                            }
                             { overview(props, &object) }
                         </>
                     },
-                    Tab::Yaml => yaml::show(&yaml::lines(&without_managed_fields(&object, &kind_name, kind.as_ref()))),
+                    Tab::Yaml => {
+                        let lines = yaml::lines(&without_managed_fields(&object, &kind_name, kind.as_ref()));
+                        match kind {
+                            Some(kind) => html! {
+                                <Edit key={props.selected.to_string()} api={props.api.clone()} {kind} object_key={object.key()} shown={lines} />
+                            },
+                            None => yaml::show(&lines),
+                        }
+                    }
+                    Tab::Logs => html! { <Logs api={props.api.clone()} pod={object.clone()} /> },
                     Tab::Events => events(props, &object, &kind_name),
                 } }
             </div>
@@ -187,6 +207,7 @@ fn overview(props: &InspectorProps, object: &Object) -> Html {
                     html! { <li>{ to.map_or_else(|| html! { { label.clone() } }, |to| link(props, to, &label)) }</li> }
                 }) }</ul>
             }
+            { dependants(props, object) }
             if !containers.is_empty() {
                 <h3>{ "Containers" }</h3>
                 <ul class="conditions">{ for containers.iter().map(|status| {
@@ -226,6 +247,31 @@ fn overview(props: &InspectorProps, object: &Object) -> Html {
                     <li><code>{ format!("{label}={}", value.as_str().unwrap_or_default()) }</code></li>
                 }) }</ul>
             }
+        </>
+    }
+}
+
+/// What an object owns, among what the page follows, and the pods of a node.
+fn dependants(props: &InspectorProps, object: &Object) -> Html {
+    let uid = object.text("/metadata/uid");
+    let on_node =
+        |other: &Object| props.selected.starts_with("nodes/") && other.text("/spec/nodeName") == object.name();
+    let owned = |other: &Object| {
+        other.items("/metadata/ownerReferences").iter().any(|owner| text(owner, "/uid") == uid) || on_node(other)
+    };
+    let snapshot = props.world.snapshot();
+    let found = ["replicasets", "pods", "endpointslices"].into_iter().flat_map(|resource| {
+        let objects = snapshot.list(resource).filter(|other| owned(other));
+        objects.map(move |other| (format!("{resource}/{}", other.key()), other.name().to_owned()))
+    });
+    let found: Vec<_> = found.collect();
+    if found.is_empty() {
+        return html! {};
+    }
+    html! {
+        <>
+            <h3>{ if props.selected.starts_with("nodes/") { "Pods" } else { "Owns" } }</h3>
+            <ul class="links">{ for found.into_iter().map(|(id, name)| html! { <li>{ link(props, id, &name) }</li> }) }</ul>
         </>
     }
 }

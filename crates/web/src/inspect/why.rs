@@ -48,7 +48,8 @@ pub fn Why(props: &WhyProps) -> Html {
             }
             wasm_bindgen_futures::spawn_local(async move {
                 let all = api.json(Call::get("/playground/v1/decisions")).await.unwrap_or_default();
-                let of = |it: &&Value| text(it, "/namespace") == object.namespace() && text(it, "/name") == object.name();
+                let of =
+                    |it: &&Value| text(it, "/namespace") == object.namespace() && text(it, "/name") == object.name();
                 decision.set(items(&all, "").iter().rev().find(of).cloned());
             });
         });

@@ -54,7 +54,7 @@ pub fn LessonPane(props: &LessonProps) -> Html {
         let id = props.id.clone();
         use_effect_with((props.news, at), move |(_, at)| {
             let mut now = (*progress).clone();
-            let snapshot = world.snapshot();
+            let snapshot = world.live();
             let seen = Seen { snapshot: &snapshot, trace: &trace };
             // What was read so far counts; what comes later is not given away by an accident.
             for (step, index, check) in checks(&lesson).filter(|(step, ..)| step <= at) {
@@ -80,7 +80,7 @@ pub fn LessonPane(props: &LessonProps) -> Html {
     };
     let go = |to: usize| change(Progress { at: to, ..(*progress).clone() });
     let last = at + 1 == steps.len();
-    let snapshot = props.world.snapshot();
+    let snapshot = props.world.live();
     let seen = Seen { snapshot: &snapshot, trace: &props.trace };
     html! {
         <article class="lesson" aria-label={props.lesson.title.clone()}>

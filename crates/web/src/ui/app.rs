@@ -16,6 +16,7 @@ use super::explorer::Explorer;
 use super::icon::{Icon, IconName};
 use super::kinds::{self, Kind};
 use super::split::Split;
+use super::timeline::Timeline;
 use super::{boot, theme};
 use crate::api::Api;
 use crate::inspect::Inspector;
@@ -242,11 +243,12 @@ fn Desk(props: &DeskProps) -> Html {
             <main class="cluster-pane" aria-label="The cluster">
                 if *table {
                     <Explorer api={api.clone()} kinds={(*kinds).clone()} namespace={(*namespace).clone()}
-                        selected={(*selected).clone()} on_select={on_select.clone()} />
+                        revision={world.revision()} selected={(*selected).clone()} on_select={on_select.clone()} />
                 } else {
                     <MapView world={world.clone()} trace={trace.clone()} news={news.0} namespace={(*namespace).clone()}
                         dark={*dark} selected={(*selected).clone()} on_select={on_select.clone()} />
                 }
+                <Timeline api={api.clone()} world={world.clone()} trace={trace.clone()} news={news.0} />
             </main>
             <Split label="Height of the terminal" upright={false} before={false} size={sizes.terminal} limits={(120.0, 700.0)}
                 on_resize={resize(|sizes, size| sizes.terminal = size)} />

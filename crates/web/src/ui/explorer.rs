@@ -27,6 +27,8 @@ pub struct ExplorerProps {
     pub kinds: Rc<Vec<Kind>>,
     /// The namespace to show, or all.
     pub namespace: Option<AttrValue>,
+    /// The revision to show, if not the present one.
+    pub revision: Option<u64>,
     /// `resource/key` of what is chosen.
     pub selected: AttrValue,
     /// Hears what is chosen.
@@ -35,7 +37,9 @@ pub struct ExplorerProps {
 
 impl PartialEq for ExplorerProps {
     fn eq(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.kinds, &other.kinds) && self.namespace == other.namespace && self.selected == other.selected
+        Rc::ptr_eq(&self.kinds, &other.kinds)
+            && self.namespace == other.namespace
+            && (self.revision, &self.selected) == (other.revision, &other.selected)
     }
 }
 
@@ -45,6 +49,7 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
     let resource = use_state_eq(|| "pods".to_owned());
     let table = use_state(|| None::<Result<Value, String>>);
     let filter = use_state_eq(String::new);
+    let sort = use_state_eq(|| None::<Sort>);
     let tick = use_state(|| 0u32);
     {
         let tick = tick.clone();
@@ -59,6 +64,10 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
     {
         let (api, table) = (props.api.clone(), table.clone());
         let path = kind.as_ref().map(|kind| kind.list_path(props.namespace.as_deref()));
+        let path = path.map(|path| match props.revision {
+            Some(revision) => format!("{path}?resourceVersion={revision}&resourceVersionMatch=Exact"),
+            None => path,
+        });
         use_effect_with((path, *tick), move |(path, _)| {
             let path = path.clone();
             wasm_bindgen_futures::spawn_local(async move {
@@ -69,9 +78,10 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
         });
     }
     let choose = |name: &str| {
-        let (resource, table, name) = (resource.clone(), table.clone(), name.to_owned());
+        let (resource, table, sort, name) = (resource.clone(), table.clone(), sort.clone(), name.to_owned());
         Callback::from(move |_: MouseEvent| {
             table.set(None);
+            sort.set(None);
             resource.set(name.clone());
         })
     };
@@ -105,14 +115,51 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
                 { match &*table {
                     None => html! { <p class="empty">{ "Asking the API server…" }</p> },
                     Some(Err(error)) => html! { <p class="empty" role="alert">{ error }</p> },
-                    Some(Ok(table)) => rows(props, &resource, table, &filter, wide && kind.is_some_and(|kind| kind.namespaced)),
+                    Some(Ok(table)) => rows(props, &resource, table, &filter, &sort, wide && kind.is_some_and(|kind| kind.namespaced)),
                 } }
             </div>
         </div>
     }
 }
 
-fn rows(props: &ExplorerProps, resource: &str, table: &Value, filter: &str, with_namespace: bool) -> Html {
+/// The column that rows are ordered by, and whether backwards.
+#[derive(Clone, Copy, PartialEq)]
+struct Sort {
+    column: usize,
+    down: bool,
+}
+
+/// The first number of a cell, so that `10` comes after `9`, and ages are in order of time.
+fn rank(cell: &str) -> Option<u64> {
+    let unit = |unit: char| match unit {
+        'd' => 86_400,
+        'h' => 3_600,
+        'm' => 60,
+        _ => 1,
+    };
+    let mut total = None;
+    let mut number = String::new();
+    for c in cell.chars() {
+        match c {
+            '0'..='9' => number.push(c),
+            _ if number.is_empty() => return total,
+            _ => {
+                total = Some(total.unwrap_or(0) + number.parse::<u64>().ok()? * unit(c));
+                number.clear();
+            }
+        }
+    }
+    number.parse().ok().or(total)
+}
+
+fn rows(
+    props: &ExplorerProps,
+    resource: &str,
+    table: &Value,
+    filter: &str,
+    sort: &UseStateHandle<Option<Sort>>,
+    with_namespace: bool,
+) -> Html {
     let columns: Vec<(usize, &str)> = items(table, "/columnDefinitions")
         .iter()
         .enumerate()
@@ -128,7 +175,30 @@ fn rows(props: &ExplorerProps, resource: &str, table: &Value, filter: &str, with
         let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
         fits.then(|| (format!("{resource}/{key}"), namespace.to_owned(), cells))
     });
-    let rows: Vec<_> = rows.collect();
+    let mut rows: Vec<_> = rows.collect();
+    if let Some(Sort { column, down }) = **sort {
+        rows.sort_by_cached_key(|(_, _, cells)| {
+            let cell = cells.get(column).map_or("", String::as_str);
+            (rank(cell), cell.to_owned())
+        });
+        if down {
+            rows.reverse();
+        }
+    }
+    let head = |index: usize, name: &str| {
+        let here = sort.filter(|sort| sort.column == index);
+        let next = Sort { column: index, down: here.is_some_and(|sort| !sort.down) };
+        let sort = sort.clone();
+        let onclick = Callback::from(move |_: MouseEvent| sort.set(Some(next)));
+        let (order, arrow) = match here {
+            None => ("none", ""),
+            Some(Sort { down: false, .. }) => ("ascending", " ↑"),
+            Some(_) => ("descending", " ↓"),
+        };
+        html! {
+            <th scope="col" aria-sort={order}><button type="button" {onclick}>{ name.to_owned() }{ arrow }</button></th>
+        }
+    };
     if rows.is_empty() {
         return html! { <p class="empty">{ format!("No {resource} here.") }</p> };
     }
@@ -137,7 +207,7 @@ fn rows(props: &ExplorerProps, resource: &str, table: &Value, filter: &str, with
             <table>
                 <thead><tr>
                     if with_namespace { <th scope="col">{ "Namespace" }</th> }
-                    { for columns.iter().map(|(_, name)| html! { <th scope="col">{ (*name).to_owned() }</th> }) }
+                    { for columns.iter().enumerate().map(|(index, (_, name))| head(index, name)) }
                 </tr></thead>
                 <tbody>{ for rows.into_iter().map(|(id, namespace, cells)| {
                     let here = *props.selected == id;

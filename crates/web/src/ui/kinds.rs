@@ -27,6 +27,12 @@ impl Kind {
         }
     }
 
+    /// The path of one object.
+    pub fn path_of(&self, key: &str) -> String {
+        let (namespace, name) = key.split_once('/').map_or((None, key), |(namespace, name)| (Some(namespace), name));
+        format!("{}/{name}", self.list_path(namespace))
+    }
+
     /// The list of one object, to watch it.
     pub fn single_path(&self, key: &str) -> String {
         let (namespace, name) = key.split_once('/').map_or((None, key), |(namespace, name)| (Some(namespace), name));
@@ -84,6 +90,7 @@ mod tests {
             kind.single_path("a/web"),
             "/apis/apps/v1/namespaces/a/deployments?fieldSelector=metadata.name%3Dweb"
         );
+        assert_eq!(kind.path_of("a/web"), "/apis/apps/v1/namespaces/a/deployments/web");
         let subresource = json!({"name": "deployments/status", "kind": "Deployment", "verbs": ["list"]});
         assert_eq!(listable(&subresource, "/apis/apps/v1"), None);
     }

@@ -8,3 +8,4 @@ pub mod icon;
 pub mod kinds;
 pub mod split;
 pub mod theme;
+pub mod timeline;

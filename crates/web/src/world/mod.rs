@@ -1,9 +1,10 @@
 //! What the page knows of the cluster: the objects of a few kinds, kept current by watches.
 
 mod object;
+mod past;
 mod reflect;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::{Rc, Weak};
 
@@ -68,6 +69,10 @@ impl Snapshot {
 /// The snapshot, how it is kept current, and who wants to hear of changes.
 pub struct World {
     snapshot: RefCell<Snapshot>,
+    /// The revision that is looked at instead, and the objects as they were.
+    past: RefCell<Option<(u64, Snapshot)>>,
+    /// Counts the wishes to look at another revision.
+    wish: Cell<u32>,
     connected: Cell<bool>,
     listeners: RefCell<BTreeMap<u32, Rc<dyn Fn()>>>,
     last_listener: Cell<u32>,
@@ -94,6 +99,8 @@ impl World {
     pub fn new() -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             snapshot: RefCell::default(),
+            past: RefCell::default(),
+            wish: Cell::new(0),
             connected: Cell::new(false),
             listeners: RefCell::default(),
             last_listener: Cell::new(0),
@@ -102,8 +109,14 @@ impl World {
         })
     }
 
+    /// What is looked at: the present, or an earlier revision.
+    pub fn snapshot(&self) -> Ref<'_, Snapshot> {
+        let past = Ref::filter_map(self.past.borrow(), |past| past.as_ref().map(|(_, snapshot)| snapshot));
+        past.unwrap_or_else(|_| self.live())
+    }
+
     /// What is known now.
-    pub fn snapshot(&self) -> std::cell::Ref<'_, Snapshot> {
+    pub fn live(&self) -> Ref<'_, Snapshot> {
         self.snapshot.borrow()
     }
 

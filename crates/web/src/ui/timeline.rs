@@ -1,0 +1,89 @@
+//! The cluster's history under the map: every change since the page came, to scrub through.
+
+use std::rc::Rc;
+
+use web_sys::HtmlInputElement;
+use yew::prelude::*;
+
+use super::icon::{Icon, IconName};
+use crate::api::Api;
+use crate::trace::Trace;
+use crate::world::World;
+
+/// What the timeline is given.
+#[derive(Properties)]
+pub struct TimelineProps {
+    /// The way to the cluster.
+    pub api: Api,
+    /// The cluster's objects.
+    pub world: Rc<World>,
+    /// What has passed.
+    pub trace: Rc<Trace>,
+    /// Counts up when world or trace have news.
+    pub news: u32,
+}
+
+impl PartialEq for TimelineProps {
+    fn eq(&self, other: &Self) -> bool {
+        self.news == other.news
+    }
+}
+
+/// The timeline.
+#[component]
+pub fn Timeline(props: &TimelineProps) -> Html {
+    let error = use_state_eq(|| None::<String>);
+    let writes = props.trace.writes();
+    let Some(last) = writes.len().checked_sub(1) else { return html! {} };
+    let revision = props.world.revision();
+    let at = revision.map_or(last, |revision| writes.partition_point(|write| write.revision < revision).min(last));
+    let go = {
+        let (api, world, error) = (props.api.clone(), props.world.clone(), error.clone());
+        move |revision: Option<u64>| {
+            let (api, world, error) = (api.clone(), world.clone(), error.clone());
+            wasm_bindgen_futures::spawn_local(async move {
+                error.set(world.go_to(&api, revision).await.err().map(|error| error.0));
+            });
+        }
+    };
+    let oninput = {
+        let (go, trace) = (go.clone(), props.trace.clone());
+        Callback::from(move |event: InputEvent| {
+            let Some(input) = event.target_dyn_into::<HtmlInputElement>() else { return };
+            let index = input.value_as_number() as usize;
+            let writes = trace.writes();
+            let present = index + 1 >= writes.len();
+            let revision = writes.get(index).map(|write| write.revision);
+            drop(writes);
+            go(revision.filter(|_| !present));
+        })
+    };
+    let step = |to: Option<usize>, label: &'static str, words: &'static str| {
+        let revision = to.and_then(|to| writes.get(to)).map(|write| write.revision);
+        let go = go.clone();
+        let onclick = Callback::from(move |_: MouseEvent| go(revision));
+        html! { <button type="button" class="icon" disabled={revision.is_none()} aria-label={label} title={label} {onclick}>{ words }</button> }
+    };
+    let shown = &writes[at];
+    let time = shown.time.get(11..19).unwrap_or_default().to_owned();
+    html! {
+        <div class={classes!("timeline", revision.map(|_| "past"))} role="group" aria-label="History">
+            { step(at.checked_sub(1), "One change back", "‹") }
+            <input type="range" min="0" max={last.to_string()} value={at.to_string()} {oninput}
+                aria-label="Revision" aria-valuetext={format!("Revision {}, {time}", shown.revision)} />
+            { step((at + 1 < last).then_some(at + 1), "One change on", "›") }
+            <span class="what" role="status">
+                { match (&*error, revision) {
+                    (Some(error), _) => html! { { error } },
+                    (None, Some(_)) => html! { <><time>{ time }</time>{ format!(" · revision {} · {} {}", shown.revision, shown.verb, shown.object) }</> },
+                    (None, None) => html! { { format!("Now · revision {}", shown.revision) } },
+                } }
+            </span>
+            if revision.is_some() {
+                <button type="button" class="small" onclick={Callback::from(move |_: MouseEvent| go(None))}>
+                    <Icon name={IconName::Play} />{ "Back to now" }
+                </button>
+            }
+        </div>
+    }
+}
