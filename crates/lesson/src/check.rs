@@ -108,7 +108,7 @@ fn fits(value: &Value, pointer: &str, wanted: &Wanted) -> bool {
     match wanted {
         Wanted::Is(text) => match found {
             Some(Value::String(found)) => found == text,
-            Some(other) => other.to_string() == *text,
+            Some(other) => serde_json::from_str::<Value>(text).is_ok_and(|wanted| wanted == *other),
             None => text.is_empty(),
         },
         Wanted::Has(text) => found.and_then(Value::as_str).is_some_and(|found| found.contains(text.as_str())),
