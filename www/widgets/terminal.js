@@ -90,3 +90,6 @@ class PlaygroundTerminal {
 }
 
 globalThis.PlaygroundTerminal = PlaygroundTerminal;
+
+// After the first visit the page is there without a network. Only a built page has the script.
+addEventListener("load", () => navigator.serviceWorker?.register("./offline.js").catch(() => {}));

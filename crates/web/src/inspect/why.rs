@@ -47,10 +47,8 @@ pub fn Why(props: &WhyProps) -> Html {
                 return;
             }
             wasm_bindgen_futures::spawn_local(async move {
-                let all = api.json(Call::get("/playground/v1/decisions")).await.unwrap_or_default();
-                let of =
-                    |it: &&Value| text(it, "/namespace") == object.namespace() && text(it, "/name") == object.name();
-                decision.set(items(&all, "").iter().rev().find(of).cloned());
+                let path = format!("/playground/v1/decisions/{}", object.key());
+                decision.set(api.json(Call::get(path)).await.ok());
             });
         });
     }
@@ -83,7 +81,7 @@ fn nodes(decision: &Value) -> Html {
     let title = if chosen.is_empty() { "Why on no node".to_owned() } else { format!("Why on {chosen}") };
     let verdicts = decision.get("verdicts").and_then(Value::as_object);
     let rows = verdicts.into_iter().flatten().map(|(node, verdict)| {
-        let fits = text(verdict, "/verdict") == "feasible";
+        let fits = text(verdict, "/verdict") == "Feasible";
         let words = if fits {
             let scores = verdict.get("scores").and_then(Value::as_object);
             let scores = scores.into_iter().flatten().map(|(plugin, score)| format!("{plugin} {score}"));

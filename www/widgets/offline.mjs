@@ -1,0 +1,12 @@
+// Puts the names of all that Trunk has built into the service worker. Trunk calls it last in every build.
+import { readFile, readdir, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
+
+const folder = process.env.TRUNK_STAGING_DIR;
+const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+const files = entries
+  .filter((entry) => entry.isFile() && entry.name !== "offline.js")
+  .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
+  .sort();
+const script = await readFile(join("www", "offline.js"), "utf8");
+await writeFile(join(folder, "offline.js"), script.replace("FILES = []", `FILES = ${JSON.stringify(files)}`));
