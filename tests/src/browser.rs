@@ -193,6 +193,22 @@ impl Browser {
         }
     }
 
+    /// What axe-core finds against WCAG 2.2 AA in the page as it is now, a line each.
+    ///
+    /// # Panics
+    /// When axe-core is not installed.
+    pub async fn accessibility(&self) -> Vec<String> {
+        let axe = fs::read_to_string(root().join("www/widgets/node_modules/axe-core/axe.min.js"));
+        self.script(&axe.expect("axe-core: `cargo xtask page` installs it")).await;
+        let rules = r#"["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]"#;
+        let run = format!(
+            "const done = arguments[0]; axe.run({{runOnly: {rules}}}).then(result => done(result.violations.map(rule => \
+             rule.id + ': ' + rule.nodes.map(node => node.target.join(' ') + ' ' + node.failureSummary).join('; '))))"
+        );
+        let found = self.driver.execute_async(run, Vec::new()).await.expect("axe-core's answer");
+        found.convert().expect("a list of texts")
+    }
+
     /// Closes the browser.
     pub async fn close(mut self) {
         // It goes with chromedriver otherwise.

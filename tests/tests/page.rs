@@ -92,3 +92,92 @@ async fn nothing_comes_from_anywhere_else() {
     assert_eq!(browser.script(&foreign).await, serde_json::json!([]));
     browser.close().await;
 }
+
+/// Applies a Deployment whose pods fit nowhere, opens the table, and chooses its pod.
+async fn choose_a_pending_pod(browser: &Browser) {
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    browser.type_line("kubectl create deployment press --image=nginx:1.27").await;
+    browser.type_line("kubectl set resources deployment press --requests=cpu=64").await;
+    browser.click(".segmented button:nth-child(2)").await;
+    let pending = "[...document.querySelectorAll('tbody tr')].find(row => row.innerText.includes('Pending'))";
+    browser.until_true("a pod is pending", &format!("return !!{pending}")).await;
+    browser.script(&format!("{pending}.querySelector('button').click()")).await;
+}
+
+#[tokio::test]
+async fn a_pending_pod_says_why_for_every_node() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    choose_a_pending_pod(&browser).await;
+    let says = "return document.querySelector('.why')?.innerText.includes('Insufficient cpu') ?? false";
+    browser.until_true("the pod says why", says).await;
+    let nodes = "return document.querySelectorAll('.why tbody tr').length == 3";
+    browser.until_true("and for every node", nodes).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn an_edit_is_checked_shown_and_applied() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    choose_a_pending_pod(&browser).await;
+    browser.click(".explorer nav button:nth-child(2)").await;
+    browser
+        .until_true("the Deployment is listed", "return document.querySelector('tbody .link')?.innerText == 'press'")
+        .await;
+    browser.click("tbody .link").await;
+    browser.click(".tabs button:nth-child(2)").await;
+    browser.click(".inspector .actions .small").await;
+    browser.until("the editor", ".edit textarea").await;
+    let write = |from: &str, to: &str| {
+        format!(
+            "const area = document.querySelector('.edit textarea'); area.value = area.value.replace('{from}', '{to}'); \
+             area.dispatchEvent(new InputEvent('input', {{bubbles: true}}))"
+        )
+    };
+    browser.script(&write("replicas: 1", "replicas: many")).await;
+    browser.click(".edit .actions .small").await;
+    browser.until("the server's error", ".edit .error").await;
+    browser.script(&write("replicas: many", "replicas: 3")).await;
+    browser.click(".edit .actions .small").await;
+    browser.until("the difference", ".diff .plus").await;
+    browser.click(".edit .actions .primary").await;
+    let applied = "return [...document.querySelectorAll('tbody tr')].some(row => row.innerText.includes('/3'))";
+    browser.until_true("three are wanted", applied).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_past_can_be_looked_at() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    browser.type_line("kubectl create deployment web --image=nginx:1.27 --replicas=2").await;
+    browser.click(".segmented button:nth-child(2)").await;
+    browser.until_true("two pods are in the table", &format!("{PODS_READY} == 2")).await;
+    browser
+        .script(
+            "const range = document.querySelector('.timeline input'); range.value = 0; \
+             range.dispatchEvent(new InputEvent('input', {bubbles: true}))",
+        )
+        .await;
+    browser.until("the past", ".timeline.past").await;
+    browser.until_true("no pod was there", &format!("{PODS_READY} == 0")).await;
+    browser.click(".timeline .small").await;
+    browser.until_true("they are there now", &format!("{PODS_READY} == 2")).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    choose_a_pending_pod(&browser).await;
+    browser.until("why", ".why").await;
+    for view in [2, 1] {
+        browser.click(&format!(".segmented button:nth-child({view})")).await;
+        assert_eq!(browser.accessibility().await, Vec::<String>::new(), "view {view}");
+    }
+    browser.click(".top-end > .icon").await;
+    assert_eq!(browser.accessibility().await, Vec::<String>::new(), "the other theme");
+    browser.click(".eyebrow .link").await;
+    browser.until("the catalogue", ".catalogue li").await;
+    assert_eq!(browser.accessibility().await, Vec::<String>::new(), "the catalogue");
+    browser.close().await;
+}
