@@ -29,6 +29,7 @@ fn verb(operation: &Operation) -> Option<&'static str> {
         Operation::PullImage { .. } => "PullImage",
         Operation::CreateContainer { .. } => "CreateContainer",
         Operation::StartContainer { .. } => "StartContainer",
+        Operation::UpdateContainer { .. } => "UpdateContainerResources",
         Operation::StopContainer { .. } => "StopContainer",
         Operation::RemoveContainer { .. } => "RemoveContainer",
         Operation::List
@@ -39,6 +40,8 @@ fn verb(operation: &Operation) -> Option<&'static str> {
         | Operation::ExecSync { .. }
         | Operation::HttpGet { .. }
         | Operation::TcpDial { .. }
+        | Operation::GrpcCheck { .. }
+        | Operation::NodeUse
         | Operation::ListStats => return None,
     })
 }

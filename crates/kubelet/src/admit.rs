@@ -14,6 +14,7 @@ pub fn refuse<'a>(pod: &Pod, others: impl Iterator<Item = &'a Pod>, node: &NodeC
         |resource: &str| node.allocatable().get(resource).map_or(0, |quantity| qos::amount(quantity, resource));
     let refusal = |resource: &str, requested: i64, used: i64, capacity: i64| Failure {
         reason: format!("OutOf{resource}"),
+        grace: None,
         message: format!(
             "Pod was rejected: Node didn't have enough resource: {resource}, requested: {requested}, used: {used}, capacity: {capacity}"
         ),
@@ -39,7 +40,7 @@ pub fn refuse<'a>(pod: &Pod, others: impl Iterator<Item = &'a Pod>, node: &NodeC
 
 /// What a pod asks for: its containers and sidecars together, or the largest init container with the
 /// sidecars before it.
-fn request(pod: &Pod, resource: &str) -> i64 {
+pub fn request(pod: &Pod, resource: &str) -> i64 {
     let of = |container| qos::request(container, resource).unwrap_or_default();
     let mut sidecars = 0;
     let mut largest = 0;
@@ -50,7 +51,7 @@ fn request(pod: &Pod, resource: &str) -> i64 {
                 largest = largest.max(sidecars);
             }
             Role::Init => largest = largest.max(sidecars + of(container)),
-            Role::Regular => {}
+            Role::Regular | Role::Ephemeral => {}
         }
     }
     let running = sidecars + spec::containers(pod).iter().map(of).sum::<i64>();

@@ -12,12 +12,16 @@ use crate::admit;
 use crate::kubelet::{Kubelet, Slot};
 use crate::runtime::{ContainerStatus, SandboxStatus};
 use crate::spec;
+use crate::static_pods::mirrored;
 use crate::text::str;
 use crate::worker::Worker;
 
 impl Kubelet {
     /// A pod of this node is there, or has changed.
     pub(crate) fn pod_seen(&mut self, now: Timestamp, pod: Arc<Pod>) {
+        if mirrored(&pod).is_some() {
+            return self.mirror_seen(pod);
+        }
         let uid = str(&pod.metadata.uid).to_string();
         if let Some(slot) = self.workers.get_mut(&uid) {
             if revision(&pod) > revision(&slot.worker.pod) {
@@ -32,7 +36,9 @@ impl Kubelet {
         if fresh && pod.metadata.deletion_timestamp.is_none() {
             let others =
                 self.workers.values().filter(|slot| !spec::is_terminal(&slot.worker.pod) && !slot.worker.removed);
-            worker.failure = admit::refuse(&pod, others.map(|slot| &*slot.worker.pod), &self.config);
+            worker.failure = self.pressure.refuse(&pod);
+            worker.failure =
+                worker.failure.or_else(|| admit::refuse(&pod, others.map(|slot| &*slot.worker.pod), &self.config));
         }
         if let Some(failure) = &worker.failure
             && fresh
@@ -53,6 +59,9 @@ impl Kubelet {
 
     /// A pod is gone from the API.
     pub(crate) fn pod_gone(&mut self, pod: &Pod) {
+        if mirrored(pod).is_some() {
+            return self.mirror_gone(pod);
+        }
         let uid = str(&pod.metadata.uid);
         if let Some(slot) = self.workers.get_mut(uid) {
             slot.worker.removed = true;

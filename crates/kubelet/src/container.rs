@@ -1,6 +1,6 @@
 //! What the kubelet knows of one container of one pod.
 
-use k8s_openapi::api::core::v1::Container as Spec;
+use k8s_openapi::api::core::v1::{Container as Spec, ResourceRequirements};
 use machinery::Timestamp;
 
 use crate::backoff::Backoff;
@@ -36,6 +36,17 @@ pub struct Container {
     pub kill: Option<Kill>,
     /// The image of the next run.
     pub image: Option<ImageInfo>,
+    /// The resources its newest run was given, and those it has in force.
+    pub resources: Option<Allocation>,
+}
+
+/// Resources of a run: in-place resize changes the first, then the second follows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Allocation {
+    /// What the kubelet has granted.
+    pub granted: ResourceRequirements,
+    /// What the runtime has in force.
+    pub actual: ResourceRequirements,
 }
 
 /// What is under way for a container.

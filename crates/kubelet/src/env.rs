@@ -85,7 +85,8 @@ fn from_source(
     }
     if let Some(selector) = &source.resource_field_ref {
         let named = selector.container_name.as_deref().and_then(|name| spec::find(facts.pod, name));
-        return fieldref::resource(facts, named.map_or(container, |(named, _)| named), selector).map(Some);
+        let named = named.as_ref().map_or(container, |(named, _)| named);
+        return fieldref::resource(facts, named, selector).map(Some);
     }
     if let Some(reference) = &source.config_map_key_ref {
         let optional = reference.optional == Some(true);

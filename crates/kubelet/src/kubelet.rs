@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task;
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ use machinery::wire::Response;
 use machinery::{Rng, Timestamp};
 
 use crate::NodeConfig;
+use crate::admit;
 use crate::api::ApiObjects;
+use crate::eviction::Pressure;
 use crate::node::NodeReporter;
 use crate::runtime::{ContainerRuntime, Event, Listing, Operation, Outcome, RuntimeError, RuntimeVersion};
 use crate::server::{Call, KubeletServer};
@@ -38,7 +41,10 @@ pub struct Kubelet {
     pub(crate) runtime: Box<dyn ContainerRuntime>,
     pub(crate) version: RuntimeVersion,
     pub(crate) recorder: EventRecorder,
-    reporter: NodeReporter,
+    pub(crate) reporter: NodeReporter,
+    pub(crate) pressure: Pressure,
+    /// When the static pods' manifests are read next.
+    pub(crate) manifests_at: Timestamp,
     pub(crate) pods: Informer<Pod>,
     /// The node's own object: the range of its pods' addresses is given to it there.
     node: Informer<NodeObject>,
@@ -71,6 +77,8 @@ pub(crate) struct Slot {
     pub(crate) timer: Option<Timestamp>,
     /// The status last written, and the revision that came of it.
     pub(crate) published: Option<(PodStatus, String)>,
+    /// Of a static pod: what the API shows of it.
+    pub(crate) mirror: Option<Arc<Pod>>,
     /// Whether the API was asked to remove the pod.
     pub(crate) delete_sent: bool,
     /// Revision of the pod that made the worker dirty.
@@ -79,7 +87,7 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) fn new(worker: Worker) -> Self {
-        Self { worker, timer: None, published: None, delete_sent: false, cause: 0 }
+        Self { worker, timer: None, published: None, mirror: None, delete_sent: false, cause: 0 }
     }
 }
 
@@ -93,6 +101,8 @@ impl Kubelet {
         Self {
             recorder: EventRecorder::new(client.clone(), "kubelet", &config.name),
             reporter: NodeReporter::new(),
+            pressure: Pressure::default(),
+            manifests_at: Timestamp::MIN,
             pods: Informer::new(&client, "", options),
             node: Informer::new(&client, "", ListOptions::fields(format!("metadata.name={}", config.name))),
             objects: ApiObjects::new(client.clone()),
@@ -185,12 +195,15 @@ impl Kubelet {
             (Owner::Listing, Err(_)) => self.list_at = Some(after(cx.now(), LIST_RETRY)),
             (Owner::Images, Ok(Outcome::Images(images))) => self.reporter.set_images(images),
             (Owner::Stats, result) => self.answer_stats(cx.now(), result),
+            (Owner::Pressure, Ok(Outcome::NodeUse(told))) => self.pressure_told(cx.now(), &told),
+            (Owner::Pressure, _) => self.pressure_unknown(cx.now()),
             (Owner::Listing | Owner::Images, _) => {}
         }
     }
 
     /// Runs a step of a worker with all it needs; records its events and its next timer.
     fn with_worker(&mut self, now: Timestamp, uid: &str, step: impl FnOnce(&mut Worker, &mut Node<'_>)) {
+        let used = self.used_by_others(uid);
         let Some(slot) = self.workers.get_mut(uid) else { return };
         self.objects.at(now);
         let mut events = Vec::new();
@@ -200,6 +213,7 @@ impl Kubelet {
             runtime: &mut *self.runtime,
             tickets: &mut self.tickets,
             objects: &self.objects,
+            used,
             observer: &self.observer,
             events: &mut events,
             wake_at: None,
@@ -218,6 +232,17 @@ impl Kubelet {
         if let Some(time) = wake_at {
             self.set_timer(uid, time);
         }
+    }
+
+    /// What the node's other pods ask for, if a pod asks for more or less than it has.
+    fn used_by_others(&self, uid: &str) -> [i64; 2] {
+        if !self.workers.get(uid).is_some_and(|slot| slot.worker.wants_resize()) {
+            return [0; 2];
+        }
+        let others = self.workers.iter().filter(|(other, slot)| *other != uid && !slot.worker.removed);
+        let others: Vec<&Pod> =
+            others.map(|(_, slot)| &*slot.worker.pod).filter(|pod| !crate::spec::is_terminal(pod)).collect();
+        ["cpu", "memory"].map(|resource| others.iter().map(|pod| admit::request(pod, resource)).sum())
     }
 
     fn set_timer(&mut self, uid: &str, time: Timestamp) {
@@ -262,6 +287,11 @@ impl Kubelet {
         if !self.publish(now, uid) {
             let jitter = Duration::from_millis(self.rng.below(500));
             self.set_timer(uid, after(now, RETRY + jitter));
+        }
+        if let Some(slot) = self.workers.get_mut(uid).filter(|slot| slot.worker.removed)
+            && let Some(mirror) = slot.mirror.take()
+        {
+            self.remove_mirror(&mirror);
         }
         let done =
             self.workers.get(uid).is_some_and(|slot| slot.worker.removed && slot.worker.cleanup == Cleanup::Done);
@@ -310,6 +340,8 @@ impl Component for Kubelet {
             }
         }
         self.drain_node(cx);
+        self.watch_manifests(cx);
+        self.watch_pressure(cx);
         self.drain_pods(cx);
         self.adopt(now);
         self.client.set_cause("", 0);

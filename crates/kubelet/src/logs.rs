@@ -38,8 +38,8 @@ impl Kubelet {
         }
         let status = pod_status(worker, &self.config, &self.version.name, now);
         let statuses =
-            status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten());
-        let status = statuses.into_iter().find(|status| status.name == *container);
+            [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+        let status = statuses.into_iter().flatten().flatten().find(|status| status.name == *container);
         let container_id = log_source(status, container, pod, flag(params, "previous")).map_err(bad)?;
         let limit = number(params, "limitBytes")?;
         let since_seconds = number(params, "sinceSeconds")?;

@@ -13,6 +13,7 @@ use machinery::time::{after, meta_time};
 use machinery::{ApiError, ObjectKey, Rng, Timestamp};
 
 use crate::NodeConfig;
+use crate::eviction::Shortage;
 use crate::runtime::{ImageInfo, RuntimeVersion};
 use crate::text::str;
 
@@ -41,6 +42,8 @@ pub struct NodeReporter {
     /// Why the runtime cannot be used.
     runtime_down: Option<String>,
     images: Vec<ImageInfo>,
+    /// Of memory, and of disk.
+    pressure: [bool; 2],
     starting: bool,
 }
 
@@ -55,6 +58,7 @@ impl NodeReporter {
             node: None,
             runtime_down: None,
             images: Vec::new(),
+            pressure: [false; 2],
             starting: true,
         }
     }
@@ -70,6 +74,18 @@ impl NodeReporter {
     /// The images the node has; told with the next report.
     pub fn set_images(&mut self, images: Vec<ImageInfo>) {
         self.images = images;
+    }
+
+    /// The node lacks something, or no longer; told at the next turn.
+    pub fn set_pressure(&mut self, shortage: Shortage, lacks: bool) {
+        self.pressure[shortage as usize] = lacks;
+        self.report_soon();
+    }
+
+    /// Says that pods are about to be evicted for want of a resource.
+    pub fn threshold_met(&self, now: Timestamp, config: &NodeConfig, recorder: &mut EventRecorder, resource: &str) {
+        let message = format!("Attempting to reclaim {resource}");
+        recorder.event_for(now, reference(config), EventType::Warning, "EvictionThresholdMet", &message);
     }
 
     /// Something changed that the next report tells: it is due now.
@@ -142,19 +158,28 @@ impl NodeReporter {
             }
         };
         let status = self.status(now, config, runtime, node.status.as_ref());
-        let ready = |status: Option<&NodeStatus>| {
+        let of = |status: Option<&NodeStatus>, kind: &str| {
             let mut conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default().iter();
-            conditions.find(|condition| condition.type_ == "Ready").map(|condition| condition.status.clone())
+            let found = conditions.find(|condition| condition.type_ == kind)?;
+            Some((found.status.clone(), found.reason.clone().unwrap_or_default()))
         };
-        let (was, is) = (ready(node.status.as_ref()), ready(Some(&status)));
+        let changes: Vec<String> = ["MemoryPressure", "DiskPressure", "Ready"]
+            .into_iter()
+            .filter_map(|kind| {
+                let (was, is) = (of(node.status.as_ref(), kind), of(Some(&status), kind));
+                let ((was, _), (is, reason)) = (was.unwrap_or_default(), is?);
+                (was != is && !(kind != "Ready" && was.is_empty())).then(|| match (kind, is.as_str()) {
+                    ("Ready", "True") => "NodeReady".to_owned(),
+                    ("Ready", _) => "NodeNotReady".to_owned(),
+                    _ => reason.replace("Kubelet", "Node"),
+                })
+            })
+            .collect();
         node.status = Some(status);
         self.node = Some((*client.update_status(node)?).clone());
-        if was != is {
-            let (reason, message) = match is.as_deref() {
-                Some("True") => ("NodeReady", format!("Node {} status is now: NodeReady", config.name)),
-                _ => ("NodeNotReady", format!("Node {} status is now: NodeNotReady", config.name)),
-            };
-            recorder.event_for(now, reference(config), EventType::Normal, reason, &message);
+        for reason in changes {
+            let message = format!("Node {} status is now: {reason}", config.name);
+            recorder.event_for(now, reference(config), EventType::Normal, &reason, &message);
         }
         Ok(())
     }
@@ -206,8 +231,19 @@ impl NodeReporter {
         };
         let calm = |kind, reason, message: &str| (kind, "False", reason, message.to_string());
         let verdicts = [
-            calm("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-            calm("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+            match self.pressure[Shortage::Memory as usize] {
+                false => {
+                    calm("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available")
+                }
+                true => {
+                    let message = "kubelet has insufficient memory available".to_string();
+                    ("MemoryPressure", "True", "KubeletHasInsufficientMemory", message)
+                }
+            },
+            match self.pressure[Shortage::Disk as usize] {
+                false => calm("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+                true => ("DiskPressure", "True", "KubeletHasDiskPressure", "kubelet has disk pressure".to_string()),
+            },
             calm("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
             ready,
         ];

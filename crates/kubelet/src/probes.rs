@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use machinery::Timestamp;
 use machinery::time::format_duration;
 
-use crate::runtime::{ErrorCode, Operation, Outcome, RuntimeError};
+use crate::runtime::{ErrorCode, Health, Operation, Outcome, RuntimeError};
 use crate::text::str;
 
 /// Which probe of a container.
@@ -149,6 +149,10 @@ pub fn operation(probe: &Probe, container: &Container, container_id: &str, pod_i
         let host = action.host.as_deref().filter(|host| !host.is_empty()).unwrap_or(pod_ip);
         return Ok(Operation::TcpDial { host: host.into(), port: port(&action.port, container)?, timeout });
     }
+    if let Some(action) = &probe.grpc {
+        let port = u16::try_from(action.port).map_err(|_| format!("invalid port number: {}", action.port))?;
+        return Ok(Operation::GrpcCheck { host: pod_ip.into(), port, service: str(&action.service).into(), timeout });
+    }
     Err(format!("missing probe handler for {}", container.name))
 }
 
@@ -227,6 +231,9 @@ pub fn judge(probe: &Probe, asked: Option<&Operation>, result: Result<Outcome, R
         Ok(Outcome::Http(answer)) => Verdict::Failure(format!("HTTP probe failed with statuscode: {}", answer.status)),
         Ok(Outcome::Exec(end)) if end.exit_code == 0 => Verdict::Success,
         Ok(Outcome::Exec(end)) => Verdict::Failure(String::from_utf8_lossy(&end.output).into_owned()),
+        Ok(Outcome::Health(health)) if health != Health::Serving => {
+            Verdict::Failure(format!("service unhealthy (responded with \"{}\")", health.as_str()))
+        }
         Ok(_) => Verdict::Success,
         Err(error) => {
             let late = error.code == ErrorCode::DeadlineExceeded;
@@ -243,6 +250,11 @@ pub fn judge(probe: &Probe, asked: Option<&Operation>, result: Result<Outcome, R
                 Some(Operation::TcpDial { host, port, .. }) if late => {
                     Verdict::Failure(format!("dial tcp {host}:{port}: i/o timeout"))
                 }
+                Some(Operation::GrpcCheck { host, port, .. }) if late => Verdict::Failure(format!(
+                    "timeout: failed to connect service \"{host}:{port}\" within {}: context deadline exceeded",
+                    format_duration(timeout(probe))
+                )),
+                Some(Operation::GrpcCheck { .. }) => Verdict::Failure(error.message),
                 Some(Operation::TcpDial { .. }) => Verdict::Failure(error.message),
                 Some(Operation::ExecSync { command, .. }) if late => Verdict::Failure(format!(
                     "command timed out: {:?} timed out after {}",

@@ -80,6 +80,7 @@ impl Worker {
     ) {
         let pod = self.pod.clone();
         let Some((spec, _)) = spec::find(&pod, name) else { return };
+        let spec = &*spec;
         let Some(probe) = kind.of(spec) else { return };
         let Some(container) = self.containers.get_mut(name) else { return };
         if container.current.as_ref().is_none_or(|run| run.id != container_id) {

@@ -1,10 +1,14 @@
 //! Telling the API what became of a pod.
 
-use client::{DeleteOptions, key_of};
+use std::sync::Arc;
+
+use client::{Client, DeleteOptions, key_of};
 use k8s_openapi::api::core::v1::Pod;
 use machinery::Timestamp;
 
-use crate::kubelet::Kubelet;
+use crate::NodeConfig;
+use crate::kubelet::{Kubelet, Slot};
+use crate::static_pods::is_static;
 use crate::status::pod_status;
 use crate::text::str;
 
@@ -12,7 +16,20 @@ impl Kubelet {
     /// Writes a pod's status if it changed, and removes the pod from the API once it has ended. False
     /// if that must be tried again.
     pub(crate) fn publish(&mut self, now: Timestamp, uid: &str) -> bool {
+        let made = match self.workers.get(uid) {
+            Some(slot) if is_static(&slot.worker.pod) && slot.mirror.is_none() && !slot.worker.removed => {
+                match self.mirror_of(&slot.worker.pod) {
+                    Some(mirror) => Some(mirror),
+                    None => return false,
+                }
+            }
+            _ => None,
+        };
         let Some(slot) = self.workers.get_mut(uid).filter(|slot| !slot.worker.removed) else { return true };
+        slot.mirror = made.or(slot.mirror.take());
+        if let Some(mirror) = slot.mirror.clone() {
+            return publish_mirror(slot, &mirror, &self.client, &self.config, &self.version.name, now);
+        }
         let status = pod_status(&slot.worker, &self.config, &self.version.name, now);
         let pod = slot.worker.pod.clone();
         let key = key_of(&*pod);
@@ -49,5 +66,39 @@ impl Kubelet {
             }
         }
         true
+    }
+}
+
+/// Writes a static pod's status into its mirror.
+fn publish_mirror(
+    slot: &mut Slot,
+    mirror: &Arc<Pod>,
+    client: &Client,
+    config: &NodeConfig,
+    runtime: &str,
+    now: Timestamp,
+) -> bool {
+    // What others wrote into the mirror is kept.
+    if slot.worker.pod.status != mirror.status {
+        slot.worker.pod = Arc::new(Pod { status: mirror.status.clone(), ..(*slot.worker.pod).clone() });
+    }
+    let status = pod_status(&slot.worker, config, runtime, now);
+    if mirror.status.as_ref() == Some(&status) {
+        return true;
+    }
+    match client.update_status(Pod { status: Some(status), ..(**mirror).clone() }) {
+        Ok(written) => {
+            slot.mirror = Some(written);
+            true
+        }
+        Err(error) if error.is_not_found() => {
+            slot.mirror = None;
+            true
+        }
+        Err(error) if error.is_conflict() => {
+            slot.mirror = client.get::<Pod>(&key_of(&**mirror)).ok();
+            false
+        }
+        Err(_) => false,
     }
 }

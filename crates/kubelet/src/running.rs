@@ -67,6 +67,10 @@ impl Worker {
             return;
         }
         let pod = self.pod.clone();
+        for spec in spec::ephemeral_containers(&pod) {
+            self.sync_container(node, &spec, Role::Ephemeral);
+        }
+        self.sync_resize(node);
         let initialized = self.initialized();
         for spec in spec::init_containers(&pod) {
             let role = spec::init_role(spec);

@@ -18,11 +18,12 @@ pub use config::{
     PortMapping, Volume, VolumeFile, VolumeKind,
 };
 pub use status::{
-    ContainerState, ContainerStats, ContainerStatus, ExecResult, HttpResult, ImageInfo, Listing, SandboxState,
-    SandboxStatus,
+    ContainerState, ContainerStats, ContainerStatus, ExecResult, Health, HttpResult, ImageInfo, Listing, NodeUse,
+    SandboxState, SandboxStatus, StorageUse,
 };
 pub use stream::{AttachRequest, ExecRequest, LogLine, LogRequest, LogStream, exit_status};
 
+use bytes::Bytes;
 use futures::channel::mpsc;
 use machinery::wire::Channels;
 
@@ -138,8 +139,31 @@ pub enum Operation {
         /// How long it may take; [`ErrorCode::DeadlineExceeded`] after that.
         timeout: Duration,
     },
+    /// Asks a gRPC server for its health (`grpc.health.v1.Health/Check`): [`Outcome::Health`].
+    /// [`ErrorCode::DeadlineExceeded`] if nothing answers in time; else messages as grpc-health-probe has
+    /// them.
+    GrpcCheck {
+        /// Address or name.
+        host: String,
+        /// Port.
+        port: u16,
+        /// The service; empty for the server as a whole.
+        service: String,
+        /// How long it may take.
+        timeout: Duration,
+    },
+    /// Changes the limits of a running container: [`Outcome::Done`].
+    UpdateContainer {
+        /// The container.
+        container_id: String,
+        /// The new limits.
+        resources: LinuxResources,
+    },
     /// Resource use of all running containers: [`Outcome::Stats`].
     ListStats,
+    /// Use of what the pods of the node share: [`Outcome::NodeUse`]. Asked every ten seconds, and only
+    /// of runtimes that [say](ContainerRuntime::tells_node_use) they can tell.
+    NodeUse,
 }
 
 /// The result of an operation that succeeded.
@@ -163,6 +187,10 @@ pub enum Outcome {
     Http(HttpResult),
     /// Resource use by container.
     Stats(Vec<ContainerStats>),
+    /// Resource use of the node.
+    NodeUse(NodeUse),
+    /// A gRPC server's health.
+    Health(Health),
 }
 
 /// What kind of failure an operation met, as CRI's gRPC codes and named errors have it.
@@ -241,6 +269,17 @@ pub struct RuntimeVersion {
 pub trait ContainerRuntime {
     /// The runtime's name and version.
     fn version(&self) -> RuntimeVersion;
+
+    /// Whether [`Operation::NodeUse`] is cheap enough to be asked all the time: what evicts pods.
+    fn tells_node_use(&self) -> bool {
+        false
+    }
+
+    /// The files in the node's folder of static pods (`/etc/kubernetes/manifests`), by name; `None` if
+    /// there can be none.
+    fn manifests(&self) -> Option<Vec<(String, Bytes)>> {
+        None
+    }
 
     /// Accepts an operation. It is answered by exactly one [`Event::Completed`], never before this
     /// call returns; operations may complete in any order.

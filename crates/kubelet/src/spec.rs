@@ -1,8 +1,9 @@
 //! Reading a pod's spec: which containers it has, in which order, and what each is.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 use machinery::Timestamp;
 
 /// How long a pod is given to end when nothing says otherwise.
@@ -17,6 +18,8 @@ pub enum Role {
     Sidecar,
     /// A regular container.
     Regular,
+    /// Added to a running pod for debugging; never started twice.
+    Ephemeral,
 }
 
 /// When a container that ended is started again.
@@ -70,9 +73,46 @@ pub fn all(pod: &Pod) -> impl Iterator<Item = (&Container, Role)> {
     init.chain(containers(pod).iter().map(|container| (container, Role::Regular)))
 }
 
-/// A container by its name.
-pub fn find<'a>(pod: &'a Pod, name: &str) -> Option<(&'a Container, Role)> {
-    all(pod).find(|(container, _)| container.name == name)
+/// A container by its name, also an ephemeral one.
+pub fn find<'a>(pod: &'a Pod, name: &str) -> Option<(Cow<'a, Container>, Role)> {
+    let found = all(pod).find(|(container, _)| container.name == name);
+    let found = found.map(|(container, role)| (Cow::Borrowed(container), role));
+    found.or_else(|| {
+        let ephemeral = ephemeral_specs(pod).iter().find(|container| container.name == name)?;
+        Some((Cow::Owned(as_container(ephemeral)), Role::Ephemeral))
+    })
+}
+
+fn ephemeral_specs(pod: &Pod) -> &[EphemeralContainer] {
+    of(pod).and_then(|spec| spec.ephemeral_containers.as_deref()).unwrap_or_default()
+}
+
+/// Ephemeral containers, as containers.
+pub fn ephemeral_containers(pod: &Pod) -> Vec<Container> {
+    ephemeral_specs(pod).iter().map(as_container).collect()
+}
+
+/// An ephemeral container as the container it is run as: it has no ports, probes, hooks or resources.
+fn as_container(ephemeral: &EphemeralContainer) -> Container {
+    let ephemeral = ephemeral.clone();
+    Container {
+        name: ephemeral.name,
+        image: ephemeral.image,
+        image_pull_policy: ephemeral.image_pull_policy,
+        command: ephemeral.command,
+        args: ephemeral.args,
+        env: ephemeral.env,
+        env_from: ephemeral.env_from,
+        working_dir: ephemeral.working_dir,
+        volume_mounts: ephemeral.volume_mounts,
+        security_context: ephemeral.security_context,
+        stdin: ephemeral.stdin,
+        stdin_once: ephemeral.stdin_once,
+        tty: ephemeral.tty,
+        termination_message_path: ephemeral.termination_message_path,
+        termination_message_policy: ephemeral.termination_message_policy,
+        ..Container::default()
+    }
 }
 
 /// Whether an init container is a sidecar.
@@ -89,6 +129,7 @@ pub fn restart_policy(pod: &Pod, container: &Container, role: Role) -> RestartPo
     let of_pod = of(pod).and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
     let policy = RestartPolicy::parse(container.restart_policy.as_deref().unwrap_or(of_pod));
     match (role, policy) {
+        (Role::Ephemeral, _) => RestartPolicy::Never,
         (Role::Init, RestartPolicy::Always) => RestartPolicy::OnFailure,
         _ => policy,
     }

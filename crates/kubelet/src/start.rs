@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Container as Spec, LifecycleHandler};
 use machinery::time::{after, format_duration, since};
 
-use crate::container::{Container, Step};
+use crate::container::{Allocation, Container, Step};
 use crate::images::{self, PullPolicy};
 use crate::probes;
 use crate::runtime::{ContainerState, ContainerStatus, ErrorCode, ImageInfo, Operation, Outcome, RuntimeError};
@@ -75,6 +75,7 @@ impl Worker {
     pub(crate) fn start_step_done(&mut self, node: &mut Node<'_>, name: &str, result: Result<Outcome, RuntimeError>) {
         let pod = self.pod.clone();
         let Some((spec, _)) = spec::find(&pod, name) else { return };
+        let spec = &*spec;
         let step = self.container(name).step;
         if let Err(error) = &result
             && error.code == ErrorCode::Unavailable
@@ -226,6 +227,8 @@ impl Worker {
                 let container = self.container(name);
                 container.step = Step::Creating;
                 container.image = Some(image);
+                let granted = spec.resources.clone().unwrap_or_default();
+                container.resources = Some(Allocation { actual: granted.clone(), granted });
                 self.submit_start(node, name, Operation::CreateContainer { sandbox_id, config: Box::new(config) });
             }
             Err(message) => {
@@ -263,6 +266,7 @@ impl Worker {
         container.retry_at = None;
         let running = container.is_running();
         self.container_event(node, name, false, "Started", "Container started");
+        self.check_resized(node);
         let hook = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
         if let Some(hook) = hook.filter(|_| running) {
             self.container(name).step = Step::PostStart;

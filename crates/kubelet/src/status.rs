@@ -2,14 +2,15 @@
 
 use k8s_openapi::api::core::v1::{
     Container as Spec, ContainerState as State, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, HostIP, PodCondition, PodIP, PodStatus,
+    ContainerStatus, HostIP, PodCondition, PodIP, PodStatus, ResourceRequirements,
 };
 use machinery::Timestamp;
 use machinery::time::meta_time;
 
 use crate::NodeConfig;
-use crate::container::Container;
+use crate::container::{Allocation, Container};
 use crate::qos;
+use crate::resize::Resize;
 use crate::running::Ended;
 use crate::runtime::{ContainerState, ContainerStatus as Run};
 use crate::spec::{self, Role};
@@ -18,6 +19,8 @@ use crate::worker::Worker;
 
 /// Conditions the kubelet owns, in the order it lists them.
 const OWNED: [&str; 4] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"];
+/// Conditions of a resize.
+const RESIZE: [&str; 2] = ["PodResizePending", "PodResizeInProgress"];
 
 /// The pod's status now. What others wrote (PodScheduled, readiness gates, …) is kept from the pod.
 /// `runtime` is the scheme of container ids.
@@ -32,6 +35,9 @@ pub fn pod_status(worker: &Worker, node: &NodeConfig, runtime: &str, now: Timest
             .collect()
     };
     let init = statuses(|role| role != Role::Regular);
+    let debuggers = spec::ephemeral_containers(pod);
+    let debuggers =
+        debuggers.iter().map(|spec| container_status(worker, spec, Role::Ephemeral, initialized, runtime)).collect();
     let mut regular = statuses(|role| role == Role::Regular);
     regular.sort_by(|a, b| a.name.cmp(&b.name));
     let phase = phase(worker, &init, &regular, initialized, &old);
@@ -49,6 +55,7 @@ pub fn pod_status(worker: &Worker, node: &NodeConfig, runtime: &str, now: Timest
         conditions: Some(conditions),
         container_statuses: some(regular),
         init_container_statuses: some(init),
+        ephemeral_container_statuses: some(debuggers),
         host_ip: host_ips.first().cloned(),
         host_ips: (!host_ips.is_empty()).then(|| host_ips.into_iter().map(|ip| HostIP { ip }).collect()),
         pod_ip: ips.first().cloned(),
@@ -67,7 +74,7 @@ fn container_status(worker: &Worker, spec: &Spec, role: Role, initialized: bool,
     let mut status = ContainerStatus {
         name: spec.name.clone(),
         image: str(&spec.image).into(),
-        started: Some(false),
+        started: (role != Role::Ephemeral).then_some(false),
         ..ContainerStatus::default()
     };
     if !worker.containers.contains_key(&spec.name)
@@ -107,7 +114,7 @@ fn container_status(worker: &Worker, spec: &Spec, role: Role, initialized: bool,
             _ => {
                 let waits_for_init =
                     role == Role::Regular && !initialized && !spec::init_containers(&worker.pod).is_empty();
-                let waits_for_others = role != Role::Regular
+                let waits_for_others = matches!(role, Role::Init | Role::Sidecar)
                     && !initialized
                     && spec::init_containers(&worker.pod).first().is_some_and(|first| first.name != spec.name);
                 let reason = if waits_for_init || waits_for_others { "PodInitializing" } else { "ContainerCreating" };
@@ -121,15 +128,25 @@ fn container_status(worker: &Worker, spec: &Spec, role: Role, initialized: bool,
     if let Some(run) = last {
         status.last_state = Some(State { terminated: Some(terminated(run, runtime)), ..State::default() });
     }
+    if role == Role::Ephemeral {
+        return status;
+    }
     if role == Role::Init {
         status.ready = ended.is_some_and(|run| run.exit_code == 0);
     } else if container.is_up() {
         status.started = Some(container.has_started(spec));
         status.ready = container.probes.ready(spec) && worker.failure.is_none();
     }
-    if let Some(resources) = &spec.resources {
-        status.allocated_resources.clone_from(&resources.requests);
-        status.resources = Some(resources.clone());
+    let resources = container.resources.clone();
+    let resources = resources.or_else(|| {
+        let granted = spec.resources.clone()?;
+        Some(Allocation { actual: granted.clone(), granted })
+    });
+    if let Some(Allocation { granted, actual }) =
+        resources.filter(|resources| resources.granted != ResourceRequirements::default())
+    {
+        status.allocated_resources = granted.requests;
+        status.resources = Some(actual);
     }
     status
 }
@@ -137,7 +154,8 @@ fn container_status(worker: &Worker, spec: &Spec, role: Role, initialized: bool,
 /// The container's status as the API has it.
 fn recorded(worker: &Worker, name: &str) -> Option<ContainerStatus> {
     let status = worker.pod.status.as_ref()?;
-    let mut all = status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+    let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+    let mut all = lists.into_iter().flatten().flatten();
     all.find(|status| status.name == name).cloned()
 }
 
@@ -279,8 +297,37 @@ fn conditions(
             last_probe_time: None,
         }
     });
-    let others = old_conditions.iter().filter(|condition| !OWNED.contains(&condition.type_.as_str())).cloned();
-    owned.chain(others).collect()
+    let special = special_conditions(worker).map(|(kind, reason, message)| {
+        let before = old_conditions.iter().find(|condition| condition.type_ == kind);
+        let since = before.and_then(|condition| condition.last_transition_time.clone());
+        PodCondition {
+            type_: kind.into(),
+            status: "True".into(),
+            reason: (!reason.is_empty()).then(|| reason.into()),
+            message: (!message.is_empty()).then_some(message),
+            observed_generation: pod.metadata.generation,
+            last_transition_time: since.or_else(|| Some(meta_time(now))),
+            last_probe_time: None,
+        }
+    });
+    let special: Vec<PodCondition> = special.collect();
+    let foreign = |condition: &&PodCondition| {
+        let kind = condition.type_.as_str();
+        !OWNED.contains(&kind) && !RESIZE.contains(&kind) && special.iter().all(|own| own.type_ != kind)
+    };
+    let others = old_conditions.iter().filter(foreign).cloned();
+    owned.chain(others).chain(special.iter().cloned()).collect()
+}
+
+/// Conditions that are there only while they hold: type, reason, message.
+fn special_conditions(worker: &Worker) -> impl Iterator<Item = (&'static str, &'static str, String)> {
+    let resize = worker.resize.as_ref().map(|resize| match resize {
+        Resize::Pending { reason, message } => (RESIZE[0], *reason, message.clone()),
+        Resize::InProgress => (RESIZE[1], "", String::new()),
+    });
+    let evicted = worker.failure.as_ref().filter(|failure| failure.reason == "Evicted" && failure.grace.is_some());
+    let evicted = evicted.map(|failure| ("DisruptionTarget", "TerminationByKubelet", failure.message.clone()));
+    resize.into_iter().chain(evicted)
 }
 
 /// A condition's status, reason and message.

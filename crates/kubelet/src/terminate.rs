@@ -27,7 +27,9 @@ impl Worker {
         if !ends && !spec::is_terminal(&self.pod) {
             return;
         }
-        let deadline = after(asked.map_or(node.now, |asked| asked.max(self.start_time)), spec::grace(&self.pod));
+        let given = self.failure.as_ref().and_then(|failure| failure.grace);
+        let grace = given.unwrap_or_else(|| spec::grace(&self.pod));
+        let deadline = after(asked.map_or(node.now, |asked| asked.max(self.start_time)), grace);
         match &mut self.termination {
             Some(termination) if asked.is_some() => termination.deadline = termination.deadline.min(deadline),
             Some(_) => {}
@@ -42,6 +44,9 @@ impl Worker {
         let mut busy = false;
         // Regular containers and init containers end together; sidecars after them, last first.
         let mut others_running = false;
+        for spec in spec::ephemeral_containers(&pod) {
+            others_running |= self.end_container(node, &spec, deadline);
+        }
         for (spec, role) in spec::all(&pod).collect::<Vec<_>>().into_iter().rev() {
             if role == Role::Sidecar {
                 continue;
@@ -245,6 +250,7 @@ impl Worker {
     ) {
         let pod = self.pod.clone();
         let Some((spec, _)) = spec::find(&pod, name) else { return };
+        let spec = &*spec;
         let container = self.container(name);
         if container.current.as_ref().is_none_or(|run| run.id != container_id) {
             return;

@@ -44,6 +44,11 @@ pub enum Purpose {
         /// The run it belongs to.
         container_id: String,
     },
+    /// A container's resources are being changed.
+    Resize {
+        /// The container's name.
+        name: String,
+    },
     /// Something whose result changes nothing: an old run is being removed.
     Forget,
 }
@@ -57,6 +62,8 @@ pub enum Owner {
     Images,
     /// The kubelet's server asks for resource use.
     Stats,
+    /// The kubelet looks whether the node is under pressure.
+    Pressure,
     /// A pod.
     Pod {
         /// Its uid.

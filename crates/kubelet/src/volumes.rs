@@ -202,7 +202,7 @@ impl Reader<'_> {
                 let name = str(&selector.container_name);
                 let (container, _) =
                     spec::find(self.facts.pod, name).ok_or_else(|| format!("container {name:?} not found"))?;
-                fieldref::resource(self.facts, container, selector)?
+                fieldref::resource(self.facts, &container, selector)?
             } else {
                 continue;
             };

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use machinery::Timestamp;
@@ -13,6 +14,7 @@ use crate::NodeConfig;
 use crate::container::{Container, Step};
 use crate::kubelet::Observer;
 use crate::objects::Objects;
+use crate::resize::Resize;
 use crate::runtime::{
     ContainerRuntime, ContainerState, ContainerStatus, Operation, Outcome, RuntimeError, SandboxState, SandboxStatus,
 };
@@ -32,6 +34,8 @@ pub struct Node<'a> {
     pub tickets: &'a mut Tickets,
     /// What the pod refers to.
     pub objects: &'a dyn Objects,
+    /// CPU (thousandths) and memory (bytes) that the node's other pods ask for; for resizes.
+    pub used: [i64; 2],
     /// Told of what is asked of the runtime.
     pub observer: &'a Observer,
     /// Events to be recorded.
@@ -102,6 +106,8 @@ pub struct Failure {
     pub reason: String,
     /// `status.message`.
     pub message: String,
+    /// How long its containers are given, where that is not the pod's own grace time.
+    pub grace: Option<Duration>,
 }
 
 /// One pod.
@@ -132,6 +138,8 @@ pub struct Worker {
     pub termination: Option<Termination>,
     /// How far the clean-up after its end is.
     pub cleanup: Cleanup,
+    /// A change of resources that waits or is under way.
+    pub resize: Option<Resize>,
 }
 
 /// Clean-up of a pod that is gone from the API and does not run any more.
@@ -155,8 +163,11 @@ impl Worker {
         let start_time = status.and_then(|status| status.start_time.as_ref()).map_or(now, |time| time.0);
         // A pod that the kubelet had ended before a restart of its own stays ended.
         let failure = status.filter(|status| status.phase.as_deref() == Some("Failed") && status.reason.is_some());
-        let failure =
-            failure.map(|status| Failure { reason: str(&status.reason).into(), message: str(&status.message).into() });
+        let failure = failure.map(|status| Failure {
+            reason: str(&status.reason).into(),
+            message: str(&status.message).into(),
+            grace: None,
+        });
         Self {
             pod,
             removed: false,
@@ -171,6 +182,7 @@ impl Worker {
             containers: BTreeMap::new(),
             termination: None,
             cleanup: Cleanup::None,
+            resize: None,
         }
     }
 
@@ -227,6 +239,7 @@ impl Worker {
     ) {
         let list = match spec::find(&self.pod, name) {
             Some((_, spec::Role::Regular)) => "containers",
+            Some((_, spec::Role::Ephemeral)) => "ephemeralContainers",
             _ => "initContainers",
         };
         let field_path = format!("spec.{list}{{{name}}}");
@@ -303,6 +316,7 @@ impl Worker {
             Purpose::Stop { name } => self.stop_done(node, &name, result),
             Purpose::Hook { name, container_id } => self.hook_done(node, &name, &container_id, result),
             Purpose::Probe { name, kind, container_id } => self.probe_done(node, &name, kind, &container_id, result),
+            Purpose::Resize { name } => self.resized(node, &name, result),
             Purpose::Forget => {}
         }
     }
@@ -332,7 +346,7 @@ impl Worker {
             return;
         }
         let message = "Pod was active on the node longer than the specified deadline";
-        self.failure = Some(Failure { reason: "DeadlineExceeded".into(), message: message.into() });
+        self.failure = Some(Failure { reason: "DeadlineExceeded".into(), message: message.into(), grace: None });
         self.event(node, false, "DeadlineExceeded", message);
     }
 }

@@ -45,6 +45,8 @@ pub enum Errno {
     NetworkUnreachable,
     /// EADDRINUSE
     AddressInUse,
+    /// ENOMEM
+    NoMemory,
     /// EIO
     Io,
 }
@@ -73,6 +75,7 @@ impl Errno {
             Self::TimedOut => "Connection timed out",
             Self::NetworkUnreachable => "Network is unreachable",
             Self::AddressInUse => "Address already in use",
+            Self::NoMemory => "Out of memory",
             Self::Io => "Input/output error",
         }
     }

@@ -80,6 +80,11 @@ impl Lab {
         serde_json::from_slice(&bytes).unwrap()
     }
 
+    /// Applies a manifest.
+    pub fn apply(&self, manifest: &str) -> String {
+        self.ok(&format!("cat > manifest.yaml <<'EOF'\n{manifest}EOF\nkubectl apply -f manifest.yaml"))
+    }
+
     /// Lets time pass.
     pub fn pass(&self, duration: Duration) {
         self.cluster.run_for(duration);

@@ -145,3 +145,52 @@ pub struct ContainerStats {
     /// Memory that cannot be reclaimed, in bytes.
     pub memory_working_set_bytes: u64,
 }
+
+/// Use of what the pods of a node share.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeUse {
+    /// Memory that cannot be reclaimed, of pods and all else, in bytes.
+    pub memory_bytes: u64,
+    /// Disk space of pods, images and all else, in bytes.
+    pub disk_bytes: u64,
+    /// Resource use of the running containers.
+    pub containers: Vec<ContainerStats>,
+    /// Disk space by container id: its writable layer and its log.
+    pub layers: Vec<StorageUse>,
+    /// Disk space of emptyDir volumes, as `<pod uid>/<volume>`.
+    pub volumes: Vec<StorageUse>,
+}
+
+/// Disk space of something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageUse {
+    /// What uses it.
+    pub owner: String,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// `grpc.health.v1.HealthCheckResponse.ServingStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// `UNKNOWN`.
+    Unknown,
+    /// `SERVING`.
+    Serving,
+    /// `NOT_SERVING`.
+    NotServing,
+    /// `SERVICE_UNKNOWN`.
+    ServiceUnknown,
+}
+
+impl Health {
+    /// As the protocol names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "UNKNOWN",
+            Self::Serving => "SERVING",
+            Self::NotServing => "NOT_SERVING",
+            Self::ServiceUnknown => "SERVICE_UNKNOWN",
+        }
+    }
+}

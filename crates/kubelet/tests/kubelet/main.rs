@@ -9,3 +9,4 @@ mod hostile;
 mod lifecycle;
 mod probes;
 mod server;
+mod table;

@@ -13,8 +13,8 @@ use bollard::query_parameters::{
 };
 use futures::StreamExt;
 use kubelet::runtime::{
-    ContainerConfig, ContainerState, ContainerStats, ContainerStatus, ErrorCode, LinuxSecurity, NamespaceMode,
-    RuntimeError,
+    ContainerConfig, ContainerState, ContainerStats, ContainerStatus, ErrorCode, LinuxResources, LinuxSecurity,
+    NamespaceMode, RuntimeError,
 };
 use machinery::Timestamp;
 
@@ -67,8 +67,6 @@ async fn body(
         ..DockerMount::default()
     });
     let resources = &config.resources;
-    let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    let limited = |value: Option<u64>| value.map(signed);
     Ok(ContainerCreateBody {
         image: Some(config.image_id.clone()),
         entrypoint: list(&config.command),
@@ -138,6 +136,27 @@ pub async fn start(engine: &Engine, id: &str) -> Result<ContainerStatus, Runtime
         }
         Err(error) => Err(failed(error)),
     }
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn limited(value: Option<u64>) -> Option<i64> {
+    value.map(signed)
+}
+
+/// Changes the limits of a running container.
+pub async fn update(engine: &Engine, id: &str, resources: &LinuxResources) -> Result<(), RuntimeError> {
+    let limits = bollard::models::ContainerUpdateBody {
+        cpu_shares: Some(signed(resources.cpu_shares)),
+        cpu_period: resources.cpu_quota_us.map(|_| 100_000),
+        cpu_quota: limited(resources.cpu_quota_us),
+        memory: limited(resources.memory_limit_bytes),
+        memory_swap: limited(resources.memory_limit_bytes),
+        ..Default::default()
+    };
+    engine.docker.update_container(id, limits).await.map(drop).map_err(failed)
 }
 
 /// Stops a container within a grace time.

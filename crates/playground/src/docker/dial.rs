@@ -10,7 +10,7 @@ use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
-use kubelet::runtime::{ErrorCode, HttpResult, RuntimeError};
+use kubelet::runtime::{ErrorCode, Health, HttpResult, RuntimeError};
 use machinery::wire::{Channels, Frame};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -85,6 +85,59 @@ async fn exchange(
     .await;
     connection.abort();
     result
+}
+
+/// A gRPC server's health: one unary call, whose messages are short enough to be written by hand.
+pub async fn grpc_check(host: &str, port: u16, service: &str, timeout: Duration) -> Result<Health, RuntimeError> {
+    let call = async {
+        let Ok(stream) = connect(host, port).await else {
+            // A gRPC client dials until its time is over.
+            return std::future::pending().await;
+        };
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(executor, TokioIo::new(stream)).await.map_err(unanswered)?;
+        let connection = tokio::spawn(connection);
+        // `HealthCheckRequest.service` is field 1; a name is shorter than 128 bytes.
+        let name = service.as_bytes().get(..service.len().min(120)).unwrap_or_default();
+        let mut message = Vec::new();
+        if !name.is_empty() {
+            message.extend([0x0a, u8::try_from(name.len()).unwrap_or_default()]);
+            message.extend_from_slice(name);
+        }
+        let mut frame = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap_or_default()];
+        frame.append(&mut message);
+        let request = http::Request::post(format!("http://{}:{port}/grpc.health.v1.Health/Check", bracketed(host)))
+            .header(http::header::CONTENT_TYPE, "application/grpc")
+            .header(http::header::TE, "trailers")
+            .body(http_body_util::Full::new(Bytes::from(frame)))
+            .map_err(unknown)?;
+        let answer = async {
+            let response = sender.send_request(request).await.map_err(unanswered)?;
+            let head = grpc_status(response.headers());
+            let body = response.into_body().collect().await.map_err(unanswered)?;
+            let status = head.or_else(|| body.trailers().and_then(grpc_status)).unwrap_or_default();
+            let bytes = body.to_bytes();
+            match (status, bytes.get(5..)) {
+                (0, Some([0x08, 1, ..])) => Ok(Health::Serving),
+                (0, Some([0x08, 2, ..])) => Ok(Health::NotServing),
+                (0, Some([0x08, 3, ..])) => Ok(Health::ServiceUnknown),
+                (0, _) => Ok(Health::Unknown),
+                (12, _) => Err(unknown(
+                    "error: this server does not implement the grpc health protocol (grpc.health.v1.Health)",
+                )),
+                (code, _) => Err(unknown(format!("error: health rpc probe failed: rpc error: code = {code}"))),
+            }
+        }
+        .await;
+        connection.abort();
+        answer
+    };
+    within(timeout, call).await
+}
+
+fn grpc_status(headers: &http::HeaderMap) -> Option<u32> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
 async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, RuntimeError>>) -> Result<T, RuntimeError> {

@@ -62,6 +62,7 @@ struct Shared {
     next_pid: Cell<Pid>,
     rng: RefCell<Rng>,
     oom_killed: Cell<bool>,
+    limits: Cell<(Option<u64>, Option<u64>)>,
     /// CPU time used up to a moment.
     cpu: Cell<(u64, Timestamp)>,
     booted_at: Timestamp,
@@ -151,6 +152,7 @@ impl Machine {
             next_pid: Cell::new(config.first_pid),
             rng: RefCell::new(config.rng.clone()),
             oom_killed: Cell::new(false),
+            limits: Cell::new((config.memory_bytes_max, config.cpu_nano_cores_max)),
             cpu: Cell::new((0, config.executor.now())),
             booted_at: config.executor.now(),
             config,
@@ -385,11 +387,17 @@ impl Machine {
         if let Some(entry) = self.0.processes.borrow_mut().get_mut(&pid) {
             entry.memory_bytes = bytes;
         }
-        if self.0.config.memory_bytes_max.is_some_and(|max| self.memory_bytes() > max) {
+        if self.0.limits.get().0.is_some_and(|max| self.memory_bytes() > max) {
             // One cgroup, one fate: Kubernetes sets `memory.oom.group`.
             self.0.oom_killed.set(true);
             self.kill_all();
         }
+    }
+
+    /// Changes the limits of memory (bytes) and CPU (billionths of one).
+    pub fn set_limits(&self, memory_bytes_max: Option<u64>, cpu_nano_cores_max: Option<u64>) {
+        self.settle_cpu();
+        self.0.limits.set((memory_bytes_max, cpu_nano_cores_max));
     }
 
     /// Sets how much CPU a process uses from now on, in billionths of a CPU.
@@ -409,7 +417,7 @@ impl Machine {
 
     /// How long a piece of work of so much CPU time takes under the machine's limit.
     pub fn stretch(&self, work: Duration) -> Duration {
-        match self.0.config.cpu_nano_cores_max {
+        match self.0.limits.get().1 {
             Some(max) if max < 1_000_000_000 => work.mul_f64(1e9 / (max.max(1_000_000) as f64)),
             _ => work,
         }
@@ -426,7 +434,7 @@ impl Machine {
         let now = self.now();
         let (used, at) = self.0.cpu.get();
         let steady: u64 = self.0.processes.borrow().values().map(|row| row.cpu_nano_cores).sum();
-        let rate = steady.min(self.0.config.cpu_nano_cores_max.unwrap_or(u64::MAX));
+        let rate = steady.min(self.0.limits.get().1.unwrap_or(u64::MAX));
         let more = now.duration_since(at).as_nanos().max(0).unsigned_abs() * u128::from(rate) / 1_000_000_000;
         self.0.cpu.set((used.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)), now));
     }

@@ -6,7 +6,7 @@ use base64::Engine;
 
 use super::options::Options;
 use crate::errno::Errno;
-use crate::io::PIPE_BYTES_MAX;
+use crate::io::{Fd, PIPE_BYTES_MAX};
 use crate::process::Process;
 
 /// Reads all operands, or standard input; what cannot be read is told. Texts and the exit code.
@@ -16,7 +16,7 @@ pub(super) async fn inputs(process: &Process, operands: &[String]) -> (Vec<(Stri
     let mut texts = Vec::new();
     for path in if operands.is_empty() { &standard } else { operands } {
         let data = match process.open(path) {
-            Ok(fd) => fd.read_to_end().await,
+            Ok(fd) => read_all(process, &fd).await,
             Err(error) => Err(error),
         };
         match data {
@@ -25,6 +25,28 @@ pub(super) async fn inputs(process: &Process, operands: &[String]) -> (Vec<(Stri
         }
     }
     (texts, code)
+}
+
+/// Reads to the end, holding what is read in memory as the originals do: what has no end (`/dev/zero`)
+/// exhausts it.
+async fn read_all(process: &Process, fd: &Fd) -> Result<Vec<u8>, Errno> {
+    /// Beyond this, nothing real is held any more.
+    const BYTES_MAX: usize = 64 << 20;
+    let mut data = Vec::new();
+    loop {
+        let part = fd.read(PIPE_BYTES_MAX).await?;
+        if part.is_empty() {
+            return Ok(data);
+        }
+        data.extend_from_slice(&part);
+        if data.len() > BYTES_MAX {
+            drop(data);
+            process.machine.set_memory(process.pid, u64::MAX / 2);
+            process.sleep(Duration::from_secs(1)).await;
+            process.machine.set_memory(process.pid, 0);
+            return Err(Errno::NoMemory);
+        }
+    }
 }
 
 /// The lines of a text, each with its end.
@@ -55,6 +77,8 @@ pub(super) async fn cat(process: Process) -> i32 {
             }
         };
         loop {
+            // What has no end must not hold the time still.
+            process.sleep(Duration::from_nanos(100)).await;
             let part = match fd.read(PIPE_BYTES_MAX).await {
                 Ok(part) if part.is_empty() => break,
                 Ok(part) => part,
@@ -108,8 +132,13 @@ pub(super) async fn head(process: Process) -> i32 {
     let number: usize = count.trim_start_matches('-').parse().unwrap_or(0);
     let from_end = count.starts_with('-');
     let several = options.operands.len() > 1 && !options.has("q");
-    if options.operands.is_empty() && !from_end && !options.has("c") {
-        return head_stream(&process, number).await;
+    if !from_end && !several {
+        let path = options.operands.first().map_or("-", String::as_str);
+        let input = match process.open(path) {
+            Ok(input) => input,
+            Err(error) => return process.fail(1, format_args!("{path}: {error}")).await,
+        };
+        return head_stream(&process, &input, number, options.has("c")).await;
     }
     let (texts, code) = inputs(&process, &options.operands).await;
     for (index, (path, data)) in texts.iter().enumerate() {
@@ -129,12 +158,19 @@ pub(super) async fn head(process: Process) -> i32 {
 }
 
 /// The first lines of what comes, ending as soon as they are there.
-async fn head_stream(process: &Process, mut count: usize) -> i32 {
-    let stdin = process.stdin();
+async fn head_stream(process: &Process, input: &Fd, mut count: usize, bytes: bool) -> i32 {
     while count > 0 {
-        let part = stdin.read(PIPE_BYTES_MAX).await.unwrap_or_default();
+        let most = if bytes { count.min(PIPE_BYTES_MAX) } else { PIPE_BYTES_MAX };
+        let part = input.read(most).await.unwrap_or_default();
         if part.is_empty() {
             break;
+        }
+        if bytes {
+            count -= part.len().min(count);
+            if !process.print(part).await {
+                break;
+            }
+            continue;
         }
         let mut shown = Vec::new();
         for line in lines(&part).take(count) {

@@ -8,15 +8,15 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use kubelet::runtime::LogStream;
 use kubelet::runtime::{
-    ContainerConfig, ContainerState, ContainerStats, ContainerStatus, ErrorCode, Event, MountSource, Outcome,
-    RuntimeError,
+    ContainerConfig, ContainerState, ContainerStats, ContainerStatus, ErrorCode, Event, LinuxResources, MountSource,
+    Outcome, RuntimeError,
 };
 
 use machinery::Timestamp;
 
 use super::log::Log;
 use super::{Completion, Node};
-use crate::fs::{self, Fs, Tree};
+use crate::fs::{self, Fs, SharedTree, Tree};
 use crate::image::Image;
 use crate::io::{self, Fd};
 use crate::process::{Child, ExecError, Machine, MachineConfig, Signal, Spawn};
@@ -46,6 +46,8 @@ struct Running {
     stdin: Option<Fd>,
     tty: Option<Tty>,
     finished: Rc<Cell<bool>>,
+    /// What it has written over its image.
+    layer: SharedTree,
 }
 
 impl Container {
@@ -104,6 +106,19 @@ impl Container {
         }
     }
 
+    /// Bytes it keeps on disk: its writable layer and its log.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        let layer = self.running.borrow().as_ref().map_or(0, |running| running.layer.borrow().own_bytes());
+        u64::try_from(layer + self.log.bytes()).unwrap_or(u64::MAX)
+    }
+
+    /// Brings new limits in force.
+    pub(super) fn update(&self, resources: &LinuxResources) {
+        if let Some(machine) = self.machine() {
+            machine.set_limits(memory_max(resources), cpu_max(resources));
+        }
+    }
+
     /// Waits until its first process has ended.
     pub(super) async fn wait(&self) {
         let child = self.running.borrow().as_ref().map(|running| running.child.clone());
@@ -158,6 +173,16 @@ impl Container {
     }
 }
 
+/// A limit of memory, in bytes.
+fn memory_max(resources: &LinuxResources) -> Option<u64> {
+    resources.memory_limit_bytes.filter(|bytes| *bytes > 0)
+}
+
+/// A limit of CPU, in billionths of one.
+fn cpu_max(resources: &LinuxResources) -> Option<u64> {
+    resources.cpu_quota_us.map(|quota| quota.saturating_mul(10_000))
+}
+
 impl Node {
     pub(super) fn create_container(self: &Rc<Self>, sandbox_id: &str, config: ContainerConfig) -> Completion {
         if !self.sandboxes.borrow().contains_key(sandbox_id) {
@@ -204,7 +229,7 @@ impl Node {
             let message = format!("rpc error: code = Unknown desc = container {id:?} is not in created state");
             return Err(RuntimeError::new(ErrorCode::Unknown, message));
         }
-        let machine = self.machine_for(&container)?;
+        let (machine, layer) = self.machine_for(&container)?;
         let args = container.command_line();
         let (env, cwd) = (container.env(&machine), container.cwd());
         let executable = match machine.find(&args, &env, &cwd) {
@@ -229,7 +254,7 @@ impl Node {
         }
         let finished = Rc::new(Cell::new(false));
         let running =
-            Running { machine: machine.clone(), child: child.clone(), stdin, tty, finished: finished.clone() };
+            Running { machine: machine.clone(), child: child.clone(), stdin, tty, finished: finished.clone(), layer };
         *container.running.borrow_mut() = Some(running);
         {
             let mut status = container.status.borrow_mut();
@@ -279,12 +304,16 @@ impl Node {
         }
         let message = machine.fs().read(&container.config.termination_message_path).unwrap_or_default();
         let kept = message.len().min(MESSAGE_BYTES_MAX);
+        let mut words = String::from_utf8_lossy(message.get(..kept).unwrap_or_default()).into_owned();
+        if words.is_empty() && code != 0 && container.config.termination_message_from_log {
+            words = container.log.last_words();
+        }
         {
             let mut status = container.status.borrow_mut();
             status.state = ContainerState::Exited;
             status.finished_at = Some(now);
             status.exit_code = code;
-            status.message = String::from_utf8_lossy(message.get(..kept).unwrap_or_default()).into_owned();
+            status.message = words;
             if machine.oom_killed() && code == Signal::Kill.exit_code() {
                 status.reason = "OOMKilled".into();
             }
@@ -319,7 +348,7 @@ impl Node {
         RuntimeError::new(ErrorCode::Unknown, message)
     }
 
-    fn machine_for(&self, container: &Container) -> Result<Machine, RuntimeError> {
+    fn machine_for(&self, container: &Container) -> Result<(Machine, SharedTree), RuntimeError> {
         let config = &container.config;
         let sandboxes = self.sandboxes.borrow();
         let sandbox = sandboxes.get(&container.status.borrow().sandbox_id).ok_or_else(|| {
@@ -343,7 +372,7 @@ impl Node {
         let messages = Tree::new(now).share();
         messages.borrow_mut().insert("/message", fs::Entry { mode: 0o666, ..fs::Entry::file("", now) });
         let _ = fs.create_dir_all(&message_folder, now);
-        let fs = if config.security.read_only_root { Fs::new(root, true) } else { fs };
+        let fs = if config.security.read_only_root { Fs::new(root.clone(), true) } else { fs };
         if message_file != "/" {
             fs.mount(&message_file, messages, "/message", false);
         }
@@ -364,16 +393,17 @@ impl Node {
             fs.mount(&mount.container_path, tree, &inner, mount.read_only);
         }
         let mut rng = self.rng.borrow_mut();
-        Ok(Machine::new(MachineConfig {
+        let machine = Machine::new(MachineConfig {
             executor: self.executor.clone(),
             fs,
             interface: sandbox.interface.clone(),
             hostname: sandbox.hostname.clone(),
             first_pid: 1,
-            memory_bytes_max: config.resources.memory_limit_bytes.filter(|bytes| *bytes > 0),
-            cpu_nano_cores_max: config.resources.cpu_quota_us.map(|quota| quota.saturating_mul(10_000)),
+            memory_bytes_max: memory_max(&config.resources),
+            cpu_nano_cores_max: cpu_max(&config.resources),
             rng: rng.fork(),
-        }))
+        });
+        Ok((machine, root))
     }
 
     /// Descriptors of the first process, and the ends that attached clients use.

@@ -81,6 +81,22 @@ impl Log {
         receiver
     }
 
+    /// How much it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.borrow().bytes
+    }
+
+    /// Its end, as it stands for a termination message: at most 80 lines and 2048 bytes.
+    pub(super) fn last_words(&self) -> String {
+        const LINES_MAX: usize = 80;
+        const BYTES_MAX: usize = 2048;
+        let state = self.0.borrow();
+        let lines = state.lines.iter().skip(state.lines.len().saturating_sub(LINES_MAX));
+        let text: Vec<u8> = lines.flat_map(|line| line.content.iter().copied()).collect();
+        let kept = text.get(text.len().saturating_sub(BYTES_MAX)..).unwrap_or_default();
+        String::from_utf8_lossy(kept).into_owned()
+    }
+
     /// Sends the lines that are asked for.
     pub(super) async fn send(self, request: LogRequest, mut lines: mpsc::Sender<Result<LogLine, RuntimeError>>) {
         let mut next = {

@@ -16,22 +16,25 @@ use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::SinkExt;
 use futures::channel::mpsc;
 use kubelet::runtime::{
     AttachRequest, ContainerRuntime, ContainerStats, ContainerStatus, Context, ErrorCode, Event, ExecRequest,
-    ImageInfo, Listing, LogLine, LogRequest, Operation, Outcome, RuntimeError, RuntimeVersion, Ticket,
+    ImageInfo, Listing, LogLine, LogRequest, NodeUse, Operation, Outcome, RuntimeError, RuntimeVersion, StorageUse,
+    Ticket,
 };
 use machinery::random::Rng;
 use machinery::wire::Channels;
 use proxy::SharedTables;
 
 use crate::executor::Executor;
-use crate::fs::{SharedTree, Tree};
+use crate::fs::{Fs, SharedTree, Tree};
 use crate::image::{Base, Image, Registry};
 use crate::network::{Interface, Network};
 use crate::process::{Machine, Signal};
 use container::Container;
+pub(crate) use probe::HEALTH_CHECK;
 use sandbox::{Addresses, Sandbox};
 use volumes::Volumes;
 
@@ -73,7 +76,12 @@ struct Node {
     images: RefCell<BTreeMap<String, Rc<Image>>>,
     volumes: Volumes,
     host: SharedTree,
+    /// Memory and disk taken by what is no pod, in bytes.
+    burden: Cell<(u64, u64)>,
 }
+
+/// Where a node has the manifests of its static pods.
+const MANIFESTS: &str = "/etc/kubernetes/manifests";
 
 /// How an operation ends.
 type Completion = Result<Outcome, RuntimeError>;
@@ -94,6 +102,7 @@ impl SimRuntime {
             images: RefCell::default(),
             volumes: Volumes::default(),
             host,
+            burden: Cell::new((0, 0)),
             executor,
             config,
         }))
@@ -142,6 +151,16 @@ impl SimRuntime {
         }
     }
 
+    /// Lets something that is no pod take memory and disk of the node, in bytes.
+    pub fn set_burden(&self, memory_bytes: u64, disk_bytes: u64) {
+        self.0.burden.set((memory_bytes, disk_bytes));
+    }
+
+    /// What something that is no pod takes of memory and disk, in bytes.
+    pub fn burden(&self) -> (u64, u64) {
+        self.0.burden.get()
+    }
+
     /// The node loses power: every process is gone, every address silent.
     pub fn power_off(&self) {
         for container in self.0.containers.borrow().values() {
@@ -158,6 +177,17 @@ impl SimRuntime {
 impl ContainerRuntime for SimRuntime {
     fn version(&self) -> RuntimeVersion {
         RuntimeVersion { name: "containerd".into(), version: "2.1.4".into() }
+    }
+
+    fn tells_node_use(&self) -> bool {
+        true
+    }
+
+    fn manifests(&self) -> Option<Vec<(String, Bytes)>> {
+        let fs = Fs::new(self.0.host.clone(), true);
+        let files = fs.list(MANIFESTS).unwrap_or_default();
+        let read = |name: String| Some((name.clone(), fs.read(&format!("{MANIFESTS}/{name}")).ok()?));
+        Some(files.into_iter().filter_map(|(name, _)| read(name)).collect())
     }
 
     fn submit(&mut self, ticket: Ticket, operation: Operation) {
@@ -263,7 +293,15 @@ impl Node {
             Operation::TcpDial { host, port, timeout } => {
                 probe::tcp_dial(&self.config.interface, &host, port, timeout).await
             }
+            Operation::GrpcCheck { host, port, service, timeout } => {
+                probe::grpc_check(&self.config.interface, &host, port, &service, timeout).await
+            }
+            Operation::UpdateContainer { container_id, resources } => {
+                self.container(&container_id)?.update(&resources);
+                Ok(Outcome::Done)
+            }
             Operation::ListStats => Ok(Outcome::Stats(self.stats())),
+            Operation::NodeUse => Ok(Outcome::NodeUse(self.node_use())),
         }
     }
 
@@ -317,6 +355,27 @@ impl Node {
     fn stats(&self) -> Vec<ContainerStats> {
         let now = self.executor.now();
         self.containers.borrow().values().filter_map(|container| container.stats(now)).collect()
+    }
+
+    fn node_use(&self) -> NodeUse {
+        /// The system's own processes.
+        const SYSTEM_MEMORY: u64 = 300 << 20;
+        let containers = self.stats();
+        let held = self.containers.borrow();
+        let layers = held.iter().map(|(id, container)| StorageUse { owner: id.clone(), bytes: container.disk_bytes() });
+        let layers: Vec<StorageUse> = layers.collect();
+        let volumes = self.volumes.usage();
+        let images: u64 = self.images.borrow().values().map(|image| image.size_bytes).sum();
+        let (memory, disk) = self.burden.get();
+        let of_pods: u64 = containers.iter().map(|stats| stats.memory_working_set_bytes).sum();
+        let stored: u64 = layers.iter().chain(&volumes).map(|one| one.bytes).sum();
+        NodeUse {
+            memory_bytes: SYSTEM_MEMORY + of_pods + memory,
+            disk_bytes: images + stored + disk,
+            containers,
+            layers,
+            volumes,
+        }
     }
 
     /// A fresh id of 64 hexadecimal digits.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use kubelet::runtime::{ErrorCode, HttpResult, Outcome, RuntimeError};
+use kubelet::runtime::{ErrorCode, Health, HttpResult, Outcome, RuntimeError};
 
 use super::Completion;
 use crate::network::http::{self, HttpError};
@@ -13,6 +13,9 @@ use crate::network::{ConnectError, Interface};
 const BODY_BYTES_MAX: usize = 10 << 10;
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 10;
+
+/// The path of a health check.
+pub(crate) const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 
 /// A request to make.
 pub(super) struct Get {
@@ -92,6 +95,44 @@ pub(super) async fn tcp_dial(interface: &Interface, host: &str, port: u16, timeo
         Either::Right(_) => {
             Err(RuntimeError::new(ErrorCode::DeadlineExceeded, format!("dial tcp {host}:{port}: i/o timeout")))
         }
+    }
+}
+
+/// Asks a gRPC server for its health. Simulated servers take the call as an HTTP/1.1 request
+/// ([`HEALTH_CHECK`]) and answer with the status' name.
+pub(super) async fn grpc_check(
+    interface: &Interface,
+    host: &str,
+    port: u16,
+    service: &str,
+    timeout: Duration,
+) -> Completion {
+    let deadline = interface.network().executor().sleep(timeout);
+    let call = Box::pin(async {
+        let Ok(stream) = interface.connect(host, port).await else {
+            // A gRPC client dials until its time is over.
+            return std::future::pending().await;
+        };
+        let mut request = http::Request::new("POST", HEALTH_CHECK, &format!("{host}:{port}"));
+        request.headers.push(("Content-Type".into(), "application/grpc".into()));
+        request.headers.push(("Grpc-Service".into(), service.to_owned()));
+        let answer = http::fetch(&stream, &request).await;
+        let answer = answer.ok().filter(|answer| answer.header("Content-Type") == Some("application/grpc"));
+        match answer.as_ref().map(|answer| (answer.status, &answer.body[..])) {
+            Some((200, b"SERVING")) => Ok(Outcome::Health(Health::Serving)),
+            Some((200, b"NOT_SERVING")) => Ok(Outcome::Health(Health::NotServing)),
+            Some((200, _)) => Ok(Outcome::Health(Health::Unknown)),
+            Some(_) => {
+                let message = "error: health rpc probe failed: rpc error: code = NotFound desc = unknown service";
+                Err(RuntimeError::new(ErrorCode::Unknown, message))
+            }
+            // Whoever does not speak HTTP/2 never answers the client's preface.
+            None => std::future::pending().await,
+        }
+    });
+    match select(call, deadline).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(RuntimeError::new(ErrorCode::DeadlineExceeded, "context deadline exceeded")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use kubelet::runtime::{ErrorCode, RuntimeError, Volume, VolumeFile, VolumeKind};
+use kubelet::runtime::{ErrorCode, RuntimeError, StorageUse, Volume, VolumeFile, VolumeKind};
 use machinery::Timestamp;
 
 use crate::fs::{Entry, Fs, Kind, SharedTree, Tree};
@@ -66,6 +66,20 @@ impl Volumes {
             }
         }
         Ok(())
+    }
+
+    /// What emptyDir volumes hold, as `<pod uid>/<volume>`.
+    pub(super) fn usage(&self) -> Vec<StorageUse> {
+        let all = self.0.borrow();
+        let mounted =
+            all.iter().flat_map(|(pod, volumes)| volumes.iter().map(move |(name, volume)| (pod, name, volume)));
+        mounted
+            .filter(|(.., volume)| volume.files.is_none())
+            .map(|(pod, name, volume)| StorageUse {
+                owner: format!("{pod}/{name}"),
+                bytes: u64::try_from(volume.tree.borrow().own_bytes()).unwrap_or(u64::MAX),
+            })
+            .collect()
     }
 
     /// Removes the volumes of a pod.

@@ -239,7 +239,18 @@ impl State {
                 }
                 error(ErrorCode::Unknown, &format!("dial tcp {host}:{port}: connect: connection refused"))
             }
+            Operation::GrpcCheck { port, service, .. } => match self.http.get(&(port, service)) {
+                Some(200) => Some(Ok(Outcome::Health(Health::Serving))),
+                Some(_) => Some(Ok(Outcome::Health(Health::NotServing))),
+                None => error(ErrorCode::DeadlineExceeded, "context deadline exceeded"),
+            },
+            Operation::UpdateContainer { container_id, resources } => {
+                self.log.push(format!("update {:?} {:?}", resources.cpu_quota_us, resources.memory_limit_bytes));
+                self.configs.get_mut(&container_id)?.resources = resources;
+                done
+            }
             Operation::ListStats => Some(Ok(Outcome::Stats(Vec::new()))),
+            Operation::NodeUse => Some(Ok(Outcome::NodeUse(NodeUse::default()))),
         }
     }
 }
