@@ -386,6 +386,23 @@ mod tests {
     }
 
     #[test]
+    fn applied_items_come_in_their_order_among_those_of_others() {
+        for (live, applied, expected) in [
+            ("b", "ab", "ab"),
+            ("ab", "c", "abc"),
+            ("ab", "bc", "abc"),
+            ("xaybz", "ba", "xbayz"),
+            ("", "ab", "ab"),
+            ("ab", "", "ab"),
+        ] {
+            let list = |text: &str| text.chars().map(|c| Value::from(c.to_string())).collect::<Vec<_>>();
+            let mut target = list(live);
+            interleave(&mut target, &list(applied), &Value::to_string, &|_, _| {});
+            assert_eq!(target, list(expected), "{live} {applied}");
+        }
+    }
+
+    #[test]
     fn sets_look_as_upstreams() {
         let schemas = schema::builtin();
         let schema = schemas.get(&GroupVersionKind::from_api_version("v1", "Pod"));
