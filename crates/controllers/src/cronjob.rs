@@ -10,6 +10,7 @@ use client::{
     Client, Context, DeleteOptions, Event, EventRecorder, EventType, Informer, Propagation, creation_time, key_of,
     reference_to,
 };
+use jiff::tz::TimeZone;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus, Job};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::status::ApiError;
@@ -21,7 +22,7 @@ use crate::claim::controller_reference;
 use crate::controller::{Controller, Queue};
 use crate::job::conditions::is_finished;
 use crate::pods::{self, BY_CONTROLLER};
-use crate::schedule::Schedule;
+use crate::schedule::{self, Schedule};
 
 /// The time a Job was due.
 const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
@@ -126,11 +127,11 @@ impl CronJobController {
         cron_job: &CronJob,
         jobs: &[Arc<Job>],
         status: &mut CronJobStatus,
-        schedule: &Schedule,
+        (schedule, zone): (&Schedule, &TimeZone),
         now: Timestamp,
     ) -> Result<(), ApiError> {
         let spec = &cron_job.spec;
-        let Some((due, missed)) = most_recent(cron_job, status, schedule, now) else { return Ok(()) };
+        let Some((due, missed)) = most_recent(cron_job, status, (schedule, zone), now) else { return Ok(()) };
         if missed > MISSED_MAX {
             let message =
                 "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew";
@@ -212,11 +213,13 @@ impl Controller for CronJobController {
         self.update_active(&cron_job, &jobs, &mut status, now);
         self.clean_up(&cron_job, &jobs, now)?;
 
-        let zone = cron_job.spec.time_zone.as_deref().unwrap_or("UTC");
+        let zone_name = cron_job.spec.time_zone.as_deref().unwrap_or("UTC");
+        let found = schedule::zone(zone_name);
+        let zone = found.clone().unwrap_or(TimeZone::UTC);
         let schedule = match Schedule::parse(&cron_job.spec.schedule) {
-            Ok(schedule) if matches!(zone, "UTC" | "Etc/UTC" | "GMT") => Some(schedule),
+            Ok(schedule) if found.is_some() => Some(schedule),
             Ok(_) => {
-                let message = format!("invalid timeZone: {zone:?}: unknown time zone {zone}");
+                let message = format!("invalid timeZone: {zone_name:?}: unknown time zone {zone_name}");
                 self.recorder.event(now, &*cron_job, EventType::Warning, "UnknownTimeZone", &message);
                 None
             }
@@ -230,12 +233,14 @@ impl Controller for CronJobController {
         if let Some(schedule) =
             schedule.filter(|_| cron_job.spec.suspend != Some(true) && !pods::is_deleting(&*cron_job))
         {
-            result = self.start_due(&cron_job, &jobs, &mut status, &schedule, now);
+            result = self.start_due(&cron_job, &jobs, &mut status, (&schedule, &zone), now);
             let base = most_recent_base(&cron_job, &status, now);
             let next = match schedule {
                 // Counted from the last start; otherwise by the clock alone.
-                Schedule::Every(_) => schedule.next(base).filter(|next| *next > now).or_else(|| schedule.next(now)),
-                Schedule::Fields { .. } => schedule.next(now),
+                Schedule::Every(_) => {
+                    schedule.next(base, &zone).filter(|next| *next > now).or_else(|| schedule.next(now, &zone))
+                }
+                Schedule::Fields { .. } => schedule.next(now, &zone),
             };
             if let Some(next) = next {
                 queue.add_at(key.clone(), next);
@@ -264,7 +269,7 @@ fn most_recent_base(cron_job: &CronJob, status: &CronJobStatus, now: Timestamp) 
 fn most_recent(
     cron_job: &CronJob,
     status: &CronJobStatus,
-    schedule: &Schedule,
+    (schedule, zone): (&Schedule, &TimeZone),
     now: Timestamp,
 ) -> Option<(Timestamp, usize)> {
     let mut time = most_recent_base(cron_job, status, now);
@@ -272,7 +277,7 @@ fn most_recent(
         time = time.max(now.checked_sub(jiff::SignedDuration::from_secs(deadline)).unwrap_or(time));
     }
     let (mut latest, mut count) = (None, 0);
-    while let Some(next) = schedule.next(time).filter(|next| *next <= now) {
+    while let Some(next) = schedule.next(time, zone).filter(|next| *next <= now) {
         (latest, count, time) = (Some(next), count + 1, next);
         if count > MISSED_MAX {
             // Too many to walk through: what is due is found from shortly before now.

@@ -1,7 +1,11 @@
-//! Cron schedules in UTC: five fields, or `@hourly` and its like, or `@every 5m`.
+//! Cron schedules: five fields, or `@hourly` and its like, or `@every 5m`, on the clocks of a time zone.
+//!
+//! Which zones there are is the host's matter: `playground` links jiff's bundled database. The page does
+//! not, since the database would be a tenth of what the page may transfer; it knows UTC alone.
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use machinery::Timestamp;
 use machinery::time::after;
 
@@ -68,13 +72,13 @@ impl Schedule {
         })
     }
 
-    /// The first time after the given one; none if there is none in years.
-    pub fn next(&self, time: Timestamp) -> Option<Timestamp> {
+    /// The first time after the given one by the zone's clocks; none if there is none in years.
+    pub fn next(&self, time: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let (minutes, hours, days, months, weekdays) = match self {
             Self::Every(duration) => return Some(machinery::time::truncate_to_seconds(after(time, *duration))),
             Self::Fields { minutes, hours, days, months, weekdays } => (minutes, hours, days, months, weekdays),
         };
-        let start = after(time, Duration::from_secs(60)).to_zoned(jiff::tz::TimeZone::UTC);
+        let start = after(time, Duration::from_secs(60)).to_zoned(zone.clone());
         let mut date = start.date();
         let mut from = (start.hour(), start.minute());
         for _ in 0..DAYS_MAX {
@@ -85,10 +89,13 @@ impl Schedule {
             if day && months >> date.month() & 1 == 1 {
                 for hour in from.0..24 {
                     let first = if hour == from.0 { from.1 } else { 0 };
-                    let minute = (first..60).find(|minute| minutes >> minute & 1 == 1);
-                    if let Some(minute) = minute.filter(|_| hours >> hour & 1 == 1) {
-                        let found = date.at(hour, minute, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-                        return Some(found.timestamp());
+                    let due = |minute: &i8| hours >> hour & 1 == 1 && minutes >> minute & 1 == 1;
+                    for minute in (first..60).filter(due) {
+                        let found = date.at(hour, minute, 0, 0).to_zoned(zone.clone()).ok()?.timestamp();
+                        // Where clocks go back, an hour comes twice, and counts once.
+                        if found > time {
+                            return Some(found);
+                        }
                     }
                 }
             }
@@ -96,6 +103,14 @@ impl Schedule {
             from = (0, 0);
         }
         None
+    }
+}
+
+/// A time zone by its name in the IANA database, as far as the host knows it.
+pub fn zone(name: &str) -> Option<TimeZone> {
+    match name {
+        "UTC" | "Etc/UTC" | "GMT" => Some(TimeZone::UTC),
+        name => TimeZone::get(name).ok(),
     }
 }
 
@@ -172,10 +187,23 @@ mod tests {
             ("@every 1h30m", "2026-01-01T00:00:00Z", "2026-01-01T01:30:00Z"),
         ];
         for (schedule, from, to) in cases {
-            let next = Schedule::parse(schedule).unwrap().next(from.parse().unwrap());
+            let next = Schedule::parse(schedule).unwrap().next(from.parse().unwrap(), &TimeZone::UTC);
             assert_eq!(next, Some(to.parse().unwrap()), "{schedule} after {from}");
         }
-        assert_eq!(Schedule::parse("0 0 30 2 *").unwrap().next(Timestamp::UNIX_EPOCH), None);
+        assert_eq!(Schedule::parse("0 0 30 2 *").unwrap().next(Timestamp::UNIX_EPOCH, &TimeZone::UTC), None);
+        let berlin = zone("Europe/Berlin").unwrap();
+        for (from, to) in [
+            ("2026-01-01T00:00:00Z", "2026-01-01T01:30:00Z"),
+            ("2026-07-01T00:20:00Z", "2026-07-01T00:30:00Z"),
+            // 02:30 does not exist on 29 March, and exists twice on 25 October.
+            ("2026-03-29T00:00:00Z", "2026-03-29T01:30:00Z"),
+            ("2026-10-24T23:00:00Z", "2026-10-25T00:30:00Z"),
+            ("2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"),
+        ] {
+            let next = Schedule::parse("30 2 * * *").unwrap().next(from.parse().unwrap(), &berlin);
+            assert_eq!(next, Some(to.parse().unwrap()), "after {from}");
+        }
+        assert_eq!(zone("Mars/Olympus"), None);
         for wrong in ["", "* * * *", "60 * * * *", "5-1 * * * *", "*/0 * * * *", "@every 0s", "a * * * *"] {
             assert!(Schedule::parse(wrong).is_err(), "{wrong}");
         }

@@ -159,3 +159,38 @@ fn what_still_runs_may_forbid_the_next() {
         assert_eq!(world.list::<Job>("default").len(), count, "{policy}");
     }
 }
+
+#[test]
+fn each_index_has_its_own_backoff_limit() {
+    let mut world = world();
+    world.create::<Job>(job(
+        "bad",
+        json!({
+            "completions": 3, "parallelism": 3, "completionMode": "Indexed", "backoffLimitPerIndex": 1,
+        }),
+    ));
+    world.run(2);
+    assert_eq!(status(&world).failed, Some(3));
+    let active = status(&world).active.unwrap_or(0);
+    assert_eq!(active, 0, "they wait for their backoff");
+    world.run(60);
+    assert_eq!((status(&world).failed, status(&world).failed_indexes), (Some(6), Some("0-2".into())));
+    assert_eq!(end(&world), words("Failed", "FailedIndexes", "Job has failed indexes"));
+    assert_eq!(world.list::<Pod>("default").len(), 6);
+}
+
+#[test]
+fn too_many_failed_indexes_end_the_job() {
+    let mut world = world();
+    world.create::<Job>(job(
+        "bad",
+        json!({
+            "completions": 5, "parallelism": 1, "completionMode": "Indexed",
+            "backoffLimitPerIndex": 0, "maxFailedIndexes": 1,
+        }),
+    ));
+    world.run(60);
+    let message = "Job has exceeded the specified maximal number of failed indexes";
+    assert_eq!(end(&world), words("Failed", "MaxFailedIndexesExceeded", message));
+    assert_eq!(status(&world).failed_indexes, Some("0,1".into()));
+}

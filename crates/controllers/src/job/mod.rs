@@ -95,13 +95,18 @@ impl JobController {
         job: &Job,
         key: &ObjectKey,
         indexes: &[Option<i32>],
+        failures: &BTreeMap<i32, i32>,
         now: Timestamp,
     ) -> Result<(), ApiError> {
+        let by_index = job.spec.as_ref().is_some_and(|spec| spec.backoff_limit_per_index.is_some());
         self.expectations.expect_creations(key, i64::try_from(indexes.len()).unwrap_or(i64::MAX), now);
         let (client, recorder) = (&self.client, &mut self.recorder);
         let mut next = indexes.iter();
         let (created, result) = pod_control::slow_start(indexes.len(), || match next.next() {
-            Some(index) => pod_control::create(client, recorder, now, job, pod_for(job, *index)).map(drop),
+            Some(index) => {
+                let failed = index.filter(|_| by_index).map(|index| failures.get(&index).copied().unwrap_or(0));
+                pod_control::create(client, recorder, now, job, pod_for(job, *index, failed)).map(drop)
+            }
             None => Ok(()),
         });
         for _ in created..indexes.len() {
@@ -134,12 +139,13 @@ impl JobController {
         spec: &JobSpec,
         sorted: &Sorted,
         (succeeded, done): (i32, &BTreeSet<i32>),
+        (failed_indexes, failures): (&BTreeSet<i32>, &BTreeMap<i32, i32>),
         queue: &mut Queue,
     ) -> Result<(), ApiError> {
         let (key, now) = (key_of(job), queue.now());
         let parallelism = spec.parallelism.unwrap_or(1);
         let wanted = match spec.completions {
-            Some(completions) => parallelism.min(completions - succeeded),
+            Some(completions) => parallelism.min(completions - succeeded - number(failed_indexes.len())),
             None if succeeded > 0 => number(sorted.active.len()),
             None => parallelism,
         };
@@ -156,7 +162,8 @@ impl JobController {
         if missing == 0 {
             return Ok(());
         }
-        if let Some((count, last)) = self.failures.get(&key) {
+        let by_index = spec.backoff_limit_per_index.is_some();
+        if let Some((count, last)) = self.failures.get(&key).filter(|_| !by_index) {
             let delay = BACKOFF.0.saturating_mul(1 << count.saturating_sub(1).min(16)).min(BACKOFF.1);
             if after(*last, delay) > now {
                 queue.add_at(key, after(*last, delay));
@@ -166,13 +173,28 @@ impl JobController {
         let indexes: Vec<Option<i32>> = if is_indexed(spec) {
             let running = sorted.active.iter().chain(sorted.terminating.iter().filter(|_| replaces_failed_only));
             let taken: BTreeSet<i32> = running.filter_map(|pod| index_of(pod)).collect();
-            let free =
-                (0..spec.completions.unwrap_or(0)).filter(|index| !taken.contains(index) && !done.contains(index));
-            free.take(missing).map(Some).collect()
+            let free = (0..spec.completions.unwrap_or(0))
+                .filter(|index| !taken.contains(index) && !done.contains(index) && !failed_indexes.contains(index));
+            // Each index waits for its own backoff.
+            let mut due = Vec::new();
+            for index in free {
+                let resting = failures.get(&index).filter(|count| by_index && **count > 0).map(|count| {
+                    let delay = BACKOFF.0.saturating_mul(1 << (count - 1).clamp(0, 16)).min(BACKOFF.1);
+                    after(sorted.last_failure(index).unwrap_or(now), delay)
+                });
+                match resting.filter(|time| *time > now) {
+                    Some(time) => queue.add_at(key.clone(), time),
+                    None => due.push(Some(index)),
+                }
+                if due.len() == missing {
+                    break;
+                }
+            }
+            due
         } else {
             vec![None; missing]
         };
-        self.create_pods(job, &key, &indexes, now)
+        self.create_pods(job, &key, &indexes, failures, now)
     }
 
     /// Counts what ended since the last sync, and notes when to go slow after failures.
@@ -224,6 +246,15 @@ impl JobController {
             .collect();
         let failed = counted.1 + number(counting.len());
 
+        let mut failed_indexes = BTreeSet::new();
+        let failures = policy::index_failures(spec, &pods);
+        if let Some(limit) = spec.backoff_limit_per_index {
+            failed_indexes = indexes::parse(status.failed_indexes.as_deref().unwrap_or_default(), completions);
+            failed_indexes.extend(failures.iter().filter(|(_, count)| **count > limit).map(|(index, _)| *index));
+            failed_indexes.retain(|index| !done.contains(index));
+            status.failed_indexes = Some(indexes::format(&failed_indexes));
+        }
+
         let suspended = spec.suspend == Some(true);
         if status.start_time.is_none() && !suspended {
             status.start_time = Some(meta_time(now));
@@ -237,6 +268,7 @@ impl JobController {
         let failed_pods: Vec<&Pod> = sorted.failed.iter().map(|pod| &**pod).collect();
         let verdict = verdict(&status, || {
             policy::job_failure(spec, failed, &failed_pods, overdue)
+                .or_else(|| policy::indexes_failure(spec, failed_indexes.len(), done.len()))
                 .map(|(reason, message)| ("FailureTarget", reason, message))
                 .or_else(|| {
                     policy::job_success(spec, succeeded, &done, sorted.active.len())
@@ -254,7 +286,7 @@ impl JobController {
         } else {
             self.note_suspension(job, &mut status, false, now);
             if self.expectations.satisfied(&key, now) && !pods::is_deleting(job) {
-                result = self.manage(job, spec, &sorted, (succeeded, &done), queue);
+                result = self.manage(job, spec, &sorted, (succeeded, &done), (&failed_indexes, &failures), queue);
             }
             if let Some(deadline) = deadline.filter(|deadline| *deadline > now) {
                 queue.add_at(key.clone(), deadline);

@@ -1,11 +1,13 @@
 //! When a Job is done, one way or the other (`pod_failure_policy.go`, `success_policy.go`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::{JobSpec, PodFailurePolicyRule};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::indexes;
+use super::pod::{failure_count, index_of};
 use crate::pods;
 
 /// What a pod's failure means for its Job.
@@ -15,6 +17,8 @@ pub enum Failure {
     Counts,
     /// It does not count.
     Ignored,
+    /// It fails the pod's index.
+    FailsIndex,
     /// It fails the Job, for this reason.
     FailsJob(String),
 }
@@ -26,6 +30,7 @@ pub fn of_failed_pod(spec: &JobSpec, pod: &Pod) -> Failure {
         let Some(why) = by_exit_code(rule, pod).or_else(|| by_condition(rule, pod)) else { continue };
         return match rule.action.as_str() {
             "Ignore" => Failure::Ignored,
+            "FailIndex" if spec.backoff_limit_per_index.is_some() => Failure::FailsIndex,
             "FailJob" => Failure::FailsJob(format!("{why} matching FailJob rule at index {index}")),
             _ => Failure::Counts,
         };
@@ -63,6 +68,34 @@ fn by_condition(rule: &PodFailurePolicyRule, pod: &Pod) -> Option<String> {
             .is_some_and(|condition| condition.status == pattern.status.as_deref().unwrap_or("True"))
     })?;
     Some(format!("Pod {}/{} has condition {}", pods::namespace(pod), pods::name(pod), found.type_))
+}
+
+/// How often each index has failed, by the failed pods that are still there; `i32::MAX` for one that a
+/// rule failed for good.
+pub fn index_failures(spec: &JobSpec, pods: &[Arc<Pod>]) -> BTreeMap<i32, i32> {
+    let mut failures = BTreeMap::new();
+    for pod in pods.iter().filter(|pod| pods::phase(pod) == "Failed") {
+        let Some(index) = index_of(pod) else { continue };
+        let count = match of_failed_pod(spec, pod) {
+            Failure::Ignored => failure_count(pod),
+            Failure::FailsIndex => i32::MAX,
+            Failure::Counts | Failure::FailsJob(_) => failure_count(pod).saturating_add(1),
+        };
+        let most = failures.entry(index).or_insert(count);
+        *most = count.max(*most);
+    }
+    failures
+}
+
+/// Why a Job that counts failures by index has failed, given how many indexes have, and are done.
+pub fn indexes_failure(spec: &JobSpec, failed: usize, done: usize) -> Option<(&'static str, String)> {
+    let limit = spec.max_failed_indexes.and_then(|limit| usize::try_from(limit).ok());
+    if limit.is_some_and(|limit| failed > limit) {
+        let message = "Job has exceeded the specified maximal number of failed indexes";
+        return Some(("MaxFailedIndexesExceeded", message.into()));
+    }
+    let all = usize::try_from(spec.completions.unwrap_or(0)).unwrap_or(0);
+    (failed > 0 && failed + done >= all).then(|| ("FailedIndexes", "Job has failed indexes".into()))
 }
 
 /// Why the Job has failed, as reason and message, given its failed pods and when its time is up.

@@ -19,11 +19,14 @@ use apiserver::ApiServer;
 use client::{Client, Component, Context, ListOptions, Transport};
 use machinery::status::ApiError;
 use machinery::wire::{Request, Response};
-use machinery::{Clock, Kind, ObjectKey, Timestamp};
+use machinery::{Clock, Kind, ObjectKey, Rng, Timestamp};
 use playground_controllers::{CONTROLLERS, Options, Setup, named};
+use scheduler::Scheduler;
 use serde_json::Value;
 
 pub use nodes::Nodes;
+
+const SCHEDULER: &str = "kube-scheduler";
 
 /// Time that moves when the world moves it.
 #[derive(Default)]
@@ -80,11 +83,22 @@ pub struct World {
     running: BTreeMap<String, Running>,
     pub nodes: Rc<RefCell<nodes::Behaviour>>,
     pub polls: usize,
+    /// The scheduler's, where there is one.
+    dice: Option<Rng>,
 }
 
 impl World {
-    /// A world with all controllers and this many nodes.
+    /// A world with all controllers and this many nodes, which take whatever pods there are.
     pub fn new(nodes: usize) -> Self {
+        Self::with(nodes, None)
+    }
+
+    /// A world with all controllers, the real scheduler with its dice, and this many nodes.
+    pub fn with_scheduler(nodes: usize, seed: u64) -> Self {
+        Self::with(nodes, Some(Rng::new(seed)))
+    }
+
+    fn with(nodes: usize, dice: Option<Rng>) -> Self {
         let clock = Arc::new(TestClock(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap())));
         let store = store::Store::new(&store::Options::default());
         let server = ApiServer::new(apiserver::Options::new(store, clock.clone(), 1)).unwrap();
@@ -92,10 +106,24 @@ impl World {
         let wire = Rc::new(Wire { server: server.clone(), cut: Cell::new(false), requests: Cell::new(0) });
         let setup = Setup::new(wire.clone(), Options { root_ca: "PEM".into(), ..Options::default() });
         let client = Client::new(wire.clone(), "test");
-        let mut world =
-            Self { clock, server, setup, wire, client, running: BTreeMap::new(), nodes: Rc::default(), polls: 0 };
+        let mut world = Self {
+            clock,
+            server,
+            setup,
+            wire,
+            client,
+            running: BTreeMap::new(),
+            nodes: Rc::default(),
+            polls: 0,
+            dice: None,
+        };
         for (name, _) in CONTROLLERS {
             world.start(name);
+        }
+        world.nodes.borrow_mut().binds = dice.is_none();
+        world.dice = dice;
+        if world.dice.is_some() {
+            world.start(SCHEDULER);
         }
         let behaviour = world.nodes.clone();
         // Nodes have a line of their own, which is never cut.
@@ -105,7 +133,13 @@ impl World {
     }
 
     pub fn start(&mut self, name: &str) {
-        let component = named(&self.setup, name, None).unwrap();
+        let component = match &mut self.dice {
+            Some(dice) if name == SCHEDULER => {
+                let client = Client::new(self.wire.clone(), SCHEDULER);
+                Box::new(Scheduler::new(client, dice.fork(), &scheduler::Configuration::default()))
+            }
+            _ => named(&self.setup, name, None).unwrap(),
+        };
         self.run_component(name, component);
     }
 
@@ -116,6 +150,11 @@ impl World {
     fn run_component(&mut self, name: &str, component: Box<dyn Component>) {
         let ready = Arc::new(Flag(AtomicBool::new(true)));
         self.running.insert(name.into(), Running { component, ready, wake_at: None });
+    }
+
+    /// Where everything is kept.
+    pub fn store(&self) -> &store::Store {
+        self.server.store()
     }
 
     pub fn now(&self) -> Timestamp {

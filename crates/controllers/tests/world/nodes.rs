@@ -24,6 +24,8 @@ pub struct Behaviour {
     pub stuck: bool,
     /// How long after it is bound a pod is ready; 0 is at once.
     pub start: Duration,
+    /// Whether they take pods that nobody has bound to them.
+    pub binds: bool,
 }
 
 pub struct Nodes {
@@ -35,6 +37,8 @@ pub struct Nodes {
     starting: BTreeMap<ObjectKey, Timestamp>,
     renew: Timestamp,
     registered: bool,
+    /// Nodes that were dead when leases were last renewed.
+    away: BTreeSet<String>,
 }
 
 impl Nodes {
@@ -48,6 +52,7 @@ impl Nodes {
             starting: BTreeMap::new(),
             renew: Timestamp::MIN,
             registered: false,
+            away: BTreeSet::new(),
         }
     }
 
@@ -61,10 +66,7 @@ impl Nodes {
             }))
             .unwrap();
             let node = self.client.create(node).unwrap();
-            let ready =
-                json!({ "type": "Ready", "status": "True", "lastHeartbeatTime": machinery::time::meta_time(now) });
-            let patch = Patch::Strategic(json!({ "status": { "conditions": [ready] } }));
-            self.client.patch_status::<Node>(&key_of(&*node), &patch).unwrap();
+            self.report(&key_of(&*node).name, now);
             let lease: Lease = serde_json::from_value(json!({
                 "metadata": { "name": format!("node-{index}"), "namespace": "kube-node-lease" },
                 "spec": { "holderIdentity": format!("node-{index}"), "leaseDurationSeconds": 40 },
@@ -75,14 +77,39 @@ impl Nodes {
         self.registered = true;
     }
 
+    /// Tells that a node is ready.
+    fn report(&self, name: &str, now: Timestamp) {
+        let time = machinery::time::meta_time(now);
+        let ready = json!({ "type": "Ready", "status": "True", "lastHeartbeatTime": time, "lastTransitionTime": time });
+        let patch = Patch::Strategic(json!({ "status": {
+            "conditions": [ready], "allocatable": { "cpu": "4", "memory": "8Gi", "pods": "110" },
+        } }));
+        self.client.patch_status::<Node>(&ObjectKey::new("", name), &patch).unwrap();
+    }
+
     fn renew(&mut self, now: Timestamp) {
         for index in 0..self.count {
             let name = format!("node-{index}");
-            if !self.behaviour.borrow().dead.contains(&name) {
-                let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(now);
-                let patch = Patch::Merge(json!({ "spec": { "renewTime": time } }));
-                let _ = self.client.patch::<Lease>(&ObjectKey::new("kube-node-lease", name), &patch);
+            if self.behaviour.borrow().dead.contains(&name) {
+                self.away.insert(name);
+                continue;
             }
+            if self.away.remove(&name) {
+                self.report(&name, now);
+                // What happened to its pods meanwhile happened unseen.
+                for pod in self.pods.list() {
+                    if pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()) == Some(&name) {
+                        self.observe(&pod, now);
+                        if pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running") {
+                            // The node's controller took them for not ready.
+                            self.start(&key_of(&*pod), now);
+                        }
+                    }
+                }
+            }
+            let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(now);
+            let patch = Patch::Merge(json!({ "spec": { "renewTime": time } }));
+            let _ = self.client.patch::<Lease>(&ObjectKey::new("kube-node-lease", name), &patch);
         }
     }
 
@@ -90,6 +117,9 @@ impl Nodes {
         let key = key_of(pod);
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
         if node.is_empty() {
+            if !self.behaviour.borrow().binds {
+                return;
+            }
             let alive = |index: &usize| !self.behaviour.borrow().dead.contains(&format!("node-{index}"));
             let nodes: Vec<usize> = (0..self.count).filter(alive).collect();
             if !nodes.is_empty() && pod.metadata.deletion_timestamp.is_none() {
