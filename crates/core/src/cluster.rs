@@ -17,12 +17,14 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use kubelet::{Kubelet, NodeConfig};
 use machinery::Clock;
 use machinery::random::Rng;
-use proxy::{Proxy, Tables};
+use proxy::{PolicyAgent, Proxy, Tables};
 use scheduler::Scheduler;
 use scheduler::decision::Decisions;
 use sim::Executor;
 use sim::executor::TaskId;
+use sim::ingress::IngressController;
 
+use crate::control::Fault;
 use crate::control_api::ControlPanel;
 use crate::gateway::{Call, Gateway, Target, gateway};
 use crate::inlet::Inlet;
@@ -55,14 +57,17 @@ pub(crate) struct Inner {
     pub(crate) world: World,
     pub(crate) learner: Learner,
     pub(crate) parts: RefCell<BTreeMap<String, Part>>,
+    pub(crate) faults: RefCell<Vec<Fault>>,
+    /// Whether the API server is away.
+    pub(crate) api_down: Arc<AtomicBool>,
 }
 
 /// A component that can be cut off from the API and, if it can be made again, stopped and started.
 pub(crate) struct Part {
-    /// None for a kubelet: its containers live with it.
+    /// None where it cannot be made again: a kubelet of real containers.
     make: Option<Make>,
     task: Option<TaskId>,
-    cut: Arc<AtomicBool>,
+    pub(crate) cut: Arc<AtomicBool>,
 }
 
 impl Part {
@@ -114,7 +119,8 @@ impl Cluster {
         let api = ApiServer::new(api)?;
         api.bootstrap()?;
         let world = World::new(&executor, &mut rng, &trace, options.network);
-        let public_api = PublicApi::new(api.clone(), clock, trace.clone());
+        let api_down = Arc::<AtomicBool>::default();
+        let public_api = PublicApi::new(api.clone(), clock, trace.clone(), api_down.clone());
         let learner = Learner::new(world.computer().clone(), rng.fork(), public_api.clone(), &options.files);
         let inner = Rc::new(Inner {
             executor,
@@ -129,10 +135,15 @@ impl Cluster {
             world,
             learner,
             parts: RefCell::default(),
+            faults: RefCell::default(),
+            api_down,
         });
         inner.add_control_plane(&mut rng, options.root_ca, options.ports_changed, options.scheduler);
         inner.add_metrics_server(metrics);
         inner.add_storage_class()?;
+        if inner.adjustable {
+            inner.add_network_components();
+        }
         for node in options.nodes {
             let runtime = options.runtime.as_ref().and_then(|make| make(&node));
             inner.add_node(&node, runtime, &mut rng);
@@ -191,15 +202,15 @@ impl Cluster {
         self.run_until(machinery::time::after(self.now(), duration));
     }
 
-    /// Names of the components that can be cut off; all but kubelets can be stopped and started too.
+    /// Names of the components that can be cut off; all but kubelets of real containers can be stopped
+    /// and started too.
     pub fn components(&self) -> Vec<String> {
         self.0.parts.borrow().keys().cloned().collect()
     }
 
     /// Stops a component where it stands. Whether there is one of this name that ran.
     pub fn stop_component(&self, name: &str) -> bool {
-        let task = self.0.parts.borrow_mut().get_mut(name).and_then(|part| part.task.take());
-        task.map(|task| self.0.executor.cancel(task)).is_some()
+        self.0.stop_component(name)
     }
 
     /// Starts a stopped component anew. Whether there is one of this name that had stopped.
@@ -284,6 +295,26 @@ impl Inner {
         );
     }
 
+    /// What a cluster's add-ons do for its network: policies, and Ingress.
+    fn add_network_components(self: &Rc<Self>) {
+        let policies = proxy::SharedPolicies::default();
+        self.world.network().set_policies(policies.clone());
+        self.add_component(
+            PolicyAgent::NAME,
+            Box::new(move |line| {
+                let informers = SharedInformers::new(Client::new(line, PolicyAgent::NAME));
+                Box::new(PolicyAgent::new(&informers, policies.clone()))
+            }),
+        );
+        let ingresses = self.world.serve_ingress();
+        self.add_component(
+            IngressController::NAME,
+            Box::new(move |line| {
+                Box::new(IngressController::new(Client::new(line, IngressController::NAME), ingresses.clone()))
+            }),
+        );
+    }
+
     fn add_metrics_server(self: &Rc<Self>, metrics: Metrics) {
         let kubelets = self.gateway.clone();
         self.add_component(
@@ -295,30 +326,42 @@ impl Inner {
         );
     }
 
-    fn add_node(
+    pub(crate) fn add_node(
         self: &Rc<Self>,
         options: &NodeOptions,
         runtime: Option<Box<dyn kubelet::ContainerRuntime>>,
         rng: &mut Rng,
     ) {
         let name = format!("kubelet/{}", options.name);
-        let cut = Arc::default();
-        let client = Client::new(self.line(&name, Arc::clone(&cut)), "kubelet");
-        let runtime = runtime.unwrap_or_else(|| self.world.add_node(options));
+        let cut = Arc::<AtomicBool>::default();
         let config = NodeConfig {
             labels: options.labels.clone(),
             taints: options.taints.clone(),
             cluster_dns: vec![CLUSTER_DNS.to_string()],
             ..NodeConfig::new(&options.name, options.address.to_string())
         };
-        let kubelet = Kubelet::new(config, client, runtime, rng.next_u64()).with_observer(runtime_hops::observer(
-            &options.name,
-            self.executor.clone(),
-            self.trace.clone(),
-        ));
-        self.gateway.set_kubelet(&options.name, Some(kubelet.server()));
-        self.executor.spawn_component(Box::new(kubelet));
-        self.parts.borrow_mut().insert(name, Part { make: None, task: None, cut });
+        let (node, executor, trace) = (options.name.clone(), self.executor.clone(), self.trace.clone());
+        let gateway = self.gateway.clone();
+        let start = move |line, runtime, seed| -> Box<dyn Component> {
+            let observer = runtime_hops::observer(&node, executor.clone(), trace.clone());
+            let kubelet =
+                Kubelet::new(config.clone(), Client::new(line, "kubelet"), runtime, seed).with_observer(observer);
+            gateway.set_kubelet(&node, Some(kubelet.server()));
+            Box::new(kubelet)
+        };
+        if let Some(runtime) = runtime {
+            let kubelet = start(self.line(&name, cut.clone()), runtime, rng.next_u64());
+            self.executor.spawn_component(kubelet);
+            self.parts.borrow_mut().insert(name, Part { make: None, task: None, cut });
+            return;
+        }
+        let (runtime, dice) = (self.world.add_node(options), RefCell::new(rng.fork()));
+        let make: Make = Box::new(move |line| {
+            runtime.forget_client();
+            start(line, Box::new(runtime.clone()), dice.borrow_mut().next_u64())
+        });
+        self.parts.borrow_mut().insert(name.clone(), Part { make: Some(make), task: None, cut });
+        self.start_component(&name);
     }
 
     /// The class of claims that name none. One that is there already stays as it is.
@@ -341,7 +384,12 @@ impl Inner {
         self.parts.borrow().get(name).map(|part| part.cut.store(cut, Ordering::Relaxed)).is_some()
     }
 
-    fn start_component(&self, name: &str) -> bool {
+    pub(crate) fn stop_component(&self, name: &str) -> bool {
+        let task = self.parts.borrow_mut().get_mut(name).and_then(|part| part.task.take());
+        task.map(|task| self.executor.cancel(task)).is_some()
+    }
+
+    pub(crate) fn start_component(&self, name: &str) -> bool {
         let mut parts = self.parts.borrow_mut();
         let Some(part) = parts.get_mut(name).filter(|part| part.task.is_none()) else { return false };
         let Some(make) = &part.make else { return false };
@@ -349,8 +397,14 @@ impl Inner {
         true
     }
 
-    fn line(&self, name: &str, cut: Arc<AtomicBool>) -> Rc<dyn Transport> {
-        Rc::new(Line::new(name, self.api.clone(), self.executor.clone(), self.trace.clone(), cut))
+    pub(crate) fn line(&self, name: &str, cut: Arc<AtomicBool>) -> Rc<dyn Transport> {
+        Rc::new(Line::new(
+            name,
+            self.api.clone(),
+            self.executor.clone(),
+            self.trace.clone(),
+            [cut, self.api_down.clone()],
+        ))
     }
 }
 

@@ -9,6 +9,11 @@
 //! | `GET /playground/v1/components` | | [`ComponentStatus`]es: control plane, `kubelet/NODE`s |
 //! | `PATCH /playground/v1/components/NAME` | [`ComponentPatch`] | [`ComponentStatus`] |
 //! | `PUT /playground/v1/files/NAME` | text | the file is in the learner's home |
+//! | `GET /playground/v1/faults` | | the [`Fault`]s in force |
+//! | `POST /playground/v1/faults` | [`Fault`] | the faults in force: this one has begun |
+//! | `DELETE /playground/v1/faults` | [`Fault`] or nothing | the faults in force: this one, or all, have been healed |
+//! | `POST /playground/v1/nodes` | [`NodeRequest`] | [`NodeRequest`] with the name of the new node |
+//! | `DELETE /playground/v1/nodes/NAME` | | the node, its machine and its object, are gone |
 //! | `GET /playground/v1/trace` | | a [`Hop`] a line, as they happen |
 //! | `GET /playground/v1/terminal` | | upgrade: the learner's shell on exec's channels (0, 1, 4) |
 
@@ -57,6 +62,103 @@ pub struct ComponentStatus {
 pub struct ComponentPatch {
     /// Whether it is to be cut off from the API server.
     pub cut: bool,
+}
+
+/// Something that goes wrong until it is healed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Fault {
+    /// A node loses power.
+    NodeDown {
+        /// Its name.
+        node: String,
+    },
+    /// A component does not run: a controller, `kube-scheduler`, `kubelet/NODE`.
+    ComponentDown {
+        /// Its name.
+        component: String,
+    },
+    /// A component does not reach the API server.
+    ComponentCut {
+        /// Its name.
+        component: String,
+    },
+    /// Nobody reaches the API server.
+    ApiServerDown,
+    /// A container's process is killed. Nothing to heal: the kubelet restarts it or not.
+    ContainerCrash {
+        /// `namespace/name`.
+        pod: String,
+        /// The container's name.
+        container: String,
+    },
+    /// A container's processes stand still.
+    ContainerHang {
+        /// `namespace/name`.
+        pod: String,
+        /// The container's name.
+        container: String,
+    },
+    /// A node's network is slow or loses packets.
+    Link {
+        /// The node's name.
+        node: String,
+        /// Added to the way of each packet, in milliseconds.
+        #[serde(default)]
+        delay_ms: u64,
+        /// Share of packets that are lost, 0 to 1.
+        #[serde(default)]
+        loss: f64,
+    },
+    /// Something that is no pod takes memory and disk of a node.
+    Pressure {
+        /// The node's name.
+        node: String,
+        /// Bytes of memory.
+        #[serde(default)]
+        memory_bytes: u64,
+        /// Bytes of disk.
+        #[serde(default)]
+        disk_bytes: u64,
+    },
+    /// A registry does not answer.
+    RegistryDown {
+        /// Its host name, such as `docker.io`.
+        registry: String,
+    },
+}
+
+impl Fault {
+    /// What it is about: there is one fault of a kind for each subject.
+    pub(crate) fn subject(&self) -> (u8, String) {
+        match self {
+            Self::NodeDown { node } => (0, node.clone()),
+            Self::ComponentDown { component } => (1, component.clone()),
+            Self::ComponentCut { component } => (2, component.clone()),
+            Self::ApiServerDown => (3, String::new()),
+            Self::ContainerCrash { pod, container } => (4, format!("{pod}/{container}")),
+            Self::ContainerHang { pod, container } => (5, format!("{pod}/{container}")),
+            Self::Link { node, .. } => (6, node.clone()),
+            Self::Pressure { node, .. } => (7, node.clone()),
+            Self::RegistryDown { registry } => (8, registry.clone()),
+        }
+    }
+
+    /// The node it is about.
+    pub(crate) fn node(&self) -> Option<&str> {
+        match self {
+            Self::NodeDown { node } | Self::Link { node, .. } | Self::Pressure { node, .. } => Some(node),
+            _ => None,
+        }
+    }
+}
+
+/// A node to be added.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRequest {
+    /// Its name; chosen if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// What passes between two parts of the cluster.

@@ -10,7 +10,7 @@ use machinery::wire::{Body, Request, Response};
 use serde::Serialize;
 
 use crate::cluster::{Inner, Part};
-use crate::control::{ClockPatch, ClockStatus, ComponentPatch, ComponentStatus};
+use crate::control::{ClockPatch, ClockStatus, ComponentPatch, ComponentStatus, Fault, NodeRequest};
 
 /// The control API of one cluster.
 pub(crate) struct ControlPanel(Rc<Inner>);
@@ -35,6 +35,20 @@ impl ControlPanel {
             (&Method::GET, "clock") => json(&self.clock()),
             (&Method::PATCH, "clock") => self.patch_clock(&body),
             (&Method::POST, "clock/step") => self.step(),
+            (&Method::GET, "faults") => json(&self.0.faults()),
+            (&Method::POST, "faults") => self.change_faults(&body, |cluster, fault| cluster.begin(fault)),
+            (&Method::DELETE, "faults") if body.is_empty() => {
+                self.0.heal_all();
+                json(&self.0.faults())
+            }
+            (&Method::DELETE, "faults") => self.change_faults(&body, |cluster, fault| cluster.heal(&fault)),
+            (&Method::POST, "nodes") => self.add_node(&body),
+            (&Method::DELETE, path) if path.starts_with("nodes/") => {
+                match self.0.remove_node(path.trim_start_matches("nodes/")) {
+                    Ok(()) => json(&serde_json::json!({})),
+                    Err(error) => error.into_response(),
+                }
+            }
             (&Method::GET, "trace") => lines(Body::Stream(self.0.trace.subscribe())),
             (&Method::GET, "components") => json(&self.components()),
             (&Method::GET, "decisions") => json(&self.0.decisions.borrow().all()),
@@ -69,6 +83,29 @@ impl ControlPanel {
             None => self.0.executor.now(),
         };
         ClockStatus { now, speed, paused, adjustable: self.0.adjustable }
+    }
+
+    fn change_faults(&self, body: &Bytes, change: fn(&Inner, Fault) -> Result<(), ApiError>) -> Response {
+        let fault = match serde_json::from_slice(body) {
+            Ok(fault) => fault,
+            Err(error) => return ApiError::bad_request(format!("cannot read the fault: {error}")).into_response(),
+        };
+        match change(&self.0, fault) {
+            Ok(()) => json(&self.0.faults()),
+            Err(error) => error.into_response(),
+        }
+    }
+
+    fn add_node(&self, body: &Bytes) -> Response {
+        let request = if body.is_empty() { Ok(NodeRequest::default()) } else { serde_json::from_slice(body) };
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return ApiError::bad_request(format!("cannot read the node: {error}")).into_response(),
+        };
+        match self.0.join_node(request) {
+            Ok(name) => json(&NodeRequest { name: Some(name) }),
+            Err(error) => error.into_response(),
+        }
     }
 
     fn patch_clock(&self, body: &Bytes) -> Response {

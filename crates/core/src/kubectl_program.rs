@@ -124,6 +124,9 @@ impl Host for ProcessHost {
     fn send<'a>(&'a self, _: &'a Endpoint, mut request: Request) -> LocalBoxFuture<'a, Result<Response, SendError>> {
         // Whoever sits at this computer has the administrator's kubeconfig.
         request.extensions_mut().insert(UserInfo::admin());
+        if self.api.is_down() {
+            return async { Err(SendError::Refused) }.boxed_local();
+        }
         self.api.handle(request).map(Ok).boxed_local()
     }
 

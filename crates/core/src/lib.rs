@@ -10,6 +10,7 @@
 pub mod cluster;
 pub mod control;
 mod control_api;
+mod faults;
 mod gateway;
 mod inlet;
 mod kubectl_program;

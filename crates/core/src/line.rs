@@ -22,19 +22,20 @@ pub struct Line {
     api: ApiServer,
     executor: Executor,
     trace: Trace,
-    cut: Arc<AtomicBool>,
+    /// Whether this line is cut; and whether the API server is away.
+    cut: [Arc<AtomicBool>; 2],
 }
 
 impl Line {
     /// A line for the component of this name.
-    pub fn new(component: &str, api: ApiServer, executor: Executor, trace: Trace, cut: Arc<AtomicBool>) -> Self {
+    pub fn new(component: &str, api: ApiServer, executor: Executor, trace: Trace, cut: [Arc<AtomicBool>; 2]) -> Self {
         Self { component: component.into(), api, executor, trace, cut }
     }
 }
 
 impl Transport for Line {
     fn send(&self, mut request: Request) -> Response {
-        if self.cut.load(Ordering::Relaxed) {
+        if is_cut(&self.cut) {
             return ApiError::service_unavailable("connection refused").into_response();
         }
         let uri = request.uri();
@@ -70,14 +71,18 @@ struct Watched {
     resource: String,
     clock: Arc<dyn Clock>,
     trace: Trace,
-    cut: Arc<AtomicBool>,
+    cut: [Arc<AtomicBool>; 2],
+}
+
+fn is_cut(cut: &[Arc<AtomicBool>; 2]) -> bool {
+    cut.iter().any(|cut| cut.load(Ordering::Relaxed))
 }
 
 impl Stream for Watched {
     type Item = WatchEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<WatchEvent>> {
-        if self.cut.load(Ordering::Relaxed) {
+        if is_cut(&self.cut) {
             return Poll::Ready(None);
         }
         let event = self.events.as_mut().poll_next(cx);

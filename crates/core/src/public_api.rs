@@ -1,10 +1,12 @@
 //! The API as clients outside the event loop call it: kubectl, other tools, the page.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use apiserver::{ApiServer, RequestInfo};
 use http::header::USER_AGENT;
 use machinery::Clock;
+use machinery::status::ApiError;
 use machinery::wire::{Request, Response};
 
 use crate::trace::Trace;
@@ -16,11 +18,18 @@ pub struct PublicApi {
     server: ApiServer,
     clock: Arc<dyn Clock>,
     trace: Trace,
+    /// Whether the API server is away.
+    down: Arc<AtomicBool>,
 }
 
 impl PublicApi {
-    pub(crate) fn new(server: ApiServer, clock: Arc<dyn Clock>, trace: Trace) -> Self {
-        Self { server, clock, trace }
+    pub(crate) fn new(server: ApiServer, clock: Arc<dyn Clock>, trace: Trace, down: Arc<AtomicBool>) -> Self {
+        Self { server, clock, trace, down }
+    }
+
+    /// Whether the API server is away, by a fault: connections are refused.
+    pub fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
     }
 
     /// Answers a request.
@@ -30,7 +39,12 @@ impl PublicApi {
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         let client = client_name(agent.unwrap_or_default());
         let (answer, clock, trace) = (self.server.handle(request), self.clock.clone(), self.trace.clone());
+        // The control API is not Kubernetes': it is there to heal the fault.
+        let down = self.is_down() && !call.path.starts_with("/playground/");
         async move {
+            if down {
+                return ApiError::service_unavailable("the API server is down").into_response();
+            }
             let response = answer.await;
             trace.exchange(clock.now(), &client, &call, &response);
             response

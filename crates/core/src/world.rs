@@ -4,17 +4,18 @@
 mod hops;
 mod learner;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use http::StatusCode;
-use kubelet::ContainerRuntime;
+use machinery::ObjectKey;
 use machinery::random::Rng;
 use machinery::status::ApiError;
 use machinery::wire::{Body, Channels, Request, Response};
 use proxy::{Affinity, Forward, Protocol, SharedTables, Source};
 use sim::image::Registry;
+use sim::ingress::{self, SharedIngresses};
 use sim::network::{Interface, InterfaceConfig, Network, Party, bridge};
 use sim::runtime::SimRuntime;
 use sim::{Executor, NodeConfig};
@@ -27,6 +28,8 @@ pub use learner::{Learner, Output};
 pub const CLUSTER_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 /// The learner's computer, in the nodes' network.
 const COMPUTER: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 1);
+/// The Ingress controller's address, beside the pods'.
+const INGRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 255, 250);
 /// What pulls get: 50 MB a second.
 const PULL_BYTES_PER_SECOND: u64 = 50_000_000;
 /// The channel of a plain connection.
@@ -39,6 +42,7 @@ pub struct World {
     registry: Registry,
     computer: Interface,
     runtimes: RefCell<Vec<SimRuntime>>,
+    nodes_made: Cell<u16>,
     /// Where pods are if they are real.
     host_network: Option<Arc<dyn HostNetwork>>,
     rng: RefCell<Rng>,
@@ -72,6 +76,7 @@ impl World {
             registry: Registry::new(),
             computer,
             runtimes: RefCell::default(),
+            nodes_made: Cell::new(0),
             host_network,
             rng: RefCell::new(rng.fork()),
             affinity: RefCell::default(),
@@ -99,7 +104,7 @@ impl World {
     }
 
     /// A simulated node's runtime.
-    pub(crate) fn add_node(&self, options: &NodeOptions) -> Box<dyn ContainerRuntime> {
+    pub(crate) fn add_node(&self, options: &NodeOptions) -> SimRuntime {
         let interface = self.network.attach(
             Party::Node(options.name.clone()),
             InterfaceConfig {
@@ -120,7 +125,49 @@ impl World {
             rng: self.rng.borrow_mut().fork(),
         });
         self.runtimes.borrow_mut().push(runtime.clone());
-        Box::new(runtime)
+        self.nodes_made.set(self.nodes_made.get() + 1);
+        runtime
+    }
+
+    /// Forgets a node that is gone.
+    pub(crate) fn remove_node(&self, name: &str) {
+        self.runtimes.borrow_mut().retain(|runtime| runtime.node_name() != name);
+    }
+
+    /// The number of the next node, by which it gets its address.
+    pub(crate) fn next_node_index(&self) -> u16 {
+        self.nodes_made.get()
+    }
+
+    /// Randomness for a part that is made later.
+    pub(crate) fn fork_rng(&self) -> Rng {
+        self.rng.borrow_mut().fork()
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Starts the Ingress controller's server, on port 80 of nodes and of the learner's `localhost`.
+    pub(crate) fn serve_ingress(&self) -> SharedIngresses {
+        let ingresses = SharedIngresses::default();
+        let interface = self.network.attach(
+            Party::Pod(ObjectKey::new("ingress-nginx", "ingress-nginx-controller")),
+            InterfaceConfig {
+                addresses: vec![IpAddr::V4(INGRESS)],
+                node: None,
+                tables: Some(self.tables.clone()),
+                ..InterfaceConfig::default()
+            },
+        );
+        // Nobody else can have the port of a new interface.
+        if let Ok((port, listener)) = interface.listen(80) {
+            self.network.set_gateway(port, (IpAddr::V4(INGRESS), port));
+            let serve = ingress::serve(listener, interface, self.tables.clone(), ingresses.clone());
+            self.network.executor().spawn(serve);
+        }
+        ingresses
     }
 
     /// A connection to a port of the computer's `localhost`, where Services have their node ports and

@@ -64,6 +64,8 @@ pub enum Answer {
     NxDomain,
     /// The name is outside the cluster's domain: ask upstream.
     NotOurs,
+    /// The name server cannot be reached.
+    NoAnswer,
 }
 
 impl Answer {

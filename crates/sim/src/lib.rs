@@ -7,6 +7,7 @@ pub mod errno;
 pub mod executor;
 pub mod fs;
 pub mod image;
+pub mod ingress;
 pub mod io;
 pub mod network;
 pub mod process;

@@ -85,6 +85,33 @@ impl Lab {
         self.ok(&format!("cat > manifest.yaml <<'EOF'\n{manifest}EOF\nkubectl apply -f manifest.yaml"))
     }
 
+    /// A request to the control API; its answer's status and body.
+    pub fn ask_control(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let request = http::Request::builder().method(method).uri(format!("/playground/v1/{path}"));
+        let request = request.body(machinery::wire::Body::Bytes(body.to_owned().into())).unwrap();
+        let answer = self.cluster.public_api().handle(request);
+        let limit = machinery::time::after(self.cluster.now(), PATIENCE);
+        let response = self.cluster.executor().block_on(limit, answer).expect("the control API answers");
+        let status = response.status().as_u16();
+        let body = match response.into_body() {
+            machinery::wire::Body::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            machinery::wire::Body::Object(object) => object.value().unwrap_or_default().to_string(),
+            _ => String::new(),
+        };
+        (status, body)
+    }
+
+    /// Lets something go wrong, by a fault in JSON.
+    pub fn fault(&self, fault: &str) {
+        let (status, body) = self.ask_control("POST", "faults", fault);
+        assert_eq!(status, 200, "{fault}: {body}");
+    }
+
+    /// Makes everything good again.
+    pub fn heal(&self) {
+        assert_eq!(self.ask_control("DELETE", "faults", ""), (200, "[]".into()));
+    }
+
     /// Lets time pass.
     pub fn pass(&self, duration: Duration) {
         self.cluster.run_for(duration);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proxy::dns::{self, Answer, RecordData, RecordType};
-use proxy::{ResolvConf, SharedTables};
+use proxy::{Protocol, ResolvConf, SharedTables};
 
 use super::route::Route;
 use super::stream::{Backlog, StreamInfo, TcpListener, TcpStream};
@@ -88,6 +88,22 @@ impl Interface {
     /// The network it is in.
     pub fn network(&self) -> &Network {
         &self.inner.network
+    }
+
+    /// The name server that is asked first.
+    pub(super) fn nameserver(&self) -> IpAddr {
+        self.resolv_conf().nameservers.first().copied().unwrap_or(Ipv4Addr::LOCALHOST.into())
+    }
+
+    /// Takes it off the network, or puts it back: a machine that loses power, or has it again.
+    pub fn set_connected(&self, connected: bool) {
+        if !connected {
+            return self.close();
+        }
+        let mut state = self.inner.network.0.state.borrow_mut();
+        for address in &self.inner.config.addresses {
+            state.interfaces.insert(*address, Rc::downgrade(&self.inner));
+        }
     }
 
     /// How names are resolved.
@@ -175,12 +191,21 @@ impl Interface {
             state.connections += 1;
             state.connections
         };
-        let route = Route::find(self, address, port);
+        let mut route = Route::find(self, address, port);
+        if let Ok((inner, port)) = &route.target
+            && !network.admits(self, inner, *port, Protocol::Tcp)
+        {
+            route.target = Err(ConnectError::TimedOut);
+        }
         let to_node = route.target.as_ref().ok().and_then(|(inner, _)| inner.config.node.clone());
         let latency = network.latency(self.inner.config.node.as_deref(), to_node.as_deref());
+        let lost = network.lost(self.inner.config.node.as_deref(), to_node.as_deref());
+        if lost.is_none() {
+            route.target = Err(ConnectError::TimedOut);
+        }
         let wait = match &route.target {
             Err(ConnectError::TimedOut) => CONNECT_TIMEOUT,
-            _ => latency * 2,
+            _ => latency * 2 + lost.unwrap_or_default(),
         };
         network.executor().sleep(wait).await;
         let listener = route.target.and_then(|(inner, port)| {
@@ -245,8 +270,9 @@ impl Interface {
         let mut addresses = Vec::new();
         for candidate in self.resolv_conf().candidates(name) {
             let answer = self.query(&candidate, RecordType::A).await;
+            let silent = answer == Answer::NoAnswer;
             addresses = self.chase(answer).await;
-            if !addresses.is_empty() {
+            if !addresses.is_empty() || silent {
                 break;
             }
         }
@@ -257,6 +283,12 @@ impl Interface {
 
     /// Asks the name server for an absolute name.
     pub async fn query(&self, name: &str, kind: RecordType) -> Answer {
+        /// Two attempts of five seconds: resolv.conf's defaults.
+        const UNANSWERED: Duration = Duration::from_secs(10);
+        if !self.network().admits_dns(self) {
+            self.network().executor().sleep(UNANSWERED).await;
+            return Answer::NoAnswer;
+        }
         let latency = self.network().latency(self.inner.config.node.as_deref(), None);
         self.network().executor().sleep(latency * 2).await;
         let answer = match &self.inner.config.tables {

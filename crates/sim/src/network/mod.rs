@@ -16,12 +16,15 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::ObjectKey;
 use machinery::random::Rng;
-use proxy::{Affinity, Via};
+use proxy::{Affinity, Peer, Protocol, SharedPolicies, Via};
 
 use crate::executor::Executor;
 use crate::io::PipeWriter;
@@ -52,6 +55,20 @@ struct State {
     affinity: BTreeMap<Option<String>, Affinity>,
     subscribers: Vec<mpsc::Sender<Hop>>,
     connections: u64,
+    policies: Option<SharedPolicies>,
+    /// Where connections to ports of nodes and computers go that nobody else takes.
+    gateways: Vec<(u16, (IpAddr, u16))>,
+    /// Troubles of nodes' links.
+    links: Vec<(String, Link)>,
+}
+
+/// What is wrong with a node's link to everybody else.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Link {
+    /// Added to the time that each packet takes.
+    pub delay: Duration,
+    /// Share of packets that are lost, 0 to 1.
+    pub loss: f64,
 }
 
 /// Both directions of a connection, to tear it down.
@@ -79,6 +96,9 @@ impl Network {
             affinity: BTreeMap::new(),
             subscribers: Vec::new(),
             connections: 0,
+            policies: None,
+            gateways: Vec::new(),
+            links: Vec::new(),
         };
         Self(Rc::new(Shared { executor: executor.clone(), state: RefCell::new(state) }))
     }
@@ -103,6 +123,83 @@ impl Network {
     /// Gives a name of the outside world an address.
     pub fn add_name(&self, name: &str, address: IpAddr) {
         self.0.state.borrow_mut().world.insert(name.to_owned(), address);
+    }
+
+    /// Lets policies decide which connections are made.
+    pub fn set_policies(&self, policies: SharedPolicies) {
+        self.0.state.borrow_mut().policies = Some(policies);
+    }
+
+    /// Leads a port of all nodes and computers, where nobody else takes it, to an address.
+    pub fn set_gateway(&self, port: u16, to: (IpAddr, u16)) {
+        self.0.state.borrow_mut().gateways.push((port, to));
+    }
+
+    /// Makes a node's link slow or lossy; the default link is a sound one.
+    pub fn set_link(&self, node: &str, link: Link) {
+        let mut state = self.0.state.borrow_mut();
+        state.links.retain(|(known, _)| known != node);
+        if link != Link::default() {
+            state.links.push((node.to_owned(), link));
+        }
+    }
+
+    /// Links that are not sound.
+    pub fn links(&self) -> Vec<(String, Link)> {
+        self.0.state.borrow().links.clone()
+    }
+
+    /// A random number.
+    pub fn random(&self) -> u64 {
+        self.0.state.borrow_mut().rng.next_u64()
+    }
+
+    fn gateway(&self, port: u16) -> Option<(Rc<Inner>, u16)> {
+        let to = self.0.state.borrow().gateways.iter().find(|(known, _)| *known == port).map(|(_, to)| *to)?;
+        Some((self.owner(to.0)?, to.1))
+    }
+
+    /// Whether policies let a connection pass. A pod's own node may always reach it.
+    fn admits(&self, from: &Interface, to: &Inner, port: u16, protocol: Protocol) -> bool {
+        let state = self.0.state.borrow();
+        let Some(policies) = &state.policies else { return true };
+        let policies = policies.borrow();
+        let Some(target) = to.config.addresses.first().filter(|_| !policies.is_empty()) else { return true };
+        let own_node = matches!(from.party(), Party::Node(_)) && from.inner.config.node == to.config.node;
+        let same = from.inner.config.addresses.first() == Some(target);
+        own_node || same || policies.allows(&policies.peer(from.address()), &policies.peer(*target), port, protocol)
+    }
+
+    /// Whether policies let a pod ask the cluster's name server.
+    fn admits_dns(&self, from: &Interface) -> bool {
+        let state = self.0.state.borrow();
+        let Some(policies) = &state.policies else { return true };
+        let policies = policies.borrow();
+        if policies.is_empty() {
+            return true;
+        }
+        let server = Peer { address: from.nameserver(), pod: Some(name_server()) };
+        policies.allows(&policies.peer(from.address()), &server, 53, Protocol::Udp)
+    }
+
+    /// How long the lost packets of an exchange between two places delay it: each is sent again after a
+    /// second, then two, and so on. None if too many are lost.
+    fn lost(&self, from: Option<&str>, to: Option<&str>) -> Option<Duration> {
+        const TRIES: u32 = 6;
+        let mut state = self.0.state.borrow_mut();
+        let loss = state.trouble(from, to).loss;
+        if loss <= 0.0 {
+            return Some(Duration::ZERO);
+        }
+        let mut delay = Duration::ZERO;
+        for attempt in 0..TRIES {
+            let sample = (state.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+            if sample >= loss {
+                return Some(delay);
+            }
+            delay += Duration::from_secs(1 << attempt);
+        }
+        None
     }
 
     /// What passes from now on. A subscriber that does not keep up loses hops.
@@ -133,8 +230,37 @@ impl Network {
         const SAME_NODE_US: u64 = 40;
         const OTHER_NODE_US: u64 = 250;
         let base = if from == to { SAME_NODE_US } else { OTHER_NODE_US };
-        Duration::from_micros(self.0.state.borrow_mut().rng.jitter(base, 50))
+        let mut state = self.0.state.borrow_mut();
+        let trouble = state.trouble(from, to);
+        Duration::from_micros(state.rng.jitter(base, 50)) + trouble.delay
     }
+}
+
+impl State {
+    /// What is wrong between two places: the troubles of both nodes' links, unless they are one.
+    fn trouble(&self, from: Option<&str>, to: Option<&str>) -> Link {
+        if from == to {
+            return Link::default();
+        }
+        let ends = self.links.iter().filter(|(node, _)| Some(node.as_str()) == from || Some(node.as_str()) == to);
+        ends.fold(Link::default(), |sum, (_, link)| Link {
+            delay: sum.delay + link.delay,
+            loss: 1.0 - (1.0 - sum.loss) * (1.0 - link.loss),
+        })
+    }
+}
+
+/// The cluster's name server as policies see it: the pod behind the Service `kube-dns`.
+fn name_server() -> Arc<Pod> {
+    Arc::new(Pod {
+        metadata: ObjectMeta {
+            name: Some("coredns".into()),
+            namespace: Some("kube-system".into()),
+            labels: Some([("k8s-app".to_owned(), "kube-dns".to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        ..Pod::default()
+    })
 }
 
 /// A Service and the door by which a connection entered it.

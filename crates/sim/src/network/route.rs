@@ -17,6 +17,11 @@ pub(super) struct Route {
     pub(super) target: Result<(Rc<Inner>, u16), ConnectError>,
 }
 
+/// Whether a namespace is a node's own, and not a pod's: a pod's name server is in its resolv.conf.
+fn is_node_address(inner: &Inner) -> bool {
+    inner.config.node.is_some() && inner.config.resolv_conf.nameservers.is_empty() && inner.config.hosts.is_empty()
+}
+
 /// A door to look for in the tables.
 enum Door<'a> {
     Address(IpAddr),
@@ -38,7 +43,8 @@ impl Route {
             // on a node, its node ports.
             let doors = if node.is_none() { &[Door::Host("localhost"), Door::NodePort][..] } else { &[Door::NodePort] };
             let found = doors.iter().find_map(|door| Self::forward(from, node, door, port));
-            return found.unwrap_or_else(|| Self::direct(inner.mapped(port).ok_or(ConnectError::Refused)));
+            let other = || inner.mapped(port).or_else(|| from.network().gateway(port)).ok_or(ConnectError::Refused);
+            return found.unwrap_or_else(|| Self::direct(other()));
         }
         if let Some(route) = Self::forward(from, node, &Door::Address(address), port) {
             return route;
@@ -58,7 +64,9 @@ impl Route {
         let is_node = owner.config.tables.is_some() && owner.config.node.is_some();
         let by_node =
             is_node.then(|| Self::forward(from, owner.config.node.as_deref(), &Door::NodePort, port)).flatten();
-        by_node.unwrap_or_else(|| Self::direct(Ok((owner, port))))
+        let is_machine = owner.config.tables.is_some() && is_node_address(&owner);
+        let gateway = || if is_machine { from.network().gateway(port) } else { None };
+        by_node.unwrap_or_else(|| Self::direct(Ok(gateway().unwrap_or((owner, port)))))
     }
 
     fn direct(target: Result<(Rc<Inner>, u16), ConnectError>) -> Self {

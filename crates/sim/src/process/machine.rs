@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures::future::{Either, LocalBoxFuture, select};
@@ -62,6 +63,9 @@ struct Shared {
     next_pid: Cell<Pid>,
     rng: RefCell<Rng>,
     oom_killed: Cell<bool>,
+    /// While frozen, nothing on it goes on; and who waits for the thaw.
+    frozen: Cell<bool>,
+    thaw: RefCell<Vec<Waker>>,
     limits: Cell<(Option<u64>, Option<u64>)>,
     /// CPU time used up to a moment.
     cpu: Cell<(u64, Timestamp)>,
@@ -152,6 +156,8 @@ impl Machine {
             next_pid: Cell::new(config.first_pid),
             rng: RefCell::new(config.rng.clone()),
             oom_killed: Cell::new(false),
+            frozen: Cell::new(false),
+            thaw: RefCell::default(),
             limits: Cell::new((config.memory_bytes_max, config.cpu_nano_cores_max)),
             cpu: Cell::new((0, config.executor.now())),
             booted_at: config.executor.now(),
@@ -310,10 +316,19 @@ impl Machine {
         let machine = self.clone();
         self.executor().spawn(async move {
             let executor = machine.executor().clone();
-            let body = Box::pin(async move {
+            let mut body = Box::pin(async move {
                 executor.sleep(EXEC_TIME).await;
                 spawn.program.run(process).await
             });
+            let gate = machine.clone();
+            let body = std::future::poll_fn(move |cx| {
+                if gate.0.frozen.get() {
+                    gate.0.thaw.borrow_mut().push(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                body.as_mut().poll(cx)
+            });
+            let body = Box::pin(body);
             let code = match select(body, std::pin::pin!(signals.fatal())).await {
                 // A process may have killed itself in the very step that ended it.
                 Either::Left((code, _)) => signals.killed_by().map_or(code & 0xff, Signal::exit_code),
@@ -353,6 +368,14 @@ impl Machine {
         let signals = self.0.processes.borrow().get(&pid).map(|entry| entry.signals.clone());
         signals.ok_or(Errno::NoSuchProcess)?.deliver(signal);
         Ok(())
+    }
+
+    /// Lets all its processes stand still, or go on.
+    pub fn set_frozen(&self, frozen: bool) {
+        self.0.frozen.set(frozen);
+        for waker in self.0.thaw.borrow_mut().drain(..) {
+            waker.wake();
+        }
     }
 
     /// Sends a signal to all processes of a group; false if there is none.

@@ -70,6 +70,8 @@ struct Node {
     events: RefCell<VecDeque<Event>>,
     waker: RefCell<Option<Waker>>,
     down: Cell<bool>,
+    /// Counts the kubelets that have driven it.
+    client: Cell<u64>,
     addresses: RefCell<Addresses>,
     sandboxes: RefCell<BTreeMap<String, Sandbox>>,
     containers: RefCell<BTreeMap<String, Rc<Container>>>,
@@ -96,6 +98,7 @@ impl SimRuntime {
             events: RefCell::default(),
             waker: RefCell::default(),
             down: Cell::new(false),
+            client: Cell::new(0),
             addresses: RefCell::default(),
             sandboxes: RefCell::default(),
             containers: RefCell::default(),
@@ -161,8 +164,22 @@ impl SimRuntime {
         self.0.burden.get()
     }
 
+    /// The kubelet has gone; what it asked for is not to be answered to the next one.
+    pub fn forget_client(&self) {
+        self.0.client.set(self.0.client.get() + 1);
+        self.0.events.borrow_mut().clear();
+    }
+
+    /// The node has power again: it is on the network, with nothing running.
+    pub fn power_on(&self) {
+        self.0.down.set(false);
+        self.0.config.interface.set_connected(true);
+    }
+
     /// The node loses power: every process is gone, every address silent.
     pub fn power_off(&self) {
+        self.0.down.set(true);
+        self.0.config.interface.set_connected(false);
         for container in self.0.containers.borrow().values() {
             if let Some(machine) = container.machine() {
                 machine.kill_all();
@@ -191,10 +208,13 @@ impl ContainerRuntime for SimRuntime {
     }
 
     fn submit(&mut self, ticket: Ticket, operation: Operation) {
-        let node = self.0.clone();
+        let (node, client) = (self.0.clone(), self.0.client.get());
         self.0.executor.spawn(async move {
             let result = node.run(operation).await;
-            node.tell(Event::Completed { ticket, result });
+            // A kubelet made anew did not ask for this.
+            if node.client.get() == client {
+                node.tell(Event::Completed { ticket, result });
+            }
         });
     }
 
