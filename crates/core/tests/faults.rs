@@ -95,6 +95,7 @@ fn the_api_server_is_away_and_returns() {
     }
     lab.pass(Duration::from_secs(60));
     lab.heal();
+    lab.pass(Duration::from_secs(20));
     converges(&lab);
     let pods = lab.ok("kubectl get pods -o wide");
     assert!(pods.contains("1 ("), "the kubelet restarted it meanwhile: {pods}");

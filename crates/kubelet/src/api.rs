@@ -17,20 +17,21 @@ use crate::objects::{Objects, TokenRequest};
 /// containers start at one.
 pub struct ApiObjects {
     client: Client,
-    services: RefCell<Option<ServicesAt>>,
+    services: RefCell<Vec<ServicesAt>>,
     now: Timestamp,
 }
 
-/// Services of a namespace at a moment.
+/// Services of a namespace as they were at a moment, once they were read.
 struct ServicesAt {
-    time: Timestamp,
-    namespaces: Vec<(String, Vec<Arc<Service>>)>,
+    namespace: String,
+    time: Option<Timestamp>,
+    services: Vec<Arc<Service>>,
 }
 
 impl ApiObjects {
     /// Reads through a client.
     pub fn new(client: Client) -> Self {
-        Self { client, services: RefCell::new(None), now: Timestamp::UNIX_EPOCH }
+        Self { client, services: RefCell::default(), now: Timestamp::UNIX_EPOCH }
     }
 
     /// Sets the moment that reads are made at.
@@ -58,17 +59,23 @@ impl Objects for ApiObjects {
 
     fn services(&self, namespace: &str) -> Result<Vec<Arc<Service>>, String> {
         let mut cache = self.services.borrow_mut();
-        let cache = match &mut *cache {
-            Some(cache) if cache.time == self.now => cache,
-            stale => stale.insert(ServicesAt { time: self.now, namespaces: Vec::new() }),
+        let at = match cache.iter().position(|known| known.namespace == namespace) {
+            Some(at) => at,
+            None => {
+                cache.push(ServicesAt { namespace: namespace.into(), time: None, services: Vec::new() });
+                cache.len() - 1
+            }
         };
-        if let Some((_, services)) = cache.namespaces.iter().find(|(name, _)| name == namespace) {
-            return Ok(services.clone());
+        let Some(known) = cache.get_mut(at) else { return Ok(Vec::new()) };
+        if known.time != Some(self.now) {
+            match self.client.list::<Service>(namespace, &ListOptions::default()) {
+                Ok(list) => (known.services, known.time) = (list.items, Some(self.now)),
+                // While the API server is away, what was known before holds: containers restart.
+                Err(_) if known.time.is_some() => {}
+                Err(error) => return Err(error.message().into()),
+            }
         }
-        let list = self.client.list::<Service>(namespace, &ListOptions::default());
-        let services = list.map_err(|error| error.message().to_string())?.items;
-        cache.namespaces.push((namespace.into(), services.clone()));
-        Ok(services)
+        Ok(known.services.clone())
     }
 
     fn claim(&self, namespace: &str, name: &str) -> Result<Option<Arc<PersistentVolumeClaim>>, String> {
