@@ -372,6 +372,10 @@ impl Node {
         let messages = Tree::new(now).share();
         messages.borrow_mut().insert("/message", fs::Entry { mode: 0o666, ..fs::Entry::file("", now) });
         let _ = fs.create_dir_all(&message_folder, now);
+        // A runtime makes the way to what it mounts, and mounts where links lead.
+        for mount in &config.mounts {
+            let _ = fs.create_dir_all(fs::parent(&mount.container_path), now);
+        }
         let fs = if config.security.read_only_root { Fs::new(root.clone(), true) } else { fs };
         if message_file != "/" {
             fs.mount(&message_file, messages, "/message", false);
@@ -390,7 +394,8 @@ impl Node {
             if tree.borrow().get(&inner).is_none() {
                 tree.borrow_mut().insert(&inner, fs::Entry::directory(now));
             }
-            fs.mount(&mount.container_path, tree, &inner, mount.read_only);
+            let point = fs.follow(&mount.container_path).unwrap_or_else(|_| mount.container_path.clone());
+            fs.mount(&point, tree, &inner, mount.read_only);
         }
         let mut rng = self.rng.borrow_mut();
         let machine = Machine::new(MachineConfig {
