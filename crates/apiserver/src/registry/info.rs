@@ -73,6 +73,9 @@ pub struct Conversion {
     pub to_stored: fn(Value) -> Value,
     /// Stored form to wire form.
     pub from_stored: fn(Value) -> Value,
+    /// The selectable fields by their names in the wire form, each with its name in the stored form;
+    /// empty where they are the same.
+    pub fields: &'static [(&'static str, &'static str)],
 }
 
 /// One resource in one version.
@@ -144,7 +147,10 @@ impl ResourceInfo {
 
     /// The fields a field selector may name, besides `metadata.name` and `metadata.namespace`.
     pub fn selectable_fields(&self) -> Vec<&'static str> {
-        self.strategy.fields()
+        match self.conversion.map(|conversion| conversion.fields) {
+            Some(fields) if !fields.is_empty() => fields.iter().map(|(name, _)| *name).collect(),
+            _ => self.strategy.fields(),
+        }
     }
 
     /// The columns of the resource's table.

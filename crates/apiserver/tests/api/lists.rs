@@ -100,3 +100,26 @@ fn versions_are_any_exact_or_the_newest() {
     bench.store.compact(new).unwrap();
     bench.ask(&format!("GET {CONFIG_MAPS}?resourceVersion={old}&resourceVersionMatch=Exact")).expect(410);
 }
+
+#[test]
+fn events_are_selected_by_the_names_of_their_group() {
+    let bench = Bench::new();
+    let event = json!({
+        "metadata": {"name": "e"}, "type": "Normal", "reason": "Test", "message": "m",
+        "involvedObject": {"kind": "Pod", "name": "web", "namespace": "default"},
+    });
+    bench.tell("POST /api/v1/namespaces/default/events", &event).expect(201);
+    for (path, field, code) in [
+        ("/apis/events.k8s.io/v1/events", "regarding.name", 200),
+        ("/apis/events.k8s.io/v1/events", "involvedObject.name", 400),
+        ("/api/v1/events", "involvedObject.name", 200),
+        ("/api/v1/events", "regarding.name", 400),
+    ] {
+        for (name, count) in [("web", 1), ("other", 0)] {
+            let answer = bench.ask(&format!("GET {path}?fieldSelector={field}%3D{name}")).expect(code);
+            if code == 200 {
+                assert_eq!(answer.json()["items"].as_array().unwrap().len(), count, "{path} {field} {name}");
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::registry::info::Conversion;
 
 /// Between `autoscaling/v1` and the stored form.
-pub const CONVERSION: Conversion = Conversion { to_stored, from_stored };
+pub const CONVERSION: Conversion = Conversion { to_stored, from_stored, fields: &[] };
 
 const SPEC_PERCENT: &str = "targetCPUUtilizationPercentage";
 const STATUS_PERCENT: &str = "currentCPUUtilizationPercentage";

@@ -8,6 +8,18 @@ use crate::registry::info::Conversion;
 pub const CONVERSION: Conversion = Conversion {
     to_stored: |event| rename(event, "v1", |(wire, stored)| (wire, stored)),
     from_stored: |event| rename(event, "events.k8s.io/v1", |(wire, stored)| (stored, wire)),
+    fields: &[
+        ("reason", "reason"),
+        ("regarding.kind", "involvedObject.kind"),
+        ("regarding.namespace", "involvedObject.namespace"),
+        ("regarding.name", "involvedObject.name"),
+        ("regarding.uid", "involvedObject.uid"),
+        ("regarding.apiVersion", "involvedObject.apiVersion"),
+        ("regarding.resourceVersion", "involvedObject.resourceVersion"),
+        ("regarding.fieldPath", "involvedObject.fieldPath"),
+        ("reportingController", "reportingComponent"),
+        ("type", "type"),
+    ],
 };
 
 /// Fields that have two names: in `events.k8s.io/v1`, and in the core group.
