@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the page weighs, and what `serve` costs.
 
 mod api;
+mod scale;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,12 +19,22 @@ const PAGE_BYTES_MAX: u64 = 1_500_000;
 /// What loads when it is first used: kubectl, the simulated programs, lessons.
 const ON_DEMAND: [&str; 3] = ["split_kubectl", "split_programs", "lessons/"];
 
+/// What there is to measure beside the page and the server.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum What {
+    /// The control plane as clusters grow
+    Scale,
+}
+
 /// Builds everything, then measures the page's transfer size and a server with three simulated nodes,
 /// idle and under load.
 ///
 /// # Errors
 /// When a build fails, the server does not start, or the page is larger than it may be.
-pub fn run() -> Result<()> {
+pub fn run(what: Option<What>) -> Result<()> {
+    if what == Some(What::Scale) {
+        return scale::run();
+    }
     tools::for_tests()?;
     serve::build()?;
     let page_bytes = page_sizes(Path::new("dist"))?;

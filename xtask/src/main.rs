@@ -37,8 +37,12 @@ enum Task {
     },
     /// Check formatting, clippy, documentation and licences
     Lint,
-    /// Measure sizes, start-up time, memory and idle load
-    Bench,
+    /// Measure sizes, start-up time, memory and idle load; with `scale`, large clusters
+    Bench {
+        /// What to measure
+        #[arg(value_enum)]
+        what: Option<bench::What>,
+    },
     /// Build the static page into dist/
     Page,
     /// Cut the built Worker into chunks (Trunk calls this)
@@ -59,7 +63,7 @@ fn main() -> anyhow::Result<()> {
         Task::Serve { arguments } => serve::run(&arguments),
         Task::Test { only } => test::run(&only),
         Task::Lint => lint::run(),
-        Task::Bench => bench::run(),
+        Task::Bench { what } => bench::run(what),
         Task::Page => page::build(),
         Task::Split => split::run_hook(),
         Task::Lessons { folder } => lessons::build(&folder),
