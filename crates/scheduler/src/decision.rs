@@ -51,7 +51,7 @@ impl Decision {
             return "no nodes available to schedule pods".into();
         }
         let mut counts = BTreeMap::<&str, usize>::new();
-        for reason in self.filtered.iter().flat_map(|(_, _, rejection)| &rejection.reasons) {
+        for reason in self.filtered.iter().flat_map(|(_, _, rejection)| rejection.reasons()) {
             *counts.entry(reason).or_default() += 1;
         }
         let elsewhere = self.narrowed_by.map(|plugin| format!("node(s) didn't satisfy plugin(s) [{plugin}]"));
@@ -81,7 +81,7 @@ impl Decision {
         for (node, plugin, rejection) in &self.filtered {
             let verdict = json!({
                 "verdict": "Filtered", "plugin": plugin,
-                "reasons": rejection.reasons, "resolvable": rejection.resolvable,
+                "reasons": rejection.reasons().collect::<Vec<_>>(), "resolvable": rejection.resolvable,
             });
             verdicts.insert(node.to_string(), verdict);
         }
@@ -105,15 +105,14 @@ impl Decision {
     }
 }
 
-/// The end of a FailedScheduling event's text: why evicting others does not help, by node.
-pub fn preemption_message(nodes: usize, reasons: &[String]) -> String {
+/// The end of a FailedScheduling event's text: why evicting others does not help; how many
+/// nodes there are, on how many nothing would help, and the reasons of the others.
+pub fn preemption_message(nodes: usize, hopeless: usize, reasons: &[String]) -> String {
     let mut counts = BTreeMap::<&str, usize>::new();
     for reason in reasons {
         *counts.entry(reason).or_default() += 1;
     }
-    if let Some(hopeless) = nodes.checked_sub(reasons.len()).filter(|count| *count > 0) {
-        *counts.entry("Preemption is not helpful for scheduling").or_default() += hopeless;
-    }
+    *counts.entry("Preemption is not helpful for scheduling").or_default() += hopeless;
     format!("0/{nodes} nodes are available: {}.", histogram(&counts))
 }
 
@@ -188,7 +187,7 @@ mod tests {
             "0/3 nodes are available: 1 node(s) had untolerated taint {example.com/a: }, 2 Insufficient cpu."
         );
         assert_eq!(
-            preemption_message(3, &["No preemption victims found for incoming pod".into()]),
+            preemption_message(3, 2, &["No preemption victims found for incoming pod".into()]),
             "0/3 nodes are available: 1 No preemption victims found for incoming pod, \
              2 Preemption is not helpful for scheduling."
         );

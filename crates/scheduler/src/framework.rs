@@ -1,5 +1,6 @@
 //! The scheduling framework: what plugins see, and what they may say (KEP-624).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -161,21 +162,28 @@ pub struct Cycle<'a> {
 /// Why a node was filtered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// Reasons as the FailedScheduling event counts them, such as `Insufficient cpu`.
-    pub reasons: Vec<String>,
+    /// The reason as the FailedScheduling event counts it, such as `Insufficient cpu`.
+    pub reason: Cow<'static, str>,
+    /// Further reasons.
+    pub others: Vec<String>,
     /// Whether evicting pods of lower priority could help.
     pub resolvable: bool,
 }
 
 impl Rejection {
     /// A reason that removing pods from the node may take away.
-    pub fn resolvable(reason: impl Into<String>) -> Self {
-        Self { reasons: vec![reason.into()], resolvable: true }
+    pub fn resolvable(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason: reason.into(), others: Vec::new(), resolvable: true }
     }
 
     /// A reason that stays whatever runs on the node.
-    pub fn unresolvable(reason: impl Into<String>) -> Self {
-        Self { reasons: vec![reason.into()], resolvable: false }
+    pub fn unresolvable(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason: reason.into(), others: Vec::new(), resolvable: false }
+    }
+
+    /// All reasons.
+    pub fn reasons(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&*self.reason).chain(self.others.iter().map(String::as_str))
     }
 }
 

@@ -58,16 +58,18 @@ pub fn preempt(
         nodes.rotate_left(start);
     }
     let (mut candidates, mut reasons): (Vec<Candidate>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut hopeless = decision.nodes;
     for node in nodes {
         if candidates.len() == enough {
             break;
         }
+        hopeless = hopeless.saturating_sub(1);
         match select_victims(cache, profile, (pod, prepared), &node, budgets) {
             Ok(candidate) => candidates.push(candidate),
             Err(reason) => reasons.extend(reason),
         }
     }
-    best(candidates).ok_or_else(|| preemption_message(decision.nodes, &reasons))
+    best(candidates).ok_or_else(|| preemption_message(decision.nodes, hopeless, &reasons))
 }
 
 /// The fewest and least important pods that must leave a node.
@@ -95,7 +97,7 @@ fn select_victims(
         for other in lower {
             cache.set_pod(other, name);
         }
-        return Err(rejection.reasons);
+        return Err(rejection.reasons().map(str::to_owned).collect());
     }
     lower.sort_by_key(|other| (Reverse(other.priority()), started(other), other.key.clone()));
     let (violating, peaceful) = split_by_budgets(lower, budgets);

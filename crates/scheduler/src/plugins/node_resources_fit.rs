@@ -39,7 +39,11 @@ impl Filter for Fit {
                 resolvable &= wanted <= all;
             }
         }
-        if reasons.is_empty() { Ok(()) } else { Err(Rejection { reasons, resolvable }) }
+        let mut reasons = reasons.into_iter();
+        match reasons.next() {
+            None => Ok(()),
+            Some(reason) => Err(Rejection { reason: reason.into(), others: reasons.collect(), resolvable }),
+        }
     }
 }
 
