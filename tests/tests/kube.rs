@@ -19,6 +19,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn client(server: &Server) -> Client {
+    // Several are compiled in; another test of this process may have chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let kubeconfig = Kubeconfig::read_from(server.kubeconfig()).unwrap();
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
