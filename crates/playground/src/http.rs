@@ -26,7 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use machinery::status::ApiError;
 use machinery::wire::{Body, Request, Response};
 use playground_core::PublicApi;
-use store::Store;
+use store::{Store, StoreError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -156,6 +156,10 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
         return to_http(ApiError::unauthorized().into_response());
     }
     let upgrade = upgrade::Requested::take(&mut parts).await;
+    let changes = upgrade.is_none() && !parts.method.is_safe();
+    if let Some(error) = server.store.accepts_changes().err().filter(|_| changes) {
+        return to_http(not_durable(&error));
+    }
     let Ok(bytes) = axum::body::to_bytes(body, REQUEST_BYTES_MAX).await else {
         return to_http(ApiError::too_large(format!("limit is {REQUEST_BYTES_MAX}")).into_response());
     };
@@ -165,7 +169,7 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
     if let Some(CommittedRevision(revision)) = response.extensions().get()
         && let Err(error) = server.store.durable(*revision).await
     {
-        return to_http(ApiError::new(500, "InternalError", error.to_string()).into_response());
+        return to_http(not_durable(&error));
     }
     let response = if metrics { process::add(response) } else { response };
     let response = if gzip { compress::gzip(response) } else { response };
@@ -175,6 +179,10 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
         (Body::Upgrade(_), None) => to_http(ApiError::bad_request("Upgrade request required").into_response()),
         (body, _) => to_http(Response::from_parts(parts, body)),
     }
+}
+
+fn not_durable(error: &StoreError) -> Response {
+    ApiError::new(500, "InternalError", error.to_string()).into_response()
 }
 
 /// The page's own files, for a browser: whatever is not the API's.
@@ -250,5 +258,32 @@ mod tests {
             let response = answer(&server, &peer, request.body(HttpBody::empty()).unwrap()).await;
             assert_eq!(response.status().as_u16(), code, "{path} {authorization} {secure}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_changes_until_it_takes_them() {
+        let (cluster, server, _) = served();
+        cluster.run_for(std::time::Duration::from_secs(5));
+        const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
+        let send = async |method: &str, path: &str, body: &'static str| {
+            let user = Some(UserInfo::new("kubernetes-admin", &["system:masters"]));
+            let request = http::Request::builder().method(method).uri(path).header("host", "localhost:6443");
+            let request = request.header("content-type", "application/json").body(HttpBody::from(body)).unwrap();
+            let response = answer(&server, &Peer { user, secure: true }, request).await;
+            let status = response.status().as_u16();
+            let bytes = axum::body::to_bytes(response.into_body(), REQUEST_BYTES_MAX).await.unwrap();
+            (status, String::from_utf8(bytes.to_vec()).unwrap())
+        };
+        let create = || send("POST", CONFIG_MAPS, r#"{"metadata":{"name":"settings"}}"#);
+
+        server.store.mark_not_durable("No space left on device".into());
+        let (status, body) = create().await;
+        assert_eq!(status, 500);
+        assert!(body.contains("the change is not durable: No space left on device"), "{body}");
+        let (status, _) = send("GET", &format!("{CONFIG_MAPS}/settings"), "").await;
+        assert_eq!(status, 404, "what was refused is not there");
+
+        server.store.mark_durable(0);
+        assert_eq!(create().await.0, 201);
     }
 }

@@ -91,6 +91,11 @@ impl Journal {
         std::mem::take(&mut self.waiting)
     }
 
+    /// Why the last write failed, until one succeeds.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
     fn poll_durable(&mut self, revision: i64, cx: &mut Context<'_>) -> Poll<Result<(), StoreError>> {
         if !self.enabled || self.durable_revision >= revision {
             return Poll::Ready(Ok(()));

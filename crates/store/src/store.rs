@@ -257,6 +257,18 @@ impl Store {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// Whether the disk takes changes: [`StoreError::NotDurable`] from a failed write to the next that succeeds.
+    /// A host refuses clients' changes as long, so that none is there that was not acknowledged.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn accepts_changes(&self) -> Result<(), StoreError> {
+        match self.lock().journal.failure() {
+            Some(reason) => Err(StoreError::NotDurable(reason.to_owned())),
+            None => Ok(()),
+        }
+    }
+
     /// Ready once `revision` is durable.
     pub fn durable(&self, revision: i64) -> Durable {
         Durable { store: self.clone(), revision }

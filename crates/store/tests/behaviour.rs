@@ -374,7 +374,9 @@ fn answers_wait_until_durable() {
     assert_eq!(store.take_journal().len(), 1);
     store.mark_not_durable("no space left on device".into());
     assert_eq!(durable.now_or_never(), Some(Err(StoreError::NotDurable("no space left on device".into()))));
+    assert!(store.accepts_changes().is_err());
     store.mark_durable(first);
+    assert_eq!(store.accepts_changes(), Ok(()));
     assert_eq!(store.durable(first).now_or_never(), Some(Ok(())));
     assert!(store.durable(first + 1).now_or_never().is_none());
     let without_journal = Store::new(&Options::default());
