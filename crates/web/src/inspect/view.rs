@@ -58,11 +58,12 @@ pub fn Inspector(props: &InspectorProps) -> Html {
     let fetched = use_state(|| None::<Rc<Object>>);
     let (resource, key) = props.selected.split_once('/').unwrap_or_default();
     let live = props.world.snapshot().get(resource, key).cloned();
+    let past = props.world.revision().is_some();
     let kind = props.kinds.iter().find(|kind| kind.resource == resource).cloned();
     {
         // What the page does not follow anyway is watched for as long as it is looked at.
         let (api, fetched) = (props.api.clone(), fetched.clone());
-        let path = kind.as_ref().filter(|_| live.is_none()).map(|kind| kind.single_path(key));
+        let path = kind.as_ref().filter(|_| live.is_none() && !past).map(|kind| kind.single_path(key));
         use_effect_with(path, move |path| {
             fetched.set(None);
             let (task, handle) = abortable(watch_one(api, path.clone().unwrap_or_default(), fetched));
@@ -72,7 +73,7 @@ pub fn Inspector(props: &InspectorProps) -> Html {
             move || AbortHandle::abort(&handle)
         });
     }
-    let Some(object) = live.or_else(|| (*fetched).clone()) else {
+    let Some(object) = live.or_else(|| (*fetched).clone().filter(|_| !past)) else {
         let title = if key.is_empty() { "Activity" } else { key };
         return html! {
             <section class="inspector" aria-label="Inspector">

@@ -55,6 +55,8 @@ pub async fn discover(api: &Api) -> Result<Vec<Kind>, ApiError> {
         let Ok(list) = api.json(Call::get(&base)).await else { continue };
         kinds.extend(items(&list, "/resources").iter().filter_map(|resource| listable(resource, &base)));
     }
+    // Measurements have the names of what they measure, and are nobody's to look for here.
+    kinds.retain(|kind| !kind.base.starts_with("/apis/metrics.k8s.io/"));
     kinds.sort();
     // Events are one store under two groups.
     kinds.dedup_by(|later, first| later.kind == first.kind && later.kind == "Event");
