@@ -146,23 +146,28 @@ impl Check {
         let (key, value) = line.split_once(':').ok_or_else(wrong)?;
         let value = value.trim();
         let number = || value.parse::<usize>().map_err(|_| wrong());
-        let wanted = match key.trim() {
-            "text" => return Ok(self.text = value.into()),
-            "resource" => return Ok(self.resource = value.into()),
-            "name" => return Ok(self.name = value.into()),
-            "labels" => return Ok(self.labels = value.into()),
-            "ready" => return Ok(self.ready = value == "true"),
-            "field" => return Ok(self.fields.push((value.into(), Wanted::Is(String::new())))),
-            "least" => return Ok(self.least = Some(number()?)),
-            "count" => return Ok(self.count = Some(number()?)),
-            "gone" => return Ok(self.gone = number()?),
-            "reached" => return Ok(self.reached = value.into()),
-            "asked" => return Ok(self.asked = value.into()),
-            "is" => Wanted::Is(value.into()),
-            "has" => Wanted::Has(value.into()),
-            "over" => Wanted::Over(value.parse().map_err(|_| wrong())?),
+        match key.trim() {
+            "text" => self.text = value.into(),
+            "resource" => self.resource = value.into(),
+            "name" => self.name = value.into(),
+            "labels" => self.labels = value.into(),
+            "ready" => self.ready = value == "true",
+            "field" => self.fields.push((value.into(), Wanted::Is(String::new()))),
+            "least" => self.least = Some(number()?),
+            "count" => self.count = Some(number()?),
+            "gone" => self.gone = number()?,
+            "reached" => self.reached = value.into(),
+            "asked" => self.asked = value.into(),
+            "is" => self.want(line, Wanted::Is(value.into()))?,
+            "has" => self.want(line, Wanted::Has(value.into()))?,
+            "over" => self.want(line, Wanted::Over(value.parse().map_err(|_| wrong())?))?,
             _ => return Err(wrong()),
-        };
+        }
+        Ok(())
+    }
+
+    /// What the field named last must be.
+    fn want(&mut self, line: &str, wanted: Wanted) -> Result<(), String> {
         let field = self.fields.last_mut().ok_or_else(|| format!("which field? {line}"))?;
         field.1 = wanted;
         Ok(())
