@@ -343,6 +343,99 @@ pub(super) const ROWS: &[Row] = &[
         ..DEFAULT
     },
     Row {
+        names: &["docker.io/library/postgres"],
+        tags: Tags::Versions(
+            &[
+                (18, 0, 9),
+                (17, 6, 9),
+                (16, 10, 9),
+                (15, 14, 9),
+                (14, 19, 9),
+                (13, 22, 9),
+                (12, 22, 9),
+                (10, 23, 9),
+                (9, 6, 24),
+            ],
+            "17.6",
+        ),
+        base: Base::Debian,
+        programs: &[
+            ("/usr/local/bin/docker-entrypoint.sh", "postgres"),
+            ("/usr/local/bin/postgres", "postgres"),
+            ("/usr/bin/psql", "psql"),
+            ("/usr/bin/pg_isready", "pg_isready"),
+        ],
+        entrypoint: &["docker-entrypoint.sh"],
+        cmd: &["postgres"],
+        env: &[("PG_VERSION", "{version}"), ("PGDATA", "/var/lib/postgresql/data")],
+        ports: &[5432],
+        size_mb: 150,
+        memory_mib: 40,
+        stop_signal: Signal::Int,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/dockersamples/examplevotingapp_vote", "docker.io/kodekloud/examplevotingapp_vote"],
+        base: Base::Debian,
+        programs: &[("/usr/local/bin/gunicorn", "vote")],
+        cmd: &["/usr/local/bin/gunicorn"],
+        ports: &[80],
+        working_dir: "/app",
+        size_mb: 60,
+        memory_mib: 40,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/dockersamples/examplevotingapp_result", "docker.io/kodekloud/examplevotingapp_result"],
+        base: Base::Debian,
+        programs: &[("/usr/local/bin/node", "vote-result")],
+        cmd: &["/usr/local/bin/node"],
+        ports: &[80],
+        working_dir: "/app",
+        size_mb: 70,
+        memory_mib: 45,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/dockersamples/examplevotingapp_worker", "docker.io/kodekloud/examplevotingapp_worker"],
+        base: Base::Debian,
+        programs: &[("/app/Worker", "vote-worker")],
+        cmd: &["/app/Worker"],
+        ports: &[],
+        working_dir: "/app",
+        size_mb: 80,
+        memory_mib: 35,
+        ..DEFAULT
+    },
+    Row {
+        names: &[
+            "gcr.io/google_samples/gb-frontend",
+            "gcr.io/google-samples/gb-frontend",
+            "us-docker.pkg.dev/google-samples/containers/gke/gb-frontend",
+        ],
+        base: Base::Debian,
+        programs: &[("/usr/local/bin/apache2-foreground", "gb-frontend")],
+        cmd: &["apache2-foreground"],
+        ports: &[80],
+        size_mb: 140,
+        memory_mib: 20,
+        ..DEFAULT
+    },
+    Row {
+        names: &[
+            "gcr.io/google_samples/gb-redis-follower",
+            "gcr.io/google-samples/gb-redis-follower",
+            "us-docker.pkg.dev/google-samples/containers/gke/gb-redis-follower",
+        ],
+        base: Base::Debian,
+        programs: &[("/usr/local/bin/redis-server", "gb-follower"), ("/usr/local/bin/redis-cli", "redis-cli")],
+        cmd: &["redis-server"],
+        ports: &[6379],
+        size_mb: 45,
+        memory_mib: 9,
+        ..DEFAULT
+    },
+    Row {
         names: &["docker.io/curlimages/curl"],
         base: Base::Alpine,
         programs: &[("/usr/bin/curl", "curl"), ("/entrypoint.sh", "curl-entrypoint")],

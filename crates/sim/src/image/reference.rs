@@ -57,6 +57,9 @@ impl Reference {
         }
         let default = if digest.is_some() { "" } else { "latest" };
         let registry = if registry == "index.docker.io" { "docker.io" } else { registry };
+        // Docker's own images are in a folder that nobody writes.
+        let official = registry == "docker.io" && !path.contains('/');
+        let path = if official { format!("library/{path}") } else { path };
         Ok(Self { registry: registry.into(), repository: path, tag: tag.unwrap_or(default).into(), digest })
     }
 
@@ -124,6 +127,7 @@ mod tests {
         let cases = [
             ("nginx", "docker.io/library/nginx:latest"),
             ("nginx:1.7.9", "docker.io/library/nginx:1.7.9"),
+            ("docker.io/redis:6.0.5", "docker.io/library/redis:6.0.5"),
             ("docker/getting-started", "docker.io/docker/getting-started:latest"),
             ("registry.k8s.io/pause:3.10", "registry.k8s.io/pause:3.10"),
             ("localhost:5000/a/b", "localhost:5000/a/b:latest"),

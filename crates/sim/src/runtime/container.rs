@@ -135,6 +135,10 @@ impl Container {
         ]);
         env.extend(self.image.env.iter().cloned());
         env.extend(self.config.env.iter().cloned());
+        if env.contains_key("GENERIC_IMAGE") {
+            let ports: Vec<String> = self.config.ports.iter().map(u16::to_string).collect();
+            env.insert("PLAYGROUND_PORTS".into(), ports.join(","));
+        }
         let home = if self.ids(machine.fs()).0 == 0 { "/root" } else { "/" };
         env.entry("HOME".into()).or_insert_with(|| home.to_owned());
         if self.config.tty {
@@ -394,7 +398,10 @@ impl Node {
             if tree.borrow().get(&inner).is_none() {
                 tree.borrow_mut().insert(&inner, fs::Entry::directory(now));
             }
-            let point = fs.follow(&mount.container_path).unwrap_or_else(|_| mount.container_path.clone());
+            // A runtime makes the way to its mount points.
+            let way = fs::absolute("/", &mount.container_path);
+            let _ = Fs::new(root.clone(), false).create_dir_all(fs::parent(&way), now);
+            let point = fs.follow(&way).unwrap_or(way);
             fs.mount(&point, tree, &inner, mount.read_only);
         }
         let mut rng = self.rng.borrow_mut();

@@ -74,7 +74,7 @@ impl Volumes {
         let mounted =
             all.iter().flat_map(|(pod, volumes)| volumes.iter().map(move |(name, volume)| (pod, name, volume)));
         mounted
-            .filter(|(.., volume)| volume.files.is_none())
+            .filter(|(.., volume)| volume.files.is_none() && volume.root.is_empty())
             .map(|(pod, name, volume)| StorageUse {
                 owner: format!("{pod}/{name}"),
                 bytes: u64::try_from(volume.tree.borrow().own_bytes()).unwrap_or(u64::MAX),

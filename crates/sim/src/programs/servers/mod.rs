@@ -2,10 +2,13 @@
 
 mod agnhost;
 mod generic;
+mod guestbook;
 mod hello;
 mod load;
 pub mod pages;
+mod postgres;
 mod redis;
+mod voting;
 mod web;
 
 use std::future::Future;
@@ -23,6 +26,8 @@ use crate::process::{Process, Signal};
 pub(super) const SERVERS: &[(&str, Main)] = &[
     ("agnhost", |process| Box::pin(agnhost::main(process))),
     ("currency-exchange", |process| Box::pin(hello::currency_exchange(process))),
+    ("gb-follower", |process| Box::pin(guestbook::follower(process))),
+    ("gb-frontend", |process| Box::pin(guestbook::frontend(process))),
     ("generic-server", |process| Box::pin(generic::main(process))),
     ("hello-app", |process| Box::pin(hello::hello_app(process))),
     ("hellokube", |process| Box::pin(hello::hellokube(process))),
@@ -33,9 +38,15 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("nginx", |process| Box::pin(web::nginx(process))),
     ("nginx-entrypoint", |process| Box::pin(web::nginx_entrypoint(process))),
     ("pause", |process| Box::pin(pause(process))),
+    ("pg_isready", |process| Box::pin(postgres::pg_isready(process))),
+    ("postgres", |process| Box::pin(postgres::server(process))),
+    ("psql", |process| Box::pin(postgres::psql(process))),
     ("redis-cli", |process| Box::pin(redis::cli(process))),
     ("redis-server", |process| Box::pin(redis::server(process))),
     ("stress", |process| Box::pin(load::stress(process))),
+    ("vote", |process| Box::pin(voting::vote(process))),
+    ("vote-result", |process| Box::pin(voting::result(process))),
+    ("vote-worker", |process| Box::pin(voting::worker(process))),
     ("whoami-server", |process| Box::pin(hello::whoami(process))),
 ];
 

@@ -1,0 +1,142 @@
+//! Images of well-known tutorials, driven to what those promise.
+
+mod lab;
+
+use lab::Lab;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
+
+/// Runs an image and gives it a Service.
+fn deploy(lab: &Lab, name: &str, image: &str, port: u16) {
+    lab.ok(&format!("kubectl create deployment {name} --image={image} --port={port}"));
+    lab.ok(&format!("kubectl expose deployment {name} --port={port}"));
+}
+
+#[test]
+fn the_example_voting_app_votes_and_counts() {
+    let lab = Lab::new(2);
+    deploy(&lab, "redis", "redis:alpine", 6379);
+    deploy(&lab, "db", "postgres:15-alpine", 5432);
+    lab.ok("kubectl create deployment worker --image=dockersamples/examplevotingapp_worker");
+    for name in ["vote", "result"] {
+        deploy(&lab, name, &format!("dockersamples/examplevotingapp_{name}"), 80);
+    }
+    // As everybody's first time: the database wants a password.
+    lab.until("kubectl logs deployment/db", |text| text.contains("superuser password is not specified"));
+    lab.ok("kubectl set env deployment/db POSTGRES_PASSWORD=postgres");
+    lab.until("kubectl get deployments", |table| table.matches("1/1").count() == 5);
+    lab.ok("kubectl port-forward service/vote 8080:80 > /dev/null & kubectl port-forward service/result 8081:80 > /dev/null & sleep 2");
+    for voter in ["ann", "bob", "eve", "bob"] {
+        let choice = if voter == "eve" { "b" } else { "a" };
+        let line = format!(
+            "kubectl exec deployment/redis -- redis-cli RPUSH votes '{{\"voter_id\":\"{voter}\",\"vote\":\"{choice}\"}}'"
+        );
+        lab.ok(&line);
+    }
+    lab.ok("kubectl create deployment client --image=curlimages/curl -- sleep 1d");
+    lab.until("kubectl get deployment client", |table| table.contains("1/1"));
+    let page = lab.ok("kubectl exec deployment/client -- curl -s -X POST -d vote=b http://vote");
+    assert!(page.contains("You voted Dogs"), "{page}");
+    let result = "kubectl exec deployment/client -- curl -s http://result";
+    lab.until(result, |page| page.contains("{\"a\":2,\"b\":2}") && page.contains("4 votes"));
+    let table =
+        lab.ok("kubectl exec deployment/db -- psql -U postgres -c 'SELECT vote, count(id) FROM votes GROUP BY vote'");
+    assert_eq!(table, " vote | count \n------+-------\n a    |     2\n b    |     2\n(2 rows)\n\n");
+}
+
+#[test]
+fn postgres_keeps_its_data_in_its_volume() {
+    let lab = Lab::new(1);
+    lab.apply(
+        "apiVersion: v1
+kind: PersistentVolume
+metadata: {name: disk}
+spec: {capacity: {storage: 1Gi}, accessModes: [ReadWriteOnce], storageClassName: manual, hostPath: {path: /mnt/data}}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {storageClassName: manual, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db, labels: {app: db}}
+spec:
+  containers:
+  - name: db
+    image: postgres:17
+    env: [{name: POSTGRES_PASSWORD, value: secret}]
+    volumeMounts: [{name: data, mountPath: /var/lib/postgresql/data}]
+  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+",
+    );
+    lab.until("kubectl get pod db", |table| table.contains("1/1"));
+    lab.ok("kubectl expose pod db --port=5432");
+    lab.ok("kubectl exec db -- psql -U postgres -c 'CREATE TABLE t (x int)' -c 'INSERT INTO t VALUES (42)'");
+    lab.ok("kubectl get pod db -o yaml > db.yaml && kubectl delete pod db && kubectl apply -f manifest.yaml");
+    lab.until("kubectl get pod db", |table| table.contains("1/1"));
+    let log = lab.ok("kubectl logs db");
+    assert!(log.contains("Skipping initialization"), "{log}");
+    assert_eq!(lab.ok("kubectl exec db -- psql -U postgres -tAc 'SELECT x FROM t'"), "42\n");
+    lab.ok("kubectl run client --image=postgres:17 --env=PGPASSWORD=wrong --command -- sleep 1d");
+    lab.until("kubectl get pod client", |table| table.contains("1/1"));
+    let (code, error) = lab.fails("kubectl exec client -- psql -h db -U postgres -c 'SELECT 1'");
+    assert_eq!(code, 2);
+    assert!(error.contains("FATAL:  password authentication failed for user \"postgres\""), "{error}");
+    let right = "kubectl exec client -- env PGPASSWORD=secret psql -h db -U postgres -tAc 'SELECT x FROM t'";
+    assert_eq!(lab.ok(right), "42\n");
+}
+
+#[test]
+fn the_guestbook_of_the_documentation() {
+    let lab = Lab::new(2);
+    deploy(&lab, "redis-leader", "docker.io/redis:6.0.5", 6379);
+    let registry = "us-docker.pkg.dev/google-samples/containers/gke";
+    deploy(&lab, "redis-follower", &format!("{registry}/gb-redis-follower:v2"), 6379);
+    deploy(&lab, "frontend", &format!("{registry}/gb-frontend:v5"), 80);
+    lab.ok("kubectl scale deployment redis-follower --replicas=2 && kubectl scale deployment frontend --replicas=3");
+    lab.until("kubectl get deployment frontend", |table| table.contains("3/3"));
+    lab.until("kubectl get deployment redis-leader", |table| table.contains("1/1"));
+    lab.until("kubectl get deployment redis-follower", |table| table.contains("2/2"));
+    lab.ok("kubectl run client --image=busybox -- sleep 1d");
+    lab.until("kubectl get pod client", |table| table.contains("1/1"));
+    let inside = |path: &str| lab.ok(&format!("kubectl exec client -- wget -qO- 'http://frontend/{path}'"));
+    assert!(inside("").contains("Guestbook"));
+    let set = "guestbook.php?cmd=set&key=messages&value=,hello%20there";
+    lab.until(&format!("kubectl exec client -- wget -qO- 'http://frontend/{set}'"), |text| text.contains("Updated"));
+    assert_eq!(inside("guestbook.php?cmd=get&key=messages"), "{\"data\":\",hello there\"}");
+}
+
+#[test]
+fn a_load_raises_the_cpu_that_is_measured() {
+    let lab = Lab::new(1);
+    lab.ok("kubectl create deployment php-apache --image=registry.k8s.io/hpa-example --port=80");
+    lab.ok("kubectl set resources deployment php-apache --requests=cpu=200m --limits=cpu=500m");
+    lab.ok("kubectl expose deployment php-apache --port=80");
+    lab.until("kubectl get deployment php-apache", |table| table.contains("1/1"));
+    lab.ok("kubectl run load --image=busybox:1.28 --restart=Never -- /bin/sh -c 'while sleep 0.01; do wget -q -O- http://php-apache; done'");
+    lab.until("kubectl top pods --no-headers", |table| {
+        let line = table.lines().find(|line| line.starts_with("php-apache")).unwrap_or_default();
+        let cpu = line.split_whitespace().nth(1).and_then(|text| text.trim_end_matches('m').parse::<u32>().ok());
+        cpu.is_some_and(|cpu| (250..=500).contains(&cpu))
+    });
+}
+
+#[test]
+fn any_other_image_is_a_generic_server() {
+    let lab = Lab::new(1);
+    deploy(&lab, "mine", "ghcr.io/somebody/something:3", 8088);
+    lab.until("kubectl get deployment mine", |table| table.contains("1/1"));
+    assert!(
+        lab.ok("kubectl logs deployment/mine")
+            .contains("ghcr.io/somebody/something:3 is not built in; a generic server")
+    );
+    lab.ok("kubectl run client --image=busybox -- sleep 1d");
+    lab.until("kubectl get pod client", |table| table.contains("1/1"));
+    lab.until("kubectl exec client -- wget -qO- mine:8088", |text| {
+        text.contains("a stand-in for ghcr.io/somebody/something:3")
+    });
+}
