@@ -76,3 +76,17 @@ fn clients_may_hand_fields_to_another_manager() {
     let reset = bench.patch(&format!("{path}?fieldManager=x"), "merge-patch+json", &reset).expect(200);
     assert_eq!(reset.at("/metadata/managedFields"), Value::Null);
 }
+
+#[test]
+fn who_loses_all_fields_is_no_manager_any_more() {
+    let bench = Bench::new();
+    let path = format!("{CONFIG_MAPS}/a");
+    let managers = |answer: &Answer| -> Vec<String> {
+        let entries = answer.at("/metadata/managedFields");
+        entries.as_array().unwrap().iter().map(|entry| entry["manager"].as_str().unwrap().to_owned()).collect()
+    };
+    let first = apply(&bench, &path, "fieldManager=first", &config(json!({"k": "1"}))).expect(201);
+    assert_eq!(first.at("/metadata/managedFields/0/fieldsV1"), json!({"f:data": {"f:k": {}}}));
+    let forced = apply(&bench, &path, "fieldManager=second&force=true", &config(json!({"k": "2"}))).expect(200);
+    assert_eq!(managers(&forced), ["second"]);
+}
