@@ -203,7 +203,7 @@ impl History {
             "spec": { "minAvailable": 2, "selector": { "matchLabels": { "app": "guarded" } } },
         }));
         world.run(2);
-        let calm = seed % 4 == 0;
+        let calm = seed.is_multiple_of(4);
         let watchman = Watchman { calm, revision: world.store().compact_revision(), ..Watchman::default() };
         Self { seed, rng, world, watchman, stopped: BTreeSet::new(), replicas: BTreeMap::new(), images: 0, calm }
     }
