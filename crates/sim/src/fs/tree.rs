@@ -111,7 +111,7 @@ impl Entry {
 
 /// A tree of files. What is written goes to its own layer; a lower layer, shared by many trees, shows
 /// through where nothing was written or removed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tree {
     /// By absolute path; `None` hides what is below.
     own: BTreeMap<String, Option<Entry>>,

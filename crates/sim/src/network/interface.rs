@@ -148,6 +148,11 @@ impl Interface {
         self.inner.mappings.borrow_mut().retain(|_, (address, _)| *address != to);
     }
 
+    /// Takes the mapping of one port back.
+    pub fn unmap_port(&self, port: u16) {
+        self.inner.mappings.borrow_mut().remove(&port);
+    }
+
     /// Ports that are listened on, in order.
     pub fn listening_ports(&self) -> Vec<u16> {
         self.inner.listeners.borrow().keys().copied().collect()
@@ -185,6 +190,9 @@ impl Interface {
     /// # Errors
     /// As [`Interface::connect`].
     pub async fn dial(&self, address: IpAddr, port: u16) -> Result<TcpStream, ConnectError> {
+        if let Some((through, address, port)) = self.beyond(address, port) {
+            return Box::pin(through.dial(address, port)).await;
+        }
         let network = self.network().clone();
         let connection = {
             let mut state = network.0.state.borrow_mut();
@@ -248,6 +256,18 @@ impl Interface {
         });
         backlog.push(server_end);
         Ok(client_end)
+    }
+
+    /// Where a connection leaves this network: at an address of another one, or at a port that leads
+    /// there.
+    fn beyond(&self, address: IpAddr, port: u16) -> Option<(Self, IpAddr, u16)> {
+        let network = self.network();
+        if let Some(through) = network.linked(address) {
+            return Some((through, address, port));
+        }
+        let own = address.is_loopback() || self.inner.config.addresses.contains(&address);
+        let (address, port) = self.inner.mappings.borrow().get(&port).copied().filter(|_| own)?;
+        Some((network.linked(address)?, address, port))
     }
 
     /// The addresses of a name: of `/etc/hosts`, of the cluster's DNS by the search path, or of the

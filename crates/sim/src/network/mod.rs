@@ -52,6 +52,8 @@ struct State {
     interfaces: BTreeMap<IpAddr, Weak<Inner>>,
     /// Names of the world outside the cluster.
     world: BTreeMap<String, IpAddr>,
+    /// Addresses of other networks, each with a namespace there from which it can be reached.
+    neighbours: BTreeMap<IpAddr, Interface>,
     affinity: BTreeMap<Option<String>, Affinity>,
     subscribers: Vec<mpsc::Sender<Hop>>,
     connections: u64,
@@ -93,6 +95,7 @@ impl Network {
             rng,
             interfaces: BTreeMap::new(),
             world: BTreeMap::new(),
+            neighbours: BTreeMap::new(),
             affinity: BTreeMap::new(),
             subscribers: Vec::new(),
             connections: 0,
@@ -200,6 +203,20 @@ impl Network {
             delay += Duration::from_secs(1 << attempt);
         }
         None
+    }
+
+    /// Makes an address of another network reachable, by an interface of that network; `None` ends it.
+    pub fn set_neighbour(&self, address: IpAddr, through: Option<Interface>) {
+        let neighbours = &mut self.0.state.borrow_mut().neighbours;
+        match through {
+            Some(through) => _ = neighbours.insert(address, through),
+            None => _ = neighbours.remove(&address),
+        }
+    }
+
+    /// Where an address of another network is reached.
+    fn linked(&self, address: IpAddr) -> Option<Interface> {
+        self.0.state.borrow().neighbours.get(&address).cloned()
     }
 
     /// What passes from now on. A subscriber that does not keep up loses hops.

@@ -97,6 +97,11 @@ impl Log {
         String::from_utf8_lossy(kept).into_owned()
     }
 
+    /// All lines that are kept.
+    pub(super) fn text(&self) -> Vec<u8> {
+        self.0.borrow().lines.iter().flat_map(|line| line.content.iter().copied()).collect()
+    }
+
     /// Sends the lines that are asked for.
     pub(super) async fn send(self, request: LogRequest, mut lines: mpsc::Sender<Result<LogLine, RuntimeError>>) {
         let mut next = {

@@ -21,8 +21,8 @@ use futures::SinkExt;
 use futures::channel::mpsc;
 use kubelet::runtime::{
     AttachRequest, ContainerRuntime, ContainerStats, ContainerStatus, Context, ErrorCode, Event, ExecRequest,
-    ImageInfo, Listing, LogLine, LogRequest, NodeUse, Operation, Outcome, RuntimeError, RuntimeVersion, StorageUse,
-    Ticket,
+    ImageInfo, Listing, LogLine, LogRequest, NodeUse, Operation, Outcome, RuntimeError, RuntimeVersion, SandboxStatus,
+    StorageUse, Ticket,
 };
 use machinery::random::Rng;
 use machinery::wire::Channels;
@@ -144,6 +144,53 @@ impl SimRuntime {
         let image = self.0.config.registry.pull(reference)?;
         self.0.images.borrow_mut().insert(image.reference.to_string(), image);
         Ok(())
+    }
+
+    /// Puts an image onto the node that may be in no registry.
+    pub fn put_image(&self, image: Rc<Image>) {
+        self.0.images.borrow_mut().insert(image.reference.to_string(), image);
+    }
+
+    /// Takes an image's name off the node. Whether it was there.
+    pub fn remove_image(&self, reference: &str) -> bool {
+        let full = crate::image::Reference::parse(reference).map(|reference| reference.to_string());
+        full.is_ok_and(|full| self.0.images.borrow_mut().remove(&full).is_some())
+    }
+
+    /// The node's images, by name.
+    pub fn images(&self) -> Vec<Rc<Image>> {
+        self.0.images.borrow().values().cloned().collect()
+    }
+
+    /// An image of the node by reference or id.
+    pub fn image(&self, reference: &str) -> Option<Rc<Image>> {
+        self.0.image(reference)
+    }
+
+    /// All sandboxes, in id order.
+    pub fn sandboxes(&self) -> Vec<SandboxStatus> {
+        self.0.sandboxes.borrow().values().map(|sandbox| sandbox.status.clone()).collect()
+    }
+
+    /// The node's own interface.
+    pub fn interface(&self) -> &Interface {
+        &self.0.config.interface
+    }
+
+    /// Does an operation for whoever drives the runtime by hand, without a kubelet.
+    ///
+    /// # Errors
+    /// As the operation's.
+    pub async fn perform(&self, operation: Operation) -> Result<Outcome, RuntimeError> {
+        let result = self.0.run(operation).await;
+        // Nobody polls for events.
+        self.0.events.borrow_mut().clear();
+        result
+    }
+
+    /// What a container has written so far.
+    pub fn log_text(&self, container_id: &str) -> Vec<u8> {
+        self.0.container(container_id).map(|container| container.log().text()).unwrap_or_default()
     }
 
     /// Stops the runtime's daemon, or starts it again. Containers go on running.
