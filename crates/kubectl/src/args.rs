@@ -137,6 +137,21 @@ impl Invocation {
         if self.command.has_own_flag(name) { "" } else { self.string(name) }
     }
 
+    /// Whether the values of the flags that every command has make sense.
+    ///
+    /// # Errors
+    /// kubectl's words for what does not.
+    pub fn checked(&self) -> Result<(), Error> {
+        let timeout = self.global("request-timeout");
+        if timeout.parse::<u64>().is_err() && parse_duration(timeout).is_err() {
+            return Err(Error::message(
+                "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a \
+                 corresponding time unit (e.g. 1s | 2m | 3h)",
+            ));
+        }
+        Ok(())
+    }
+
     /// A boolean flag.
     pub fn bool(&self, name: &str) -> bool {
         parse_bool(self.string(name)).unwrap_or_default()

@@ -113,7 +113,9 @@ impl Kubeconfig {
         let context = match self.entry("contexts", context_name) {
             Some(context) => context,
             None if !args.global("context").is_empty() => {
-                return Err(Error::message(format!("context {context_name:?} does not exist")));
+                return Err(Error::Verbatim(format!(
+                    "Error in configuration: context was not found for specified context: {context_name}"
+                )));
             }
             None => &empty,
         };
@@ -124,7 +126,7 @@ impl Kubeconfig {
         let (cluster_name, user_name) = (pick("cluster", "cluster"), pick("user", "user"));
         let cluster = self.entry("clusters", &cluster_name).unwrap_or(&empty);
         if cluster.is_null() && !args.global("cluster").is_empty() {
-            return Err(Error::message(format!("cluster {cluster_name:?} does not exist")));
+            return Err(Error::message(format!("no server found for cluster {cluster_name:?}")));
         }
         let user = self.entry("users", &user_name).unwrap_or(&empty);
         if user.is_null() && !args.global("user").is_empty() {

@@ -209,9 +209,14 @@ async fn read(host: &dyn Host, path: &str) -> Result<Vec<u8>, Error> {
 /// Ten characters that change with the contents, as kustomize makes them: SHA-256 in letters that spell
 /// no words. The name does not count.
 fn content_hash(object: &Value) -> String {
+    hash_named(object, "")
+}
+
+/// The same as `kubectl create --append-hash` has it, where the name counts.
+pub fn hash_named(object: &Value, name: &str) -> String {
     let mut contents = json!({
         "kind": object["kind"],
-        "name": "",
+        "name": name,
         "data": object["data"],
     });
     if object["kind"] == "Secret" {
@@ -292,6 +297,12 @@ fn transform(config: &Value, objects: &mut [Value]) -> Result<(), Error> {
         let kind = text(&object["kind"]);
         let name = text(&object["metadata"]["name"]);
         let changed = format!("{prefix}{name}{suffix}");
+        // By the name that the resources below have given.
+        for replicas in items(&config["replicas"]) {
+            if name == replicas["name"].as_str().unwrap_or_default() && object["spec"]["replicas"].is_number() {
+                object.put(&["spec", "replicas"], replicas["count"].clone());
+            }
+        }
         if kind != "Namespace" && kind != "CustomResourceDefinition" {
             object.put(&["metadata", "name"], changed.as_str());
             let original = name.rsplit_once('-').map_or(name.as_str(), |(stem, _)| stem).to_owned();
@@ -322,11 +333,6 @@ fn transform(config: &Value, objects: &mut [Value]) -> Result<(), Error> {
         }
         for image in items(&config["images"]) {
             set_image(object, image);
-        }
-        for replicas in items(&config["replicas"]) {
-            if object["metadata"]["name"] == replicas["name"] && object["spec"]["replicas"].is_number() {
-                object.put(&["spec", "replicas"], replicas["count"].clone());
-            }
         }
     }
     objects.iter_mut().for_each(|object| follow_names(object, &renamed));

@@ -21,6 +21,7 @@ mod print;
 mod resources;
 mod select;
 mod session;
+mod tar;
 mod value;
 mod yaml;
 
@@ -52,7 +53,10 @@ pub async fn run(args: &[String], host: &dyn Host) -> i32 {
         return code;
     }
     let session = Session::new(host, invocation);
-    let mut result = commands::run(&session).await;
+    let mut result = match session.args.checked() {
+        Ok(()) => commands::run(&session).await,
+        Err(error) => Err(error),
+    };
     if result.is_ok() && session.args.bool("warnings-as-errors") && session.warnings() > 0 {
         let count = session.warnings();
         let plural = if count == 1 { "" } else { "s" };

@@ -115,7 +115,7 @@ pub async fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Vec<Item
         return Err(Error::message("you may only specify a single resource type"));
     }
     if choice.all && session.args.bool("all") {
-        return Err(Error::message("setting 'all' parameter but found a non empty selector. "));
+        return Err(Error::message("name cannot be provided when a selector is specified"));
     }
     let resource = session.mapper().await?.find(types.first().copied().unwrap_or_default())?;
     let namespace = scope(session, &resource, choice.all_namespaces).await?;
@@ -138,10 +138,13 @@ async fn lists(
     types: &[&str],
     has_selector: bool,
 ) -> Result<Vec<Item>, Error> {
+    let mapper = session.mapper().await?;
     if !has_selector && !choice.all {
+        for name in types.iter().filter(|name| mapper.category(name).is_empty()) {
+            mapper.find(name)?;
+        }
         return Err(Error::message("resource(s) were provided, but no name was specified"));
     }
-    let mapper = session.mapper().await?;
     let mut chosen: Vec<Resource> = Vec::new();
     for name in types {
         let category = mapper.category(name);

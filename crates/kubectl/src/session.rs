@@ -8,7 +8,7 @@ use machinery::Timestamp;
 use crate::api::Client;
 use crate::args::Invocation;
 use crate::error::Error;
-use crate::host::Host;
+use crate::host::{Host, SendError};
 use crate::kubeconfig::{Kubeconfig, Target};
 use crate::resources::Mapper;
 
@@ -118,10 +118,26 @@ impl<'h> Session<'h> {
     /// No answer from the server.
     pub async fn mapper(&self) -> Result<&Mapper, Error> {
         if self.mapper.get().is_none() {
-            let mapper = Mapper::discover(self.client().await?).await?;
+            let mapper = Mapper::discover(self.client().await?).await.inspect_err(|error| self.undiscovered(error))?;
             return Ok(self.mapper.get_or_init(|| mapper));
         }
         self.mapper.get().ok_or_else(|| Error::message("no discovery"))
+    }
+
+    /// Tells of a server that does not answer, as often as the original's discovery tries it.
+    fn undiscovered(&self, error: &Error) {
+        const TRIES: usize = 5;
+        let Error::Send { server, error } = error else { return };
+        let host = server.split_once("://").map_or(server.as_str(), |(_, host)| host);
+        let reason = match error {
+            SendError::Refused => format!("dial tcp {host}: connect: connection refused"),
+            SendError::Failed(reason) => reason.clone(),
+        };
+        let text = format!(
+            "\"Unhandled Error\" err=\"couldn't get current server API group list: Get \\\"{server}/api?timeout=32s\\\": \
+             {reason}\""
+        );
+        (0..TRIES).for_each(|_| self.klog('E', "memcache.go:265", &text));
     }
 
     /// The namespace, and whether `--namespace` set it.

@@ -17,6 +17,7 @@ use crate::print::output::{COMMON, Output, done};
 use crate::resources::text;
 use crate::select::{self, Info};
 use crate::session::{DryRun, Session};
+use crate::value::ValueExt;
 
 const MANAGER: &str = "kubectl-client-side-apply";
 const CONFLICT_RETRIES: usize = 5;
@@ -246,8 +247,12 @@ pub(super) async fn preview(session: &Session<'_>, info: &Info, live: &Value) ->
     if live.is_null() {
         return post(session, &info.resource, &info.namespace, &info.object, MANAGER, DryRun::Server).await;
     }
+    // What was applied last is shown as it is: the original leaves it out of the patch too.
     let mut modified = info.object.clone();
-    annotate_last_applied(&mut modified);
+    let last = live["metadata"]["annotations"][LAST_APPLIED].clone();
+    if !last.is_null() {
+        modified.put(&["metadata", "annotations", LAST_APPLIED], last);
+    }
     let (patched, _) = patch_current(session, info, live.clone(), &modified, DryRun::Server).await?;
     Ok(patched)
 }

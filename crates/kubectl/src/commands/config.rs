@@ -266,6 +266,9 @@ async fn set_context(session: &Session<'_>, config: &mut Kubeconfig) -> Result<(
             name => name,
         }
     } else {
+        if args.args.is_empty() {
+            return Err(Error::message("you must specify a non-empty context name or --current"));
+        }
         let [name] = exactly(session)?;
         name.to_owned()
     };
@@ -470,25 +473,23 @@ async fn unset(session: &Session<'_>, config: &mut Kubeconfig) -> Result<(), Err
             }
             config.save(session, index).await?;
         }
-        [section, name, rest @ ..] if SECTIONS.iter().any(|(known, _)| known == section) => {
-            if config.entry(section, name).is_none() {
+        [section, name, rest @ ..] if SECTIONS.iter().any(|(known, _)| known == section) => match rest {
+            [_, ..] if config.entry(section, name).is_none() => {
                 return Err(Error::message(format!("current map key `{name}` is invalid")));
             }
-            match rest {
-                [field, ..] => {
-                    let field = (*field).to_owned();
-                    let remove = |entry: &mut Value| assign(entry, Map::from_iter([(field, Value::Null)]));
-                    config.change(session, section, name, remove).await?;
-                }
-                [] => {
-                    let index = config.file_for(section, name);
-                    if let Some(list) = config.contents(index).and_then(|contents| contents.list_mut(&[*section])) {
-                        list.retain(|entry| entry["name"] != *name);
-                    }
-                    config.save(session, index).await?;
-                }
+            [field, ..] => {
+                let field = (*field).to_owned();
+                let remove = |entry: &mut Value| assign(entry, Map::from_iter([(field, Value::Null)]));
+                config.change(session, section, name, remove).await?;
             }
-        }
+            [] => {
+                let index = config.file_for(section, name);
+                if let Some(list) = config.contents(index).and_then(|contents| contents.list_mut(&[*section])) {
+                    list.retain(|entry| entry["name"] != *name);
+                }
+                config.save(session, index).await?;
+            }
+        },
         _ => return Err(unknown(property)),
     }
     session.outln(format!("Property {property:?} unset."));

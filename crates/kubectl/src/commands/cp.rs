@@ -1,12 +1,13 @@
-//! `kubectl cp`, by `cat` and `sh` in the container: images without `tar` work, folders need it.
+//! `kubectl cp`, by `tar` in the container.
 
 use bytes::Bytes;
 
 use super::exec::{choose_container, run_for_output, the_pod};
 use crate::error::Error;
 use crate::session::Session;
+use crate::tar::{self, Member};
 
-/// A place: a file of this machine, or of a pod.
+/// A place: a path of this machine, or of a pod.
 struct Place<'a> {
     pod: Option<&'a str>,
     namespace: Option<&'a str>,
@@ -38,30 +39,86 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     match (from.pod, to.pod) {
         (Some(_), Some(_)) => Err(Error::message("one of src or dest must be a local file specification")),
         (None, None) => Err(Error::message("one of src or dest must be a remote file specification")),
-        (Some(pod), None) => {
-            let data = in_pod(session, &from, pod, &["cat", from.path], None).await?;
-            let name = from.path.rsplit('/').next().unwrap_or(from.path);
-            let path = match session.host.read_dir(to.path).await {
-                Ok(_) => format!("{}/{name}", to.path.trim_end_matches('/')),
-                Err(_) => to.path.to_owned(),
-            };
-            session
-                .host
-                .write_file(&path, data)
-                .await
-                .map_err(|error| Error::message(format!("open {path}: {}", error.as_str())))
+        (Some(pod), None) => from_pod(session, &from, pod, to.path).await,
+        (None, Some(pod)) => to_pod(session, from.path, &to, pod).await,
+    }
+}
+
+async fn from_pod(session: &Session<'_>, from: &Place<'_>, pod: &str, to: &str) -> Result<(), Error> {
+    let archive = in_pod(session, from, pod, &["tar", "cf", "-", from.path], None).await?;
+    let top = from.path.trim_matches('/').trim_start_matches("./");
+    let into_folder = session.host.read_dir(to).await.is_ok();
+    let target = match into_folder {
+        true => format!("{}/{}", to.trim_end_matches('/'), file_name(top)),
+        false => to.to_owned(),
+    };
+    for Member { path, content } in tar::members(&archive) {
+        let path = path.trim_start_matches('/').trim_start_matches("./");
+        let Some(below) = path.strip_prefix(top) else { continue };
+        // Nothing that an archive says leads out of the target.
+        if below.split('/').any(|part| part == "..") {
+            let text = format!("warning: file {path:?} is outside target destination, skipping");
+            session.errln(text);
+            continue;
         }
-        (None, Some(pod)) => {
-            let data = session
-                .host
-                .read_file(from.path)
-                .await
-                .map_err(|_| Error::message(format!("{} doesn't exist in local filesystem", from.path)))?;
-            let name = from.path.rsplit('/').next().unwrap_or(from.path);
-            let script = "if [ -d \"$0\" ]; then cat > \"$0/$1\"; else cat > \"$0\"; fi";
-            in_pod(session, &to, pod, &["sh", "-c", script, to.path, name], Some(data)).await.map(|_| ())
+        let path = format!("{target}{below}");
+        if let Some(content) = content {
+            let written = session.host.write_file(&path, content.into()).await;
+            written.map_err(|error| Error::message(format!("open {path}: {}", error.as_str())))?;
         }
     }
+    Ok(())
+}
+
+async fn to_pod(session: &Session<'_>, from: &str, to: &Place<'_>, pod: &str) -> Result<(), Error> {
+    let path = to.path.trim_end_matches('/');
+    // Into a folder, under the old name; anything else is the new name.
+    let is_folder = to.path.ends_with('/') || in_pod_quietly(session, to, pod, &["test", "-d", to.path]).await;
+    let target = if is_folder { format!("{path}/{}", file_name(from.trim_end_matches('/'))) } else { path.to_owned() };
+    let (folder, name) = target.rsplit_once('/').unwrap_or((".", &target));
+    let mut archive = Vec::new();
+    gather(session, from.trim_end_matches('/'), name, &mut archive).await?;
+    tar::finish(&mut archive);
+    let folder = if folder.is_empty() { "/" } else { folder };
+    let command = match session.args.bool("no-preserve") {
+        true => vec!["tar", "--no-same-permissions", "--no-same-owner", "-xmf", "-", "-C", folder],
+        false => vec!["tar", "-xmf", "-", "-C", folder],
+    };
+    let told = in_pod(session, to, pod, &command, Some(archive.into())).await?;
+    session.host.stdout(&told);
+    Ok(())
+}
+
+/// Puts a file or a folder, with all below it, into an archive.
+async fn gather(session: &Session<'_>, from: &str, name: &str, archive: &mut Vec<u8>) -> Result<(), Error> {
+    let mut waiting = vec![(from.to_owned(), name.to_owned())];
+    while let Some((path, name)) = waiting.pop() {
+        let member = match session.host.read_dir(&path).await {
+            Ok(entries) => {
+                for entry in entries.iter().rev() {
+                    waiting.push((format!("{path}/{}", entry.name), format!("{name}/{}", entry.name)));
+                }
+                Member { path: name, content: None }
+            }
+            Err(_) => {
+                let data = session.host.read_file(&path).await;
+                let data = data.map_err(|_| Error::message(format!("{path} doesn't exist in local filesystem")))?;
+                Member { path: name, content: Some(data.to_vec()) }
+            }
+        };
+        if !tar::append(archive, &member) {
+            return Err(Error::message(format!("archive/tar: cannot encode header: {}: name too long", member.path)));
+        }
+    }
+    Ok(())
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+async fn in_pod_quietly(session: &Session<'_>, place: &Place<'_>, pod: &str, command: &[&str]) -> bool {
+    in_pod(session, place, pod, command, None).await.is_ok()
 }
 
 async fn in_pod(
@@ -78,6 +135,6 @@ async fn in_pod(
             session.client().await?.get(path).await?
         }
     };
-    let container = choose_container(session, &pod, session.args.string("container"), false)?;
+    let container = choose_container(session, &pod, session.args.string("container"), true)?;
     run_for_output(session, &pod, &container, command, input).await
 }

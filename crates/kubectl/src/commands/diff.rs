@@ -28,7 +28,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     match compare(session).await {
         Ok(false) => Ok(()),
         Ok(true) => Err(Error::Exit(DIFFERENT)),
-        Err(error) => Err(Error::Many(vec![error, Error::Exit(FAILED)])),
+        Err(error) => Err(Error::Many(vec![Error::Verbatim(error.to_string()), Error::Exit(FAILED)])),
     }
 }
 

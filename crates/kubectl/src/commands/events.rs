@@ -21,7 +21,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
     let namespace = if args.bool("all-namespaces") { String::new() } else { session.namespace().await?.0 };
     let mut selector = String::new();
-    let wanted = args.string("for").to_owned() + args.list("for").first().map_or("", String::as_str);
+    let wanted = args.list("for").first().cloned().unwrap_or_default();
     if !wanted.is_empty() {
         let Some((kind, name)) = wanted.split_once('/') else {
             return Err(Error::message("--for must be in resource/name form"));

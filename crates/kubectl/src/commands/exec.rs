@@ -49,9 +49,13 @@ pub(super) async fn exec(session: &Session<'_>) -> Result<(), Error> {
             text(&pod["status"]["phase"])
         )));
     }
-    let container = choose_container(session, &pod, args.string("container"), args.bool("quiet"))?;
+    // Whether there is a container of this name, the server says.
+    let container = match args.string("container") {
+        "" => choose_container(session, &pod, "", args.bool("quiet"))?,
+        name => name.to_owned(),
+    };
     let (stdin, tty) = (args.bool("stdin"), args.bool("tty"));
-    let tty = tty_of(session, tty);
+    let tty = tty_of(session, stdin && tty);
     let url = subresource(&pod, "exec");
     let url = command.iter().fold(url, |url, word| url.with("command", word));
     let url = streams(url.with("container", container), stdin, tty);
@@ -86,7 +90,7 @@ pub(super) async fn attach_pod(
     container: &str,
     (stdin, tty): (bool, bool),
 ) -> Result<(), Error> {
-    let tty = tty_of(session, tty);
+    let tty = tty_of(session, stdin && tty);
     let url = streams(subresource(pod, "attach").with("container", container), stdin, tty);
     connect(session, url, stdin, tty).await
 }
@@ -263,5 +267,5 @@ fn ended(data: &[u8]) -> Result<(), Error> {
             Error::Exit(code),
         ]));
     }
-    Err(Error::Status(machinery::ApiError::from_answer(http::StatusCode::INTERNAL_SERVER_ERROR, data)))
+    Err(Error::message(text(&status["message"])))
 }

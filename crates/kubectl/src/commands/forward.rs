@@ -94,7 +94,10 @@ fn remote_port(pod: &Value, service: Option<&Value>, wanted: &str) -> Result<u16
         wanted = match port_of(service, &wanted) {
             (None, _) => {
                 let name = text(&service["metadata"]["name"]);
-                return Err(Error::message(format!("Service {name} does not have a service port {wanted}")));
+                return Err(Error::message(match wanted.parse::<u16>() {
+                    Ok(_) => format!("Service {name} does not have a service port {wanted}"),
+                    Err(_) => format!("Service '{name}' does not have a named port '{wanted}'"),
+                }));
             }
             (_, Value::String(name)) => name,
             (_, target) => target.to_string(),

@@ -35,7 +35,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     }
     let watching = args.bool("watch") || args.bool("watch-only");
     if args.bool("output-watch-events") && !watching {
-        return Err(args.usage_error("--output-watch-events option can only be used with --watch or --watch-only"));
+        return Err(Error::message("--output-watch-events option can only be used with --watch or --watch-only"));
     }
     let choice = Choice {
         args: &args.args,
@@ -133,15 +133,13 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
     for (resource, mut table) in groups {
         let sort = args.string("sort-by");
         if let Some(rows) = table.list_mut(&["rows"]).filter(|rows| !sort.is_empty() && !rows.is_empty()) {
-            // A field that no object has leaves nothing to show, as in the original.
-            if sort_by(rows, sort, |row| &row["object"]).is_err() {
-                rows.clear();
-            }
+            // By a field that no object has, they stay as they are.
+            let _ = sort_by(rows, sort, |row| &row["object"]);
         }
         let kind = (several || args.bool("show-kind")).then(|| resource.kind_name());
         let text = Printer::default().print(&table, &options(session, output, kind, resource.namespaced));
         if !text.is_empty() {
-            if written {
+            if written && !args.bool("no-headers") {
                 session.out("\n");
             }
             session.out(text);

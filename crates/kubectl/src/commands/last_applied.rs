@@ -66,6 +66,12 @@ pub(super) async fn set(session: &Session<'_>) -> Result<(), Error> {
                 info.name
             )));
         }
+        let mut wanted = info.object.clone();
+        annotate_last_applied(&mut wanted);
+        if live["metadata"]["annotations"][LAST_APPLIED] == wanted["metadata"]["annotations"][LAST_APPLIED] {
+            session.outln(format!("set-last-applied {}: no changes required.", info.name));
+            continue;
+        }
         let config = std::mem::replace(&mut info.object, live);
         let stored = store(session, &info, &config, dry_run).await?;
         done(session, &output, &stored, &format!("configured{}", dry_run.suffix()))?;

@@ -171,8 +171,10 @@ fn choose(session: &Session<'_>, pods: Vec<Value>) -> Result<Vec<Value>, Error> 
         warnings.push(format!("ignoring DaemonSet-managed Pods: {}", warn_daemons.join(", ")));
     }
     if !problems.is_empty() {
-        let plain = Error::Many(problems).plain();
-        return Err(Error::message(plain));
+        return Err(match problems.as_slice() {
+            [one] => Error::message(one.plain()),
+            _ => Error::message(Error::Many(problems).plain()),
+        });
     }
     if !warnings.is_empty() {
         session.errln(format!("Warning: {}", warnings.join("; ")));
@@ -324,7 +326,10 @@ fn split_taints(args: &[String]) -> Result<(&[String], &[String]), Error> {
 }
 
 fn parse_taint(spec: &str) -> Result<Value, String> {
-    let (pair, effect) = spec.rsplit_once(':').ok_or_else(|| format!("invalid taint spec: {spec}"))?;
+    let (pair, effect) = spec.rsplit_once(':').ok_or_else(|| match machinery::names::is_qualified_name(spec) {
+        errors if errors.is_empty() => format!("invalid taint spec: {spec}"),
+        errors => format!("invalid taint spec: {spec}, {}", errors.join("; ")),
+    })?;
     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
     if !matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute") {
         return Err(format!("invalid taint effect: {effect}, unsupported taint effect"));

@@ -172,7 +172,7 @@ fn stateful_set(object: &Value) -> Result<(String, bool), Error> {
     if ready < wanted {
         return Ok((format!("Waiting for {} pods to be ready...\n", wanted - ready), false));
     }
-    if let Some(partition) = spec["updateStrategy"]["rollingUpdate"]["partition"].as_i64().filter(|from| *from > 0) {
+    if let Some(partition) = spec["updateStrategy"]["rollingUpdate"]["partition"].as_i64() {
         let wanted = wanted - partition;
         if updated < wanted {
             let line = "Waiting for partitioned roll out to finish:";
@@ -227,15 +227,10 @@ async fn revisions(session: &Session<'_>, info: &Info) -> Result<Vec<Revision>, 
                 "ReplicaSet" => text(&annotations[REVISION]).parse().unwrap_or(0),
                 _ => number(&object["revision"]),
             };
-            let mut template = match kind {
+            let template = match kind {
                 "ReplicaSet" => object["spec"]["template"].clone(),
                 _ => object["data"]["spec"]["template"].clone(),
             };
-            if kind == "ReplicaSet"
-                && let Some(labels) = template.fields_mut(&["metadata", "labels"])
-            {
-                labels.remove(HASH);
-            }
             let cause = text(&annotations["kubernetes.io/change-cause"]);
             Revision { number, cause, template, annotations }
         })
@@ -304,14 +299,18 @@ async fn undo(session: &Session<'_>, output: &Output, info: &Info) -> Result<(),
     };
     if dry_run == DryRun::Client {
         let text = describe::pod_template(&found.template, session.now());
-        return done(session, output, &info.object, &format!("will roll back to {text}"));
+        return done(session, output, &info.object, &format!("{text} (dry run)"));
     }
-    if found.template == info.object["spec"]["template"] {
+    let mut template = found.template.clone();
+    if let Some(labels) = template.fields_mut(&["metadata", "labels"]) {
+        labels.remove(HASH);
+    }
+    if template == info.object["spec"]["template"] {
         let number = found.number;
         let message = format!("skipped rollback (current template already matches revision {number})");
         return done(session, output, &info.object, &message);
     }
-    let mut operations = vec![json!({ "op": "replace", "path": "/spec/template", "value": found.template })];
+    let mut operations = vec![json!({ "op": "replace", "path": "/spec/template", "value": template })];
     if info.resource.kind == "Deployment" {
         let mut annotations = info.object["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
         for (key, value) in found.annotations.as_object().into_iter().flatten() {

@@ -248,13 +248,18 @@ async fn attach_to(
         if !quiet && stdin {
             session.errln("If you don't see a command prompt, try pressing enter.");
         }
-        exec::attach_pod(session, &pod, &container, (stdin, tty)).await?;
-    } else {
-        let url = Url::new(format!("{}/log", pods().path(namespace, name))).with("container", container.as_str());
-        let mut log = session.client().await?.stream(url, "application/json, */*").await?;
-        while let Some(part) = log.next().await {
-            session.host.stdout(&part);
+        match exec::attach_pod(session, &pod, &container, (stdin, tty)).await {
+            Err(error) if error.is_reason("BadRequest") => {
+                session.errln(format!(
+                    "warning: couldn't attach to pod/{name}, falling back to streaming logs: {}",
+                    error.plain()
+                ));
+                print_log(session, namespace, name, &container).await?;
+            }
+            attached => attached?,
         }
+    } else {
+        print_log(session, namespace, name, &container).await?;
     }
     if session.args.string("restart") == "Always" || session.args.string("restart").is_empty() {
         if tty && !quiet {
@@ -311,4 +316,14 @@ pub(super) async fn wait_for(
         }
         session.sleep(std::time::Duration::from_millis(100)).await;
     }
+}
+
+/// Prints the log of a container that has ended.
+async fn print_log(session: &Session<'_>, namespace: &str, name: &str, container: &str) -> Result<(), Error> {
+    let url = Url::new(format!("{}/log", pods().path(namespace, name))).with("container", container);
+    let mut log = session.client().await?.stream(url, "application/json, */*").await?;
+    while let Some(part) = log.next().await {
+        session.host.stdout(&part);
+    }
+    Ok(())
 }

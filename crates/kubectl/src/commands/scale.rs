@@ -38,8 +38,8 @@ pub(super) async fn scale(session: &Session<'_>) -> Result<(), Error> {
         return Err(Error::message("cannot use --resource-version with multiple resources"));
     }
     if infos.is_empty() {
-        Error::all(errors)?;
-        return Err(Error::message("no objects passed to scale"));
+        let reason = Error::Many(errors).plain();
+        return Err(Error::message(format!("no objects passed to scale {reason}").trim_end().to_owned()));
     }
     for mut info in infos {
         if dry_run != DryRun::Client {

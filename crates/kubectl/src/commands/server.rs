@@ -24,7 +24,7 @@ pub(super) async fn version(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
     let form = args.string("output");
     if !args.args.is_empty() {
-        return Err(args.usage_error(format!("unexpected arguments: [{}]", args.args.join(" "))));
+        return Err(Error::message(format!("extra arguments: [{}]", args.args.join(" "))));
     }
     if !matches!(form, "" | "json" | "yaml") {
         return Err(Error::message("--output must be 'yaml' or 'json'"));

@@ -219,6 +219,7 @@ async fn env(session: &Session<'_>) -> Result<(), Error> {
         }
     }
     if set.is_empty() && remove.is_empty() && !list {
+        there(session, &words).await?;
         return Err(Error::message("at least one environment variable must be provided"));
     }
     let pattern = match args.string("containers") {
@@ -262,6 +263,19 @@ async fn env(session: &Session<'_>) -> Result<(), Error> {
     .await
 }
 
+/// Whether what is named exists: that is found out before anything else is wrong.
+async fn there(session: &Session<'_>, words: &[String]) -> Result<(), Error> {
+    let args = &session.args;
+    let choice = Choice {
+        args: words,
+        selector: args.string("selector"),
+        all: args.bool("all"),
+        local: args.bool("local"),
+        ..Choice::default()
+    };
+    Error::all(select::infos(session, &choice).await?.1)
+}
+
 async fn list_env(session: &Session<'_>, words: &[String], pattern: &str) -> Result<(), Error> {
     let args = &session.args;
     let local = args.bool("local");
@@ -277,7 +291,8 @@ async fn list_env(session: &Session<'_>, words: &[String], pattern: &str) -> Res
     for mut info in infos {
         let kind = info.resource.kind.clone();
         let Some(spec) = pod_spec(&kind, &mut info.object) else { continue };
-        for container in items(&spec["containers"]).filter(|container| chosen(pattern, &text(&container["name"]))) {
+        let all = items(&spec["containers"]).chain(items(&spec["initContainers"]));
+        for container in all.filter(|container| chosen(pattern, &text(&container["name"]))) {
             session.outln(format!("# {kind} {}, container {}", info.name, text(&container["name"])));
             for variable in items(&container["env"]) {
                 let name = text(&variable["name"]);
@@ -317,6 +332,7 @@ async fn limits(session: &Session<'_>) -> Result<(), Error> {
     need_resources(session, &args.args)?;
     let (limits, requests) = (args.string("limits"), args.string("requests"));
     if limits.is_empty() && requests.is_empty() {
+        there(session, &args.args).await?;
         return Err(Error::message(
             "you must specify an update to requests or limits (in the form of --requests/--limits)",
         ));
@@ -368,7 +384,9 @@ async fn service_account(session: &Session<'_>) -> Result<(), Error> {
 
 async fn selector(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
-    let Some((expression, words)) = args.args.split_last() else { return Err(select::missing()) };
+    let Some((expression, words)) = args.args.split_last() else {
+        return Err(Error::message("one selector is required"));
+    };
     let labels = super::create::parse_labels(expression)?;
     each(session, words, "selector updated", |info, object| {
         if info.resource.kind != "Service" {

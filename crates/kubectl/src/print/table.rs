@@ -94,8 +94,7 @@ impl Printer {
             }
         }
         for label in &options.label_columns {
-            let value = metadata["labels"][label].as_str().filter(|value| !value.is_empty());
-            cells.push(value.unwrap_or("<none>").to_owned());
+            cells.push(text(&metadata["labels"][label]));
         }
         if options.show_labels {
             cells.push(format_labels(&metadata["labels"]));

@@ -92,10 +92,21 @@ pub(super) async fn config_map(session: &Session<'_>) -> Result<Generated, Error
     if !binary.is_empty() {
         fields["binaryData"] = Value::Object(binary);
     }
-    Ok(generated("v1", "ConfigMap", "configmaps", true, name, fields))
+    let name = hashed(session, "ConfigMap", name, &fields);
+    Ok(generated("v1", "ConfigMap", "configmaps", true, &name, fields))
 }
 
-fn secret_of(name: &str, kind: &str, contents: Vec<(String, Vec<u8>)>) -> Generated {
+/// The name, with what `--append-hash` adds to it.
+fn hashed(session: &Session<'_>, kind: &str, name: &str, fields: &Value) -> String {
+    if !session.args.bool("append-hash") {
+        return name.to_owned();
+    }
+    let mut object = fields.clone();
+    object["kind"] = kind.into();
+    format!("{name}-{}", crate::kustomize::hash_named(&object, name))
+}
+
+fn secret_of(session: &Session<'_>, name: &str, kind: &str, contents: Vec<(String, Vec<u8>)>) -> Generated {
     let data: Map<String, Value> =
         contents.into_iter().map(|(key, bytes)| (key, BASE64.encode(bytes).into())).collect();
     let mut fields = json!({});
@@ -105,12 +116,13 @@ fn secret_of(name: &str, kind: &str, contents: Vec<(String, Vec<u8>)>) -> Genera
     if !kind.is_empty() {
         fields["type"] = kind.into();
     }
-    generated("v1", "Secret", "secrets", true, name, fields)
+    let name = hashed(session, "Secret", name, &fields);
+    generated("v1", "Secret", "secrets", true, &name, fields)
 }
 
 pub(super) async fn secret(session: &Session<'_>) -> Result<Generated, Error> {
     let name = name(session)?;
-    Ok(secret_of(name, session.args.string("type"), contents(session).await?))
+    Ok(secret_of(session, name, session.args.string("type"), contents(session).await?))
 }
 
 pub(super) async fn tls(session: &Session<'_>) -> Result<Generated, Error> {
@@ -126,7 +138,7 @@ pub(super) async fn tls(session: &Session<'_>) -> Result<Generated, Error> {
     let cert = open(cert).await?;
     let key = open(key).await?;
     let data = vec![("tls.crt".to_owned(), cert.to_vec()), ("tls.key".to_owned(), key.to_vec())];
-    Ok(secret_of(name, "kubernetes.io/tls", data))
+    Ok(secret_of(session, name, "kubernetes.io/tls", data))
 }
 
 pub(super) async fn docker_registry(session: &Session<'_>) -> Result<Generated, Error> {
@@ -134,7 +146,7 @@ pub(super) async fn docker_registry(session: &Session<'_>) -> Result<Generated, 
     let name = name(session)?;
     let args = &session.args;
     if args.changed("from-file") {
-        return Ok(secret_of(name, TYPE, contents(session).await?));
+        return Ok(secret_of(session, name, TYPE, contents(session).await?));
     }
     let (user, password) = (args.string("docker-username"), args.string("docker-password"));
     let (server, email) = (args.string("docker-server"), args.string("docker-email"));
@@ -153,5 +165,5 @@ pub(super) async fn docker_registry(session: &Session<'_>) -> Result<Generated, 
         quoted(user),
         quoted(password)
     );
-    Ok(secret_of(name, TYPE, vec![(".dockerconfigjson".into(), text.into_bytes())]))
+    Ok(secret_of(session, name, TYPE, vec![(".dockerconfigjson".into(), text.into_bytes())]))
 }

@@ -168,7 +168,7 @@ pub(super) fn role(page: &mut Page, object: &Value) {
         for resource in items(&rule["resources"]).map(text) {
             for group in items(&rule["apiGroups"]).map(text) {
                 let name = crate::resources::qualify(&resource, &group);
-                rows.push((group, resource.clone(), format!("{name}\t{urls}\t{names}\t{verbs}")));
+                rows.push((group, format!("{resource}]"), format!("{name}\t{urls}\t{names}\t{verbs}")));
             }
         }
     }

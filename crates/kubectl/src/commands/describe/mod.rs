@@ -172,5 +172,5 @@ async fn describe(session: &Session<'_>, info: &Info) -> Result<String, Error> {
 pub(super) fn pod_template(template: &Value, now: machinery::Timestamp) -> String {
     let mut page = Page::new(now);
     pod::template(&mut page, template);
-    page.finish()
+    page.unaligned()
 }

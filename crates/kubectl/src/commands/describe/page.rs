@@ -136,6 +136,12 @@ impl Page {
         self.pending.clear();
     }
 
+    /// The text, its tabs as they are.
+    pub fn unaligned(mut self) -> String {
+        self.done.push_str(&self.pending);
+        self.done
+    }
+
     /// The text.
     pub fn finish(mut self) -> String {
         self.flush();
