@@ -18,6 +18,11 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// The binary under test: the release build, or what `PLAYGROUND_BINARY` names.
+pub fn binary() -> PathBuf {
+    std::env::var_os("PLAYGROUND_BINARY").map_or_else(|| root().join("target/release/playground"), PathBuf::from)
+}
+
 /// A manifest of the seed documents, as the learner's machine has it.
 pub fn manifest(name: &str) -> String {
     root().join("www/lessons/files").join(name).to_string_lossy().into_owned()
@@ -61,7 +66,7 @@ impl Server {
 
     fn spawn(folder: &TempDir, arguments: &[String]) -> Child {
         let log = File::options().create(true).append(true).open(folder.path().join("log")).expect("a log file");
-        Command::new(root().join("target/release/playground"))
+        Command::new(binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder.path().join("data"))
             .arg("--kubeconfig")
@@ -81,6 +86,11 @@ impl Server {
             assert!(Instant::now() < deadline, "the server is not ready; it said: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The file by which clients find the server.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
     }
 
     /// What the server has printed.

@@ -19,6 +19,13 @@ pub struct Cli {
 pub enum Command {
     /// Serve a cluster: the Kubernetes API for kubectl and other clients, and the page for a browser
     Serve(ServeOptions),
+    /// kubectl, for this cluster or any other: `playground kubectl get pods`
+    #[command(disable_help_flag = true)]
+    Kubectl {
+        /// kubectl's own arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// The options of `playground serve`.

@@ -1,7 +1,7 @@
 //! `playground`: Kubernetes in one binary.
 //!
 //! `serve` runs the control plane and answers its API over HTTPS; what runs the containers is the
-//! simulated world or Docker. The page is in the binary. This crate is where sockets, threads, files
+//! simulated world or Docker. The page is in the binary. `kubectl` is the client. This crate is where sockets, threads, files
 //! and Docker are; everything else is `playground-core`. Start reading at `serve`.
 
 mod assets;
@@ -12,6 +12,7 @@ mod durability;
 mod host;
 mod http;
 mod kubeconfig;
+mod kubectl;
 mod network;
 mod ports;
 mod serve;
@@ -29,6 +30,7 @@ pub fn run() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(options) => serve::run(&options),
+        cli::Command::Kubectl { arguments } => return kubectl::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

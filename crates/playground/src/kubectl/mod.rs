@@ -1,0 +1,196 @@
+//! `playground kubectl`: kubectl on this machine, with its files, its terminal and its sockets.
+
+mod connection;
+mod terminal;
+mod tls;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::future::LocalBoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+use jiff::Timestamp;
+use kubectl::{Connection, DirEntry, Endpoint, FileError, Host, Listener, SendError};
+use machinery::wire::{Channels, Request, Response};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+use crate::ports;
+use connection::Connections;
+use terminal::Terminal;
+
+const READ_BYTES_MAX: usize = 64 * 1024;
+/// What a shell says of a program that a closed pipe has ended.
+const BROKEN_PIPE: i32 = 128 + 13;
+
+/// Runs one command line of kubectl's.
+pub fn run(arguments: &[String]) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let machine = ThisMachine { connections: Connections::default(), terminal: Terminal::default() };
+    let code = runtime.block_on(kubectl::run(arguments, &machine));
+    drop(machine);
+    // Standard input may still be waited for.
+    runtime.shutdown_background();
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+struct ThisMachine {
+    connections: Connections,
+    terminal: Terminal,
+}
+
+impl Host for ThisMachine {
+    fn send<'a>(&'a self, endpoint: &'a Endpoint, request: Request) -> LocalBoxFuture<'a, Result<Response, SendError>> {
+        self.connections.send(endpoint, request).boxed_local()
+    }
+
+    fn read_file<'a>(&'a self, path: &'a str) -> LocalBoxFuture<'a, Result<Bytes, FileError>> {
+        async move { tokio::fs::read(path).await.map(Bytes::from).map_err(|error| file_error(&error)) }.boxed_local()
+    }
+
+    fn write_file<'a>(&'a self, path: &'a str, data: Bytes) -> LocalBoxFuture<'a, Result<(), FileError>> {
+        async move {
+            let written = async {
+                if let Some(folder) = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                    tokio::fs::create_dir_all(folder).await?;
+                }
+                tokio::fs::write(path, &data).await
+            };
+            written.await.map_err(|error| file_error(&error))
+        }
+        .boxed_local()
+    }
+
+    fn read_dir<'a>(&'a self, path: &'a str) -> LocalBoxFuture<'a, Result<Vec<DirEntry>, FileError>> {
+        async move {
+            let entries = std::fs::read_dir(path).map_err(|error| file_error(&error))?;
+            let mut found: Vec<DirEntry> = entries
+                .filter_map(Result::ok)
+                .map(|entry| DirEntry {
+                    is_dir: entry.path().is_dir(),
+                    name: entry.file_name().to_string_lossy().into_owned(),
+                })
+                .collect();
+            found.sort_by(|one, other| one.name.cmp(&other.name));
+            Ok(found)
+        }
+        .boxed_local()
+    }
+
+    fn fetch<'a>(&'a self, url: &'a str) -> LocalBoxFuture<'a, Result<(u16, Bytes), SendError>> {
+        self.connections.fetch(url).boxed_local()
+    }
+
+    fn read_stdin(&self) -> LocalBoxFuture<'_, Option<Bytes>> {
+        async {
+            let mut buffer = BytesMut::with_capacity(READ_BYTES_MAX);
+            let count = tokio::io::stdin().read_buf(&mut buffer).await.unwrap_or(0);
+            (count > 0).then(|| buffer.freeze())
+        }
+        .boxed_local()
+    }
+
+    fn stdout(&self, data: &[u8]) {
+        let mut stdout = std::io::stdout().lock();
+        if stdout.write_all(data).and_then(|()| stdout.flush()).is_err() {
+            self.terminal.set_raw(false);
+            std::process::exit(BROKEN_PIPE);
+        }
+    }
+
+    fn stderr(&self, data: &[u8]) {
+        // There is nowhere else to complain.
+        let _ = std::io::stderr().write_all(data);
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalBoxFuture<'_, ()> {
+        tokio::time::sleep(duration).boxed_local()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn terminal(&self) -> Option<(u16, u16)> {
+        Terminal::size()
+    }
+
+    fn set_raw_mode(&self, raw: bool) {
+        self.terminal.set_raw(raw);
+    }
+
+    fn edit<'a>(&'a self, name: &'a str, text: String) -> LocalBoxFuture<'a, Result<String, String>> {
+        async move { edit(name, &text).map_err(|error| error.to_string()) }.boxed_local()
+    }
+
+    fn listen<'a>(&'a self, address: &'a str, port: u16) -> LocalBoxFuture<'a, Result<Listener, String>> {
+        async move {
+            let bound = TcpListener::bind((address, port)).await;
+            let failed = |error: &std::io::Error| {
+                let reason = go_reason(error);
+                format!("unable to create listener: Error listen tcp4 {address}:{port}: bind: {reason}")
+            };
+            let listener = bound.map_err(|error| failed(&error))?;
+            let port = listener.local_addr().map_or(port, |address: SocketAddr| address.port());
+            let connections = stream::unfold(listener, async |listener| {
+                loop {
+                    let Ok((stream, remote)) = listener.accept().await else {
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        continue;
+                    };
+                    let (ours, channels) = Channels::pair();
+                    tokio::spawn(ports::carry(stream, ours));
+                    return Some((Connection { channels, remote: remote.to_string() }, listener));
+                }
+            });
+            Ok(Listener { port, connections: connections.boxed_local() })
+        }
+        .boxed_local()
+    }
+}
+
+/// Lets the user's editor change a text, as upstream's cmd/util/editor does.
+fn edit(name: &str, text: &str) -> std::io::Result<String> {
+    let mut file = std::env::temp_dir();
+    file.push(format!("kubectl-edit-{}-{name}", std::process::id()));
+    std::fs::write(&file, text)?;
+    let named = ["KUBE_EDITOR", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|at| !at.is_empty()));
+    let editor = named.unwrap_or_else(|| "vi".into());
+    let status = std::process::Command::new("sh").args(["-c", &format!("{editor} \"$0\"")]).arg(&file).status()?;
+    let edited = std::fs::read_to_string(&file);
+    std::fs::remove_file(&file)?;
+    if status.success() {
+        edited
+    } else {
+        Err(std::io::Error::other(format!("there was a problem with the editor {editor:?}")))
+    }
+}
+
+fn file_error(error: &std::io::Error) -> FileError {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => FileError::NotFound,
+        std::io::ErrorKind::PermissionDenied => FileError::PermissionDenied,
+        std::io::ErrorKind::IsADirectory => FileError::IsADirectory,
+        _ => FileError::Other,
+    }
+}
+
+/// The system's words for an error, as Go prints them: lower case, without the number.
+fn go_reason(error: &std::io::Error) -> String {
+    let text = error.to_string().to_lowercase();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,185 @@
+//! `playground kubectl` answers as the machine's own kubectl does: `data/kubectl-lines.txt`, line by
+//! line, over a server each.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use playground_tests::{Server, binary, root};
+use regex_lite::Regex;
+use tempfile::TempDir;
+
+/// How long a line may take, in seconds.
+const LINE_LIMIT: &str = "60";
+const SETTLING_LIMIT: Duration = Duration::from_secs(120);
+
+/// What may differ from one run to the next, and what stands for it. Ages and addresses are of different
+/// widths, which moves what follows them in a table.
+const MASKS: &[(&str, &str)] = &[
+    // Random suffixes, of the letters that Kubernetes takes for them.
+    (r"-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-XXXXX"),
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
+    (r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "TIME"),
+    (r"\b([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ", "${1}TIME "),
+    (r"\b(10|172)\.\d+\.\d+\.\d+( *)", "IP "),
+    (r"127\.0\.0\.1:\d+", "SERVER"),
+    ("(resourceVersion\"?: ?\"?)\\d+", "${1}N"),
+    (r"\b3[0-2]\d{3}\b", "NODEPORT"),
+    (r"[0-9a-f]{64}", "HASH"),
+    (r"\b(\d+[smhd])+\b( *)", "AGE "),
+    (r"\b(LAST SEEN|AGE|CLUSTER-IP|IP|INTERNAL-IP|FIRST SEEN|DURATION|LAST SCHEDULE) +", "$1 "),
+    (r"eyJ[\w.-]+", "TOKEN"),
+    // Of `diff`: the folders it compares and their files' times.
+    (r"(LIVE|MERGED)-\d+", "$1-N"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \+0000", "TIME"),
+];
+
+/// One of the two kubectls, with a server, a home and files of its own.
+struct Side {
+    server: Server,
+    folder: TempDir,
+    path: String,
+}
+
+#[derive(PartialEq, Eq)]
+struct Answer {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Side {
+    /// `kubectl` is a script to be found first; none for the machine's own.
+    fn new(kubectl: Option<String>) -> Self {
+        let server = Server::start(&["--runtime", "sim", "--nodes", "3"]);
+        let folder = TempDir::new().unwrap();
+        copy(&root().join("tests/data/kubectl"), &folder.path().join("files"));
+        let config = folder.path().join("home/.kube");
+        std::fs::create_dir_all(&config).unwrap();
+        std::fs::copy(server.kubeconfig(), config.join("config")).unwrap();
+        let mut path = std::env::var("PATH").unwrap();
+        if let Some(script) = kubectl {
+            let bin = folder.path().join("bin");
+            std::fs::create_dir(&bin).unwrap();
+            std::fs::write(bin.join("kubectl"), script).unwrap();
+            std::fs::set_permissions(bin.join("kubectl"), PermissionsExt::from_mode(0o755)).unwrap();
+            path = format!("{}:{path}", bin.display());
+        }
+        Self { server, folder, path }
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new("timeout");
+        command
+            .args(["-k", "1", LINE_LIMIT, "sh", "-c", line])
+            .current_dir(self.folder.path().join("files"))
+            .env("HOME", self.folder.path().join("home"))
+            .env("PATH", &self.path)
+            .env_remove("KUBECONFIG")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, line: &str, masks: &[(Regex, &str)]) -> Answer {
+        let output = self.command(line).output().unwrap();
+        let masked = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            masks.iter().fold(text, |text, (mask, stand_in)| mask.replace_all(&text, *stand_in).into_owned())
+        };
+        Answer { code: output.status.code(), stdout: masked(&output.stdout), stderr: masked(&output.stderr) }
+    }
+
+    fn settle(&self, line: &str) {
+        let deadline = Instant::now() + SETTLING_LIMIT;
+        let machines_own = std::env::var("PATH").unwrap();
+        while !self.command(line).env("PATH", &machines_own).output().unwrap().status.success() {
+            assert!(Instant::now() < deadline, "this did not come true: {line}\nserver: {}", self.server.log());
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// The answers to all lines, by the line's place.
+    fn answers(&self, lines: &[Line]) -> BTreeMap<usize, Answer> {
+        let masks: Vec<_> = MASKS.iter().map(|(mask, stand_in)| (Regex::new(mask).unwrap(), *stand_in)).collect();
+        let mut answers = BTreeMap::new();
+        for line in lines {
+            match line.settles {
+                true => self.settle(&line.text),
+                false => _ = answers.insert(line.number, self.run(&line.text, &masks)),
+            }
+        }
+        answers
+    }
+}
+
+struct Line {
+    number: usize,
+    text: String,
+    settles: bool,
+    /// Why the machine's kubectl says something else.
+    exception: Option<String>,
+}
+
+fn lines() -> Vec<Line> {
+    let mut exception = None;
+    let mut lines = Vec::new();
+    for (number, text) in (1..).zip(include_str!("../data/kubectl-lines.txt").lines()) {
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        if let Some(reason) = text.strip_prefix("~ ") {
+            exception = Some(reason.to_owned());
+            continue;
+        }
+        let settles = text.strip_prefix("? ");
+        let text = settles.unwrap_or(text).to_owned();
+        lines.push(Line { number, text, settles: settles.is_some(), exception: exception.take() });
+    }
+    lines
+}
+
+fn copy(from: &Path, to: &PathBuf) {
+    let status = Command::new("cp").arg("-r").args([from, to]).status().unwrap();
+    assert!(status.success(), "{}", from.display());
+}
+
+fn told(answer: &Answer) -> String {
+    format!("exit code {:?}\n{}{}", answer.code, answer.stdout, answer.stderr)
+}
+
+#[test]
+fn both_kubectls_answer_alike() {
+    let lines = lines();
+    let original = Side::new(None);
+    let ours = Side::new(Some(format!("#!/bin/sh\nexec '{}' kubectl \"$@\"\n", binary().display())));
+    let (theirs, ours) = std::thread::scope(|scope| {
+        let theirs = scope.spawn(|| original.answers(&lines));
+        let ours = ours.answers(&lines);
+        (theirs.join().unwrap(), ours)
+    });
+    let mut report = String::new();
+    let mut differing = 0;
+    for line in lines.iter().filter(|line| !line.settles) {
+        let (Some(theirs), Some(ours)) = (theirs.get(&line.number), ours.get(&line.number)) else { continue };
+        let Line { number, text, exception, .. } = line;
+        match (theirs == ours, exception) {
+            (true, None) | (false, Some(_)) => continue,
+            (true, Some(reason)) => {
+                writeln!(report, "line {number} is no exception: {text}\n  it was said: {reason}").unwrap();
+            }
+            (false, None) => writeln!(
+                report,
+                "line {number}: {text}\n--- kubectl: {}\n--- playground kubectl: {}",
+                told(theirs),
+                told(ours)
+            )
+            .unwrap(),
+        }
+        differing += 1;
+    }
+    assert_eq!(differing, 0, "of {} lines:\n{report}", theirs.len());
+}
