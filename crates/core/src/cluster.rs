@@ -1,6 +1,6 @@
 //! A whole cluster in one event loop.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use scheduler::decision::Decisions;
 use sim::Executor;
 use sim::executor::TaskId;
 use sim::ingress::IngressController;
+use sim::image::Registry;
 
 use crate::control::Fault;
 use crate::control_api::ControlPanel;
@@ -41,7 +42,10 @@ use crate::world::{CLUSTER_DNS, Learner, World};
 type Make = Box<dyn Fn(Rc<dyn Transport>) -> Box<dyn Component>>;
 
 /// A cluster: store, API server, controllers, scheduler and nodes in one event loop.
-pub struct Cluster(Rc<Inner>);
+pub struct Cluster {
+    inner: Rc<Inner>,
+    learner: Learner,
+}
 
 pub(crate) struct Inner {
     pub(crate) executor: Executor,
@@ -55,11 +59,14 @@ pub(crate) struct Inner {
     pub(crate) adjustable: bool,
     pub(crate) decisions: RefCell<Decisions>,
     pub(crate) world: World,
-    pub(crate) learner: Learner,
+    /// Where a computer belongs to the cluster: whoever makes clusters on it gets no further ones.
+    pub(crate) learner: OnceCell<Learner>,
     pub(crate) parts: RefCell<BTreeMap<String, Part>>,
     pub(crate) faults: RefCell<Vec<Fault>>,
     /// Whether the API server is away.
     pub(crate) api_down: Arc<AtomicBool>,
+    /// What runs beside the parts.
+    tasks: RefCell<Vec<TaskId>>,
 }
 
 /// A component that can be cut off from the API and, if it can be made again, stopped and started.
@@ -96,6 +103,108 @@ impl Cluster {
     pub fn new(options: Options) -> Result<Self, String> {
         let executor = Executor::new(options.start);
         let pace = Pace::new(options.start);
+        let files = options.files.clone();
+        let (inner, mut rng) = Inner::start(executor, pace, Registry::new(), options)?;
+        let learner = Learner::new(&inner, &mut rng, &files);
+        // It has none yet.
+        let _ = inner.learner.set(learner.clone());
+        Ok(Self { inner, learner })
+    }
+
+    /// The API server itself; clients from outside go through [`Cluster::public_api`].
+    pub fn api(&self) -> &ApiServer {
+        &self.inner.api
+    }
+
+    /// The API, for any thread.
+    pub fn public_api(&self) -> &PublicApi {
+        &self.inner.public_api
+    }
+
+    /// The event loop.
+    pub fn executor(&self) -> &Executor {
+        &self.inner.executor
+    }
+
+    /// The cluster's time.
+    pub fn now(&self) -> Timestamp {
+        self.inner.executor.now()
+    }
+
+    /// Does up to `steps` things that are due at the host's present time, and says when there is more.
+    /// For hosts that gave their time; without it, only what is ready now is done.
+    pub fn run(&self, steps: usize) -> Wait {
+        let inner = &self.inner;
+        let Some(host_time) = &inner.host_time else {
+            inner.executor.run_ready();
+            return Wait::Idle;
+        };
+        let present = inner.pace.cluster_time(host_time());
+        inner.executor.advance_to(present);
+        for _ in 0..steps {
+            if !inner.executor.step(present) {
+                let wait = inner.executor.next_timer().and_then(|next| inner.pace.host_time_until(next, host_time()));
+                return wait.map_or(Wait::Idle, Wait::For);
+            }
+        }
+        Wait::Ready
+    }
+
+    /// Lets virtual time pass up to `time`, doing everything on the way.
+    pub fn run_until(&self, time: Timestamp) {
+        self.inner.executor.run_until(time);
+    }
+
+    /// Lets virtual time pass for a while, doing everything on the way.
+    pub fn run_for(&self, duration: Duration) {
+        self.run_until(machinery::time::after(self.now(), duration));
+    }
+
+    /// Names of the components that can be cut off; all but kubelets can be stopped and started too.
+    pub fn components(&self) -> Vec<String> {
+        self.inner.parts.borrow().keys().cloned().collect()
+    }
+
+    /// Stops a component where it stands. Whether there is one of this name that ran.
+    pub fn stop_component(&self, name: &str) -> bool {
+        self.inner.stop_component(name)
+    }
+
+    /// Starts a stopped component anew. Whether there is one of this name that had stopped.
+    pub fn start_component(&self, name: &str) -> bool {
+        self.inner.start_component(name)
+    }
+
+    /// Cuts a component off from the API server, or joins it again. Whether there is one of this name.
+    pub fn cut_off(&self, name: &str, cut: bool) -> bool {
+        self.inner.cut_off(name, cut)
+    }
+
+    /// The way for connections from the host's network into the cluster's.
+    pub fn inlet(&self) -> Inlet {
+        Inlet::new(self.inner.gateway.clone())
+    }
+
+    /// The computer at which the learner sits.
+    pub fn learner(&self) -> &Learner {
+        &self.learner
+    }
+
+    /// The simulated world that the cluster's simulated nodes are in.
+    pub fn world(&self) -> &World {
+        &self.inner.world
+    }
+}
+
+impl Inner {
+    /// Brings a cluster up in an event loop that is there already. The random numbers that are left over
+    /// come back.
+    pub(crate) fn start(
+        executor: Executor,
+        pace: Pace,
+        registry: Registry,
+        options: Options,
+    ) -> Result<(Rc<Self>, Rng), String> {
         let trace = Trace::default();
         let (gateway, calls) = gateway();
         let clock = match &options.host_time {
@@ -118,10 +227,10 @@ impl Cluster {
         };
         let api = ApiServer::new(api)?;
         api.bootstrap()?;
-        let world = World::new(&executor, &mut rng, &trace, options.network);
+        let world = World::new(&executor, &mut rng, &trace, options.network, registry);
         let api_down = Arc::<AtomicBool>::default();
         let public_api = PublicApi::new(api.clone(), clock, trace.clone(), api_down.clone());
-        let learner = Learner::new(world.computer().clone(), rng.fork(), public_api.clone(), &options.files);
+        let learners_rng = rng.fork();
         let inner = Rc::new(Inner {
             executor,
             api,
@@ -133,10 +242,11 @@ impl Cluster {
             adjustable: options.runtime.is_none(),
             decisions: RefCell::default(),
             world,
-            learner,
+            learner: OnceCell::new(),
             parts: RefCell::default(),
             faults: RefCell::default(),
             api_down,
+            tasks: RefCell::default(),
         });
         inner.add_control_plane(&mut rng, options.root_ca, options.ports_changed, options.scheduler);
         inner.add_metrics_server(metrics);
@@ -148,98 +258,35 @@ impl Cluster {
             let runtime = options.runtime.as_ref().and_then(|make| make(&node));
             inner.add_node(&node, runtime, &mut rng);
         }
-        inner.executor.spawn(answer_calls(Rc::downgrade(&inner), calls));
-        inner.executor.spawn_component(Box::new(Timekeeper(inner.api.clone())));
-        Ok(Self(inner))
+        let answering = inner.executor.spawn(answer_calls(Rc::downgrade(&inner), calls));
+        let timekeeper = inner.executor.spawn_component(Box::new(Timekeeper(inner.api.clone())));
+        inner.tasks.borrow_mut().extend([answering, timekeeper]);
+        Ok((inner, learners_rng))
     }
 
-    /// The API server itself; clients from outside go through [`Cluster::public_api`].
-    pub fn api(&self) -> &ApiServer {
-        &self.0.api
+    /// The API as whoever sits at the learner's computer calls it.
+    pub(crate) fn public_api(&self) -> &PublicApi {
+        &self.public_api
     }
 
-    /// The API, for any thread.
-    pub fn public_api(&self) -> &PublicApi {
-        &self.0.public_api
+    /// Ends everything that runs, as pulling the plug does. What is in the store stays there.
+    pub(crate) fn shut_down(&self) {
+        let parts = std::mem::take(&mut *self.parts.borrow_mut());
+        let tasks = parts.into_values().filter_map(|part| part.task).chain(self.tasks.take());
+        tasks.for_each(|task| self.executor.cancel(task));
+        self.world.shut_down();
     }
 
-    /// The event loop.
-    pub fn executor(&self) -> &Executor {
-        &self.0.executor
+    /// Adds a simulated node.
+    pub(crate) fn join_node(self: &Rc<Self>, options: &NodeOptions, rng: &mut Rng) {
+        self.add_node(options, None, rng);
     }
 
-    /// The cluster's time.
-    pub fn now(&self) -> Timestamp {
-        self.0.executor.now()
+    /// Cuts a node off the cluster, or joins it again. Whether there is such a node.
+    pub(crate) fn cut_node_off(&self, node: &str, cut: bool) -> bool {
+        self.cut_off(&format!("kubelet/{node}"), cut)
     }
 
-    /// Does up to `steps` things that are due at the host's present time, and says when there is more.
-    /// For hosts that gave their time; without it, only what is ready now is done.
-    pub fn run(&self, steps: usize) -> Wait {
-        let inner = &self.0;
-        let Some(host_time) = &inner.host_time else {
-            inner.executor.run_ready();
-            return Wait::Idle;
-        };
-        let present = inner.pace.cluster_time(host_time());
-        inner.executor.advance_to(present);
-        for _ in 0..steps {
-            if !inner.executor.step(present) {
-                let wait = inner.executor.next_timer().and_then(|next| inner.pace.host_time_until(next, host_time()));
-                return wait.map_or(Wait::Idle, Wait::For);
-            }
-        }
-        Wait::Ready
-    }
-
-    /// Lets virtual time pass up to `time`, doing everything on the way.
-    pub fn run_until(&self, time: Timestamp) {
-        self.0.executor.run_until(time);
-    }
-
-    /// Lets virtual time pass for a while, doing everything on the way.
-    pub fn run_for(&self, duration: Duration) {
-        self.run_until(machinery::time::after(self.now(), duration));
-    }
-
-    /// Names of the components that can be cut off; all but kubelets of real containers can be stopped
-    /// and started too.
-    pub fn components(&self) -> Vec<String> {
-        self.0.parts.borrow().keys().cloned().collect()
-    }
-
-    /// Stops a component where it stands. Whether there is one of this name that ran.
-    pub fn stop_component(&self, name: &str) -> bool {
-        self.0.stop_component(name)
-    }
-
-    /// Starts a stopped component anew. Whether there is one of this name that had stopped.
-    pub fn start_component(&self, name: &str) -> bool {
-        self.0.start_component(name)
-    }
-
-    /// Cuts a component off from the API server, or joins it again. Whether there is one of this name.
-    pub fn cut_off(&self, name: &str, cut: bool) -> bool {
-        self.0.cut_off(name, cut)
-    }
-
-    /// The way for connections from the host's network into the cluster's.
-    pub fn inlet(&self) -> Inlet {
-        Inlet::new(self.0.gateway.clone())
-    }
-
-    /// The computer at which the learner sits.
-    pub fn learner(&self) -> &Learner {
-        &self.0.learner
-    }
-
-    /// The simulated world that the cluster's simulated nodes are in.
-    pub fn world(&self) -> &World {
-        &self.0.world
-    }
-}
-
-impl Inner {
     fn add_control_plane(
         self: &Rc<Self>,
         rng: &mut Rng,
@@ -351,7 +398,8 @@ impl Inner {
         };
         if let Some(runtime) = runtime {
             let kubelet = start(self.line(&name, cut.clone()), runtime, rng.next_u64());
-            self.executor.spawn_component(kubelet);
+            let task = self.executor.spawn_component(kubelet);
+            self.tasks.borrow_mut().push(task);
             self.parts.borrow_mut().insert(name, Part { make: None, task: None, cut });
             return;
         }

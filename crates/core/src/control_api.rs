@@ -32,6 +32,7 @@ impl ControlPanel {
             return self.patch_component(name, &body);
         }
         match (&parts.method, path.as_str()) {
+            (&Method::GET, "terminal") => self.terminal(),
             (&Method::GET, "clock") => json(&self.clock()),
             (&Method::PATCH, "clock") => self.patch_clock(&body),
             (&Method::POST, "clock/step") => self.step(),
@@ -53,7 +54,6 @@ impl ControlPanel {
             (&Method::GET, "components") => json(&self.components()),
             (&Method::GET, "decisions") => json(&self.0.decisions.borrow().all()),
             (&Method::GET, path) if path.starts_with("decisions/") => self.decision(path),
-            (&Method::GET, "terminal") => crate::world::upgraded(self.0.learner.open_terminal()),
             _ => ApiError::new(
                 StatusCode::NOT_FOUND.as_u16(),
                 "NotFound",
@@ -73,6 +73,13 @@ impl ControlPanel {
                 ApiError::new(StatusCode::NOT_FOUND.as_u16(), "NotFound", "no decision about this pod is remembered")
                     .into_response()
             }
+        }
+    }
+
+    fn terminal(&self) -> Response {
+        match self.0.learner.get() {
+            Some(learner) => crate::world::upgraded(learner.open_terminal()),
+            None => ApiError::service_unavailable("this cluster has no computer").into_response(),
         }
     }
 
@@ -135,7 +142,10 @@ impl ControlPanel {
         if name.is_empty() || name.contains('/') || name.starts_with('.') {
             return ApiError::bad_request("a file needs a plain name").into_response();
         }
-        match self.0.learner.put_file(name, text, self.0.executor.now()) {
+        let Some(learner) = self.0.learner.get() else {
+            return ApiError::service_unavailable("this cluster has no computer").into_response();
+        };
+        match learner.put_file(name, text, self.0.executor.now()) {
             Ok(()) => json(&serde_json::json!({})),
             Err(error) => ApiError::bad_request(format!("cannot write {name}: {error}")).into_response(),
         }

@@ -19,18 +19,18 @@ use sim::network::bridge;
 use sim::process::{Completer, Process, Program, Spawn};
 use sim::split;
 
-use crate::public_api::PublicApi;
+use crate::world::Clusters;
 
 /// The channel of a [`Connection`] that carries its bytes.
 const DATA: u8 = 0;
 
 /// The program, for [`sim::process::Machine::install`].
-pub(crate) fn program(api: PublicApi) -> Rc<dyn Program> {
+pub(crate) fn program(clusters: Clusters) -> Rc<dyn Program> {
     Rc::new(move |process: Process| {
-        let api = api.clone();
+        let clusters = clusters.clone();
         async move {
             match kubectl_main().await {
-                Ok(main) => main(process, api).await,
+                Ok(main) => main(process, clusters).await,
                 Err(not_loaded) => process.fail(126, format_args!("kubectl: {not_loaded}")).await,
             }
         }
@@ -38,19 +38,19 @@ pub(crate) fn program(api: PublicApi) -> Rc<dyn Program> {
 }
 
 /// kubectl's main function.
-type Main = fn(Process, PublicApi) -> LocalBoxFuture<'static, i32>;
+type Main = fn(Process, Clusters) -> LocalBoxFuture<'static, i32>;
 
 split! {
     kubectl,
     /// kubectl.
     fn kubectl_main() -> Main {
-        |process, api| main(process, api).boxed_local()
+        |process, clusters| main(process, clusters).boxed_local()
     }
 }
 
-async fn main(process: Process, api: PublicApi) -> i32 {
+async fn main(process: Process, clusters: Clusters) -> i32 {
     let (output, written) = mpsc::unbounded();
-    let host = ProcessHost { process: Rc::new(process), api, output };
+    let host = ProcessHost { process: Rc::new(process), clusters, output };
     let process = host.process.clone();
     let run = async move {
         let arguments = host.process.operands().to_vec();
@@ -109,7 +109,7 @@ async fn copy_out(process: Rc<Process>, mut written: mpsc::UnboundedReceiver<(St
 
 struct ProcessHost {
     process: Rc<Process>,
-    api: PublicApi,
+    clusters: Clusters,
     output: mpsc::UnboundedSender<(Stream, Bytes)>,
 }
 
@@ -121,15 +121,19 @@ impl ProcessHost {
 }
 
 impl Host for ProcessHost {
-    fn send<'a>(&'a self, _: &'a Endpoint, mut request: Request) -> LocalBoxFuture<'a, Result<Response, SendError>> {
-        if self.api.is_down() {
-            return async { Err(SendError::Refused) }.boxed_local();
-        }
+    fn send<'a>(
+        &'a self,
+        endpoint: &'a Endpoint,
+        mut request: Request,
+    ) -> LocalBoxFuture<'a, Result<Response, SendError>> {
         // Whoever sits at this computer has the administrator's kubeconfig, or is whose token it comes with.
         if !request.headers().contains_key(http::header::AUTHORIZATION) {
             request.extensions_mut().insert(UserInfo::admin());
         }
-        self.api.handle(request).map(Ok).boxed_local()
+        match self.clusters.api(&endpoint.server).filter(|api| !api.is_down()) {
+            Some(api) => api.handle(request).map(Ok).boxed_local(),
+            None => async { Err(SendError::Refused) }.boxed_local(),
+        }
     }
 
     fn read_file<'a>(&'a self, path: &'a str) -> LocalBoxFuture<'a, Result<Bytes, FileError>> {

@@ -22,6 +22,7 @@ use sim::{Executor, NodeConfig};
 
 use crate::options::{HostNetwork, NodeOptions};
 use crate::trace::Trace;
+pub(crate) use learner::Clusters;
 pub use learner::{Learner, Output};
 
 /// The address of the cluster's name server, as kubeadm chooses it.
@@ -57,6 +58,7 @@ impl World {
         rng: &mut Rng,
         trace: &Trace,
         host_network: Option<Arc<dyn HostNetwork>>,
+        registry: Registry,
     ) -> Self {
         let network = Network::new(executor, rng.fork());
         let tables = SharedTables::default();
@@ -73,7 +75,7 @@ impl World {
         Self {
             network,
             tables,
-            registry: Registry::new(),
+            registry,
             computer,
             runtimes: RefCell::default(),
             nodes_made: Cell::new(0),
@@ -101,6 +103,22 @@ impl World {
     /// The computer's place in the network.
     pub(crate) fn computer(&self) -> &Interface {
         &self.computer
+    }
+
+    /// The way into this world for connections that come from another one.
+    pub(crate) fn entrance(&self) -> Interface {
+        self.computer.clone()
+    }
+
+    /// Ends all containers.
+    pub(crate) fn shut_down(&self) {
+        for runtime in self.runtimes.borrow_mut().drain(..) {
+            for container in runtime.containers() {
+                if let Some(machine) = runtime.machine(&container.id) {
+                    machine.kill_all();
+                }
+            }
+        }
     }
 
     /// A simulated node's runtime.

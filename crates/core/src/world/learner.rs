@@ -1,4 +1,15 @@
-//! The computer at which the learner sits: a shell with kubectl, on a small file system of its own.
+//! The computer at which the learner sits: a shell with kubectl, kind, minikube and docker, on a small file
+//! system of its own.
+
+mod build;
+mod clusters;
+mod docker;
+mod flags;
+mod kind;
+mod kubeconfig;
+mod minikube;
+mod nodes;
+mod tools;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,12 +22,13 @@ use sim::Errno;
 use sim::fs::Fs;
 use sim::image::Base;
 use sim::io::Fd;
-use sim::network::Interface;
 use sim::process::{Child, ExecError, Machine, MachineConfig, Spawn};
 use sim::tty::Tty;
 
+use crate::cluster::Inner;
 use crate::kubectl_program;
-use crate::public_api::PublicApi;
+pub(crate) use clusters::Clusters;
+use docker::Docker;
 
 /// Where the learner is at home.
 const HOME: &str = "/home/learner";
@@ -45,8 +57,9 @@ pub struct Output {
 }
 
 impl Learner {
-    /// A computer with kubectl for this API, and files in the learner's home.
-    pub(crate) fn new(interface: Interface, rng: Rng, api: PublicApi, files: &[(String, String)]) -> Self {
+    /// A computer beside a cluster, with files in the learner's home.
+    pub(crate) fn new(own: &Rc<Inner>, rng: &mut Rng, files: &[(String, String)]) -> Self {
+        let interface = own.world.computer().clone();
         let executor = interface.network().executor().clone();
         let now = executor.now();
         let fs = Fs::new(Base::Workstation.tree(now).share(), false);
@@ -58,10 +71,20 @@ impl Learner {
             first_pid: 100,
             memory_bytes_max: None,
             cpu_nano_cores_max: None,
-            rng,
+            rng: rng.fork(),
         });
+        let nodes = u16::try_from(own.world.runtimes().len()).unwrap_or(u16::MAX);
+        let clusters = Clusters::new(own, rng.fork(), nodes);
+        let docker = Docker::new(clusters.clone(), rng.fork());
+        // The first document's image was built before it begins.
+        let _ = docker.fetch("hellokube:1.0.0");
+        for name in ["kind", "minikube", "docker"] {
+            machine.install(name, tools::program(name, clusters.clone(), docker.clone()));
+        }
+        machine.install("ssh", nodes::ssh(Rc::downgrade(own), clusters.clone()));
+        machine.install("open", tools::open());
         for name in ["kubectl", "k"] {
-            machine.install(name, kubectl_program::program(api.clone()));
+            machine.install(name, kubectl_program::program(clusters.clone()));
             machine.set_completer(name, kubectl_program::completer(environment()));
         }
         let config = (".kube/config".to_owned(), kubeconfig());
@@ -188,7 +211,7 @@ fn kubeconfig() -> String {
     machinery::yaml::emit(&serde_json::json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "playground", "cluster": {"server": "https://127.0.0.1:6443"}}],
+        "clusters": [{"name": "playground", "cluster": {"server": clusters::OWN_SERVER}}],
         "users": [{"name": "playground", "user": {}}],
         "contexts": [{"name": "playground", "context": {"cluster": "playground", "user": "playground"}}],
         "current-context": "playground",

@@ -1,0 +1,312 @@
+//! The clusters that can be reached from the learner's computer: the one it belongs to, and those that
+//! kind and minikube make on it, each a [`crate::Cluster`]'s inside in the same event loop.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+
+use machinery::Timestamp;
+use machinery::random::Rng;
+use sim::Executor;
+use sim::image::{Image, Registry};
+use sim::network::Interface;
+use store::Store;
+
+use crate::cluster::Inner;
+use crate::options::{HostTime, NodeOptions, Options};
+use crate::pace::Pace;
+use crate::public_api::PublicApi;
+
+/// Ports of `localhost` at which API servers answer, from this one on: as good as Docker's choice.
+const API_PORT_MIN: u64 = 32768;
+const API_PORTS: u64 = 28000;
+
+/// What makes clusters on this computer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// <https://kind.sigs.k8s.io>
+    Kind,
+    /// <https://minikube.sigs.k8s.io>
+    Minikube,
+}
+
+/// A port of the computer that leads to a port of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortMapping {
+    /// Port of the computer.
+    pub host: u16,
+    /// Port of the node.
+    pub node: u16,
+    /// Address of the computer, for display.
+    pub address: String,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+}
+
+/// A node of a cluster: a container of this computer.
+#[derive(Clone, Debug)]
+pub struct LocalNode {
+    /// As the cluster knows it.
+    pub options: NodeOptions,
+    /// Whether it has the control plane.
+    pub control_plane: bool,
+    /// The container's id.
+    pub id: String,
+    /// The container's image.
+    pub image: String,
+    /// Ports that are published.
+    pub ports: Vec<PortMapping>,
+    /// Since when it has been there.
+    pub created_at: Timestamp,
+    /// Whether its container was stopped by itself.
+    pub stopped: bool,
+}
+
+/// A cluster made on this computer.
+pub struct LocalCluster {
+    /// Its name.
+    pub name: String,
+    /// What made it.
+    pub tool: Tool,
+    /// Its context in the kubeconfig.
+    pub context: String,
+    /// Where its API server answers: `https://127.0.0.1:43101`.
+    pub server: String,
+    /// Its nodes.
+    pub nodes: RefCell<Vec<LocalNode>>,
+    /// Addons of minikube's that were switched on.
+    pub addons: RefCell<Vec<String>>,
+    store: Store,
+    running: RefCell<Option<Rc<Inner>>>,
+    /// Images that were loaded into its nodes.
+    loaded: RefCell<Vec<Rc<Image>>>,
+}
+
+/// The clusters. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Clusters(Rc<Shared>);
+
+struct Shared {
+    own: PublicApi,
+    executor: Executor,
+    pace: Pace,
+    host_time: Option<HostTime>,
+    registry: Registry,
+    computer: Interface,
+    rng: RefCell<Rng>,
+    list: RefCell<Vec<Rc<LocalCluster>>>,
+    /// Nodes that have had an address so far.
+    nodes: Cell<u16>,
+}
+
+/// The server of the computer's own cluster, in the kubeconfig that is there from the start.
+pub const OWN_SERVER: &str = "https://127.0.0.1:6443";
+
+impl Clusters {
+    /// No cluster but the computer's own.
+    pub fn new(own: &Inner, rng: Rng, nodes: u16) -> Self {
+        Self(Rc::new(Shared {
+            own: own.public_api().clone(),
+            executor: own.executor.clone(),
+            pace: own.pace.clone(),
+            host_time: own.host_time.clone(),
+            registry: own.world.registry().clone(),
+            computer: own.world.computer().clone(),
+            rng: RefCell::new(rng),
+            list: RefCell::default(),
+            nodes: Cell::new(nodes),
+        }))
+    }
+
+    /// The API of the server that a kubeconfig names; none where nobody listens.
+    pub fn api(&self, server: &str) -> Option<PublicApi> {
+        if server == OWN_SERVER {
+            return Some(self.0.own.clone());
+        }
+        let list = self.0.list.borrow();
+        let cluster = list.iter().find(|cluster| cluster.server == server)?;
+        let running = cluster.running.borrow();
+        running.as_ref().map(|inner| inner.public_api().clone())
+    }
+
+    /// Clusters that a tool has made, by name.
+    pub fn of(&self, tool: Tool) -> Vec<Rc<LocalCluster>> {
+        let mut found: Vec<_> = self.0.list.borrow().iter().filter(|cluster| cluster.tool == tool).cloned().collect();
+        found.sort_by(|one, other| one.name.cmp(&other.name));
+        found
+    }
+
+    /// A tool's cluster by its name.
+    pub fn find(&self, tool: Tool, name: &str) -> Option<Rc<LocalCluster>> {
+        self.of(tool).into_iter().find(|cluster| cluster.name == name)
+    }
+
+    /// All clusters made on this computer, the newest first.
+    pub fn all(&self) -> Vec<Rc<LocalCluster>> {
+        self.0.list.borrow().iter().rev().cloned().collect()
+    }
+
+    /// The computer's network.
+    pub fn computer(&self) -> &Interface {
+        &self.0.computer
+    }
+
+    /// Where images come from.
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The next free address for a node, of kind's network.
+    pub fn next_index(&self) -> u16 {
+        let index = self.0.nodes.get();
+        self.0.nodes.set(index.saturating_add(1));
+        index
+    }
+
+    /// A container's id: 64 hexadecimal digits.
+    pub fn new_id(&self) -> String {
+        let mut rng = self.0.rng.borrow_mut();
+        (0..4).map(|_| format!("{:016x}", rng.next_u64())).collect()
+    }
+
+    /// A port of `localhost` for an API server.
+    pub fn new_port(&self) -> u16 {
+        let port = API_PORT_MIN + self.0.rng.borrow_mut().below(API_PORTS);
+        u16::try_from(port).unwrap_or(u16::MAX)
+    }
+
+    /// Adds a cluster and lets it run.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub fn create(
+        &self,
+        tool: Tool,
+        name: &str,
+        context: &str,
+        server: &str,
+        nodes: Vec<LocalNode>,
+    ) -> Result<Rc<LocalCluster>, String> {
+        let cluster = Rc::new(LocalCluster {
+            name: name.to_owned(),
+            tool,
+            context: context.to_owned(),
+            server: server.to_owned(),
+            nodes: RefCell::new(nodes),
+            addons: RefCell::default(),
+            store: Store::new(&store::Options::default()),
+            running: RefCell::default(),
+            loaded: RefCell::default(),
+        });
+        self.start(&cluster)?;
+        self.0.list.borrow_mut().push(cluster.clone());
+        Ok(cluster)
+    }
+
+    /// Lets a cluster run, with all that its store holds.
+    ///
+    /// # Errors
+    /// When it cannot be set up, or a port of the computer is taken.
+    pub fn start(&self, cluster: &LocalCluster) -> Result<(), String> {
+        if cluster.is_running() {
+            return Ok(());
+        }
+        let shared = &self.0;
+        let nodes = cluster.nodes.borrow();
+        let advertise = (nodes.first().map_or(Ipv4Addr::LOCALHOST, |node| node.options.address), 6443);
+        let seed = shared.rng.borrow_mut().next_u64();
+        let options = Options {
+            nodes: nodes.iter().map(|node| node.options.clone()).collect(),
+            host_time: shared.host_time.clone(),
+            advertise,
+            ..Options::new(cluster.store.clone(), shared.executor.now(), seed)
+        };
+        let (inner, _) = Inner::start(shared.executor.clone(), shared.pace.clone(), shared.registry.clone(), options)?;
+        let network = shared.computer.network();
+        let ports = || nodes.iter().flat_map(|node| node.ports.iter().map(move |port| (node.options.address, port)));
+        let taken =
+            ports().find(|(address, port)| !shared.computer.map_port(port.host, (IpAddr::V4(*address), port.node)));
+        if let Some((_, port)) = taken {
+            ports().take_while(|(_, earlier)| !std::ptr::eq(*earlier, port)).for_each(|(_, earlier)| {
+                shared.computer.unmap_port(earlier.host);
+            });
+            inner.shut_down();
+            return Err(format!("Bind for {}:{} failed: port is already allocated", port.address, port.host));
+        }
+        for node in nodes.iter() {
+            network.link(node.options.address.into(), Some(inner.world.entrance()));
+        }
+        drop(nodes);
+        *cluster.running.borrow_mut() = Some(inner);
+        for image in cluster.loaded.borrow().iter() {
+            cluster.put_image(image);
+        }
+        Ok(())
+    }
+
+    /// Adds a node to a cluster that runs.
+    pub fn add_node(&self, cluster: &LocalCluster, node: LocalNode) {
+        if let Some(inner) = cluster.running.borrow().as_ref() {
+            inner.join_node(&node.options, &mut self.0.rng.borrow_mut().fork());
+            self.0.computer.network().link(node.options.address.into(), Some(inner.world.entrance()));
+        }
+        cluster.nodes.borrow_mut().push(node);
+        cluster.loaded.borrow().iter().for_each(|image| cluster.put_image(image));
+    }
+
+    /// Stops a cluster; what it holds stays.
+    pub fn stop(&self, cluster: &LocalCluster) {
+        if let Some(inner) = cluster.running.borrow_mut().take() {
+            inner.shut_down();
+        }
+        for node in cluster.nodes.borrow().iter() {
+            self.0.computer.network().link(node.options.address.into(), None);
+            node.ports.iter().for_each(|port| self.0.computer.unmap_port(port.host));
+        }
+    }
+
+    /// Stops a cluster and forgets it.
+    pub fn delete(&self, cluster: &Rc<LocalCluster>) {
+        self.stop(cluster);
+        self.0.list.borrow_mut().retain(|known| !Rc::ptr_eq(known, cluster));
+    }
+
+    /// Stops a node's container or starts it again: the cluster sees a node that does not answer.
+    pub fn set_stopped(&self, cluster: &LocalCluster, node: &str, stopped: bool) {
+        for known in cluster.nodes.borrow_mut().iter_mut().filter(|known| known.options.name == node) {
+            known.stopped = stopped;
+        }
+        if let Some(inner) = cluster.running.borrow().as_ref() {
+            inner.cut_node_off(node, stopped);
+        }
+    }
+}
+
+impl LocalCluster {
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.running.borrow().is_some()
+    }
+
+    /// Its inside, while it runs.
+    pub fn inner(&self) -> Ref<'_, Option<Rc<Inner>>> {
+        self.running.borrow()
+    }
+
+    /// Puts an image onto all its nodes, now and whenever it starts.
+    pub fn load_image(&self, image: &Rc<Image>) {
+        self.loaded.borrow_mut().push(image.clone());
+        self.put_image(image);
+    }
+
+    /// Whether an image was put onto its nodes.
+    pub fn has_image(&self, id: &str) -> bool {
+        self.loaded.borrow().iter().any(|image| image.id == id)
+    }
+
+    fn put_image(&self, image: &Rc<Image>) {
+        if let Some(inner) = self.running.borrow().as_ref() {
+            inner.world.runtimes().iter().for_each(|runtime| runtime.put_image(image.clone()));
+        }
+    }
+}

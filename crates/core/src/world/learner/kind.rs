@@ -1,0 +1,465 @@
+//! `kind`: clusters whose nodes are containers of this computer (upstream sigs.k8s.io/kind, pkg/cmd).
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Taint;
+use serde_json::Value;
+use sim::process::Process;
+
+use super::clusters::{Clusters, LocalNode, PortMapping, Tool};
+use super::docker::Docker;
+use super::flags::{Flags, Known};
+use super::kubeconfig;
+use crate::options::NodeOptions;
+
+/// The version that we are like.
+const VERSION: &str = "v0.31.0";
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+
+const FLAGS: &[Known] = &[
+    ("config", ' ', true),
+    ("help", 'h', false),
+    ("image", ' ', true),
+    ("internal", ' ', false),
+    ("kubeconfig", ' ', true),
+    ("loglevel", ' ', true),
+    ("name", 'n', true),
+    ("all-clusters", 'A', false),
+    ("nodes", ' ', true),
+    ("quiet", 'q', false),
+    ("retain", ' ', false),
+    ("verbosity", 'v', true),
+    ("wait", ' ', true),
+];
+
+const HELP: &str = "\
+kind creates and manages local Kubernetes clusters using Docker container 'nodes'
+
+Usage:
+  kind [command]
+
+Available Commands:
+  build       Build one of [node-image]
+  completion  Output shell completion code for the specified shell (bash, zsh or fish)
+  create      Creates one of [cluster]
+  delete      Deletes one of [cluster]
+  export      Exports one of [kubeconfig, logs]
+  get         Gets one of [clusters, nodes, kubeconfig]
+  help        Help about any command
+  load        Loads images into nodes
+  version     Prints the kind CLI version
+
+Flags:
+  -h, --help              help for kind
+  -q, --quiet             silence all stderr output
+  -v, --verbosity int32   info log verbosity, higher value produces more output
+      --version           version for kind
+
+Use \"kind [command] --help\" for more information about a command.
+";
+
+/// The program.
+pub async fn main(process: Process, clusters: Clusters, docker: Docker) -> i32 {
+    let kind = Kind { clusters, docker, process };
+    match kind.run().await {
+        Ok(()) => 0,
+        Err(message) => {
+            kind.process.eprint(format!("ERROR: {message}\n")).await;
+            1
+        }
+    }
+}
+
+struct Kind {
+    clusters: Clusters,
+    docker: Docker,
+    process: Process,
+}
+
+/// What a configuration says.
+#[derive(Default)]
+struct Config {
+    name: Option<String>,
+    nodes: Vec<NodeConfig>,
+    api_server_address: String,
+    api_server_port: Option<u16>,
+}
+
+#[derive(Default)]
+struct NodeConfig {
+    control_plane: bool,
+    image: Option<String>,
+    labels: Vec<(String, String)>,
+    ports: Vec<PortMapping>,
+}
+
+impl Kind {
+    async fn run(&self) -> Result<(), String> {
+        let flags = Flags::parse(self.process.operands(), FLAGS, usize::MAX)?;
+        let name = flags.value("name").or(self.process.env.get("KIND_CLUSTER_NAME").map(String::as_str));
+        let named = name.unwrap_or("kind").to_owned();
+        if flags.is_on("help") || flags.words.is_empty() || flags.word(0) == "help" {
+            self.process.print(HELP).await;
+            return Ok(());
+        }
+        match (flags.word(0), flags.word(1)) {
+            ("version", _) => {
+                self.process.print(format!("kind {VERSION} go1.24.6 linux/amd64\n")).await;
+                Ok(())
+            }
+            ("create", "cluster") => self.create(&flags, name).await,
+            ("delete", "cluster") => self.delete(&flags, &[named]).await,
+            ("delete", "clusters") => {
+                let names = match flags.is_on("all-clusters") {
+                    true => self.clusters.of(Tool::Kind).iter().map(|cluster| cluster.name.clone()).collect(),
+                    false => flags.words.get(2..).unwrap_or_default().to_vec(),
+                };
+                self.delete(&flags, &names).await
+            }
+            ("get", "clusters") => self.get_clusters().await,
+            ("get", "nodes") => self.get_nodes(&flags, &named).await,
+            ("get", "kubeconfig") => {
+                let config = kubeconfig::of(&context(&named), &self.cluster(&named)?);
+                self.process.print(machinery::yaml::emit(&config)).await;
+                Ok(())
+            }
+            ("export", "kubeconfig") => {
+                let server = self.cluster(&named)?;
+                kubeconfig::add(&self.process, flags.value("kubeconfig"), &context(&named), &server);
+                self.say(&flags, &format!("Set kubectl context to \"{}\"\n", context(&named))).await;
+                Ok(())
+            }
+            ("export", "logs") => self.export_logs(&flags, &named).await,
+            ("load", "docker-image") => self.load(&flags, &named).await,
+            ("load", "image-archive") | ("build", _) => {
+                Err("there is no Docker archive or source tree on this machine to take an image from".into())
+            }
+            (command @ ("create" | "delete" | "get" | "export" | "load"), "") => {
+                self.process.print(HELP).await;
+                Err(format!("Subcommand is required: kind {command} --help"))
+            }
+            (command, word) => {
+                let (word, of) = match command {
+                    "create" | "delete" | "get" | "export" | "load" => (word, format!("kind {command}")),
+                    _ => (command, "kind".to_owned()),
+                };
+                Err(format!("unknown command {word:?} for {of:?}"))
+            }
+        }
+    }
+
+    /// Tells of progress, which goes to standard error.
+    async fn say(&self, flags: &Flags, text: &str) {
+        if !flags.is_on("quiet") {
+            self.process.eprint(text).await;
+        }
+    }
+
+    /// The server of a cluster.
+    fn cluster(&self, name: &str) -> Result<String, String> {
+        let cluster = self.clusters.find(Tool::Kind, name);
+        let missing = || {
+            format!(
+                "could not locate any control plane nodes for cluster named '{name}'. Use the --name option to select a different cluster"
+            )
+        };
+        cluster.map(|cluster| cluster.server.clone()).ok_or_else(missing)
+    }
+
+    async fn create(&self, flags: &Flags, name: Option<&str>) -> Result<(), String> {
+        let mut config = match flags.value("config") {
+            None => Config::default(),
+            Some(path) => {
+                let text =
+                    match path {
+                        "-" => self
+                            .process
+                            .stdin()
+                            .read_to_end()
+                            .await
+                            .map_err(|error| error.to_string())
+                            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+                        _ => self.process.fs().read_text(&self.process.path(path)).map_err(|error| {
+                            format!("error reading file: open {path}: {}", error.as_str().to_lowercase())
+                        }),
+                    };
+                parse(&text?)?
+            }
+        };
+        let name = name.map(str::to_owned).or(config.name.take()).unwrap_or_else(|| "kind".to_owned());
+        let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+        if !name.chars().all(valid) || name.is_empty() {
+            return Err(format!("'{name}' is not a valid cluster name, cluster names must match `^[a-z0-9.-]+$`"));
+        }
+        if self.clusters.find(Tool::Kind, &name).is_some() {
+            return Err(format!(
+                "failed to create cluster: node(s) already exist for a cluster with the name {name:?}"
+            ));
+        }
+        if config.nodes.is_empty() {
+            config.nodes.push(NodeConfig { control_plane: true, ..NodeConfig::default() });
+        }
+        if !config.nodes.iter().any(|node| node.control_plane) {
+            return Err("must have at least one control-plane node".into());
+        }
+        let image = flags.value("image").map_or_else(|| format!("kindest/node:{}", kubelet::VERSION), str::to_owned);
+        let workers = config.nodes.iter().filter(|node| !node.control_plane).count();
+        let port = config.api_server_port.filter(|port| *port > 0).unwrap_or_else(|| self.clusters.new_port());
+        let boxes = "📦 ".repeat(config.nodes.len());
+        self.say(flags, &format!("Creating cluster {name:?} ...\n")).await;
+        let first = config.nodes.first().and_then(|node| node.image.clone()).unwrap_or_else(|| image.clone());
+        self.step(flags, &format!("Ensuring node image ({}) 🖼", first.split('@').next().unwrap_or_default()), 800)
+            .await;
+        let nodes = self.nodes(&name, config.nodes, &image, port, &config.api_server_address);
+        self.step(flags, &format!("Preparing nodes {boxes}"), 1500).await;
+        self.step(flags, "Writing configuration 📜", 300).await;
+        let address = if config.api_server_address.is_empty() { "127.0.0.1" } else { &config.api_server_address };
+        let address = if address == "0.0.0.0" { "127.0.0.1" } else { address };
+        let server = format!("https://{address}:{port}");
+        let cluster = self.clusters.create(Tool::Kind, &name, &context(&name), &server, nodes);
+        cluster.map_err(|reason| format!("failed to create cluster: {reason}"))?;
+        self.step(flags, "Starting control-plane 🕹️", 2500).await;
+        self.step(flags, "Installing CNI 🔌", 600).await;
+        self.step(flags, "Installing StorageClass 💾", 400).await;
+        if workers > 0 {
+            self.step(flags, "Joining worker nodes 🚜", 1800).await;
+        }
+        kubeconfig::add(&self.process, flags.value("kubeconfig"), &context(&name), &server);
+        self.say(
+            flags,
+            &format!(
+                "Set kubectl context to \"kind-{name}\"\nYou can now use your cluster with:\n\nkubectl cluster-info \
+                 --context kind-{name}\n\nHave a nice day! 👋\n"
+            ),
+        )
+        .await;
+        Ok(())
+    }
+
+    /// One step of the creation: on a terminal its line is written anew when it is done.
+    async fn step(&self, flags: &Flags, what: &str, milliseconds: u64) {
+        let on_terminal = self.process.stderr().tty().is_some();
+        let what = what.trim_end();
+        self.say(flags, &format!(" • {what}  ...{}", if on_terminal { "" } else { "\n" })).await;
+        self.process.sleep(Duration::from_millis(milliseconds)).await;
+        self.say(flags, &format!("{} ✓ {what}\n", if on_terminal { "\r\x1b[2K" } else { "" })).await;
+    }
+
+    fn nodes(&self, name: &str, configs: Vec<NodeConfig>, image: &str, port: u16, address: &str) -> Vec<LocalNode> {
+        let tainted = configs.iter().any(|node| !node.control_plane);
+        let now = self.process.machine.now();
+        let (mut planes, mut workers) = (0, 0);
+        let mut nodes = Vec::new();
+        for config in configs {
+            let (role, count) =
+                if config.control_plane { ("control-plane", &mut planes) } else { ("worker", &mut workers) };
+            *count += 1;
+            let number = if *count > 1 { count.to_string() } else { String::new() };
+            let mut options = NodeOptions::worker(format!("{name}-{role}{number}"), self.clusters.next_index());
+            options.labels.extend(config.labels);
+            let mut ports = config.ports;
+            if config.control_plane {
+                options.labels.insert(CONTROL_PLANE.into(), String::new());
+                if tainted {
+                    let (key, effect) = (CONTROL_PLANE.into(), "NoSchedule".into());
+                    options.taints.push(Taint { key, effect, ..Taint::default() });
+                }
+                if *count == 1 {
+                    let address = if address.is_empty() { "127.0.0.1" } else { address }.to_owned();
+                    ports.insert(0, PortMapping { host: port, node: 6443, address, protocol: "tcp".into() });
+                }
+            }
+            nodes.push(LocalNode {
+                options,
+                control_plane: config.control_plane,
+                id: self.clusters.new_id(),
+                image: config.image.unwrap_or_else(|| image.to_owned()),
+                ports,
+                created_at: now,
+                stopped: false,
+            });
+        }
+        nodes
+    }
+
+    async fn delete(&self, flags: &Flags, names: &[String]) -> Result<(), String> {
+        let many = flags.word(1) == "clusters";
+        for name in names {
+            if !many {
+                self.say(flags, &format!("Deleting cluster {name:?} ...\n")).await;
+            }
+            let Some(cluster) = self.clusters.find(Tool::Kind, name) else { continue };
+            self.clusters.delete(&cluster);
+            kubeconfig::remove(&self.process, flags.value("kubeconfig"), &cluster.context);
+            self.process.sleep(Duration::from_millis(500)).await;
+            let nodes: Vec<String> =
+                cluster.nodes.borrow().iter().map(|node| format!("{:?}", node.options.name)).collect();
+            if !many {
+                self.say(flags, &format!("Deleted nodes: [{}]\n", nodes.join(" "))).await;
+            }
+        }
+        if many {
+            let quoted: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+            self.say(flags, &format!("Deleted clusters: [{}]\n", quoted.join(" "))).await;
+        }
+        Ok(())
+    }
+
+    async fn get_clusters(&self) -> Result<(), String> {
+        let clusters = self.clusters.of(Tool::Kind);
+        if clusters.is_empty() {
+            self.process.eprint("No kind clusters found.\n").await;
+        }
+        for cluster in clusters {
+            self.process.print(format!("{}\n", cluster.name)).await;
+        }
+        Ok(())
+    }
+
+    async fn get_nodes(&self, flags: &Flags, name: &str) -> Result<(), String> {
+        let all = flags.is_on("all-clusters");
+        let clusters = self.clusters.of(Tool::Kind);
+        let mut names: Vec<String> = Vec::new();
+        for cluster in clusters.iter().filter(|cluster| all || cluster.name == name) {
+            names.extend(cluster.nodes.borrow().iter().map(|node| node.options.name.clone()));
+        }
+        if names.is_empty() {
+            let text = match all {
+                true => "No kind nodes for any cluster.\n".to_owned(),
+                false => format!("No kind nodes found for cluster {name:?}.\n"),
+            };
+            self.process.eprint(text).await;
+        }
+        for name in names {
+            self.process.print(format!("{name}\n")).await;
+        }
+        Ok(())
+    }
+
+    async fn load(&self, flags: &Flags, name: &str) -> Result<(), String> {
+        let images = flags.words.get(2..).unwrap_or_default();
+        if images.is_empty() {
+            return Err("a list of image names is required".into());
+        }
+        let cluster =
+            self.clusters.find(Tool::Kind, name).ok_or_else(|| format!("no nodes found for cluster {name:?}"))?;
+        for image in images {
+            let found = self.docker.image(image).ok_or_else(|| format!("image: {image:?} not present locally"))?;
+            if cluster.has_image(&found.id) {
+                self.say(
+                    flags,
+                    &format!("Image: {image:?} with ID {:?} found to be already present on all nodes.\n", found.id),
+                )
+                .await;
+                continue;
+            }
+            let nodes = cluster.nodes.borrow().clone();
+            for node in nodes {
+                let node = node.options.name;
+                self.say(
+                    flags,
+                    &format!("Image: {image:?} with ID {:?} not yet present on node {node:?}, loading...\n", found.id),
+                )
+                .await;
+                self.process.sleep(Duration::from_millis(400)).await;
+            }
+            cluster.load_image(&found);
+        }
+        Ok(())
+    }
+
+    /// Writes each node's containers' logs below a folder.
+    async fn export_logs(&self, flags: &Flags, name: &str) -> Result<(), String> {
+        let cluster = self.clusters.find(Tool::Kind, name).ok_or_else(|| format!("unknown cluster {name:?}"))?;
+        let folder = match flags.word(2) {
+            "" => "/tmp/kind-logs".to_owned(),
+            path => self.process.path(path),
+        };
+        self.say(flags, &format!("Exporting logs for cluster {name:?} to:\n")).await;
+        let runtimes = cluster.inner().as_ref().map(|inner| inner.world.runtimes()).unwrap_or_default();
+        let now = self.process.machine.now();
+        for runtime in runtimes {
+            for container in runtime.containers() {
+                let log = runtime.log_text(&container.id);
+                let path =
+                    format!("{folder}/{}/containers/{}-{}.log", runtime.node_name(), container.name, container.id);
+                let made = self.process.fs().create_dir_all(sim::fs::parent(&path), now);
+                let written = made.and_then(|()| self.process.fs().write(&path, log, now));
+                written.map_err(|error| format!("{path}: {}", error.as_str().to_lowercase()))?;
+            }
+        }
+        self.process.print(format!("{folder}\n")).await;
+        Ok(())
+    }
+}
+
+fn context(name: &str) -> String {
+    format!("kind-{name}")
+}
+
+/// Reads a `kind.x-k8s.io/v1alpha4` Cluster.
+fn parse(text: &str) -> Result<Config, String> {
+    let value = machinery::yaml::from_str(text).map_err(|error| format!("unable to decode config: {error}"))?;
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+    let (kind, version) = (text(&value, "kind"), text(&value, "apiVersion"));
+    if kind != "Cluster" || version != "kind.x-k8s.io/v1alpha4" {
+        return Err(format!("unable to decode config: unknown apiVersion: {version}, kind: {kind}"));
+    }
+    const KNOWN: [&str; 9] = [
+        "kind",
+        "apiVersion",
+        "name",
+        "nodes",
+        "networking",
+        "featureGates",
+        "runtimeConfig",
+        "kubeadmConfigPatches",
+        "containerdConfigPatches",
+    ];
+    let fields = value.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+    if let Some(unknown) = fields.into_iter().find(|key| !KNOWN.contains(key)) {
+        return Err(format!(
+            "unable to decode config: yaml: unmarshal errors:\n  field {unknown} not found in type v1alpha4.Cluster"
+        ));
+    }
+    let port = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok());
+    let mut config = Config {
+        name: value["name"].as_str().map(str::to_owned),
+        api_server_address: text(&value["networking"], "apiServerAddress"),
+        api_server_port: port(&value["networking"]["apiServerPort"]),
+        ..Config::default()
+    };
+    for node in value["nodes"].as_array().into_iter().flatten() {
+        let role = text(node, "role");
+        let control_plane = match role.as_str() {
+            "" | "control-plane" => true,
+            "worker" => false,
+            _ => return Err(format!("invalid configuration: {role:?} is not a valid node role")),
+        };
+        let labels = node["labels"].as_object().into_iter().flatten();
+        let mut ports = Vec::new();
+        for mapping in node["extraPortMappings"].as_array().into_iter().flatten() {
+            let node = port(&mapping["containerPort"]).filter(|port| *port > 0);
+            let node = node.ok_or("invalid configuration: invalid portMapping: invalid containerPort")?;
+            ports.push(PortMapping {
+                host: port(&mapping["hostPort"]).unwrap_or(0),
+                node,
+                address: match text(mapping, "listenAddress") {
+                    address if address.is_empty() => "0.0.0.0".to_owned(),
+                    address => address,
+                },
+                protocol: match text(mapping, "protocol").to_lowercase() {
+                    protocol if protocol.is_empty() => "tcp".to_owned(),
+                    protocol => protocol,
+                },
+            });
+        }
+        config.nodes.push(NodeConfig {
+            control_plane,
+            image: node["image"].as_str().map(str::to_owned),
+            labels: labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect(),
+            ports,
+        });
+    }
+    Ok(config)
+}

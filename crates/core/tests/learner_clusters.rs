@@ -1,0 +1,128 @@
+//! kind, minikube and docker on the learner's computer.
+
+mod lab;
+
+use lab::Lab;
+
+const CONFIG: &str = "cat > kind.yaml <<'EOF'
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+- role: control-plane
+  extraPortMappings:
+  - containerPort: 30950
+    hostPort: 8080
+- role: worker
+  labels:
+    disk: fast
+- role: worker
+EOF";
+
+#[test]
+fn kind_makes_clusters_beside_each_other() {
+    let lab = Lab::new(1);
+    assert_eq!(lab.run("kind get clusters").stderr, "No kind clusters found.\n");
+    lab.ok(CONFIG);
+    let told = lab.run("kind create cluster --name hello --config kind.yaml");
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    for part in
+        ["Creating cluster \"hello\" ...\n", " ✓ Joining worker nodes 🚜\n", "Set kubectl context to \"kind-hello\"\n"]
+    {
+        assert!(told.stderr.contains(part), "{part} in {}", told.stderr);
+    }
+    assert_eq!(lab.ok("kind get clusters"), "hello\n");
+    assert_eq!(lab.ok("kind get nodes --name hello"), "hello-control-plane\nhello-worker\nhello-worker2\n");
+    assert_eq!(lab.ok("kubectl config current-context"), "kind-hello\n");
+    lab.until("kubectl get nodes", |table| table.matches(" Ready ").count() == 3);
+    assert!(lab.ok("kubectl get nodes -l disk=fast -o name") == "node/hello-worker\n");
+    let (_, error) = lab.fails("kind create cluster --name hello");
+    assert!(error.contains("node(s) already exist for a cluster with the name \"hello\""), "{error}");
+
+    let told = lab.run("kind load docker-image hellokube:1.0.0 --name hello").stderr;
+    assert!(told.contains("not yet present on node \"hello-worker2\", loading..."), "{told}");
+    assert!(
+        lab.run("kind load docker-image hellokube:1.0.0 --name hello").stderr.contains("already present on all nodes")
+    );
+    let (_, error) = lab.fails("kind load docker-image absent:1 --name hello");
+    assert_eq!(error, "ERROR: image: \"absent:1\" not present locally\n");
+
+    lab.ok("kubectl apply -f hellodep.yaml -f helloservice.yaml");
+    lab.until("kubectl get pods", |table| table.matches("1/1     Running").count() == 2);
+    assert!(lab.until("curl -s http://localhost:8080", |_| true).starts_with("Hello Kube! "));
+
+    // The second cluster knows nothing of the first.
+    lab.run("kind create cluster");
+    assert_eq!(lab.ok("kubectl config get-contexts -o name"), "kind-hello\nkind-kind\nplayground\n");
+    lab.until("kubectl get nodes", |table| table.contains("kind-control-plane   Ready"));
+    assert_eq!(lab.ok("kubectl get pods"), "");
+    lab.ok("kubectl --context kind-hello get deployment hellodep");
+    assert_eq!(lab.ok("kubectl --context playground get pods"), "");
+
+    let table = lab.ok("docker ps");
+    assert!(table.starts_with("CONTAINER ID   IMAGE"), "{table}");
+    assert!(table.contains("0.0.0.0:8080->30950/tcp   hello-control-plane"), "{table}");
+    assert!(lab.ok("docker exec hello-worker crictl ps").contains("hellokube"));
+
+    let told = lab.run("kind delete cluster --name hello").stderr;
+    assert!(told.starts_with("Deleting cluster \"hello\" ...\nDeleted nodes: [\"hello-control-plane\" "), "{told}");
+    lab.fails("curl -s http://localhost:8080");
+    assert_eq!(lab.ok("kind get clusters"), "kind\n");
+}
+
+#[test]
+fn minikube_starts_serves_stops_and_deletes() {
+    let lab = Lab::new(1);
+    assert!(lab.ok("minikube version").starts_with("minikube version: v"));
+    assert_eq!(lab.run("minikube status").code, 85);
+    let told = lab.ok("minikube start --nodes 2 --driver=docker");
+    assert!(told.contains("🏄  Done! kubectl is now configured to use \"minikube\" cluster"), "{told}");
+    lab.until("kubectl get nodes", |table| table.contains("minikube-m02") && !table.contains("NotReady"));
+    assert!(lab.ok("minikube status").starts_with("minikube\ntype: Control Plane\nhost: Running\n"));
+    lab.ok("kubectl create deployment hello-node --image=nginx");
+    lab.ok("kubectl expose deployment hello-node --type=NodePort --port=80");
+    lab.until("kubectl get pods", |table| table.contains("1/1     Running"));
+    let url = lab.ok("minikube service hello-node --url");
+    assert!(url.starts_with("http://192.168.49.2:3"), "{url}");
+    assert!(lab.until("curl -s $(minikube service hello-node --url)", |_| true).contains("Welcome to nginx!"));
+    assert_eq!(lab.ok("minikube ip"), "192.168.49.2\n");
+    assert!(lab.ok("minikube service list").contains("| hello-node"));
+    assert!(lab.ok("minikube addons list").contains("| storage-provisioner  | minikube | enabled ✅"));
+    assert!(lab.ok("minikube addons enable metrics-server").ends_with("🌟  The 'metrics-server' addon is enabled\n"));
+    assert!(lab.ok("minikube ssh -- docker ps").contains("COMMAND"));
+    lab.ok("minikube node add");
+    lab.until("kubectl get nodes", |table| table.matches(" Ready ").count() == 3);
+    assert!(lab.ok("minikube stop").ends_with("🛑  3 nodes stopped.\n"));
+    assert_eq!(lab.run("minikube status").code, 7);
+    assert!(lab.fails("kubectl get nodes").1.contains("was refused"));
+    lab.ok("minikube start");
+    assert!(lab.until("kubectl get deployment hello-node", |table| table.contains("1/1")).contains("hello-node"));
+    assert!(lab.ok("minikube delete").contains("💀  Removed all traces of the \"minikube\" cluster."));
+    assert_eq!(lab.ok("kubectl config get-contexts -o name"), "playground\n");
+}
+
+#[test]
+fn docker_builds_runs_and_shows_containers() {
+    let lab = Lab::new(1);
+    assert!(lab.ok("docker images").contains("hellokube    1.0.0"));
+    assert!(lab.ok("docker version").contains("Server: Docker Engine"));
+    lab.ok("docker run -d --name web -p 8090:80 nginx");
+    assert!(lab.until("curl -s localhost:8090", |_| true).contains("Welcome to nginx!"));
+    assert!(lab.ok("docker container ls").contains("0.0.0.0:8090->80/tcp   web"));
+    assert_eq!(lab.ok("docker exec web echo hello"), "hello\n");
+    assert!(lab.ok("docker logs web 2>&1").contains("start worker process"));
+    assert_eq!(lab.ok("docker run --rm busybox echo hello"), "hello\n");
+    assert!(lab.fails("docker rm web").1.contains("container is running"));
+    assert_eq!(lab.ok("docker stop web && docker rm web"), "web\nweb\n");
+    lab.ok("mkdir app && echo '<h1>mine</h1>' > app/index.html");
+    lab.ok("printf 'FROM nginx:1.27\\nCOPY index.html /usr/share/nginx/html/\\nRUN echo built > /built\\n' > app/Dockerfile");
+    lab.ok("docker build -t mine:1 app");
+    assert!(lab.ok("docker images").contains("mine         1"));
+    assert_eq!(lab.ok("docker run --rm mine:1 cat /built"), "built\n");
+    lab.ok("docker run -d --name mine -p 8091:80 mine:1");
+    assert_eq!(lab.until("curl -s localhost:8091", |_| true), "<h1>mine</h1>\n");
+    lab.ok("kind create cluster");
+    lab.ok("kind load docker-image mine:1 && kubectl run mine --image=mine:1");
+    lab.until("kubectl get pod mine", |table| table.contains("1/1"));
+    assert_eq!(lab.ok("kubectl exec mine -- cat /built"), "built\n");
+    assert_eq!(lab.fails("docker stop nothing").1, "Error response from daemon: No such container: nothing\n");
+}
