@@ -141,6 +141,12 @@ impl Docker {
         self.0.containers.borrow().iter().filter_map(|own| Some((own.clone(), status(own)?))).collect()
     }
 
+    fn keep(&self, own: &Own) {
+        let mut containers = self.0.containers.borrow_mut();
+        containers.retain(|known| known.name != own.name);
+        containers.push(own.clone());
+    }
+
     fn find(&self, name: &str) -> Result<Container, String> {
         let called = |known: &str, id: &str| known == name || (name.len() >= 2 && id.starts_with(name));
         if let Some((own, _)) = self.own().into_iter().find(|(own, status)| called(&own.name, &status.id)) {
@@ -570,10 +576,7 @@ impl Run {
         if let Outcome::Container(status) = runtime.perform(create).await? {
             own.container_id = status.id;
         }
-        let mut containers = self.docker.0.containers.borrow_mut();
-        containers.retain(|known| known.name != own.name);
-        containers.push(own.clone());
-        drop(containers);
+        self.docker.keep(own);
         runtime.perform(Operation::StartContainer { container_id: own.container_id.clone() }).await?;
         Ok(())
     }
@@ -877,13 +880,12 @@ pub async fn converse(process: &Rc<Process>, channels: Channels, stdin: bool, tt
         let _ = sender.send(Frame { channel: 4, data: Some(size.into()) }).await;
     }
     let input = async {
-        while stdin {
+        let mut open = stdin;
+        while open {
             let data = process.stdin().read(PIPE_BYTES_MAX).await.unwrap_or_default();
             let ended = data.is_empty();
             let data = (!ended).then_some(data);
-            if sender.send(Frame { channel: 0, data }).await.is_err() || ended {
-                break;
-            }
+            open = sender.send(Frame { channel: 0, data }).await.is_ok() && !ended;
         }
         std::future::pending::<i32>().await
     };

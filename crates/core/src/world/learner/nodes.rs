@@ -66,7 +66,7 @@ fn machine(runtime: &SimRuntime) -> Machine {
         hostname: runtime.node_name().to_owned(),
         first_pid: 1000,
         memory_bytes_max: None,
-            cpu_nano_cores_max: None,
+        cpu_nano_cores_max: None,
         rng: Rng::new(machinery::random::fnv64a(runtime.node_name().as_bytes())),
     });
     for name in ["crictl", "docker"] {
@@ -96,7 +96,9 @@ fn lister(runtime: SimRuntime) -> Rc<dyn Program> {
                     String::from_utf8_lossy(&runtime.log_text(&found.id)).into_owned()
                 }
                 (name, word) => {
-                    return process.fail(1, format!("{word:?}: {name} on a node knows ps, pods, images and logs")).await;
+                    return process
+                        .fail(1, format!("{word:?}: {name} on a node knows ps, pods, images and logs"))
+                        .await;
                 }
             };
             i32::from(!process.print(text).await)
