@@ -19,6 +19,8 @@ const SETTLING_LIMIT: Duration = Duration::from_secs(120);
 /// What may differ from one run to the next, and what stands for it. Ages and addresses are of different
 /// widths, which moves what follows them in a table.
 const MASKS: &[(&str, &str)] = &[
+    // How long a pull took.
+    (r"\b\d+(\.\d+)?m?s \(\d+(\.\d+)?m?s including", "TOOK including"),
     // Random suffixes, of the letters that Kubernetes takes for them.
     (r"-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-XXXXX"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),

@@ -1,6 +1,7 @@
 //! `kubectl` as a program of the learner's machine: its files and terminal are the machine's, its way
 //! to the API server is a function call.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use sim::network::bridge;
 use sim::process::{Completer, Process, Program, Spawn};
 use sim::split;
 
+use crate::hints;
 use crate::world::Clusters;
 
 /// The channel of a [`Connection`] that carries its bytes.
@@ -50,11 +52,16 @@ split! {
 
 async fn main(process: Process, clusters: Clusters) -> i32 {
     let (output, written) = mpsc::unbounded();
-    let host = ProcessHost { process: Rc::new(process), clusters, output };
+    let host = ProcessHost { process: Rc::new(process), clusters, output, errors: RefCell::default() };
     let process = host.process.clone();
     let run = async move {
         let arguments = host.process.operands().to_vec();
-        kubectl::run(&arguments, &host).await
+        let code = kubectl::run(&arguments, &host).await;
+        let hint = if code == 0 { None } else { hints::hint(&arguments, &host.errors.borrow()) };
+        if let Some(hint) = hint {
+            host.stderr(format!("{hint}\n").as_bytes());
+        }
+        code
         // The host goes here, and with it the end of the output.
     };
     let (code, ()) = futures::join!(run, copy_out(process, written));
@@ -111,7 +118,12 @@ struct ProcessHost {
     process: Rc<Process>,
     clusters: Clusters,
     output: mpsc::UnboundedSender<(Stream, Bytes)>,
+    /// The first of what went to standard error.
+    errors: RefCell<String>,
 }
+
+/// Errors that tell what is wrong tell it soon.
+const ERRORS_BYTES_MAX: usize = 4096;
 
 impl ProcessHost {
     fn print(&self, stream: Stream, data: &[u8]) {
@@ -163,6 +175,9 @@ impl Host for ProcessHost {
     }
 
     fn fetch<'a>(&'a self, url: &'a str) -> LocalBoxFuture<'a, Result<(u16, Bytes), SendError>> {
+        if let Some(text) = crate::lesson_files::web_file(url) {
+            return async move { Ok((200, Bytes::from_static(text.as_bytes()))) }.boxed_local();
+        }
         let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let reason = format!("dial tcp: lookup {host}: no such host");
         async move { Err(SendError::Failed(reason)) }.boxed_local()
@@ -181,6 +196,11 @@ impl Host for ProcessHost {
     }
 
     fn stderr(&self, data: &[u8]) {
+        let mut errors = self.errors.borrow_mut();
+        if errors.len() < ERRORS_BYTES_MAX {
+            errors.push_str(&String::from_utf8_lossy(data));
+        }
+        drop(errors);
         self.print(Stream::Stderr, data);
     }
 

@@ -7,7 +7,28 @@ pub fn lesson_files() -> Vec<(String, String)> {
             [$(($name, include_str!(concat!("../../../www/lessons/files/", $name)))),*]
         };
     }
-    let files =
-        files!["deployment.yaml", "hellodep.yaml", "helloservice.yaml", "nginx.yaml", "service.yaml", "tutorial.yaml",];
+    let files = files![
+        "deployment.yaml",
+        "hellodep.yaml",
+        "hellokind.yaml",
+        "helloservice.yaml",
+        "kind-config.yaml",
+        "nginx-deployment-dev.yaml",
+        "nginx.yaml",
+        "nginx/nginx-service.yaml",
+        "service.yaml",
+        "tutorial.yaml",
+    ];
     files.map(|(name, text)| (name.to_owned(), text.to_owned())).into()
+}
+
+/// Files of the world outside that documents name by address, where there is no such world.
+const WEB: &[(&str, &str)] = &[(
+    "https://raw.githubusercontent.com/kubernetes/dashboard/v2.6.1/aio/deploy/recommended.yaml",
+    include_str!("world/learner/addons/dashboard-recommended.yaml"),
+)];
+
+/// A file by its address.
+pub(crate) fn web_file(url: &str) -> Option<&'static str> {
+    WEB.iter().find(|(known, _)| *known == url).map(|(_, text)| *text)
 }

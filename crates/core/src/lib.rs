@@ -12,6 +12,7 @@ pub mod control;
 mod control_api;
 mod faults;
 mod gateway;
+mod hints;
 mod inlet;
 mod kubectl_program;
 mod lesson_files;

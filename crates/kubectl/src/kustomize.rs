@@ -220,7 +220,7 @@ pub fn hash_named(object: &Value, name: &str) -> String {
         "data": object["data"],
     });
     if object["kind"] == "Secret" {
-        contents["type"] = object["type"].clone();
+        contents["type"] = object["type"].as_str().unwrap_or_default().into();
     }
     let digest = sha2::Sha256::digest(machinery::go::json(&contents).as_bytes());
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -41,6 +41,7 @@ pub static PAGES: &[(&str, &str)] = &[
     ("config unset", include_str!("pages/config_unset.txt")),
     ("config use-context", include_str!("pages/config_use-context.txt")),
     ("config view", include_str!("pages/config_view.txt")),
+    ("convert", include_str!("pages/convert.txt")),
     ("cordon", include_str!("pages/cordon.txt")),
     ("cp", include_str!("pages/cp.txt")),
     ("create", include_str!("pages/create.txt")),

@@ -83,6 +83,7 @@ impl Learner {
         }
         machine.install("ssh", nodes::ssh(Rc::downgrade(own), clusters.clone()));
         machine.install("open", tools::open());
+        machine.install("sudo", tools::sudo());
         for name in ["kubectl", "k"] {
             machine.install(name, kubectl_program::program(clusters.clone()));
             machine.set_completer(name, kubectl_program::completer(environment()));

@@ -190,6 +190,7 @@ async fn reconcile(session: &Session<'_>) -> Result<(), Error> {
         match client.get(info.path()).await {
             _ if dry_run == DryRun::Client => {}
             Err(error) if error.is_not_found() => {
+                missing_rules(session, &info.object);
                 info.object = client.write(Method::POST, collection, "application/json", &info.object).await?;
             }
             Err(error) => return Err(error),
@@ -201,6 +202,23 @@ async fn reconcile(session: &Session<'_>) -> Result<(), Error> {
         done(session, &output, &info.object, &format!("reconciled{}", dry_run.suffix()))?;
     }
     Ok(())
+}
+
+/// Says which rules a role gets that it did not have.
+fn missing_rules(session: &Session<'_>, role: &Value) {
+    let Some(rules) = role["rules"].as_array() else { return };
+    let list = |value: &Value| items(value).map(text).collect::<Vec<_>>().join(" ");
+    session.errln("\treconciliation required create\n\tmissing rules added:");
+    for rule in rules {
+        session.errln(format!(
+            "\t\t{{Verbs:[{}] APIGroups:[{}] Resources:[{}] ResourceNames:[{}] NonResourceURLs:[{}]}}",
+            list(&rule["verbs"]),
+            list(&rule["apiGroups"]),
+            list(&rule["resources"]),
+            list(&rule["resourceNames"]),
+            list(&rule["nonResourceURLs"])
+        ));
+    }
 }
 
 /// `kubectl certificate approve` and `deny`

@@ -136,5 +136,5 @@ async fn in_pod(
         }
     };
     let container = choose_container(session, &pod, session.args.string("container"), true)?;
-    run_for_output(session, &pod, &container, command, input).await
+    run_for_output(session, &pod, &container, command, input, command.first() == Some(&"tar")).await
 }

@@ -222,16 +222,18 @@ async fn connect(session: &Session<'_>, url: Url, stdin: bool, tty: bool) -> Res
     outcome
 }
 
-/// Runs a command in a container, with some input; its output comes back.
+/// Runs a command in a container, with some input; its output comes back. With `told`, what it writes to
+/// standard error is shown, and that it fails is no error.
 ///
 /// # Errors
-/// What the server says, and what the command writes when it fails.
+/// What the server says, and else the command's failure.
 pub(super) async fn run_for_output(
     session: &Session<'_>,
     pod: &Value,
     container: &str,
     command: &[&str],
     input: Option<Bytes>,
+    told: bool,
 ) -> Result<Bytes, Error> {
     let url = command.iter().fold(subresource(pod, "exec"), |url, word| url.with("command", word));
     let url = streams(url.with("container", container), input.is_some(), false);
@@ -245,8 +247,9 @@ pub(super) async fn run_for_output(
         let Some(data) = frame.data else { continue };
         match frame.channel {
             STDOUT => output.extend_from_slice(&data),
-            STDERR => session.host.stderr(&data),
-            ERROR => ended(&data)?,
+            // `cp` lets `tar` say what it has to say beside its own output.
+            STDERR if told => session.host.stdout(&data),
+            ERROR if !told => ended(&data)?,
             _ => {}
         }
     }

@@ -53,9 +53,6 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         }
         _ => return Err(args.usage_error(USAGE)),
     }
-    if args.changed("since-time") && args.changed("since") {
-        return Err(Error::message("at most one of `sinceTime` or `sinceSeconds` may be specified"));
-    }
     let all_containers = args.bool("all-containers");
     if all_containers && !container.is_empty() {
         return Err(Error::message(format!(
@@ -79,6 +76,9 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         }
         list
     };
+    if args.changed("since-time") && args.changed("since") {
+        return Err(Error::message("at most one of `sinceTime` or `sinceSeconds` may be specified"));
+    }
     let mut sources = Vec::new();
     for pod in &pods {
         for name in containers(session, pod, &container, all_containers)? {

@@ -3,6 +3,7 @@
 mod apply;
 mod auth;
 mod config;
+mod convert;
 mod cp;
 mod create;
 mod debug;
@@ -58,6 +59,7 @@ const COMMANDS: &[(&str, Run)] = &[
     ("cluster-info", |session| Box::pin(server::cluster_info(session))),
     ("completion", |session| Box::pin(async { shell::completion(session) })),
     ("config", |session| Box::pin(config::run(session))),
+    ("convert", |session| Box::pin(convert::run(session))),
     ("cordon", |session| Box::pin(nodes::cordon(session, true))),
     ("cp", |session| Box::pin(cp::run(session))),
     ("create", |session| Box::pin(create::run(session))),

@@ -110,7 +110,7 @@ pub(super) async fn drain(session: &Session<'_>) -> Result<(), Error> {
     for (name, _) in &failed {
         session.errln(format!(" {name}"));
     }
-    Error::all(failed.into_iter().map(|(_, error)| error).collect())
+    Err(Error::Many(failed.into_iter().map(|(_, error)| error).collect()))
 }
 
 /// The pods to evict from a node, and what is said about others.
@@ -171,10 +171,7 @@ fn choose(session: &Session<'_>, pods: Vec<Value>) -> Result<Vec<Value>, Error> 
         warnings.push(format!("ignoring DaemonSet-managed Pods: {}", warn_daemons.join(", ")));
     }
     if !problems.is_empty() {
-        return Err(match problems.as_slice() {
-            [one] => Error::message(one.plain()),
-            _ => Error::message(Error::Many(problems).plain()),
-        });
+        return Err(Error::message(Error::Many(problems).plain()));
     }
     if !warnings.is_empty() {
         session.errln(format!("Warning: {}", warnings.join("; ")));

@@ -88,6 +88,10 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
             made = create::post(session, &services(), &namespace, &made, "kubectl-run", dry_run).await?;
         }
         done(session, &output, &made, &format!("created{suffix}"))?;
+        // The original's separator after it is followed by the one before the next.
+        if args.string("output") == "yaml" {
+            session.out("---\n");
+        }
         service = Some(made);
     }
     let quiet = args.bool("quiet");

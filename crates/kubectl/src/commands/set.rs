@@ -64,7 +64,8 @@ async fn each(
             done(session, &output, &object, &format!("{operation}{}", if local { "" } else { dry_run.suffix() }))?;
             continue;
         }
-        if object == info.object {
+        // A selector is set even where it is the same.
+        if object == info.object && operation != "selector updated" {
             continue;
         }
         match send(session, &info, &object, dry_run).await {

@@ -1,11 +1,10 @@
 //! Requests over sockets: HTTP/1.1, with or without TLS, and WebSockets for what is upgraded.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, StreamExt, stream};
 use http::header::{CONNECTION, HOST, HeaderValue, LOCATION, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
@@ -33,9 +32,9 @@ const V5: &str = "v5.channel.k8s.io";
 const CLOSE: u8 = 255;
 const REDIRECTS_MAX: usize = 10;
 
-/// Open connections, by the server they lead to. One that is free is used again.
-#[derive(Default)]
-pub struct Connections(RefCell<Vec<(String, Sender)>>);
+/// Connections that nobody uses now, by the server they lead to.
+#[derive(Clone, Default)]
+pub struct Connections(Arc<Mutex<Vec<(String, Sender)>>>);
 
 /// A server: what a URL says of it.
 struct Server {
@@ -62,11 +61,22 @@ impl Connections {
         if request.headers().contains_key(UPGRADE) {
             return self.upgrade(&base, endpoint, request).await;
         }
-        let answer = self.exchange(&base, endpoint, request).await?;
+        let (answer, sender) = self.exchange(&base, endpoint, request).await?;
         let (parts, body) = answer.into_parts();
-        // A body that breaks off ends there.
-        let data = body.into_data_stream().take_while(|part| std::future::ready(part.is_ok()));
-        let stream = data.filter_map(|part| std::future::ready(part.ok()));
+        let (pool, key) = (self.clone(), key_of(&base, endpoint));
+        // A connection is free again when the answer has been read to its end. One that breaks off ends there.
+        let stream = stream::unfold((body.into_data_stream(), sender), move |(mut data, sender)| {
+            let (pool, key) = (pool.clone(), key.clone());
+            async move {
+                match data.next().await {
+                    Some(part) => Some((part.ok()?, (data, sender))),
+                    None => {
+                        pool.lock().push((key, sender));
+                        None
+                    }
+                }
+            }
+        });
         Ok(Response::from_parts(parts, Body::Stream(Box::pin(stream))))
     }
 
@@ -81,7 +91,7 @@ impl Connections {
             let mut request = http::Request::new(Full::default());
             let path = url.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
             *request.uri_mut() = path.parse().map_err(|_| failed("invalid URL"))?;
-            let answer = self.exchange(&url, &endpoint, request).await?;
+            let (answer, _) = self.exchange(&url, &endpoint, request).await?;
             let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
             if let Some(location) = location.filter(|_| answer.status().is_redirection()) {
                 let absolute = match location.starts_with('/') {
@@ -107,14 +117,14 @@ impl Connections {
         base: &Uri,
         endpoint: &Endpoint,
         mut request: http::Request<Full<Bytes>>,
-    ) -> Result<Answer, SendError> {
+    ) -> Result<(Answer, Sender), SendError> {
         let server = Server::of(base)?;
         server.name_in(&mut request)?;
-        let key = format!("{base} {}", endpoint.context);
+        let key = key_of(base, endpoint);
         let free = {
-            let mut open = self.0.borrow_mut();
-            open.retain(|(_, sender)| !sender.is_closed());
-            let at = open.iter().position(|(known, sender)| *known == key && sender.is_ready());
+            let mut open = self.lock();
+            open.retain(|(_, sender)| sender.is_ready());
+            let at = open.iter().position(|(known, _)| *known == key);
             at.map(|at| open.swap_remove(at).1)
         };
         let mut sender = match free {
@@ -122,8 +132,7 @@ impl Connections {
             None => server.connect(endpoint).await?,
         };
         let answer = sender.send_request(request).await.map_err(|error| failed(&error.to_string()))?;
-        self.0.borrow_mut().push((key, sender));
-        Ok(answer)
+        Ok((answer, sender))
     }
 
     /// Upgrades a connection to channels; an answer that refuses is an answer.
@@ -155,6 +164,17 @@ impl Connections {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         Ok(response)
     }
+}
+
+impl Connections {
+    fn lock(&self) -> MutexGuard<'_, Vec<(String, Sender)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What connections that can stand for each other have in common.
+fn key_of(base: &Uri, endpoint: &Endpoint) -> String {
+    format!("{base} {}", endpoint.context)
 }
 
 impl Server {

@@ -446,6 +446,17 @@ pub(super) const ROWS: &[Row] = &[
         memory_mib: 2,
         ..DEFAULT
     },
+    // The dashboard of the fourth document: a stand-in, under the name by which it is run.
+    Row {
+        names: &["docker.io/kubernetesui/dashboard"],
+        base: Base::Alpine,
+        programs: &[("/dashboard", "generic-server")],
+        entrypoint: &["/dashboard"],
+        env: &[("GENERIC_IMAGE", "the Kubernetes dashboard"), ("PLAYGROUND_PORTS", "8443,9090")],
+        size_mb: 75,
+        memory_mib: 16,
+        ..DEFAULT
+    },
 ];
 
 /// What any other image is: a server on the ports its container declares.

@@ -266,7 +266,11 @@ impl Interface {
             return Some((through, address, port));
         }
         let own = address.is_loopback() || self.inner.config.addresses.contains(&address);
-        let (address, port) = self.inner.mappings.borrow().get(&port).copied().filter(|_| own)?;
+        // Who listens here himself comes first.
+        if !own || self.inner.listeners.borrow().contains_key(&port) {
+            return None;
+        }
+        let (address, port) = self.inner.mappings.borrow().get(&port).copied()?;
         Some((network.linked(address)?, address, port))
     }
 

@@ -26,6 +26,11 @@ impl Parser {
         const OPERATORS: [&str; 10] = ["&>", "<<<", "<<-", "<<", "<&", ">>", ">&", ">|", "<", ">"];
         let operator = OPERATORS.into_iter().find(|operator| self.eat(operator)).unwrap_or("<");
         self.skip_blanks();
+        if self.peek().is_none() {
+            // The line has ended; another would not make it right.
+            let message = "syntax error: unexpected \"newline\"".to_owned();
+            return Err(SyntaxError { message, incomplete: false });
+        }
         if self.peek().is_none_or(is_break) {
             return Err(self.unexpected());
         }
