@@ -253,14 +253,16 @@ async fn attach_to(
             session.errln("If you don't see a command prompt, try pressing enter.");
         }
         match exec::attach_pod(session, &pod, &container, (stdin, tty)).await {
-            Err(error) if error.is_reason("BadRequest") => {
+            // The command itself has failed: that is no reason to look elsewhere.
+            Err(error @ (Error::Many(_) | Error::Exit(_))) => return Err(error),
+            Err(error) => {
                 session.errln(format!(
                     "warning: couldn't attach to pod/{name}, falling back to streaming logs: {}",
                     error.plain()
                 ));
                 print_log(session, namespace, name, &container).await?;
             }
-            attached => attached?,
+            Ok(()) => {}
         }
     } else {
         print_log(session, namespace, name, &container).await?;

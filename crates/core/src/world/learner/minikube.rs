@@ -574,7 +574,6 @@ impl Minikube {
         let manifest = match name {
             "dashboard" => include_str!("addons/dashboard.yaml"),
             "ingress" => include_str!("addons/ingress.yaml"),
-            "default-storageclass" => include_str!("addons/storageclass.yaml"),
             _ => return Ok(()),
         };
         // The kubeconfig has no entry yet while the cluster is being made.
