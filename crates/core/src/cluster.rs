@@ -22,8 +22,8 @@ use scheduler::Scheduler;
 use scheduler::decision::Decisions;
 use sim::Executor;
 use sim::executor::TaskId;
-use sim::ingress::IngressController;
 use sim::image::Registry;
+use sim::ingress::IngressController;
 
 use crate::control::Fault;
 use crate::control_api::ControlPanel;
@@ -278,7 +278,7 @@ impl Inner {
     }
 
     /// Adds a simulated node.
-    pub(crate) fn join_node(self: &Rc<Self>, options: &NodeOptions, rng: &mut Rng) {
+    pub(crate) fn join_simulated(self: &Rc<Self>, options: &NodeOptions, rng: &mut Rng) {
         self.add_node(options, None, rng);
     }
 

@@ -234,7 +234,7 @@ impl Clusters {
             return Err(format!("Bind for {}:{} failed: port is already allocated", port.address, port.host));
         }
         for node in nodes.iter() {
-            network.link(node.options.address.into(), Some(inner.world.entrance()));
+            network.set_neighbour(node.options.address.into(), Some(inner.world.entrance()));
         }
         drop(nodes);
         *cluster.running.borrow_mut() = Some(inner);
@@ -247,8 +247,8 @@ impl Clusters {
     /// Adds a node to a cluster that runs.
     pub fn add_node(&self, cluster: &LocalCluster, node: LocalNode) {
         if let Some(inner) = cluster.running.borrow().as_ref() {
-            inner.join_node(&node.options, &mut self.0.rng.borrow_mut().fork());
-            self.0.computer.network().link(node.options.address.into(), Some(inner.world.entrance()));
+            inner.join_simulated(&node.options, &mut self.0.rng.borrow_mut().fork());
+            self.0.computer.network().set_neighbour(node.options.address.into(), Some(inner.world.entrance()));
         }
         cluster.nodes.borrow_mut().push(node);
         cluster.loaded.borrow().iter().for_each(|image| cluster.put_image(image));
@@ -260,7 +260,7 @@ impl Clusters {
             inner.shut_down();
         }
         for node in cluster.nodes.borrow().iter() {
-            self.0.computer.network().link(node.options.address.into(), None);
+            self.0.computer.network().set_neighbour(node.options.address.into(), None);
             node.ports.iter().for_each(|port| self.0.computer.unmap_port(port.host));
         }
     }
