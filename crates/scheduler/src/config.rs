@@ -81,9 +81,13 @@ pub struct PluginConfig {
 }
 
 impl PluginSet {
-    fn runs(&self, name: &str) -> bool {
+    /// Whether a plugin runs, if the set says anything about it.
+    fn runs(&self, name: &str) -> Option<bool> {
         let among = |set: &[Plugin], name: &str| set.iter().any(|it| it.name == name);
-        among(&self.enabled, name) || !(among(&self.disabled, name) || among(&self.disabled, "*"))
+        if among(&self.enabled, name) {
+            return Some(true);
+        }
+        (among(&self.disabled, name) || among(&self.disabled, "*")).then_some(false)
     }
 
     fn weight(&self, name: &str) -> Option<i64> {
@@ -113,7 +117,8 @@ impl Profile {
         };
         let most = argument("NodeResourcesFit", "/scoringStrategy/type").as_deref() == Some("MostAllocated");
         let listed = argument("PodTopologySpread", "/defaultingType").as_deref() == Some("List");
-        let runs = |set: &PluginSet, name: &str| multi_point.runs(name) && set.runs(name);
+        // What is said of a point goes before what is said of all.
+        let runs = |set: &PluginSet, name: &str| set.runs(name).or_else(|| multi_point.runs(name)).unwrap_or(true);
         let mut filters = plugins::filters();
         filters.retain(|plugin| runs(filter, plugin.name()));
         let mut scorers = plugins::scorers(most);
@@ -176,6 +181,14 @@ mod tests {
             [("NodeResourcesFit", 5)]
         );
         assert!(profile.filters.iter().all(|it| it.name() != "NodePorts"));
+        let configuration: Configuration = serde_json::from_value(serde_json::json!({ "profiles": [{ "plugins": {
+            "multiPoint": { "disabled": [{ "name": "*" }] },
+            "filter": { "enabled": [{ "name": "NodePorts" }] },
+        } }] }))
+        .unwrap();
+        let profile = &configuration.profiles()[0];
+        assert_eq!(profile.filters.iter().map(|it| it.name()).collect::<Vec<_>>(), ["NodePorts"]);
+        assert_eq!((profile.scorers.len(), profile.preempts), (0, false));
         let default = &Configuration::default().profiles()[0];
         assert_eq!((default.filters.len(), default.scorers.len(), default.preempts), (11, 7, true));
     }
