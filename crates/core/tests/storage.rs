@@ -67,3 +67,28 @@ fn a_claim_without_its_volume_says_so() {
     lab.until("kubectl get pod hopeful", |table| table.contains("1/1"));
     assert!(lab.ok("kubectl get pvc data").contains("disk"));
 }
+
+#[test]
+fn pods_that_share_a_claim_go_where_its_volume_is() {
+    let lab = Lab::new(4);
+    let other = POD.replace("writer", "reader");
+    lab.apply(&format!("{CLAIM}---\n{POD}---\n{other}"));
+    lab.until("kubectl get pods", |table| table.matches("1/1").count() == 2);
+    let node = |pod: &str| lab.ok(&format!("kubectl get pod {pod} -o jsonpath={{.spec.nodeName}}"));
+    assert_eq!(node("writer"), node("reader"));
+}
+
+#[test]
+fn a_claim_for_one_pod_is_used_by_one_pod_wherever_that_is() {
+    let lab = Lab::new(3);
+    lab.apply(&CLAIM.replace("ReadWriteOnce", "ReadWriteOncePod"));
+    lab.apply(POD);
+    lab.until("kubectl get pod writer", |table| table.contains("1/1"));
+    // A volume that all nodes reach would not keep the other one away.
+    lab.apply(&POD.replace("writer", "reader"));
+    lab.until("kubectl describe pod reader", |text| {
+        text.contains("2 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode")
+    });
+    lab.ok("kubectl delete pod writer");
+    lab.until("kubectl get pod reader", |table| table.contains("1/1"));
+}

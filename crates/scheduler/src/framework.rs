@@ -31,6 +31,8 @@ pub struct PodInfo {
     pub host_ports: Vec<HostPort>,
     /// Its affinity and anti-affinity to other pods, if it has any.
     pub terms: Option<Box<Terms>>,
+    /// The claims it uses: `namespace/name`.
+    pub claims: Vec<String>,
 }
 
 impl PodInfo {
@@ -42,11 +44,12 @@ impl PodInfo {
         );
         let spec = pod.spec.as_ref();
         Self {
-            key,
             requests: spec.map(resources::pod_requests).unwrap_or_default(),
             nonzero_requests: spec.map(resources::pod_nonzero_requests).unwrap_or_default(),
             host_ports: resources::host_ports(&pod).collect(),
             terms: Terms::of(&pod).map(Box::new),
+            claims: volume_binding::claim_names(&pod).map(|name| format!("{}/{name}", key.namespace)).collect(),
+            key,
             pod,
         }
     }

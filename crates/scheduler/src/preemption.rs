@@ -45,8 +45,9 @@ pub fn preempt(
     if pod.spec().and_then(|spec| spec.preemption_policy.as_deref()) == Some("Never") {
         return Err("not eligible due to preemptionPolicy=Never.".into());
     }
-    let nominated = pod.nominated_node().and_then(|name| cache.node(name));
-    let leaving = |other: &Arc<PodInfo>| other.is_terminating() && other.priority() < pod.priority();
+    let lost = |name: &str| decision.filtered.iter().any(|(node, _, it)| **node == *name && !it.resolvable);
+    let nominated = pod.nominated_node().filter(|name| !lost(name)).and_then(|name| cache.node(name));
+    let leaving = |other: &Arc<PodInfo>| leaves_by_preemption(other) && other.priority() < pod.priority();
     if nominated.is_some_and(|node| node.pods.values().any(leaving)) {
         return Err("not eligible due to a terminating pod on the nominated node.".into());
     }
@@ -72,6 +73,17 @@ pub fn preempt(
     best(candidates).ok_or_else(|| preemption_message(decision.nodes, hopeless, &reasons))
 }
 
+/// Whether the pod goes to make room for a more important one.
+fn leaves_by_preemption(pod: &PodInfo) -> bool {
+    let conditions = pod.pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+    pod.is_terminating()
+        && conditions.into_iter().flatten().any(|it| {
+            it.type_ == "DisruptionTarget"
+                && it.status == "True"
+                && it.reason.as_deref() == Some("PreemptionByScheduler")
+        })
+}
+
 /// The fewest and least important pods that must leave a node.
 fn select_victims(
     cache: &mut Cache,
@@ -86,9 +98,25 @@ fn select_victims(
     if lower.is_empty() {
         return Err(no_victims());
     }
-    let rejection = |cache: &Cache| {
-        let cycle = Cycle { pod, cache, prepared };
-        cache.node(name).and_then(|node| first_rejection(profile, &cycle, node))
+    // Room that was made for others is theirs, but they may not come after all.
+    let mut expected = cache.expected(pod);
+    expected.retain(|(_, node)| **node == **name);
+    let rejection = |cache: &mut Cache| {
+        let first = |cache: &Cache| {
+            let cycle = Cycle { pod, cache, prepared };
+            cache.node(name).and_then(|node| first_rejection(profile, &cycle, node))
+        };
+        if expected.is_empty() {
+            return first(cache);
+        }
+        for (other, node) in &expected {
+            cache.set_pod(other.clone(), node);
+        }
+        let with = first(cache);
+        for (other, _) in &expected {
+            cache.remove_pod(&other.key);
+        }
+        with.or_else(|| first(cache))
     };
     for other in &lower {
         cache.remove_pod(&other.key);
@@ -166,4 +194,90 @@ fn best(candidates: Vec<Candidate>) -> Option<Candidate> {
 fn started(pod: &PodInfo) -> Timestamp {
     let time = pod.pod.status.as_ref().and_then(|status| status.start_time.as_ref());
     time.map_or(Timestamp::MAX, |time| time.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::Configuration;
+    use crate::framework::Rejection;
+    use machinery::ObjectKey;
+    use machinery::object::from_value;
+
+    fn pod(name: &str, priority: i32, milli_cpu: i64, extra: Value) -> Arc<PodInfo> {
+        let mut pod = json!({
+            "metadata": { "name": name, "namespace": "default" },
+            "spec": { "priority": priority, "containers": [{
+                "name": "c", "resources": { "requests": { "cpu": format!("{milli_cpu}m") } },
+            }] },
+        });
+        for (key, value) in extra.as_object().into_iter().flatten() {
+            let part = pod[key].as_object().cloned().unwrap_or_default();
+            pod[key] = part.into_iter().chain(value.as_object().cloned().unwrap_or_default()).collect();
+        }
+        Arc::new(PodInfo::new(Arc::new(from_value(pod).unwrap())))
+    }
+
+    fn cache() -> Cache {
+        let mut cache = Cache::default();
+        let node = json!({
+            "metadata": { "name": "node" }, "status": { "allocatable": { "cpu": "2", "pods": "10", "memory": "1Gi" } },
+        });
+        cache.set_node(Arc::new(from_value(node).unwrap()));
+        cache
+    }
+
+    /// Whom the pod would evict from the only node.
+    fn victims(cache: &mut Cache, pod: &PodInfo) -> Result<Vec<String>, String> {
+        let profile = Configuration::default().profiles().remove(0);
+        let decision = Decision {
+            pod: pod.key.clone(),
+            time: Timestamp::UNIX_EPOCH,
+            node: None,
+            nominated: None,
+            reason: None,
+            filtered: vec![("node".into(), "NodeResourcesFit", Rejection::resolvable("Insufficient cpu"))],
+            feasible: Vec::new(),
+            scorers: std::rc::Rc::new([]),
+            scores: Vec::new(),
+            nodes: 1,
+            narrowed_by: None,
+        };
+        let prepared = Prepared::default();
+        let found = preempt(cache, &profile, (pod, &prepared), &decision, &[], &mut Rng::new(1))?;
+        Ok(found.victims.iter().map(|victim| victim.key.name.clone()).collect())
+    }
+
+    #[test]
+    fn room_made_for_another_is_not_taken() {
+        let mut cache = cache();
+        cache.set_pod(pod("small", 0, 500, json!({})), "node");
+        let claimant = pod("claimant", 5, 1500, json!({}));
+        cache.set_pod(pod("large", 0, 1500, json!({})), "node");
+        assert_eq!(victims(&mut cache, &claimant), Ok(vec!["large".to_owned()]));
+        cache.nominate(&pod("earlier", 10, 1000, json!({})), Some("node"));
+        let refused = "0/1 nodes are available: 1 Insufficient cpu.";
+        assert_eq!(victims(&mut cache, &claimant), Err(refused.to_owned()));
+        assert_eq!(victims(&mut cache, &pod("other", 5, 1000, json!({}))), Ok(vec!["large".into(), "small".into()]));
+        assert_eq!(victims(&mut cache, &pod("greater", 11, 1500, json!({}))), Ok(vec!["large".to_owned()]));
+        assert!(cache.pod(&ObjectKey::new("default", "earlier")).is_none());
+    }
+
+    #[test]
+    fn only_victims_are_waited_for() {
+        let going = |reason: &str| {
+            let conditions = json!([{ "type": "DisruptionTarget", "status": "True", "reason": reason }]);
+            let metadata = json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" });
+            pod("going", 0, 1500, json!({ "metadata": metadata, "status": { "conditions": conditions } }))
+        };
+        let claimant = pod("claimant", 5, 1500, json!({ "status": { "nominatedNodeName": "node" } }));
+        let mut cache = cache();
+        cache.set_pod(going("PreemptionByScheduler"), "node");
+        let waits = "not eligible due to a terminating pod on the nominated node.";
+        assert_eq!(victims(&mut cache, &claimant), Err(waits.to_owned()));
+        cache.set_pod(going("EvictionByEvictionAPI"), "node");
+        assert_eq!(victims(&mut cache, &claimant), Ok(vec!["going".to_owned()]));
+    }
 }

@@ -33,6 +33,9 @@ const FEASIBLE_PERCENTAGE_MIN: usize = 5;
 /// A pod whose volumes are not bound after this is tried again.
 const VOLUMES_BOUND_MAX: Duration = Duration::from_secs(600);
 
+/// How the message of a pod begins whose volumes could not be bound.
+const VOLUMES_FAILED: &str = "running PreBind plugin \"VolumeBinding\": binding volumes";
+
 /// kube-scheduler.
 pub struct Scheduler {
     client: Client,
@@ -53,6 +56,10 @@ pub struct Scheduler {
     last_node: Arc<str>,
     /// Pods that have a node and wait for their volumes, until when.
     binding: BTreeMap<ObjectKey, (Arc<PodInfo>, Arc<str>, Timestamp)>,
+    /// When the first of them has waited too long.
+    binding_deadline: Option<Timestamp>,
+    /// Whether something happened that they may wait for.
+    binding_news: bool,
 }
 
 impl Scheduler {
@@ -77,6 +84,8 @@ impl Scheduler {
             decisions: Decisions::default(),
             last_node: Arc::default(),
             binding: BTreeMap::new(),
+            binding_deadline: None,
+            binding_news: false,
         }
     }
 
@@ -105,7 +114,11 @@ impl Scheduler {
                     }
                     self.cache.set_node(new);
                 }
-                Event::Deleted(node) => self.cache.remove_node(node.metadata.name.as_deref().unwrap_or_default()),
+                Event::Deleted(node) => {
+                    self.cache.remove_node(node.metadata.name.as_deref().unwrap_or_default());
+                    self.binding_news = true;
+                    changed(Change::NodeGone);
+                }
             }
         }
         for event in self.namespaces.poll(cx) {
@@ -119,6 +132,7 @@ impl Scheduler {
         if self.storage.observe(cx) {
             changed(Change::Storage);
         }
+        self.binding_news |= self.storage.take_news();
         for event in self.pods.poll(cx) {
             if let Event::Updated { old, new } = &event
                 && schedulable_needs(old) == schedulable_needs(new)
@@ -126,50 +140,64 @@ impl Scheduler {
                 continue;
             }
             let gone = matches!(event, Event::Deleted(_));
-            if let Some(change) = self.observe_pod(event.object(), gone, now) {
-                changed(change);
-            }
+            self.observe_pod(event.object(), gone, now, &mut changed);
         }
         self.queue.changed(&changes, now);
     }
 
-    /// What the change may mean to pods that fit nowhere.
-    fn observe_pod(&mut self, pod: &Arc<Pod>, gone: bool, now: Timestamp) -> Option<Change> {
+    /// Takes in a pod's change, and says what it may mean to pods that fit nowhere.
+    fn observe_pod(&mut self, pod: &Arc<Pod>, gone: bool, now: Timestamp, changed: &mut dyn FnMut(Change)) {
         let key = client::key_of(&**pod);
-        if gone {
-            self.forget(&key);
-            return self.cache.remove_pod(&key).map(|_| Change::PodGone);
-        }
-        let spec = pod.spec.as_ref()?;
-        if let Some(node) = spec.node_name.as_deref().filter(|node| !node.is_empty()) {
-            self.forget(&key);
-            // Its own decision, which the cache has.
-            let confirms = self.cache.place_of(&key) == Some(node)
-                && self.cache.pod(&key).is_some_and(|known| {
-                    known.pod.metadata.uid == pod.metadata.uid
-                        && known.pod.metadata.labels == pod.metadata.labels
-                        && known.pod.metadata.deletion_timestamp == pod.metadata.deletion_timestamp
-                        && known.spec().is_some_and(|known| {
-                            known.containers == spec.containers && known.init_containers == spec.init_containers
-                        })
-                });
-            if !confirms {
-                self.cache.set_pod(Arc::new(PodInfo::new(pod.clone())), node);
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).filter(|node| !node.is_empty());
+        if gone || node.is_some() {
+            // Room that was made for it elsewhere is free.
+            if self.forget(&key).is_some_and(|nominated| Some(&*nominated) != node) {
+                changed(Change::PodGone);
             }
-            return Some(Change::PodPlaced);
+        }
+        if gone {
+            if self.cache.remove_pod(&key).is_some() {
+                changed(Change::PodGone);
+            }
+            return;
+        }
+        let Some(spec) = pod.spec.as_ref() else { return };
+        if let Some(node) = node {
+            let known = self.cache.pod(&key).filter(|_| self.cache.place_of(&key) == Some(node));
+            // Its own decision, which the cache has.
+            let confirms = known.is_some_and(|known| {
+                known.pod.metadata.uid == pod.metadata.uid
+                    && known.pod.metadata.labels == pod.metadata.labels
+                    && known.pod.metadata.deletion_timestamp == pod.metadata.deletion_timestamp
+                    && known.spec().is_some_and(|known| {
+                        known.containers == spec.containers && known.init_containers == spec.init_containers
+                    })
+            });
+            if !confirms {
+                let info = Arc::new(PodInfo::new(pod.clone()));
+                if known.is_some_and(|known| known.requests != info.requests) {
+                    changed(Change::PodGone);
+                }
+                self.cache.set_pod(info, node);
+            }
+            return changed(Change::PodPlaced);
         }
         // An own decision that the informer has not seen yet.
         if self.cache.place_of(&key).is_some() && !self.binding.contains_key(&key) {
-            return None;
+            return;
         }
-        self.profile_of(pod)?;
+        if self.profile_of(pod).is_none() {
+            return;
+        }
         if pod.metadata.deletion_timestamp.is_some() {
-            self.forget(&key);
-            self.cache.remove_pod(&key);
-            return None;
+            let nominated = self.forget(&key);
+            if self.cache.remove_pod(&key).is_some() || nominated.is_some() {
+                changed(Change::PodGone);
+            }
+            return;
         }
         if self.binding.contains_key(&key) {
-            return None;
+            return;
         }
         let gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
         self.queue.add(&key, spec.priority.unwrap_or(0), gated, now);
@@ -177,13 +205,13 @@ impl Scheduler {
         if let Some(node) = nominated.filter(|node| !node.is_empty()) {
             self.cache.nominate(&Arc::new(PodInfo::new(pod.clone())), Some(&node));
         }
-        None
     }
 
-    fn forget(&mut self, key: &ObjectKey) {
+    /// Forgets a pod that needs no node any more; the node where room was made for it, if it was.
+    fn forget(&mut self, key: &ObjectKey) -> Option<String> {
         self.queue.remove(key);
         self.binding.remove(key);
-        self.cache.forget_nominated(key);
+        self.cache.forget_nominated(key)
     }
 
     fn profile_of(&self, pod: &Pod) -> Option<usize> {
@@ -192,8 +220,11 @@ impl Scheduler {
     }
 
     fn schedule(&mut self, key: &ObjectKey, now: Timestamp) {
-        let Some(pod) = self.pods.get(key) else { return self.forget(key) };
-        let Some(profile) = self.profile_of(&pod) else { return self.forget(key) };
+        let pod = self.pods.get(key);
+        let Some((pod, profile)) = pod.and_then(|pod| Some((pod.clone(), self.profile_of(&pod)?))) else {
+            self.forget(key);
+            return;
+        };
         let info = Arc::new(PodInfo::new(pod.clone()));
         let (mut decision, prepared) = self.decide(&info, profile, now);
         match decision.node.clone() {
@@ -216,17 +247,7 @@ impl Scheduler {
             }
         };
         // Pods that room was made for count as if they were there already.
-        let expected: Vec<(Arc<PodInfo>, String)> = self
-            .cache
-            .nominated()
-            .filter(|(it, node)| {
-                it.key != pod.key
-                    && it.priority() >= pod.priority()
-                    && self.cache.place_of(&it.key).is_none()
-                    && self.cache.node(node).is_some()
-            })
-            .map(|(it, node)| (it.clone(), node.to_owned()))
-            .collect();
+        let expected = self.cache.expected(pod);
         for (other, node) in &expected {
             self.cache.set_pod(other.clone(), node);
         }
@@ -260,6 +281,22 @@ impl Scheduler {
             self.last_node = last.unwrap_or_default();
         }
         decision.feasible = feasible.iter().map(|node| node.name.clone()).collect();
+        for (other, _) in &expected {
+            self.cache.remove_pod(&other.key);
+        }
+        // Those pods may not come after all: it must fit without them too, and they do not score.
+        let cycle = Cycle { pod, cache: &self.cache, prepared: &prepared };
+        if !expected.is_empty() {
+            let Decision { feasible, filtered, .. } = &mut decision;
+            feasible.retain(|name| {
+                let node = self.cache.node(name);
+                let rejected = node.and_then(|node| first_rejection(profile, &cycle, node));
+                let Some((plugin, rejection)) = rejected else { return node.is_some() };
+                filtered.push((name.clone(), plugin, rejection));
+                false
+            });
+        }
+        let feasible: Vec<&NodeInfo> = decision.feasible.iter().filter_map(|name| self.cache.node(name)).collect();
         decision.scores = score(profile, &cycle, &feasible);
         let width = profile.scorers.len().max(1);
         let total = |index: usize| -> i64 { decision.scores.iter().skip(index * width).take(width).sum() };
@@ -277,18 +314,6 @@ impl Scheduler {
         }
         let dice = if winners.len() > 1 { self.rng.below(winners.len() as u64) as usize } else { 0 };
         decision.node = winners.get(dice).and_then(|index| decision.feasible.get(*index)).cloned();
-        for (other, _) in &expected {
-            self.cache.remove_pod(&other.key);
-        }
-        // Those pods may not come after all: it must fit without them too.
-        if !expected.is_empty()
-            && let Some(node) = decision.node.as_deref().and_then(|name| self.cache.node(name))
-            && let Some((plugin, rejection)) =
-                first_rejection(profile, &Cycle { pod, cache: &self.cache, prepared: &prepared }, node)
-        {
-            decision.filtered.push((node.name.clone(), plugin, rejection));
-            decision.node = None;
-        }
         (decision, prepared)
     }
 
@@ -319,29 +344,44 @@ impl Scheduler {
             Ok(false) => {
                 self.queue.remove(&pod.key);
                 self.cache.set_pod(pod.clone(), node);
-                self.binding.insert(pod.key.clone(), (pod.clone(), node.clone(), after(now, VOLUMES_BOUND_MAX)));
+                let deadline = after(now, VOLUMES_BOUND_MAX);
+                self.binding_deadline = self.binding_deadline.or(Some(deadline));
+                self.binding.insert(pod.key.clone(), (pod.clone(), node.clone(), deadline));
             }
-            Err(_) => self.queue.retry(&pod.key, now),
+            Err(error) => {
+                self.report_error(pod, &format!("{VOLUMES_FAILED}: {error}"), now);
+                self.queue.retry(&pod.key, now);
+            }
         }
     }
 
-    /// Pods whose volumes are ready now are bound; those that waited too long start anew.
-    fn finish_binding(&mut self, cx: &mut Context<'_>) {
-        let now = cx.now();
-        let ready =
-            |(pod, _, deadline): &(Arc<PodInfo>, Arc<str>, Timestamp)| self.storage.all_bound(pod) || *deadline <= now;
-        let due: Vec<ObjectKey> = self.binding.iter().filter(|(_, it)| ready(it)).map(|(key, _)| key.clone()).collect();
-        for key in due {
+    /// Pods whose volumes are ready now are bound; those that waited too long, or that cannot have them
+    /// on their node any more, start anew.
+    fn finish_binding(&mut self, now: Timestamp) {
+        let outcome = |(pod, node, deadline): &(Arc<PodInfo>, Arc<str>, Timestamp)| {
+            let node = self.cache.node(node).ok_or_else(|| format!("node {node:?} not found"));
+            match node.and_then(|node| self.storage.all_bound(pod, node)) {
+                Ok(false) if *deadline > now => None,
+                Ok(false) => Some(Err("context deadline exceeded".to_owned())),
+                Ok(true) => Some(Ok(())),
+                Err(error) => Some(Err(error)),
+            }
+        };
+        let due = self.binding.iter().filter_map(|(key, it)| Some((key.clone(), outcome(it)?)));
+        let due: Vec<(ObjectKey, Result<(), String>)> = due.collect();
+        for (key, outcome) in due {
             let Some((pod, node, _)) = self.binding.remove(&key) else { continue };
             self.cache.remove_pod(&key);
             self.queue.add(&key, pod.priority(), false, now);
-            if self.storage.all_bound(&pod) {
-                self.bind(&pod, &node, now);
+            match outcome {
+                Ok(()) => self.bind(&pod, &node, now),
+                Err(error) => {
+                    self.report_error(&pod, &format!("{VOLUMES_FAILED}: {error}"), now);
+                    self.queue.changed(&[Change::PodGone], now);
+                }
             }
         }
-        if let Some(deadline) = self.binding.values().map(|(_, _, deadline)| *deadline).min() {
-            cx.wake_at(deadline);
-        }
+        self.binding_deadline = self.binding.values().map(|(_, _, deadline)| *deadline).min();
     }
 
     fn bind(&mut self, pod: &Arc<PodInfo>, node: &str, now: Timestamp) {
@@ -349,14 +389,26 @@ impl Scheduler {
         match self.client.bind(&pod.key, uid, node) {
             Ok(()) => {
                 self.queue.remove(&pod.key);
-                self.cache.forget_nominated(&pod.key);
+                let nominated = self.cache.forget_nominated(&pod.key);
                 self.cache.set_pod(pod.clone(), node);
+                if nominated.is_some_and(|nominated| nominated != node) {
+                    self.queue.changed(&[Change::PodGone], now);
+                }
                 let message = format!("Successfully assigned {} to {node}", pod.key);
                 self.recorder.event(now, &*pod.pod, EventType::Normal, "Scheduled", &message);
             }
-            Err(error) if error.is_not_found() => self.forget(&pod.key),
-            Err(_) => self.queue.retry(&pod.key, now),
+            Err(error) if error.is_not_found() => _ = self.forget(&pod.key),
+            Err(error) => {
+                let message = format!("binding rejected: running Bind plugin \"DefaultBinder\": {error}");
+                self.report_error(pod, &message, now);
+                self.queue.retry(&pod.key, now);
+            }
         }
+    }
+
+    /// A node was found, and the pod did not come there all the same.
+    fn report_error(&mut self, pod: &PodInfo, message: &str, now: Timestamp) {
+        self.recorder.event(now, &*pod.pod, EventType::Warning, "FailedScheduling", message);
     }
 
     /// No node is found: others may have to make room, and whoever looks is told why.
@@ -390,7 +442,11 @@ impl Scheduler {
                 }
             }
         }
+        let before = self.cache.forget_nominated(&info.key);
         self.cache.nominate(info, nominated.as_deref());
+        if before.is_some_and(|before| Some(&*before) != nominated.as_deref()) {
+            self.queue.changed(&[Change::PodGone], now);
+        }
         self.queue.unschedulable(&info.key, decision.rejectors(), now);
         self.report_failure(pod, &message, nominated, now);
     }
@@ -398,7 +454,7 @@ impl Scheduler {
     /// Evicts the victims, and takes their hopes from less important pods that room was made for there.
     fn evict(&mut self, pod: &PodInfo, candidate: &Candidate, now: Timestamp) {
         let scheduler = pod.spec().and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or(DEFAULT_SCHEDULER_NAME);
-        for victim in &candidate.victims {
+        for victim in candidate.victims.iter().filter(|victim| !victim.is_terminating()) {
             let condition = json!({
                 "type": "DisruptionTarget",
                 "status": "True",
@@ -421,6 +477,7 @@ impl Scheduler {
         let hopes: Vec<ObjectKey> = hopes.map(|(it, _)| it.key.clone()).collect();
         for key in hopes {
             self.cache.forget_nominated(&key);
+            self.queue.changed(&[Change::PodGone], now);
             let patch = Patch::Merge(json!({ "status": { "nominatedNodeName": null } }));
             // One that is gone has no hopes.
             let _ = self.client.patch_status::<Pod>(&key, &patch);
@@ -468,11 +525,15 @@ impl Component for Scheduler {
         if !read || !self.selectors.synced() || !self.storage.synced() {
             return;
         }
-        if !self.binding.is_empty() {
-            self.finish_binding(cx);
+        let overdue = self.binding_deadline.is_some_and(|deadline| deadline <= cx.now());
+        if std::mem::take(&mut self.binding_news) || overdue {
+            self.finish_binding(cx.now());
         }
         if let Some(key) = self.queue.pop(cx.now()) {
             self.schedule(&key, cx.now());
+        }
+        if let Some(deadline) = self.binding_deadline {
+            cx.wake_at(deadline);
         }
         if self.queue.is_ready() {
             cx.wake_now();

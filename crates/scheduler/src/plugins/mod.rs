@@ -55,6 +55,8 @@ pub enum Change {
     PodGone,
     /// A node is new.
     NodeAdded,
+    /// A node is gone, and the pods on it do not count any more.
+    NodeGone,
     /// A node has more to give, or other labels, or fewer taints.
     NodeChanged,
     /// A claim, a volume or a storage class is new or changed.
@@ -72,6 +74,7 @@ pub fn helps(change: Change, plugin: &str) -> bool {
             "NodeResourcesFit" | "NodePorts" | "InterPodAffinity" | "PodTopologySpread" | "VolumeRestrictions"
         ),
         Change::NodeAdded => true,
+        Change::NodeGone => plugin == "PodTopologySpread",
         Change::NodeChanged => !matches!(plugin, "VolumeRestrictions"),
         Change::Storage => plugin.starts_with("Volume"),
         Change::Namespace => plugin == "InterPodAffinity",

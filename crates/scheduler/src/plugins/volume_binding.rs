@@ -42,8 +42,16 @@ pub struct State {
 struct Waiting {
     claim: Arc<PersistentVolumeClaim>,
     class: Arc<StorageClass>,
-    /// Volumes that would do, the smallest first.
+    /// The node that its volume is already being made for: it can be used there only.
+    selected: Option<String>,
+    /// Volumes that would do, the smallest first; where one is kept for the claim, that one alone.
     volumes: Vec<Arc<PersistentVolume>>,
+}
+
+impl Waiting {
+    fn wanted(&self) -> Option<Quantity> {
+        storage_request(&self.claim)
+    }
 }
 
 impl State {
@@ -52,9 +60,32 @@ impl State {
         &self.bound
     }
 
-    /// The pod's claims that one pod at a time may use.
+    /// The pod's claims that one pod at a time may use, as [`PodInfo::claims`] names them.
     pub fn exclusive(&self) -> &[String] {
         &self.exclusive
+    }
+
+    /// What each waiting claim gets on a node: a volume, no two the same, or none where one is to be
+    /// made (upstream FindMatchingVolume and checkVolumeProvisions). None if the node cannot serve them.
+    fn assign(&self, node: &NodeInfo) -> Option<Vec<Option<&Arc<PersistentVolume>>>> {
+        let mut taken: Vec<Option<&Arc<PersistentVolume>>> = Vec::with_capacity(self.waiting.len());
+        for waiting in &self.waiting {
+            let volume = match &waiting.selected {
+                Some(selected) if selected != node.name() => return None,
+                Some(_) => None,
+                None => {
+                    let free = |volume: &&Arc<PersistentVolume>| {
+                        !taken.iter().flatten().any(|other| other.metadata.name == volume.metadata.name)
+                    };
+                    waiting.volumes.iter().find(|volume| free(volume) && reaches(volume, node))
+                }
+            };
+            if volume.is_none() && !is_provisionable(&waiting.class, node) {
+                return None;
+            }
+            taken.push(volume);
+        }
+        Some(taken)
     }
 }
 
@@ -64,6 +95,8 @@ pub struct Storage {
     claims: Informer<PersistentVolumeClaim>,
     volumes: Informer<PersistentVolume>,
     classes: Informer<StorageClass>,
+    /// Whether anything came or went since [`Storage::take_news`].
+    news: bool,
 }
 
 impl Storage {
@@ -74,16 +107,24 @@ impl Storage {
             claims: Informer::new(client, "", ListOptions::default()),
             volumes: Informer::new(client, "", ListOptions::default()),
             classes: Informer::new(client, "", ListOptions::default()),
+            news: false,
         }
     }
 
-    /// Takes what is new; whether anything is.
+    /// Takes what is new; whether anything that may help a pod is.
     pub fn observe(&mut self, cx: &mut Context<'_>) -> bool {
-        let news = |event: &Event<_>| !matches!(event, Event::Deleted(_));
-        let claims = self.claims.poll(cx).iter().any(news);
-        let volumes = self.volumes.poll(cx).iter().any(|event| !matches!(event, Event::Deleted(_)));
-        let classes = self.classes.poll(cx).iter().any(|event| !matches!(event, Event::Deleted(_)));
-        claims | volumes | classes
+        let claims = self.claims.poll(cx);
+        let volumes = self.volumes.poll(cx);
+        let classes = self.classes.poll(cx);
+        self.news |= !(claims.is_empty() && volumes.is_empty() && classes.is_empty());
+        claims.iter().any(|event| !matches!(event, Event::Deleted(_)))
+            || volumes.iter().any(|event| !matches!(event, Event::Deleted(_)))
+            || classes.iter().any(|event| !matches!(event, Event::Deleted(_)))
+    }
+
+    /// Whether anything came or went since this was asked last.
+    pub fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
     }
 
     /// Whether everything has been read once.
@@ -119,7 +160,7 @@ impl Storage {
                 return Err(format!("persistentvolumeclaim {name:?} is being deleted"));
             }
             if spec.access_modes.iter().flatten().any(|mode| mode == "ReadWriteOncePod") {
-                state.exclusive.push(name.clone());
+                state.exclusive.push(key.to_string());
             }
             if is_bound(&claim) {
                 match self.volumes.get_named(volume) {
@@ -132,19 +173,25 @@ impl Storage {
             let waits = class.filter(|it| it.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"));
             match waits.filter(|_| volume.is_empty()) {
                 Some(class) => {
-                    let volumes = self.candidates(&claim);
-                    state.waiting.push(Waiting { claim, class, volumes });
+                    let selected = claim.metadata.annotations.as_ref().and_then(|it| it.get(SELECTED_NODE)).cloned();
+                    let volumes = if selected.is_some() { Vec::new() } else { self.candidates(&claim) };
+                    state.waiting.push(Waiting { claim, class, selected, volumes });
                 }
                 None => unbound = true,
             }
         }
+        // Those that ask for little first, so that they do not take what others need.
+        state.waiting.sort_by_key(Waiting::wanted);
         if unbound { Err("pod has unbound immediate PersistentVolumeClaims".into()) } else { Ok(state) }
     }
 
     fn candidates(&self, claim: &PersistentVolumeClaim) -> Vec<Arc<PersistentVolume>> {
         let mut volumes = self.volumes.list();
         volumes.retain(|volume| fits(volume, claim));
-        volumes.sort_by_key(|volume| capacity(volume));
+        if volumes.iter().any(|volume| is_meant_for(volume, claim)) {
+            volumes.retain(|volume| is_meant_for(volume, claim));
+        }
+        volumes.sort_by_cached_key(|volume| (capacity(volume), volume.metadata.name.clone()));
         volumes
     }
 
@@ -152,14 +199,14 @@ impl Storage {
     /// them provisioned. Whether all of the pod's claims are bound now.
     ///
     /// # Errors
-    /// What the server answered.
+    /// What the server answered, or that the node cannot serve the claims any more.
     pub fn bind(&self, pod: &PodInfo, state: &State, node: &NodeInfo) -> Result<bool, ApiError> {
-        for waiting in &state.waiting {
-            let key = key_of(&*waiting.claim);
-            match waiting.volumes.iter().find(|volume| reaches(volume, node)) {
+        let assigned = state.assign(node).ok_or_else(|| ApiError::internal(NO_VOLUME))?;
+        for (waiting, volume) in state.waiting.iter().zip(assigned) {
+            let metadata = &waiting.claim.metadata;
+            match volume {
                 Some(volume) if is_meant_for(volume, &waiting.claim) => {}
                 Some(volume) => {
-                    let metadata = &waiting.claim.metadata;
                     let patch = json!({
                         "metadata": {
                             "resourceVersion": volume.metadata.resource_version,
@@ -172,21 +219,50 @@ impl Storage {
                     });
                     self.client.patch::<PersistentVolume>(&key_of(&**volume), &Patch::Merge(patch))?;
                 }
+                None if waiting.selected.is_some() => {}
                 None => {
-                    let patch = json!({ "metadata": { "annotations": { SELECTED_NODE: node.name() } } });
-                    self.client.patch::<PersistentVolumeClaim>(&key, &Patch::Merge(patch))?;
+                    // At this version of the claim: another pod's node must not be overwritten.
+                    let patch = json!({ "metadata": {
+                        "resourceVersion": metadata.resource_version,
+                        "annotations": { SELECTED_NODE: node.name() },
+                    } });
+                    self.client.patch::<PersistentVolumeClaim>(&key_of(&*waiting.claim), &Patch::Merge(patch))?;
                 }
             }
         }
-        Ok(state.waiting.is_empty() || self.all_bound(pod))
+        Ok(state.waiting.is_empty() || self.all_bound(pod, node) == Ok(true))
     }
 
-    /// Whether all of the pod's claims are bound.
-    pub fn all_bound(&self, pod: &PodInfo) -> bool {
-        claim_names(&pod.pod).all(|name| {
-            let claim = self.claims.get(&ObjectKey::new(&*pod.key.namespace, &*name));
-            claim.is_some_and(|claim| is_bound(&claim))
-        })
+    /// Whether all of the pod's claims are bound (upstream checkBindings).
+    ///
+    /// # Errors
+    /// Why they will not be for this node.
+    pub fn all_bound(&self, pod: &PodInfo, node: &NodeInfo) -> Result<bool, String> {
+        let mut all = true;
+        for name in claim_names(&pod.pod) {
+            let key = ObjectKey::new(&*pod.key.namespace, &*name);
+            let claim = self.claims.get(&key).ok_or_else(|| format!("persistentvolumeclaim {name:?} not found"))?;
+            if is_bound(&claim) {
+                let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref()).unwrap_or_default();
+                match self.volumes.get_named(volume) {
+                    Some(found) if !reaches(&found, node) => {
+                        let node = node.name();
+                        return Err(format!("pv {volume:?} node affinity doesn't match node {node:?}"));
+                    }
+                    found => all &= found.is_some(),
+                }
+                continue;
+            }
+            all = false;
+            let selected = claim.metadata.annotations.as_ref().and_then(|it| it.get(SELECTED_NODE));
+            if let Some(selected) = selected.filter(|selected| *selected != node.name()) {
+                let node = node.name();
+                return Err(format!(
+                    "provisioning failed for PVC {name:?}: selectedNode annotation value {selected:?} not set to scheduled node {node:?}"
+                ));
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -219,6 +295,11 @@ fn capacity(volume: &PersistentVolume) -> Option<Quantity> {
     Quantity::try_from(stated).ok()
 }
 
+fn storage_request(claim: &PersistentVolumeClaim) -> Option<Quantity> {
+    let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
+    Quantity::try_from(requests.get("storage")?).ok()
+}
+
 fn is_meant_for(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
     let reference = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
     reference.is_some_and(|it| {
@@ -234,21 +315,19 @@ fn fits(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
     if volume.metadata.deletion_timestamp.is_some() {
         return false;
     }
-    if offer.claim_ref.is_some() {
-        return is_meant_for(volume, claim);
-    }
     let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
-    let wanted = wish.resources.as_ref().and_then(|it| it.requests.as_ref()?.get("storage"));
-    let wanted = wanted.and_then(|it| Quantity::try_from(it).ok());
     let modes = offer.access_modes.as_deref().unwrap_or_default();
     let selector = wish.selector.as_ref().map(|it| Selector::from_label_selector(Some(it)));
-    phase == Some("Available")
+    let free = offer.claim_ref.is_none()
+        && phase == Some("Available")
+        && selector.is_none_or(|it| it.is_ok_and(|it| it.matches(volume.metadata.labels.as_ref())));
+    // One that is kept for the claim needs no label, but has to be able to serve it all the same.
+    (free || is_meant_for(volume, claim))
         && offer.storage_class_name.as_deref().unwrap_or_default()
             == wish.storage_class_name.as_deref().unwrap_or_default()
         && offer.volume_mode.as_deref().unwrap_or("Filesystem") == wish.volume_mode.as_deref().unwrap_or("Filesystem")
-        && capacity(volume) >= wanted
+        && capacity(volume) >= storage_request(claim)
         && wish.access_modes.iter().flatten().all(|mode| modes.contains(mode))
-        && selector.is_none_or(|it| it.is_ok_and(|it| it.matches(volume.metadata.labels.as_ref())))
 }
 
 /// Whether a volume can be used on a node.
@@ -281,9 +360,96 @@ impl Filter for VolumeBinding {
         if state.bound.iter().any(|volume| !reaches(volume, node)) {
             return Err(Rejection::unresolvable(NODE_CONFLICT));
         }
-        let served = |waiting: &Waiting| {
-            waiting.volumes.iter().any(|volume| reaches(volume, node)) || is_provisionable(&waiting.class, node)
+        if state.assign(node).is_some() { Ok(()) } else { Err(Rejection::unresolvable(NO_VOLUME)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use machinery::object::from_value;
+
+    fn node(name: &str) -> NodeInfo {
+        let mut info = NodeInfo::default();
+        let node = json!({ "metadata": { "name": name, "labels": { "kubernetes.io/hostname": name } } });
+        info.set_node(Arc::new(from_value(node).unwrap()));
+        info
+    }
+
+    fn volume(name: &str, size: &str, node: Option<&str>, claim: Option<&str>) -> Arc<PersistentVolume> {
+        let affinity = node.map(|node| {
+            json!({ "required": { "nodeSelectorTerms": [{ "matchExpressions": [
+            { "key": "kubernetes.io/hostname", "operator": "In", "values": [node] },
+        ] }] } })
+        });
+        Arc::new(
+            from_value(json!({
+                "metadata": { "name": name },
+                "spec": {
+                    "capacity": { "storage": size }, "accessModes": ["ReadWriteOnce"], "storageClassName": "local",
+                    "nodeAffinity": affinity,
+                    "claimRef": claim.map(|name| json!({ "namespace": "default", "name": name })),
+                },
+                "status": { "phase": "Available" },
+            }))
+            .unwrap(),
+        )
+    }
+
+    fn claim(name: &str, size: &str) -> PersistentVolumeClaim {
+        from_value(json!({
+            "metadata": { "name": name, "namespace": "default" },
+            "spec": {
+                "accessModes": ["ReadWriteOnce"], "storageClassName": "local",
+                "resources": { "requests": { "storage": size } },
+            },
+        }))
+        .unwrap()
+    }
+
+    fn waiting(provisioner: &str, selected: Option<&str>, volumes: &[&Arc<PersistentVolume>]) -> Waiting {
+        let class: Value = json!({ "metadata": { "name": "local" }, "provisioner": provisioner });
+        Waiting {
+            claim: Arc::new(claim("data", "1Gi")),
+            class: Arc::new(from_value(class).unwrap()),
+            selected: selected.map(str::to_owned),
+            volumes: volumes.iter().map(|it| (*it).clone()).collect(),
+        }
+    }
+
+    fn names(state: &State, on: &str) -> Option<Vec<String>> {
+        let assigned = state.assign(&node(on))?;
+        let name = |volume: Option<&Arc<PersistentVolume>>| volume.and_then(|it| it.metadata.name.clone());
+        Some(assigned.into_iter().map(|it| name(it).unwrap_or_default()).collect())
+    }
+
+    #[test]
+    fn no_volume_is_promised_twice() {
+        let (a, b) = (volume("a", "1Gi", Some("x"), None), volume("b", "2Gi", None, None));
+        let state = |volumes: &[&Arc<PersistentVolume>]| State {
+            waiting: vec![waiting(NO_PROVISIONER, None, volumes), waiting(NO_PROVISIONER, None, volumes)],
+            ..State::default()
         };
-        if state.waiting.iter().all(served) { Ok(()) } else { Err(Rejection::unresolvable(NO_VOLUME)) }
+        assert_eq!(names(&state(&[&a, &b]), "x"), Some(vec!["a".into(), "b".into()]));
+        assert_eq!(names(&state(&[&a, &b]), "y"), None, "b alone is there, and there are two claims");
+        assert_eq!(names(&state(&[&a]), "x"), None);
+    }
+
+    #[test]
+    fn a_claim_whose_volume_is_being_made_for_a_node_is_used_there_only() {
+        let state = State { waiting: vec![waiting("example.com/disk", Some("x"), &[])], ..State::default() };
+        assert_eq!(names(&state, "x"), Some(vec![String::new()]));
+        assert_eq!(names(&state, "y"), None);
+    }
+
+    #[test]
+    fn a_volume_kept_for_a_claim_must_be_able_to_serve_it() {
+        let claim = claim("data", "2Gi");
+        assert!(fits(&volume("a", "2Gi", None, Some("data")), &claim));
+        assert!(!fits(&volume("a", "1Gi", None, Some("data")), &claim), "too small");
+        assert!(!fits(&volume("a", "2Gi", None, Some("other")), &claim));
+        assert!(fits(&volume("a", "2Gi", None, None), &claim));
     }
 }

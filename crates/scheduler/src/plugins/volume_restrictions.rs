@@ -1,7 +1,7 @@
-//! A claim for one pod only (ReadWriteOncePod) is used by one pod only.
+//! A claim for one pod only (ReadWriteOncePod) is used by one pod only, wherever that runs (upstream
+//! plugins/volumerestrictions).
 
 use crate::framework::{Cycle, Filter, NodeInfo, Rejection};
-use crate::plugins::volume_binding::claim_names;
 
 const REASON: &str = "node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode";
 
@@ -13,14 +13,8 @@ impl Filter for VolumeRestrictions {
         "VolumeRestrictions"
     }
 
-    fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
-        let exclusive = cycle.prepared.volumes.exclusive();
-        if exclusive.is_empty() {
-            return Ok(());
-        }
-        let namespace = &cycle.pod.key.namespace;
-        let mut others = node.pods.values().filter(|other| other.key.namespace == *namespace);
-        if others.any(|other| claim_names(&other.pod).any(|name| exclusive.contains(&name))) {
+    fn filter(&self, cycle: &Cycle<'_>, _: &NodeInfo) -> Result<(), Rejection> {
+        if cycle.prepared.volumes.exclusive().iter().any(|claim| cycle.cache.uses_claim(claim)) {
             return Err(Rejection::resolvable(REASON));
         }
         Ok(())
