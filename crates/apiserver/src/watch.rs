@@ -21,6 +21,7 @@ use crate::registry::ResourceInfo;
 use crate::selection::Selection;
 use crate::server::{ApiServer, response};
 use crate::table::{self, Include, ListFields};
+use crate::timers::Timer;
 use crate::{list_options, storage};
 
 /// How often a bookmark is sent to who wants them, as upstream.
@@ -135,13 +136,14 @@ struct Events {
     /// What the client knows already: a bookmark with this revision would tell nothing.
     sent_revision: i64,
     /// When this watch is to be woken for the time's sake.
-    timer: Option<Timestamp>,
+    timer: Option<Timer>,
     /// Under which it is counted as open.
     labels: Labels,
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
+        self.stop_timer();
         self.server.metrics().watching(self.labels, false);
     }
 }
@@ -213,6 +215,12 @@ impl Events {
                 .is_ok_and(|object| self.selection.matches(self.row, &*object))
     }
 
+    fn stop_timer(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            self.server.timers().remove(timer);
+        }
+    }
+
     /// What is due, or the time to come back at.
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Option<WatchEvent>> {
         let now = self.server.now();
@@ -229,10 +237,10 @@ impl Events {
             }
         }
         if let Some(time) = self.deadline.into_iter().chain(self.next_bookmark).min()
-            && self.timer.is_none_or(|timer| timer <= now || time < timer)
+            && self.timer.is_none_or(|timer| timer.time <= now || time < timer.time)
         {
-            self.timer = Some(time);
-            self.server.timers().add(time, cx.waker().clone());
+            self.stop_timer();
+            self.timer = Some(self.server.timers().add(time, cx.waker().clone()));
         }
         Poll::Pending
     }
