@@ -29,6 +29,7 @@ pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
         return crate::apply::apply(call, payload);
     }
     let row = call.row;
+    let warnings = call.warnings.clone();
     for _ in 0..ATTEMPTS {
         let key = call.key();
         let kv = call.server.store().get(&key).ok_or_else(|| call.not_found())?;
@@ -37,7 +38,7 @@ pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
         let before = wire_value(row, &*typed);
         let patched = apply(call, payload, before.clone(), &row.gvk())?;
         let asks_revision = patched.pointer("/metadata/resourceVersion") != before.pointer("/metadata/resourceVersion");
-        call.warnings.clear();
+        call.warnings.clone_from(&warnings);
         let object = decode_value(call, patched, Source::Patch(problems(call, payload)))?;
         update::check_identity(call, &*object)?;
         match update::replace(call, object, &kv)? {
