@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::call::{Call, Result, invalid_options};
 use crate::codec::{FieldValidation, Payload, complete_type, decode_value, field_validation, yaml_error};
-use crate::create::create_object;
+use crate::create::create_missing;
 use crate::managed_fields::{self, FieldSet};
 use crate::storage::{self, wire_value};
 use crate::strict::Source;
@@ -43,7 +43,7 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
             call.applied = Some(managed_fields::applied_fields(call, &config));
             call.warnings.extend(repeated);
             let object = decode_value(call, config, Source::Patch(Vec::new()))?;
-            return create_object(call, object);
+            return create_missing(call, object);
         };
         let old = storage::stored(&kv);
         let typed = storage::typed(call.row, &old)?;

@@ -7,6 +7,8 @@ use machinery::{ApiError, Object};
 use crate::admission::{self, Operation};
 use crate::call::{Call, Result};
 use crate::codec::{Payload, decode_object};
+use crate::request_info::RequestInfo;
+use crate::server::forbidden;
 use crate::storage::{self, Written};
 use crate::{managed_fields, read, service_allocation};
 
@@ -25,7 +27,17 @@ pub(crate) fn create(call: &mut Call, payload: &Payload) -> Result<Response> {
     create_object(call, object)
 }
 
-/// Creates a decoded and defaulted object: `POST`, and `PUT` or apply where nothing is.
+/// Creates an object by `PUT` or apply where nothing is, if the user may create (upstream's
+/// `withAuthorization`).
+pub(crate) fn create_missing(call: &mut Call, object: Box<dyn Object>) -> Result<Response> {
+    let create = RequestInfo { verb: "create".into(), ..call.info.clone() };
+    if let Err(reason) = call.server.authorize(&call.user, &create) {
+        return Err(forbidden(&call.user, &create, &reason));
+    }
+    create_object(call, object)
+}
+
+/// Creates a decoded and defaulted object.
 pub(crate) fn create_object(call: &mut Call, mut object: Box<dyn Object>) -> Result<Response> {
     set_namespace(call, &mut *object)?;
     let dry_run = call.dry_run()?;

@@ -8,7 +8,7 @@ use store::KeyValue;
 use crate::admission::{self, Operation};
 use crate::call::{Call, Result};
 use crate::codec::{Payload, decode_object};
-use crate::create::{create_object, set_namespace};
+use crate::create::{create_missing, set_namespace};
 use crate::registry::Update;
 use crate::storage::{self, Written};
 use crate::{managed_fields, read, service_allocation};
@@ -21,7 +21,7 @@ pub(crate) fn update(call: &mut Call, payload: &Payload) -> Result<Response> {
     let key = call.key();
     let Some(kv) = call.server.store().get(&key) else {
         if call.row.strategy.allow_create_on_update() && call.info.subresource.is_empty() {
-            return create_object(call, object);
+            return create_missing(call, object);
         }
         return Err(call.not_found());
     };
