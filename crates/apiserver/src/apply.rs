@@ -1,8 +1,8 @@
 //! Server-side apply: `PATCH` with `application/apply-patch+yaml`.
 //!
 //! The applied configuration is merged into the live object: its fields win, and fields that this
-//! manager applied before and has left out are removed, unless somebody else owns them too. A field
-//! that another manager has with another value is a conflict, unless forced.
+//! manager applied before and has left out are removed, unless somebody else owns them too. Where that
+//! changes a field of another manager it is a conflict, unless forced.
 
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, StatusCause};
@@ -37,6 +37,7 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     name_configuration(call, &mut config)?;
+    let warnings = call.warnings.clone();
     for _ in 0..ATTEMPTS {
         let key = call.key();
         let Some(kv) = call.server.store().get(&key) else {
@@ -50,20 +51,23 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         let live = wire_value(call.row, &*typed);
         let entries = typed.metadata().managed_fields.clone().unwrap_or_default();
         let applied = managed_fields::applied_fields(call, &config);
-        check_conflicts(call, &manager, &applied, &config, &live, &entries)?;
         let before = owned(call, &entries, &manager);
         let others = entries.iter().filter(|entry| !is_own(call, entry, &manager));
         let others = others.fold(FieldSet::default(), |mut all, entry| {
             all.extend(fields_of_entry(entry));
             all
         });
-        let abandoned = before.difference(&applied).difference(&others);
         let schemas = schema::builtin();
         let definition = schemas.get(&call.row.gvk());
-        let mut merged = live;
-        abandoned.remove_from(&mut merged);
+        let mut kept = others;
+        kept.extend(applied.clone());
+        let abandoned = before.with_optional_structs(schemas, definition).difference(&kept.with_parents());
+        let mut merged = live.clone();
         managed_fields::merge(schemas, definition, &mut merged, &config);
-        call.warnings.clone_from(&repeated);
+        abandoned.remove_from(&mut merged);
+        check_conflicts(call, &manager, &managed_fields::fields_changed(call, &merged, &live), &entries)?;
+        call.warnings.clone_from(&warnings);
+        call.warnings.extend(repeated.iter().cloned());
         call.applied = Some(applied);
         let object = decode_value(call, merged, Source::Patch(Vec::new()))?;
         update::check_identity(call, &*object)?;
@@ -148,24 +152,15 @@ fn owned(call: &Call, entries: &[ManagedFieldsEntry], manager: &str) -> FieldSet
     entries.iter().find(|entry| is_own(call, entry, manager)).map(fields_of_entry).unwrap_or_default()
 }
 
-/// 409 for fields that others have with another value, unless forced.
-fn check_conflicts(
-    call: &Call,
-    manager: &str,
-    applied: &FieldSet,
-    config: &Value,
-    live: &Value,
-    entries: &[ManagedFieldsEntry],
-) -> Result<()> {
+/// 409 for fields of others that the apply changes, unless forced.
+fn check_conflicts(call: &Call, manager: &str, changed: &FieldSet, entries: &[ManagedFieldsEntry]) -> Result<()> {
     if call.info.query.flag("force") {
         return Ok(());
     }
-    let schemas = schema::builtin();
-    let changed = FieldSet::changed(schemas, schemas.get(&call.row.gvk()), config, live).intersection(applied);
     let mut causes = Vec::new();
     let mut by_manager = Vec::new();
     for entry in entries.iter().filter(|entry| !is_own(call, entry, manager)) {
-        let paths = fields_of_entry(entry).intersection(&changed).leaves();
+        let paths = fields_of_entry(entry).intersection(changed).paths();
         if paths.is_empty() {
             continue;
         }

@@ -34,17 +34,31 @@ const UNMANAGED: &[&[&str]] = &[
 /// The fields of an object that can be managed.
 pub(crate) fn fields_of(call: &Call, value: &Value) -> FieldSet {
     let schemas = schema::builtin();
-    let mut set = FieldSet::of(schemas, schemas.get(&call.row.gvk()), value);
+    managed(call, FieldSet::of(schemas, schemas.get(&call.row.gvk()), value))
+}
+
+/// The managed fields that `new` has and `old` has not, or has otherwise.
+pub(crate) fn fields_changed(call: &Call, new: &Value, old: &Value) -> FieldSet {
+    let schemas = schema::builtin();
+    managed(call, FieldSet::changed(schemas, schemas.get(&call.row.gvk()), new, old))
+}
+
+/// Without what nobody manages, and what a write through this door does not reach: a status by the main
+/// one, a spec by that of the status (upstream's `GetResetFields`).
+fn managed(call: &Call, mut set: FieldSet) -> FieldSet {
     UNMANAGED.iter().for_each(|path| set.remove_path(path));
+    match call.info.subresource.as_str() {
+        "" if call.row.subresource("status").is_some() => set.remove_path(&["status"]),
+        "status" => set.remove_path(&["spec"]),
+        _ => {}
+    }
     set
 }
 
 /// The fields that an applied configuration sets.
 pub(crate) fn applied_fields(call: &Call, config: &Value) -> FieldSet {
     let schemas = schema::builtin();
-    let mut set = FieldSet::applied(schemas, schemas.get(&call.row.gvk()), config);
-    UNMANAGED.iter().for_each(|path| set.remove_path(path));
-    set
+    managed(call, FieldSet::applied(schemas, schemas.get(&call.row.gvk()), config))
 }
 
 /// Gives the creator of an object all its fields.
@@ -92,9 +106,7 @@ fn is_tracked(call: &Call) -> bool {
 
 fn change(call: &Call, entries: &mut Vec<ManagedFieldsEntry>, new: &Value, old: &Value) {
     let (operation, manager) = (if call.applied.is_some() { "Apply" } else { "Update" }, call.field_manager());
-    let schemas = schema::builtin();
-    let mut changed = FieldSet::changed(schemas, schemas.get(&call.row.gvk()), new, old);
-    UNMANAGED.iter().for_each(|path| changed.remove_path(path));
+    let changed = fields_changed(call, new, old);
     let removed = fields_of(call, old).difference(&fields_of(call, new));
     if changed.is_empty() && removed.is_empty() && call.applied.is_none() {
         return;

@@ -79,19 +79,21 @@ impl FieldSet {
                 }
             }
             Value::Array(items) => {
+                let old = old.as_array().map_or(&[][..], Vec::as_slice);
                 let Some(ListKind::Keyed(keys)) = schema.map(list_kind) else {
-                    for item in items {
-                        if !old.as_array().is_some_and(|old| old.contains(item)) {
+                    let old = by_key(old, &Value::to_string);
+                    for item in items.iter().map(Value::to_string) {
+                        if at_key(&old, &item).is_none() {
                             self.0.insert(format!("v:{item}"), Self::default());
                         }
                     }
                     return;
                 };
                 let schema = schema.and_then(|schema| schemas.items(schema));
+                let indexed = by_key(old, &|item| item_key(&keys, item));
                 for item in items {
                     let key = item_key(&keys, item);
-                    let old = old.as_array().and_then(|old| old.iter().find(|old| item_key(&keys, old) == key));
-                    let before = old.unwrap_or(&Value::Null);
+                    let before = at_key(&indexed, &key).and_then(|at| old.get(at)).unwrap_or(&Value::Null);
                     self.add(walk, schema, format!("k:{key}"), item, before, before.is_null(), depth);
                 }
             }
@@ -114,12 +116,13 @@ impl FieldSet {
             return;
         }
         let granular = match new {
-            Value::Object(fields) => !fields.is_empty() && !is_atomic_map(walk.schemas, schema),
-            Value::Array(items) => !items.is_empty() && schema.is_some_and(|one| list_kind(one) != ListKind::Atomic),
+            Value::Object(_) => !is_atomic_map(walk.schemas, schema),
+            Value::Array(_) => schema.is_some_and(|one| list_kind(one) != ListKind::Atomic),
             _ => false,
         };
         let mut child = Self::default();
-        if granular && depth > 0 {
+        // A leaf if it is empty; but where there was something before, only that is gone.
+        if granular && depth > 0 && !(is_empty(new) && is_empty(old)) {
             if itself {
                 child.0.insert(SELF.into(), Self::default());
             }
@@ -161,47 +164,92 @@ impl FieldSet {
         }
     }
 
-    /// What is in this set and not in the other.
-    pub(crate) fn difference(&self, other: &Self) -> Self {
-        let mut rest = Self::default();
-        for (step, below) in &self.0 {
-            match other.0.get(step) {
-                None => {
-                    rest.0.insert(step.clone(), below.clone());
-                }
-                Some(taken) if !below.is_empty() && !taken.is_empty() => {
-                    let below = below.difference(taken);
-                    if !below.is_empty() {
-                        rest.0.insert(step.clone(), below);
-                    }
-                }
-                Some(_) => {}
+    /// Whether the node at the root of this tree is itself in the set, and not only what is below it.
+    fn has_self(&self) -> bool {
+        self.0.is_empty() || self.0.contains_key(SELF)
+    }
+
+    /// A tree of which the root is in the set, or not: `None` if nothing is.
+    fn with_self(mut self, itself: bool) -> Option<Self> {
+        match (itself, self.0.is_empty()) {
+            (true, true) => Some(self),
+            (true, false) => {
+                self.0.insert(SELF.into(), Self::default());
+                Some(self)
+            }
+            (false, true) => None,
+            (false, false) => Some(self),
+        }
+    }
+
+    /// The nodes that are in this set and, as `others` says, in the other or not. A node says nothing of
+    /// those below it.
+    fn select(&self, other: &Self, others: bool) -> Self {
+        let mut selected = Self::default();
+        for (step, below) in self.0.iter().filter(|(step, _)| *step != SELF) {
+            let node = match other.0.get(step) {
+                Some(theirs) => below.select(theirs, others).with_self(below.has_self() && theirs.has_self() == others),
+                None if others => None,
+                None => Some(below.clone()),
+            };
+            if let Some(node) = node {
+                selected.0.insert(step.clone(), node);
             }
         }
-        rest
+        selected
+    }
+
+    /// What is in this set and not in the other.
+    pub(crate) fn difference(&self, other: &Self) -> Self {
+        self.select(other, false)
     }
 
     /// What is in both sets.
     pub(crate) fn intersection(&self, other: &Self) -> Self {
-        let mut both = Self::default();
-        for (step, below) in &self.0 {
-            let Some(others) = other.0.get(step) else { continue };
-            if below.is_empty() || others.is_empty() {
-                both.0.insert(step.clone(), if below.is_empty() { others.clone() } else { below.clone() });
-            } else {
-                let below = below.intersection(others);
-                if !below.is_empty() {
-                    both.0.insert(step.clone(), below);
-                }
-            }
-        }
-        both
+        self.select(other, true)
     }
 
-    /// The paths of the leaves as conflicts name them: `.spec.replicas`,
+    /// The set with each field of which a part is in it: to keep the part is to keep the field.
+    pub(crate) fn with_parents(&self) -> Self {
+        let mut all = Self::default();
+        for (step, below) in &self.0 {
+            let mut node = below.with_parents();
+            if step.starts_with("f:") && !below.0.is_empty() {
+                node.0.insert(SELF.into(), Self::default());
+            }
+            all.0.insert(step.clone(), node);
+        }
+        all
+    }
+
+    /// The set with each optional struct of which a part is in it: whoever gives up all he set in a
+    /// `livenessProbe` gives up the probe, with what was defaulted in it.
+    pub(crate) fn with_optional_structs(&self, schemas: &Schemas, schema: Option<&Schema>) -> Self {
+        let mut all = Self::default();
+        for (step, below) in &self.0 {
+            let (field, is_struct) = match step.split_once(':') {
+                Some(("f", name)) => {
+                    let declared = schema.is_some_and(|one| schemas.resolve(one).properties.contains_key(name));
+                    let field = schema.and_then(|schema| schemas.field(schema, name));
+                    let has_fields = field.is_some_and(|one| !schemas.resolve(one).properties.is_empty());
+                    (field, declared && has_fields && !ALWAYS_THERE.contains(&name))
+                }
+                Some(("k", _)) => (schema.and_then(|schema| schemas.items(schema)), false),
+                _ => (None, false),
+            };
+            let mut node = below.with_optional_structs(schemas, field);
+            if is_struct && !below.0.is_empty() {
+                node.0.insert(SELF.into(), Self::default());
+            }
+            all.0.insert(step.clone(), node);
+        }
+        all
+    }
+
+    /// The paths of what is in the set, as conflicts name them: `.spec.replicas`,
     /// `.spec.containers[name="web"].image`.
-    pub(crate) fn leaves(&self) -> Vec<String> {
-        let mut leaves = Vec::new();
+    pub(crate) fn paths(&self) -> Vec<String> {
+        let mut paths = Vec::new();
         for (step, below) in &self.0 {
             let name = match step.split_once(':') {
                 Some(("f", name)) => format!(".{name}"),
@@ -213,20 +261,16 @@ impl FieldSet {
                 Some((_, value)) => format!("[={value}]"),
                 None => continue,
             };
-            let inner = below.leaves();
-            if inner.is_empty() {
-                leaves.push(name);
-            } else {
-                leaves.extend(inner.into_iter().map(|inner| format!("{name}{inner}")));
-            }
+            let inner = below.paths().into_iter().map(|inner| format!("{name}{inner}"));
+            paths.extend(below.has_self().then(|| name.clone()).into_iter().chain(inner));
         }
-        leaves
+        paths
     }
 
     /// Removes the fields of this set from a value.
     pub(crate) fn remove_from(&self, value: &mut Value) {
         for (step, below) in &self.0 {
-            let whole = below.is_empty() || below.0.contains_key(SELF);
+            let whole = below.has_self();
             match (step.split_once(':'), &mut *value) {
                 (Some(("f", name)), Value::Object(fields)) if whole => {
                     fields.remove(name);
@@ -261,7 +305,18 @@ impl FieldSet {
     /// Adds all fields of the other set.
     pub(crate) fn extend(&mut self, other: Self) {
         for (step, below) in other.0 {
-            self.0.entry(step).or_default().extend(below);
+            match self.0.get_mut(&step) {
+                Some(node) => {
+                    let itself = node.has_self() || below.has_self();
+                    node.extend(below);
+                    if itself && !node.0.is_empty() {
+                        node.0.insert(SELF.into(), Self::default());
+                    }
+                }
+                None => {
+                    self.0.insert(step, below);
+                }
+            }
         }
     }
 }
@@ -294,43 +349,68 @@ pub(super) fn merge(schemas: &Schemas, schema: Option<&Schema>, target: &mut Val
     }
 }
 
-/// Puts a list's applied items into it. They come in their own order; items of others stay before the
-/// same neighbours, as structured-merge-diff keeps them.
+/// Puts a list's applied items into it, in the order of structured-merge-diff (`visitListItems`): items
+/// of others stay before the shared item that comes next, and shared items come as applied.
 fn interleave(
     target: &mut Vec<Value>,
     config: &[Value],
     key: &dyn Fn(&Value) -> String,
     merge: &dyn Fn(&mut Value, &Value),
 ) {
-    let wanted: Vec<String> = config.iter().map(key).collect();
-    let mut known: BTreeMap<String, Value> = BTreeMap::new();
+    let live = std::mem::take(target);
+    let (live_keys, config_keys) = (by_key(&live, key), by_key(config, key));
+    // Of each item, the other list's item with its key.
+    let in_config: Vec<_> = live.iter().map(|item| at_key(&config_keys, &key(item))).collect();
+    let in_live: Vec<_> = config.iter().map(|item| at_key(&live_keys, &key(item))).collect();
+    let mut shared = (0..config.len()).filter(|at| in_live.get(*at).is_some_and(Option::is_some)).peekable();
     let mut next = 0;
-    let mut merged = Vec::with_capacity(target.len().max(config.len()));
-    let live: Vec<(String, Value)> = std::mem::take(target).into_iter().map(|item| (key(&item), item)).collect();
-    let order: Vec<Option<usize>> = live.iter().map(|(key, _)| wanted.iter().position(|one| one == key)).collect();
-    let mut others = Vec::new();
-    for ((key, item), place) in live.into_iter().zip(&order) {
-        if place.is_some() { _ = known.insert(key, item) } else { others.push(item) }
-    }
-    let mut others = others.into_iter();
-    let mut put = |merged: &mut Vec<Value>, until: usize| {
+    let mut put = |until: usize, target: &mut Vec<Value>| {
         while next < until {
-            if let (Some(item), Some(key)) = (config.get(next), wanted.get(next)) {
-                let mut value = known.remove(key).unwrap_or_else(|| item.clone());
+            if let (Some(item), Some(place)) = (config.get(next), in_live.get(next)) {
+                let mut value = place.and_then(|at| live.get(at)).unwrap_or(item).clone();
                 merge(&mut value, item);
-                merged.push(value);
+                target.push(value);
             }
             next += 1;
         }
     };
-    for place in order {
+    for (item, place) in live.iter().zip(&in_config) {
         match place {
-            Some(place) => put(&mut merged, place + 1),
-            None => merged.extend(others.next()),
+            // Items of others come before what is applied next.
+            None => target.push(item.clone()),
+            // A shared item out of the applied order comes where the applied order has it.
+            Some(place) if shared.peek().is_some_and(|wanted| wanted != place) => {}
+            Some(place) => {
+                put(place + 1, target);
+                _ = shared.next_if_eq(place);
+            }
         }
     }
-    put(&mut merged, config.len());
-    *target = merged;
+    put(config.len(), target);
+}
+
+/// The places of a list's items by their keys, in the order of the keys; of items with the same key, the
+/// first.
+fn by_key(items: &[Value], key: &dyn Fn(&Value) -> String) -> Vec<(String, usize)> {
+    let mut places: Vec<(String, usize)> = items.iter().enumerate().map(|(at, item)| (key(item), at)).collect();
+    places.sort();
+    places.dedup_by(|later, first| later.0 == first.0);
+    places
+}
+
+/// Where the item with a key is.
+fn at_key(places: &[(String, usize)], key: &str) -> Option<usize> {
+    let at = places.binary_search_by(|(one, _)| one.as_str().cmp(key)).ok()?;
+    places.get(at).map(|(_, place)| *place)
+}
+
+/// Whether nothing is in a value that something can be in.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => true,
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -391,7 +471,9 @@ mod tests {
             ("b", "ab", "ab"),
             ("ab", "c", "abc"),
             ("ab", "bc", "abc"),
-            ("xaybz", "ba", "xbayz"),
+            ("xaybz", "ba", "xybza"),
+            ("axb", "ba", "xba"),
+            ("axb", "cbda", "xcbda"),
             ("", "ab", "ab"),
             ("ab", "", "ab"),
         ] {
@@ -434,5 +516,37 @@ mod tests {
         let image = json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:image": {}}}}});
         assert_eq!(changed.to_fields(), image);
         assert!(!set.difference(&changed).to_fields().to_string().contains("f:image"));
+    }
+
+    #[test]
+    fn a_node_says_nothing_of_what_is_below_it() {
+        let set = |fields: Value| FieldSet::from_fields(Some(&fields));
+        let whole = set(json!({"f:data": {".": {}, "f:a": {}, "f:b": {}}}));
+        let node = set(json!({"f:data": {}}));
+        let child = set(json!({"f:data": {"f:a": {}}}));
+        assert_eq!(whole.difference(&node), set(json!({"f:data": {"f:a": {}, "f:b": {}}})));
+        assert_eq!(whole.difference(&child), set(json!({"f:data": {".": {}, "f:b": {}}})));
+        assert_eq!(node.difference(&child), node);
+        assert_eq!(child.difference(&node), child);
+        assert_eq!(whole.intersection(&node), node);
+        assert_eq!(whole.intersection(&child), child);
+        assert!(node.intersection(&child).is_empty());
+        let mut both = node.clone();
+        both.extend(child.clone());
+        assert_eq!(both, set(json!({"f:data": {".": {}, "f:a": {}}})));
+        assert_eq!(child.with_parents(), both);
+        assert_eq!(whole.paths(), [".data", ".data.a", ".data.b"]);
+    }
+
+    #[test]
+    fn what_is_emptied_is_not_set() {
+        let schemas = schema::builtin();
+        let schema = schemas.get(&GroupVersionKind::from_api_version("v1", "ConfigMap"));
+        let changed = |new: Value, old: Value| FieldSet::changed(schemas, schema, &new, &old).to_fields();
+        let full = || json!({"data": {"a": "1"}});
+        let empty = || json!({"data": {}});
+        assert_eq!(changed(empty(), full()), json!({}));
+        assert_eq!(changed(empty(), json!({})), json!({"f:data": {}}));
+        assert_eq!(changed(full(), empty()), json!({"f:data": {"f:a": {}}}));
     }
 }
