@@ -80,7 +80,7 @@ impl Server {
     }
 
     fn wait_until_ready(&self) {
-        let kubeconfig = self.folder.path().join("kubeconfig");
+        let kubeconfig = self.kubeconfig();
         let deadline = Instant::now() + PATIENCE;
         while !kubeconfig.exists() {
             assert!(Instant::now() < deadline, "the server is not ready; it said: {}", self.log());
@@ -106,11 +106,6 @@ impl Server {
         let log = self.log();
         let address = log.split_whitespace().find(|word| word.starts_with("http://"));
         address.unwrap_or_else(|| panic!("no page in: {log}")).to_owned()
-    }
-
-    /// The file that says how to reach the server.
-    pub fn kubeconfig(&self) -> PathBuf {
-        self.folder.path().join("kubeconfig")
     }
 
     /// The server's process.

@@ -146,7 +146,7 @@ fn differs(granted: &ResourceRequirements, spec: &Spec) -> bool {
 }
 
 /// The resources of a container that its spec has otherwise than it was granted.
-fn changed<'a>(granted: &ResourceRequirements, spec: &'a Spec) -> impl Iterator<Item = &'static str> {
+fn changed(granted: &ResourceRequirements, spec: &Spec) -> impl Iterator<Item = &'static str> {
     let as_granted = Spec { resources: Some(granted.clone()), ..Spec::default() };
     let of = |spec: &Spec, resource| (qos::request(spec, resource), qos::limit(spec, resource));
     let differing: Vec<&str> =
