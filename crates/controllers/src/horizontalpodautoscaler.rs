@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use machinery::labels::Selector;
 use machinery::quantity::Quantity;
 use machinery::status::ApiError;
-use machinery::time::{after, meta_time, since};
+use machinery::time::{after, meta_time, parse_duration, since};
 use machinery::{GroupVersionKind, ObjectKey, Timestamp};
 use serde_json::{Value, json};
 
@@ -24,8 +24,8 @@ use crate::{Setup, pods};
 
 /// How often each autoscaler looks.
 const PERIOD: Duration = Duration::from_secs(15);
-/// Ratios this close to 1, in thousandths, change nothing.
-const TOLERANCE: i64 = 100;
+/// Ratios this close to 1, in per cent, change nothing.
+const TOLERANCE: i128 = 10;
 /// A pod's processor use says nothing for so long after its start.
 const CPU_INITIALIZATION: Duration = Duration::from_secs(5 * 60);
 /// A pod that was never ready for so long is still starting.
@@ -55,7 +55,6 @@ struct Memory {
 struct Scale {
     path: String,
     spec: i32,
-    current: i32,
     selector: Selector,
 }
 
@@ -67,8 +66,15 @@ struct Proposal {
     name: String,
 }
 
-/// Use by container, of one pod: thousandths of a core or of bytes.
-type Usage = BTreeMap<String, i64>;
+/// What was measured of one pod.
+struct Measured {
+    /// When the measurement ended, and how long it took.
+    time: Option<Timestamp>,
+    window: Duration,
+    /// Use by container: thousandths of a core or of bytes.
+    containers: BTreeMap<String, i64>,
+}
+
 type Pods = Vec<Arc<Pod>>;
 
 impl HorizontalPodAutoscalerController {
@@ -101,11 +107,11 @@ impl HorizontalPodAutoscalerController {
             return Err(ApiError::internal("selector is required"));
         }
         let selector = Selector::parse(selector).map_err(|error| ApiError::internal(error.0))?;
-        Ok(Scale { path, spec: number("/spec/replicas"), current: number("/status/replicas"), selector })
+        Ok(Scale { path, spec: number("/spec/replicas"), selector })
     }
 
     /// What the metrics server says of the pods, by pod.
-    fn usage(&self, namespace: &str, resource: &str) -> Result<BTreeMap<String, Usage>, ApiError> {
+    fn usage(&self, namespace: &str, resource: &str) -> Result<BTreeMap<String, Measured>, ApiError> {
         let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
         let list = self.client.get_path(&path)?;
         let mut usage = BTreeMap::new();
@@ -115,7 +121,12 @@ impl HorizontalPodAutoscalerController {
                 let amount = Quantity::try_from(&Text(amount.to_owned())).ok()?.milli_value();
                 Some((container["name"].as_str()?.to_owned(), amount))
             });
-            usage.insert(pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(), containers.collect());
+            let measured = Measured {
+                time: pod["timestamp"].as_str().and_then(|time| time.parse().ok()),
+                window: pod["window"].as_str().and_then(|it| parse_duration(it).ok()).unwrap_or_default(),
+                containers: containers.collect(),
+            };
+            usage.insert(pod["metadata"]["name"].as_str().unwrap_or_default().to_owned(), measured);
         }
         Ok(usage)
     }
@@ -148,12 +159,13 @@ impl HorizontalPodAutoscalerController {
             ))
         };
         let usage = self.usage(namespace, resource).map_err(unreadable)?;
-        let of_pod = |pod: &Pod| -> Option<i64> {
-            let usage = usage.get(pods::name(pod)).filter(|usage| !usage.is_empty())?;
-            match container {
-                Some(name) => usage.get(name).copied(),
-                None => Some(usage.values().sum()),
-            }
+        let of_pod = |pod: &Pod| {
+            let measured = usage.get(pods::name(pod)).filter(|measured| !measured.containers.is_empty())?;
+            let amount = match container {
+                Some(name) => measured.containers.get(name).copied(),
+                None => Some(measured.containers.values().fold(0, |sum: i64, it| sum.saturating_add(*it))),
+            };
+            Some((amount?, measured))
         };
         let sample = Sample::take(pods, resource, of_pod, now);
         if sample.measured.is_empty() {
@@ -162,7 +174,9 @@ impl HorizontalPodAutoscalerController {
             )));
         }
         let wanted = Wanted::of(target, pods, resource, container).map_err(failed)?;
-        let (replicas, current) = sample.replicas(&wanted, scale.spec);
+        let (replicas, current) = sample
+            .replicas(&wanted, scale.spec)
+            .map_err(|error| failed(format!("failed to get {resource} utilization: {error}")))?;
         let current = MetricValueStatus {
             average_utilization: wanted.requests.as_ref().map(|_| i32::try_from(current.0).unwrap_or(i32::MAX)),
             average_value: Some(Text(milli(current.1))),
@@ -245,81 +259,118 @@ struct Sample {
 }
 
 impl Sample {
-    fn take(pods: &Pods, resource: &str, of_pod: impl Fn(&Pod) -> Option<i64>, now: Timestamp) -> Self {
+    fn take<'a>(
+        pods: &Pods,
+        resource: &str,
+        of_pod: impl Fn(&Pod) -> Option<(i64, &'a Measured)>,
+        now: Timestamp,
+    ) -> Self {
         let mut sample = Self::default();
         for pod in pods.iter().filter(|pod| pods::is_active(pod)) {
             let name = pods::name(&**pod).to_owned();
             match of_pod(pod) {
                 _ if pods::phase(pod) == "Pending" => sample.unready.push(name),
                 None => sample.missing.push(name),
-                Some(_) if resource == "cpu" && is_starting(pod, now) => sample.unready.push(name),
-                Some(amount) => _ = sample.measured.insert(name, amount),
+                Some((_, measured)) if resource == "cpu" && is_starting(pod, measured, now) => {
+                    sample.unready.push(name);
+                }
+                Some((amount, _)) => _ = sample.measured.insert(name, amount),
             }
         }
         sample
     }
 
-    /// The replicas wanted, and the present utilization and average value (upstream GetResourceReplicas).
-    fn replicas(&self, wanted: &Wanted, current: i32) -> (i32, (i64, i64)) {
-        let request = |name: &String| wanted.requests.as_ref().and_then(|it| it.get(name)).copied().unwrap_or(0);
+    /// The replicas wanted, and the present utilization and average value (upstream GetResourceReplicas
+    /// and GetRawResourceReplicas).
+    fn replicas(&self, wanted: &Wanted, current: i32) -> Result<(i32, (i64, i64)), String> {
         let mut measured = self.measured.clone();
-        let used: i64 = measured.values().sum();
-        let average = used / i64::try_from(measured.len().max(1)).unwrap_or(1);
-        // Thousandths of what is wanted.
-        let ratio = |measured: &BTreeMap<String, i64>| {
-            let used: i128 = measured.values().map(|it| i128::from(*it)).sum();
-            let whole: i128 = match &wanted.requests {
-                Some(_) => {
-                    measured.keys().map(|name| i128::from(request(name))).sum::<i128>() * i128::from(wanted.target)
-                        / 100
-                }
-                None => i128::from(wanted.target) * i128::try_from(measured.len()).unwrap_or(1),
-            };
-            i64::try_from(used * 1000 / whole.max(1)).unwrap_or(i64::MAX)
-        };
-        let requested: i64 = measured.keys().map(request).sum();
-        let utilization = used.saturating_mul(100) / requested.max(1);
-        let first = ratio(&measured);
-        let up = first > 1000;
-        let count = |measured: &BTreeMap<String, i64>, ratio: i64| {
-            let exact = i128::from(ratio) * i128::try_from(measured.len()).unwrap_or(0);
-            i32::try_from((exact + 999) / 1000).unwrap_or(i32::MAX)
-        };
-        let near = |ratio: i64| (ratio - 1000).abs() <= TOLERANCE;
-        if self.missing.is_empty() && (self.unready.is_empty() || !up) {
-            let replicas = if near(first) { current } else { count(&measured, first) };
-            return (replicas, (utilization, average));
+        let (first, present) = wanted.ratio(&measured)?;
+        if self.missing.is_empty() && (self.unready.is_empty() || !first.grows()) {
+            let replicas = if first.is_near() { current } else { first.of(measured.len()) };
+            return Ok((replicas, present));
         }
         // What is not known counts against the change: as all that is wanted when shrinking, as nothing
         // when growing.
         for name in &self.missing {
-            let share = wanted.requests.as_ref().map_or(wanted.target, |_| request(name));
-            if first < 1000 {
-                measured.insert(
-                    name.clone(),
-                    share.saturating_mul(if wanted.requests.is_some() { 1.max(wanted.target / 100) } else { 1 }),
-                );
-            } else if up {
+            if first.shrinks() {
+                measured.insert(name.clone(), wanted.whole(name));
+            } else if first.grows() {
                 measured.insert(name.clone(), 0);
             }
         }
-        if up {
+        if first.grows() {
             measured.extend(self.unready.iter().map(|name| (name.clone(), 0)));
         }
-        let second = ratio(&measured);
-        if near(second) || (first < 1000 && second > 1000) || (first > 1000 && second < 1000) {
-            return (current, (utilization, average));
+        let (second, _) = wanted.ratio(&measured)?;
+        let replicas = second.of(measured.len());
+        let turns = first.shrinks() && second.grows() || first.grows() && second.shrinks();
+        let contradicts = second.shrinks() && replicas > current || second.grows() && replicas < current;
+        Ok((if second.is_near() || turns || contradicts { current } else { replicas }, present))
+    }
+}
+
+/// What is used of what is wanted.
+#[derive(Clone, Copy)]
+struct Ratio {
+    used: i128,
+    /// Above 0.
+    wanted: i128,
+}
+
+impl Ratio {
+    fn grows(self) -> bool {
+        self.used > self.wanted
+    }
+
+    fn shrinks(self) -> bool {
+        self.used < self.wanted
+    }
+
+    /// Whether it is too close to 1 to change anything.
+    fn is_near(self) -> bool {
+        (self.used - self.wanted).abs() * 100 <= self.wanted * TOLERANCE
+    }
+
+    /// So many times this many, rounded up.
+    fn of(self, pods: usize) -> i32 {
+        let exact = self.used.saturating_mul(i128::try_from(pods).unwrap_or(i128::MAX));
+        i32::try_from((exact + self.wanted - 1).div_euclid(self.wanted)).unwrap_or(i32::MAX)
+    }
+}
+
+impl Wanted {
+    /// How what is measured compares, and the present utilization, in whole per cent, and average value
+    /// (upstream metrics.GetResourceUtilizationRatio and GetMetricUsageRatio).
+    fn ratio(&self, measured: &BTreeMap<String, i64>) -> Result<(Ratio, (i64, i64)), String> {
+        let request = |name: &String| self.requests.as_ref().map_or(Some(0), |it| it.get(name).copied());
+        let known = measured.iter().filter_map(|(name, used)| Some((i128::from(*used), i128::from(request(name)?))));
+        let (mut used, mut requested, mut pods) = (0, 0, 0);
+        for (use_, request) in known {
+            (used, requested, pods) = (used + use_, requested + request, pods + 1);
         }
-        let replicas = count(&measured, second);
-        if (second < 1000 && replicas > current) || (second > 1000 && replicas < current) {
-            return (current, (utilization, average));
+        let number = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
+        let average = used / pods.max(1);
+        if self.requests.is_none() {
+            return Ok((Ratio { used: average, wanted: self.target.into() }, (0, number(average))));
         }
-        (replicas, (utilization, average))
+        if requested == 0 {
+            return Err("no metrics returned matched known pods".into());
+        }
+        let utilization = used * 100 / requested;
+        Ok((Ratio { used: utilization, wanted: self.target.into() }, (number(utilization), number(average))))
+    }
+
+    /// What a pod of which nothing is known is taken to use when there may be too many: all that it
+    /// requests, or what is wanted where that is more.
+    fn whole(&self, pod: &str) -> i64 {
+        let Some(requests) = &self.requests else { return self.target };
+        let request = i128::from(requests.get(pod).copied().unwrap_or(0));
+        i64::try_from(request * i128::from(self.target.max(100)) / 100).unwrap_or(i64::MAX)
     }
 }
 
 /// Whether the pod's processor use is that of its start.
-fn is_starting(pod: &Pod, now: Timestamp) -> bool {
+fn is_starting(pod: &Pod, measured: &Measured, now: Timestamp) -> bool {
     let started = pod.status.as_ref().and_then(|status| status.start_time.as_ref());
     let (Some(started), Some(ready_since)) = (started.map(|time| time.0), pods::condition(pod, "Ready")) else {
         return true;
@@ -328,60 +379,72 @@ fn is_starting(pod: &Pod, now: Timestamp) -> bool {
     let ready = ready_since.status == "True";
     if after(started, CPU_INITIALIZATION) > now {
         // In its first minutes it counts once it is ready, measured from then on.
-        !ready
+        !ready || measured.time.is_some_and(|time| time < after(changed, measured.window))
     } else {
         !ready && after(started, READINESS_DELAY) > changed
     }
 }
 
 impl Memory {
-    /// Holds a change back by the behaviour's windows (upstream stabilizeRecommendation).
+    /// The first recommendation is what there is, so that nothing shrinks just because this process is
+    /// new (upstream recordInitialRecommendation).
+    fn begin(&mut self, current: i32, now: Timestamp) {
+        if self.recommendations.is_empty() {
+            self.recommendations.push((now, current));
+        }
+    }
+
+    /// Holds a change back by the windows, in seconds (upstream stabilizeRecommendation, and
+    /// stabilizeRecommendationWithBehaviors).
     fn stabilize(&mut self, (up, down): (i32, i32), current: i32, wanted: i32, now: Timestamp) -> (i32, &'static str) {
         let window = |seconds: i32| Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        let longest = window(up.max(down));
-        self.recommendations.retain(|(time, _)| since(*time, now) <= longest);
-        self.recommendations.push((now, wanted));
         let within = |seconds: i32| {
-            let recent = self.recommendations.iter().filter(move |(time, _)| since(*time, now) <= window(seconds));
+            let recent = self.recommendations.iter().filter(move |(time, _)| since(*time, now) < window(seconds));
             recent.map(|(_, wanted)| *wanted)
         };
         let least = within(up).min().unwrap_or(wanted).min(wanted);
         let most = within(down).max().unwrap_or(wanted).max(wanted);
-        if current < least {
-            (least, if least == wanted { "ReadyForNewScale" } else { "ScaleUpStabilized" })
-        } else if current > most {
-            (most, if most == wanted { "ReadyForNewScale" } else { "ScaleDownStabilized" })
-        } else if wanted < current {
-            (current, "ScaleDownStabilized")
-        } else if wanted > current {
-            (current, "ScaleUpStabilized")
-        } else {
-            (current, "ReadyForNewScale")
-        }
+        let longest = window(up.max(down));
+        self.recommendations.retain(|(time, _)| since(*time, now) < longest);
+        self.recommendations.push((now, wanted));
+        let stable = current.max(least).min(most);
+        let reason = match stable {
+            _ if stable == wanted => "ReadyForNewScale",
+            _ if wanted >= current => "ScaleUpStabilized",
+            _ => "ScaleDownStabilized",
+        };
+        (stable, reason)
     }
 }
 
+/// How far the number may go up at once where no behaviour is stated (upstream calculateScaleUpLimit).
+fn default_limit(current: i32) -> i32 {
+    current.saturating_mul(2).max(4)
+}
+
 /// How far a direction's policies let the number go (upstream calculateScaleUpLimitWithScalingRules).
-fn limit(rules: &Rules, events: &[(Timestamp, i32)], current: i32, up: bool, now: Timestamp) -> i32 {
+fn limit(rules: &Rules, memory: &Memory, current: i32, up: bool, now: Timestamp) -> i32 {
     if rules.select == "Disabled" {
         return current;
     }
     let limits = rules.policies.iter().map(|(kind, value, seconds)| {
         let period = Duration::from_secs(u64::try_from(*seconds).unwrap_or(0));
-        let changed: i32 = events.iter().filter(|(time, _)| since(*time, now) < period).map(|(_, count)| *count).sum();
-        let start = if up { current - changed } else { current + changed };
-        let exact = i64::from(start) * i64::from(if up { 100 + *value } else { 100 - *value });
+        let within = |events: &[(Timestamp, i32)]| -> i64 {
+            events.iter().filter(|(time, _)| since(*time, now) < period).map(|(_, count)| i64::from(*count)).sum()
+        };
+        let start = i64::from(current) - within(&memory.ups) + within(&memory.downs);
+        let value = i64::from(*value);
         match (kind.as_str(), up) {
-            ("Pods", true) => start.saturating_add(*value),
-            ("Pods", false) => start.saturating_sub(*value),
-            (_, true) => i32::try_from((exact + 99).div_euclid(100)).unwrap_or(i32::MAX),
-            (_, false) => i32::try_from(exact.div_euclid(100)).unwrap_or(0),
+            ("Pods", true) => start.saturating_add(value),
+            ("Pods", false) => start.saturating_sub(value),
+            (_, true) => start.saturating_mul(100 + value).saturating_add(99).div_euclid(100),
+            (_, false) => start.saturating_mul(100 - value).div_euclid(100),
         }
     });
     let widest = (rules.select == "Max") == up;
     let limit = if widest { limits.max() } else { limits.min() };
-    let limit = limit.unwrap_or(current);
-    if up { limit.max(current) } else { limit.min(current) }
+    let limit = limit.map_or(current, |it| i32::try_from(it).unwrap_or(if it < 0 { 0 } else { i32::MAX }));
+    if up { limit.max(current) } else { limit.clamp(0, current.max(0)) }
 }
 
 /// A direction's behaviour with its defaults.
@@ -469,7 +532,8 @@ impl HorizontalPodAutoscalerController {
         };
         let succeeded = "the HPA controller was able to get the target's current scale";
         condition(status, "AbleToScale", true, "SucceededGetScale", succeeded, now);
-        status.current_replicas = Some(scale.current);
+        status.current_replicas = Some(scale.spec);
+        self.memories.entry(key.clone()).or_default().begin(scale.spec, now);
         let (minimum, maximum) = (spec.min_replicas.unwrap_or(1), spec.max_replicas);
         let behavior = spec.behavior.as_ref();
         let up = rules(behavior.and_then(|it| it.scale_up.as_ref()), true);
@@ -530,7 +594,9 @@ impl HorizontalPodAutoscalerController {
                 why = "All metrics below target".into();
             }
             let memory = self.memories.entry(key.clone()).or_default();
-            let (stable, reason) = memory.stabilize((up.window, down.window), scale.spec, best.replicas, now);
+            // Without a behaviour the highest recommendation counts even above what there is.
+            let current = behavior.map_or(i32::MAX, |_| scale.spec);
+            let (stable, reason) = memory.stabilize((up.window, down.window), current, best.replicas, now);
             let message = match reason {
                 "ScaleUpStabilized" => {
                     "recent recommendations were lower than current one, applying the lowest recent recommendation"
@@ -541,8 +607,10 @@ impl HorizontalPodAutoscalerController {
                 _ => "recommended size matches current size",
             };
             condition(status, "AbleToScale", true, reason, message, now);
-            let highest = limit(&up, &memory.ups, scale.spec, true, now);
-            let lowest = limit(&down, &memory.downs, scale.spec, false, now);
+            let (highest, lowest) = match behavior {
+                Some(_) => (limit(&up, memory, scale.spec, true, now), limit(&down, memory, scale.spec, false, now)),
+                None => (default_limit(scale.spec), 0),
+            };
             let (floor, ceiling) = (minimum.max(lowest), maximum.min(highest.max(scale.spec)));
             let bounded = stable.clamp(floor.min(ceiling), ceiling);
             let (limited, reason, message) = match (stable > bounded, stable < bounded) {
@@ -637,24 +705,32 @@ mod tests {
 
     #[test]
     fn policies_limit_the_pace() {
+        let added = |ups: &[(Timestamp, i32)]| Memory { ups: ups.to_vec(), ..Memory::default() };
         let up = rules(None, true);
-        assert_eq!(limit(&up, &[], 1, true, at(100)), 5);
-        assert_eq!(limit(&up, &[], 10, true, at(100)), 20);
-        assert_eq!(limit(&up, &[(at(90), 4)], 5, true, at(100)), 5, "four were added within the period");
+        assert_eq!(limit(&up, &added(&[]), 1, true, at(100)), 5);
+        assert_eq!(limit(&up, &added(&[]), 10, true, at(100)), 20);
+        assert_eq!(limit(&up, &added(&[(at(90), 4)]), 5, true, at(100)), 5, "four were added within the period");
         let down = rules(None, false);
-        assert_eq!(limit(&down, &[], 10, false, at(100)), 0);
+        assert_eq!(limit(&down, &added(&[]), 10, false, at(100)), 0);
         let slow = Rules { select: "Max".into(), window: 0, policies: vec![("Pods".into(), 1, 60)] };
-        assert_eq!(limit(&slow, &[], 10, false, at(100)), 9);
-        assert_eq!(limit(&slow, &[(at(90), 1)], 9, false, at(100)), 9);
+        assert_eq!(limit(&slow, &added(&[]), 10, false, at(100)), 9);
+        let removed = Memory { downs: vec![(at(90), 1)], ..Memory::default() };
+        assert_eq!(limit(&slow, &removed, 9, false, at(100)), 9);
+        let huge = Rules { select: "Max".into(), window: 0, policies: vec![("Percent".into(), i32::MAX, 60)] };
+        assert_eq!(limit(&huge, &added(&[]), i32::MAX, true, at(100)), i32::MAX);
+        assert_eq!(limit(&huge, &added(&[]), 10, false, at(100)), 0);
+        assert_eq!([1, 2, 10].map(default_limit), [4, 4, 20]);
     }
 
     #[test]
     fn fewer_are_wanted_only_after_the_window() {
         let mut memory = Memory::default();
-        assert_eq!(memory.stabilize((0, 300), 5, 5, at(0)).0, 5);
+        memory.begin(5, at(0));
         assert_eq!(memory.stabilize((0, 300), 5, 1, at(15)), (5, "ScaleDownStabilized"));
         assert_eq!(memory.stabilize((0, 300), 5, 8, at(30)).0, 8);
-        assert_eq!(memory.stabilize((0, 300), 8, 1, at(400)), (1, "ReadyForNewScale"));
+        memory.begin(1, at(40));
+        assert_eq!(memory.stabilize((0, 300), 8, 1, at(329)), (8, "ScaleDownStabilized"));
+        assert_eq!(memory.stabilize((0, 300), 8, 1, at(330)), (1, "ReadyForNewScale"), "the window's end is outside");
     }
 
     #[test]
@@ -665,10 +741,31 @@ mod tests {
             measured: used.iter().enumerate().map(|(index, used)| (index.to_string(), *used)).collect(),
             ..Sample::default()
         };
-        assert_eq!(sample(&[200, 200, 200]).replicas(&wanted, 3), (6, (100, 200)));
-        assert_eq!(sample(&[105, 100, 100]).replicas(&wanted, 3).0, 3, "within the tolerance");
-        assert_eq!(sample(&[10, 10, 10]).replicas(&wanted, 3).0, 1);
+        assert_eq!(sample(&[200, 200, 200]).replicas(&wanted, 3), Ok((6, (100, 200))));
+        assert_eq!(sample(&[105, 100, 100]).replicas(&wanted, 3).unwrap().0, 3, "within the tolerance");
+        assert_eq!(sample(&[10, 10, 10]).replicas(&wanted, 3).unwrap().0, 1);
         let partly = Sample { missing: vec!["2".into()], ..sample(&[200, 200]) };
-        assert_eq!(partly.replicas(&wanted, 3).0, 4, "what is not known counts as idle");
+        assert_eq!(partly.replicas(&wanted, 3).unwrap().0, 4, "what is not known counts as idle");
+        // 111 of 200 is 55 per cent, which is near enough to 50.
+        assert_eq!(sample(&[111, 111, 111]).replicas(&wanted, 3), Ok((3, (55, 111))));
+        let nothing = Wanted { target: 50, requests: Some((0..3).map(|index| (index.to_string(), 0)).collect()) };
+        assert_eq!(sample(&[1]).replicas(&nothing, 3), Err("no metrics returned matched known pods".into()));
+        let more = Wanted { target: 150, ..wanted };
+        let partly = Sample { missing: vec!["2".into()], ..sample(&[200, 200]) };
+        assert_eq!(partly.replicas(&more, 3).unwrap().0, 3, "what is not known uses what is wanted");
+    }
+
+    #[test]
+    fn a_pod_counts_once_it_was_measured_while_ready() {
+        let pod: Pod = machinery::object::from_value(json!({ "status": {
+            "startTime": "1970-01-01T00:00:00Z",
+            "conditions": [{ "type": "Ready", "status": "True", "lastTransitionTime": "1970-01-01T00:00:10Z" }],
+        } }))
+        .unwrap();
+        let measured =
+            |end: i64| Measured { time: Some(at(end)), window: Duration::from_secs(15), containers: BTreeMap::new() };
+        assert!(is_starting(&pod, &measured(24), at(30)));
+        assert!(!is_starting(&pod, &measured(25), at(30)));
+        assert!(!is_starting(&pod, &measured(24), at(300)), "only in its first five minutes");
     }
 }
