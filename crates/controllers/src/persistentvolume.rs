@@ -31,7 +31,7 @@ pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 /// The provisioner of classes that have none.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
-/// Claims by phase "unbound", and volumes by claim.
+/// The index of claims without volume by their class, empty where they name none.
 const UNBOUND: &str = "unbound";
 
 /// The controller of claims and volumes. Keys with a namespace are claims, those without are volumes.
@@ -51,7 +51,7 @@ impl PersistentVolumeController {
             client: client.clone(),
             recorder: EventRecorder::new(client.clone(), "persistentvolume-controller", ""),
             claims: setup.informers.informer().indexed(UNBOUND, |claim: &PersistentVolumeClaim| {
-                if is_bound(claim) { Vec::new() } else { vec![String::new()] }
+                if is_bound(claim) { Vec::new() } else { vec![class_of(claim).to_owned()] }
             }),
             volumes: setup.informers.informer().indexed(CLAIM, |volume: &PersistentVolume| {
                 let reference = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
@@ -72,10 +72,13 @@ impl PersistentVolumeController {
         }
         let volume = self.volumes.get_named(&volume_name);
         match volume {
-            Some(volume)
-                if volume.spec.as_ref().is_some_and(|spec| spec.claim_ref.is_none()) || is_for(&volume, &claim) =>
-            {
-                self.bind(&claim, &volume)
+            Some(volume) if is_for(&volume, &claim) => self.bind(&claim, &volume),
+            Some(volume) if volume.spec.as_ref().is_some_and(|spec| spec.claim_ref.is_none()) => {
+                let mismatch = if is_bound(&claim) { None } else { mismatch(&volume, &claim) };
+                let Some(mismatch) = mismatch else { return self.bind(&claim, &volume) };
+                let message = format!("Cannot bind to requested volume {volume_name:?}: {mismatch}");
+                self.recorder.event(queue.now(), &*claim, EventType::Warning, "VolumeMismatch", &message);
+                self.set_claim_phase(&claim, "Pending")
             }
             // Another claim's, or not there yet: the volume's next event tells.
             _ if !is_bound(&claim) => self.set_claim_phase(&claim, "Pending"),
@@ -181,7 +184,8 @@ impl PersistentVolumeController {
     /// The volume that is meant for the claim, or the smallest that would do.
     fn volume_for(&self, claim: &PersistentVolumeClaim, only_meant: bool) -> Option<Arc<PersistentVolume>> {
         let meant = self.volumes.by_index(CLAIM, &key_of(claim).to_string());
-        if let Some(volume) = meant.into_iter().find(|volume| is_for(volume, claim)) {
+        let serves = |volume: &Arc<PersistentVolume>| is_for(volume, claim) && serves(volume, claim);
+        if let Some(volume) = meant.into_iter().find(serves) {
             return Some(volume);
         }
         // Which volume one with a consumer gets is for the scheduler to say.
@@ -260,13 +264,40 @@ impl PersistentVolumeController {
                 Err(error) => return Err(error),
             },
         };
+        let elsewhere = |claim: &PersistentVolumeClaim| {
+            let bound = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+            bound.is_some_and(|bound| !bound.is_empty() && bound != name)
+        };
         match claim {
+            Some(claim) if elsewhere(&claim) => self.give_up(&volume),
             Some(_) => {
                 queue.add(key);
                 Ok(())
             }
             None => self.set_volume_phase(&volume, "Released"),
         }
+    }
+
+    /// A volume whose claim got another one: what was made for the claim goes, others are free again.
+    fn give_up(&self, volume: &PersistentVolume) -> Result<(), ApiError> {
+        let policy = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref());
+        if pods::annotation(volume, PROVISIONED_BY).is_some() && policy == Some("Delete") {
+            return self.set_volume_phase(volume, "Released");
+        }
+        // What somebody wrote stays: only what was added when it was bound is taken back.
+        let patch = match pods::annotation(volume, BOUND_BY_CONTROLLER) {
+            Some(_) => json!({
+                "metadata": {
+                    "annotations": { BOUND_BY_CONTROLLER: null }, "resourceVersion": volume.metadata.resource_version,
+                },
+                "spec": { "claimRef": null },
+            }),
+            None => json!({
+                "metadata": { "resourceVersion": volume.metadata.resource_version },
+                "spec": { "claimRef": { "uid": null, "resourceVersion": null } },
+            }),
+        };
+        absent_is_fine(self.client.patch::<PersistentVolume>(&key_of(volume), &Patch::Merge(patch)))
     }
 
     fn set_volume_phase(&self, volume: &PersistentVolume, phase: &str) -> Result<(), ApiError> {
@@ -290,18 +321,31 @@ impl Controller for PersistentVolumeController {
     type Key = ObjectKey;
 
     fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
-        let mut offers = false;
+        // Classes in which there may be something new for claims.
+        let mut offers: Vec<String> = Vec::new();
+        let mut offer = |class: &str| {
+            if !offers.iter().any(|it| it == class) {
+                offers.push(class.to_owned());
+            }
+        };
         for event in self.volumes.poll(cx) {
             let volume = event.object();
             queue.add_for(key_of(&**volume), &**volume);
-            offers = true;
             let reference = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
+            let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+            if !matches!(event, Event::Deleted(_)) && reference.is_none() && phase == Some("Available") {
+                offer(volume.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default());
+            }
             if let Some((namespace, name)) = reference.and_then(|it| it.namespace.clone().zip(it.name.clone())) {
                 queue.add_for(ObjectKey::new(namespace, name), &**volume);
             }
         }
         for event in self.classes.poll(cx) {
-            offers |= !matches!(event, Event::Deleted(_));
+            if !matches!(event, Event::Deleted(_)) {
+                // It may be the default.
+                offer(pods::name(&**event.object()));
+                offer("");
+            }
         }
         for event in self.claims.poll(cx) {
             let claim = event.object();
@@ -313,10 +357,8 @@ impl Controller for PersistentVolumeController {
             }
         }
         self.pods.poll(cx);
-        if offers {
-            for claim in self.claims.by_index(UNBOUND, "") {
-                queue.add(key_of(&*claim));
-            }
+        for claim in offers.iter().flat_map(|class| self.claims.by_index(UNBOUND, class)) {
+            queue.add(key_of(&*claim));
         }
     }
 
@@ -478,6 +520,11 @@ fn phase_of(claim: &PersistentVolumeClaim) -> &str {
     claim.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
 }
 
+/// The claim's class, empty where it names none.
+fn class_of(claim: &PersistentVolumeClaim) -> &str {
+    claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default()
+}
+
 fn is_bound(claim: &PersistentVolumeClaim) -> bool {
     pods::annotation(claim, BIND_COMPLETED).is_some()
 }
@@ -500,17 +547,37 @@ fn is_for(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
 fn fits(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
     let (Some(offer), Some(wish)) = (volume.spec.as_ref(), claim.spec.as_ref()) else { return false };
     let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
-    let wanted = wish.resources.as_ref().and_then(|it| it.requests.as_ref()?.get("storage"));
-    let wanted = wanted.and_then(|it| Quantity::try_from(it).ok());
-    let modes = offer.access_modes.as_deref().unwrap_or_default();
     let selector = wish.selector.as_ref().map(|it| Selector::from_label_selector(Some(it)));
     offer.claim_ref.is_none()
         && !pods::is_deleting(volume)
         && phase == Some("Available")
-        && offer.storage_class_name.as_deref().unwrap_or_default()
-            == wish.storage_class_name.as_deref().unwrap_or_default()
-        && offer.volume_mode.as_deref().unwrap_or("Filesystem") == wish.volume_mode.as_deref().unwrap_or("Filesystem")
-        && capacity(volume) >= wanted
-        && wish.access_modes.iter().flatten().all(|mode| modes.contains(mode))
+        && mismatch(volume, claim).is_none()
         && selector.is_none_or(|it| it.is_ok_and(|it| it.matches(volume.metadata.labels.as_ref())))
+}
+
+/// Whether a volume that is kept for the claim can be used by it. Of what class it is does not matter.
+fn serves(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
+    mismatch(volume, claim).is_none_or(|it| it == CLASS_MISMATCH)
+}
+
+const CLASS_MISMATCH: &str = "storageClassName does not match";
+
+/// Why a volume is none for the claim (upstream checkVolumeSatisfyClaim).
+fn mismatch(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> Option<&'static str> {
+    let (Some(offer), Some(wish)) = (volume.spec.as_ref(), claim.spec.as_ref()) else { return Some("no spec") };
+    let wanted = wish.resources.as_ref().and_then(|it| it.requests.as_ref()?.get("storage"));
+    let wanted = wanted.and_then(|it| Quantity::try_from(it).ok());
+    let modes = offer.access_modes.as_deref().unwrap_or_default();
+    let mode = |mode: &Option<String>| mode.clone().unwrap_or_else(|| "Filesystem".into());
+    if capacity(volume) < wanted {
+        Some("requested PV is too small")
+    } else if mode(&offer.volume_mode) != mode(&wish.volume_mode) {
+        Some("incompatible volumeMode")
+    } else if wish.access_modes.iter().flatten().any(|mode| !modes.contains(mode)) {
+        Some("incompatible accessMode")
+    } else if offer.storage_class_name.as_deref().unwrap_or_default() != class_of(claim) {
+        Some(CLASS_MISMATCH)
+    } else {
+        None
+    }
 }

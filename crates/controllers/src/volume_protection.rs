@@ -71,7 +71,8 @@ impl Controller for ClaimProtection {
     fn sync(&mut self, key: &ObjectKey, _: &mut Queue) -> Result<(), ApiError> {
         let Some(claim) = self.claims.get(key) else { return Ok(()) };
         let users = self.pods.by_index(CLAIM, &key.to_string());
-        let used = users.iter().any(|pod| !pods::node_name(pod).is_empty() && !pods::is_terminated(pod));
+        // A pod that has ended keeps its claims as well, as long as it is there.
+        let used = users.iter().any(|pod| !pods::node_name(pod).is_empty());
         protect(&self.client, &*claim, CLAIM_FINALIZER, used)
     }
 }
