@@ -120,3 +120,57 @@ fn a_pod_that_has_ended_keeps_its_claim() {
     world.run(2);
     assert!(!world.exists::<PersistentVolumeClaim>("default", "data"));
 }
+
+#[test]
+fn a_pod_follows_its_claim_when_the_node_chosen_for_that_changes() {
+    use k8s_openapi::api::storage::v1::StorageClass;
+    const SELECTED: &str = "volume.kubernetes.io/selected-node";
+    let mut world = World::with_scheduler(3, 1);
+    world.create::<StorageClass>(json!({
+        "metadata": { "name": "slow" }, "provisioner": "example.com/disk",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }));
+    let mut data = claim("data", "1Gi", "");
+    data["spec"]["storageClassName"] = json!("slow");
+    let data = world.create::<PersistentVolumeClaim>(data);
+    world.create::<Pod>(json!({
+        "metadata": { "name": "user", "namespace": "default" },
+        "spec": {
+            "containers": [{ "name": "c", "image": "busybox:1" }],
+            "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }],
+        },
+    }));
+    let selected = |world: &World| {
+        let claim = world.get::<PersistentVolumeClaim>("default", "data");
+        claim.metadata.annotations.as_ref().and_then(|it| it.get(SELECTED)).cloned()
+    };
+    let node = |world: &World| world.get::<Pod>("default", "user").spec.as_ref().unwrap().node_name.clone();
+    let select = |world: &World, node: Value| {
+        let patch = json!({ "metadata": { "annotations": { SELECTED: node } } });
+        world.patch::<PersistentVolumeClaim>("default", "data", patch);
+    };
+    world.run(2);
+    let first = selected(&world).unwrap();
+    assert_eq!(node(&world), None);
+
+    // The provisioner gives the node up: the scheduler chooses anew.
+    select(&world, Value::Null);
+    world.run(2);
+    assert!(selected(&world).is_some());
+
+    // Nothing comes: after ten minutes that is an event.
+    world.run(600);
+    let late = "FailedScheduling running PreBind plugin \"VolumeBinding\": binding volumes: context deadline exceeded";
+    assert!(world.events("user").iter().any(|event| event == late), "{:?}", world.events("user"));
+
+    // Somebody else's choice counts.
+    let nodes = world.list::<k8s_openapi::api::core::v1::Node>("");
+    let other = nodes.iter().filter_map(|it| it.metadata.name.clone()).find(|name| *name != first).unwrap();
+    select(&world, json!(other));
+    world.run(2);
+    let reference = json!({ "namespace": "default", "name": "data", "uid": data.metadata.uid });
+    let spec = json!({ "storageClassName": "slow", "claimRef": reference });
+    world.create::<PersistentVolume>(volume("disk", json!({ "spec": spec })));
+    world.run(2);
+    assert_eq!((claim_phase(&world, "data"), node(&world)), ("Bound".into(), Some(other)));
+}

@@ -97,6 +97,8 @@ pub struct Storage {
     classes: Informer<StorageClass>,
     /// Whether anything came or went since [`Storage::take_news`].
     news: bool,
+    /// Claims whose provisioner gave up the node in the last observation.
+    given_up: Vec<ObjectKey>,
 }
 
 impl Storage {
@@ -108,6 +110,7 @@ impl Storage {
             volumes: Informer::new(client, "", ListOptions::default()),
             classes: Informer::new(client, "", ListOptions::default()),
             news: false,
+            given_up: Vec::new(),
         }
     }
 
@@ -116,6 +119,13 @@ impl Storage {
         let claims = self.claims.poll(cx);
         let volumes = self.volumes.poll(cx);
         let classes = self.classes.poll(cx);
+        let gives_up = |event: &Event<PersistentVolumeClaim>| match event {
+            Event::Updated { old, new } => {
+                selected_node(old).is_some() && selected_node(new).is_none() && !is_bound(new)
+            }
+            _ => false,
+        };
+        self.given_up = claims.iter().filter(|it| gives_up(it)).map(|it| key_of(&**it.object())).collect();
         self.news |= !(claims.is_empty() && volumes.is_empty() && classes.is_empty());
         claims.iter().any(|event| !matches!(event, Event::Deleted(_)))
             || volumes.iter().any(|event| !matches!(event, Event::Deleted(_)))
@@ -173,7 +183,7 @@ impl Storage {
             let waits = class.filter(|it| it.volume_binding_mode.as_deref() == Some("WaitForFirstConsumer"));
             match waits.filter(|_| volume.is_empty()) {
                 Some(class) => {
-                    let selected = claim.metadata.annotations.as_ref().and_then(|it| it.get(SELECTED_NODE)).cloned();
+                    let selected = selected_node(&claim).map(str::to_owned);
                     let volumes = if selected.is_some() { Vec::new() } else { self.candidates(&claim) };
                     state.waiting.push(Waiting { claim, class, selected, volumes });
                 }
@@ -254,11 +264,11 @@ impl Storage {
                 continue;
             }
             all = false;
-            let selected = claim.metadata.annotations.as_ref().and_then(|it| it.get(SELECTED_NODE));
-            if let Some(selected) = selected.filter(|selected| *selected != node.name()) {
-                let node = node.name();
+            let given_up = self.given_up.contains(&key).then_some("");
+            if let Some(selected) = selected_node(&claim).or(given_up).filter(|it| *it != node.name()) {
                 return Err(format!(
-                    "provisioning failed for PVC {name:?}: selectedNode annotation value {selected:?} not set to scheduled node {node:?}"
+                    "selectedNode annotation value {selected:?} not set to scheduled node {:?}",
+                    node.name()
                 ));
             }
         }
@@ -293,6 +303,10 @@ fn is_bound(claim: &PersistentVolumeClaim) -> bool {
 fn capacity(volume: &PersistentVolume) -> Option<Quantity> {
     let stated = volume.spec.as_ref()?.capacity.as_ref()?.get("storage")?;
     Quantity::try_from(stated).ok()
+}
+
+fn selected_node(claim: &PersistentVolumeClaim) -> Option<&str> {
+    claim.metadata.annotations.as_ref()?.get(SELECTED_NODE).map(String::as_str)
 }
 
 fn storage_request(claim: &PersistentVolumeClaim) -> Option<Quantity> {
