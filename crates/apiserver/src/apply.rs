@@ -43,7 +43,7 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         let Some(kv) = call.server.store().get(&key) else {
             call.applied = Some(managed_fields::applied_fields(call, &config));
             call.warnings.extend(repeated);
-            let object = decode_value(call, config, Source::Patch(Vec::new()))?;
+            let object = decode_value(call, config, Source::Tree)?;
             return create_missing(call, object);
         };
         let old = storage::stored(&kv);
@@ -69,7 +69,7 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         call.warnings.clone_from(&warnings);
         call.warnings.extend(repeated.iter().cloned());
         call.applied = Some(applied);
-        let object = decode_value(call, merged, Source::Patch(Vec::new()))?;
+        let object = decode_value(call, merged, Source::Tree)?;
         update::check_identity(call, &*object)?;
         if let Some(stored) = update::replace(call, object, &kv)? {
             let stored = storage::to_wire(call.row, stored);

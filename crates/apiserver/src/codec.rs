@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
+use machinery::field::{Error, Path};
 use machinery::wire::Body;
 use machinery::{ApiError, GroupVersionKind, Object, schema};
 use serde_json::Value;
@@ -87,6 +88,7 @@ pub(crate) fn decode_object(call: &mut Call, payload: &Payload) -> Result<Box<dy
 pub(crate) fn decode_value(call: &mut Call, mut value: Value, source: Source) -> Result<Box<dyn Object>> {
     let row = call.row;
     complete_type(&mut value, &row.gvk())?;
+    let shown = source.shown();
     check_fields(call, &value, source)?;
     if let Some(schema) = schema::builtin().get(&row.gvk()) {
         schema::builtin().drop_empty(schema, &mut value);
@@ -94,7 +96,7 @@ pub(crate) fn decode_value(call: &mut Call, mut value: Value, source: Source) ->
     if let Some(conversion) = &row.conversion {
         value = (conversion.to_stored)(value);
     }
-    let mut object = row.strategy.decode(value).map_err(|error| schema::decode_error(&row.gvk(), error))?;
+    let mut object = row.strategy.decode(value).map_err(|error| undecodable(call, shown, &error.to_string()))?;
     row.strategy.default(&mut *object);
     Ok(object)
 }
@@ -130,15 +132,16 @@ pub(crate) fn complete_type(value: &mut Value, expected: &GroupVersionKind) -> R
 fn check_fields(call: &mut Call, value: &Value, source: Source) -> Result<()> {
     let kind = call.row.gvk();
     let strictness = field_validation(call)?;
+    let shown = source.shown();
     if let Some(error) = schema::type_mismatch(&kind, value) {
-        return Err(schema::decode_error(&kind, error));
+        return Err(undecodable(call, shown, &error));
     }
     let (mut problems, yaml) = match (strictness, source) {
         (FieldValidation::Ignore, _) => return Ok(()),
         (_, Source::Json(text)) => (json_problems(text, schema::builtin().get(&kind)), Vec::new()),
         (_, Source::Yaml(duplicates)) => (schema::unknown_fields(&kind, value), duplicates),
         (_, Source::Tree) => (schema::unknown_fields(&kind, value), Vec::new()),
-        (_, Source::Patch(mut problems)) => {
+        (_, Source::Patch(mut problems, _)) => {
             problems.extend(schema::unknown_fields(&kind, value));
             (problems, Vec::new())
         }
@@ -147,11 +150,22 @@ fn check_fields(call: &mut Call, value: &Value, source: Source) -> Result<()> {
         if !yaml.is_empty() {
             problems.insert(0, yaml_error(&yaml));
         }
-        return Err(schema::strict_error(&kind, &problems));
+        return Err(undecodable(call, shown, &format!("strict decoding error: {}", problems.join(", "))));
     }
     call.warnings.extend(yaml);
     call.warnings.extend(problems);
     Ok(())
+}
+
+/// An object that is none of its kind: 400 for a body, 422 for what a patch made, which is `shown`.
+fn undecodable(call: &Call, shown: Option<&dyn Fn() -> String>, error: &str) -> ApiError {
+    match shown {
+        None => schema::decode_error(&call.row.gvk(), error),
+        Some(shown) => {
+            let error = Error::invalid(&Path::new("patch"), shown(), error);
+            ApiError::invalid(&GroupVersionKind::default(), "", &vec![error])
+        }
+    }
 }
 
 /// What is done with fields a kind has not, and with keys given twice.

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
-use machinery::patch::{self, Strategic};
+use machinery::patch::{self, JSON_OPERATIONS_MAX, Strategic};
 use machinery::wire::Response;
 use machinery::{ApiError, GroupVersionKind};
 use serde_json::Value;
@@ -30,6 +30,7 @@ pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
     }
     let row = call.row;
     let warnings = call.warnings.clone();
+    let is_strategic = content_type(&call.headers) == STRATEGIC;
     for _ in 0..ATTEMPTS {
         let key = call.key();
         let kv = call.server.store().get(&key).ok_or_else(|| call.not_found())?;
@@ -39,7 +40,10 @@ pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
         let patched = apply(call, payload, before.clone(), &row.gvk())?;
         let asks_revision = patched.pointer("/metadata/resourceVersion") != before.pointer("/metadata/resourceVersion");
         call.warnings.clone_from(&warnings);
-        let object = decode_value(call, patched, Source::Patch(problems(call, payload)))?;
+        // As upstream, a strategic patch is shown itself, of the others what they make.
+        let made = machinery::go::json(&patched);
+        let shown = || if is_strategic { go_map(payload) } else { made.clone() };
+        let object = decode_value(call, patched, Source::Patch(problems(call, payload), &shown))?;
         update::check_identity(call, &*object)?;
         match update::replace(call, object, &kv)? {
             Some(stored) => {
@@ -51,6 +55,53 @@ pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
         }
     }
     Err(ApiError::modified(&call.resource(), &call.info.name))
+}
+
+/// A patch as Go's `%+v` writes its map.
+fn go_map(payload: &Payload) -> String {
+    fn write(value: &Value) -> String {
+        match value {
+            Value::Null => "<nil>".into(),
+            Value::String(text) => text.clone(),
+            Value::Array(items) => format!("[{}]", items.iter().map(write).collect::<Vec<_>>().join(" ")),
+            Value::Object(fields) => {
+                let mut fields: Vec<String> =
+                    fields.iter().map(|(name, value)| format!("{name}:{}", write(value))).collect();
+                fields.sort();
+                format!("map[{}]", fields.join(" "))
+            }
+            other => other.to_string(),
+        }
+    }
+    let Payload::Bytes(bytes) = payload else { return String::new() };
+    write(&serde_json::from_slice(bytes).unwrap_or_default())
+}
+
+/// A JSON patch is a list of operations, and not too many.
+fn check_operations(patch: &Value) -> Result<()> {
+    let mismatch = |value: &Value, list: &str| {
+        let name = match value {
+            Value::Object(_) => "object",
+            Value::Array(_) => "array",
+            Value::String(_) => "string",
+            Value::Bool(_) => "bool",
+            _ => "number",
+        };
+        let go_type = format!("{list}handlers.jsonPatchOp");
+        ApiError::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {name} into Go value of type {go_type}"
+        ))
+    };
+    let Value::Array(operations) = patch else { return Err(mismatch(patch, "[]")) };
+    if let Some(other) = operations.iter().find(|operation| !operation.is_object()) {
+        return Err(mismatch(other, ""));
+    }
+    if operations.len() > JSON_OPERATIONS_MAX {
+        let count = operations.len();
+        let message = format!("The allowed maximum operations in a JSON patch is {JSON_OPERATIONS_MAX}, got {count}");
+        return Err(ApiError::too_large(message));
+    }
+    Ok(())
 }
 
 /// What strict decoding finds in the patch itself.
@@ -71,6 +122,9 @@ pub(crate) fn apply(call: &Call, payload: &Payload, target: Value, kind: &GroupV
     }
     let patch: Value = serde_json::from_slice(bytes)
         .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
+    if given == JSON {
+        check_operations(&patch)?;
+    }
     match given {
         JSON => patch::json(&target, &patch).map_err(|error| {
             let cause = StatusCause {

@@ -16,8 +16,18 @@ pub(crate) enum Source<'a> {
     Json(&'a [u8]),
     /// YAML's keys given twice, as [`machinery::yaml::Document::duplicates`] has them.
     Yaml(Vec<String>),
-    /// Problems of the patch that made the tree, as they are to be told.
-    Patch(Vec<String>),
+    /// Problems of the patch that made the tree, as they are to be told, and what errors show of it.
+    Patch(Vec<String>, &'a dyn Fn() -> String),
+}
+
+impl<'a> Source<'a> {
+    /// What errors show of a patch.
+    pub(crate) fn shown(&self) -> Option<&'a dyn Fn() -> String> {
+        match self {
+            Self::Patch(_, shown) => Some(*shown),
+            _ => None,
+        }
+    }
 }
 
 /// Every problem of JSON text in its order: `unknown field "spec.foo"`, `duplicate field "spec.bar"`.
@@ -40,10 +50,21 @@ pub(crate) fn json_patch_problems(source: &[u8]) -> Vec<String> {
     json_problems(source, Some(&list)).into_iter().map(|problem| format!("json patch {problem}")).collect()
 }
 
+/// Problems that are told of one text, as upstream limits them.
+const PROBLEMS_MAX: usize = 100;
+
 struct Walk<'a> {
     path: String,
     schema: Option<&'a Schema>,
     found: &'a mut Vec<String>,
+}
+
+impl Walk<'_> {
+    fn tell(&mut self, problem: &str, path: &str) {
+        if self.found.len() < PROBLEMS_MAX {
+            self.found.push(format!("{problem} {}", quote(path)));
+        }
+    }
 }
 
 impl<'de> Visitor<'de> for Walk<'_> {
@@ -53,7 +74,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         f.write_str("JSON")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let schemas = schema::builtin();
         let schema = self.schema.map(|schema| schemas.resolve(schema)).filter(|schema| !schema.is_free_form());
         let mut seen = BTreeSet::new();
@@ -63,13 +84,13 @@ impl<'de> Visitor<'de> for Walk<'_> {
             let repeated = !seen.insert(key);
             if let Some(None) = field {
                 if !repeated {
-                    self.found.push(format!("unknown field {}", quote(&path)));
+                    self.tell("unknown field", &path);
                 }
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
             if repeated {
-                self.found.push(format!("duplicate field {}", quote(&path)));
+                self.tell("duplicate field", &path);
             }
             map.next_value_seed(Walk { path, schema: field.flatten(), found: self.found })?;
         }

@@ -19,7 +19,7 @@ pub use strategic::Strategic;
 pub struct PatchError(pub String);
 
 /// Operations in a JSON patch, as upstream limits them.
-const OPERATIONS_MAX: usize = 10_000;
+pub const JSON_OPERATIONS_MAX: usize = 10_000;
 /// Bytes that the `copy` operations of a JSON patch may add up to, as upstream limits them.
 const COPIED_BYTES_MAX: usize = 3 << 20;
 /// Levels that a JSON patch may nest to: as many as JSON is decoded with.
@@ -32,9 +32,9 @@ const DEPTH_MAX: usize = 127;
 pub fn json(target: &Value, patch: &Value) -> Result<Value, PatchError> {
     let error = |error: &dyn std::fmt::Display| PatchError(error.to_string());
     let operations: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|e| error(&e))?;
-    if operations.len() > OPERATIONS_MAX {
+    if operations.len() > JSON_OPERATIONS_MAX {
         return Err(PatchError(format!(
-            "The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",
+            "The allowed maximum operations in a JSON patch is {JSON_OPERATIONS_MAX}, got {}",
             operations.len()
         )));
     }

@@ -97,15 +97,28 @@ fn patches_are_checked_themselves_and_in_what_they_make() {
     };
     let twice = r#"{"spec": {"unknown": 1, "paused": true, "paused": false}}"#;
     for kind in ["merge-patch+json", "strategic-merge-patch+json"] {
-        let refused = patch(kind, "Strict", twice).expect(400).message();
+        let refused = patch(kind, "Strict", twice).expect(422).message();
+        assert!(refused.starts_with(" \"\" is invalid: patch: Invalid value: \""), "{refused}");
         let expected = "strict decoding error: duplicate field \"spec.paused\", unknown field \"spec.unknown\"";
         assert!(refused.ends_with(expected), "{refused}");
         assert_eq!(patch(kind, "Warn", twice).expect(200).warnings().len(), 2);
     }
     let operations = r#"[{"op": "add", "path": "/spec/x", "path": "/spec/paused", "value": true, "foo": 1}]"#;
-    let refused = patch("json-patch+json", "Strict", operations).expect(400).message();
+    let refused = patch("json-patch+json", "Strict", operations).expect(422).message();
     let expected = "json patch duplicate field \"[0].path\", json patch unknown field \"[0].foo\"";
     assert!(refused.ends_with(expected), "{refused}");
+    let refused = patch("strategic-merge-patch+json", "Strict", r#"{"spec": {"replicas": "x", "a": [1, null]}}"#);
+    assert_eq!(
+        refused.expect(422).message(),
+        " \"\" is invalid: patch: Invalid value: \"map[spec:map[a:[1 <nil>] replicas:x]]\": json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
+    );
+    for (list, code) in [("{}", 400), ("[1]", 400), ("[]", 200)] {
+        patch("json-patch+json", "Warn", list).expect(code);
+    }
+    let operation = r#"{"op": "test", "path": "/kind", "value": "Deployment"}"#;
+    let many = format!("[{}]", vec![operation; 10_001].join(","));
+    let refused = patch("json-patch+json", "Warn", &many).expect(413).message();
+    assert!(refused.ends_with("The allowed maximum operations in a JSON patch is 10000, got 10001"), "{refused}");
     let applied = "kind: Deployment\napiVersion: apps/v1\nspec:\n  paused: true\n  paused: false\n";
     let refused = patch("apply-patch+yaml", "Strict", applied).expect(400).message();
     let expected = "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  line 5: key \"paused\" already set in map";
