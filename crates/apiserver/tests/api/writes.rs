@@ -224,3 +224,23 @@ fn managers_own_what_they_set() {
     assert_eq!(managed[1]["time"], json!("2026-01-01T00:01:00Z"));
     assert_eq!(managed[1]["operation"], json!("Update"));
 }
+
+#[test]
+fn an_autoscaler_needs_a_policy_where_it_lists_them() {
+    let bench = Bench::new();
+    let path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers";
+    let autoscaler = |name: &str, rules: Value| {
+        json!({"metadata": {"name": name}, "spec": {
+            "maxReplicas": 3,
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "behavior": {"scaleUp": rules},
+        }})
+    };
+    let refused = bench.tell(&format!("POST {path}"), &autoscaler("a", json!({"policies": []}))).expect(422).message();
+    assert!(
+        refused.contains("spec.behavior.scaleUp.policies: Required value: must specify at least one Policy"),
+        "{refused}"
+    );
+    let usual = bench.tell(&format!("POST {path}"), &autoscaler("b", json!({"selectPolicy": "Max"}))).expect(201);
+    assert!(!usual.at("/spec/behavior/scaleUp/policies").as_array().unwrap().is_empty());
+}

@@ -13,8 +13,12 @@ const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 /// Objects nest no deeper than this; what is below goes unchecked.
 const DEPTH_MAX: usize = 128;
 
-/// Optional lists that Go writes when they are empty too.
-const WRITTEN_EMPTY: [&str; 2] = ["rules", "currentMetrics"];
+/// Optional lists that Go writes when they are empty too, or in which empty is not the same as absent:
+/// an autoscaler's rules without `policies` have the usual ones, with empty ones they are wrong.
+const WRITTEN_EMPTY: [&str; 3] = ["rules", "currentMetrics", "policies"];
+
+/// Unknown fields that are told of one object, as upstream limits them.
+const UNKNOWN_MAX: usize = 100;
 
 impl Schemas {
     /// What an object has that its schema has not: `unknown field "spec.foo"`, in field order.
@@ -26,7 +30,7 @@ impl Schemas {
 
     fn find_unknown(&self, schema: &Schema, value: &Value, path: &mut String, found: &mut Vec<String>, depth: usize) {
         let schema = self.resolve(schema);
-        if depth > DEPTH_MAX {
+        if depth > DEPTH_MAX || found.len() >= UNKNOWN_MAX {
             return;
         }
         let length = path.len();
@@ -39,7 +43,10 @@ impl Schemas {
                     path.push_str(name);
                     match self.field(schema, name) {
                         Some(field) => self.find_unknown(field, value, path, found, depth + 1),
-                        None => found.push(format!("unknown field {}", go::quote(path))),
+                        None if found.len() < UNKNOWN_MAX => {
+                            found.push(format!("unknown field {}", go::quote(path)));
+                        }
+                        None => {}
                     }
                     path.truncate(length);
                 }
