@@ -53,7 +53,7 @@ impl DeleteOptions {
         let mut options = Self::from_value(&value)?;
         options.dry_run |= call.dry_run()?;
         if value.is_null() {
-            options.grace_period_seconds = query.number("gracePeriodSeconds");
+            options.grace_period_seconds = query.number("gracePeriodSeconds")?;
             options.propagation = Some(query.get("propagationPolicy").to_owned()).filter(|text| !text.is_empty());
             options.orphan_dependents = query.has("orphanDependents").then(|| query.flag("orphanDependents"));
         }

@@ -45,6 +45,7 @@ mod table;
 mod timers;
 mod token_request;
 mod update;
+mod warnings;
 mod watch;
 
 pub use aggregated::{AggregatedApi, AggregatedResource};

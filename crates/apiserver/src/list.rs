@@ -71,7 +71,7 @@ pub(crate) fn list(call: &mut Call) -> Result<Response> {
 /// The page of a list that the request asks for.
 pub(crate) fn page(call: &Call, selection: &Selection) -> Result<Page> {
     let prefix = storage::prefix(call.row, &call.info.namespace);
-    let limit = match call.info.query.number("limit") {
+    let limit = match call.info.query.number("limit")? {
         Some(limit) if limit > 0 => usize::try_from(limit).unwrap_or(usize::MAX),
         _ => usize::MAX,
     };
@@ -147,7 +147,7 @@ fn start(call: &Call, prefix: &str) -> Result<(Snapshot, String)> {
         return Err(too_large_resource_version(revision, newest.revision()));
     }
     // A limit without a match means the exact revision, as upstream has kept it.
-    let exact = matching == "Exact" || (matching.is_empty() && revision > 0 && query.number("limit").unwrap_or(0) > 0);
+    let exact = matching == "Exact" || (matching.is_empty() && revision > 0 && query.number("limit")?.unwrap_or(0) > 0);
     let snapshot = if exact {
         store.snapshot_at(revision).map_err(|error| match error {
             StoreError::Compacted { .. } => ApiError::expired("The resourceVersion for the provided list is too old."),

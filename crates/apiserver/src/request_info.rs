@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::num::{IntErrorKind, ParseIntError};
 
 use http::Method;
+use machinery::ApiError;
 
 /// What a request is about. Non-resource requests (`/version`, `/healthz`, discovery) have an empty
 /// [`RequestInfo::resource`].
@@ -71,9 +73,22 @@ impl Query {
         self.has(name) && !matches!(self.get(name).to_ascii_lowercase().as_str(), "0" | "false")
     }
 
-    /// A parameter as a number, if it is one.
-    pub fn number(&self, name: &str) -> Option<i64> {
-        self.get(name).parse().ok()
+    /// A parameter as a number; `None` if it is not given, or empty.
+    ///
+    /// # Errors
+    /// 400 for what is no number, in the words of Go's `strconv`.
+    pub fn number(&self, name: &str) -> Result<Option<i64>, ApiError> {
+        let text = self.get(name);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|error: ParseIntError| {
+            let reason = match error.kind() {
+                IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+                _ => "invalid syntax",
+            };
+            ApiError::bad_request(format!("strconv.ParseInt: parsing {}: {reason}", machinery::go::quote(text)))
+        })
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, WARNING};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use machinery::wire::{Body, Request, Response};
 use machinery::{ApiError, GroupResource, Rng, Timestamp};
@@ -26,7 +28,7 @@ use crate::service_allocation::ServiceAllocation;
 use crate::timers::Timers;
 use crate::{
     connect, create, delete, discovery, health, list, metrics, openapi, openid, patch, read, reviews, subresources,
-    token_request, update, watch,
+    token_request, update, warnings, watch,
 };
 
 /// The revision that a write made, among the extensions of its response: a host that writes the
@@ -45,6 +47,8 @@ struct Inner {
     services: Mutex<ServiceAllocation>,
     timers: Timers,
     metrics: Metrics,
+    /// Watches that have begun.
+    watches: AtomicU64,
     /// The newest lease of Events: its span of time, and its id.
     event_lease: Mutex<Option<(i64, LeaseId)>>,
     /// Documents that are made once, by their path.
@@ -65,6 +69,7 @@ impl ApiServer {
             services: Mutex::new(services),
             timers: Timers::default(),
             metrics: Metrics::default(),
+            watches: AtomicU64::new(0),
             event_lease: Mutex::new(None),
             documents: Mutex::new(BTreeMap::new()),
             options,
@@ -95,6 +100,14 @@ impl ApiServer {
             }
             response
         }
+    }
+
+    /// Whether whoever asks is known, and may ask for what a request's head says: a host need not read
+    /// the body of any other request.
+    pub fn admits(&self, head: &Parts) -> bool {
+        let info = RequestInfo::parse(&head.method, head.uri.path(), head.uri.query().unwrap_or_default());
+        let mut request = Request::from_parts(head.clone(), Body::empty());
+        self.authenticate(&mut request).is_ok_and(|user| self.authorize(&user, &info).is_ok())
     }
 
     /// Does what the time brings: ends watches, sends bookmarks, lets Events expire. To be called as
@@ -146,6 +159,11 @@ impl ApiServer {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.0.metrics
+    }
+
+    /// The number of a watch that begins: each has its own.
+    pub(crate) fn next_watch(&self) -> u64 {
+        self.0.watches.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn timers(&self) -> &Timers {
@@ -267,12 +285,7 @@ fn supports(call: &Call, verb: &str, subresource: &str) -> bool {
 /// Puts the warnings on, and errors into their Status.
 fn finish(call: &Call, answer: Result<Response>) -> Response {
     let mut response = answer.unwrap_or_else(|error| refusal(call, error));
-    for warning in &call.warnings {
-        let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{text}\"")) {
-            response.headers_mut().append(WARNING, value);
-        }
-    }
+    warnings::write(&call.warnings, response.headers_mut());
     response
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn watch(call: &mut Call) -> Result<Response> {
     let version = query.get("resourceVersion");
     let revision = if version.is_empty() { 0 } else { parse_resource_version(version)? };
     let view = View::of(call)?;
+    let timeout = timeout(call)?;
     let bookmarks = query.flag("allowWatchBookmarks");
     let with_state = if query.has("sendInitialEvents") { query.flag("sendInitialEvents") } else { revision == 0 };
     let store = call.server.store();
@@ -81,7 +82,7 @@ pub(crate) fn watch(call: &mut Call) -> Result<Response> {
         view,
         initial,
         source,
-        deadline: timeout(call, start).map(|time| machinery::time::after(call.now, time)),
+        deadline: timeout.map(|time| machinery::time::after(call.now, time)),
         next_bookmark: bookmarks.then(|| machinery::time::after(call.now, BOOKMARK_INTERVAL)),
         sent_revision: start,
         timer: None,
@@ -92,18 +93,18 @@ pub(crate) fn watch(call: &mut Call) -> Result<Response> {
 
 /// How long the watch lasts at most: as the client says, or upstream's 30 to 60 minutes at random, so that
 /// not all of them start again at once. Components of this process know how to do without.
-fn timeout(call: &Call, revision: i64) -> Option<Duration> {
+fn timeout(call: &Call) -> Result<Option<Duration>> {
     const SECONDS_MIN: u64 = 1800;
-    let given = call.info.query.number("timeoutSeconds").filter(|seconds| *seconds > 0);
-    match given.and_then(|seconds| u64::try_from(seconds).ok()) {
+    let given = call.info.query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0);
+    Ok(match given.and_then(|seconds| u64::try_from(seconds).ok()) {
         Some(seconds) => Some(Duration::from_secs(seconds)),
         None if call.from_component => None,
         // Randomness of its own: names and uids are the same whoever watches.
         None => {
-            let seed = call.server.options().seed ^ revision.unsigned_abs();
+            let seed = call.server.options().seed ^ call.server.next_watch();
             Some(Duration::from_secs(Rng::new(seed).range(SECONDS_MIN, 2 * SECONDS_MIN)))
         }
-    }
+    })
 }
 
 /// The smallest part of the store that the selection can be about.

@@ -123,3 +123,15 @@ fn events_are_selected_by_the_names_of_their_group() {
         }
     }
 }
+
+#[test]
+fn what_is_no_number_is_refused() {
+    let bench = Bench::new();
+    for (query, error) in [
+        ("limit=abc", "strconv.ParseInt: parsing \"abc\": invalid syntax"),
+        ("limit=99999999999999999999", "strconv.ParseInt: parsing \"99999999999999999999\": value out of range"),
+        ("watch=1&timeoutSeconds=x", "strconv.ParseInt: parsing \"x\": invalid syntax"),
+    ] {
+        assert_eq!(bench.ask(&format!("GET {CONFIG_MAPS}?{query}")).expect(400).message(), error);
+    }
+}
