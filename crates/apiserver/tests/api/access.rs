@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use playground_apiserver::{Authenticator, UserInfo};
+use playground_apiserver::{Authenticator, Authorizer, RequestInfo, UserInfo};
 use serde_json::json;
 
 use crate::bench::{Bench, PODS, pod};
@@ -67,4 +67,26 @@ fn a_token_says_who_one_is() {
     assert_eq!(with("authorization: Bearer wrong").expect(401).message(), "Unauthorized");
     with("authorization: Bearer").expect(403);
     with("authorization: Basic c2VjcmV0").expect(403);
+}
+
+/// Everything is allowed but to create a Lease.
+struct NoLeases;
+
+impl Authorizer for NoLeases {
+    fn authorize(&self, _: &UserInfo, request: &RequestInfo) -> Result<(), String> {
+        if (&*request.verb, &*request.resource) == ("create", "leases") { Err("no leases".into()) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn whoever_may_not_create_may_not_by_put_or_apply() {
+    let bench = Bench::with(|options| options.authorizer = Some(Arc::new(NoLeases)));
+    let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "a"}});
+    const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/a";
+    for answer in [
+        bench.tell(&format!("PUT {LEASE}"), &lease),
+        bench.patch(&format!("{LEASE}?fieldManager=me"), "apply-patch+yaml", &lease),
+    ] {
+        assert!(answer.expect(403).message().contains("cannot create resource \"leases\""));
+    }
 }

@@ -90,3 +90,39 @@ fn who_loses_all_fields_is_no_manager_any_more() {
     let forced = apply(&bench, &path, "fieldManager=second&force=true", &config(json!({"k": "2"}))).expect(200);
     assert_eq!(managers(&forced), ["second"]);
 }
+
+#[test]
+fn what_is_emptied_is_given_up_and_no_conflict() {
+    let bench = Bench::new();
+    let path = format!("{CONFIG_MAPS}/a");
+    apply(&bench, &path, "fieldManager=one", &config(json!({"k": "v"}))).expect(201);
+    let emptied = apply(&bench, &path, "fieldManager=one", &config(json!({}))).expect(200);
+    assert_eq!(emptied.at("/data"), Value::Null);
+
+    let path = format!("{DEPLOYMENTS}/web");
+    let mut limited = deployment("web");
+    limited["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "1"}});
+    apply(&bench, &path, "fieldManager=one", &limited).expect(201);
+    let mut other = deployment("web");
+    other["status"] = json!({});
+    other["spec"]["strategy"] = json!({});
+    other["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({});
+    let second = apply(&bench, &path, "fieldManager=two", &other).expect(200);
+    assert_eq!(second.at("/spec/template/spec/containers/0/resources/limits/cpu"), json!("1"));
+    assert!(!second.at("/metadata/managedFields").to_string().contains("f:status"));
+    let mut put = second.json();
+    put["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({});
+    let put = bench.tell(&format!("PUT {path}"), &put).expect(200);
+    assert!(!put.at("/metadata/managedFields").to_string().contains("f:limits"), "{}", put.text);
+}
+
+#[test]
+fn a_probe_that_is_given_up_takes_its_defaults_with_it() {
+    let bench = Bench::new();
+    let path = format!("{DEPLOYMENTS}/web");
+    let mut probed = deployment("web");
+    probed["spec"]["template"]["spec"]["containers"][0]["livenessProbe"] = json!({"httpGet": {"port": 80}});
+    apply(&bench, &path, "fieldManager=one", &probed).expect(201);
+    let without = apply(&bench, &path, "fieldManager=one", &deployment("web")).expect(200);
+    assert_eq!(without.at("/spec/template/spec/containers/0/livenessProbe"), Value::Null);
+}
