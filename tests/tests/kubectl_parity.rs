@@ -1,10 +1,12 @@
 //! `playground kubectl` answers as the machine's own kubectl does: `data/kubectl-lines.txt`, line by
 //! line, over a server each.
 
+#![allow(clippy::unwrap_used)] // of the test's own files
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -144,7 +146,7 @@ fn lines() -> Vec<Line> {
     lines
 }
 
-fn copy(from: &Path, to: &PathBuf) {
+fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp").arg("-r").args([from, to]).status().unwrap();
     assert!(status.success(), "{}", from.display());
 }

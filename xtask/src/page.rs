@@ -28,6 +28,7 @@ pub fn build() -> Result<()> {
     }
     tools::for_page()?;
     tools::npm(WIDGETS)?;
+    tools::crates()?;
     run(command(&["trunk", "build", "--release", "--offline"]).env("PATH", tools::path()).env_remove("NO_COLOR"))
 }
 

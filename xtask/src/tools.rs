@@ -105,6 +105,18 @@ fn when_changed(lock: &Path, stamp: &Path, install: impl FnOnce() -> Result<()>)
     fs::write(stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
+/// Every crate in the lock file: Trunk passes its `--offline`, by which it looks for no tools of its own, on
+/// to cargo.
+///
+/// # Errors
+/// When one is missing and cannot be downloaded.
+pub fn crates() -> Result<()> {
+    if output(&["cargo", "fetch", "--quiet", "--locked", "--offline"]).is_some() {
+        return Ok(());
+    }
+    run(&mut command(&["cargo", "fetch", "--locked"]))
+}
+
 /// The PATH with the kept tools in front.
 pub fn path() -> OsString {
     let own = [&WASM_BINDGEN, &TRUNK].map(|tool| folder(tool).join("bin"));

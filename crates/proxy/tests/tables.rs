@@ -157,6 +157,7 @@ fn ask(tables: &Tables, name: &str, kind: RecordType) -> String {
         Answer::Records(records) => records.iter().map(|record| record.data.to_string()).collect::<Vec<_>>().join(", "),
         Answer::NxDomain => "NXDOMAIN".into(),
         Answer::NotOurs => "not ours".into(),
+        Answer::NoAnswer => "no answer".into(),
     }
 }
 
