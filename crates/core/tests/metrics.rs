@@ -42,9 +42,7 @@ fn a_process_beyond_its_memory_limit_is_killed() {
     lab.until("kubectl get pod demo", |table| table.contains("CrashLoopBackOff"));
     let state = lab.ok("kubectl get pod demo -o jsonpath='{.status.containerStatuses[0].lastState.terminated}'");
     assert!(state.contains("\"exitCode\":137") && state.contains("\"reason\":\"OOMKilled\""), "{state}");
-    lab.ok(
-        "sed -e s/250M/150M/ -e s/100Mi/200Mi/ -e s/demo/roomy/ oom.yaml > roomy.yaml; kubectl apply -f roomy.yaml",
-    );
+    lab.ok("sed -e s/250M/150M/ -e s/100Mi/200Mi/ -e s/demo/roomy/ oom.yaml > roomy.yaml; kubectl apply -f roomy.yaml");
     lab.until("kubectl get pod roomy", |table| table.contains("1/1     Running"));
     lab.pass(Duration::from_secs(45));
     let table = lab.ok("kubectl top pod roomy");
