@@ -156,3 +156,40 @@ fn a_decision_can_be_explained() {
     assert_eq!(verdicts["hello-control-plane"]["plugin"], "TaintToleration");
     assert_eq!(verdicts[&node]["scores"].as_object().unwrap().len(), 7);
 }
+
+#[test]
+fn what_makes_room_is_noticed_at_once() {
+    let lab = lab(2);
+    let asks = |cpu: &str| {
+        json!({ "nodeSelector": { "kubernetes.io/hostname": "hello-worker" }, "containers": [
+            { "name": "app", "image": "nginx:1.27", "resources": { "requests": { "cpu": cpu } } },
+        ] })
+    };
+    let pod = |name: &str, spec: Value| json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name }, "spec": spec });
+    apply(&lab, &pod("large", asks("3")));
+    lab.until("kubectl get pod large", |table| table.contains("1/1"));
+    apply(&lab, &pod("waiting", asks("1500m")));
+    assert!(failures(&lab).contains("1 Insufficient cpu"), "{}", failures(&lab));
+    // A pod that asks for less than before.
+    let less = json!({ "spec": { "containers": [{ "name": "app", "resources": { "requests": { "cpu": "1" } } }] } });
+    lab.ok(&format!("kubectl patch pod large --subresource resize -p '{less}'"));
+    lab.pass(Duration::from_secs(15));
+    assert!(lab.ok("kubectl get pod waiting").contains("1/1"));
+    lab.ok("kubectl delete pod large waiting");
+
+    // A node that is gone is no domain any more, though its pods are not collected yet.
+    lab.ok("kubectl label node hello-worker topology.kubernetes.io/zone=a");
+    lab.ok("kubectl label node hello-worker2 topology.kubernetes.io/zone=b");
+    let spread = json!({ "topologySpreadConstraints": [{
+        "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
+        "labelSelector": { "matchLabels": { "app": "even" } },
+    }] });
+    apply(&lab, &deployment("even", 2, spread));
+    lab.until("kubectl get pods", |table| table.matches("1/1").count() == 2);
+    lab.ok("kubectl cordon hello-worker2");
+    lab.ok("kubectl scale deployment even --replicas=4");
+    lab.until("kubectl get pods", |table| table.matches("1/1").count() == 3 && table.contains("Pending"));
+    lab.ok("kubectl delete node hello-worker2");
+    lab.pass(Duration::from_secs(15));
+    assert!(!lab.ok("kubectl get pods").contains("Pending"), "{}", lab.ok("kubectl get pods"));
+}
