@@ -5,7 +5,7 @@ use std::io::Write;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue, VARY};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY};
 use machinery::wire::{Body, Response};
 
 /// Smaller answers take longer to compress than to send; upstream's threshold.
@@ -22,8 +22,12 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Compresses a large answer whose bytes are all at hand. As fast as gzip can, as upstream does.
+/// Compresses a large answer whose bytes are all at hand. As fast as gzip can, as upstream does. What
+/// comes from behind a proxy, and says how it is encoded or how long it is, stays as it is.
 pub fn gzip(response: Response) -> Response {
+    if [CONTENT_ENCODING, CONTENT_LENGTH].iter().any(|name| response.headers().contains_key(name)) {
+        return response;
+    }
     let (mut parts, body) = response.into_parts();
     let bytes = match body {
         Body::Bytes(bytes) => bytes,
@@ -74,5 +78,18 @@ mod tests {
         assert_eq!(text, large);
         let small = gzip(Response::new(Body::Bytes(large.slice(1..))));
         assert!(small.headers().get(CONTENT_ENCODING).is_none());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_proxied_page_stays_as_it_is() {
+        let page = Bytes::from(vec![b'x'; 200 * 1024]);
+        for (name, value) in [(CONTENT_LENGTH, "204800"), (CONTENT_ENCODING, "br")] {
+            let mut response = Response::new(Body::Bytes(page.clone()));
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            let headers = response.headers().clone();
+            let answered = gzip(response);
+            assert_eq!(answered.headers(), &headers);
+            assert_eq!(answered.into_body().collect().await, page);
+        }
     }
 }
