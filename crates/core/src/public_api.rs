@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use apiserver::{ApiServer, RequestInfo};
 use http::header::USER_AGENT;
+use http::request::Parts;
 use machinery::Clock;
 use machinery::status::ApiError;
 use machinery::wire::{Request, Response};
@@ -30,6 +31,11 @@ impl PublicApi {
     /// Whether the API server is away, by a fault: connections are refused.
     pub fn is_down(&self) -> bool {
         self.down.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request is answered with more than a refusal, as far as its head tells.
+    pub fn admits(&self, head: &Parts) -> bool {
+        self.server.admits(head)
     }
 
     /// Answers a request.

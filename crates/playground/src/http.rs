@@ -19,8 +19,10 @@ use std::time::Duration;
 
 use apiserver::{CommittedRevision, UserInfo};
 use axum::body::Body as HttpBody;
+use bytes::Bytes;
 use futures::StreamExt;
 use http::Method;
+use hyper::body::Body as _;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use machinery::status::ApiError;
@@ -38,6 +40,9 @@ use crate::assets;
 /// Upstream's limit of a request's body.
 const REQUEST_BYTES_MAX: usize = 3 * 1024 * 1024;
 
+/// How long a request's body may take: upstream's `requestTimeoutUpperBound`.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(34);
+
 /// How long a client that says nothing is waited for.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -50,8 +55,8 @@ const HEADERS_TIMEOUT: Duration = Duration::from_secs(90);
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Requests that one HTTP/2 connection may have open.
-const STREAMS_MAX: u32 = 250;
+/// Requests that one HTTP/2 connection may have open, as upstream.
+const STREAMS_MAX: u32 = 100;
 
 /// Connections at the same time; further ones wait to be accepted. Each takes a file descriptor.
 const CONNECTIONS_MAX: usize = 8192;
@@ -160,8 +165,19 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
     if let Some(error) = server.store.accepts_changes().err().filter(|_| changes) {
         return to_http(not_durable(&error));
     }
-    let Ok(bytes) = axum::body::to_bytes(body, REQUEST_BYTES_MAX).await else {
-        return to_http(ApiError::too_large(format!("limit is {REQUEST_BYTES_MAX}")).into_response());
+    // Nothing is read, and kept, for those who may not ask: the API refuses them by what it has.
+    let bytes = match body.is_end_stream() || !server.api.admits(&parts) {
+        true => Bytes::new(),
+        false => match timeout(REQUEST_TIMEOUT, axum::body::to_bytes(body, REQUEST_BYTES_MAX)).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(_)) => {
+                return to_http(ApiError::too_large(format!("limit is {REQUEST_BYTES_MAX}")).into_response());
+            }
+            Err(_) => {
+                let error = "request did not complete within the allotted timeout";
+                return to_http(ApiError::timeout(error, 0).into_response());
+            }
+        },
     };
     let gzip = parts.method == Method::GET && compress::accepts_gzip(&parts.headers);
     let metrics = parts.uri.path() == "/metrics";
@@ -285,5 +301,17 @@ mod tests {
 
         server.store.mark_durable(0);
         assert_eq!(create().await.0, 201);
+    }
+
+    #[tokio::test]
+    async fn the_body_of_whoever_may_not_ask_is_not_waited_for() {
+        let (_cluster, server, _) = served();
+        for (authorization, code) in [("Basic x", 403), ("Bearer no", 401)] {
+            let endless = futures::stream::pending::<Result<Bytes, std::convert::Infallible>>();
+            let request = http::Request::post("/api/v1/namespaces/default/pods").header("host", "localhost:6443");
+            let request = request.header("authorization", authorization).body(HttpBody::from_stream(endless)).unwrap();
+            let peer = Peer { user: None, secure: true };
+            assert_eq!(answer(&server, &peer, request).await.status().as_u16(), code);
+        }
     }
 }
