@@ -118,24 +118,36 @@ impl Labels {
     }
 }
 
+/// A request that is being answered.
+pub(crate) struct InFlight<'a> {
+    metrics: &'a Metrics,
+    labels: Labels,
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        if let Some(count) = self.metrics.lock().in_flight.get_mut(usize::from(!self.labels.reads())) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
 fn known(words: &[&'static str], word: &str) -> &'static str {
     words.iter().find(|known| **known == word).copied().unwrap_or("other")
 }
 
 impl Metrics {
-    /// A request comes in.
-    pub(crate) fn begin(&self, labels: Labels) {
+    /// A request comes in: it is in flight until it is answered or given up, which drops what this gives.
+    pub(crate) fn begin(&self, labels: Labels) -> InFlight<'_> {
         if let Some(count) = self.lock().in_flight.get_mut(usize::from(!labels.reads())) {
             *count += 1;
         }
+        InFlight { metrics: self, labels }
     }
 
     /// A request is answered; how long a watch lasts says nothing about the server.
     pub(crate) fn end(&self, labels: Labels, code: StatusCode, duration: Duration) {
         let mut state = self.lock();
-        if let Some(count) = state.in_flight.get_mut(usize::from(!labels.reads())) {
-            *count = count.saturating_sub(1);
-        }
         let counted = state.counted(labels);
         match counted.codes.binary_search_by_key(&code.as_u16(), |(code, _)| *code) {
             Ok(at) => counted.codes.get_mut(at).into_iter().for_each(|(_, count)| *count += 1),

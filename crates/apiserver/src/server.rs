@@ -87,7 +87,7 @@ impl ApiServer {
             let row = registry::by_resource(&info.group, &info.version, &info.resource);
             let labels = Labels::of(&info, row, content_type(request.headers()) == patch::APPLY);
             let (metrics, began) = (server.metrics(), server.now());
-            metrics.begin(labels);
+            let _in_flight = metrics.begin(labels);
             let mut response = server.serve(request, info, row).await;
             let duration = server.now().duration_since(began).unsigned_abs();
             metrics.end(labels, response.status(), duration);
