@@ -102,10 +102,17 @@ fn configuration(call: &mut Call, payload: &Payload) -> Result<(Value, Vec<Strin
     }
     // Apply is strict, whatever the request says: an unknown field could belong to nobody.
     let problems = schema::unknown_fields(&kind, &value);
-    if let Some(first) = problems.first() {
-        let field = first.trim_start_matches("unknown field ").trim_matches('"');
+    let problem = match problems.first() {
+        Some(first) => {
+            let field = first.trim_start_matches("unknown field ").trim_matches('"');
+            Some(format!(".{field}: field not declared in schema"))
+        }
+        None => managed_fields::repeated(call, &value)
+            .map(|(list, item)| format!("{list}: duplicate entries for key {item}")),
+    };
+    if let Some(problem) = problem {
         let message = format!(
-            "failed to create typed patch object ({}/{}; {}, Kind={}): .{field}: field not declared in schema",
+            "failed to create typed patch object ({}/{}; {}, Kind={}): {problem}",
             call.info.namespace,
             call.info.name,
             call.row.api_version(),

@@ -151,6 +151,12 @@ pub(crate) fn merge(schemas: &Schemas, schema: Option<&Schema>, target: &mut Val
     field_set::merge(schemas, schema, target, config);
 }
 
+/// Where an applied configuration has an item of a list twice: the list's path, and the item.
+pub(crate) fn repeated(call: &Call, config: &Value) -> Option<(String, String)> {
+    let schemas = schema::builtin();
+    field_set::repeated(schemas, schemas.get(&call.row.gvk()), config)
+}
+
 fn entry(call: &Call, operation: &str, manager: &str, set: &FieldSet) -> ManagedFieldsEntry {
     ManagedFieldsEntry {
         api_version: Some(call.row.api_version()),

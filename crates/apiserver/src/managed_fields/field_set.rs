@@ -253,11 +253,7 @@ impl FieldSet {
         for (step, below) in &self.0 {
             let name = match step.split_once(':') {
                 Some(("f", name)) => format!(".{name}"),
-                Some(("k", keys)) => {
-                    let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
-                    let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
-                    format!("[{}]", keys.join(","))
-                }
+                Some(("k", keys)) => key_name(keys),
                 Some((_, value)) => format!("[={value}]"),
                 None => continue,
             };
@@ -402,6 +398,40 @@ fn by_key(items: &[Value], key: &dyn Fn(&Value) -> String) -> Vec<(String, usize
 fn at_key(places: &[(String, usize)], key: &str) -> Option<usize> {
     let at = places.binary_search_by(|(one, _)| one.as_str().cmp(key)).ok()?;
     places.get(at).map(|(_, place)| *place)
+}
+
+/// How paths name the item of a list with some keys: `[name="web"]`.
+fn key_name(keys: &str) -> String {
+    let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
+    let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    format!("[{}]", keys.join(","))
+}
+
+/// The first item that a list has twice: the list's path, and the item as paths name it.
+pub(super) fn repeated(schemas: &Schemas, schema: Option<&Schema>, value: &Value) -> Option<(String, String)> {
+    let below = |name: String, found: Option<(String, String)>| found.map(|(path, item)| (name + &path, item));
+    match (value, schema.map(list_kind)) {
+        (Value::Object(fields), _) if !is_atomic_map(schemas, schema) => fields.iter().find_map(|(name, value)| {
+            let field = schema.and_then(|schema| schemas.field(schema, name));
+            below(format!(".{name}"), repeated(schemas, field, value))
+        }),
+        (Value::Array(items), Some(ListKind::Keyed(keys))) => {
+            let mut seen: Vec<String> = items.iter().map(|item| item_key(&keys, item)).collect();
+            seen.sort();
+            if let Some([twice, _]) = seen.array_windows().find(|[one, next]| one == next) {
+                return Some((String::new(), key_name(twice)));
+            }
+            let schema = schema.and_then(|schema| schemas.items(schema));
+            items.iter().find_map(|item| below(key_name(&item_key(&keys, item)), repeated(schemas, schema, item)))
+        }
+        (Value::Array(items), Some(ListKind::Set)) => {
+            let mut seen: Vec<String> = items.iter().map(Value::to_string).collect();
+            seen.sort();
+            let twice = seen.array_windows().find(|[one, next]| one == next);
+            twice.map(|[twice, _]| (String::new(), format!("[={twice}]")))
+        }
+        _ => None,
+    }
 }
 
 /// Whether nothing is in a value that something can be in.

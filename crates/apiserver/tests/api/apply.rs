@@ -126,3 +126,15 @@ fn a_probe_that_is_given_up_takes_its_defaults_with_it() {
     let without = apply(&bench, &path, "fieldManager=one", &deployment("web")).expect(200);
     assert_eq!(without.at("/spec/template/spec/containers/0/livenessProbe"), Value::Null);
 }
+
+#[test]
+fn an_item_applied_twice_is_refused() {
+    let bench = Bench::new();
+    let mut twice = deployment("web");
+    twice["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "A"}, {"name": "B"}, {"name": "A"}]);
+    let refused = apply(&bench, &format!("{DEPLOYMENTS}/web"), "fieldManager=one", &twice).expect(500);
+    assert_eq!(
+        refused.message(),
+        "failed to create typed patch object (default/web; apps/v1, Kind=Deployment): .spec.template.spec.containers[name=\"web\"].env: duplicate entries for key [name=\"A\"]"
+    );
+}
