@@ -155,3 +155,13 @@ proptest! {
         prop_assert_eq!(listed.code, 200, "what was stored can be read: {}", listed.text);
     }
 }
+
+#[test]
+fn a_request_that_is_given_up_is_in_flight_no_more() {
+    let bench = Bench::new();
+    let body = Body::Stream(Box::pin(futures::stream::pending()));
+    let waiting = bench.server.handle(request("POST /api/v1/namespaces/default/pods", body));
+    assert!(futures::FutureExt::now_or_never(waiting).is_none());
+    let metrics = bench.ask("GET /metrics").expect(200).text;
+    assert!(metrics.contains("apiserver_current_inflight_requests{request_kind=\"mutating\"} 0"));
+}
