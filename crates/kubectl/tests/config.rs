@@ -44,10 +44,7 @@ fn contexts() {
             token: REDACTED
         ",
     );
-    world.check(
-        "get pods",
-        "! The connection to the server 1.2.3.4 was refused - did you specify the right host or port?\nexit 1",
-    );
+    world.check_refused("get pods", "https://1.2.3.4");
 }
 
 #[test]

@@ -81,11 +81,5 @@ fn usage() {
         exit 1
         ",
     );
-    World::alone().check(
-        "get pods",
-        "
-        ! The connection to the server localhost:8080 was refused - did you specify the right host or port?
-        exit 1
-        ",
-    );
+    World::alone().check_refused("get pods", "http://localhost:8080");
 }

@@ -23,13 +23,19 @@ pub fn serve(path: &str) -> Response<Body> {
         name => name,
     };
     let Some(file) = Page::get(name) else { return not_found(name) };
-    // The names of all other files change with their content.
-    let caching = if name == "index.html" { "no-cache" } else { "public, max-age=31536000, immutable" };
+    let caching = if names_its_content(name) { "public, max-age=31536000, immutable" } else { "no-cache" };
     let mut response = Response::new(Body::from(file.data));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type(name)));
     headers.insert(CACHE_CONTROL, http::HeaderValue::from_static(caching));
     response
+}
+
+/// Whether a file's name has the hash that Trunk gives it: another content would have another name.
+fn names_its_content(name: &str) -> bool {
+    const HASH_DIGITS_MIN: usize = 13;
+    name.split(['-', '_', '.'])
+        .any(|part| part.len() >= HASH_DIGITS_MIN && part.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn not_found(name: &str) -> Response<Body> {
@@ -56,5 +62,22 @@ fn content_type(name: &str) -> &'static str {
         "woff2" => "font/woff2",
         "md" | "yaml" | "txt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_its_content;
+
+    #[test]
+    fn only_names_with_a_hash_are_kept_for_ever() {
+        for name in
+            ["playground-page-42d350377a36ab30_bg.wasm", "page-97882addd016be67.css", "page-18479828331f55c.css"]
+        {
+            assert!(names_its_content(name), "{name}");
+        }
+        for name in ["index.html", "playground-worker_bg.wasm", "split_kubectl.wasm", "lessons/index.json"] {
+            assert!(!names_its_content(name), "{name}");
+        }
     }
 }

@@ -236,9 +236,8 @@ mod tests {
         let options = Options::new(store.clone(), Timestamp::UNIX_EPOCH, 1);
         let options = Options { authenticator: Some(token.clone()), anonymous: true, ..options };
         let cluster = Cluster::new(options).unwrap();
-        let folder = std::env::temp_dir().join(format!("playground-http-{}", std::process::id()));
-        let tls = Certificates::load_or_create(&folder, &[]).unwrap().server_config().unwrap();
-        std::fs::remove_dir_all(&folder).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let tls = Certificates::load_or_create(folder.path(), &[]).unwrap().server_config().unwrap();
         let api = cluster.public_api().clone();
         let server = Server { api, store, tls: Arc::new(tls), address: "127.0.0.1:6443".parse().unwrap() };
         (cluster, server, token.as_str().to_owned())

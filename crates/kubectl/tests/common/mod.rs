@@ -108,6 +108,20 @@ impl World {
         assert_eq!(got.join("\n"), lines.join("\n"), "kubectl {line}");
     }
 
+    /// Runs a line for which no server answers at an address, such as `http://localhost:8080`: discovery is tried
+    /// five times, then the original gives up.
+    pub fn check_refused(&self, line: &str, server: &str) {
+        let host = server.split("://").last().unwrap_or_default();
+        let attempt = format!(
+            "! E0102 03:04:05.000000       1 memcache.go:265] \"Unhandled Error\" err=\"couldn't get current server API \
+             group list: Get \\\"{server}/api?timeout=32s\\\": dial tcp {host}: connect: connection refused\"\n"
+        );
+        let refused = format!(
+            "! The connection to the server {host} was refused - did you specify the right host or port?\nexit 1"
+        );
+        self.check(line, &(attempt.repeat(5) + &refused));
+    }
+
     pub fn complete(&self, line: &str) -> Vec<String> {
         playground_kubectl::complete(line, line.len(), self).now_or_never().expect("completion ends at once").candidates
     }

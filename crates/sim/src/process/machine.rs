@@ -401,7 +401,7 @@ impl Machine {
 
     /// Memory its processes hold, in bytes.
     pub fn memory_bytes(&self) -> u64 {
-        self.0.processes.borrow().values().map(|entry| entry.memory_bytes).sum()
+        self.0.processes.borrow().values().fold(0, |sum, entry| sum.saturating_add(entry.memory_bytes))
     }
 
     /// Sets how much memory a process holds. Beyond the machine's limit the process is killed, as the
@@ -456,7 +456,7 @@ impl Machine {
     fn settle_cpu(&self) {
         let now = self.now();
         let (used, at) = self.0.cpu.get();
-        let steady: u64 = self.0.processes.borrow().values().map(|row| row.cpu_nano_cores).sum();
+        let steady = self.0.processes.borrow().values().fold(0_u64, |sum, row| sum.saturating_add(row.cpu_nano_cores));
         let rate = steady.min(self.0.limits.get().1.unwrap_or(u64::MAX));
         let more = now.duration_since(at).as_nanos().max(0).unsigned_abs() * u128::from(rate) / 1_000_000_000;
         self.0.cpu.set((used.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)), now));

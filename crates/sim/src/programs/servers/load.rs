@@ -38,7 +38,7 @@ pub(super) async fn stress(process: Process) -> i32 {
         }
         None
     };
-    let count = |names: &[&str]| value(names).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let count = |names: &[&str]| value(names).and_then(|text| text.parse::<u32>().ok()).map_or(0, u64::from);
     let (cpus, vms) = (count(&["--cpu", "-c"]), count(&["--vm", "-m"]));
     let io = count(&["--io", "-i"]);
     let hog = value(&["--vm-bytes"]).and_then(|text| bytes(&text)).unwrap_or(256 << 20);
