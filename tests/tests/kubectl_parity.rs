@@ -90,8 +90,9 @@ impl Side {
 
     fn run(&self, line: &str, masks: &[(Regex, &str)]) -> Answer {
         let output = self.command(line).output().unwrap();
+        let folder = self.folder.path().display().to_string();
         let masked = |bytes: &[u8]| {
-            let text = String::from_utf8_lossy(bytes).into_owned();
+            let text = String::from_utf8_lossy(bytes).replace(&folder, "FOLDER");
             masks.iter().fold(text, |text, (mask, stand_in)| mask.replace_all(&text, *stand_in).into_owned())
         };
         Answer { code: output.status.code(), stdout: masked(&output.stdout), stderr: masked(&output.stderr) }

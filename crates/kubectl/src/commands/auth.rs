@@ -4,10 +4,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::create::visit;
+use super::policy_rules;
 use crate::error::Error;
 use crate::print::output::{COMMON, Output, done};
 use crate::print::tabs;
-use crate::resources::{items, qualify, text};
+use crate::resources::{items, text};
 use crate::select::{self, Choice};
 use crate::session::{DryRun, Session};
 use crate::value::ValueExt;
@@ -125,28 +126,13 @@ async fn can_i(session: &Session<'_>) -> Result<(), Error> {
 
 /// The table of `can-i --list`.
 fn rules(status: &Value, no_headers: bool) -> String {
-    let list = |value: &Value| format!("[{}]", items(value).map(text).collect::<Vec<_>>().join(" "));
-    let mut rows: Vec<(String, String)> = Vec::new();
-    for rule in items(&status["resourceRules"]) {
-        for resource in items(&rule["resources"]).map(text) {
-            for group in items(&rule["apiGroups"]).map(text) {
-                let row = format!("[]\t{}\t{}", list(&rule["resourceNames"]), list(&rule["verbs"]));
-                rows.push((qualify(&resource, &group), row));
-            }
-        }
-    }
-    rows.sort();
-    for rule in items(&status["nonResourceRules"]) {
-        for url in items(&rule["nonResourceURLs"]).map(text) {
-            rows.push((String::new(), format!("[{url}]\t[]\t{}", list(&rule["verbs"]))));
-        }
-    }
+    let rules = items(&status["resourceRules"]).chain(items(&status["nonResourceRules"]));
     let mut lines = String::new();
     if !no_headers {
         lines.push_str("Resources\tNon-Resource URLs\tResource Names\tVerbs\n");
     }
-    for (resource, row) in rows {
-        lines.push_str(&format!("{resource}\t{row}\n"));
+    for line in policy_rules::lines(rules) {
+        lines.push_str(&format!("{line}\n"));
     }
     tabs::align(&lines, tabs::TABLE)
 }

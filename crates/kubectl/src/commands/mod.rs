@@ -21,6 +21,7 @@ mod last_applied;
 mod logs;
 mod nodes;
 mod patch;
+mod policy_rules;
 mod prune;
 mod replace;
 mod rollout;

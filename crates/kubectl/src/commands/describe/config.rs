@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::page::{Page, long_time, or, plain};
 use crate::api::Url;
+use crate::commands::policy_rules;
 use crate::error::Error;
 use crate::resources::{items, text};
 use crate::select;
@@ -158,22 +159,7 @@ pub(super) fn role(page: &mut Page, object: &Value) {
     page.line(0, "PolicyRule:");
     page.line(1, "Resources\tNon-Resource URLs\tResource Names\tVerbs");
     page.line(1, "---------\t-----------------\t--------------\t-----");
-    let list = |value: &Value| format!("[{}]", items(value).map(text).collect::<Vec<_>>().join(" "));
-    let mut rows = Vec::new();
-    for rule in items(&object["rules"]) {
-        let (urls, names, verbs) = (list(&rule["nonResourceURLs"]), list(&rule["resourceNames"]), list(&rule["verbs"]));
-        if items(&rule["resources"]).next().is_none() {
-            rows.push((String::new(), String::new(), format!("\t{urls}\t{names}\t{verbs}")));
-        }
-        for resource in items(&rule["resources"]).map(text) {
-            for group in items(&rule["apiGroups"]).map(text) {
-                let name = crate::resources::qualify(&resource, &group);
-                rows.push((group, format!("{resource}]"), format!("{name}\t{urls}\t{names}\t{verbs}")));
-            }
-        }
-    }
-    rows.sort();
-    rows.iter().for_each(|(.., row)| page.line(1, row));
+    policy_rules::lines(items(&object["rules"])).iter().for_each(|line| page.line(1, line));
 }
 
 pub(super) fn role_binding(page: &mut Page, object: &Value) {
