@@ -1,4 +1,4 @@
-// The terminal: xterm.js under the few calls that crates/web/src/terminal.rs binds.
+// The terminal: xterm.js under the few calls that crates/page/src/terminal.rs binds.
 import { FitAddon } from "@xterm/addon-fit";
 import { Terminal } from "@xterm/xterm";
 import "@xterm/xterm/css/xterm.css";

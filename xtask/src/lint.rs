@@ -16,6 +16,8 @@ pub fn run() -> Result<()> {
         "clippy",
         "--workspace",
         "--exclude",
+        "playground-page",
+        "--exclude",
         "playground-web",
         "--all-targets",
         "--",
@@ -27,6 +29,8 @@ pub fn run() -> Result<()> {
         "cargo",
         "clippy",
         "--package",
+        "playground-page",
+        "--package",
         "playground-web",
         "--target",
         "wasm32-unknown-unknown",
@@ -36,8 +40,17 @@ pub fn run() -> Result<()> {
         "warnings",
     ]))?;
     shell::run(
-        command(&["cargo", "doc", "--workspace", "--exclude", "playground-web", "--no-deps"])
-            .env("RUSTDOCFLAGS", "-D warnings"),
+        command(&[
+            "cargo",
+            "doc",
+            "--workspace",
+            "--exclude",
+            "playground-page",
+            "--exclude",
+            "playground-web",
+            "--no-deps",
+        ])
+        .env("RUSTDOCFLAGS", "-D warnings"),
     )?;
     if on_path("cargo-deny") {
         shell::run(&mut command(&["cargo", "deny", "--offline", "check", "licenses", "bans", "sources"]))?;

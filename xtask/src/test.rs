@@ -19,7 +19,7 @@ pub enum Part {
 }
 
 /// Crates whose tests also run in WebAssembly.
-const WASM_CRATES: [&str; 2] = ["playground-core", "playground-web"];
+const WASM_CRATES: [&str; 2] = ["playground-core", "playground-page"];
 
 /// Runs the given parts, or all of them. All run even if one fails.
 ///
@@ -51,6 +51,8 @@ fn native() -> Result<()> {
         "cargo",
         "test",
         "--workspace",
+        "--exclude",
+        "playground-page",
         "--exclude",
         "playground-web",
         "--exclude",

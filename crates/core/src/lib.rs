@@ -8,7 +8,6 @@
 //! Start reading at [`cluster`].
 
 pub mod cluster;
-pub mod control;
 mod control_api;
 mod faults;
 mod gateway;
@@ -30,5 +29,6 @@ pub use inlet::Inlet;
 pub use lesson_files::lesson_files;
 pub use options::{HostNetwork, HostTime, MakeRuntime, NodeOptions, Options, PortsChanged};
 pub use pace::Pace;
+pub use playground_control as control;
 pub use public_api::PublicApi;
 pub use world::{Learner, Output, World};

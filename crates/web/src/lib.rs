@@ -1,20 +1,83 @@
-//! The Yew page, and the Web Worker in which a Cluster lives.
+//! The Web Worker: a cluster, its turns, and the page's calls.
 //!
-//! The page is a client: it knows the Kubernetes API and the control API, nothing else. [`api`] is
-//! its way there, to the Worker of this tab or to the `playground serve` it came from. [`world`] and
-//! [`trace`] follow the cluster; [`map`], [`lesson`], [`inspect`] and [`ui`] show it; [`worker`] is
-//! the other side: a Cluster, its pace, and calls as messages ([`protocol`]).
+//! The page (`crates/page`) is on the other side of the messages of [`playground_control::tab`].
 
-pub mod api;
-pub mod inspect;
-pub mod lesson;
-pub mod map;
-pub mod protocol;
-pub mod terminal;
-pub mod trace;
-pub mod ui;
-pub mod worker;
-pub mod world;
+mod calls;
+mod turns;
 
-#[cfg(test)]
-wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
+use std::cell::OnceCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use machinery::Timestamp;
+use playground_control::tab::{self, Boot, FromWorker, ToWorker};
+use playground_core::{Cluster, NodeOptions, Options, lesson_files};
+use store::Store;
+use wasm_bindgen::prelude::*;
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+
+/// The nodes' names begin with it, as kind's do with the cluster's.
+const CLUSTER: &str = "hello";
+
+/// Listens to the page for ever, and makes the cluster once the page has said how.
+///
+/// # Errors
+/// When this is no Web Worker.
+pub fn listen() -> Result<(), JsValue> {
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().dyn_into()?;
+    let calls = OnceCell::<calls::Calls>::new();
+    let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+        let Some((message, bytes)) = tab::decode::<ToWorker>(&event.data()) else { return };
+        match (message, calls.get()) {
+            (ToWorker::Boot(boot), None) => match start(&boot) {
+                Ok(cluster) => {
+                    let _ = calls.set(calls::Calls::new(cluster));
+                }
+                Err(message) => wasm_bindgen::throw_str(&message),
+            },
+            (message, Some(calls)) => calls.receive(message, bytes),
+            (_, None) => {}
+        }
+    });
+    scope.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    // The Worker listens for as long as it lives.
+    on_message.forget();
+    post(&FromWorker::Ready, &[]);
+    Ok(())
+}
+
+fn start(boot: &Boot) -> Result<Rc<Cluster>, String> {
+    let start = Timestamp::from_millisecond(boot.start_ms).map_err(|error| error.to_string())?;
+    let options = Options {
+        nodes: NodeOptions::cluster(CLUSTER, boot.nodes),
+        host_time: Some(Arc::new(host_time())),
+        files: lesson_files(),
+        ..Options::new(Store::new(&store::Options::default()), start, boot.seed)
+    };
+    let cluster = Rc::new(Cluster::new(options)?);
+    turns::start(Rc::clone(&cluster)).map_err(|_| "this browser has no MessageChannel".to_owned())?;
+    Ok(cluster)
+}
+
+/// The Worker's time since now.
+fn host_time() -> impl Fn() -> Duration + Send + Sync {
+    let start_ms = now_ms();
+    move || Duration::from_secs_f64((now_ms() - start_ms).max(0.0) / 1_000.0)
+}
+
+/// The browser's steady clock, in milliseconds.
+fn now_ms() -> f64 {
+    thread_local! {
+        static PERFORMANCE: Option<web_sys::Performance> =
+            js_sys::Reflect::get(&js_sys::global(), &"performance".into()).ok().map(JsCast::unchecked_into);
+    }
+    PERFORMANCE.with(|performance| performance.as_ref().map_or(0.0, web_sys::Performance::now))
+}
+
+/// Sends a message to the page.
+fn post(message: &FromWorker, bytes: &[u8]) {
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+    // It can fail only while the page is going away.
+    let _ = scope.post_message(&tab::encode(message, bytes));
+}

@@ -8,7 +8,7 @@ use playground_core::{Cluster, Wait};
 use wasm_bindgen::prelude::*;
 use web_sys::MessageChannel;
 
-use super::now_ms;
+use crate::now_ms;
 
 /// A turn is over after this long, so that calls are answered in between.
 const TURN_MS: f64 = 8.0;

@@ -6,7 +6,7 @@ use gloo::storage::{SessionStorage, Storage};
 use web_sys::window;
 
 use crate::api::{Api, Origin, WorkerLink};
-use crate::protocol::Boot;
+use playground_control::tab::Boot;
 
 /// The Worker's script, beside the page.
 const WORKER: &str = "./playground-worker_loader.js";

@@ -10,10 +10,10 @@ use futures::future::{AbortHandle, abortable};
 use futures::{SinkExt, StreamExt};
 use http::StatusCode;
 use machinery::wire::{Body, Channels, Frame, Request, Response};
+use playground_control::tab::{CallId, FromWorker, ToWorker};
 use playground_core::Cluster;
 
-use super::post;
-use crate::protocol::{CallId, FromWorker, ToWorker};
+use crate::post;
 
 /// The calls under way.
 pub struct Calls {

@@ -17,6 +17,9 @@
 //! | `GET /playground/v1/trace` | | a [`Hop`] a line, as they happen |
 //! | `GET /playground/v1/terminal` | | upgrade: the learner's shell on exec's channels (0, 1, 4) |
 
+#[cfg(feature = "tab")]
+pub mod tab;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -130,7 +133,7 @@ pub enum Fault {
 
 impl Fault {
     /// What it is about: there is one fault of a kind for each subject.
-    pub(crate) fn subject(&self) -> (u8, String) {
+    pub fn subject(&self) -> (u8, String) {
         match self {
             Self::NodeDown { node } => (0, node.clone()),
             Self::ComponentDown { component } => (1, component.clone()),
@@ -145,7 +148,7 @@ impl Fault {
     }
 
     /// The node it is about.
-    pub(crate) fn node(&self) -> Option<&str> {
+    pub fn node(&self) -> Option<&str> {
         match self {
             Self::NodeDown { node } | Self::Link { node, .. } | Self::Pressure { node, .. } => Some(node),
             _ => None,

@@ -11,7 +11,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use super::{Answer, ApiError, Call, Connection, Frame};
-use crate::protocol::{self, Boot, CallId, FromWorker, ToWorker};
+use playground_control::tab::{self, Boot, CallId, FromWorker, ToWorker};
 
 /// The Worker, and the calls it has not answered in full.
 pub struct WorkerLink {
@@ -71,7 +71,7 @@ impl WorkerLink {
         });
         let weak = Rc::downgrade(&link);
         let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-            if let (Some(link), Some((message, bytes))) = (weak.upgrade(), protocol::decode(&event.data())) {
+            if let (Some(link), Some((message, bytes))) = (weak.upgrade(), tab::decode(&event.data())) {
                 link.receive(message, bytes);
             }
         });
@@ -131,7 +131,7 @@ impl WorkerLink {
     }
 
     fn post(&self, message: &ToWorker, bytes: &[u8]) {
-        let message = protocol::encode(message, bytes);
+        let message = tab::encode(message, bytes);
         if !self.ready.get() {
             self.waiting.borrow_mut().push(message);
         } else if self.worker.post_message(&message).is_err() {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use playground_core::control::HopKind;
+use playground_control::HopKind;
 use yew::prelude::*;
 
 use crate::trace::{Trace, sentence};

@@ -1,5 +1,5 @@
 //! The Worker.
 
 fn main() -> Result<(), wasm_bindgen::JsValue> {
-    playground_web::worker::listen()
+    playground_web::listen()
 }

@@ -1,6 +1,6 @@
 //! The cluster's clock: pause, step, speed.
 
-use playground_core::control::{ClockPatch, ClockStatus};
+use playground_control::{ClockPatch, ClockStatus};
 use yew::prelude::*;
 
 use super::icon::{Icon, IconName};

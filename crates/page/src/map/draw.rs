@@ -1,6 +1,6 @@
 //! One frame of the map on a canvas.
 
-use playground_core::control::HopKind;
+use playground_control::HopKind;
 use web_sys::CanvasRenderingContext2d as Canvas;
 
 use super::flow::{Flow, Places};

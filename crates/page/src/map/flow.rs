@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use playground_core::control::{Hop, HopKind};
+use playground_control::{Hop, HopKind};
 
 use super::geometry::Point;
 use super::layout::{Layout, Station};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use futures::StreamExt;
 use gloo::timers::future::TimeoutFuture;
-use playground_core::control::{Hop, HopKind};
+use playground_control::{Hop, HopKind};
 use playground_lesson::is_like;
 
 use crate::api::{Api, Call};
