@@ -50,6 +50,7 @@ impl Payload {
                     .map_err(|error| refuse(&format_args!("couldn't get version/kind; json parse error: {error}")))?;
                 Ok((decoded.value, if decoded.duplicates.is_empty() { Source::Tree } else { Source::Json(bytes) }))
             }
+            #[cfg(feature = "protobuf")]
             BodyFormat::Protobuf => {
                 let value = crate::protobuf::decode(bytes, expected).map_err(|error| refuse(&error))?;
                 Ok((value, Source::Tree))

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, StatusCode};
+use machinery::sort::Order;
 use machinery::wire::{Body, Response};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -122,7 +123,7 @@ pub(crate) fn groups() -> Vec<(&'static str, Vec<&'static str>)> {
     }
     // Stable versions before their older siblings: v2 before v1, v1 before v1beta1.
     for (_, versions) in &mut groups {
-        versions.sort_by_key(|version| std::cmp::Reverse(rank(version)));
+        versions.order_by_key(|version| std::cmp::Reverse(rank(version)));
     }
     groups
 }
@@ -295,6 +296,6 @@ fn paths(server: &ApiServer) -> Value {
     }
     let others = ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"];
     paths.extend(others.map(str::to_owned));
-    paths.sort();
+    paths.order();
     json!({"paths": paths})
 }

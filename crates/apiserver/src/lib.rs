@@ -30,6 +30,7 @@ mod openapi;
 mod openid;
 mod options;
 mod patch;
+#[cfg(feature = "protobuf")]
 mod protobuf;
 mod read;
 pub mod registry;

@@ -7,6 +7,7 @@ mod field_set;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use machinery::schema::{Schema, Schemas};
+use machinery::sort::Order;
 use machinery::{Object, schema};
 use serde_json::Value;
 
@@ -143,7 +144,7 @@ fn change(call: &Call, entries: &mut Vec<ManagedFieldsEntry>, new: &Value, old: 
     // An entry that says nothing new keeps its time, so that the object stays as it is.
     let unchanged = own.filter(|_| set == before);
     entries.push(unchanged.unwrap_or_else(|| entry(call, operation, &manager, &set)));
-    entries.sort_by(|a, b| a.operation.cmp(&b.operation).then_with(|| a.time.cmp(&b.time)));
+    entries.order_by(|a, b| a.operation.cmp(&b.operation).then_with(|| a.time.cmp(&b.time)));
 }
 
 /// Merges an applied configuration into an object: maps by key, lists as their type says.

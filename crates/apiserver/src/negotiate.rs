@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use machinery::ApiError;
+use machinery::sort::Order;
 
 /// The media types objects are served in; they are read in protobuf too.
 const MEDIA_TYPES: &[&str] = &["application/json", "application/yaml"];
@@ -61,7 +62,7 @@ pub(crate) fn accepted(headers: &HeaderMap) -> Vec<MediaRange<'_>> {
     if ranges.is_empty() {
         ranges.push(parse_range("*/*"));
     }
-    ranges.sort_by_key(|range| std::cmp::Reverse(range.quality_thousandths));
+    ranges.order_by_key(|range| std::cmp::Reverse(range.quality_thousandths));
     ranges
 }
 
@@ -106,6 +107,7 @@ pub enum BodyFormat {
     /// YAML.
     Yaml,
     /// Kubernetes' protobuf.
+    #[cfg(feature = "protobuf")]
     Protobuf,
 }
 
@@ -123,6 +125,7 @@ pub fn body_format(headers: &HeaderMap) -> Result<BodyFormat, ApiError> {
     match content_type(headers) {
         "" | "application/json" => Ok(BodyFormat::Json),
         "application/yaml" => Ok(BodyFormat::Yaml),
+        #[cfg(feature = "protobuf")]
         "application/vnd.kubernetes.protobuf" => Ok(BodyFormat::Protobuf),
         _ => Err(ApiError::unsupported_media_type(&[MEDIA_TYPES, &["application/vnd.kubernetes.protobuf"]].concat())),
     }

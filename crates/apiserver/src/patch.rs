@@ -3,6 +3,7 @@
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
 use machinery::patch::{self, JSON_OPERATIONS_MAX, Strategic};
+use machinery::sort::Order;
 use machinery::wire::Response;
 use machinery::{ApiError, GroupVersionKind};
 use serde_json::Value;
@@ -67,7 +68,7 @@ fn go_map(payload: &Payload) -> String {
             Value::Object(fields) => {
                 let mut fields: Vec<String> =
                     fields.iter().map(|(name, value)| format!("{name}:{}", write(value))).collect();
-                fields.sort();
+                fields.order();
                 format!("map[{}]", fields.join(" "))
             }
             other => other.to_string(),

@@ -270,7 +270,7 @@ impl Client {
             return Ok(object.metadata().clone());
         }
         let mut value = object.value().map_err(|e| unreadable(&e))?;
-        serde_json::from_value(value["metadata"].take()).map_err(|e| unreadable(&e))
+        machinery::object::from_value(value["metadata"].take()).map_err(|e| unreadable(&e))
     }
 
     fn object<K: Kind>(&self, method: Method, path: &str, body: Body) -> Result<Arc<K>, ApiError> {

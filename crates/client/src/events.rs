@@ -4,6 +4,7 @@
 //! events)"; and an object that keeps making events is held to a few in a while (client-go's
 //! `tools/record/events_cache.go`).
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -232,7 +233,7 @@ fn bound<K: Ord + Clone, V>(cache: &mut BTreeMap<K, V>, last: impl Fn(&V) -> Tim
         return;
     }
     let mut times: Vec<_> = cache.values().map(&last).collect();
-    times.sort_unstable();
+    times.order();
     if let Some(middle) = times.get(times.len() / 2).copied() {
         cache.retain(|_, value| last(value) > middle);
     }

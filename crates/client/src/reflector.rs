@@ -106,7 +106,7 @@ impl Reflector {
 
     fn observe(&mut self, event: WatchEvent, deltas: &mut Vec<Delta>, now: Timestamp) {
         if event.kind == WatchEventType::Error {
-            let status: Status = event.object.value().and_then(serde_json::from_value).unwrap_or_default();
+            let status: Status = event.object.value().and_then(machinery::object::from_value).unwrap_or_default();
             return self.failed(&ApiError::from(status), now);
         }
         let Some(version) = resource_version(&event.object) else {

@@ -86,22 +86,22 @@ impl<K: Ord + Clone> Queue<K> {
 }
 
 /// A controller as a component: polls it, and syncs one key at a time.
-pub struct Driver<C: Controller> {
+pub struct Driver<K: Ord + Clone> {
     client: Client,
-    controller: C,
-    queue: Queue<C::Key>,
+    controller: Box<dyn Controller<Key = K>>,
+    queue: Queue<K>,
     name: std::sync::Arc<str>,
 }
 
-impl<C: Controller> Driver<C> {
+impl<K: Ord + Clone + Display> Driver<K> {
     /// A component that writes through this client; it takes the client's name.
-    pub fn new(client: Client, controller: C) -> Self {
+    pub fn new(client: Client, controller: Box<dyn Controller<Key = K>>) -> Self {
         let queue = Queue { work: WorkQueue::default(), causes: BTreeMap::new(), now: Timestamp::UNIX_EPOCH };
         Self { name: client.component(), client, controller, queue }
     }
 }
 
-impl<C: Controller> Component for Driver<C> {
+impl<K: Ord + Clone + Display> Component for Driver<K> {
     fn name(&self) -> &str {
         &self.name
     }

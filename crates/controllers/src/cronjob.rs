@@ -3,6 +3,7 @@
 //! Schedules are read in UTC: a time zone other than that is refused with an event, since the core
 //! carries no table of time zones.
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -80,7 +81,7 @@ impl CronJobController {
         for (succeeded, limit) in limits {
             let mut finished: Vec<_> =
                 jobs.iter().filter(|job| is_finished(job) && has_succeeded(job) == succeeded).collect();
-            finished.sort_by_key(|job| (creation_time(&***job), key_of(&***job)));
+            finished.order_by_key(|job| (creation_time(&***job), key_of(&***job)));
             let surplus = finished.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
             for job in finished.iter().take(surplus) {
                 self.delete(cron_job, job, now)?;

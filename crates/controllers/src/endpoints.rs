@@ -1,6 +1,7 @@
 //! Endpoints: the addresses behind each Service, as clients of old want them
 //! (`pkg/controller/endpoint`).
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 
 use client::{Client, Context, DeleteOptions, Event, Informer, key_of};
@@ -101,7 +102,7 @@ impl EndpointsController {
         let mut backends = self.behind.backends(service, services::publishes_not_ready(service));
         let truncated = backends.len() > ADDRESSES_MAX;
         if truncated {
-            backends.sort_by_key(|pod| !pods::is_ready(pod));
+            backends.order_by_key(|pod| !pods::is_ready(pod));
             backends.truncate(ADDRESSES_MAX);
         }
         let mut annotations = BTreeMap::new();
@@ -113,7 +114,7 @@ impl EndpointsController {
         }
         for subset in &mut subsets {
             for addresses in [&mut subset.addresses, &mut subset.not_ready_addresses].into_iter().flatten() {
-                addresses.sort_by(|a, b| a.ip.cmp(&b.ip));
+                addresses.order_by(|a, b| a.ip.cmp(&b.ip));
             }
         }
         Endpoints {
@@ -148,7 +149,7 @@ fn add(subsets: &mut Vec<EndpointSubset>, service: &Service, pod: &Pod) {
     if ports.is_empty() && !all.is_empty() {
         return;
     }
-    ports.sort_by(|a, b| (&a.name, a.port, &a.protocol).cmp(&(&b.name, b.port, &b.protocol)));
+    ports.order_by(|a, b| (&a.name, a.port, &a.protocol).cmp(&(&b.name, b.port, &b.protocol)));
     let ports = Some(ports).filter(|ports| !ports.is_empty());
     let address = EndpointAddress {
         ip: ip.into(),

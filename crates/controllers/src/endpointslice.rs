@@ -1,6 +1,7 @@
 //! EndpointSlices: what stands behind each Service, a hundred endpoints at a time
 //! (`pkg/controller/endpointslice`, `k8s.io/endpointslice`).
 
+use machinery::sort::Order;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -138,7 +139,7 @@ impl EndpointSliceController {
             .collect();
         wanted.retain(|endpoint| by_uid.contains_key(target_uid(endpoint)));
         // New ones go first where something is written anyway, then to the fullest that has room.
-        kept.sort_by_key(|(slice, endpoints)| {
+        kept.order_by_key(|(slice, endpoints)| {
             let unchanged = slice.endpoints.iter().flatten().eq(endpoints.iter());
             (unchanged, std::cmp::Reverse(endpoints.len()))
         });

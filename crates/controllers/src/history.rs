@@ -1,5 +1,6 @@
 //! Revisions of a template kept as ControllerRevisions (`pkg/controller/history`).
 
+use machinery::sort::Order;
 use std::sync::Arc;
 
 use client::{Client, DeleteOptions, key_of};
@@ -51,7 +52,7 @@ pub fn sync<O: Kind>(
     mut revisions: Vec<Arc<ControllerRevision>>,
     collision_count: &mut i32,
 ) -> Result<History, ApiError> {
-    revisions.sort_by(|a, b| (a.revision, pods::name(&**a)).cmp(&(b.revision, pods::name(&**b))));
+    revisions.order_by(|a, b| (a.revision, pods::name(&**a)).cmp(&(b.revision, pods::name(&**b))));
     let data = data_of(template);
     let newest = revisions.last().and_then(|revision| revision.revision).unwrap_or(0);
     let current = match revisions.iter().rposition(|revision| revision.data.0 == data) {

@@ -171,5 +171,5 @@ fn client_of(transport: Rc<dyn Transport>, name: &str) -> Client {
 }
 
 fn driver<C: controller::Controller + 'static>(controller: C, client: Client) -> Box<dyn Component> {
-    Box::new(Driver::new(client, controller))
+    Box::new(Driver::new(client, Box::new(controller)))
 }

@@ -9,6 +9,6 @@ use machinery::Encoded;
 pub fn metadata_of(object: &Encoded) -> Option<Cow<'_, ObjectMeta>> {
     match object.object() {
         Some(object) => Some(Cow::Borrowed(object.metadata())),
-        None => serde_json::from_value(object.value().ok()?.get_mut("metadata")?.take()).ok().map(Cow::Owned),
+        None => machinery::object::from_value(object.value().ok()?.get_mut("metadata")?.take()).ok().map(Cow::Owned),
     }
 }

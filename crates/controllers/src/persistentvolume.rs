@@ -1,6 +1,7 @@
 //! Binds claims and volumes to each other, and has volumes made for claims
 //! (`pkg/controller/volume/persistentvolume`).
 
+use machinery::sort::Order;
 use std::sync::Arc;
 
 use client::{Client, Context, DeleteOptions, Event, EventRecorder, EventType, Informer, Patch, key_of};
@@ -176,8 +177,9 @@ impl PersistentVolumeController {
         let mut classes = self.classes.list();
         classes.retain(|class| pods::annotation(&**class, DEFAULT_CLASS) == Some("true"));
         // The newest of several.
-        classes
-            .sort_by_key(|class| (std::cmp::Reverse(client::creation_time(&**class)), pods::name(&**class).to_owned()));
+        classes.order_by_key(|class| {
+            (std::cmp::Reverse(client::creation_time(&**class)), pods::name(&**class).to_owned())
+        });
         classes.into_iter().next()
     }
 

@@ -1,6 +1,7 @@
 //! Removes pods nobody else will: those of nodes that are gone, those that ended long ago, those
 //! deleted before they had a node (`pkg/controller/podgc`).
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +107,7 @@ impl PodGcController {
             return Ok(());
         }
         let mut ended = self.pods.by_index(CANDIDATES, TERMINATED);
-        ended.sort_by_key(|pod| (client::creation_time(&**pod), key_of(&**pod)));
+        ended.order_by_key(|pod| (client::creation_time(&**pod), key_of(&**pod)));
         let surplus = ended.len() - TERMINATED_MAX;
         ended.iter().take(surplus).try_for_each(|pod| self.delete(pod))
     }

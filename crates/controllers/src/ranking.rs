@@ -1,5 +1,6 @@
 //! Which pods go first when there are too many, as upstream's `ActivePodsWithRanks`.
 
+use machinery::sort::Order;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub fn rank_for_deletion(candidates: &mut [Arc<Pod>], related: &[Arc<Pod>], now:
     for pod in related.iter().filter(|pod| pods::is_active(pod)) {
         *on_node.entry(pods::node_name(pod)).or_default() += 1;
     }
-    candidates.sort_by(|a, b| {
+    candidates.order_by(|a, b| {
         let colocated = |pod: &Pod| on_node.get(pods::node_name(pod)).copied().unwrap_or(0);
         let fixed = |pod: &Pod| {
             (

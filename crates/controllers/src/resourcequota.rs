@@ -1,6 +1,7 @@
 //! ResourceQuotas: what of each quota is used (`pkg/controller/resourcequota`). Enforcing them is
 //! admission's.
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,7 +127,7 @@ impl Controller for ResourceQuotaController {
         }
         namespaces.extend(self.services.poll(cx).iter().map(|event| pods::namespace(&**event.object()).to_owned()));
         namespaces.extend(self.claims.poll(cx).iter().map(|event| pods::namespace(&**event.object()).to_owned()));
-        namespaces.sort();
+        namespaces.order();
         namespaces.dedup();
         for quota in namespaces.iter().flat_map(|namespace| self.quotas.in_namespace(namespace)) {
             queue.add_after(key_of(&*quota), POD_BATCH);

@@ -1,6 +1,7 @@
 //! metrics-server: asks every kubelet for its resource use and serves `metrics.k8s.io/v1beta1`, from
 //! which `kubectl top` and the HorizontalPodAutoscaler read.
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -126,7 +127,7 @@ impl Metrics {
         let pods = pods.collect();
         let usage = Usage::read(&summary["node"], now).since(before.as_ref().map(|node| node.usage));
         nodes.push(NodeUse { name: name.to_owned(), labels, usage, pods });
-        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        nodes.order_by(|a, b| a.name.cmp(&b.name));
     }
 
     /// Forgets nodes that are gone.
@@ -213,7 +214,7 @@ impl AggregatedApi for Metrics {
             let pods = nodes.iter().flat_map(|node| &node.pods);
             let pods = pods.filter(|pod| wanted(&pod.key.namespace, &pod.key.name, &pod.labels));
             let mut pods: Vec<&PodUse> = pods.collect();
-            pods.sort_by(|a, b| a.key.cmp(&b.key));
+            pods.order_by(|a, b| a.key.cmp(&b.key));
             pods.into_iter().filter_map(PodUse::object).collect()
         } else {
             nodes.iter().filter(|node| wanted("", &node.name, &node.labels)).filter_map(NodeUse::object).collect()

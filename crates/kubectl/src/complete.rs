@@ -6,6 +6,7 @@ use crate::host::Host;
 use crate::resources::{Mapper, items, text};
 use crate::session::Session;
 use crate::{Completion, api};
+use machinery::sort::Order;
 
 /// Commands whose first argument is a resource type, and then names of it.
 const BY_TYPE: &[&str] = &[
@@ -105,7 +106,7 @@ pub(crate) async fn complete(line: &str, cursor: usize, host: &dyn Host) -> Comp
     };
     let mut candidates: Vec<String> =
         found.into_iter().filter(|name| name.starts_with(stem)).map(|name| format!("{prefix}{name}")).collect();
-    candidates.sort();
+    candidates.order();
     candidates.dedup();
     Completion { start, candidates }
 }

@@ -1,5 +1,6 @@
 //! Manifests from files, folders, standard input and URLs.
 
+use machinery::sort::Order;
 use serde_json::Value;
 
 use crate::error::Error;
@@ -135,7 +136,7 @@ async fn walk(session: &Session<'_>, folder: &str, recursive: bool) -> Vec<Strin
             }
         }
     }
-    files.sort();
+    files.order();
     files
 }
 

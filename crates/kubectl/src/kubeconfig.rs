@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use machinery::sort::Order;
 use serde_json::{Value, json};
 
 use crate::args::Invocation;
@@ -291,7 +292,7 @@ pub fn normalized(config: &Value) -> Value {
             out[section] = Value::Null;
             continue;
         };
-        list.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+        list.order_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
         for entry in list.iter_mut() {
             let required: &[&str] = match key {
                 "context" => &["cluster", "user"],

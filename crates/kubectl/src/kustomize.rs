@@ -1,5 +1,6 @@
 //! Kustomizations: the transformers that manifests in tutorials use.
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 
 use machinery::{GroupVersionKind, patch};
@@ -23,7 +24,7 @@ const DEPTH_MAX: usize = 20;
 /// When there is none, or what it names does not exist.
 pub async fn build(host: &dyn Host, folder: &str) -> Result<Vec<Value>, Error> {
     let mut objects = build_at(host, folder.trim_end_matches('/').to_owned(), 0).await?;
-    objects.sort_by_key(rank);
+    objects.order_by_key(rank);
     Ok(objects)
 }
 

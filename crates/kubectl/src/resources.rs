@@ -1,6 +1,7 @@
 //! Which resources the server has: discovery, and names, short names, kinds and categories to resources.
 
 use http::Method;
+use machinery::sort::Order;
 use serde_json::Value;
 
 use crate::api::Client;
@@ -171,7 +172,7 @@ impl Mapper {
             let name = text(&group["name"]);
             let preferred = text(&group["preferredVersion"]["version"]);
             let mut all: Vec<String> = items(&group["versions"]).map(|version| text(&version["version"])).collect();
-            all.sort_by_key(|version| *version != preferred);
+            all.order_by_key(|version| *version != preferred);
             versions.extend(all.into_iter().map(|version| (name.clone(), version)));
         }
         for (group, version) in versions {

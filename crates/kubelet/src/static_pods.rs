@@ -79,7 +79,7 @@ impl Kubelet {
             return None;
         }
         let value = machinery::yaml::from_str(text).ok()?;
-        let mut pod: Pod = serde_json::from_value(value).ok()?;
+        let mut pod: Pod = machinery::object::from_value(value).ok()?;
         let seed = machinery::random::fnv64a(format!("{}/{file}/{text}", self.config.name).as_bytes());
         let hash = format!("{seed:016x}{:016x}", seed.rotate_left(29) ^ 0x9e37_79b9_7f4a_7c15);
         let meta = &mut pod.metadata;

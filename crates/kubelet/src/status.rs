@@ -5,6 +5,7 @@ use k8s_openapi::api::core::v1::{
     ContainerStatus, HostIP, PodCondition, PodIP, PodStatus, ResourceRequirements,
 };
 use machinery::Timestamp;
+use machinery::sort::Order;
 use machinery::time::meta_time;
 
 use crate::NodeConfig;
@@ -39,7 +40,7 @@ pub fn pod_status(worker: &Worker, node: &NodeConfig, runtime: &str, now: Timest
     let debuggers =
         debuggers.iter().map(|spec| container_status(worker, spec, Role::Ephemeral, initialized, runtime)).collect();
     let mut regular = statuses(|role| role == Role::Regular);
-    regular.sort_by(|a, b| a.name.cmp(&b.name));
+    regular.order_by(|a, b| a.name.cmp(&b.name));
     let phase = phase(worker, &init, &regular, initialized, &old);
     let mut ips = worker.ips(node);
     if ips.is_empty() && worker.termination.is_some() {

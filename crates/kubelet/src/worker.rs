@@ -3,6 +3,7 @@
 //! [`Worker::sync`] compares the pod as it should be with the pod as it is, submits whatever can be
 //! done now, and says when to look again. It may be called at any time, any number of times.
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -248,7 +249,7 @@ impl Worker {
 
     /// Takes over what the runtime holds of this pod, after a restart of the kubelet or the runtime.
     pub fn adopt(&mut self, mut sandboxes: Vec<SandboxStatus>, mut containers: Vec<ContainerStatus>, now: Timestamp) {
-        sandboxes.sort_by_key(|sandbox| sandbox.attempt);
+        sandboxes.order_by_key(|sandbox| sandbox.attempt);
         let newest = sandboxes.pop();
         self.old_sandboxes = sandboxes.into_iter().map(|sandbox| sandbox.id).collect();
         let stopped = matches!(self.sandbox, Sandbox::Stopped(_));
@@ -271,7 +272,7 @@ impl Worker {
                 lost(container, now);
             }
         }
-        containers.sort_by_key(|container| container.attempt);
+        containers.order_by_key(|container| container.attempt);
         for status in containers {
             self.containers.entry(status.name.clone()).or_default().apply(status);
         }

@@ -1,5 +1,6 @@
 //! Field selectors: `metadata.name=web,status.phase!=Running` (apimachinery `fields`).
 
+use crate::sort::Order;
 use std::fmt;
 
 use crate::labels::SelectorError;
@@ -30,7 +31,7 @@ impl Selector {
     /// With upstream's message.
     pub fn parse(text: &str) -> Result<Self, SelectorError> {
         let mut terms = split_terms(text);
-        terms.sort_unstable();
+        terms.order();
         let mut requirements = Vec::new();
         for term in terms.into_iter().filter(|term| !term.is_empty()) {
             let Some((field, equal, value)) = split_term(term) else {

@@ -4,6 +4,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
+use crate::sort::Order;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -75,7 +76,7 @@ impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, operator, values } = self;
         let mut sorted = values.clone();
-        sorted.sort();
+        sorted.order();
         let values = sorted.join(",");
         match operator {
             Operator::In => write!(f, "{key} in ({values})"),
@@ -121,7 +122,7 @@ impl Selector {
 
     /// All of the requirements, in key order.
     pub fn from_requirements(mut requirements: Vec<Requirement>) -> Self {
-        requirements.sort_by(|a, b| a.key.cmp(&b.key));
+        requirements.order_by(|a, b| a.key.cmp(&b.key));
         Self(Some(requirements))
     }
 

@@ -28,6 +28,7 @@ pub mod patch;
 pub mod quantity;
 pub mod random;
 pub mod schema;
+pub mod sort;
 pub mod status;
 pub mod template;
 pub mod time;

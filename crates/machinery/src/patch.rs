@@ -8,6 +8,7 @@ mod merging;
 mod strategic;
 
 use json_patch::PatchOperation;
+use serde::Deserialize;
 use serde_json::Value;
 
 pub use merging::{merge, merge_diff, merge_three_way};
@@ -31,7 +32,7 @@ const DEPTH_MAX: usize = 127;
 /// When the patch is no list of operations, one of them fails, or they make too much of little.
 pub fn json(target: &Value, patch: &Value) -> Result<Value, PatchError> {
     let error = |error: &dyn std::fmt::Display| PatchError(error.to_string());
-    let operations: json_patch::Patch = serde_json::from_value(patch.clone()).map_err(|e| error(&e))?;
+    let operations = json_patch::Patch::deserialize(patch).map_err(|e| error(&e))?;
     if operations.len() > JSON_OPERATIONS_MAX {
         return Err(PatchError(format!(
             "The allowed maximum operations in a JSON patch is {JSON_OPERATIONS_MAX}, got {}",

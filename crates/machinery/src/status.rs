@@ -196,7 +196,7 @@ impl ApiError {
     pub fn from_answer(code: StatusCode, body: &[u8]) -> Self {
         if let Ok(value) = serde_json::from_slice::<serde_json::Value>(body)
             && value.get("kind").and_then(|kind| kind.as_str()) == Some("Status")
-            && let Ok(status) = serde_json::from_value::<Status>(value)
+            && let Ok(status) = crate::object::from_value::<Status>(value)
             && status.status.as_deref() != Some("Success")
         {
             return Self(Box::new(status));

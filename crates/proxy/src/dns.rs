@@ -1,6 +1,7 @@
 //! Cluster DNS: what a name in the cluster's domain means, after the Kubernetes DNS specification and
 //! CoreDNS' `kubernetes` plugin.
 
+use machinery::sort::Order;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -214,7 +215,7 @@ impl Query<'_> {
                 found.push((address, host_label(endpoint.hostname.as_deref(), address)));
             }
         }
-        found.sort();
+        found.order();
         found.dedup();
         found
     }

@@ -1,5 +1,6 @@
 //! One port of one Service: who answers on it, and how an endpoint is chosen.
 
+use machinery::sort::Order;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -122,7 +123,7 @@ impl Rule {
         let name = port.name.clone().unwrap_or_default();
         let protocol = Protocol::from_api(port.protocol.as_deref());
         let mut endpoints: Vec<Endpoint> = slices.flat_map(|slice| endpoints_of(slice, &name, protocol)).collect();
-        endpoints.sort();
+        endpoints.order();
         endpoints.dedup_by(|a, b| (a.address, a.port) == (b.address, b.port));
         Self {
             service: key.clone(),

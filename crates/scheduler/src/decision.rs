@@ -1,5 +1,6 @@
 //! What was decided about a pod, and why: for the FailedScheduling event, and for whoever asks later.
 
+use machinery::sort::Order;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -70,7 +71,7 @@ impl Decision {
         let mut plugins: Vec<_> = self.filtered.iter().map(|(_, plugin, _)| *plugin).collect();
         plugins.extend(self.reason.as_ref().map(|(plugin, _)| *plugin));
         plugins.extend(self.narrowed_by);
-        plugins.sort_unstable();
+        plugins.order();
         plugins.dedup();
         plugins
     }
@@ -120,7 +121,7 @@ pub fn preemption_message(nodes: usize, hopeless: usize, reasons: &[String]) -> 
 fn histogram(counts: &BTreeMap<&str, usize>) -> String {
     let mut parts: Vec<_> =
         counts.iter().filter(|(_, count)| **count > 0).map(|(reason, count)| format!("{count} {reason}")).collect();
-    parts.sort();
+    parts.order();
     parts.join(", ")
 }
 

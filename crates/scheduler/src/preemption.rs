@@ -1,6 +1,7 @@
 //! Room for a pod by evicting others of lower priority (upstream framework/preemption and
 //! plugins/defaultpreemption).
 
+use machinery::sort::Order;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -127,7 +128,7 @@ fn select_victims(
         }
         return Err(rejection.reasons().map(str::to_owned).collect());
     }
-    lower.sort_by_key(|other| (Reverse(other.priority()), started(other), other.key.clone()));
+    lower.order_by_key(|other| (Reverse(other.priority()), started(other), other.key.clone()));
     let (violating, peaceful) = split_by_budgets(lower, budgets);
     let mut victims = Vec::new();
     let mut violations = 0;
@@ -144,7 +145,7 @@ fn select_victims(
     for victim in &victims {
         cache.set_pod(victim.clone(), name);
     }
-    victims.sort_by_key(|other| (Reverse(other.priority()), started(other), other.key.clone()));
+    victims.order_by_key(|other| (Reverse(other.priority()), started(other), other.key.clone()));
     Ok(Candidate { node: name.clone(), victims, violations })
 }
 

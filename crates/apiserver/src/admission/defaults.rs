@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::api::storage::v1::StorageClass;
+use machinery::sort::Order;
 use machinery::{Kind, Object};
 
 use super::Operation;
@@ -16,7 +17,7 @@ fn default_class<K: Kind>(call: &Call, resource: (&str, &str), annotation: &str)
         metadata(class).annotations.as_ref().and_then(|all| all.get(annotation)).is_some_and(|value| value == "true")
     };
     let mut classes: Vec<_> = classes.filter(|class| is_default(class)).map(|class| metadata(&class)).collect();
-    classes.sort_by_key(|class| {
+    classes.order_by_key(|class| {
         (std::cmp::Reverse(class.creation_timestamp.as_ref().map(|time| time.0)), class.name.clone())
     });
     classes.into_iter().next()?.name

@@ -4,6 +4,7 @@
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, ResourceQuota, Service};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use machinery::quantity::Format;
+use machinery::sort::Order;
 use machinery::{Object, Quantity};
 use store::Op;
 
@@ -251,7 +252,7 @@ fn unsaid(pod: &Pod, is_limited: &dyn Fn(&str) -> bool) -> String {
         let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());
         let silent = containers.filter(|container| !of_container(container).iter().any(|(said, _)| said == resource));
         let mut names: Vec<&str> = silent.map(|container| container.name.as_str()).collect();
-        names.sort_unstable();
+        names.order();
         if !names.is_empty() {
             missing.push(format!("{resource} for: {}", names.join(",")));
         }

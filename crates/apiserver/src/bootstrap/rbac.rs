@@ -1,5 +1,6 @@
 //! The roles and bindings every cluster has: data in `rbac.txt`, and what reads it.
 
+use machinery::sort::Order;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ pub(super) fn objects() -> Vec<Value> {
 fn gather(objects: &[Value], label: &str) -> Value {
     let mut roles: Vec<&Value> = objects.iter().collect();
     roles.retain(|role| role.pointer("/metadata/labels").is_some_and(|labels| labels.get(label).is_some()));
-    roles.sort_by_key(|role| role.pointer("/metadata/name").and_then(Value::as_str));
+    roles.order_by_key(|role| role.pointer("/metadata/name").and_then(Value::as_str));
     let mut rules: Vec<Value> = Vec::new();
     for rule in roles.iter().filter_map(|role| role["rules"].as_array()).flatten() {
         if !rules.contains(rule) {

@@ -1,6 +1,7 @@
 //! Sets of fields, as structured-merge-diff has them: a tree whose steps are `f:name` (a field),
 //! `k:{…}` (an item of a list, by its keys), `v:…` (an item of a set) and `.` (the node itself).
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 
 use machinery::schema::{Schema, Schemas};
@@ -389,7 +390,7 @@ fn interleave(
 /// first.
 fn by_key(items: &[Value], key: &dyn Fn(&Value) -> String) -> Vec<(String, usize)> {
     let mut places: Vec<(String, usize)> = items.iter().enumerate().map(|(at, item)| (key(item), at)).collect();
-    places.sort();
+    places.order();
     places.dedup_by(|later, first| later.0 == first.0);
     places
 }
@@ -417,7 +418,7 @@ pub(super) fn repeated(schemas: &Schemas, schema: Option<&Schema>, value: &Value
         }),
         (Value::Array(items), Some(ListKind::Keyed(keys))) => {
             let mut seen: Vec<String> = items.iter().map(|item| item_key(&keys, item)).collect();
-            seen.sort();
+            seen.order();
             if let Some([twice, _]) = seen.array_windows().find(|[one, next]| one == next) {
                 return Some((String::new(), key_name(twice)));
             }
@@ -426,7 +427,7 @@ pub(super) fn repeated(schemas: &Schemas, schema: Option<&Schema>, value: &Value
         }
         (Value::Array(items), Some(ListKind::Set)) => {
             let mut seen: Vec<String> = items.iter().map(Value::to_string).collect();
-            seen.sort();
+            seen.order();
             let twice = seen.array_windows().find(|[one, next]| one == next);
             twice.map(|[twice, _]| (String::new(), format!("[={twice}]")))
         }

@@ -1,5 +1,6 @@
 //! DaemonSets: a pod on every node that is to have one (`pkg/controller/daemon`).
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,7 +117,7 @@ impl DaemonSetController {
         let on_nodes = self.nodes.list().into_iter().map(|node| {
             let name = pods::name(&*node).to_owned();
             let mut pods = by_node.remove(&name).unwrap_or_default();
-            pods.sort_by_key(|pod| (client::creation_time(&**pod), key_of(&**pod)));
+            pods.order_by_key(|pod| (client::creation_time(&**pod), key_of(&**pod)));
             OnNode { name, placement: placement(set, &node), pods }
         });
         let on_nodes: Vec<_> = on_nodes.collect();

@@ -1,5 +1,6 @@
 //! One sync of a Deployment: finds or makes its ReplicaSets, and scales them towards what it wants.
 
+use machinery::sort::Order;
 use std::sync::Arc;
 
 use client::{Client, DeleteOptions, EventRecorder, EventType, key_of};
@@ -39,7 +40,7 @@ impl<'a> Rollout<'a> {
         deployment: Deployment,
         mut sets: Vec<Arc<ReplicaSet>>,
     ) -> Self {
-        sets.sort_by(|a, b| age(a).cmp(&age(b)));
+        sets.order_by(|a, b| age(a).cmp(&age(b)));
         let new = revisions::find_new(&deployment, &sets);
         if let Some(new) = &new {
             sets.retain(|set| pods::uid(&**set) != pods::uid(&**new));
@@ -277,7 +278,7 @@ impl<'a> Rollout<'a> {
         let allowed = if wanted > 0 { max_replicas(&self.deployment) } else { 0 };
         let to_add = allowed - sum(sets.iter().map(|set| size(set)));
         // The largest first; of equals, the newest grows and the oldest shrinks first.
-        sets.sort_by(|a, b| {
+        sets.order_by(|a, b| {
             let by_age = if to_add > 0 { age(b).cmp(&age(a)) } else { age(a).cmp(&age(b)) };
             size(b).cmp(&size(a)).then(by_age)
         });
@@ -375,7 +376,7 @@ impl<'a> Rollout<'a> {
         };
         let mut sets: Vec<_> = self.old.iter().filter(|set| !pods::is_deleting(&***set)).cloned().collect();
         let surplus = sets.len().saturating_sub(limit);
-        sets.sort_by_key(|set| revision(&**set));
+        sets.order_by_key(|set| revision(&**set));
         for set in sets.iter().take(surplus) {
             let status = set.status.as_ref();
             let observed = status.and_then(|status| status.observed_generation) >= set.metadata.generation;

@@ -4,6 +4,7 @@
 //! The [`graph`] follows the metadata of every resource that can be listed, watched and deleted; the
 //! collector asks the server before it acts, so what is not yet in the graph is never taken for gone.
 
+use machinery::sort::Order;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
@@ -136,7 +137,7 @@ impl GarbageCollector {
                     let mut gone = self.graph.of_resource(index);
                     let mut there: Vec<Uid> =
                         objects.iter().filter_map(|object| self.changed(index, object, &mut work)).collect();
-                    there.sort_unstable();
+                    there.order();
                     gone.retain(|uid| there.binary_search(uid).is_err());
                     for uid in gone {
                         work.extend(self.graph.removed(uid).into_iter().map(|item| (item, 0)));

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use machinery::sort::Order;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
@@ -209,7 +210,7 @@ async fn get_contexts(session: &Session<'_>, config: &Kubeconfig) -> Result<(), 
     };
     let current = text(&config.merged["current-context"]);
     let mut known: Vec<String> = items(&config.merged["contexts"]).map(|entry| text(&entry["name"])).collect();
-    known.sort();
+    known.order();
     let mut missing = Vec::new();
     let wanted = if args.args.is_empty() {
         known
@@ -239,7 +240,7 @@ async fn get_contexts(session: &Session<'_>, config: &Kubeconfig) -> Result<(), 
 fn names(session: &Session<'_>, config: &Kubeconfig, section: &str) -> Result<(), Error> {
     session.outln("NAME");
     let mut names: Vec<String> = items(&config.merged[section]).map(|entry| text(&entry["name"])).collect();
-    names.sort();
+    names.order();
     names.iter().for_each(|name| session.outln(name));
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `kubectl events`.
 
 use futures::StreamExt;
+use machinery::sort::Order;
 use machinery::time;
 use serde_json::{Value, json};
 
@@ -67,7 +68,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         }
         return Ok(());
     }
-    list.sort_by_key(seen_at);
+    list.order_by_key(seen_at);
     if output.is_human() {
         session.out(printer.print(session, &list));
         return Ok(());

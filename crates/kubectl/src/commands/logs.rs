@@ -2,6 +2,7 @@
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use machinery::sort::Order;
 use machinery::{labels, time};
 use serde_json::Value;
 
@@ -164,7 +165,7 @@ pub(super) async fn attachable(session: &Session<'_>, info: &Info) -> Result<Vec
             )));
         }
         _ => {
-            let selector = serde_json::from_value(spec["selector"].clone()).map_err(|_| {
+            let selector = machinery::object::from_value(spec["selector"].clone()).map_err(|_| {
                 Error::message(format!(
                     "selector for {} not implemented",
                     resources::qualify(&info.resource.kind, &info.resource.group)
@@ -181,7 +182,7 @@ pub(super) async fn attachable(session: &Session<'_>, info: &Info) -> Result<Vec
         items(&pod["status"]["conditions"])
             .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
     };
-    found.sort_by(|a, b| {
+    found.order_by(|a, b| {
         let key = |pod: &Value| {
             let phase = match pod["status"]["phase"].as_str() {
                 Some("Running") => 0,

@@ -1,6 +1,7 @@
 //! `kubectl rollout`.
 
 use futures::StreamExt;
+use machinery::sort::Order;
 use machinery::time;
 use serde_json::{Value, json};
 
@@ -235,7 +236,7 @@ async fn revisions(session: &Session<'_>, info: &Info) -> Result<Vec<Revision>, 
             Revision { number, cause, template, annotations }
         })
         .collect();
-    revisions.sort_by_key(|revision| revision.number);
+    revisions.order_by_key(|revision| revision.number);
     Ok(revisions)
 }
 

@@ -1,5 +1,6 @@
 //! `kubectl version`, `api-resources`, `api-versions` and `cluster-info`.
 
+use machinery::sort::Order;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -86,7 +87,7 @@ pub(super) async fn api_versions(session: &Session<'_>) -> Result<(), Error> {
         .iter()
         .flat_map(|(group, versions)| versions.iter().map(move |version| machinery::gvk::api_version(group, version)))
         .collect();
-    versions.sort();
+    versions.order();
     versions.iter().for_each(|version| session.outln(version));
     Ok(())
 }
@@ -125,7 +126,7 @@ pub(super) async fn api_resources(session: &Session<'_>) -> Result<(), Error> {
         "kind" => resource.kind.clone(),
         _ => resource.group.clone(),
     };
-    resources.sort_by_key(|resource| (key(resource), resource.name.clone()));
+    resources.order_by_key(|resource| (key(resource), resource.name.clone()));
     match form {
         "name" => resources.iter().for_each(|resource| session.outln(resource.qualified())),
         "json" | "yaml" => {

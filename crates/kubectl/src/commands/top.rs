@@ -1,5 +1,6 @@
 //! `kubectl top`.
 
+use machinery::sort::Order;
 use std::cmp::Reverse;
 
 use machinery::Quantity;
@@ -59,9 +60,9 @@ async fn metrics(session: &Session<'_>, path: String) -> Result<Vec<Value>, Erro
 
 fn sort(rows: &mut [(String, Quantity, Quantity, Vec<String>)], by: &str) {
     match by {
-        "cpu" => rows.sort_by_key(|(_, cpu, ..)| Reverse(*cpu)),
-        "memory" => rows.sort_by_key(|(_, _, memory, _)| Reverse(*memory)),
-        _ => rows.sort_by(|a, b| a.0.cmp(&b.0)),
+        "cpu" => rows.order_by_key(|(_, cpu, ..)| Reverse(*cpu)),
+        "memory" => rows.order_by_key(|(_, _, memory, _)| Reverse(*memory)),
+        _ => rows.order_by(|a, b| a.0.cmp(&b.0)),
     }
 }
 

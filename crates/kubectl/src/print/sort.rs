@@ -1,5 +1,6 @@
 //! `--sort-by`.
 
+use machinery::sort::Order;
 use std::cmp::Ordering;
 
 use machinery::Quantity;
@@ -27,7 +28,7 @@ pub fn sort_by<T>(elements: &mut [T], path: &str, of: impl Fn(&T) -> &Value) -> 
     }
     let mut order: Vec<usize> = (0..elements.len()).collect();
     let key = |index: &usize| keys.get(*index).and_then(Option::as_ref);
-    order.sort_by(|a, b| compare(key(a), key(b)));
+    order.order_by(|a, b| compare(key(a), key(b)));
     let mut place = vec![0; order.len()];
     for (to, from) in order.iter().enumerate() {
         if let Some(slot) = place.get_mut(*from) {

@@ -1,5 +1,6 @@
 //! `nodeSelector` and `affinity.nodeAffinity`.
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{NodeAffinity as Affinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm};
@@ -52,7 +53,7 @@ pub fn named_nodes(pod: &PodInfo) -> Option<Vec<String>> {
         let field = fields.iter().find(|it| it.key == "metadata.name" && it.operator == "In")?;
         names.extend(field.values.iter().flatten().cloned());
     }
-    names.sort_unstable();
+    names.order();
     names.dedup();
     Some(names)
 }

@@ -1,6 +1,7 @@
 //! A pod runs where its volumes are, and claims that wait for their first consumer get a volume where
 //! the pod goes (upstream plugins/volumebinding).
 
+use machinery::sort::Order;
 use std::sync::Arc;
 
 use client::{Client, Context, Event, Informer, ListOptions, Patch, key_of};
@@ -191,7 +192,7 @@ impl Storage {
             }
         }
         // Those that ask for little first, so that they do not take what others need.
-        state.waiting.sort_by_key(Waiting::wanted);
+        state.waiting.order_by_key(Waiting::wanted);
         if unbound { Err("pod has unbound immediate PersistentVolumeClaims".into()) } else { Ok(state) }
     }
 

@@ -1,5 +1,6 @@
 //! A machine: a container's inside, a node, or the learner's own computer.
 
+use machinery::sort::Order;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -257,7 +258,7 @@ impl Machine {
             .filter(|(_, entry)| matches!(entry.kind, Kind::Program(_) | Kind::Symlink(_)) || entry.mode & 0o111 != 0)
             .map(|(name, _)| name)
             .collect();
-        names.sort();
+        names.order();
         names.dedup();
         names
     }

@@ -5,6 +5,7 @@ use super::options::Options;
 use super::text::{inputs, lines};
 use crate::process::Process;
 use crate::shell::pattern::in_class;
+use machinery::sort::Order;
 
 pub(super) async fn wc(process: Process) -> i32 {
     let options = match Options::parse(process.operands(), "lwcm", &[("lines", "l")]) {
@@ -68,7 +69,7 @@ pub(super) async fn sort(process: Process) -> i32 {
         let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-')).unwrap_or(text.len());
         text.get(..end).and_then(|text| text.parse().ok()).unwrap_or(0.0)
     };
-    all.sort_by(|a, b| {
+    all.order_by(|a, b| {
         let (left, right) = (key(a), key(b));
         let order = if numeric { number(&left).total_cmp(&number(&right)) } else { std::cmp::Ordering::Equal };
         let fold = |text: &str| if options.has("f") { text.to_lowercase() } else { text.to_owned() };

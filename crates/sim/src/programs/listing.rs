@@ -4,6 +4,7 @@ use super::options::Options;
 use crate::fs::{Entry, Kind};
 use crate::process::Process;
 use crate::readline::columns_of;
+use machinery::sort::Order;
 
 pub(super) async fn ls(process: Process) -> i32 {
     let options = match Options::parse(process.operands(), "laA1hRdtrFipS", &[("all", "a"), ("color", "F")]) {
@@ -65,10 +66,10 @@ pub(super) async fn ls(process: Process) -> i32 {
 
 fn listing(process: &Process, options: &Options, mut entries: Vec<(String, Entry)>) -> String {
     if options.has("t") {
-        entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.modified));
+        entries.order_by_key(|(_, entry)| std::cmp::Reverse(entry.modified));
     }
     if options.has("S") {
-        entries.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.size()));
+        entries.order_by_key(|(_, entry)| std::cmp::Reverse(entry.size()));
     }
     if options.has("r") {
         entries.reverse();

@@ -8,6 +8,7 @@ use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Namespace, Pod, PodSpec, PodTemplate, PodTemplateSpec, ReplicationController};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::field::{Error, ErrorList, Path};
+use machinery::sort::Order;
 use machinery::{Object, go};
 
 use self::checks::Violation;
@@ -200,7 +201,7 @@ fn check_namespace(call: &Call, namespace: &Namespace, old: Option<&dyn Object>,
             count => format!("{pod} (and {} other pods): {reasons}", count - 1),
         })
         .collect();
-    lines.sort_unstable();
+    lines.order();
     terms.warnings.append(&mut lines);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The clusters that can be reached from the learner's computer: the one it belongs to, and those that
 //! kind and minikube make on it, each a [`crate::Cluster`]'s inside in the same event loop.
 
+use machinery::sort::Order;
 use std::cell::{Cell, Ref, RefCell};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -132,7 +133,7 @@ impl Clusters {
     /// Clusters that a tool has made, by name.
     pub fn of(&self, tool: Tool) -> Vec<Rc<LocalCluster>> {
         let mut found: Vec<_> = self.0.list.borrow().iter().filter(|cluster| cluster.tool == tool).cloned().collect();
-        found.sort_by(|one, other| one.name.cmp(&other.name));
+        found.order_by(|one, other| one.name.cmp(&other.name));
         found
     }
 

@@ -1,6 +1,7 @@
 //! `docker`: the containers of this computer. Nodes of kind and minikube are such containers; others run
 //! on a runtime of the computer's own.
 
+use machinery::sort::Order;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -298,7 +299,7 @@ impl Run {
                 name: own.name.clone(),
             });
         }
-        rows.sort_by_key(|row| std::cmp::Reverse(row.created_at));
+        rows.order_by_key(|row| std::cmp::Reverse(row.created_at));
         rows.retain(|row| flags.is_on("all") || row.up);
         for filter in flags.values("filter") {
             match filter.split_once('=') {

@@ -1,6 +1,7 @@
 //! The inside of a node, as `docker exec`, `ssh` and `minikube ssh` show it: a shell on the node's own
 //! files, with what shows its containers.
 
+use machinery::sort::Order;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -113,7 +114,7 @@ fn short(id: &str) -> String {
 fn listed(runtime: &SimRuntime, all: bool) -> Vec<ContainerStatus> {
     let mut found = runtime.containers();
     found.retain(|container| all || container.state == ContainerState::Running);
-    found.sort_by_key(|container| std::cmp::Reverse(container.created_at));
+    found.order_by_key(|container| std::cmp::Reverse(container.created_at));
     found
 }
 

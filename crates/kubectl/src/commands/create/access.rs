@@ -1,6 +1,7 @@
 //! Generators of RBAC objects, and tokens.
 
 use http::Method;
+use machinery::sort::Order;
 use serde_json::{Value, json};
 
 use super::{Generated, generated, name, parse_labels};
@@ -69,7 +70,7 @@ pub(super) async fn role(session: &Session<'_>, kind: &str) -> Result<Generated,
             None => groups.push((group, vec![full])),
         }
     }
-    groups.sort();
+    groups.order();
     let names = unique(args.list("resource-name"));
     let mut rules: Vec<Value> = groups
         .into_iter()

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use machinery::sort::Order;
 use serde_json::Value;
 
 use super::page::{Page, long_time, or, plain};
@@ -69,7 +70,7 @@ fn limit_rows(page: &mut Page, range: &Value, indent: &str) {
     for limit in items(&range["spec"]["limits"]) {
         let mut names: Vec<&String> =
             FIELDS.iter().filter_map(|field| limit[*field].as_object()).flat_map(|map| map.keys()).collect();
-        names.sort();
+        names.order();
         names.dedup();
         for name in names {
             let cells: Vec<String> = FIELDS

@@ -1,6 +1,7 @@
 //! What happened to an object.
 
 use machinery::Timestamp;
+use machinery::sort::Order;
 use serde_json::Value;
 
 use super::page::{Page, timestamp};
@@ -44,7 +45,7 @@ fn last_seen(event: &Value) -> Option<Timestamp> {
 
 /// Age, source and message of events, the oldest first: `type, reason, age, from, message`.
 pub(in crate::commands) fn rows(mut events: Vec<Value>, now: Timestamp) -> Vec<[String; 5]> {
-    events.sort_by_key(|event| timestamp(&event["lastTimestamp"]));
+    events.order_by_key(|event| timestamp(&event["lastTimestamp"]));
     let page = Page::new(now);
     let rows = events.iter().map(|event| {
         let first = match event["eventTime"].is_null() {

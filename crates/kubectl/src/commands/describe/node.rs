@@ -1,5 +1,6 @@
 //! Nodes.
 
+use machinery::sort::Order;
 use std::collections::BTreeMap;
 
 use machinery::Quantity;
@@ -29,7 +30,7 @@ pub(super) async fn node(session: &Session<'_>, page: &mut Page, object: &Value)
         })
         .filter(|role| !role.is_empty())
         .collect();
-    roles.sort();
+    roles.order();
     page.field("Roles", or(&roles.join(","), "<none>"));
     page.meta(object);
     page.field("CreationTimestamp", long_time(&metadata["creationTimestamp"]));
@@ -88,7 +89,7 @@ pub(super) async fn node(session: &Session<'_>, page: &mut Page, object: &Value)
 
 fn taints(page: &mut Page, taints: &Value) {
     let mut sorted: Vec<&Value> = items(taints).collect();
-    sorted.sort_by_key(|taint| (text(&taint["effect"]), text(&taint["key"])));
+    sorted.order_by_key(|taint| (text(&taint["effect"]), text(&taint["key"])));
     let lines = sorted.iter().map(|taint| {
         let (key, value, effect) = (text(&taint["key"]), text(&taint["value"]), text(&taint["effect"]));
         match value.as_str() {

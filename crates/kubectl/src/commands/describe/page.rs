@@ -183,7 +183,7 @@ pub(super) fn joined(labels: &Value) -> String {
 
 /// A label selector in the notation of `-l`.
 pub(super) fn selector(value: &Value) -> String {
-    let parsed = serde_json::from_value(value.clone()).ok();
+    let parsed = machinery::object::from_value(value.clone()).ok();
     machinery::labels::format_label_selector(parsed.as_ref())
 }
 

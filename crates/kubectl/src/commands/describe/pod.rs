@@ -1,5 +1,6 @@
 //! Pods and pod templates.
 
+use machinery::sort::Order;
 use serde_json::Value;
 
 use super::page::{Page, count, long_time, or, plain, selector, truth};
@@ -300,7 +301,7 @@ fn field_value(pod: &Value, path: &str) -> String {
 
 fn mounts(page: &mut Page, container: &Value) {
     let mut mounts: Vec<&Value> = items(&container["volumeMounts"]).collect();
-    mounts.sort_by_key(|mount| text(&mount["mountPath"]));
+    mounts.order_by_key(|mount| text(&mount["mountPath"]));
     page.line(2, if mounts.is_empty() { "Mounts:\t<none>" } else { "Mounts:" });
     for mount in mounts {
         let mut flags = vec![if mount["readOnly"] == true { "ro".to_owned() } else { "rw".to_owned() }];
@@ -408,7 +409,7 @@ fn projected(page: &mut Page, volume: &Value) {
 
 fn tolerations(page: &mut Page, title: &str, tolerations: &Value) {
     let mut sorted: Vec<&Value> = items(tolerations).collect();
-    sorted.sort_by_key(|toleration| text(&toleration["key"]));
+    sorted.order_by_key(|toleration| text(&toleration["key"]));
     let lines = sorted.iter().map(|toleration| {
         let (key, value) = (text(&toleration["key"]), text(&toleration["value"]));
         let effect = text(&toleration["effect"]);
@@ -435,7 +436,7 @@ fn spread(page: &mut Page, constraints: &Value, space: &str) {
     if sorted.is_empty() {
         return;
     }
-    sorted.sort_by_key(|constraint| text(&constraint["topologyKey"]));
+    sorted.order_by_key(|constraint| text(&constraint["topologyKey"]));
     let lines = sorted.iter().map(|constraint| {
         let mut line = format!(
             "{}:{} when max skew {} is exceeded",

@@ -1,5 +1,6 @@
 //! Claims, volumes and storage classes.
 
+use machinery::sort::Order;
 use serde_json::Value;
 
 use super::page::{Page, or, plain, timestamp};
@@ -56,7 +57,7 @@ pub(super) async fn claim(session: &Session<'_>, page: &mut Page, object: &Value
             .any(|volume| volume["persistentVolumeClaim"]["claimName"] == object["metadata"]["name"])
     };
     let mut users: Vec<String> = pods.iter().filter(uses).map(|pod| text(&pod["metadata"]["name"])).collect();
-    users.sort();
+    users.order();
     page.list("Used By", users);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What makes pods.
 
+use machinery::sort::Order;
 use serde_json::Value;
 
 use super::page::{Page, count, joined, long_time, or, plain, selector};
@@ -66,7 +67,7 @@ pub(super) async fn deployment(session: &Session<'_>, page: &mut Page, object: &
     pod::template(page, &spec["template"]);
     page.conditions(&status["conditions"]);
     let mut sets = children(session, object, "/apis/apps/v1", "replicasets").await?;
-    sets.sort_by_key(|set| text(&set["metadata"]["creationTimestamp"]));
+    sets.order_by_key(|set| text(&set["metadata"]["creationTimestamp"]));
     if sets.is_empty() {
         return Ok(());
     }

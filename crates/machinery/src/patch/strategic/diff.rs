@@ -1,5 +1,6 @@
 //! Makes the patch from one object to another.
 
+use crate::sort::Order;
 use serde_json::{Value, json};
 
 use super::lists::{by_text, holds_maps, identity, position, sort_like};
@@ -173,7 +174,7 @@ fn diff_map_lists(
                 deletions.push(json!({ PATCH: "delete", merge_key: name }));
             }
         }
-        deletions.sort_by(|a, b| by_text(&a[merge_key], &b[merge_key]));
+        deletions.order_by(|a, b| by_text(&a[merge_key], &b[merge_key]));
     }
     items.extend(deletions);
     let ordered = !items.is_empty() || (scope.changes() && !same_order);
@@ -198,7 +199,7 @@ fn diff_scalar_lists(before: &[Value], after: &[Value], scope: Scope) -> ListDif
                 deleted.push(item.clone());
             }
         }
-        deleted.sort_by(by_text);
+        deleted.order_by(by_text);
     }
     let ordered = !deleted.is_empty() || (scope.changes() && before != after);
     ListDifference { items, deleted, order: if ordered { after.to_vec() } else { Vec::new() } }

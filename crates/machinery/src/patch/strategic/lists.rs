@@ -1,5 +1,6 @@
 //! Lists whose items are told apart by a merge key, or by their value.
 
+use crate::sort::Order;
 use std::cmp::Ordering;
 
 use serde_json::Value;
@@ -53,7 +54,7 @@ pub(super) fn sort_like(items: &mut [Value], order: &[Value], merge_key: &str) -
     for item in items.iter() {
         ranked.push((position(order, identity(item, merge_key)?, merge_key)?.unwrap_or(usize::MAX), item.clone()));
     }
-    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.order_by_key(|(rank, _)| *rank);
     items.iter_mut().zip(ranked).for_each(|(place, (_, item))| *place = item);
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! As much SQL as tutorials type: tables, rows, simple conditions, counting.
 
+use machinery::sort::Order;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -529,7 +530,7 @@ impl Database {
         let mut groups: Vec<Vec<usize>> = Vec::new();
         if let Some(by) = group {
             let value = |index: &usize| table.rows.get(*index).and_then(|row| row.get(by)).cloned().flatten();
-            chosen.sort_by_key(&value);
+            chosen.order_by_key(&value);
             for index in chosen {
                 match groups.last_mut().filter(|last| last.first().map(value) == Some(value(&index))) {
                     Some(last) => last.push(index),
@@ -564,7 +565,7 @@ impl Database {
             };
             let place = place.ok_or_else(|| ("42703", format!("column \"{by}\" does not exist")))?;
             let cell = |row: &Vec<Cell>| row.get(place).cloned().flatten().unwrap_or_default();
-            rows.sort_by(|a, b| compare(&cell(a), &cell(b)));
+            rows.order_by(|a, b| compare(&cell(a), &cell(b)));
             if descending {
                 rows.reverse();
             }

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Toleration};
 use machinery::field::{Error, ErrorList, Path};
 use machinery::names::{is_dns1123_subdomain, range_message};
+use machinery::sort::Order;
 use serde_json::Value;
 
 use super::spec::{pod_spec, tolerations};
@@ -134,7 +135,7 @@ fn allow_gated(spec: &mut PodSpec, new: &PodSpec, old: &PodSpec) {
 fn difference(new: &PodSpec, old: &PodSpec) -> String {
     let (Value::Object(new), Value::Object(old)) = (shown(new), shown(old)) else { return String::new() };
     let mut fields: Vec<&String> = new.keys().chain(old.keys()).collect();
-    fields.sort();
+    fields.order();
     fields.dedup();
     let lines = fields.into_iter().filter(|field| new.get(*field) != old.get(*field)).map(|field| {
         let line = |sign: &str, value: Option<&Value>| {
