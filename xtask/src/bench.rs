@@ -17,7 +17,7 @@ use crate::{serve, tools};
 const PAGE_BYTES_MAX: u64 = 1_500_000;
 
 /// What loads when it is first used: kubectl, the simulated programs, lessons.
-const ON_DEMAND: [&str; 3] = ["split_kubectl", "split_programs", "lessons/"];
+const ON_DEMAND: [&str; 4] = ["split_kubectl", "split_programs", "split_tools", "lessons/"];
 
 /// What there is to measure beside the page and the server.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
