@@ -93,6 +93,21 @@ impl Server {
         self.folder.path().join("kubeconfig")
     }
 
+    /// Where the server keeps its data.
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Applies manifests.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn apply(&self, manifests: &str) {
+        let file = self.folder.path().join("manifests.yaml");
+        std::fs::write(&file, manifests).expect("a file");
+        self.ok(&format!("apply -f {}", file.display()));
+    }
+
     /// What the server has printed.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()

@@ -22,7 +22,8 @@ fn image(name: &str, line: &str) {
     fs::create_dir_all(&bin).expect("a folder");
     fs::create_dir_all(folder.path().join("tmp")).expect("a folder");
     fs::copy(busybox.expect("busybox-static"), bin.join("busybox")).expect("busybox");
-    for applet in ["sh", "echo", "sleep", "httpd", "date", "cat", "mkdir", "hostname", "kill"] {
+    let applets = ["sh", "echo", "sleep", "httpd", "date", "cat", "mkdir", "hostname", "kill", "wget", "nslookup"];
+    for applet in applets {
         std::os::unix::fs::symlink("busybox", bin.join(applet)).expect("a link");
     }
     let archive = Command::new("tar").args(["-C"]).arg(folder.path()).args(["-c", "."]).output().expect("tar");
@@ -95,6 +96,232 @@ fn hello_kube_is_a_real_container() {
     server.ok("delete deployment hellodep");
     server.until("get pods", str::is_empty);
     eventually("no container is left", || containers("_hellodep-").is_empty().then_some(()));
+}
+
+/// A command inside a pod; none if it fails or gets no answer.
+fn inside(server: &Server, pod: &str, line: &str) -> Option<String> {
+    // Of busybox: its own timeouts do not work everywhere.
+    let mut child = server
+        .command(&["exec", pod, "--", "sh", "-c", line])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("kubectl");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(4);
+    while child.try_wait().expect("kubectl").is_none() {
+        if std::time::Instant::now() > deadline {
+            child.kill().expect("kubectl");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().expect("kubectl");
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// What a test leaves: nothing.
+fn clean_up(server: &mut Server) {
+    server.interrupt();
+    let own = format!("label=playground.data-dir={}", server.data_dir().join("volumes").display());
+    let left = docker(&["ps", "--all", "--quiet", "--filter", &own]);
+    let mut remove = vec!["rm", "--force"];
+    remove.extend(left.split_whitespace());
+    docker(&remove);
+    docker(&["network", "rm", &docker(&["network", "ls", "--quiet", "--filter", &own])]);
+}
+
+const NETWORKING: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: web
+        image: playground-test/net:1
+        command: [sh, -c, "mkdir -p /www && hostname > /www/index.html && exec httpd -f -vv -p 8080 -h /www"]
+        ports: [{containerPort: 8080, name: http}]
+        readinessProbe: {httpGet: {port: http, path: /}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: http, nodePort: 30951}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: peers}
+spec: {clusterIP: None, selector: {app: web}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: sticky}
+spec: {sessionAffinity: ClientIP, selector: {app: web}, ports: [{port: 80, targetPort: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: nobody}
+spec: {selector: {app: nobody}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: alias}
+spec: {type: ExternalName, externalName: web.default.svc.cluster.local}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, labels: {app: client}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: "playground-test/net:1", command: [sleep, "100000"]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: on-node}
+spec:
+  hostNetwork: true
+  dnsPolicy: ClusterFirstWithHostNet
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: c
+    image: playground-test/net:1
+    command: [sh, -c, "mkdir -p /www && echo node > /www/index.html && exec httpd -f -p 7070 -h /www"]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: on-port}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: c
+    image: playground-test/net:1
+    command: [sh, -c, "mkdir -p /www && echo port > /www/index.html && exec httpd -f -p 7071 -h /www"]
+    ports: [{containerPort: 7071, hostPort: 7777}]
+"#;
+
+const POLICIES: &str = r#"
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  ingress:
+  - from: [{podSelector: {matchLabels: {access: granted}}}]
+    ports: [{port: http}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: names-only}
+spec:
+  podSelector: {matchLabels: {app: client, names: only}}
+  policyTypes: [Egress]
+  egress:
+  - to:
+    - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
+      podSelector: {matchLabels: {k8s-app: kube-dns}}
+    ports: [{port: 53, protocol: UDP}]
+"#;
+
+#[test]
+fn services_names_and_policies_inside_real_pods() {
+    image("playground-test/net:1", "sleep 100000");
+    let mut server = Server::start(&["--runtime", "docker", "--nodes", "3"]);
+    server.until("get nodes", |table| table.matches(" Ready ").count() == 3);
+    server.apply(NETWORKING);
+    server.until("get pods", |table| table.matches("1/1     Running").count() == 6);
+    server.until("get endpointslices -l kubernetes.io/service-name=web -o yaml", |slices| {
+        slices.matches("ready: true").count() == 3
+    });
+    let field = |what: &str, path: &str| server.ok(&format!("get {what} -o jsonpath={{{path}}}"));
+    let address = field("pod client", ".status.podIP");
+    let pod_range = field(&format!("node {}", field("pod client", ".spec.nodeName")), ".spec.podCIDR");
+    assert_eq!(address.rsplit_once('.').map(|(net, _)| net), pod_range.rsplit_once('.').map(|(net, _)| net));
+
+    // Names, and what each leads to; the client's own address is what the server sees.
+    let get = |pod: &str, host: &str| inside(&server, pod, &format!("wget -qO- http://{host}/"));
+    for host in ["web", "web.default", "web.default.svc.cluster.local", "alias", "peers:8080", "sticky"] {
+        let answer = eventually(host, || get("client", host));
+        assert!(answer.starts_with("web-"), "{host}: {answer}");
+    }
+    assert!(server.ok("logs -l app=web --prefix").contains(&format!("[::ffff:{address}]")));
+    let resolv_conf = inside(&server, "client", "cat /etc/resolv.conf").unwrap_or_default();
+    assert_eq!(
+        resolv_conf,
+        "search default.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.96.0.10\noptions ndots:5"
+    );
+    let peers = inside(&server, "client", "nslookup peers.default.svc.cluster.local").unwrap_or_default();
+    assert_eq!(peers.matches("Address: 10.").count(), 3, "{peers}");
+
+    // All endpoints share the work; with affinity one has it all.
+    let many = |host: &str| {
+        let line =
+            format!("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do wget -qO- http://{host}/; done");
+        let answers = inside(&server, "client", &line).unwrap_or_default();
+        answers.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>().len()
+    };
+    assert_eq!((many("web"), many("sticky")), (3, 1));
+
+    // Nobody behind it: refused at once.
+    let refused =
+        server.command(&["exec", "client", "--", "wget", "-qO-", "http://nobody/"]).output().expect("kubectl");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("Connection refused"), "{refused:?}");
+
+    // Ports of nodes, from pods and from this machine; a node's own network.
+    for node in names(&server.ok("get nodes")) {
+        let node = field(&format!("node {node}"), ".status.addresses[0].address");
+        assert!(get("client", &format!("{node}:30951")).is_some_and(|answer| answer.starts_with("web-")));
+        assert!(curl(&format!("http://{node}:30951/")).is_some_and(|answer| answer.starts_with("web-")));
+    }
+    let node_of = |pod: &str| field(&format!("pod {pod}"), ".status.hostIP");
+    assert_eq!(get("client", &format!("{}:7070", node_of("on-node"))).as_deref(), Some("node"));
+    assert_eq!(get("client", &format!("{}:7777", node_of("on-port"))).as_deref(), Some("port"));
+    assert!(get("on-node", "web").is_some_and(|answer| answer.starts_with("web-")));
+
+    // The API server, by the address that every pod is told.
+    let version = inside(&server, "client", "echo $KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT");
+    assert_eq!(version.as_deref(), Some("10.96.0.1:443"));
+
+    // Policies: connections that fail and succeed.
+    server.apply(POLICIES);
+    eventually("the policy holds", || get("client", "web").is_none().then_some(()));
+    server.ok("label pod client access=granted");
+    eventually("the policy lets it in", || get("client", "web"));
+    server.ok("label pod client names=only");
+    eventually("nothing goes out", || get("client", "web").is_none().then_some(()));
+    assert!(inside(&server, "client", "nslookup web.default.svc.cluster.local").is_some());
+    server.ok("delete networkpolicy --all");
+    eventually("all is open again", || get("client", "web"));
+
+    // The agent is killed, and comes again; the rules stand all the while.
+    let agent = docker(&[
+        "ps",
+        "--quiet",
+        "--filter",
+        "name=playground-agent",
+        "--filter",
+        "label=io.kubernetes.docker.type=agent",
+    ]);
+    docker(&["kill", agent.split_whitespace().next().expect("an agent")]);
+    let cluster_ip = field("service web", ".spec.clusterIP");
+    assert!(get("client", &cluster_ip).is_some());
+    eventually("names are there again", || get("client", "web"));
+
+    // Without the server, what is known stays in force; with it again, pods come and go.
+    server.kill();
+    server.start_again();
+    assert!(eventually("the pod is as it was", || get("client", &cluster_ip)).starts_with("web-"));
+    server.ok("scale deployment web --replicas=1");
+    server.until("get pods -l app=web", |table| table.lines().count() == 2);
+    let only = names(&server.ok("get pods -l app=web")).remove(0);
+    let line = "for i in 1 2 3 4 5; do wget -qO- http://web/; done";
+    eventually("the others are forgotten", || {
+        inside(&server, "client", line).filter(|answers| answers.lines().all(|answer| answer == only))
+    });
+    clean_up(&mut server);
 }
 
 #[test]

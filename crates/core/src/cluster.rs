@@ -251,8 +251,9 @@ impl Inner {
         inner.add_control_plane(&mut rng, options.root_ca, options.ports_changed, options.scheduler);
         inner.add_metrics_server(metrics);
         inner.add_storage_class()?;
+        inner.add_policy_agent();
         if inner.adjustable {
-            inner.add_network_components();
+            inner.add_ingress_controller();
         }
         for node in options.nodes {
             let runtime = options.runtime.as_ref().and_then(|make| make(&node));
@@ -321,7 +322,11 @@ impl Inner {
         );
         let tables = self.world.tables();
         let ports = RefCell::new(BTreeSet::new());
-        let ports_changed = Rc::new(move |tables: &Tables| {
+        let network = self.world.host_network();
+        let tables_changed = Rc::new(move |tables: &Tables| {
+            if let Some(network) = &network {
+                network.set_tables(tables);
+            }
             let now: BTreeSet<u16> = tables.external_ports("localhost").into_iter().map(|(port, _)| port).collect();
             if let Some(changed) = &ports_changed
                 && *ports.borrow() != now
@@ -334,25 +339,34 @@ impl Inner {
             "kube-proxy",
             Box::new(move |line| {
                 let informers = SharedInformers::new(Client::new(line, "kube-proxy"));
-                let ports_changed = ports_changed.clone();
+                let tables_changed = tables_changed.clone();
                 Box::new(
-                    Proxy::new(&informers).with_tables(tables.clone()).on_change(move |tables| ports_changed(tables)),
+                    Proxy::new(&informers).with_tables(tables.clone()).on_change(move |tables| tables_changed(tables)),
                 )
             }),
         );
     }
 
-    /// What a cluster's add-ons do for its network: policies, and Ingress.
-    fn add_network_components(self: &Rc<Self>) {
+    /// What a cluster's network plugin does for NetworkPolicies.
+    fn add_policy_agent(self: &Rc<Self>) {
         let policies = proxy::SharedPolicies::default();
         self.world.network().set_policies(policies.clone());
+        let network = self.world.host_network();
         self.add_component(
             PolicyAgent::NAME,
             Box::new(move |line| {
                 let informers = SharedInformers::new(Client::new(line, PolicyAgent::NAME));
-                Box::new(PolicyAgent::new(&informers, policies.clone()))
+                let agent = PolicyAgent::new(&informers, policies.clone());
+                Box::new(match network.clone() {
+                    Some(network) => agent.on_change(move |policies| network.set_policies(policies)),
+                    None => agent,
+                })
             }),
         );
+    }
+
+    /// What a cluster's add-on does for Ingresses.
+    fn add_ingress_controller(self: &Rc<Self>) {
         let ingresses = self.world.serve_ingress();
         self.add_component(
             IngressController::NAME,
@@ -384,6 +398,7 @@ impl Inner {
         let config = NodeConfig {
             labels: options.labels.clone(),
             taints: options.taints.clone(),
+            pod_cidr: options.pod_range.clone(),
             cluster_dns: vec![CLUSTER_DNS.to_string()],
             ..NodeConfig::new(&options.name, options.address.to_string())
         };

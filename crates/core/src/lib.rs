@@ -31,4 +31,4 @@ pub use options::{HostNetwork, HostTime, MakeRuntime, NodeOptions, Options, Port
 pub use pace::Pace;
 pub use playground_control as control;
 pub use public_api::PublicApi;
-pub use world::{Learner, Output, World};
+pub use world::{CLUSTER_DNS, Learner, Output, World};

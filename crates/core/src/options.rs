@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Taint;
 use kubelet::ContainerRuntime;
 use machinery::wire::{Channels, Request, Response};
+use proxy::{Policies, Tables};
 use store::Store;
 
 /// The host's own time: what has gone by since some moment. Readable from any thread.
@@ -29,6 +30,12 @@ pub trait HostNetwork: Send + Sync {
 
     /// An HTTP request to an address, such as `10.0.0.7:8080`; a failure is answered with a Status.
     fn request(&self, address: &str, request: Request) -> BoxFuture<'static, Response>;
+
+    /// Where Services' addresses lead to has changed.
+    fn set_tables(&self, tables: &Tables);
+
+    /// Which connections pods may make and take has changed.
+    fn set_policies(&self, policies: &Policies);
 }
 
 /// What a cluster is made with.
@@ -99,6 +106,8 @@ pub struct NodeOptions {
     pub name: String,
     /// Its address.
     pub address: Ipv4Addr,
+    /// The range of its pods' addresses, if the host chooses it; else the cluster does.
+    pub pod_range: Option<String>,
     /// Labels beside those that every node has.
     pub labels: BTreeMap<String, String>,
     /// Taints.
@@ -138,7 +147,7 @@ impl NodeOptions {
     pub fn worker(name: impl Into<String>, index: u16) -> Self {
         const FIRST: u32 = u32::from_be_bytes([172, 18, 0, 2]);
         let address = Ipv4Addr::from(FIRST + u32::from(index));
-        Self { name: name.into(), address, labels: BTreeMap::new(), taints: Vec::new() }
+        Self { name: name.into(), address, pod_range: None, labels: BTreeMap::new(), taints: Vec::new() }
     }
 }
 

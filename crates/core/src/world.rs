@@ -90,6 +90,11 @@ impl World {
         self.tables.clone()
     }
 
+    /// The network in which pods are if they are real.
+    pub(crate) fn host_network(&self) -> Option<Arc<dyn HostNetwork>> {
+        self.host_network.clone()
+    }
+
     /// The registries that images come from.
     pub fn registry(&self) -> &Registry {
         &self.registry

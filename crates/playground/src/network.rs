@@ -1,6 +1,7 @@
 //! The containers' real network, as this machine reaches it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,19 +12,26 @@ use hyper_util::rt::TokioIo;
 use machinery::status::ApiError;
 use machinery::wire::{Body, Channels, Request, Response};
 use playground_core::HostNetwork;
+use proxy::{Policies, Tables};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
+use crate::docker::PodNetwork;
 use crate::ports;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sockets of this machine.
-pub struct Sockets(pub Handle);
+/// Sockets of this machine, and the pods' network on Docker.
+pub struct Sockets {
+    /// Where connections are made.
+    pub handle: Handle,
+    /// What carries the pods' own connections.
+    pub pods: Arc<PodNetwork>,
+}
 
 impl HostNetwork for Sockets {
     fn connect(&self, address: SocketAddr) -> BoxFuture<'static, Option<Channels>> {
-        let handle = self.0.clone();
+        let handle = self.handle.clone();
         // The caller's thread has no tokio of its own.
         let connecting = handle.spawn(async move {
             let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await.ok()?.ok()?;
@@ -36,13 +44,21 @@ impl HostNetwork for Sockets {
 
     fn request(&self, address: &str, request: Request) -> BoxFuture<'static, Response> {
         let owned = address.to_owned();
-        let answer = self.0.spawn(async move {
+        let answer = self.handle.spawn(async move {
             request_over(&owned, request).await.unwrap_or_else(|error| {
                 let message = format!("error trying to reach service: dial tcp {owned}: {error:#}");
                 ApiError::service_unavailable(message).into_response()
             })
         });
         answer.map(|response| response.unwrap_or_else(|error| ApiError::internal(error).into_response())).boxed()
+    }
+
+    fn set_tables(&self, tables: &Tables) {
+        self.pods.set_tables(tables);
+    }
+
+    fn set_policies(&self, policies: &Policies) {
+        self.pods.set_policies(policies);
     }
 }
 

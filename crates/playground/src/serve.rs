@@ -1,6 +1,7 @@
 //! `playground serve`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::certificates::Certificates;
 use crate::cli::{Runtime, ServeOptions};
-use crate::docker::{DockerConfig, DockerRuntime};
+use crate::docker::{ConnectError, DockerConfig, DockerRuntime, NODES_MAX, OwnConfig, PodNetwork};
 use crate::host::{Host, host_time};
 use crate::network::Sockets;
 use crate::token::PageToken;
@@ -29,8 +30,11 @@ const CLUSTER: &str = "playground";
 const SIMULATED_NODES: u16 = 3;
 const DOCKER_NODES: u16 = 1;
 
-/// Docker's nodes, each with its runtime, by name.
-type DockerNodes = BTreeMap<String, DockerRuntime>;
+/// Docker's nodes, each with its runtime, by name, and their network.
+struct DockerNodes {
+    runtimes: BTreeMap<String, DockerRuntime>,
+    network: Arc<PodNetwork>,
+}
 
 /// Serves until interrupted.
 ///
@@ -59,25 +63,28 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     let tls = Arc::new(certificates.server_config()?);
     let (store, writer) = durability::open(&directory)?;
 
-    let (nodes, docker) = choose_runtime(options, &directory).await?;
+    let (nodes, docker) = choose_runtime(options, &directory, address).await?;
     let greeting = greeting(&nodes, docker.as_ref().is_ok_and(Option::is_some), docker.as_ref().err());
     let docker = docker.ok().flatten();
     let (ports, wanted_ports) = watch::channel(BTreeSet::new());
     let host = {
         let (store, token, root_ca) = (store.clone(), token.clone(), certificates.authority.clone());
         let service_account_key = Some(certificates.service_account_key);
+        let pods = docker.as_ref().map(|docker| docker.network.clone());
+        let advertise = pods.as_ref().map_or_else(|| advertised(address, &nodes), |pods| pods.api_address());
         let handle = Handle::current();
+        let network = pods.map(|pods| Arc::new(Sockets { handle, pods }) as _);
         Host::start(move || {
             let base = Options::new(store, Timestamp::now(), seed);
             Ok(Options {
                 host_time: Some(host_time()),
-                network: docker.is_some().then(|| Arc::new(Sockets(handle)) as _),
-                runtime: docker.map(runtimes),
+                network,
+                runtime: docker.map(|docker| runtimes(docker.runtimes)),
                 ports_changed: Some(Arc::new(move |now| _ = ports.send(now))),
                 service_account_key,
                 authenticator: Some(token),
                 anonymous: true,
-                advertise: advertised(address, &nodes),
+                advertise,
                 nodes,
                 root_ca,
                 descriptions: Some(machinery::schema::DESCRIPTIONS_JSON.as_bytes().into()),
@@ -123,27 +130,65 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
 async fn choose_runtime(
     options: &ServeOptions,
     directory: &Path,
+    address: SocketAddr,
 ) -> Result<(Vec<NodeOptions>, std::result::Result<Option<DockerNodes>, String>)> {
     let simulated = || NodeOptions::cluster(CLUSTER, options.nodes.unwrap_or(SIMULATED_NODES));
     if options.runtime == Some(Runtime::Sim) {
         return Ok((simulated(), Ok(None)));
     }
-    let nodes = NodeOptions::cluster(CLUSTER, options.nodes.unwrap_or(DOCKER_NODES));
-    // Volumes are bound into containers by absolute paths.
-    let volumes = directory.canonicalize()?.join("volumes");
-    let mut docker = DockerNodes::new();
-    for node in &nodes {
-        match DockerRuntime::connect(DockerConfig::new(CLUSTER, &node.name, &volumes)).await {
-            Ok(runtime) => _ = docker.insert(node.name.clone(), runtime),
-            Err(error) if options.runtime == Some(Runtime::Docker) => return Err(error.into()),
-            Err(error) => return Ok((simulated(), Err(error.to_string()))),
-        }
+    let count = options.nodes.unwrap_or(DOCKER_NODES);
+    if count > NODES_MAX {
+        anyhow::bail!("at most {NODES_MAX} nodes run on Docker: use fewer, or --runtime sim");
     }
-    Ok((nodes, Ok(Some(docker))))
+    let mut nodes = NodeOptions::cluster(CLUSTER, count);
+    match docker_nodes(&mut nodes, own_on_docker(options, directory)?, address).await {
+        Ok(docker) => Ok((nodes, Ok(Some(docker)))),
+        Err(error) if options.runtime == Some(Runtime::Docker) => Err(error.into()),
+        Err(error) => Ok((simulated(), Err(error.to_string()))),
+    }
+}
+
+/// Whose containers on Docker are this cluster's.
+fn own_on_docker(options: &ServeOptions, directory: &Path) -> Result<OwnConfig> {
+    // Volumes are bound into containers by absolute paths.
+    let data_dir = directory.canonicalize()?.join("volumes");
+    // Only the cluster in the usual place has the plain names.
+    let suffix = match options.data_dir {
+        None => String::new(),
+        Some(_) => {
+            let mut hasher = DefaultHasher::new();
+            data_dir.hash(&mut hasher);
+            format!("-{:06x}", hasher.finish() & 0xff_ffff)
+        }
+    };
+    Ok(OwnConfig { cluster: CLUSTER.into(), suffix, data_dir })
+}
+
+/// Makes the nodes on Docker, and gives each its address there.
+async fn docker_nodes(
+    nodes: &mut [NodeOptions],
+    own: OwnConfig,
+    address: SocketAddr,
+) -> std::result::Result<DockerNodes, ConnectError> {
+    // The API server as this machine reaches it.
+    let api = match address.ip() {
+        ip if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    };
+    let network = PodNetwork::connect(None, own, api).await?;
+    let publish = nodes.len() == 1;
+    let mut runtimes = BTreeMap::new();
+    for (index, node) in (0..).zip(nodes.iter_mut()) {
+        node.address = network.node_address(index);
+        node.pod_range = Some(network.pod_range(index));
+        let config = DockerConfig { node: node.name.clone(), index, publish };
+        runtimes.insert(node.name.clone(), DockerRuntime::connect(config, network.clone()).await?);
+    }
+    Ok(DockerNodes { runtimes, network })
 }
 
 /// Hands each node its runtime.
-fn runtimes(docker: DockerNodes) -> MakeRuntime {
+fn runtimes(docker: BTreeMap<String, DockerRuntime>) -> MakeRuntime {
     let docker = std::cell::RefCell::new(docker);
     Box::new(move |node| Some(Box::new(docker.borrow_mut().remove(&node.name)?) as Box<dyn ContainerRuntime>))
 }

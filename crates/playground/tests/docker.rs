@@ -15,7 +15,7 @@ use futures::channel::mpsc;
 use kubelet::runtime::*;
 use machinery::Timestamp;
 use machinery::wire::{Channels, Frame};
-use playground::docker::{DockerConfig, DockerRuntime, cleanup};
+use playground::docker::{DockerConfig, DockerRuntime, OwnConfig, PodNetwork, cleanup};
 
 const IMAGE: &str = "playground-test/busybox:1";
 
@@ -35,13 +35,18 @@ fn missing() -> Option<String> {
 /// A runtime with what it has told so far.
 struct Node {
     runtime: DockerRuntime,
+    pod_range: String,
     events: Vec<Event>,
     ticket: u64,
 }
 
 impl Node {
-    async fn connect(config: &DockerConfig) -> Self {
-        Self { runtime: DockerRuntime::connect(config.clone()).await.unwrap(), events: Vec::new(), ticket: 0 }
+    async fn connect(own: &OwnConfig) -> Self {
+        let network = PodNetwork::connect(None, own.clone(), ([127, 0, 0, 1], 6443).into()).await.unwrap();
+        let config = DockerConfig { node: "node-1".into(), index: 0, publish: true };
+        let pod_range = network.pod_range(config.index);
+        let runtime = DockerRuntime::connect(config, network).await.unwrap();
+        Self { runtime, pod_range, events: Vec::new(), ticket: 0 }
     }
 
     async fn next(&mut self) -> Event {
@@ -127,18 +132,20 @@ fn a_pod_on_docker() {
         return;
     }
     let dir = std::env::temp_dir().join(format!("playground-docker-{}", std::process::id()));
-    let mut config = DockerConfig::new(format!("test-{}", std::process::id()), "node-1", &dir);
-    config.network = format!("playground-test-{}", std::process::id());
+    let config =
+        OwnConfig { cluster: "test".into(), suffix: format!("-{}", std::process::id()), data_dir: dir.clone() };
     let tokio = tokio::runtime::Runtime::new().unwrap();
     tokio.block_on(async {
         let result = tokio::spawn(scenario(config.clone())).await;
-        cleanup(&config).await.unwrap();
+        cleanup(None, &config).await.unwrap();
+        let names = names();
+        assert!(!names.iter().any(|name| name.ends_with(&config.suffix)), "{names:?}");
         let _ = std::fs::remove_dir_all(&dir);
         result.unwrap();
     });
 }
 
-async fn scenario(config: DockerConfig) {
+async fn scenario(config: OwnConfig) {
     let mut node = Node::connect(&config).await;
     assert_eq!(node.runtime.version().name, "docker");
 
@@ -154,6 +161,7 @@ async fn scenario(config: DockerConfig) {
         namespace: "default".into(),
         uid: "uid-1".into(),
         hostname: "web".into(),
+        pod_cidr: Some(node.pod_range.clone()),
         ..PodSandboxConfig::default()
     };
     let Outcome::Sandbox(sandbox) = node.perform(Operation::RunPodSandbox(Box::new(sandbox))).await.unwrap() else {
@@ -319,10 +327,10 @@ fn names() -> Vec<String> {
 
 #[test]
 fn no_docker_is_one_clear_line() {
-    let mut config = DockerConfig::new("none", "node-1", "/nonexistent");
-    config.host = Some("unix:///nonexistent/docker.sock".into());
+    let own = OwnConfig { cluster: "none".into(), suffix: String::new(), data_dir: "/nonexistent".into() };
+    let host = Some("unix:///nonexistent/docker.sock");
     let tokio = tokio::runtime::Runtime::new().unwrap();
-    let error = tokio.block_on(DockerRuntime::connect(config)).err().unwrap();
+    let error = tokio.block_on(PodNetwork::connect(host, own, ([127, 0, 0, 1], 6443).into())).err().unwrap();
     assert_eq!(
         error.to_string(),
         "Docker does not answer: start it (sudo systemctl start docker, or Docker Desktop), or use --runtime sim"

@@ -13,7 +13,7 @@ use k8s_openapi::api::networking::v1::{IPBlock, NetworkPolicy, NetworkPolicyPeer
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use machinery::labels::Selector;
 
-use crate::rule::Protocol;
+use crate::rule::{Protocol, to_port};
 
 type Labels = BTreeMap<String, String>;
 
@@ -30,7 +30,7 @@ pub struct Peer {
 }
 
 /// The policies of a cluster, with the pods and namespaces that they speak of.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Policies {
     policies: Vec<Arc<NetworkPolicy>>,
     pods: BTreeMap<IpAddr, Arc<Pod>>,
@@ -38,10 +38,39 @@ pub struct Policies {
 }
 
 /// Which way a policy is asked about.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Connections that a pod takes.
     Ingress,
+    /// Connections that a pod makes.
     Egress,
+}
+
+/// Connections that a policy's rule allows, for hosts that program a real network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// With whom; anybody without.
+    pub peers: Option<Peers>,
+    /// Protocol, first and last port; all ports without any.
+    pub ports: Vec<(Protocol, u16, u16)>,
+}
+
+/// Whom a policy's rule speaks of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peers {
+    /// Addresses of pods.
+    pub pods: Vec<IpAddr>,
+    /// Ranges of addresses.
+    pub blocks: Vec<Block>,
+}
+
+/// A range of addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its base and the number of its bits.
+    pub cidr: (IpAddr, u8),
+    /// Ranges inside that do not belong to it.
+    pub except: Vec<(IpAddr, u8)>,
 }
 
 impl Policies {
@@ -88,6 +117,80 @@ impl Policies {
             }
         }
         !isolated
+    }
+
+    /// What a pod's policies of one direction allow, as rules any of which suffices; none if no policy
+    /// isolates the pod that way.
+    pub fn allowed(&self, address: IpAddr, way: Direction) -> Option<Vec<Allowed>> {
+        let own = self.peer(address);
+        let pod = own.pod.as_ref()?;
+        let mut found = None;
+        for policy in self.policies.iter().filter(|policy| selects(policy, pod, way)) {
+            let allowed: &mut Vec<Allowed> = found.get_or_insert_default();
+            let namespace = policy.metadata.namespace.as_deref().unwrap_or_default();
+            let Some(spec) = &policy.spec else { continue };
+            match way {
+                Direction::Ingress => {
+                    for rule in spec.ingress.iter().flatten() {
+                        let peers = self.peers(rule.from.as_deref(), namespace);
+                        let ports = rule.ports.as_deref().unwrap_or_default();
+                        let known = ports.iter().flat_map(|port| numbers(port, &own));
+                        let known: Vec<_> = known.collect();
+                        // Named ports alone, none of which the pod has, allow nothing.
+                        if ports.is_empty() || !known.is_empty() {
+                            allowed.push(Allowed { peers, ports: known });
+                        }
+                    }
+                }
+                Direction::Egress => {
+                    for rule in spec.egress.iter().flatten() {
+                        let peers = self.peers(rule.to.as_deref(), namespace);
+                        let ports = rule.ports.as_deref().unwrap_or_default();
+                        let is_named = |port: &&NetworkPolicyPort| matches!(port.port, Some(IntOrString::String(_)));
+                        let plain: Vec<_> = ports.iter().filter(|port| !is_named(port)).collect();
+                        if ports.is_empty() || !plain.is_empty() {
+                            let ports = plain.into_iter().flat_map(|port| numbers(port, &own)).collect();
+                            allowed.push(Allowed { peers: peers.clone(), ports });
+                        }
+                        let named: Vec<_> = ports.iter().filter(is_named).collect();
+                        if named.is_empty() {
+                            continue;
+                        }
+                        // What a name means is the other pod's to say.
+                        let pods = peers.map_or_else(|| self.pods.keys().copied().collect(), |peers| peers.pods);
+                        for target in pods {
+                            let ports: Vec<_> =
+                                named.iter().flat_map(|port| numbers(port, &self.peer(target))).collect();
+                            if !ports.is_empty() {
+                                let peers = Some(Peers { pods: vec![target], blocks: Vec::new() });
+                                allowed.push(Allowed { peers, ports });
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Takes in a pod at an address that the API does not have there.
+    pub fn insert(&mut self, address: IpAddr, pod: Arc<Pod>) {
+        self.pods.insert(address, pod);
+    }
+
+    fn peers(&self, rules: Option<&[NetworkPolicyPeer]>, namespace: &str) -> Option<Peers> {
+        let rules = rules.filter(|rules| !rules.is_empty())?;
+        let selectors: Vec<_> = rules.iter().filter(|rule| rule.ip_block.is_none()).collect();
+        let selected = |address: &&IpAddr| {
+            let peer = self.peer(**address);
+            selectors.iter().any(|rule| self.matches(rule, namespace, &peer))
+        };
+        let pods = self.pods.keys().filter(selected).copied().collect();
+        let blocks = rules.iter().filter_map(|rule| rule.ip_block.as_ref()).filter_map(|block| {
+            let except = block.except.iter().flatten().filter_map(|except| range_of(except)).collect();
+            Some(Block { cidr: range_of(&block.cidr)?, except })
+        });
+        Some(Peers { pods, blocks: blocks.collect() })
     }
 
     fn matches(&self, rule: &NetworkPolicyPeer, namespace: &str, peer: &Peer) -> bool {
@@ -173,13 +276,35 @@ fn port_fits(rule: &NetworkPolicyPort, target: &Peer, port: u16, protocol: Proto
     }
 }
 
+/// Protocol, first and last port that a rule means on a pod; several where a name is used twice.
+fn numbers(rule: &NetworkPolicyPort, target: &Peer) -> Vec<(Protocol, u16, u16)> {
+    let protocol = Protocol::from_api(rule.protocol.as_deref());
+    match &rule.port {
+        None => vec![(protocol, 0, u16::MAX)],
+        Some(IntOrString::Int(first)) => {
+            vec![(protocol, to_port(*first), to_port(rule.end_port.unwrap_or(*first)))]
+        }
+        Some(IntOrString::String(name)) => {
+            let containers = target.pod.iter().flat_map(|pod| pod.spec.iter()).flat_map(|spec| &spec.containers);
+            let ports = containers.flat_map(|container| container.ports.iter().flatten());
+            let named = ports.filter(|port| port.name.as_deref() == Some(name));
+            named.map(|port| to_port(port.container_port)).map(|port| (protocol, port, port)).collect()
+        }
+    }
+}
+
 fn in_block(block: &IPBlock, address: IpAddr) -> bool {
     in_range(&block.cidr, address) && !block.except.iter().flatten().any(|except| in_range(except, address))
 }
 
+fn range_of(cidr: &str) -> Option<(IpAddr, u8)> {
+    let (base, bits) = cidr.split_once('/')?;
+    Some((base.parse().ok()?, bits.parse().ok()?))
+}
+
 fn in_range(cidr: &str, address: IpAddr) -> bool {
-    let Some((base, bits)) = cidr.split_once('/') else { return false };
-    let (Ok(base), Ok(bits)) = (base.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
+    let Some((base, bits)) = range_of(cidr) else { return false };
+    let bits = u32::from(bits);
     match (base, address) {
         (IpAddr::V4(base), IpAddr::V4(address)) => {
             let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits)).unwrap_or(0);
@@ -199,7 +324,11 @@ pub struct PolicyAgent {
     pods: Informer<Pod>,
     namespaces: Informer<Namespace>,
     shared: SharedPolicies,
+    changed: Option<OnChange>,
 }
+
+/// Told after every change.
+type OnChange = Box<dyn FnMut(&Policies)>;
 
 impl PolicyAgent {
     /// The name under which it reads.
@@ -208,7 +337,14 @@ impl PolicyAgent {
     /// An agent over a process' informers.
     pub fn new(informers: &SharedInformers, shared: SharedPolicies) -> Self {
         let (policies, pods, namespaces) = (informers.informer(), informers.informer(), informers.informer());
-        Self { policies, pods, namespaces, shared }
+        Self { policies, pods, namespaces, shared, changed: None }
+    }
+
+    /// Calls a function after every change: for a host that programs a real network.
+    #[must_use]
+    pub fn on_change(mut self, changed: impl FnMut(&Policies) + 'static) -> Self {
+        self.changed = Some(Box::new(changed));
+        self
     }
 }
 
@@ -220,6 +356,7 @@ impl Component for PolicyAgent {
     fn poll(&mut self, cx: &mut Context<'_>) {
         let (pods, namespaces) = (self.pods.poll(cx), self.namespaces.poll(cx));
         let changed = !self.policies.poll(cx).is_empty();
+        let any = changed || !pods.is_empty() || !namespaces.is_empty();
         let mut shared = self.shared.borrow_mut();
         for event in pods {
             match event {
@@ -240,6 +377,9 @@ impl Component for PolicyAgent {
         }
         if changed {
             shared.policies = self.policies.list();
+        }
+        if let Some(changed) = self.changed.as_mut().filter(|_| any) {
+            changed(&shared);
         }
     }
 }

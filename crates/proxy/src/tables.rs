@@ -165,6 +165,14 @@ impl Tables {
         self.services.values().flat_map(|entry| &entry.rules)
     }
 
+    /// Every cluster, external and load balancer address with a port, and the rule that it leads to.
+    pub fn doors(&self) -> impl Iterator<Item = (IpAddr, u16, Via, &Rule)> {
+        self.by_address.iter().filter_map(|((address, port, _), (id, via))| {
+            let rule = self.services.get(&id.0)?.rules.get(id.1)?;
+            Some((*address, *port, *via, rule))
+        })
+    }
+
     /// A Service as the tables know it.
     pub fn service(&self, key: &ObjectKey) -> Option<&Arc<Service>> {
         self.services.get(key).map(|entry| &entry.service)

@@ -18,7 +18,8 @@ use kubelet::runtime::{
 };
 use machinery::Timestamp;
 
-use super::engine::{Engine, failed};
+use super::connection::failed;
+use super::engine::Engine;
 use super::names;
 use super::sandbox::force_remove;
 use super::volumes;
@@ -77,7 +78,7 @@ async fn body(
         tty: Some(config.tty),
         open_stdin: Some(config.stdin),
         stdin_once: Some(config.stdin_once),
-        labels: Some(names::container_labels(&engine.config, config, sandbox_id, &image_ref)),
+        labels: Some(names::container_labels(engine.own(), &engine.config.node, config, sandbox_id, &image_ref)),
         host_config: Some(HostConfig {
             network_mode: Some(of_sandbox.clone()),
             ipc_mode: Some(of_sandbox.clone()),

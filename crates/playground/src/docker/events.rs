@@ -8,8 +8,9 @@ use bollard::query_parameters::EventsOptionsBuilder;
 use futures::StreamExt;
 use kubelet::runtime::{ContainerState, Event, SandboxState};
 
+use super::connection::explain;
 use super::containers;
-use super::engine::{Engine, explain};
+use super::engine::Engine;
 use super::names;
 use super::sandbox;
 
@@ -64,6 +65,7 @@ async fn happened(engine: &Engine, event: EventMessage) {
         }
         ("destroy", false) => engine.tell(Event::ContainerRemoved { container_id: id }),
         ("die", true) => {
+            engine.network.leave(&id);
             if let Ok(status) = sandbox::status(engine, &id).await {
                 engine.tell(Event::SandboxChanged(status));
             }

@@ -15,7 +15,8 @@ use kubelet::runtime::{AttachRequest, ErrorCode, ExecRequest, ExecResult, Runtim
 use machinery::wire::{Channels, Frame};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::engine::{Engine, failed};
+use super::connection::failed;
+use super::engine::Engine;
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;

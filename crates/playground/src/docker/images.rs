@@ -1,6 +1,7 @@
 //! Images: what is there, what can be pulled, and the sandbox's own.
 
 use base64::Engine as _;
+use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::body_full;
 use bollard::errors::Error;
@@ -10,8 +11,13 @@ use futures::StreamExt;
 use kubelet::runtime::{ErrorCode, ImageInfo, RuntimeError};
 use serde_json::Value;
 
-use super::engine::{Engine, failed};
-use super::pause;
+use super::connection::failed;
+use super::engine::Engine;
+
+/// The image of the cluster's own containers: sandboxes, nodes and the agent. Named after what is in it.
+pub const AGENT: &str = concat!("playground/agent:", env!("PLAYGROUND_AGENT_TAG"));
+/// The program in it: see the crate `playground-agent`.
+const PROGRAM: &[u8] = include_bytes!(env!("PLAYGROUND_AGENT"));
 
 const HUB: &str = "https://index.docker.io/v1/";
 
@@ -71,31 +77,61 @@ pub async fn list(engine: &Engine) -> Result<Vec<ImageInfo>, RuntimeError> {
         .collect())
 }
 
-/// Imports the sandbox image if it is missing.
-pub async fn ensure_sandbox_image(engine: &Engine) -> Result<(), Error> {
-    match engine.docker.inspect_image(pause::IMAGE).await {
+/// Imports the image of the cluster's own containers if it is missing.
+pub async fn ensure_agent(docker: &Docker) -> Result<(), Error> {
+    match docker.inspect_image(AGENT).await {
         Ok(_) => return Ok(()),
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
         Err(error) => return Err(error),
     }
-    let architecture = engine.docker.version().await?.arch.unwrap_or_default();
-    let executable = pause::executable(&architecture).ok_or_else(|| Error::DockerResponseServerError {
-        status_code: 501,
-        message: format!("real containers need Docker on x86-64, not on {architecture}: use --runtime sim"),
-    })?;
-    let (repository, tag) = pause::IMAGE.split_once(':').unwrap_or((pause::IMAGE, "latest"));
+    let theirs = docker.version().await?.arch.unwrap_or_default();
+    let ours = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    if theirs != ours {
+        return Err(Error::DockerResponseServerError {
+            status_code: 501,
+            message: format!("this binary runs containers on {ours}, and Docker is on {theirs}: use --runtime sim"),
+        });
+    }
+    let (repository, tag) = AGENT.split_once(':').unwrap_or((AGENT, "latest"));
     let options = CreateImageOptionsBuilder::new()
         .from_src("-")
         .repo(repository)
         .tag(tag)
-        .changes(vec!["ENTRYPOINT [\"/pause\"]".to_string()])
+        .changes(vec!["ENTRYPOINT [\"/playground-agent\"]".to_string()])
         .build();
-    let layer = body_full(pause::layer(&executable).into());
-    let mut progress = engine.docker.create_image(Some(options), Some(layer), None).boxed();
+    let layer = body_full(archive("playground-agent", PROGRAM).into());
+    let mut progress = docker.create_image(Some(options), Some(layer), None).boxed();
     while let Some(step) = progress.next().await {
         step?;
     }
     Ok(())
+}
+
+/// A tar archive with one executable: an image's only layer.
+fn archive(name: &str, program: &[u8]) -> Vec<u8> {
+    const BLOCK_BYTES: usize = 512;
+    let mut header = [0_u8; BLOCK_BYTES];
+    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+    put(0, name);
+    put(100, "0000755\0");
+    put(108, "0000000\0");
+    put(116, "0000000\0");
+    put(124, &format!("{:011o}\0", program.len()));
+    put(136, "00000000000\0");
+    put(148, "        ");
+    put(156, "0");
+    put(257, "ustar\x0000");
+    let checksum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{checksum:06o}\0 ").as_bytes());
+    let mut out = header.to_vec();
+    out.extend_from_slice(program);
+    // Padding to a block, then two empty blocks as the archive's end.
+    out.resize(out.len().next_multiple_of(BLOCK_BYTES) + 2 * BLOCK_BYTES, 0);
+    out
 }
 
 fn info(image: ImageInspect) -> ImageInfo {

@@ -10,7 +10,8 @@ use futures::{SinkExt, StreamExt};
 use kubelet::runtime::{LogLine, LogRequest, LogStream, RuntimeError};
 use machinery::Timestamp;
 
-use super::engine::{Engine, failed};
+use super::connection::failed;
+use super::engine::Engine;
 
 /// Sends the wanted lines until the log, or the interest in it, ends.
 pub async fn follow(engine: Arc<Engine>, request: LogRequest, mut lines: mpsc::Sender<Result<LogLine, RuntimeError>>) {

@@ -3,8 +3,10 @@
 //! Operations run as tasks on tokio; what comes of them, and what Docker reports by itself, reaches
 //! the kubelet through one channel that wakes it. Everything that belongs to a node is found by its
 //! labels, so that a restarted `serve` takes over what runs. A pod is a sandbox container, which holds
-//! its network and does nothing, and its containers, which share that network.
+//! its network and does nothing, and its containers, which share that network. A node is a container too,
+//! whose network is the host network of its pods.
 
+mod connection;
 mod containers;
 mod dial;
 mod engine;
@@ -13,11 +15,11 @@ mod exec;
 mod images;
 mod logs;
 mod names;
-mod pause;
+mod network;
+mod own;
 mod sandbox;
 mod volumes;
 
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task;
@@ -30,36 +32,21 @@ use kubelet::runtime::{
 };
 use machinery::wire::Channels;
 
+pub use connection::ConnectError;
 use engine::Engine;
-pub use engine::{ConnectError, cleanup};
+pub use engine::cleanup;
+pub use network::{NODES_MAX, PodNetwork};
+pub use own::OwnConfig;
 
 /// How a node uses Docker.
 #[derive(Clone, Debug)]
 pub struct DockerConfig {
-    /// The cluster's name: with the node's, it marks what is ours.
-    pub cluster: String,
     /// The node's name.
     pub node: String,
-    /// Where volumes are kept; an absolute path that Docker sees under the same name.
-    pub data_dir: PathBuf,
-    /// The Docker network of the pods, made if it does not exist.
-    pub network: String,
-    /// The address of the Docker Engine, such as `unix:///run/docker.sock`; by default what
-    /// `DOCKER_HOST` says, or the usual socket.
-    pub host: Option<String>,
-}
-
-impl DockerConfig {
-    /// The usual network and the default engine.
-    pub fn new(cluster: impl Into<String>, node: impl Into<String>, data_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            cluster: cluster.into(),
-            node: node.into(),
-            data_dir: data_dir.into(),
-            network: "playground".into(),
-            host: None,
-        }
-    }
+    /// Its number, by which it has its address and its pods have theirs.
+    pub index: u16,
+    /// Whether ports of the node are opened on this machine too.
+    pub publish: bool,
 }
 
 /// One node's containers on Docker.
@@ -71,14 +58,13 @@ pub struct DockerRuntime {
 }
 
 impl DockerRuntime {
-    /// Connects to Docker, makes the sandbox image and the network where they are missing, and begins
-    /// to listen for events. Must be called on a tokio runtime, which then carries all operations.
+    /// Makes the node in a cluster's network and begins to listen for events. Must be called on a tokio runtime, which then carries all operations.
     ///
     /// # Errors
     /// One line that says what is wrong and what to do: no Docker, no permission, no network.
-    pub async fn connect(config: DockerConfig) -> Result<Self, ConnectError> {
+    pub async fn connect(config: DockerConfig, network: Arc<PodNetwork>) -> Result<Self, ConnectError> {
         let (sender, events) = mpsc::unbounded();
-        let engine = Arc::new(Engine::connect(config, sender).await?);
+        let engine = Arc::new(Engine::connect(config, network, sender).await?);
         let watcher = tokio::spawn(events::watch(engine.clone()));
         Ok(Self { engine, events, tokio: tokio::runtime::Handle::current(), watcher })
     }

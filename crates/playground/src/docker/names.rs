@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use kubelet::runtime::{ContainerConfig, PodSandboxConfig};
+use kubelet::runtime::{ContainerConfig, PodSandboxConfig, PortMapping};
 
-use super::DockerConfig;
+use super::own::OwnConfig;
 
 /// The cluster a container belongs to.
 pub const CLUSTER: &str = "playground.cluster";
@@ -31,6 +31,8 @@ pub const IMAGE: &str = "playground.image";
 pub const IMAGE_REF: &str = "playground.image-ref";
 /// Whether the end of the log stands for the container's last words.
 pub const MESSAGE_FROM_LOG: &str = "playground.message-from-log";
+/// Ports of the node that lead to a pod.
+pub const HOST_PORTS: &str = "playground.host-ports";
 /// Annotations become labels under this prefix.
 const ANNOTATION: &str = "annotation.";
 
@@ -46,12 +48,12 @@ pub fn container(config: &ContainerConfig) -> String {
 }
 
 /// Labels of a sandbox.
-pub fn sandbox_labels(docker: &DockerConfig, config: &PodSandboxConfig) -> HashMap<String, String> {
+pub fn sandbox_labels(cluster: &OwnConfig, node: &str, config: &PodSandboxConfig) -> HashMap<String, String> {
     let own = [
         (TYPE, SANDBOX),
-        (CLUSTER, &docker.cluster),
-        (NODE, &docker.node),
-        (DATA_DIR, docker.data_dir.to_str().unwrap_or_default()),
+        (CLUSTER, cluster.cluster.as_str()),
+        (NODE, node),
+        (DATA_DIR, cluster.data_dir.to_str().unwrap_or_default()),
         (POD_NAME, &config.name),
         (POD_NAMESPACE, &config.namespace),
         (POD_UID, &config.uid),
@@ -59,22 +61,26 @@ pub fn sandbox_labels(docker: &DockerConfig, config: &PodSandboxConfig) -> HashM
     ];
     let mut labels = with_annotations(&config.labels, &config.annotations);
     labels.extend(own.map(|(key, value)| (key.to_string(), value.to_string())));
+    if !config.port_mappings.is_empty() {
+        labels.insert(HOST_PORTS.into(), write_ports(&config.port_mappings));
+    }
     labels.insert(ATTEMPT.into(), config.attempt.to_string());
     labels
 }
 
 /// Labels of a container.
 pub fn container_labels(
-    docker: &DockerConfig,
+    cluster: &OwnConfig,
+    node: &str,
     config: &ContainerConfig,
     sandbox_id: &str,
     image_ref: &str,
 ) -> HashMap<String, String> {
     let own = [
         (TYPE, CONTAINER),
-        (CLUSTER, &docker.cluster),
-        (NODE, &docker.node),
-        (DATA_DIR, docker.data_dir.to_str().unwrap_or_default()),
+        (CLUSTER, cluster.cluster.as_str()),
+        (NODE, node),
+        (DATA_DIR, cluster.data_dir.to_str().unwrap_or_default()),
         (POD_NAME, &config.pod_name),
         (POD_NAMESPACE, &config.pod_namespace),
         (POD_UID, &config.pod_uid),
@@ -111,4 +117,21 @@ pub fn split(all: &HashMap<String, String>) -> (BTreeMap<String, String>, BTreeM
         };
     }
     (labels, annotations)
+}
+
+/// `TCP:8080:80` for each, protocol, node's and pod's port; the node's address is not told apart.
+fn write_ports(ports: &[PortMapping]) -> String {
+    let words = ports.iter().map(|port| format!("{}:{}:{}", port.protocol, port.host_port, port.container_port));
+    words.collect::<Vec<_>>().join(",")
+}
+
+/// Ports as [`HOST_PORTS`] has them.
+pub fn read_ports(text: &str) -> Vec<PortMapping> {
+    let read = |word: &str| {
+        let mut parts = word.split(':');
+        let protocol = parts.next()?.to_string();
+        let (host_port, container_port) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(PortMapping { protocol, container_port, host_port, host_ip: String::new() })
+    };
+    text.split(',').filter_map(read).collect()
 }

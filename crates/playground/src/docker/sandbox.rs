@@ -1,65 +1,127 @@
 //! Sandboxes: the container that holds a pod's network.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, PortBinding};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-    StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, StopContainerOptionsBuilder,
 };
-use kubelet::runtime::{NamespaceMode, PodSandboxConfig, RuntimeError, SandboxState, SandboxStatus};
+use kubelet::runtime::{
+    ErrorCode, NamespaceMode, PodSandboxConfig, PortMapping, RuntimeError, SandboxState, SandboxStatus,
+};
 
+use super::connection::failed;
 use super::containers::time;
-use super::engine::{Engine, failed};
-use super::names;
-use super::pause;
+use super::engine::Engine;
+use super::network::{self, Member};
+use super::{connection, images, names, own, volumes};
 
-/// Makes and starts a sandbox. One that is left of an interrupted start under the same name is
-/// replaced.
+/// Makes and starts a sandbox, and waits until its network is in force. One that is left of an
+/// interrupted start under the same name is replaced.
 pub async fn run(engine: &Engine, config: PodSandboxConfig) -> Result<SandboxStatus, RuntimeError> {
+    volumes::write_resolv_conf(engine, &config)?;
     let name = names::sandbox(&config);
-    let body = body(engine, &config);
-    let options = || Some(CreateContainerOptionsBuilder::new().name(&name).build());
+    loop {
+        let address = match config.network {
+            NamespaceMode::Node => None,
+            _ => Some(engine.network.take_address(config.pod_cidr.as_deref())?),
+        };
+        match start(engine, &config, &name, address).await {
+            // By something that is not ours: it stays taken.
+            Err(error) if error.message.contains("Address already in use") => force_remove(engine, &name).await?,
+            Err(error) => {
+                force_remove(engine, &name).await?;
+                if let Some(address) = address {
+                    engine.network.release_address(address);
+                }
+                return Err(error);
+            }
+            started => return started,
+        }
+    }
+}
+
+async fn start(
+    engine: &Engine,
+    config: &PodSandboxConfig,
+    name: &str,
+    address: Option<Ipv4Addr>,
+) -> Result<SandboxStatus, RuntimeError> {
+    let body = body(engine, config, address);
+    let options = || Some(CreateContainerOptionsBuilder::new().name(name).build());
     let id = match engine.docker.create_container(options(), body.clone()).await {
         Ok(made) => made.id,
         Err(Error::DockerResponseServerError { status_code: 409, .. }) => {
-            force_remove(engine, &name).await?;
+            force_remove(engine, name).await?;
             engine.docker.create_container(options(), body).await.map_err(failed)?.id
         }
         Err(error) => return Err(failed(error)),
     };
-    if let Err(error) = engine.docker.start_container(&id, None).await {
-        force_remove(engine, &id).await?;
-        return Err(failed(error));
+    engine.docker.start_container(&id, None).await.map_err(failed)?;
+    let found = engine.docker.inspect_container(&id, None).await.map_err(failed)?;
+    match join(engine, &found) {
+        Some(joined) => engine.network.settled(joined).await?,
+        None if address.is_none() => {}
+        None => return Err(RuntimeError::new(ErrorCode::Unknown, "the sandbox ended as soon as it was started")),
     }
-    status(engine, &id).await
+    Ok(convert(engine, found))
 }
 
-fn body(engine: &Engine, config: &PodSandboxConfig) -> ContainerCreateBody {
+/// Takes a running sandbox into the pods' network; one on the node's network is not in it.
+fn join(
+    engine: &Engine,
+    found: &ContainerInspectResponse,
+) -> Option<tokio::sync::oneshot::Receiver<Result<(), String>>> {
+    let running = own::running(found)?;
+    let address = address(engine, found)?;
+    let labels = found.config.as_ref()?.labels.as_ref()?;
+    let ports = labels.get(names::HOST_PORTS).map(|ports| names::read_ports(ports)).unwrap_or_default();
+    Some(engine.network.join(Member {
+        id: running.id,
+        pid: running.pid,
+        argument: labels.get(names::POD_UID)?.clone(),
+        address: Some(address),
+        node: engine.config.node.clone(),
+        is_node: false,
+        host_ports: ports,
+    }))
+}
+
+/// A sandbox's own address.
+fn address(engine: &Engine, found: &ContainerInspectResponse) -> Option<Ipv4Addr> {
+    let networks = found.network_settings.as_ref()?.networks.as_ref()?;
+    network::parse(networks.get(&engine.network.name())?.ip_address.as_deref()?)
+}
+
+fn body(engine: &Engine, config: &PodSandboxConfig, address: Option<Ipv4Addr>) -> ContainerCreateBody {
     let on_node = config.network == NamespaceMode::Node;
-    let some = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
-    for mapping in &config.port_mappings {
-        let port = format!("{}/{}", mapping.container_port, mapping.protocol.to_lowercase());
+    // A node that is the only one stands for this machine.
+    for mapping in config.port_mappings.iter().filter(|_| engine.config.publish) {
+        let PortMapping { protocol, container_port, host_port, host_ip } = mapping;
         let binding = PortBinding {
-            host_ip: (!mapping.host_ip.is_empty()).then(|| mapping.host_ip.clone()),
-            host_port: Some(mapping.host_port.to_string()),
+            host_ip: (!host_ip.is_empty()).then(|| host_ip.clone()),
+            host_port: Some(host_port.to_string()),
         };
+        let port = format!("{container_port}/{}", protocol.to_lowercase());
         bindings.entry(port).or_default().get_or_insert_default().push(binding);
     }
     ContainerCreateBody {
-        image: Some(pause::IMAGE.into()),
+        image: Some(images::AGENT.into()),
+        cmd: Some(vec!["pause".into(), config.uid.clone()]),
         hostname: (!on_node).then(|| config.hostname.clone()),
-        labels: Some(names::sandbox_labels(&engine.config, config)),
-        exposed_ports: Some(bindings.keys().cloned().collect()),
+        labels: Some(names::sandbox_labels(engine.own(), &engine.config.node, config)),
+        exposed_ports: (!bindings.is_empty()).then(|| bindings.keys().cloned().collect()),
+        networking_config: address.map(|address| engine.network.at(address)),
         host_config: Some(HostConfig {
-            network_mode: Some(if on_node { "host".into() } else { engine.config.network.clone() }),
+            network_mode: Some(match on_node {
+                true => format!("container:{}", engine.node_container()),
+                false => engine.network.name(),
+            }),
             ipc_mode: Some("shareable".into()),
             pid_mode: (config.pid == NamespaceMode::Node).then(|| "host".into()),
-            dns: (!on_node).then(|| some(&config.dns.servers)).flatten(),
-            dns_search: (!on_node).then(|| some(&config.dns.searches)).flatten(),
-            dns_options: (!on_node).then(|| some(&config.dns.options)).flatten(),
             port_bindings: (!bindings.is_empty()).then_some(bindings),
             sysctls: (!config.sysctls.is_empty()).then(|| config.sysctls.clone().into_iter().collect()),
             cpu_shares: Some(2),
@@ -77,13 +139,14 @@ pub async fn status(engine: &Engine, id: &str) -> Result<SandboxStatus, RuntimeE
 
 /// A sandbox as Docker describes it.
 pub fn convert(engine: &Engine, found: ContainerInspectResponse) -> SandboxStatus {
+    let own_address = address(engine, &found);
     let all = found.config.and_then(|config| config.labels).unwrap_or_default();
     let label = |key: &str| all.get(key).cloned().unwrap_or_default();
     let (labels, annotations) = names::split(&all);
     let running = found.state.and_then(|state| state.running).unwrap_or_default();
-    let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-    let endpoint = networks.get(&engine.config.network);
-    let ip = endpoint.and_then(|endpoint| endpoint.ip_address.clone()).filter(|ip| !ip.is_empty());
+    let on_node =
+        found.host_config.and_then(|config| config.network_mode).is_some_and(|mode| mode.starts_with("container:"));
+    let ip = if on_node { Some(engine.address()) } else { own_address };
     SandboxStatus {
         id: found.id.unwrap_or_default(),
         pod_name: label(names::POD_NAME),
@@ -92,7 +155,7 @@ pub fn convert(engine: &Engine, found: ContainerInspectResponse) -> SandboxStatu
         attempt: label(names::ATTEMPT).parse().unwrap_or_default(),
         state: if running { SandboxState::Ready } else { SandboxState::NotReady },
         created_at: found.created.as_deref().and_then(time).unwrap_or_default(),
-        ips: ip.into_iter().collect(),
+        ips: ip.iter().map(ToString::to_string).collect(),
         labels,
         annotations,
     }
@@ -105,7 +168,11 @@ pub async fn list(engine: &Engine) -> Result<Vec<SandboxStatus>, RuntimeError> {
     let mut out = Vec::new();
     for id in found.into_iter().filter_map(|container| container.id) {
         match engine.docker.inspect_container(&id, None).await {
-            Ok(found) => out.push(convert(engine, found)),
+            Ok(found) => {
+                // Taken over from a runtime that is gone: its rules are in force.
+                drop(join(engine, &found));
+                out.push(convert(engine, found));
+            }
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
             Err(error) => return Err(failed(error)),
         }
@@ -118,7 +185,9 @@ pub async fn stop(engine: &Engine, id: &str) -> Result<(), RuntimeError> {
     for inside in inside(engine, id).await? {
         stop_now(engine, &inside).await?;
     }
-    stop_now(engine, id).await
+    stop_now(engine, id).await?;
+    engine.network.leave(id);
+    Ok(())
 }
 
 async fn stop_now(engine: &Engine, id: &str) -> Result<(), RuntimeError> {
@@ -134,7 +203,20 @@ pub async fn remove(engine: &Engine, id: &str) -> Result<(), RuntimeError> {
     for inside in inside(engine, id).await? {
         force_remove(engine, &inside).await?;
     }
-    force_remove(engine, id).await
+    let address = engine.docker.inspect_container(id, None).await.ok().and_then(|found| reserved(&found));
+    force_remove(engine, id).await?;
+    engine.network.leave(id);
+    if let Some(address) = address {
+        engine.network.release_address(address);
+    }
+    Ok(())
+}
+
+/// The address that was given to a sandbox, running or not.
+fn reserved(found: &ContainerInspectResponse) -> Option<Ipv4Addr> {
+    let networks = found.network_settings.as_ref()?.networks.as_ref()?;
+    let ipam = networks.values().find_map(|endpoint| endpoint.ipam_config.as_ref())?;
+    network::parse(ipam.ipv4_address.as_deref()?)
 }
 
 /// Ids of a sandbox's containers.
@@ -148,10 +230,5 @@ async fn inside(engine: &Engine, sandbox_id: &str) -> Result<Vec<String>, Runtim
 
 /// Removes a container, running or not; one that is gone is fine.
 pub async fn force_remove(engine: &Engine, id: &str) -> Result<(), RuntimeError> {
-    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-    match engine.docker.remove_container(id, Some(options)).await {
-        // 409: it is being removed already.
-        Ok(()) | Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
-        Err(error) => Err(failed(error)),
-    }
+    connection::force_remove(&engine.docker, id).await.map_err(failed)
 }

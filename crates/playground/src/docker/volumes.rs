@@ -1,6 +1,7 @@
 //! Volumes: directories and files under the data directory, bound into containers.
 //!
 //! ```text
+//! <data-dir>/pods/<pod uid>/resolv.conf
 //! <data-dir>/pods/<pod uid>/volumes/<volume>/…
 //! <data-dir>/pods/<pod uid>/containers/<container>/<attempt>/termination-log
 //! <data-dir>/pods/<pod uid>/containers/<container>/<attempt>/etc-hosts
@@ -14,10 +15,14 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use kubelet::runtime::{ContainerConfig, ErrorCode, Mount, MountSource, RuntimeError, Volume, VolumeFile, VolumeKind};
+use kubelet::runtime::{
+    ContainerConfig, ErrorCode, Mount, MountSource, PodSandboxConfig, RuntimeError, Volume, VolumeFile, VolumeKind,
+};
 use std::collections::BTreeMap;
 
 use super::engine::Engine;
+
+const RESOLV_CONF: &str = "resolv.conf";
 
 /// A path of the host inside a container.
 pub struct Bind {
@@ -82,6 +87,10 @@ pub fn binds(engine: &Engine, config: &ContainerConfig) -> Result<Vec<Bind>, Run
         fs::write(&path, &config.etc_hosts).map_err(fail)?;
         out.push(Bind { source: text(&path)?, target: "/etc/hosts".into(), read_only: false });
     }
+    let resolv_conf = pod_dir(engine, &config.pod_uid).join(RESOLV_CONF);
+    if resolv_conf.exists() && !taken("/etc/resolv.conf", &out) {
+        out.push(Bind { source: text(&resolv_conf)?, target: "/etc/resolv.conf".into(), read_only: false });
+    }
     if !config.termination_message_path.is_empty() && !taken(&config.termination_message_path, &out) {
         let path = termination_log(engine, &config.pod_uid, &config.name, config.attempt);
         fs::write(&path, "").map_err(fail)?;
@@ -93,13 +102,33 @@ pub fn binds(engine: &Engine, config: &ContainerConfig) -> Result<Vec<Bind>, Run
     Ok(out)
 }
 
+/// Writes a pod's `resolv.conf`: what was asked for, or the node's name server.
+pub fn write_resolv_conf(engine: &Engine, config: &PodSandboxConfig) -> Result<(), RuntimeError> {
+    let dns = &config.dns;
+    let mut text = String::new();
+    if !dns.searches.is_empty() {
+        text.push_str(&format!("search {}\n", dns.searches.join(" ")));
+    }
+    match dns.servers.as_slice() {
+        [] => text.push_str(&format!("nameserver {}\n", engine.network.name_server())),
+        servers => servers.iter().for_each(|server| text.push_str(&format!("nameserver {server}\n"))),
+    }
+    if !dns.options.is_empty() {
+        text.push_str(&format!("options {}\n", dns.options.join(" ")));
+    }
+    let dir = pod_dir(engine, &config.uid);
+    make_dir(&dir, 0o755)
+        .and_then(|()| fs::write(dir.join(RESOLV_CONF), text))
+        .map_err(|error| RuntimeError::new(ErrorCode::Unknown, format!("cannot write the pod's resolv.conf: {error}")))
+}
+
 /// Where a container leaves its last words.
 pub fn termination_log(engine: &Engine, pod_uid: &str, name: &str, attempt: u32) -> PathBuf {
     container_dir(engine, pod_uid, name, attempt).join("termination-log")
 }
 
 fn pod_dir(engine: &Engine, pod_uid: &str) -> PathBuf {
-    engine.config.data_dir.join("pods").join(segment(pod_uid))
+    engine.own().data_dir.join("pods").join(segment(pod_uid))
 }
 
 fn volume_dir(engine: &Engine, pod_uid: &str, volume: &str) -> PathBuf {

@@ -1,0 +1,184 @@
+//! What `playground serve` and its agent say to each other.
+//!
+//! The agent is the program in the cluster's own containers on Docker. It is started inside a container
+//! by an exec of the Docker Engine, whose standard input and output carry [`Frame`]s: that way works
+//! wherever the Docker socket is reachable, needs no port, and ends with `serve`. The agent knows nothing
+//! of Kubernetes. It puts what it is given into the kernel, in the network namespace of a given process,
+//! and passes on what arrives at its sockets.
+
+use std::io::{self, Read};
+
+/// What a frame is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// From the agent: its sockets are open. No payload.
+    Ready = 1,
+    /// To the agent: send a netlink batch in the namespace of a process. The payload is a [`Program`].
+    Program = 2,
+    /// From the agent: a program's outcome, by its id. The payload is empty, or says what went wrong.
+    Programmed = 3,
+    /// From the agent: a datagram for the name server.
+    Query = 4,
+    /// To the agent: the answer to a datagram, by its id.
+    Answer = 5,
+    /// From the agent: a connection was accepted. The payload is the port, two bytes.
+    Open = 6,
+    /// Either way: bytes of a connection, at most as many as the other end has room for.
+    Data = 7,
+    /// Either way: no more bytes of a connection come from this side.
+    Shut = 8,
+    /// Either way: there is room for more bytes of a connection. The payload is their count, four bytes.
+    Room = 9,
+}
+
+/// Bytes of a connection that may be on their way unacknowledged, each way.
+pub const WINDOW_BYTES: usize = 256 * 1024;
+/// Most bytes of a connection in one frame.
+pub const DATA_BYTES_MAX: usize = 32 * 1024;
+/// No frame has a longer payload.
+pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Length of a frame before its payload: kind, id, length.
+pub const HEAD_BYTES: usize = 9;
+
+/// The name server's port.
+pub const DNS_PORT: u16 = 53;
+/// The API server's port.
+pub const API_PORT: u16 = 6443;
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it is about.
+    pub kind: Kind,
+    /// Which program, query or connection it is about.
+    pub id: u32,
+    /// What it says.
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// A frame.
+    pub fn new(kind: Kind, id: u32, payload: impl Into<Vec<u8>>) -> Self {
+        Self { kind, id, payload: payload.into() }
+    }
+
+    /// The frame that gives room for more bytes.
+    pub fn room(id: u32, bytes: usize) -> Self {
+        Self::new(Kind::Room, id, u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes())
+    }
+
+    /// The count in a frame that gives room.
+    pub fn bytes(&self) -> usize {
+        let count = self.payload.get(..4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
+        usize::try_from(count).unwrap_or_default()
+    }
+
+    /// As it goes over the wire.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEAD_BYTES + self.payload.len());
+        out.push(self.kind as u8);
+        out.extend_from_slice(&self.id.to_le_bytes());
+        out.extend_from_slice(&u32::try_from(self.payload.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend_from_slice(&self.payload);
+        out
+    }
+
+    /// Kind, id, and length of the payload that follows.
+    ///
+    /// # Errors
+    /// When that is no frame's head.
+    pub fn parse_head(head: [u8; HEAD_BYTES]) -> io::Result<(Kind, u32, usize)> {
+        const KINDS: [Kind; 9] = [
+            Kind::Ready,
+            Kind::Program,
+            Kind::Programmed,
+            Kind::Query,
+            Kind::Answer,
+            Kind::Open,
+            Kind::Data,
+            Kind::Shut,
+            Kind::Room,
+        ];
+        let [kind, a, b, c, d, length @ ..] = head;
+        let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
+        let kind = KINDS.into_iter().find(|known| *known as u8 == kind).filter(|_| length <= PAYLOAD_BYTES_MAX);
+        let kind = kind.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a frame"))?;
+        Ok((kind, u32::from_le_bytes([a, b, c, d]), length))
+    }
+
+    /// The next frame; none where the stream ends between two.
+    ///
+    /// # Errors
+    /// When the stream fails, ends inside a frame or carries something else.
+    pub fn read(from: &mut impl Read) -> io::Result<Option<Self>> {
+        let mut head = [0; HEAD_BYTES];
+        let (first, rest) = head.split_at_mut(1);
+        if from.read(first)? == 0 {
+            return Ok(None);
+        }
+        from.read_exact(rest)?;
+        let (kind, id, length) = Self::parse_head(head)?;
+        let mut payload = vec![0; length];
+        from.read_exact(&mut payload)?;
+        Ok(Some(Self { kind, id, payload }))
+    }
+}
+
+/// A netlink batch for a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// A process in the namespace, as the host numbers it.
+    pub pid: u32,
+    /// One of the process's arguments: by it the agent knows that the process is still the one meant.
+    pub argument: String,
+    /// Messages of nfnetlink, to be sent at once; the last but one wants to be acknowledged.
+    pub batch: Vec<u8>,
+}
+
+impl Program {
+    /// A frame's payload.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = self.pid.to_le_bytes().to_vec();
+        out.push(u8::try_from(self.argument.len()).unwrap_or_default());
+        out.extend_from_slice(self.argument.as_bytes());
+        out.extend_from_slice(&self.batch);
+        out
+    }
+
+    /// From a frame's payload.
+    pub fn decode(payload: &[u8]) -> Option<Self> {
+        let (pid, rest) = payload.split_first_chunk::<4>()?;
+        let (length, rest) = rest.split_first()?;
+        let (argument, batch) = rest.split_at_checked(usize::from(*length))?;
+        let argument = String::from_utf8(argument.to_vec()).ok()?;
+        Some(Self { pid: u32::from_le_bytes(*pid), argument, batch: batch.to_vec() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_and_programs_read_back() {
+        let program = Program { pid: 7, argument: "uid-1".into(), batch: vec![1, 2, 3] };
+        let frames = [Frame::new(Kind::Program, 3, program.encode()), Frame::room(9, 70_000)];
+        let bytes: Vec<u8> = frames.iter().flat_map(Frame::encode).collect();
+        let mut input = bytes.as_slice();
+        for frame in &frames {
+            assert_eq!(Frame::read(&mut input).unwrap().as_ref(), Some(frame));
+        }
+        assert_eq!(Frame::read(&mut input).unwrap(), None);
+        assert_eq!(Program::decode(&frames[0].payload), Some(program));
+        assert_eq!(frames[1].bytes(), 70_000);
+    }
+
+    #[test]
+    fn what_is_no_frame_is_refused() {
+        for bytes in [&[1, 0, 0][..], &[99; HEAD_BYTES], &[7, 0, 0, 0, 0, 255, 255, 255, 255]] {
+            Frame::read(&mut &bytes[..]).unwrap_err();
+        }
+        assert_eq!(Program::decode(&[1, 0, 0, 0, 200, 1]), None);
+    }
+}

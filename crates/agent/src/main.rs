@@ -1,0 +1,27 @@
+//! The program in the cluster's own containers. Its first argument says what it does:
+//!
+//! - `pause NAME`: holds a container's namespaces, and nothing else. A pod's sandbox, and a node.
+//! - `serve`: does what `playground serve` asks for, over standard input and output.
+
+use std::process::ExitCode;
+
+mod namespace;
+mod pause;
+mod relay;
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("pause") => pause::run(),
+        Some("serve") => match relay::run() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        },
+        _ => {
+            eprintln!("usage: playground-agent pause NAME | serve");
+            ExitCode::FAILURE
+        }
+    }
+}

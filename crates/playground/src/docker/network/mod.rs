@@ -1,0 +1,453 @@
+//! The pods' network: a Docker network, in which every pod and every node has an address, and rules in
+//! the network namespace of each.
+//!
+//! ```text
+//! 10.244.<node>.0/24   a node's pods
+//! 10.244.255.10…       nodes
+//! 10.244.255.254       the agent: name server, and the way to the API server
+//! ```
+//!
+//! A connection to a Service's address is sent on where it begins, by nf_tables in the pod's own
+//! namespace: at the kernel's speed, with the pod's address as its source, without anything on this
+//! machine outside of Docker's containers, and without any rule that would outlive its pod. The rules are
+//! made here and put in force by the agent, the one container with privileges.
+
+mod addresses;
+mod agent;
+mod dns;
+mod nft;
+mod rules;
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{
+    EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkCreateRequest, NetworkInspect, NetworkingConfig,
+};
+use k8s_openapi::api::core::v1::Pod;
+use kubelet::runtime::{ErrorCode, PortMapping, RuntimeError};
+use playground_core::CLUSTER_DNS;
+use proxy::{Policies, Tables};
+use tokio::sync::{Notify, oneshot};
+
+use super::connection::{self, ConnectError};
+use super::images;
+use super::own::{self, OwnConfig};
+use addresses::Addresses;
+use agent::Conversation;
+use rules::{Cluster, Place};
+
+/// The nodes' part of the network's range; the parts below are of their pods.
+const NODES: u8 = 255;
+/// The first node's address there.
+const FIRST_NODE: u8 = 10;
+/// Docker nodes that one cluster may have.
+pub const NODES_MAX: u16 = 200;
+/// Second bytes of ranges to try, for clusters beside each other on one Docker.
+const RANGES: std::ops::RangeInclusive<u8> = 244..=251;
+/// How long a pod waits for its rules.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to wait before the agent is tried again.
+const RETRY: Duration = Duration::from_millis(300);
+
+/// The network of a cluster's pods on Docker.
+pub struct PodNetwork {
+    docker: Docker,
+    config: OwnConfig,
+    /// Where the API server listens.
+    api: SocketAddr,
+    /// The second byte of all addresses, and the first.
+    range: OnceLock<[u8; 2]>,
+    state: Mutex<State>,
+    changed: Notify,
+    addresses: Addresses,
+}
+
+#[derive(Default)]
+struct State {
+    tables: Arc<Tables>,
+    policies: Arc<Policies>,
+    /// By the container that holds it.
+    namespaces: BTreeMap<String, Namespace>,
+    nodes: BTreeMap<String, Ipv4Addr>,
+    next_id: u32,
+    /// What is wrong with the agent, while it is.
+    trouble: String,
+}
+
+#[derive(Default)]
+struct Namespace {
+    pid: u32,
+    argument: String,
+    place: Place,
+    host_ports: Vec<PortMapping>,
+    /// The batch in force, and the one being put in force.
+    in_force: Option<u64>,
+    in_flight: Option<(u32, u64)>,
+    waiting: Vec<oneshot::Sender<Result<(), String>>>,
+}
+
+/// A namespace that joins the network.
+pub struct Member {
+    /// The container that holds it.
+    pub id: String,
+    /// Its process.
+    pub pid: u32,
+    /// An argument of the process that no other has.
+    pub argument: String,
+    /// Its address.
+    pub address: Option<Ipv4Addr>,
+    /// Its node's name.
+    pub node: String,
+    /// Whether it is the node's own.
+    pub is_node: bool,
+    /// Ports of the node that lead to it.
+    pub host_ports: Vec<PortMapping>,
+}
+
+impl PodNetwork {
+    /// Connects to Docker and makes the network if it is missing. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// One line that says what is wrong and what to do.
+    pub async fn connect(host: Option<&str>, config: OwnConfig, api: SocketAddr) -> Result<Arc<Self>, ConnectError> {
+        let network = Arc::new(Self {
+            docker: connection::open(host)?,
+            config,
+            api,
+            range: OnceLock::new(),
+            state: Mutex::default(),
+            changed: Notify::new(),
+            addresses: Addresses::default(),
+        });
+        network.prepare().await.map_err(|error| ConnectError(connection::explain(&error)))?;
+        tokio::spawn(run(Arc::downgrade(&network)));
+        Ok(network)
+    }
+
+    /// What must be there before the first container; also after Docker was away.
+    pub async fn prepare(&self) -> Result<(), Error> {
+        images::ensure_agent(&self.docker).await?;
+        let found = self.ensure_network().await?;
+        let range = range_of(&found).ok_or_else(|| Error::DockerResponseServerError {
+            status_code: 409,
+            message: format!(
+                "the Docker network {:?} is not of this version: remove it (docker network rm {})",
+                self.name(),
+                self.name()
+            ),
+        })?;
+        // Another one would be of a network that was made anew, which takes the same as long as it can.
+        let _ = self.range.set(range);
+        for endpoint in found.containers.unwrap_or_default().into_values() {
+            let address = endpoint.ipv4_address.unwrap_or_default();
+            if let Some(address) = address.split('/').next().and_then(|address| address.parse().ok()) {
+                self.addresses.take(address);
+            }
+        }
+        Ok(())
+    }
+
+    /// The connection to Docker.
+    pub fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// Whose containers and network these are.
+    pub fn config(&self) -> &OwnConfig {
+        &self.config
+    }
+
+    /// The Docker network's name.
+    pub fn name(&self) -> String {
+        format!("{}{}", self.config.cluster, self.config.suffix)
+    }
+
+    /// A node's address, by the node's number.
+    pub fn node_address(&self, index: u16) -> Ipv4Addr {
+        self.address(NODES, FIRST_NODE.saturating_add(u8::try_from(index).unwrap_or(u8::MAX)))
+    }
+
+    /// The range of addresses of a node's pods.
+    pub fn pod_range(&self, index: u16) -> String {
+        format!("{}/24", self.address(u8::try_from(index).unwrap_or(u8::MAX), 0))
+    }
+
+    /// Where pods reach the API server.
+    pub fn api_address(&self) -> (Ipv4Addr, u16) {
+        (self.agent_address(), playground_agent::API_PORT)
+    }
+
+    /// The name server of pods that use their node's.
+    pub fn name_server(&self) -> Ipv4Addr {
+        self.agent_address()
+    }
+
+    fn address(&self, third: u8, fourth: u8) -> Ipv4Addr {
+        let [first, second] = self.range.get().copied().unwrap_or([10, 244]);
+        Ipv4Addr::new(first, second, third, fourth)
+    }
+
+    /// A place in the network, for a container that is made.
+    pub fn at(&self, address: Ipv4Addr) -> NetworkingConfig {
+        let ipam_config = Some(EndpointIpamConfig { ipv4_address: Some(address.to_string()), ..Default::default() });
+        let settings = EndpointSettings { ipam_config, ..EndpointSettings::default() };
+        NetworkingConfig { endpoints_config: Some(HashMap::from([(self.name(), settings)])) }
+    }
+
+    /// An address for a pod in its node's range.
+    ///
+    /// # Errors
+    /// When all are taken.
+    pub fn take_address(&self, range: Option<&str>) -> Result<Ipv4Addr, RuntimeError> {
+        let range = range.unwrap_or_default();
+        self.addresses.next(range).ok_or_else(|| {
+            let message = format!("failed to allocate for range 0: no IP addresses available in range set: {range}");
+            RuntimeError::new(ErrorCode::Unknown, message)
+        })
+    }
+
+    /// Gives an address back that no container has any more.
+    pub fn release_address(&self, address: Ipv4Addr) {
+        self.addresses.release(address);
+    }
+
+    /// The forwarding tables have changed.
+    pub fn set_tables(&self, tables: &Tables) {
+        self.state().tables = Arc::new(tables.clone());
+        self.changed.notify_one();
+    }
+
+    /// The policies, or whom they speak of, have changed.
+    pub fn set_policies(&self, policies: &Policies) {
+        let mut policies = policies.clone();
+        // Rules that speak of the cluster's name server mean this one.
+        policies.insert(self.name_server().into(), Arc::new(name_server_pod()));
+        self.state().policies = Arc::new(policies);
+        self.changed.notify_one();
+    }
+
+    /// Takes a namespace in. Its rules are on their way; the receiver is told when they are in force.
+    pub fn join(&self, member: Member) -> oneshot::Receiver<Result<(), String>> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.state();
+        if member.is_node
+            && let Some(address) = member.address
+        {
+            state.nodes.insert(member.node.clone(), address);
+        }
+        let place = Place { address: member.address, node: member.node, is_node: member.is_node, ..Place::default() };
+        if let Some(address) = member.address {
+            self.addresses.take(address);
+        }
+        let namespace = state.namespaces.entry(member.id).or_default();
+        if namespace.pid != member.pid {
+            (namespace.in_force, namespace.in_flight) = (None, None);
+        }
+        namespace.pid = member.pid;
+        namespace.argument = member.argument;
+        namespace.place = Place { affinity: std::mem::take(&mut namespace.place.affinity), ..place };
+        namespace.host_ports = member.host_ports;
+        namespace.waiting.push(sender);
+        drop(state);
+        self.changed.notify_one();
+        receiver
+    }
+
+    /// Waits until a namespace that has joined has its rules.
+    ///
+    /// # Errors
+    /// When they cannot be put in force.
+    pub async fn settled(&self, receiver: oneshot::Receiver<Result<(), String>>) -> Result<(), RuntimeError> {
+        let failed = |reason: String| {
+            RuntimeError::new(ErrorCode::Unknown, format!("failed to set up the pod's network: {reason}"))
+        };
+        match tokio::time::timeout(PATIENCE, receiver).await {
+            Ok(Ok(outcome)) => outcome.map_err(failed),
+            Ok(Err(_)) => Err(failed("the pod has ended".into())),
+            Err(_) => Err(failed(match self.state().trouble.as_str() {
+                "" => "the agent does not answer".into(),
+                trouble => trouble.into(),
+            })),
+        }
+    }
+
+    /// Lets a namespace go that has ended.
+    pub fn leave(&self, id: &str) {
+        let gone = self.state().namespaces.remove(id);
+        if gone.is_some_and(|gone| !gone.host_ports.is_empty()) {
+            self.changed.notify_one();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ensure_network(&self) -> Result<NetworkInspect, Error> {
+        let name = self.name();
+        let inspect = || self.docker.inspect_network(&name, None);
+        match inspect().await {
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
+            found => return found,
+        }
+        let mut refused = None;
+        for second in RANGES {
+            let range = IpamConfig { subnet: Some(format!("10.{second}.0.0/16")), ..IpamConfig::default() };
+            let request = NetworkCreateRequest {
+                name: name.clone(),
+                driver: Some("bridge".into()),
+                labels: Some(own::labels(&self.config, own::NETWORK)),
+                ipam: Some(Ipam { config: Some(vec![range]), ..Ipam::default() }),
+                ..NetworkCreateRequest::default()
+            };
+            match self.docker.create_network(request).await {
+                Ok(_) | Err(Error::DockerResponseServerError { status_code: 409, .. }) => return inspect().await,
+                // The range is taken by another network.
+                Err(error @ Error::DockerResponseServerError { .. }) => refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        match refused {
+            Some(error) => Err(error),
+            None => inspect().await,
+        }
+    }
+
+    /// What is to be put in force now: id, process, argument and batch.
+    fn due(&self) -> Vec<(u32, playground_agent::Program)> {
+        let mut state = self.state();
+        let cluster = Cluster {
+            tables: state.tables.clone(),
+            policies: state.policies.clone(),
+            nodes: state.nodes.values().copied().collect(),
+            gateway: self.address(0, 1),
+            name_server: (CLUSTER_DNS, self.name_server()),
+        };
+        let mut host_ports = BTreeMap::<String, Vec<(PortMapping, Ipv4Addr)>>::new();
+        for namespace in state.namespaces.values() {
+            let Some(address) = namespace.place.address else { continue };
+            for mapping in &namespace.host_ports {
+                host_ports.entry(namespace.place.node.clone()).or_default().push((mapping.clone(), address));
+            }
+        }
+        let state = &mut *state;
+        let mut due = Vec::new();
+        for namespace in state.namespaces.values_mut().filter(|namespace| namespace.in_flight.is_none()) {
+            if namespace.place.is_node {
+                namespace.place.host_ports = host_ports.remove(&namespace.place.node).unwrap_or_default();
+            }
+            let batch = rules::compile(&cluster, &mut namespace.place);
+            let mut hasher = DefaultHasher::new();
+            batch.hash(&mut hasher);
+            let hash = hasher.finish();
+            if namespace.in_force == Some(hash) {
+                namespace.waiting.drain(..).for_each(|waiting| _ = waiting.send(Ok(())));
+                continue;
+            }
+            state.next_id = state.next_id.wrapping_add(1);
+            namespace.in_flight = Some((state.next_id, hash));
+            let program = playground_agent::Program { pid: namespace.pid, argument: namespace.argument.clone(), batch };
+            due.push((state.next_id, program));
+        }
+        due
+    }
+
+    fn done(&self, id: u32, error: &str) {
+        let mut state = self.state();
+        let found = state.namespaces.iter_mut().find_map(|(_, namespace)| {
+            namespace.in_flight.filter(|(flying, _)| *flying == id).map(|(_, hash)| (namespace, hash))
+        });
+        let Some((namespace, hash)) = found else { return };
+        namespace.in_flight = None;
+        // What failed is not tried again until something changes.
+        namespace.in_force = Some(hash);
+        let outcome = if error.is_empty() { Ok(()) } else { Err(error.to_owned()) };
+        if namespace.waiting.is_empty() && outcome.is_err() {
+            tracing::warn!("the rules of a pod's network on {} are not in force: {error}", namespace.place.node);
+        }
+        namespace.waiting.drain(..).for_each(|waiting| _ = waiting.send(outcome.clone()));
+    }
+
+    /// Nothing is known to be in force: the agent is another one.
+    fn forget(&self) {
+        for namespace in self.state().namespaces.values_mut() {
+            (namespace.in_force, namespace.in_flight) = (None, None);
+        }
+    }
+}
+
+/// Keeps the agent running and the rules in force until the network is dropped.
+async fn run(network: std::sync::Weak<PodNetwork>) {
+    while let Some(network) = network.upgrade() {
+        let outcome = match agent::ensure(&network).await {
+            Ok(container) => converse(&network, &container).await,
+            Err(error) => Err(connection::explain(&error)),
+        };
+        if let Err(trouble) = outcome {
+            let mut state = network.state();
+            if state.trouble != trouble {
+                tracing::info!("the pods' network: {trouble}");
+                state.trouble = trouble;
+            }
+        }
+        drop(network);
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn converse(network: &Arc<PodNetwork>, container: &str) -> Result<(), String> {
+    let mut agent = Conversation::start(&network.docker, container).await?;
+    network.state().trouble.clear();
+    network.forget();
+    // The program is in this machine's process namespace: it would outlive its container, but not have
+    // its network.
+    let mut ended = std::pin::pin!(agent::ended(&network.docker, container));
+    loop {
+        for (id, program) in network.due() {
+            let frame = playground_agent::Frame::new(playground_agent::Kind::Program, id, program.encode());
+            // The agent's end is noticed below.
+            let _ = agent.say.send(frame);
+        }
+        let tables = || network.state().tables.clone();
+        tokio::select! {
+            () = network.changed.notified() => {}
+            () = &mut ended => return Err("the agent's container has ended".into()),
+            outcome = agent.next_outcome(tables, network.api) => match outcome {
+                Some((id, error)) => network.done(id, &error),
+                None => return Err(agent.complaint()),
+            },
+        }
+    }
+}
+
+/// The first two bytes of a network's range, if it is one of ours.
+fn range_of(found: &NetworkInspect) -> Option<[u8; 2]> {
+    let configs = found.ipam.as_ref()?.config.as_ref()?;
+    let subnet = configs.iter().find_map(|config| config.subnet.as_ref())?;
+    let (base, bits) = subnet.split_once('/')?;
+    let [first, second, ..] = base.parse::<Ipv4Addr>().ok()?.octets();
+    (bits == "16").then_some([first, second])
+}
+
+/// The name server, as policies know it: it is no pod, but has the labels that it has elsewhere.
+fn name_server_pod() -> Pod {
+    let mut pod = Pod::default();
+    pod.metadata.name = Some("coredns".into());
+    pod.metadata.namespace = Some("kube-system".into());
+    pod.metadata.labels = Some(BTreeMap::from([("k8s-app".into(), "kube-dns".into())]));
+    pod
+}
+
+/// A container's address, as Docker tells it.
+pub fn parse(address: &str) -> Option<Ipv4Addr> {
+    match address.parse() {
+        Ok(IpAddr::V4(address)) => Some(address),
+        _ => None,
+    }
+}
