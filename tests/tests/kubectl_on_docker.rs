@@ -96,6 +96,7 @@ fn hello_kube_is_a_real_container() {
     server.ok("delete deployment hellodep");
     server.until("get pods", str::is_empty);
     eventually("no container is left", || containers("_hellodep-").is_empty().then_some(()));
+    clean_up(&mut server);
 }
 
 /// A command inside a pod; none if it fails or gets no answer.
@@ -116,6 +117,11 @@ fn inside(server: &Server, pod: &str, line: &str) -> Option<String> {
     }
     let output = child.wait_with_output().expect("kubectl");
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// What a host answers to a pod.
+fn get(server: &Server, pod: &str, host: &str) -> Option<String> {
+    inside(server, pod, &format!("wget -qO- http://{host}/"))
 }
 
 /// What a test leaves: nothing.
@@ -242,9 +248,8 @@ fn services_names_and_policies_inside_real_pods() {
     assert_eq!(address.rsplit_once('.').map(|(net, _)| net), pod_range.rsplit_once('.').map(|(net, _)| net));
 
     // Names, and what each leads to; the client's own address is what the server sees.
-    let get = |pod: &str, host: &str| inside(&server, pod, &format!("wget -qO- http://{host}/"));
     for host in ["web", "web.default", "web.default.svc.cluster.local", "alias", "peers:8080", "sticky"] {
-        let answer = eventually(host, || get("client", host));
+        let answer = eventually(host, || get(&server, "client", host));
         assert!(answer.starts_with("web-"), "{host}: {answer}");
     }
     assert!(server.ok("logs -l app=web --prefix").contains(&format!("[::ffff:{address}]")));
@@ -273,13 +278,13 @@ fn services_names_and_policies_inside_real_pods() {
     // Ports of nodes, from pods and from this machine; a node's own network.
     for node in names(&server.ok("get nodes")) {
         let node = field(&format!("node {node}"), ".status.addresses[0].address");
-        assert!(get("client", &format!("{node}:30951")).is_some_and(|answer| answer.starts_with("web-")));
+        assert!(get(&server, "client", &format!("{node}:30951")).is_some_and(|answer| answer.starts_with("web-")));
         assert!(curl(&format!("http://{node}:30951/")).is_some_and(|answer| answer.starts_with("web-")));
     }
     let node_of = |pod: &str| field(&format!("pod {pod}"), ".status.hostIP");
-    assert_eq!(get("client", &format!("{}:7070", node_of("on-node"))).as_deref(), Some("node"));
-    assert_eq!(get("client", &format!("{}:7777", node_of("on-port"))).as_deref(), Some("port"));
-    assert!(get("on-node", "web").is_some_and(|answer| answer.starts_with("web-")));
+    assert_eq!(get(&server, "client", &format!("{}:7070", node_of("on-node"))).as_deref(), Some("node"));
+    assert_eq!(get(&server, "client", &format!("{}:7777", node_of("on-port"))).as_deref(), Some("port"));
+    assert!(get(&server, "on-node", "web").is_some_and(|answer| answer.starts_with("web-")));
 
     // The API server, by the address that every pod is told.
     let version = inside(&server, "client", "echo $KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT");
@@ -287,14 +292,14 @@ fn services_names_and_policies_inside_real_pods() {
 
     // Policies: connections that fail and succeed.
     server.apply(POLICIES);
-    eventually("the policy holds", || get("client", "web").is_none().then_some(()));
+    eventually("the policy holds", || get(&server, "client", "web").is_none().then_some(()));
     server.ok("label pod client access=granted");
-    eventually("the policy lets it in", || get("client", "web"));
+    eventually("the policy lets it in", || get(&server, "client", "web"));
     server.ok("label pod client names=only");
-    eventually("nothing goes out", || get("client", "web").is_none().then_some(()));
+    eventually("nothing goes out", || get(&server, "client", "web").is_none().then_some(()));
     assert!(inside(&server, "client", "nslookup web.default.svc.cluster.local").is_some());
     server.ok("delete networkpolicy --all");
-    eventually("all is open again", || get("client", "web"));
+    eventually("all is open again", || get(&server, "client", "web"));
 
     // The agent is killed, and comes again; the rules stand all the while.
     let agent = docker(&[
@@ -307,13 +312,13 @@ fn services_names_and_policies_inside_real_pods() {
     ]);
     docker(&["kill", agent.split_whitespace().next().expect("an agent")]);
     let cluster_ip = field("service web", ".spec.clusterIP");
-    assert!(get("client", &cluster_ip).is_some());
-    eventually("names are there again", || get("client", "web"));
+    assert!(get(&server, "client", &cluster_ip).is_some());
+    eventually("names are there again", || get(&server, "client", "web"));
 
     // Without the server, what is known stays in force; with it again, pods come and go.
     server.kill();
     server.start_again();
-    assert!(eventually("the pod is as it was", || get("client", &cluster_ip)).starts_with("web-"));
+    assert!(eventually("the pod is as it was", || get(&server, "client", &cluster_ip)).starts_with("web-"));
     server.ok("scale deployment web --replicas=1");
     server.until("get pods -l app=web", |table| table.lines().count() == 2);
     let only = names(&server.ok("get pods -l app=web")).remove(0);
@@ -326,7 +331,7 @@ fn services_names_and_policies_inside_real_pods() {
 
 #[test]
 fn an_image_that_is_not_there_is_said_so() {
-    let server = Server::start(&["--runtime", "docker", "--nodes", "1"]);
+    let mut server = Server::start(&["--runtime", "docker", "--nodes", "1"]);
     server.until("get serviceaccounts default", |table| !table.is_empty());
     server.ok("run absent --image=playground.invalid/no-such-image:1.0.0 --image-pull-policy=IfNotPresent");
     server.until("get pod absent", |table| table.contains("ErrImagePull") || table.contains("ImagePullBackOff"));
@@ -335,4 +340,5 @@ fn an_image_that_is_not_there_is_said_so() {
     });
     server.ok("delete pod absent");
     eventually("no container is left", || containers("_absent_default_").is_empty().then_some(()));
+    clean_up(&mut server);
 }

@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn addresses_are_given_in_turn() {
         let addresses = Addresses::default();
-        let mut next = || addresses.next("10.244.1.248/29").map(|address| address.octets()[3]);
+        let next = || addresses.next("10.244.1.248/29").map(|address| address.octets()[3]);
         assert_eq!([next(), next(), next()], [Some(250), Some(251), Some(252)]);
         addresses.release([10, 244, 1, 250].into());
         assert_eq!([next(), next(), next(), next()], [Some(253), Some(254), Some(250), None]);

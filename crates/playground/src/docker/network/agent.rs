@@ -37,7 +37,7 @@ pub async fn ensure(network: &PodNetwork) -> Result<String, Error> {
         labels: Some(own::labels(&network.config, own::AGENT)),
         networking_config: Some(network.at(network.agent_address())),
         host_config: Some(HostConfig {
-            network_mode: Some(network.name().into()),
+            network_mode: Some(network.name()),
             // It enters the namespaces of pods, which it finds by their processes. Not `privileged`: nothing
             // of this machine is its business.
             cap_add: Some(["NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE"].map(String::from).into()),
