@@ -132,6 +132,36 @@ impl ProcessHost {
     }
 }
 
+impl ProcessHost {
+    /// Runs the user's editor on a file with the text, as upstream's cmd/util/editor does.
+    async fn run_editor(&self, name: &str, text: String) -> Result<String, String> {
+        let process = &self.process;
+        let path = format!("/tmp/kubectl-edit-{:010}-{name}", process.machine.random() % 10_000_000_000);
+        process.fs().write(&path, text, self.now()).map_err(|error| error.to_string())?;
+        let named = ["KUBE_EDITOR", "EDITOR"].into_iter().find_map(|name| self.env(name).filter(|at| !at.is_empty()));
+        let editor = named.unwrap_or_else(|| "vi".into());
+        let args = ["sh", "-c", &format!("{editor} \"$0\""), &path].map(str::to_owned).to_vec();
+        let failed = || format!("there was a problem with the editor {editor:?}");
+        let found = process.machine.find(&args, &process.env, &process.cwd).map_err(|_| failed())?;
+        let child = process.machine.spawn(Spawn {
+            program: found.program,
+            args: found.args,
+            env: process.env.clone(),
+            cwd: process.cwd.clone(),
+            uid: process.uid,
+            gid: process.gid,
+            fds: process.fds.clone(),
+            parent: process.pid,
+            group: None,
+        });
+        let code = child.wait().await;
+        let edited = process.fs().read_text(&path).map_err(|error| error.to_string());
+        // Nobody needs it any more.
+        let _ = process.fs().remove(&path);
+        if code == 0 { edited } else { Err(failed()) }
+    }
+}
+
 impl Host for ProcessHost {
     fn send<'a>(
         &'a self,
@@ -176,7 +206,7 @@ impl Host for ProcessHost {
 
     fn fetch<'a>(&'a self, url: &'a str) -> LocalBoxFuture<'a, Result<(u16, Bytes), SendError>> {
         if let Some(text) = crate::lesson_files::web_file(url) {
-            return async move { Ok((200, Bytes::from_static(text.as_bytes()))) }.boxed_local();
+            return async move { Ok((200, Bytes::from(text))) }.boxed_local();
         }
         let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
         let reason = format!("dial tcp: lookup {host}: no such host");
@@ -219,6 +249,10 @@ impl Host for ProcessHost {
     fn terminal(&self) -> Option<(u16, u16)> {
         let stdout = self.process.stdout();
         self.process.stdin().tty().and(stdout.tty()).map(sim::tty::Tty::size)
+    }
+
+    fn edit<'a>(&'a self, name: &'a str, text: String) -> LocalBoxFuture<'a, Result<String, String>> {
+        self.run_editor(name, text).boxed_local()
     }
 
     fn listen<'a>(&'a self, address: &'a str, port: u16) -> LocalBoxFuture<'a, Result<Listener, String>> {

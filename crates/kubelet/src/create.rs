@@ -35,6 +35,10 @@ pub fn config(
     let flag = |value: Option<bool>| value.unwrap_or_default();
     let message_path = spec.termination_message_path.as_deref().filter(|path| !path.is_empty());
     let message_from_log = spec.termination_message_policy.as_deref() == Some("FallbackToLogsOnError");
+    let target = pod_spec
+        .and_then(|pod| pod.ephemeral_containers.as_ref()?.iter().find(|container| container.name == spec.name))
+        .and_then(|container| container.target_container_name.as_ref());
+    let pid_target = target.and_then(|name| worker.containers.get(name)?.current.as_ref()).map(|run| run.id.clone());
     let labels = [
         ("io.kubernetes.pod.name", str(&pod.metadata.name)),
         ("io.kubernetes.pod.namespace", str(&pod.metadata.namespace)),
@@ -75,6 +79,7 @@ pub fn config(
         } else {
             NamespaceMode::Container
         },
+        pid_target,
         resources: qos::linux(pod, spec, node.config.memory_bytes()),
         security: security(worker, spec, image)?,
         env,

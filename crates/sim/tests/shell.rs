@@ -26,12 +26,16 @@ fn machine(world: &World) -> Machine {
 }
 
 fn run_with(script: &str, input: &str) -> (String, String, i32) {
+    run_in("sh", script, input)
+}
+
+fn run_in(shell: &str, script: &str, input: &str) -> (String, String, i32) {
     let mut world = World::new();
     let machine = machine(&world);
     let (stdout, out) = Fd::buffer();
     let (stderr, err) = Fd::buffer();
     let env = BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned()), ("HOME".to_owned(), "/root".to_owned())]);
-    let args = vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()];
+    let args = vec![shell.to_owned(), "-c".to_owned(), script.to_owned()];
     let found = machine.find(&args, &env, "/").unwrap();
     let child = machine.spawn(Spawn {
         program: found.program,
@@ -277,4 +281,140 @@ fn commands_on_standard_input_run_one_by_one() {
     assert_eq!(piped("exit 4").2, 4);
     let (out, err, code) = piped("echo a\nif true; then\n");
     assert_eq!((out.as_str(), code), ("a\n", 2), "{err}");
+}
+
+#[test]
+fn bash_has_its_own_words() {
+    let cases = [
+        ("echo {a,b}{1,2} x{3..1} {08..10} '{a,b}' {a} a{,b}", "a1 a2 b1 b2 x3 x2 x1 08 09 10 {a,b} {a} a ab\n"),
+        ("[[ abc == a* && ! -e /nope ]] && echo yes", "yes\n"),
+        ("x='a b'; [[ $x == 'a b' && -n $x && 10 -gt 9 ]] && echo yes", "yes\n"),
+        ("[[ a == 'a*' ]] || echo literal", "literal\n"),
+        ("[[ foo123 =~ ^(foo)([0-9]+)$ ]] && echo ${BASH_REMATCH[2]} ${BASH_REMATCH[0]}", "123 foo123\n"),
+        ("(( 3 > 2 )) && echo yes; (( x = 4 * 2 )); echo $x; let y=x+1; echo $y", "yes\n8\n9\n"),
+        ("for ((i = 0; i < 3; i++)); do echo -n $i; done; echo", "012\n"),
+        (
+            "a=(one 'two words' three); echo ${a[1]} ${#a[@]} ${a[-1]}; a+=(four); echo ${#a[@]}",
+            "two words 3 three\n4\n",
+        ),
+        (
+            "a=(1 2 3); for x in \"${a[@]}\"; do echo -n \"<$x>\"; done; echo ${a[@]:1:2} ${!a[@]}",
+            "<1><2><3>2 3 0 1 2\n",
+        ),
+        ("a=(x y); a[5]=z; unset 'a[0]'; echo ${a[*]} ${!a[*]}; i=5; echo ${a[i]} $((i + 1))", "y z 1 5\nz 6\n"),
+        ("declare -A m; m[a]=1; m[b c]=2; echo ${m[a]} ${m[b c]} ${#m[@]}; m=([x]=7); echo ${m[x]}", "1 2 2\n7\n"),
+        ("f() { local -a l=(p q); echo ${l[1]}; }; f; echo \"<${l[1]}>\"", "q\n<>\n"),
+        ("x=hello; echo ${x^^} ${x^} ${x:1:3}; y=x; echo ${!y}", "HELLO Hello ell\nhello\n"),
+        ("function f { echo \"f $1\"; }; f x; g() (echo sub); g", "f x\nsub\n"),
+        ("diff <(printf 'a\\nb\\n') <(printf 'a\\nc\\n') || true", "2c2\n< b\n---\n> c\n"),
+        (
+            "source <(echo 'v=sourced'); echo $v; while read -r l; do echo \"<$l>\"; done < <(printf 'x\\ny\\n')",
+            "sourced\n<x>\n<y>\n",
+        ),
+        (
+            "mapfile -t l < <(printf 'x\\ny z\\n'); echo ${#l[@]} \"${l[1]}\"; IFS=, read -ra p <<< a,b; echo ${p[1]}",
+            "2 y z\nb\n",
+        ),
+        ("printf -v s '%03d' 7; echo $s; set --; for x in \"$@\"; do echo never; done", "007\n"),
+        ("trap 'echo caught $?' ERR; false; if false; then :; fi; true", "caught 1\n"),
+        ("select x in red blue; do echo $x; break; done <<< 2 2>/dev/null", "blue\n"),
+    ];
+    for (script, expected) in cases {
+        let (out, err, code) = run_in("bash", script, "");
+        assert_eq!((out.as_str(), err.as_str(), code), (expected, "", 0), "{script}");
+    }
+    // Braces are no expansion of sh.
+    check(&[("echo {a,b} {1..3}", "{a,b} {1..3}\n"), ("echo $((2 ** 8)) $((x = 5, x + 1))", "256 6\n")]);
+}
+
+#[test]
+fn options_are_read_by_getopts() {
+    let script = "while getopts ab:c o; do case $o in a|c) echo $o;; b) echo b=$OPTARG;; *) echo bad;; esac; done; \
+                  shift $((OPTIND - 1)); echo $# $1";
+    check(&[
+        (&format!("set -- -a -b x rest; {script}"), "a\nb=x\n1 rest\n"),
+        (&format!("set -- -acbx -- -a; {script}"), "a\nc\nb=x\n1 -a\n"),
+    ]);
+    let (out, err, _) = run(&format!("set -- -z; {script}"));
+    assert_eq!((out.as_str(), err.as_str()), ("bad\n0\n", "sh: illegal option -z\n"));
+}
+
+#[test]
+fn awk_does_what_scripts_ask_of_it() {
+    check(&[
+        (
+            "printf 'a 1\\nb 2\\nc 3\\n' | awk '{s += $2; print $1, NR} END {print \"sum\", s, s / 2}'",
+            "a 1\nb 2\nc 3\nsum 6 3\n",
+        ),
+        ("printf 'NAME X\\nweb 1\\n' | awk 'NR > 1 {print $1}'", "web\n"),
+        ("echo a:b:c | awk -F: -v OFS=- '{$2 = \"X\"; print; print $NF, NF}'", "a-X-c\nc-3\n"),
+        ("printf 'a\\nb\\nc\\nd\\n' | awk '/b/,/c/'", "b\nc\n"),
+        (
+            "awk 'BEGIN {for (i = 1; i <= 3; i++) x[i] = i * i; for (k in x) print k, x[k]; if (2 in x) delete x[2]; print length(x)}'",
+            "1 1\n2 4\n3 9\n2\n",
+        ),
+        (
+            "awk 'BEGIN {printf \"%5.2f|%-5s|%05d|%x|%c|%e\\n\", 3.14159, \"ab\", 42, 255, 65, 1234.5}'",
+            " 3.14|ab   |00042|ff|A|1.234500e+03\n",
+        ),
+        (
+            "awk 'BEGIN {print length(\"hello\"), substr(\"hello\", 2, 3), index(\"hello\", \"l\"), toupper(\"x\"), 1e6, 0.1 + 0.2, 1/3}'",
+            "5 ell 3 X 1000000 0.3 0.333333\n",
+        ),
+        ("awk 'function f(n) {return n < 2 ? n : f(n - 1) + f(n - 2)} BEGIN {print f(15)}'", "610\n"),
+        (
+            "echo foo | awk '{gsub(/o/, \"[&]\"); print; print match($0, /\\[/), RSTART; sub(\"f\", \"g\"); print}'",
+            "f[o][o]\n2 2\ng[o][o]\n",
+        ),
+        (
+            "awk 'BEGIN {while ((\"echo a; echo b\" | getline l) > 0) print \"got\", l; print \"z\\ny\" | \"sort\"; close(\"sort\"); print \"end\"}'",
+            "got a\ngot b\ny\nz\nend\n",
+        ),
+        (
+            "printf '1 2\\n' > f; awk '{print $1 > \"o\"; print $2 >> \"o\"}' f; cat o; awk 'END {print NR}' f",
+            "1\n2\n1\n",
+        ),
+        ("printf 'a b\\nc\\n\\nd\\n' | awk -v RS= '{print NR \": \" $1 \"-\" $NF}'", "1: a-c\n2: d-d\n"),
+        (
+            "awk 'BEGIN {n = split(\"a,b,c\", p, \",\"); print n, p[3]; x[\"a\", 1]; for (k in x) {split(k, q, SUBSEP); print q[1], q[2]}}'",
+            "3 c\na 1\n",
+        ),
+        (
+            "printf '10\\n9\\n' | awk '$1 > m {m = $1} END {print m}'; awk 'BEGIN {print (\"10\" < \"9\"), 10 < 9, -2 ^ 2, 7 % 3, !x}'",
+            "10\n1 0 -4 1 1\n",
+        ),
+        (
+            "awk 'BEGIN {if (!(\"x\" in a)) print \"none\"; do i++; while (i < 5); print i; exit 0} END {print \"end\"}'",
+            "none\n5\nend\n",
+        ),
+    ]);
+    let (_, err, code) = run("awk 'BEGIN {print (}'");
+    assert_eq!((err.as_str(), code), ("awk: cmd. line:1: syntax error at or near }\n", 2));
+    assert_eq!(run("awk 'BEGIN {exit 3}'").2, 3);
+}
+
+#[test]
+fn tools_compare_count_and_look() {
+    check(&[
+        (
+            "printf '1\\n2\\n' > a; printf '1\\n3\\n' > b; diff -u a b || cmp a b || comm a b; paste -d, a b",
+            "--- a\n+++ b\n@@ -1,2 +1,2 @@\n 1\n-2\n+3\na b differ: char 3, line 2\n\t\t1\n2\n\t3\n1,1\n2,3\n",
+        ),
+        (
+            "printf 'a\\nb\\n' | tac; echo abc | rev; printf 'a 1\\nbbb 2\\n' | column -t; echo abcdef | fold -w 4",
+            "b\na\ncba\na    1\nbbb  2\nabcd\nef\n",
+        ),
+        ("expr 1 + 2 '*' 3; expr abc : 'a\\(.*\\)'; expr length hello; expr 3 '>' 2", "7\nbc\n5\n1\n"),
+        ("echo '10/4; scale=2; 10/4; 2^10; 1.5*2' | bc", "2\n2.50\n1024\n3.0\n"),
+        (
+            "printf hi > f; sha256sum f; sha256sum f > s; sha256sum -c s; stat -c '%s %a %F' f",
+            "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4  f\nf: OK\n2 644 regular file\n",
+        ),
+        ("mkdir -p d/e; printf hi > d/e/f; du -a d; du -sh d", "4\td/e/f\n8\td/e\n12\td\n12.0K\td\n"),
+        (
+            "dd if=/dev/zero of=z bs=1k count=3 2>/dev/null; wc -c z; A=1 envsubst <<'E'\n$A ${A} $ x\nE\n",
+            "3072 z\n1 1 $ x\n",
+        ),
+        ("sleep 100 & pgrep sleep > p; pkill sleep; wait; test -s p && echo found", "found\n"),
+    ]);
 }

@@ -165,3 +165,59 @@ fn any_bytes_may_be_typed() {
     terminal.tty.feed("wide 字 text that is longer than the line \x01\x05\r".as_bytes());
     terminal.world.settle();
 }
+
+#[test]
+fn lines_are_recalled_and_listed() {
+    let mut terminal = Terminal::open();
+    assert_eq!(terminal.output_of("echo one"), "one\r\n");
+    assert_eq!(terminal.output_of("!!"), "echo one\r\none\r\n");
+    assert_eq!(terminal.output_of("!ec two"), "echo one two\r\none two\r\n");
+    assert!(terminal.output_of("!nope").contains("!nope: event not found"));
+    assert!(terminal.output_of("history 2").contains("  history 2"));
+}
+
+#[test]
+fn vi_edits_a_file() {
+    let mut terminal = Terminal::open();
+    terminal.type_in("printf 'one\\ntwo\\nthree\\n' > f; vi f\r");
+    // Change a word, delete a line and put it back below, add one, substitute everywhere.
+    terminal.type_in("cwONE\x1b");
+    terminal.type_in("jddp");
+    assert!(terminal.type_in("ofour\x1b").contains("four"));
+    terminal.type_in(":%s/o/0/g\r");
+    let screen = terminal.type_in(":w\r");
+    assert!(screen.contains("\"f\" 4L, 19B written"), "{screen}");
+    terminal.type_in("Gdd");
+    assert!(terminal.type_in(":q\r").contains("E37: No write since last change"));
+    terminal.type_in("uG$xxiUR\x1b");
+    terminal.type_in(":nope\r");
+    let screen = terminal.type_in("/thr\r");
+    assert!(!screen.contains("E486"), "{screen}");
+    assert!(terminal.type_in(":wq\r").contains("\x1b[J> "));
+    assert_eq!(terminal.output_of("cat f"), "ONE\r\nthree\r\ntw0\r\nf0URu\r\n");
+}
+
+#[test]
+fn nano_edits_a_file() {
+    let mut terminal = Terminal::open();
+    let screen = terminal.type_in("nano new.txt\r");
+    assert!(screen.contains("GNU nano") && screen.contains("[ New File ]"), "{screen}");
+    terminal.type_in("first\rsecond\rthird");
+    // Cut the first line, paste it at the end.
+    terminal.type_in("\x1b[A\x1b[A\x0b\x1b[B\x1b[B\r\x15");
+    let screen = terminal.type_in("\x18");
+    assert!(screen.contains("Save modified buffer?"), "{screen}");
+    assert!(terminal.type_in("y").contains("File Name to Write: new.txt"));
+    assert!(terminal.type_in("\r").contains("\x1b[J> "));
+    assert_eq!(terminal.output_of("grep -c . new.txt"), "3\r\n");
+}
+
+#[test]
+fn less_shows_page_by_page() {
+    let mut terminal = Terminal::open();
+    let screen = terminal.type_in("seq 30 | less\r");
+    assert!(screen.contains("\r\n9\r\n") && !screen.contains("\r\n10\r\n"), "{screen}");
+    assert!(terminal.type_in(" ").contains("\r\n18\r\n"));
+    assert!(terminal.type_in("G").contains("(END)"));
+    assert!(terminal.type_in("q").contains("\x1b[J> "));
+}

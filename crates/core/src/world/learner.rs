@@ -190,6 +190,7 @@ fn environment() -> BTreeMap<String, String> {
     [
         ("HOME", HOME),
         ("USER", "learner"),
+        ("SHELL", "/bin/bash"),
         ("TERM", "xterm-256color"),
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ("PWD", HOME),

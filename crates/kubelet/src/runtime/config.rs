@@ -121,6 +121,8 @@ pub struct ContainerConfig {
     pub etc_hosts: String,
     /// Whose processes it sees.
     pub pid: NamespaceMode,
+    /// The container whose processes it sees instead: CRI's `TARGET`, for ephemeral containers.
+    pub pid_target: Option<String>,
     /// cgroup limits.
     pub resources: LinuxResources,
     /// Users and privileges.

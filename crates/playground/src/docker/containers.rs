@@ -82,10 +82,11 @@ async fn body(
         host_config: Some(HostConfig {
             network_mode: Some(of_sandbox.clone()),
             ipc_mode: Some(of_sandbox.clone()),
-            pid_mode: match config.pid {
-                NamespaceMode::Pod => Some(of_sandbox),
-                NamespaceMode::Node => Some("host".into()),
-                NamespaceMode::Container => None,
+            pid_mode: match (&config.pid_target, config.pid) {
+                (Some(id), _) => Some(format!("container:{id}")),
+                (None, NamespaceMode::Pod) => Some(of_sandbox),
+                (None, NamespaceMode::Node) => Some("host".into()),
+                (None, NamespaceMode::Container) => None,
             },
             mounts: Some(mounts.collect()),
             cpu_shares: Some(signed(resources.cpu_shares)),

@@ -23,9 +23,15 @@ pub enum Base {
 }
 
 /// Tools that a slim Debian has not.
-const NOT_IN_DEBIAN: [&str; 8] = ["wget", "nslookup", "ps", "curl", "ip", "ping", "nc", "clear"];
+const NOT_IN_DEBIAN: [&str; 33] = [
+    "apk", "bc", "clear", "column", "curl", "dig", "envsubst", "gawk", "host", "ifconfig", "ip", "killall", "less",
+    "man", "nano", "nc", "netstat", "nslookup", "pgrep", "pidof", "ping", "pkill", "ps", "route", "ss", "telnet",
+    "top", "uptime", "vi", "vim", "watch", "wget", "free",
+];
 /// Tools that busybox and Alpine have not.
-const NOT_IN_BUSYBOX: [&str; 2] = ["curl", "bash"];
+const NOT_IN_BUSYBOX: [&str; 14] = [
+    "apt", "apt-get", "bash", "column", "curl", "dig", "envsubst", "gawk", "getent", "host", "man", "nano", "ss", "vim",
+];
 
 impl Base {
     /// A fresh tree of its files, to add to.
@@ -73,9 +79,10 @@ impl Base {
     fn has(self, tool: &str) -> bool {
         match self {
             Self::Scratch => false,
-            Self::Busybox | Self::Alpine => !NOT_IN_BUSYBOX.contains(&tool),
+            Self::Busybox => tool != "apk" && !NOT_IN_BUSYBOX.contains(&tool),
+            Self::Alpine => !NOT_IN_BUSYBOX.contains(&tool),
             Self::Debian => !NOT_IN_DEBIAN.contains(&tool),
-            Self::Workstation => true,
+            Self::Workstation => !matches!(tool, "apk" | "apt" | "apt-get"),
         }
     }
 

@@ -145,6 +145,20 @@ pub(super) const ROWS: &[Row] = &[
         stop_signal: Signal::Quit,
         ..DEFAULT
     },
+    // The documentation's StatefulSets: nginx on Debian, without an entrypoint script.
+    Row {
+        names: &["registry.k8s.io/nginx-slim", "k8s.gcr.io/nginx-slim", "gcr.io/google_containers/nginx-slim"],
+        base: Base::Debian,
+        programs: &[("/usr/sbin/nginx", "nginx"), ("/usr/bin/curl", "curl")],
+        cmd: &["nginx", "-g", "daemon off;"],
+        env: &[("NGINX_VERSION", "1.27.0")],
+        ports: &[80],
+        files: nginx_files,
+        size_mb: 72,
+        memory_mib: 6,
+        stop_signal: Signal::Quit,
+        ..DEFAULT
+    },
     Row {
         names: &["docker.io/library/httpd"],
         tags: Tags::Versions(&[(2, 4, 65)], "2.4.65"),
@@ -188,6 +202,44 @@ pub(super) const ROWS: &[Row] = &[
         cmd: &["bash"],
         size_mb: 49,
         memory_mib: 2,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/bash"],
+        base: Base::Alpine,
+        programs: &[("/usr/local/bin/bash", "bash")],
+        cmd: &["bash"],
+        size_mb: 6,
+        memory_mib: 1,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/perl"],
+        base: Base::Debian,
+        programs: &[("/usr/local/bin/perl", "perl")],
+        cmd: &["perl", "-de0"],
+        size_mb: 336,
+        memory_mib: 8,
+        ..DEFAULT
+    },
+    Row {
+        names: &["registry.k8s.io/echoserver", "k8s.gcr.io/echoserver", "gcr.io/google_containers/echoserver"],
+        base: Base::Debian,
+        programs: &[("/usr/local/bin/run.sh", "echoserver")],
+        cmd: &["/usr/local/bin/run.sh"],
+        ports: &[8080],
+        size_mb: 46,
+        memory_mib: 6,
+        ..DEFAULT
+    },
+    Row {
+        names: &["registry.k8s.io/ingress-nginx/controller"],
+        base: Base::Alpine,
+        programs: &[("/nginx-ingress-controller", "ingress-nginx")],
+        entrypoint: &["/nginx-ingress-controller"],
+        ports: &[80, 443],
+        size_mb: 120,
+        memory_mib: 90,
         ..DEFAULT
     },
     Row {
@@ -278,11 +330,45 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         names: &["registry.k8s.io/e2e-test-images/agnhost", "k8s.gcr.io/e2e-test-images/agnhost"],
         base: Base::Alpine,
-        programs: &[("/agnhost", "agnhost"), ("/usr/bin/curl", "curl")],
+        programs: &[
+            ("/agnhost", "agnhost"),
+            ("/usr/bin/curl", "curl"),
+            ("/usr/bin/dig", "dig"),
+            ("/usr/bin/host", "host"),
+            ("/bin/nslookup", "nslookup-bind"),
+        ],
         entrypoint: &["/agnhost"],
         cmd: &["pause"],
         size_mb: 50,
         memory_mib: 8,
+        ..DEFAULT
+    },
+    Row {
+        names: &[
+            "registry.k8s.io/e2e-test-images/jessie-dnsutils",
+            "gcr.io/kubernetes-e2e-test-images/dnsutils",
+            "docker.io/tutum/dnsutils",
+        ],
+        base: Base::Debian,
+        programs: &[
+            ("/usr/bin/dig", "dig"),
+            ("/usr/bin/host", "host"),
+            ("/usr/bin/nslookup", "nslookup-bind"),
+            ("/bin/ping", "ping"),
+            ("/usr/bin/curl", "curl"),
+        ],
+        cmd: &["sleep", "infinity"],
+        size_mb: 86,
+        memory_mib: 1,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/nicolaka/netshoot"],
+        base: Base::Workstation,
+        programs: &[("/usr/bin/nslookup", "nslookup-bind")],
+        cmd: &["bash"],
+        size_mb: 200,
+        memory_mib: 2,
         ..DEFAULT
     },
     Row {

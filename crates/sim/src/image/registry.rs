@@ -8,6 +8,7 @@ use kubelet::runtime::{ErrorCode, RuntimeError};
 use machinery::Timestamp;
 use machinery::random::Rng;
 
+use super::base::Base;
 use super::catalog::{GENERIC, ROWS, Row};
 use super::{Image, Reference};
 use crate::fs::{Entry, Tree};
@@ -126,6 +127,11 @@ fn build(row: &Row, reference: Reference, version: &str) -> Image {
     let mut tree: Tree = row.base.tree(time);
     for (path, program) in row.programs {
         tree.insert(path, Entry::program(program, time));
+    }
+    // busybox' nslookup was another one before 1.29.
+    let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+    if row.base == Base::Busybox && minor.is_some_and(|minor| minor < 29) {
+        tree.insert("/bin/nslookup", Entry::program("nslookup-old", time));
     }
     (row.files)(&mut tree, time);
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();

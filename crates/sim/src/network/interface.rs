@@ -258,6 +258,33 @@ impl Interface {
         Ok(client_end)
     }
 
+    /// Sends an echo request to an address and waits for its answer: the time it took, and how many routers are in
+    /// between. None without an answer in time, as from Services' addresses, which nobody has.
+    pub async fn ping(&self, address: IpAddr, limit: Duration) -> Option<(Duration, u32)> {
+        let network = self.network().clone();
+        let own = address.is_loopback() || self.inner.config.addresses.contains(&address);
+        let target = if own { Some(self.inner.clone()) } else { network.owner(address) };
+        // No policy names port 0: those that name ports do not let ICMP pass.
+        let target = target.filter(|target| own || network.admits(self, target, 0, Protocol::Tcp));
+        let to = target.as_ref().and_then(|target| target.config.node.clone());
+        let from = self.inner.config.node.clone();
+        let lost = network.lost(from.as_deref(), to.as_deref()) != Some(Duration::ZERO);
+        if target.is_none() || lost {
+            network.executor().sleep(limit).await;
+            return None;
+        }
+        let time = network.latency(from.as_deref(), to.as_deref()) * 2;
+        network.executor().sleep(time.min(limit)).await;
+        let hops = if own {
+            0
+        } else if from == to {
+            1
+        } else {
+            2
+        };
+        (time <= limit).then_some((time, hops))
+    }
+
     /// Where a connection leaves this network: at an address of another one, or at a port that leads
     /// there.
     fn beyond(&self, address: IpAddr, port: u16) -> Option<(Self, IpAddr, u16)> {

@@ -1,10 +1,10 @@
 //! A machine: a container's inside, a node, or the learner's own computer.
 
 use machinery::sort::Order;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -56,12 +56,42 @@ pub type Completer = Rc<dyn Fn(&Machine, Vec<String>) -> LocalBoxFuture<'static,
 #[derive(Clone)]
 pub struct Machine(Rc<Shared>);
 
+/// A PID namespace: the processes that see one another. Cheap to clone; all clones are one.
+#[derive(Clone, Default)]
+pub struct Processes(Rc<Table>);
+
+#[derive(Default)]
+struct Table {
+    rows: RefCell<BTreeMap<Pid, Row>>,
+    next_pid: Cell<Pid>,
+}
+
+impl Processes {
+    /// A namespace without processes, whose first has a number.
+    fn from(first_pid: Pid) -> Self {
+        let processes = Self::default();
+        processes.0.next_pid.set(first_pid);
+        processes
+    }
+
+    /// The namespace of a pod whose containers share it: its first process is the sandbox's.
+    pub fn of_pod(now: Timestamp) -> Self {
+        let processes = Self::from(2);
+        let args = vec!["/pause".to_owned()];
+        let info = ProcessInfo { pid: 1, parent: 0, group: 1, uid: 65535, args, started_at: now };
+        let row = Row { info, signals: Signals::new(true), memory_bytes: 0, cpu_nano_cores: 0, owner: Weak::new() };
+        processes.0.rows.borrow_mut().insert(1, row);
+        processes
+    }
+}
+
 struct Shared {
     config: MachineConfig,
     programs: RefCell<BTreeMap<String, Rc<dyn Program>>>,
     completers: RefCell<BTreeMap<String, Completer>>,
-    processes: RefCell<BTreeMap<Pid, Row>>,
-    next_pid: Cell<Pid>,
+    processes: Processes,
+    /// The first process, whose end ends all others, on a machine that has one.
+    init: Cell<Option<Pid>>,
     rng: RefCell<Rng>,
     oom_killed: Cell<bool>,
     /// While frozen, nothing on it goes on; and who waits for the thaw.
@@ -80,6 +110,8 @@ struct Row {
     memory_bytes: u64,
     /// What it uses while it runs, in billionths of a CPU.
     cpu_nano_cores: u64,
+    /// The machine it is of, where several share a table.
+    owner: Weak<Shared>,
 }
 
 /// What `ps` shows of a process.
@@ -150,11 +182,17 @@ impl fmt::Display for ExecError {
 impl Machine {
     /// A machine without processes.
     pub fn new(config: MachineConfig) -> Self {
+        let processes = Processes::from(config.first_pid);
+        Self::among(config, processes)
+    }
+
+    /// A machine whose processes are among others.
+    pub fn among(config: MachineConfig, processes: Processes) -> Self {
         Self(Rc::new(Shared {
             programs: RefCell::default(),
             completers: RefCell::default(),
-            processes: RefCell::default(),
-            next_pid: Cell::new(config.first_pid),
+            processes,
+            init: Cell::new(None),
             rng: RefCell::new(config.rng.clone()),
             oom_killed: Cell::new(false),
             frozen: Cell::new(false),
@@ -164,6 +202,19 @@ impl Machine {
             booted_at: config.executor.now(),
             config,
         }))
+    }
+
+    /// The processes that its own see.
+    pub fn namespace(&self) -> Processes {
+        self.0.processes.clone()
+    }
+
+    fn rows(&self) -> RefMut<'_, BTreeMap<Pid, Row>> {
+        self.0.processes.0.rows.borrow_mut()
+    }
+
+    fn owns(&self, row: &Row) -> bool {
+        std::ptr::eq(row.owner.as_ptr(), Rc::as_ptr(&self.0))
     }
 
     /// The event loop.
@@ -288,8 +339,12 @@ impl Machine {
 
     /// Starts a process; it first runs when the event loop next does.
     pub fn spawn(&self, spawn: Spawn) -> Child {
-        let pid = self.0.next_pid.get();
-        self.0.next_pid.set(pid + 1);
+        let pid = self.0.processes.0.next_pid.get();
+        self.0.processes.0.next_pid.set(pid + 1);
+        // A container's machine counts from 1; others have no first process.
+        if self.0.config.first_pid == 1 && self.0.init.get().is_none() {
+            self.0.init.set(Some(pid));
+        }
         let signals = Signals::new(pid == 1);
         let info = ProcessInfo {
             pid,
@@ -299,8 +354,9 @@ impl Machine {
             args: spawn.args.clone(),
             started_at: self.now(),
         };
-        let entry = Row { info, signals: signals.clone(), memory_bytes: 0, cpu_nano_cores: 0 };
-        self.0.processes.borrow_mut().insert(pid, entry);
+        let entry =
+            Row { info, signals: signals.clone(), memory_bytes: 0, cpu_nano_cores: 0, owner: Rc::downgrade(&self.0) };
+        self.rows().insert(pid, entry);
         let process = Process {
             machine: self.clone(),
             pid,
@@ -347,15 +403,16 @@ impl Machine {
     fn ended(&self, pid: Pid) {
         self.settle_cpu();
         self.use_cpu(EXEC_TIME);
-        self.0.processes.borrow_mut().remove(&pid);
-        if pid == 1 {
+        self.rows().remove(&pid);
+        if self.0.init.get() == Some(pid) {
             self.kill_all();
         }
     }
 
-    /// Kills every process, as the end of a PID namespace does.
+    /// Kills every process of its own, as the end of a PID namespace or a cgroup does.
     pub fn kill_all(&self) {
-        let all: Vec<Signals> = self.0.processes.borrow().values().map(|entry| entry.signals.clone()).collect();
+        let all: Vec<Signals> =
+            self.rows().values().filter(|row| self.owns(row)).map(|row| row.signals.clone()).collect();
         for signals in all {
             signals.deliver(Signal::Kill);
         }
@@ -366,7 +423,7 @@ impl Machine {
     /// # Errors
     /// [`Errno::NoSuchProcess`].
     pub fn kill(&self, pid: Pid, signal: Signal) -> Result<(), Errno> {
-        let signals = self.0.processes.borrow().get(&pid).map(|entry| entry.signals.clone());
+        let signals = self.rows().get(&pid).map(|entry| entry.signals.clone());
         signals.ok_or(Errno::NoSuchProcess)?.deliver(signal);
         Ok(())
     }
@@ -381,14 +438,8 @@ impl Machine {
 
     /// Sends a signal to all processes of a group; false if there is none.
     pub fn kill_group(&self, group: Pid, signal: Signal) -> bool {
-        let members: Vec<Signals> = self
-            .0
-            .processes
-            .borrow()
-            .values()
-            .filter(|entry| entry.info.group == group)
-            .map(|entry| entry.signals.clone())
-            .collect();
+        let members: Vec<Signals> =
+            self.rows().values().filter(|entry| entry.info.group == group).map(|entry| entry.signals.clone()).collect();
         for signals in &members {
             signals.deliver(signal);
         }
@@ -397,18 +448,25 @@ impl Machine {
 
     /// The process table, by number.
     pub fn processes(&self) -> Vec<ProcessInfo> {
-        self.0.processes.borrow().values().map(|entry| entry.info.clone()).collect()
+        self.rows().values().map(|entry| entry.info.clone()).collect()
+    }
+
+    /// Changes what a process' arguments are shown as: it has become another program.
+    pub fn set_args(&self, pid: Pid, args: &[String]) {
+        if let Some(row) = self.rows().get_mut(&pid) {
+            row.info.args = args.to_vec();
+        }
     }
 
     /// Memory its processes hold, in bytes.
     pub fn memory_bytes(&self) -> u64 {
-        self.0.processes.borrow().values().fold(0, |sum, entry| sum.saturating_add(entry.memory_bytes))
+        self.rows().values().filter(|row| self.owns(row)).fold(0, |sum, row| sum.saturating_add(row.memory_bytes))
     }
 
     /// Sets how much memory a process holds. Beyond the machine's limit the process is killed, as the
     /// kernel's OOM killer does.
     pub fn set_memory(&self, pid: Pid, bytes: u64) {
-        if let Some(entry) = self.0.processes.borrow_mut().get_mut(&pid) {
+        if let Some(entry) = self.rows().get_mut(&pid) {
             entry.memory_bytes = bytes;
         }
         if self.0.limits.get().0.is_some_and(|max| self.memory_bytes() > max) {
@@ -427,7 +485,7 @@ impl Machine {
     /// Sets how much CPU a process uses from now on, in billionths of a CPU.
     pub fn set_cpu(&self, pid: Pid, nano_cores: u64) {
         self.settle_cpu();
-        if let Some(entry) = self.0.processes.borrow_mut().get_mut(&pid) {
+        if let Some(entry) = self.rows().get_mut(&pid) {
             entry.cpu_nano_cores = nano_cores;
         }
     }
@@ -457,7 +515,8 @@ impl Machine {
     fn settle_cpu(&self) {
         let now = self.now();
         let (used, at) = self.0.cpu.get();
-        let steady = self.0.processes.borrow().values().fold(0_u64, |sum, row| sum.saturating_add(row.cpu_nano_cores));
+        let own = |sum: u64, row: &Row| if self.owns(row) { sum.saturating_add(row.cpu_nano_cores) } else { sum };
+        let steady = self.rows().values().fold(0, own);
         let rate = steady.min(self.0.limits.get().1.unwrap_or(u64::MAX));
         let more = now.duration_since(at).as_nanos().max(0).unsigned_abs() * u128::from(rate) / 1_000_000_000;
         self.0.cpu.set((used.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)), now));

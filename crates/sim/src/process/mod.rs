@@ -17,7 +17,7 @@ use futures::future::LocalBoxFuture;
 use crate::errno::Errno;
 use crate::fs::{self, Fs};
 use crate::io::Fd;
-pub use machine::{Completer, ExecError, Executable, Machine, MachineConfig, ProcessInfo, Spawn};
+pub use machine::{Completer, ExecError, Executable, Machine, MachineConfig, ProcessInfo, Processes, Spawn};
 pub use signal::{SIGNALS, Signal, Signals};
 
 /// A process' number.
@@ -139,6 +139,9 @@ impl Process {
         match path {
             "-" | "/dev/stdin" => Ok(self.stdin()),
             _ => {
+                if let Some(number) = path.strip_prefix("/dev/fd/").and_then(|number| number.parse().ok()) {
+                    return Ok(self.fd(number));
+                }
                 if self.fs().is_dir(&self.path(path)) {
                     return Err(Errno::IsADirectory);
                 }

@@ -57,7 +57,7 @@ impl Test<'_> {
 
     fn primary(&mut self, depth: usize) -> Result<bool, String> {
         const DEPTH_MAX: usize = 50;
-        const BINARY: [&str; 12] = ["=", "==", "!=", "<", ">", "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-nt"];
+        const BINARY: [&str; 13] = ["=", "==", "!=", "<", ">", "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-nt", "-ot"];
         let rest = self.words.get(self.at..).unwrap_or_default();
         if depth > DEPTH_MAX {
             return Err("too many nested conditions".into());
@@ -91,44 +91,59 @@ impl Test<'_> {
     }
 
     fn unary(&self, operator: &str, operand: &str) -> Result<bool, String> {
-        let fs = self.process.fs();
-        let path = self.process.path(operand);
-        let entry = || fs.metadata(&path).ok();
-        Ok(match operator {
-            "-n" => !operand.is_empty(),
-            "-z" => operand.is_empty(),
-            "-e" | "-a" => !operand.is_empty() && entry().is_some(),
-            "-f" => entry().is_some_and(|entry| matches!(entry.kind, Kind::File(_) | Kind::Program(_))),
-            "-d" => entry().is_some_and(|entry| entry.kind == Kind::Directory),
-            "-L" | "-h" => fs.symlink_metadata(&path).is_ok_and(|entry| matches!(entry.kind, Kind::Symlink(_))),
-            "-s" => entry().is_some_and(|entry| entry.size() > 0),
-            "-r" | "-w" => entry().is_some(),
-            "-x" => entry().is_some_and(|entry| entry.mode & 0o111 != 0),
-            "-c" => entry().is_some_and(|entry| matches!(entry.kind, Kind::Device(_))),
-            "-b" | "-p" | "-S" => false,
-            "-t" => operand.parse().is_ok_and(|number| self.process.fd(number).tty().is_some()),
-            other => return Err(format!("{other}: unknown operand")),
-        })
+        unary(self.process, operator, operand)
     }
 
     fn binary(&self, left: &str, operator: &str, right: &str) -> Result<bool, String> {
-        let number = |text: &str| text.trim().parse::<i64>().map_err(|_| format!("{text}: bad number"));
-        Ok(match operator {
-            "=" | "==" => left == right,
-            "!=" => left != right,
-            "<" => left < right,
-            ">" => left > right,
-            "-eq" => number(left)? == number(right)?,
-            "-ne" => number(left)? != number(right)?,
-            "-lt" => number(left)? < number(right)?,
-            "-le" => number(left)? <= number(right)?,
-            "-gt" => number(left)? > number(right)?,
-            "-ge" => number(left)? >= number(right)?,
-            _ => {
-                let modified =
-                    |path: &str| self.process.fs().metadata(&self.process.path(path)).ok().map(|e| e.modified);
-                modified(left) > modified(right)
-            }
-        })
+        binary(self.process, left, operator, right)
     }
+}
+
+/// Whether `operator operand` holds, such as `-f path`.
+///
+/// # Errors
+/// For what is no operator.
+pub(crate) fn unary(process: &Process, operator: &str, operand: &str) -> Result<bool, String> {
+    let fs = process.fs();
+    let path = process.path(operand);
+    let entry = || fs.metadata(&path).ok();
+    Ok(match operator {
+        "-n" => !operand.is_empty(),
+        "-z" => operand.is_empty(),
+        "-e" | "-a" => !operand.is_empty() && entry().is_some(),
+        "-f" => entry().is_some_and(|entry| matches!(entry.kind, Kind::File(_) | Kind::Program(_))),
+        "-d" => entry().is_some_and(|entry| entry.kind == Kind::Directory),
+        "-L" | "-h" => fs.symlink_metadata(&path).is_ok_and(|entry| matches!(entry.kind, Kind::Symlink(_))),
+        "-s" => entry().is_some_and(|entry| entry.size() > 0),
+        "-r" | "-w" => entry().is_some(),
+        "-x" => entry().is_some_and(|entry| entry.mode & 0o111 != 0),
+        "-c" => entry().is_some_and(|entry| matches!(entry.kind, Kind::Device(_))),
+        "-b" | "-p" | "-S" => false,
+        "-t" => operand.parse().is_ok_and(|number| process.fd(number).tty().is_some()),
+        other => return Err(format!("{other}: unknown operand")),
+    })
+}
+
+/// Whether `left operator right` holds, such as `1 -lt 2`.
+///
+/// # Errors
+/// For what is no number.
+pub(crate) fn binary(process: &Process, left: &str, operator: &str, right: &str) -> Result<bool, String> {
+    let number = |text: &str| text.trim().parse::<i64>().map_err(|_| format!("{text}: bad number"));
+    Ok(match operator {
+        "=" | "==" => left == right,
+        "!=" => left != right,
+        "<" => left < right,
+        ">" => left > right,
+        "-eq" => number(left)? == number(right)?,
+        "-ne" => number(left)? != number(right)?,
+        "-lt" => number(left)? < number(right)?,
+        "-le" => number(left)? <= number(right)?,
+        "-gt" => number(left)? > number(right)?,
+        "-ge" => number(left)? >= number(right)?,
+        _ => {
+            let modified = |path: &str| process.fs().metadata(&process.path(path)).ok().map(|e| e.modified);
+            if operator == "-ot" { modified(left) < modified(right) } else { modified(left) > modified(right) }
+        }
+    })
 }

@@ -134,7 +134,11 @@ pub(super) async fn printf(process: Process) -> i32 {
     code
 }
 
-fn convert(conversion: char, spec: &str, argument: &str) -> Result<String, String> {
+/// An argument by a conversion of `printf`, such as `%5.2f`: the letter, and what stands before it.
+///
+/// # Errors
+/// For what is no such conversion, or no number.
+pub(super) fn convert(conversion: char, spec: &str, argument: &str) -> Result<String, String> {
     let (flags, precision) = spec.split_once('.').map_or((spec, None), |(flags, precision)| (flags, Some(precision)));
     let number = || -> Result<i64, String> {
         let quoted = argument.strip_prefix(['\'', '"']).and_then(|rest| rest.chars().next());
@@ -167,11 +171,16 @@ fn convert(conversion: char, spec: &str, argument: &str) -> Result<String, Strin
             } else {
                 argument.parse().map_err(|_| format!("{argument}: invalid number"))?
             };
-            format!("{value:.*}", places.unwrap_or(6))
+            let places = places.unwrap_or(6);
+            match conversion {
+                'f' => format!("{value:.places$}"),
+                'e' => exponential(value, places),
+                _ => general(value, places),
+            }
         }
         other => return Err(format!("%{other}: invalid format")),
     };
-    let left = flags.starts_with('-');
+    let left = flags.contains('-');
     let width: usize = flags.trim_start_matches(['-', '+', ' ', '#']).parse().unwrap_or(0).min(10_000);
     let zero =
         flags.trim_start_matches(['+', ' ', '#']).starts_with('0') && !left && !matches!(conversion, 's' | 'c' | 'b');
@@ -184,4 +193,32 @@ fn convert(conversion: char, spec: &str, argument: &str) -> Result<String, Strin
         },
         _ => " ".repeat(missing) + &text,
     })
+}
+
+/// `%e`: one digit, the point, and an exponent of two digits at least.
+fn exponential(value: f64, places: usize) -> String {
+    let text = format!("{value:.places$e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let number = exponent.trim_start_matches('-');
+    format!("{digits}e{}{number:0>2}", if exponent.starts_with('-') { '-' } else { '+' })
+}
+
+/// `%g`: so many digits that matter, without zeros at the end.
+fn general(value: f64, places: usize) -> String {
+    let places = places.max(1);
+    if value == 0.0 || !value.is_finite() {
+        return if value == 0.0 { "0".into() } else { value.to_string().to_lowercase() };
+    }
+    let rounded = exponential(value, places - 1);
+    let exponent: i32 = rounded.split_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
+    let trim = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if exponent < -4 || exponent >= places as i32 {
+        let (digits, exponent) = rounded.split_once('e').unwrap_or((&rounded, "+00"));
+        return format!("{}e{exponent}", trim(digits));
+    }
+    let decimals = usize::try_from(places as i32 - 1 - exponent).unwrap_or(0);
+    trim(&format!("{value:.decimals$}"))
 }

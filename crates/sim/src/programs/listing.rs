@@ -18,7 +18,14 @@ pub(super) async fn ls(process: Process) -> i32 {
     for path in operands {
         let absolute = process.path(&path);
         match process.fs().metadata(&absolute).or_else(|_| process.fs().symlink_metadata(&absolute)) {
-            Ok(entry) if entry.kind == Kind::Directory && !options.has("d") => folders.push(path),
+            // A link to a folder is itself what is listed, where its own attributes are.
+            Ok(entry)
+                if entry.kind == Kind::Directory
+                    && !options.has("d")
+                    && (!options.has("l") || path.ends_with('/') || !is_link(&process, &absolute)) =>
+            {
+                folders.push(path);
+            }
             Ok(_) => {
                 let entry = process.fs().symlink_metadata(&absolute);
                 files.extend(entry.ok().map(|entry| (path, entry)));
@@ -62,6 +69,10 @@ pub(super) async fn ls(process: Process) -> i32 {
         }
     }
     code
+}
+
+fn is_link(process: &Process, path: &str) -> bool {
+    process.fs().symlink_metadata(path).is_ok_and(|entry| matches!(entry.kind, Kind::Symlink(_)))
 }
 
 fn listing(process: &Process, options: &Options, mut entries: Vec<(String, Entry)>) -> String {

@@ -1,15 +1,22 @@
 //! Programs: what `/bin` holds, and the servers that images run.
 
 mod archive;
-mod conditions;
+mod awk;
+mod columns;
+pub(crate) mod conditions;
 mod curl;
+mod editor;
 pub(crate) mod escape;
 mod files;
 mod grep;
+mod inspect;
 mod lines;
 mod listing;
+mod lookup;
+mod misc;
 mod net;
 mod options;
+mod packages;
 mod sed;
 pub mod servers;
 mod system;
@@ -18,10 +25,12 @@ mod text;
 mod url;
 mod wget;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
 
+use crate::io::Fd;
 use crate::process::{Child, Process, Program, Spawn};
 use crate::split;
 
@@ -31,62 +40,108 @@ pub type Main = fn(Process) -> LocalBoxFuture<'static, i32>;
 /// Tools by name: the same in containers and on the learner's computer.
 const TOOLS: &[(&str, Main)] = &[
     ("[", |process| Box::pin(conditions::test(process))),
+    ("apk", |process| Box::pin(packages::apk(process))),
+    ("apt", |process| Box::pin(packages::apt(process))),
+    ("apt-get", |process| Box::pin(packages::apt(process))),
+    ("awk", |process| Box::pin(awk::awk(process))),
     ("base64", |process| Box::pin(text::base64(process))),
     ("basename", |process| Box::pin(files::basename(process))),
+    ("bc", |process| Box::pin(misc::bc(process))),
     ("cat", |process| Box::pin(text::cat(process))),
     ("chmod", |process| Box::pin(files::chmod(process))),
     ("chown", |process| Box::pin(files::chown(process))),
     ("clear", |process| Box::pin(system::clear(process))),
+    ("cmp", |process| Box::pin(columns::cmp(process))),
+    ("column", |process| Box::pin(columns::column(process))),
+    ("comm", |process| Box::pin(columns::comm(process))),
     ("cp", |process| Box::pin(files::cp(process))),
     ("curl", |process| Box::pin(curl::curl(process))),
     ("cut", |process| Box::pin(lines::cut(process))),
     ("date", |process| Box::pin(system::date(process))),
+    ("dd", |process| Box::pin(misc::dd(process))),
     ("df", |process| Box::pin(files::df(process))),
+    ("diff", |process| Box::pin(columns::diff(process))),
+    ("dig", |process| Box::pin(lookup::dig(process))),
     ("dirname", |process| Box::pin(files::basename(process))),
+    ("du", |process| Box::pin(inspect::du(process))),
     ("echo", |process| Box::pin(escape::echo(process))),
     ("egrep", |process| Box::pin(grep::grep(process))),
     ("env", |process| Box::pin(system::env(process))),
+    ("envsubst", |process| Box::pin(misc::envsubst(process))),
+    ("expr", |process| Box::pin(misc::expr(process))),
     ("false", |process| Box::pin(system::fail(process))),
     ("find", |process| Box::pin(files::find(process))),
+    ("fold", |process| Box::pin(columns::fold(process))),
     ("free", |process| Box::pin(system::free(process))),
+    ("gawk", |process| Box::pin(awk::awk(process))),
+    ("getent", |process| Box::pin(lookup::getent(process))),
     ("grep", |process| Box::pin(grep::grep(process))),
     ("head", |process| Box::pin(text::head(process))),
+    ("host", |process| Box::pin(lookup::host(process))),
     ("hostname", |process| Box::pin(system::hostname(process))),
     ("id", |process| Box::pin(system::id(process))),
+    ("ifconfig", |process| Box::pin(net::ip(process))),
     ("ip", |process| Box::pin(net::ip(process))),
     ("kill", |process| Box::pin(system::kill(process))),
+    ("killall", |process| Box::pin(inspect::by_name(process))),
+    ("less", |process| Box::pin(misc::pager(process))),
     ("ln", |process| Box::pin(files::ln(process))),
     ("ls", |process| Box::pin(listing::ls(process))),
+    ("man", |process| Box::pin(misc::man(process))),
     ("mkdir", |process| Box::pin(files::mkdir(process))),
     ("mktemp", |process| Box::pin(files::mktemp(process))),
+    ("more", |process| Box::pin(misc::pager(process))),
     ("mount", |process| Box::pin(files::mount(process))),
     ("mv", |process| Box::pin(files::mv(process))),
+    ("nano", |process| Box::pin(editor::nano(process))),
     ("nc", |process| Box::pin(net::nc(process))),
+    ("netstat", |process| Box::pin(net::netstat(process))),
+    ("nice", |process| Box::pin(misc::wrapped(process))),
+    ("nl", |process| Box::pin(columns::nl(process))),
+    ("nohup", |process| Box::pin(misc::wrapped(process))),
     ("nproc", |process| Box::pin(system::nproc(process))),
-    ("nslookup", |process| Box::pin(net::nslookup(process))),
+    ("nslookup", |process| Box::pin(lookup::nslookup(process))),
+    ("paste", |process| Box::pin(columns::paste(process))),
+    ("pgrep", |process| Box::pin(inspect::by_name(process))),
+    ("pidof", |process| Box::pin(inspect::by_name(process))),
+    ("ping", |process| Box::pin(lookup::ping(process))),
+    ("pkill", |process| Box::pin(inspect::by_name(process))),
     ("printenv", |process| Box::pin(system::printenv(process))),
     ("printf", |process| Box::pin(escape::printf(process))),
     ("ps", |process| Box::pin(system::ps(process))),
     ("pwd", |process| Box::pin(system::pwd(process))),
     ("readlink", |process| Box::pin(files::readlink(process))),
     ("realpath", |process| Box::pin(files::readlink(process))),
+    ("rev", |process| Box::pin(columns::rev(process))),
     ("rm", |process| Box::pin(files::rm(process))),
     ("rmdir", |process| Box::pin(files::rmdir(process))),
+    ("route", |process| Box::pin(net::ip(process))),
     ("sed", |process| Box::pin(sed::sed(process))),
     ("seq", |process| Box::pin(lines::seq(process))),
+    ("setsid", |process| Box::pin(misc::wrapped(process))),
+    ("sha256sum", |process| Box::pin(misc::digest(process))),
+    ("sha512sum", |process| Box::pin(misc::digest(process))),
+    ("shuf", |process| Box::pin(misc::shuf(process))),
     ("sleep", |process| Box::pin(system::sleep(process))),
     ("sort", |process| Box::pin(lines::sort(process))),
+    ("ss", |process| Box::pin(net::netstat(process))),
+    ("stat", |process| Box::pin(inspect::stat(process))),
+    ("tac", |process| Box::pin(columns::tac(process))),
     ("tail", |process| Box::pin(text::tail(process))),
     ("tar", |process| Box::pin(tar::tar(process))),
     ("tee", |process| Box::pin(text::tee(process))),
+    ("telnet", |process| Box::pin(net::nc(process))),
     ("test", |process| Box::pin(conditions::test(process))),
     ("timeout", |process| Box::pin(system::timeout(process))),
+    ("top", |process| Box::pin(inspect::top(process))),
     ("touch", |process| Box::pin(files::touch(process))),
     ("tr", |process| Box::pin(lines::tr(process))),
     ("true", |process| Box::pin(system::succeed(process))),
     ("uname", |process| Box::pin(system::uname(process))),
     ("uniq", |process| Box::pin(lines::uniq(process))),
     ("uptime", |process| Box::pin(system::uptime(process))),
+    ("vi", |process| Box::pin(editor::vi(process))),
+    ("vim", |process| Box::pin(editor::vi(process))),
     ("watch", |process| Box::pin(system::watch(process))),
     ("wc", |process| Box::pin(lines::wc(process))),
     ("wget", |process| Box::pin(wget::wget(process))),
@@ -103,8 +158,12 @@ const SHELLS: &[(&str, Main)] = &[
     ("sh", |process| Box::pin(crate::shell::main(process))),
 ];
 
-/// What only images start.
-const ENTRYPOINTS: &[(&str, Main)] = &[("curl-entrypoint", |process| Box::pin(curl_entrypoint(process)))];
+/// What only images have: entrypoints, and tools that differ from those of the same name elsewhere.
+const ENTRYPOINTS: &[(&str, Main)] = &[
+    ("curl-entrypoint", |process| Box::pin(curl_entrypoint(process))),
+    ("nslookup-bind", |process| Box::pin(lookup::nslookup_bind(process))),
+    ("nslookup-old", |process| Box::pin(lookup::nslookup_old(process))),
+];
 
 const TOOL_NAMES: [&str; TOOLS.len()] = names(TOOLS);
 const SHELL_NAMES: [&str; SHELLS.len()] = names(SHELLS);
@@ -180,6 +239,11 @@ pub async fn exec(mut process: Process, command: Vec<String>) -> i32 {
 
 /// Starts a command as a child with the same descriptors and group; what cannot be run is told.
 pub(crate) async fn spawn(process: &Process, command: Vec<String>) -> Option<Child> {
+    spawn_with(process, command, process.fds.clone()).await
+}
+
+/// The same with other descriptors.
+pub(crate) async fn spawn_with(process: &Process, command: Vec<String>, fds: BTreeMap<u32, Fd>) -> Option<Child> {
     let found = match process.machine.find(&command, &process.env, &process.cwd) {
         Ok(found) => found,
         Err(error) => {
@@ -196,7 +260,7 @@ pub(crate) async fn spawn(process: &Process, command: Vec<String>) -> Option<Chi
         cwd: process.cwd.clone(),
         uid: process.uid,
         gid: process.gid,
-        fds: process.fds.clone(),
+        fds,
         parent: process.pid,
         group,
     }))

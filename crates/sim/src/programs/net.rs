@@ -1,66 +1,12 @@
-//! Tools for the network: curl, wget, nslookup, nc, ping, ip.
+//! Tools for connections and addresses: nc, telnet, ip, ifconfig, netstat, ss.
 
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use proxy::dns::{Answer, RecordType};
 
 use super::options::Options;
 use crate::network::{CONNECT_TIMEOUT, ConnectError};
 use crate::process::Process;
-
-pub(super) async fn nslookup(process: Process) -> i32 {
-    let options = process.operands().iter().filter(|word| word.starts_with('-'));
-    let kind =
-        options.filter_map(|word| word.split_once('=')).find(|(name, _)| matches!(*name, "-type" | "-q" | "-query"));
-    let kind = match kind.map(|(_, kind)| kind.to_ascii_uppercase()).as_deref() {
-        Some("SRV") => RecordType::Srv,
-        Some("AAAA") => RecordType::Aaaa,
-        Some("PTR") => RecordType::Ptr,
-        _ => RecordType::A,
-    };
-    let Some(name) = process.operands().iter().find(|word| !word.starts_with('-')) else {
-        process.eprint("Usage: nslookup [-type=QUERY_TYPE] [-debug] HOST [DNS_SERVER]\n").await;
-        return 1;
-    };
-    let interface = process.machine.interface();
-    let conf = interface.resolv_conf().clone();
-    let server = conf.nameservers.first().map_or_else(|| "127.0.0.1".to_owned(), ToString::to_string);
-    process.print(format!("Server:\t\t{server}\nAddress:\t{server}:53\n\n")).await;
-    let query = match name.parse::<std::net::Ipv4Addr>() {
-        Ok(address) => {
-            let [a, b, c, d] = address.octets();
-            vec![format!("{d}.{c}.{b}.{a}.in-addr.arpa")]
-        }
-        Err(_) => conf.candidates(name),
-    };
-    let kind = if query.first().is_some_and(|name| name.ends_with(".in-addr.arpa")) { RecordType::Ptr } else { kind };
-    let last = query.last().cloned().unwrap_or_default();
-    for candidate in query {
-        let Answer::Records(records) = interface.query(&candidate, kind).await else { continue };
-        for record in &records {
-            let line = match kind {
-                RecordType::Srv => format!("{}\tservice = {}\n", record.name, record.data),
-                RecordType::Ptr => {
-                    format!("{}\tname = {}\n", record.name, record.data.to_string().trim_end_matches('.'))
-                }
-                _ => match &record.data {
-                    proxy::dns::RecordData::Cname(target) => format!("{}\tcanonical name = {target}\n", record.name),
-                    data => format!("Name:\t{}\nAddress: {data}\n", record.name),
-                },
-            };
-            process.print(line).await;
-        }
-        if records.is_empty() {
-            process.print("*** Can't find ").await;
-            process.print(format!("{candidate}: No answer\n")).await;
-        }
-        process.print("\n").await;
-        return 0;
-    }
-    process.print(format!("** server can't find {last}: NXDOMAIN\n\n")).await;
-    1
-}
 
 /// `nc`: `-z` to try a port, `-l` to wait for a connection, or a connection with standard input and
 /// output.
@@ -97,7 +43,12 @@ pub(super) async fn nc(process: Process) -> i32 {
                 }
                 return 0;
             }
-            Ok(stream) => stream,
+            Ok(stream) => {
+                if process.name() == "telnet" {
+                    process.print(format!("Connected to {host}\n")).await;
+                }
+                stream
+            }
             Err(ConnectError::NameNotFound(name)) => {
                 return process.fail(1, format_args!("bad address '{name}'")).await;
             }
@@ -132,17 +83,46 @@ pub(super) async fn nc(process: Process) -> i32 {
     0
 }
 
-/// `ip addr`, `ip route`; `ifconfig`.
+/// `ip addr`, `ip route`; `ifconfig`, `route`.
 pub(super) async fn ip(process: Process) -> i32 {
     let address = process.machine.interface().address();
-    let route = process.operands().first().is_some_and(|word| word.starts_with('r'));
-    let text = if route {
-        format!("default dev eth0\n{address} dev eth0 scope link src {address}\n")
-    } else {
-        format!(
+    let route = process.name() == "route" || process.operands().iter().any(|word| word.starts_with('r'));
+    let text = match (process.name(), route) {
+        ("ifconfig", _) => format!(
+            "eth0      Link encap:Ethernet\n          inet addr:{address}  Mask:255.255.255.0\n          \
+             UP BROADCAST RUNNING MULTICAST  MTU:1500  Metric:1\n\n\
+             lo        Link encap:Local Loopback\n          inet addr:127.0.0.1  Mask:255.0.0.0\n          \
+             UP LOOPBACK RUNNING  MTU:65536  Metric:1\n\n"
+        ),
+        (_, true) => format!("default dev eth0\n{address} dev eth0 scope link src {address}\n"),
+        _ => format!(
             "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN qlen 1000\n    inet 127.0.0.1/8 scope host lo\n\
              2: eth0@if3: <BROADCAST,MULTICAST,UP,LOWER_UP,M-DOWN> mtu 1500 qdisc noqueue state UP\n    inet {address}/24 scope global eth0\n"
+        ),
+    };
+    i32::from(!process.print(text).await)
+}
+
+/// `netstat` and `ss`: the ports that are listened on.
+pub(super) async fn netstat(process: Process) -> i32 {
+    let ss = process.name() == "ss";
+    let mut text = if ss {
+        format!(
+            "{:<6} {:<6} {:<6} {:<20} {:<20}\n",
+            "State", "Recv-Q", "Send-Q", "Local Address:Port", "Peer Address:Port"
+        )
+    } else {
+        format!(
+            "Active Internet connections (only servers)\n{:<5} {:>6} {:>6} {:<23} {:<23} {}\n",
+            "Proto", "Recv-Q", "Send-Q", "Local Address", "Foreign Address", "State"
         )
     };
+    for port in process.machine.interface().listening_ports() {
+        let local = format!("0.0.0.0:{port}");
+        text.push_str(&match ss {
+            true => format!("{:<6} {:<6} {:<6} {local:<20} {:<20}\n", "LISTEN", 0, 4096, "0.0.0.0:*"),
+            false => format!("{:<5} {:>6} {:>6} {local:<23} {:<23} LISTEN\n", "tcp", 0, 0, "0.0.0.0:*"),
+        });
+    }
     i32::from(!process.print(text).await)
 }

@@ -193,8 +193,13 @@ pub(super) async fn tail(process: Process) -> i32 {
     };
     let number: usize = count.trim_start_matches(['-', '+']).parse().unwrap_or(0);
     let follow = options.has("f") || options.has("F");
-    let (texts, code) = inputs(&process, &options.operands).await;
+    let (mut texts, code) = inputs(&process, &options.operands).await;
     let several = options.operands.len() > 1 && !options.has("q");
+    if options.has("F") {
+        // What is not there yet may come.
+        let missing = options.operands.iter().filter(|path| texts.iter().all(|(known, _)| known != *path));
+        texts.extend(missing.map(|path| (path.clone(), Vec::new())).collect::<Vec<_>>());
+    }
     let mut sizes = Vec::new();
     for (index, (path, data)) in texts.iter().enumerate() {
         if several {

@@ -2,7 +2,7 @@
 
 /// A key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub(crate) enum Key {
     Char(char),
     Control(char),
     Up,
@@ -23,7 +23,7 @@ pub(super) enum Key {
 }
 
 /// The first key in the bytes, and how many of them it takes; `None` if more are needed.
-pub(super) fn decode(bytes: &[u8]) -> Option<(Key, usize)> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<(Key, usize)> {
     let first = *bytes.first()?;
     match first {
         b'\r' | b'\n' => {

@@ -1,6 +1,6 @@
 //! A line editor over a terminal's raw bytes: history, arrows, Emacs keys, reverse search, completion.
 
-mod key;
+pub(crate) mod key;
 mod line;
 mod width;
 
@@ -57,6 +57,12 @@ impl Readline {
             self.history.remove(0);
         }
         self.history.push(line.to_owned());
+    }
+
+    /// Puts another line in the place of the last, which recalled it.
+    pub fn amend(&mut self, line: &str) {
+        self.history.pop();
+        self.remember(line);
     }
 
     /// Reads a line from a terminal. `complete` is asked at Tab, with the line up to the cursor.

@@ -386,12 +386,10 @@ impl Node {
         }
         for mount in &config.mounts {
             let (tree, sub_path) = match &mount.source {
-                MountSource::Volume { name, sub_path } => {
-                    let (tree, root) = self.volumes.get(&config.pod_uid, name).ok_or_else(|| {
-                        RuntimeError::new(ErrorCode::Unknown, format!("volume {name:?} is not mounted"))
-                    })?;
-                    (tree, format!("{root}/{sub_path}"))
-                }
+                MountSource::Volume { name, sub_path } => self
+                    .volumes
+                    .get(&config.pod_uid, name, sub_path, now)
+                    .ok_or_else(|| RuntimeError::new(ErrorCode::Unknown, format!("volume {name:?} is not mounted")))?,
                 MountSource::HostPath(path) => (self.host.clone(), path.clone()),
             };
             let inner = fs::absolute("/", &sub_path);
@@ -404,8 +402,10 @@ impl Node {
             let point = fs.follow(&way).unwrap_or(way);
             fs.mount(&point, tree, &inner, mount.read_only);
         }
+        let target = config.pid_target.as_ref().and_then(|id| self.containers.borrow().get(id)?.machine());
+        let processes = target.map(|target| target.namespace()).or_else(|| sandbox.processes.clone());
         let mut rng = self.rng.borrow_mut();
-        let machine = Machine::new(MachineConfig {
+        let machine_config = MachineConfig {
             executor: self.executor.clone(),
             fs,
             interface: sandbox.interface.clone(),
@@ -414,7 +414,11 @@ impl Node {
             memory_bytes_max: memory_max(&config.resources),
             cpu_nano_cores_max: cpu_max(&config.resources),
             rng: rng.fork(),
-        });
+        };
+        let machine = match processes {
+            Some(processes) => Machine::among(machine_config, processes),
+            None => Machine::new(machine_config),
+        };
         Ok((machine, root))
     }
 

@@ -12,6 +12,7 @@ use proxy::ResolvConf;
 
 use super::{Completion, Node};
 use crate::network::{Interface, InterfaceConfig, Party};
+use crate::process::Processes;
 
 /// A pod's network.
 pub(super) struct Sandbox {
@@ -21,6 +22,8 @@ pub(super) struct Sandbox {
     /// `/etc/hosts` and `/etc/resolv.conf`.
     pub(super) hosts: String,
     pub(super) resolv_conf: String,
+    /// The processes that all containers see, if they share them.
+    pub(super) processes: Option<Processes>,
     address: Option<Ipv4Addr>,
 }
 
@@ -108,8 +111,9 @@ impl Node {
             labels: config.labels,
             annotations: config.annotations,
         };
-        let sandbox =
-            Sandbox { status: status.clone(), hostname: config.hostname, interface, hosts, resolv_conf, address };
+        let processes = (config.pid == NamespaceMode::Pod).then(|| Processes::of_pod(self.executor.now()));
+        let hostname = config.hostname;
+        let sandbox = Sandbox { status: status.clone(), hostname, interface, hosts, resolv_conf, processes, address };
         self.sandboxes.borrow_mut().insert(status.id.clone(), sandbox);
         Ok(Outcome::Sandbox(status))
     }

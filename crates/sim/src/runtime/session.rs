@@ -265,7 +265,8 @@ pub(super) async fn attach(node: &Rc<Node>, request: AttachRequest, channels: Ch
             }
         });
         if let Either::Left(_) = select(shown, input).await {
-            outbox.send(ERROR, Some(exit_status(container.status().exit_code)));
+            // Unlike exec, attaching succeeds however the process ends.
+            outbox.send(ERROR, Some(exit_status(0)));
         }
         drop(outbox);
     };

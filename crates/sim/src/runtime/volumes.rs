@@ -23,9 +23,28 @@ struct Mounted {
 }
 
 impl Volumes {
-    /// The tree that a volume is in, and its place there.
-    pub(super) fn get(&self, pod_uid: &str, name: &str) -> Option<(SharedTree, String)> {
-        self.0.borrow().get(pod_uid)?.get(name).map(|mounted| (mounted.tree.clone(), mounted.root.clone()))
+    /// The tree that a path of a volume is in, and its place there. A path inside a volume of files is what it leads
+    /// to now: it does not follow when the files change.
+    pub(super) fn get(
+        &self,
+        pod_uid: &str,
+        name: &str,
+        sub_path: &str,
+        now: Timestamp,
+    ) -> Option<(SharedTree, String)> {
+        let all = self.0.borrow();
+        let mounted = all.get(pod_uid)?.get(name)?;
+        if mounted.files.is_none() || sub_path.is_empty() {
+            return Some((mounted.tree.clone(), format!("{}/{sub_path}", mounted.root)));
+        }
+        const COPY: &str = "/..copy";
+        let copy = Tree::new(now).share();
+        let fs = Fs::new(mounted.tree.clone(), false);
+        fs.mount(COPY, copy.clone(), "/", false);
+        let inner = fs.follow(&format!("/{sub_path}")).ok()?;
+        // A key that is not there is an empty folder, as the runtime makes it.
+        let _ = fs.copy_all(&inner, &format!("{COPY}/it"), now);
+        Some((copy, "/it".into()))
     }
 
     /// Makes volumes, or brings their files up to date.
@@ -54,7 +73,7 @@ impl Volumes {
                         files: None,
                     });
                     if mounted.files.as_ref() != Some(files) {
-                        replace(&mounted.tree, mounted.files.as_ref(), files, now);
+                        replace(&mounted.tree, files, now);
                         mounted.files = Some(files.clone());
                     }
                 }
@@ -88,20 +107,38 @@ impl Volumes {
     }
 }
 
-/// Makes a tree hold exactly the given files, all at once.
-fn replace(
-    tree: &SharedTree,
-    old: Option<&BTreeMap<String, VolumeFile>>,
-    new: &BTreeMap<String, VolumeFile>,
-    now: Timestamp,
-) {
+/// Makes a tree hold exactly the given files, all at once: they are in a folder with the time for its name, to which
+/// `..data` leads, and the names that are seen lead through `..data`. Upstream's `AtomicWriter`.
+fn replace(tree: &SharedTree, files: &BTreeMap<String, VolumeFile>, now: Timestamp) {
+    const DATA: &str = "/..data";
     let mut tree = tree.borrow_mut();
-    for path in old.into_iter().flat_map(BTreeMap::keys).filter(|path| !new.contains_key(*path)) {
-        tree.remove(&crate::fs::absolute("/", path));
-    }
-    for (path, file) in new {
+    let before = match tree.get(DATA).map(|entry| entry.kind) {
+        Some(Kind::Symlink(target)) => Some(format!("/{target}")),
+        _ => None,
+    };
+    let folder = format!("..{}.{}", now.strftime("%Y_%m_%d_%H_%M_%S"), now.subsec_nanosecond());
+    tree.insert("/", Entry { mode: 0o777, ..Entry::directory(now) });
+    tree.insert(&format!("/{folder}"), Entry::directory(now));
+    for (path, file) in files {
         let entry = Entry { mode: file.mode, ..Entry::file(file.data.to_vec(), now) };
-        tree.insert(&crate::fs::absolute("/", path), entry);
+        tree.insert(&crate::fs::absolute(&format!("/{folder}"), path), entry);
+    }
+    tree.insert(DATA, Entry::symlink(&folder, now));
+    let first = |path: &String| path.trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
+    let seen: Vec<String> = files.keys().map(first).collect();
+    for (name, entry) in tree.children("/") {
+        if matches!(entry.kind, Kind::Symlink(_)) && !name.starts_with("..") && !seen.contains(&name) {
+            tree.remove(&format!("/{name}"));
+        }
+    }
+    for name in seen {
+        let path = format!("/{name}");
+        if tree.get(&path).is_none() {
+            tree.insert(&path, Entry::symlink(&format!("..data/{name}"), now));
+        }
+    }
+    if let Some(before) = before.filter(|before| *before != format!("/{folder}")) {
+        tree.remove(&before);
     }
 }
 

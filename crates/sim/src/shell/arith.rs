@@ -21,7 +21,7 @@ pub(super) fn evaluate(text: &str, variables: &mut dyn Variables) -> Result<i64,
     if evaluation.at == evaluation.text.len() {
         return Ok(0);
     }
-    let value = evaluation.ternary()?;
+    let value = evaluation.comma()?;
     evaluation.skip();
     if evaluation.at < evaluation.text.len() { Err(SYNTAX) } else { Ok(value) }
 }
@@ -59,6 +59,14 @@ impl Evaluation<'_> {
 
     fn peek(&self, offset: usize) -> Option<char> {
         self.text.get(self.at + offset).copied()
+    }
+
+    fn comma(&mut self) -> Result<i64, &'static str> {
+        let mut value = self.ternary()?;
+        while self.eat(",") {
+            value = self.ternary()?;
+        }
+        Ok(value)
     }
 
     fn ternary(&mut self) -> Result<i64, &'static str> {
@@ -157,6 +165,7 @@ impl Evaluation<'_> {
         loop {
             self.skip();
             let operator = match (self.peek(0), self.peek(1)) {
+                (Some('*'), Some('*')) => return Ok(left),
                 (Some(c @ ('*' | '/' | '%')), next) if next != Some('=') => c,
                 _ => return Ok(left),
             };
@@ -201,7 +210,17 @@ impl Evaluation<'_> {
                 self.at += 1;
                 self.unary().map(|value| !value)
             }
-            _ => self.primary(),
+            _ => {
+                let base = self.primary()?;
+                if self.eat("**") {
+                    let exponent = self.unary()?;
+                    u32::try_from(exponent)
+                        .map(|exponent| base.wrapping_pow(exponent))
+                        .map_err(|_| "exponent less than 0")
+                } else {
+                    Ok(base)
+                }
+            }
         }?;
         self.depth -= 1;
         Ok(value)
@@ -209,7 +228,7 @@ impl Evaluation<'_> {
 
     fn primary(&mut self) -> Result<i64, &'static str> {
         if self.eat("(") {
-            let value = self.ternary()?;
+            let value = self.comma()?;
             return if self.eat(")") { Ok(value) } else { Err(SYNTAX) };
         }
         if self.peek(0).is_some_and(|c| c.is_ascii_digit()) {
@@ -271,7 +290,18 @@ impl Evaluation<'_> {
             name.push(c);
             self.at += 1;
         }
-        (!name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit())).then_some(name)
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        if self.peek(0) == Some('[') {
+            self.at += 1;
+            let index = self.comma().ok()?;
+            if !self.eat("]") {
+                return None;
+            }
+            name = format!("{name}[{index}]");
+        }
+        Some(name)
     }
 
     fn assign(&mut self, name: &str, new: impl FnOnce(i64) -> Result<i64, &'static str>) -> Result<i64, &'static str> {
@@ -313,6 +343,9 @@ mod tests {
             ("x += 2", 9),
             ("x == 9 ? 1 : 0", 1),
             ("1 << 4", 16),
+            ("2 ** 8", 256),
+            ("x = 5, x + 1", 6),
+            ("x = 9", 9),
             ("7 % 4", 3),
             ("!0", 1),
             ("", 0),

@@ -51,6 +51,28 @@ pub enum Command {
         /// Patterns with what they lead to.
         arms: Vec<(Vec<Word>, Rc<Command>)>,
     },
+    /// `for ((first; condition; step))`.
+    Count {
+        /// The three expressions; an empty condition holds.
+        expressions: [Word; 3],
+        /// What is repeated.
+        body: Rc<Command>,
+    },
+    /// `select name in words`.
+    Select {
+        /// The variable.
+        name: String,
+        /// The words.
+        words: Vec<Word>,
+        /// What is repeated.
+        body: Rc<Command>,
+    },
+    /// `(( expression ))`.
+    Arithmetic(Word),
+    /// `[[ condition ]]`.
+    Condition(Condition),
+    /// `time command`; nothing by itself.
+    Time(Rc<Command>),
     /// `name() { … }`.
     Function(String, Rc<Command>),
     /// A compound command with redirections.
@@ -61,11 +83,52 @@ pub enum Command {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Simple {
     /// `NAME=word` before the words.
-    pub assignments: Vec<(String, Word)>,
+    pub assignments: Vec<Assignment>,
     /// The command's name and arguments.
     pub words: Vec<Word>,
     /// Redirections, in order.
     pub redirects: Vec<Redirect>,
+    /// `NAME=( … )` among the arguments of `declare` and its like: done after it.
+    pub arrays: Vec<Assignment>,
+}
+
+/// An assignment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assignment {
+    /// The variable.
+    pub name: String,
+    /// An element of it.
+    pub index: Option<Word>,
+    /// `+=`
+    pub append: bool,
+    /// What it gets.
+    pub value: Assigned,
+}
+
+/// What a variable gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Assigned {
+    /// A text.
+    One(Word),
+    /// An array's elements, some with their index.
+    Many(Vec<(Option<Word>, Word)>),
+}
+
+/// A condition of `[[ … ]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// `!`
+    Not(Box<Condition>),
+    /// `&&`
+    And(Box<Condition>, Box<Condition>),
+    /// `||`
+    Or(Box<Condition>, Box<Condition>),
+    /// `-f word`
+    Unary(String, Word),
+    /// `word == word`, the second a pattern; `=~`, a regular expression; `-eq` and the like.
+    Binary(Word, String, Word),
+    /// A word that is not empty.
+    Word(Word),
 }
 
 /// A redirection.
@@ -108,6 +171,8 @@ pub enum Piece {
     Parameter {
         /// Variable, number, or one of `@*#?-$!`.
         name: String,
+        /// `[…]` after the name.
+        index: Option<Subscript>,
         /// What is done with it.
         operation: Operation,
         /// Whether it stands in double quotes.
@@ -119,6 +184,13 @@ pub enum Piece {
         command: Rc<Command>,
         /// Whether it stands in double quotes.
         quoted: bool,
+    },
+    /// `<(…)` or `>(…)`: the name of a pipe from or to a command.
+    Process {
+        /// The command.
+        command: Rc<Command>,
+        /// Whether what is written to the pipe is the command's input.
+        input: bool,
     },
     /// `$((…))`.
     Arithmetic {
@@ -136,6 +208,15 @@ pub enum Operation {
     Value,
     /// `${#name}`
     Length,
+    /// `${!name}`: the value of the variable that this one names; with `[@]`, its indices.
+    Indirect,
+    /// `^`, `^^`, `,`, `,,`: to upper or lower case.
+    Case {
+        /// Upper, not lower.
+        upper: bool,
+        /// Every character, not the first alone.
+        all: bool,
+    },
     /// `-`, `=`, `?`, `+`, each with `:` treating empty as unset.
     Conditional {
         /// `-`, `=`, `?` or `+`.
@@ -165,4 +246,13 @@ pub enum Operation {
         /// What takes its place.
         text: Word,
     },
+}
+
+/// Which elements of an array.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subscript {
+    /// `[@]`, or `[*]` with true.
+    All(bool),
+    /// One.
+    At(Word),
 }

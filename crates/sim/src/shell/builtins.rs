@@ -9,10 +9,55 @@ use crate::process::{Process, SIGNALS, Signal};
 use crate::programs;
 
 /// Commands that change the shell.
-const BUILTINS: [&str; 30] = [
-    ":", ".", "source", "alias", "break", "cd", "command", "continue", "eval", "exec", "exit", "export", "hash",
-    "jobs", "local", "logout", "read", "readonly", "return", "set", "shift", "times", "trap", "type", "ulimit",
-    "umask", "unalias", "unset", "wait", "fg",
+const BUILTINS: [&str; 48] = [
+    ":",
+    ".",
+    "source",
+    "alias",
+    "break",
+    "cd",
+    "command",
+    "continue",
+    "eval",
+    "exec",
+    "exit",
+    "export",
+    "hash",
+    "jobs",
+    "local",
+    "logout",
+    "read",
+    "readonly",
+    "return",
+    "set",
+    "shift",
+    "times",
+    "trap",
+    "type",
+    "ulimit",
+    "umask",
+    "unalias",
+    "unset",
+    "wait",
+    "fg",
+    "bg",
+    "builtin",
+    "complete",
+    "compgen",
+    "compopt",
+    "declare",
+    "disown",
+    "enable",
+    "getopts",
+    "help",
+    "history",
+    "let",
+    "mapfile",
+    "readarray",
+    "shopt",
+    "typeset",
+    "bind",
+    "suspend",
 ];
 /// Tools that run inside the shell's own process, as every shell has them.
 const INLINE: [&str; 8] = ["echo", "printf", "test", "[", "true", "false", "pwd", "kill"];
@@ -27,6 +72,15 @@ pub(super) async fn run(shell: &mut Shell, words: Vec<String>) -> Result<i32, Fl
     let first = arguments.first().map(String::as_str);
     match name.as_str() {
         ":" | "hash" | "times" | "ulimit" | "umask" => Ok(0),
+        // What they switch is the same here either way: the shell completes and edits lines by itself.
+        "bg" | "bind" | "complete" | "compgen" | "compopt" | "disown" | "enable" | "shopt" | "suspend" => Ok(0),
+        "builtin" => Box::pin(run(shell, arguments.to_vec())).await,
+        "local" | "export" if first.is_some_and(|word| word.starts_with("-") && !matches!(word, "-p" | "-n")) => {
+            Box::pin(declare_typed(shell, arguments)).await
+        }
+        "declare" | "typeset" | "getopts" | "help" | "history" | "let" | "mapfile" | "readarray" => {
+            Box::pin(of_bash(shell, &name, arguments)).await
+        }
         "break" | "continue" => {
             let levels = first.and_then(|levels| levels.parse().ok()).unwrap_or(1).max(1);
             Err(if name == "break" { Flow::Break(levels) } else { Flow::Continue(levels) })
@@ -53,6 +107,18 @@ pub(super) async fn run(shell: &mut Shell, words: Vec<String>) -> Result<i32, Fl
         "." | "source" => source(shell, arguments).await,
         "exec" => shell.replace(arguments.to_vec()).await,
         "command" => command(shell, arguments).await,
+        "type" if first == Some("-t") => {
+            let name = arguments.get(1).map_or("", String::as_str);
+            let what = match describe(shell, name) {
+                Some(what) if what.contains(" alias ") => "alias",
+                Some(what) if what.ends_with("function") => "function",
+                Some(what) if what.ends_with("builtin") => "builtin",
+                Some(_) => "file",
+                None => return Ok(1),
+            };
+            let _ = shell.fd(1).write_all(format!("{what}\n").as_bytes()).await;
+            Ok(0)
+        }
         "type" => {
             let mut code = 0;
             for name in arguments {
@@ -68,6 +134,9 @@ pub(super) async fn run(shell: &mut Shell, words: Vec<String>) -> Result<i32, Fl
         "export" | "readonly" | "local" => declare(shell, &name, arguments).await,
         "unset" => {
             for name in arguments.iter().filter(|name| !name.starts_with('-')) {
+                if shell.unset_element(name) {
+                    continue;
+                }
                 shell.vars.remove(name);
                 shell.functions.remove(name);
             }
@@ -112,6 +181,7 @@ pub(super) async fn run(shell: &mut Shell, words: Vec<String>) -> Result<i32, Fl
             let _ = shell.fd(1).write_all(lines.as_bytes()).await;
             Ok(0)
         }
+        "printf" if first == Some("-v") => Box::pin(print_to(shell, arguments)).await,
         _ => {
             let Some(program) = programs::find(&name) else { return Ok(127) };
             let args = if name == "kill" { job_numbers(shell, words) } else { words };
@@ -119,6 +189,43 @@ pub(super) async fn run(shell: &mut Shell, words: Vec<String>) -> Result<i32, Fl
             Ok(program.run(process).await & 0xff)
         }
     }
+}
+
+/// Builtins that bash has and POSIX has not, and the longer ones: apart, so that others need less of the stack.
+async fn of_bash(shell: &mut Shell, name: &str, arguments: &[String]) -> Result<i32, Flow> {
+    match name {
+        "declare" | "typeset" => declare_typed(shell, arguments).await,
+        "getopts" => getopts(shell, arguments).await,
+        "help" => help(shell, arguments.first().map(String::as_str)).await,
+        "history" => history(shell, arguments).await,
+        "let" => {
+            let mut value = 0;
+            for expression in arguments {
+                value = match super::arith::evaluate(expression, shell) {
+                    Ok(value) => value,
+                    Err(message) => return Err(shell.fatal(message).await),
+                };
+            }
+            Ok(i32::from(value == 0))
+        }
+        _ => mapfile(shell, arguments).await,
+    }
+}
+
+/// `printf -v NAME`: into a variable.
+async fn print_to(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
+    let variable = arguments.get(1).cloned().unwrap_or_default();
+    let words = std::iter::once("printf".to_owned()).chain(arguments.iter().skip(2).cloned()).collect();
+    let (out, written) = crate::io::Fd::buffer();
+    let before = shell.fds.insert(1, out);
+    let code = run(shell, words).await;
+    match before {
+        Some(before) => shell.fds.insert(1, before),
+        None => shell.fds.remove(&1),
+    };
+    let text = String::from_utf8_lossy(&written.borrow()).into_owned();
+    shell.set(&variable, text);
+    code
 }
 
 /// `%1` as the process it means.
@@ -153,7 +260,12 @@ async fn source(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
         shell.error(".: filename argument required").await;
         return Ok(2);
     };
-    let text = match shell.machine.fs().read_text(&fs::absolute(&shell.cwd, path)) {
+    let pipe = path.strip_prefix("/dev/fd/").and_then(|number| shell.fds.get(&number.parse().ok()?).cloned());
+    let text = match pipe {
+        Some(pipe) => pipe.read_to_end().await.map(|text| String::from_utf8_lossy(&text).into_owned()),
+        None => shell.machine.fs().read_text(&fs::absolute(&shell.cwd, path)),
+    };
+    let text = match text {
         Ok(text) => text,
         Err(error) => return Err(shell.fatal(&format!(".: {path}: {error}")).await),
     };
@@ -239,7 +351,9 @@ async fn trap(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
         let name = match signal {
             Some(signal) => signal.to_string(),
             None if matches!(condition.to_ascii_uppercase().as_str(), "EXIT" | "0") => "EXIT".to_owned(),
-            None if condition == "ERR" => continue,
+            None if matches!(condition.to_ascii_uppercase().as_str(), "ERR" | "DEBUG" | "RETURN") => {
+                condition.to_ascii_uppercase()
+            }
             None => {
                 shell.error(&format!("trap: {condition}: invalid signal specification")).await;
                 return Ok(1);
@@ -287,4 +401,186 @@ async fn wait(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
     }
     shell.jobs.retain(|job| job.exit_code().is_none());
     Ok(if wanted.is_empty() { 0 } else { code })
+}
+
+/// `declare` and `typeset`: variables with a kind.
+async fn declare_typed(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
+    let (flags, names): (Vec<&String>, Vec<&String>) =
+        arguments.iter().partition(|word| word.starts_with(['-', '+']) && word.len() > 1);
+    let has = |flag: char| flags.iter().any(|word| word.starts_with('-') && word.contains(flag));
+    if has('f') || has('F') {
+        let known = names.iter().all(|name| shell.functions.contains_key(*name));
+        return Ok(i32::from(!known));
+    }
+    if has('p') {
+        let mut code = 0;
+        for name in names {
+            match shell.vars.get(name) {
+                Some(variable) => {
+                    let flag = if variable.exported { "-x" } else { "--" };
+                    let value = shell.get(name).unwrap_or_default();
+                    let line = format!("declare {flag} {name}={value:?}\n");
+                    let _ = shell.fd(1).write_all(line.as_bytes()).await;
+                }
+                None => {
+                    shell.error(&format!("declare: {name}: not found")).await;
+                    code = 1;
+                }
+            }
+        }
+        return Ok(code);
+    }
+    let how = if shell.locals.is_empty() || has('g') { "" } else { "local" };
+    let words: Vec<String> = names.iter().map(|name| (*name).clone()).collect();
+    let code = if words.is_empty() { 0 } else { declare(shell, how, &words).await? };
+    for word in &words {
+        let name = word.split('=').next().unwrap_or_default();
+        if has('a') || has('A') {
+            shell.make_array(name, has('A'));
+        }
+        if let Some(variable) = shell.vars.get_mut(name) {
+            variable.exported |= has('x');
+            variable.read_only |= has('r');
+        }
+    }
+    Ok(code)
+}
+
+/// `getopts`: the next option of the arguments or the parameters.
+async fn getopts(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
+    let [known, name, given @ ..] = arguments else {
+        shell.error("getopts: usage: getopts optstring name [arg]").await;
+        return Ok(2);
+    };
+    let words = if given.is_empty() { shell.params.clone() } else { given.to_vec() };
+    let mut index: usize = shell.get("OPTIND").and_then(|index| index.parse().ok()).unwrap_or(1).max(1);
+    if index == 1 && shell.get("OPTIND").is_none() {
+        shell.option_at = 1;
+    }
+    let word = words.get(index - 1).filter(|word| word.len() > 1 && word.starts_with('-') && *word != "--").cloned();
+    let Some(word) = word else {
+        if words.get(index - 1).is_some_and(|word| word == "--") {
+            index += 1;
+        }
+        shell.set("OPTIND", index.to_string());
+        shell.set(name, "?".into());
+        shell.option_at = 1;
+        return Ok(1);
+    };
+    let letters: Vec<char> = word.chars().collect();
+    let letter = letters.get(shell.option_at).copied().unwrap_or('?');
+    let rest: String = letters.iter().skip(shell.option_at + 1).collect();
+    let silent = known.starts_with(':');
+    let place = known.trim_start_matches(':').find(letter).filter(|_| letter != ':');
+    let takes = place.is_some_and(|at| {
+        known.trim_start_matches(':').get(at + letter.len_utf8()..).is_some_and(|rest| rest.starts_with(':'))
+    });
+    let mut option = letter.to_string();
+    shell.vars.remove("OPTARG");
+    shell.option_at += 1;
+    let mut ended = rest.is_empty();
+    if place.is_none() {
+        option = "?".into();
+        match silent {
+            true => shell.set("OPTARG", letter.to_string()),
+            false => shell.error(&format!("illegal option -{letter}")).await,
+        }
+    } else if takes {
+        ended = true;
+        let value = match rest.is_empty() {
+            false => Some(rest),
+            true => {
+                index += 1;
+                words.get(index - 1).cloned()
+            }
+        };
+        match value {
+            Some(value) => shell.set("OPTARG", value),
+            None if silent => {
+                option = ":".into();
+                shell.set("OPTARG", letter.to_string());
+            }
+            None => {
+                option = "?".into();
+                shell.error(&format!("option requires an argument -{letter}")).await;
+            }
+        }
+    }
+    if ended {
+        index += 1;
+        shell.option_at = 1;
+    }
+    shell.set("OPTIND", index.to_string());
+    shell.set(name, option);
+    Ok(0)
+}
+
+/// `history`: the lines that were entered; `-c` forgets them.
+async fn history(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
+    if arguments.iter().any(|word| word == "-c") {
+        shell.history.borrow_mut().clear();
+        return Ok(0);
+    }
+    let most = arguments.iter().find_map(|word| word.parse::<usize>().ok()).unwrap_or(usize::MAX);
+    let lines: String = {
+        let history = shell.history.borrow();
+        let skip = history.len().saturating_sub(most);
+        history.iter().enumerate().skip(skip).map(|(index, line)| format!("{:>5}  {line}\n", index + 1)).collect()
+    };
+    let _ = shell.fd(1).write_all(lines.as_bytes()).await;
+    Ok(0)
+}
+
+/// `mapfile`: the lines of the input as an array.
+async fn mapfile(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
+    let strip = arguments.iter().any(|word| word == "-t");
+    let name = arguments.iter().find(|word| !word.starts_with('-')).cloned().unwrap_or_else(|| "MAPFILE".into());
+    let input = shell.fd(0).read_to_end().await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&input).into_owned();
+    let lines =
+        text.split_inclusive('\n').map(|line| if strip { line.trim_end_matches('\n') } else { line }.to_owned());
+    shell.set_list(&name, lines);
+    Ok(0)
+}
+
+/// `help`: what the shell does itself, and what else there is to run.
+async fn help(shell: &mut Shell, name: Option<&str>) -> Result<i32, Flow> {
+    let text = match name {
+        Some(name) => match describe(shell, name) {
+            Some(what) => format!("{what}\n"),
+            None => {
+                shell.error(&format!("help: no help topics match `{name}'. Try `{name} --help'.")).await;
+                return Ok(1);
+            }
+        },
+        None => {
+            let mut names: Vec<&str> = BUILTINS.iter().chain(&INLINE).copied().filter(|name| name.len() > 1).collect();
+            names.sort_unstable();
+            let path = shell.get("PATH");
+            let programs = shell.machine.commands(path.as_deref());
+            format!(
+                "These commands are the shell's own:\n\n  {}\n\nThese programs are here:\n\n  {}\n\nMost say more with --help.\n",
+                wrapped(names.iter().copied()),
+                wrapped(programs.iter().map(String::as_str)),
+            )
+        }
+    };
+    let _ = shell.fd(1).write_all(text.as_bytes()).await;
+    Ok(0)
+}
+
+/// Words in lines that fit a terminal.
+fn wrapped<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    const WIDTH: usize = 76;
+    let (mut out, mut column) = (String::new(), 0);
+    for word in words {
+        if column + word.len() > WIDTH {
+            out.push_str("\n  ");
+            column = 0;
+        }
+        out.push_str(word);
+        out.push(' ');
+        column += word.len() + 1;
+    }
+    out.trim_end().to_owned()
 }

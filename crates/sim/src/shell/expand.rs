@@ -4,9 +4,10 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use super::arith::{self, Variables};
-use super::ast::{Operation, Piece, Word};
+use super::ast::{Operation, Piece, Subscript, Word};
 use super::pattern::{self, Char};
-use super::{Flow, Shell};
+use super::{Flow, Shell, braces};
+use crate::io;
 
 /// Fields in the making.
 #[derive(Default)]
@@ -42,7 +43,20 @@ impl Shell {
     /// Expands words to fields: parameters, commands, arithmetic, splitting, path names.
     pub(super) async fn expand(&mut self, words: &[Word]) -> Result<Vec<String>, Flow> {
         let mut all = Vec::new();
-        for word in words {
+        let words: Vec<Word> = match self.bash {
+            true => words.iter().flat_map(braces::expand).collect(),
+            false => words.to_vec(),
+        };
+        for word in &words {
+            // `"$@"` without parameters is no word at all.
+            if let [Piece::Quoted(empty), Piece::Parameter { name, index, operation: Operation::Value, quoted: true }] =
+                word.as_slice()
+                && empty.is_empty()
+                && (name == "@" || matches!(index, Some(Subscript::All(false))))
+                && self.listed(name, index.as_ref()).is_some_and(|values| values.is_empty())
+            {
+                continue;
+            }
             let mut fields = Fields::default();
             self.pieces(word, &mut fields, true).await?;
             if fields.current.is_some() {
@@ -106,18 +120,51 @@ impl Shell {
                         };
                         self.add(fields, &value, *quoted, split);
                     }
-                    Piece::Parameter { name, operation: Operation::Value, quoted }
-                        if name == "@" || (name == "*" && !quoted) =>
-                    {
-                        for (index, value) in self.params.clone().iter().enumerate() {
-                            if index > 0 {
-                                fields.end();
-                            }
-                            self.add(fields, value, *quoted, split);
-                        }
+                    Piece::Process { command, input } => {
+                        let path = self.pipe_to(command, *input);
+                        fields.push(&path, true);
                     }
-                    Piece::Parameter { name, operation, quoted } => {
-                        self.parameter(name, operation, *quoted, fields, split).await?;
+                    Piece::Parameter { name, index, operation, quoted } => {
+                        let keys = matches!((index, operation), (Some(Subscript::All(_)), Operation::Indirect));
+                        let listed = match keys {
+                            true => Some(self.elements(name).keys()),
+                            false => self.listed(name, index.as_ref()),
+                        };
+                        match listed {
+                            Some(values) if !matches!(operation, Operation::Conditional { .. } | Operation::Length) => {
+                                let values = self.each(values, name, operation).await?;
+                                let star = name == "*" || matches!(index, Some(Subscript::All(true)));
+                                if star && *quoted {
+                                    let separator =
+                                        self.vars.get("IFS").map_or(Some(' '), |ifs| ifs.value.chars().next());
+                                    let joined = values.join(&separator.map(String::from).unwrap_or_default());
+                                    fields.push(&joined, true);
+                                    continue;
+                                }
+                                for (index, value) in values.iter().enumerate() {
+                                    if index > 0 {
+                                        fields.end();
+                                    }
+                                    self.add(fields, value, *quoted, split);
+                                }
+                            }
+                            listed => {
+                                let value = match (listed, index) {
+                                    (Some(values), _) if *operation == Operation::Length => {
+                                        fields.push(&values.len().to_string(), *quoted);
+                                        continue;
+                                    }
+                                    (Some(values), _) if values.is_empty() => None,
+                                    (Some(values), _) => Some(values.join(" ")),
+                                    (None, Some(Subscript::At(index))) => {
+                                        let key = self.key(name, index).await?;
+                                        self.element(name, &key)
+                                    }
+                                    (None, _) => self.get(name),
+                                };
+                                self.parameter(name, value, operation, *quoted, fields, split).await?;
+                            }
+                        }
                     }
                 }
             }
@@ -138,19 +185,18 @@ impl Shell {
     async fn parameter(
         &mut self,
         name: &str,
+        value: Option<String>,
         operation: &Operation,
         quoted: bool,
         fields: &mut Fields,
         split: bool,
     ) -> Result<(), Flow> {
-        let value = self.get(name);
         let special = matches!(name, "@" | "*" | "#" | "?" | "-" | "$" | "!");
         if value.is_none() && self.options.nounset && !special && !matches!(operation, Operation::Conditional { .. }) {
             return Err(self.fatal(&format!("{name}: parameter not set")).await);
         }
         let text = match operation {
             Operation::Value => value.unwrap_or_default(),
-            Operation::Length if name == "@" || name == "*" => self.params.len().to_string(),
             Operation::Length => value.unwrap_or_default().chars().count().to_string(),
             Operation::Conditional { kind, colon, word } => {
                 let set = value.as_ref().is_some_and(|value| !colon || !value.is_empty());
@@ -170,9 +216,10 @@ impl Shell {
                     _ => value.unwrap_or_default(),
                 }
             }
-            Operation::Trim { suffix, longest, pattern } => {
-                let pattern = self.expand_pattern(pattern).await?;
-                trim(&value.unwrap_or_default(), &pattern, *suffix, *longest)
+            Operation::Indirect => value.and_then(|name| self.get(&name)).unwrap_or_default(),
+            Operation::Trim { .. } | Operation::Replace { .. } | Operation::Case { .. } => {
+                let values = self.each(vec![value.unwrap_or_default()], name, operation).await?;
+                values.concat()
             }
             Operation::Substring(offset, length) => {
                 let text: Vec<char> = value.unwrap_or_default().chars().collect();
@@ -189,14 +236,60 @@ impl Shell {
                 let end = end.clamp(start, count);
                 text.iter().skip(start as usize).take((end - start) as usize).collect()
             }
-            Operation::Replace { all, pattern, text } => {
-                let pattern = self.expand_pattern(pattern).await?;
-                let text = self.expand_one(text).await?;
-                replace(&value.unwrap_or_default(), &pattern, &text, *all)
-            }
         };
         self.add(fields, &text, quoted, split);
         Ok(())
+    }
+
+    /// What an operation makes of each value of a list.
+    async fn each(&mut self, mut values: Vec<String>, name: &str, operation: &Operation) -> Result<Vec<String>, Flow> {
+        Ok(match operation {
+            Operation::Trim { suffix, longest, pattern } => {
+                let pattern = self.expand_pattern(pattern).await?;
+                values.iter().map(|value| trim(value, &pattern, *suffix, *longest)).collect()
+            }
+            Operation::Replace { all, pattern, text } => {
+                let pattern = self.expand_pattern(pattern).await?;
+                let text = self.expand_one(text).await?;
+                values.iter().map(|value| replace(value, &pattern, &text, *all)).collect()
+            }
+            Operation::Case { upper, all } => {
+                let change = |text: &str| if *upper { text.to_uppercase() } else { text.to_lowercase() };
+                let changed = |value: &String| {
+                    let cut = if *all { value.len() } else { value.chars().next().map_or(0, char::len_utf8) };
+                    let (head, tail) = value.split_at(cut);
+                    change(head) + tail
+                };
+                values.iter().map(changed).collect()
+            }
+            Operation::Substring(offset, length) => {
+                // The parameters begin with `$0`.
+                if matches!(name, "@" | "*") {
+                    values.insert(0, self.name.clone());
+                }
+                let count = values.len() as i64;
+                let offset = self.number(offset).await?;
+                let start = if offset < 0 { count + offset } else { offset }.clamp(0, count);
+                let length = match length {
+                    Some(length) => self.number(length).await?.max(0),
+                    None => count,
+                };
+                values.into_iter().skip(start as usize).take(length as usize).collect()
+            }
+            _ => values,
+        })
+    }
+
+    /// Starts a command whose output, or with `input` whose input, is a pipe with a name; that name.
+    fn pipe_to(&mut self, command: &std::rc::Rc<super::ast::Command>, input: bool) -> String {
+        let (reader, writer) = io::pipe(self.machine.executor());
+        let (theirs, ours) = if input { (reader, writer) } else { (writer, reader) };
+        self.subshell(command, None, |shell| {
+            shell.fds.insert(u32::from(!input), theirs);
+        });
+        let number = (10..64).rev().find(|number| !self.fds.contains_key(number)).unwrap_or(63);
+        self.fds.insert(number, ours);
+        format!("/dev/fd/{number}")
     }
 
     async fn number(&mut self, word: &Word) -> Result<i64, Flow> {
@@ -216,11 +309,18 @@ impl Shell {
 
 impl Variables for Shell {
     fn get(&self, name: &str) -> i64 {
-        Shell::get(self, name).and_then(|value| value.trim().parse().ok()).unwrap_or(0)
+        let value = match name.split_once('[') {
+            Some((name, key)) => self.element(name, key.trim_end_matches(']')),
+            None => Shell::get(self, name),
+        };
+        value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
     }
 
     fn set(&mut self, name: &str, value: i64) {
-        Shell::set(self, name, value.to_string());
+        match name.split_once('[') {
+            Some((name, key)) => self.set_element(name, key.trim_end_matches(']').to_owned(), value.to_string()),
+            None => Shell::set(self, name, value.to_string()),
+        }
     }
 }
 

@@ -23,6 +23,10 @@ impl Parser {
             self.at = start;
             return Ok(None);
         }
+        if number.is_none() && !both && self.peek_at(1) == Some('(') {
+            self.at = start;
+            return Ok(None);
+        }
         const OPERATORS: [&str; 10] = ["&>", "<<<", "<<-", "<<", "<&", ">>", ">&", ">|", "<", ">"];
         let operator = OPERATORS.into_iter().find(|operator| self.eat(operator)).unwrap_or("<");
         self.skip_blanks();
@@ -31,7 +35,8 @@ impl Parser {
             let message = "syntax error: unexpected \"newline\"".to_owned();
             return Err(SyntaxError { message, incomplete: false });
         }
-        if self.peek().is_none_or(is_break) {
+        let process = matches!(self.peek(), Some('<' | '>')) && self.peek_at(1) == Some('(');
+        if self.peek().is_none_or(is_break) && !process {
             return Err(self.unexpected());
         }
         let fd = number.unwrap_or(u32::from(operator.contains('>')));

@@ -1,5 +1,8 @@
 //! The interactive shell: prompt, line editing, completion.
 
+use std::collections::BTreeMap;
+
+use super::history::recalled;
 use super::{Flow, Shell, parse};
 use crate::fs::{self, Kind};
 use crate::process::{Machine, Signal};
@@ -19,16 +22,31 @@ impl Shell {
             return self.run_script(&String::from_utf8_lossy(&text), false).await;
         };
         tty.set_foreground(self.group);
+        if self.bash
+            && let Some(home) = self.get("HOME")
+            && let Ok(text) = self.machine.fs().read_text(&format!("{home}/.bashrc"))
+        {
+            match parse(&text) {
+                Ok(command) => {
+                    if let Err(Flow::Exit(code)) = self.run(&command).await {
+                        return self.finish(code).await;
+                    }
+                }
+                Err(error) => self.error(&format!("{home}/.bashrc: {}", error.message)).await,
+            }
+        }
         let mut readline = Readline::default();
         let mut text = String::new();
         loop {
             let prompt = if text.is_empty() { self.prompt() } else { self.get("PS2").unwrap_or_else(|| "> ".into()) };
             let (machine, cwd) = (self.machine.clone(), self.cwd.clone());
+            let aliases = self.aliases.clone();
             let path = self.get("PATH");
             let input = readline
                 .read(&tty, &prompt, |before| {
                     let (machine, cwd, path) = (machine.clone(), cwd.clone(), path.clone());
-                    async move { complete(&machine, &cwd, path.as_deref(), &before).await }
+                    let aliases = aliases.clone();
+                    async move { complete(&machine, &cwd, path.as_deref(), &aliases, &before).await }
                 })
                 .await;
             match input {
@@ -39,6 +57,20 @@ impl Shell {
                     continue;
                 }
                 Input::Line(line) => {
+                    let line = match recalled(&line, &self.history.borrow()) {
+                        Ok(None) => line,
+                        Ok(Some(recalled)) => {
+                            readline.amend(&recalled);
+                            tty.write(format!("{recalled}\n").as_bytes());
+                            recalled
+                        }
+                        Err(message) => {
+                            tty.write(format!("{}: {message}\n", self.name).as_bytes());
+                            self.status = 1;
+                            continue;
+                        }
+                    };
+                    *self.history.borrow_mut() = readline.history().to_vec();
                     if !text.is_empty() {
                         text.push('\n');
                     }
@@ -127,7 +159,13 @@ impl Shell {
 }
 
 /// How a command line may go on: a command's name, what a command says itself, or a path.
-async fn complete(machine: &Machine, cwd: &str, path: Option<&str>, before: &str) -> Completion {
+async fn complete(
+    machine: &Machine,
+    cwd: &str,
+    path: Option<&str>,
+    aliases: &BTreeMap<String, String>,
+    before: &str,
+) -> Completion {
     let segment = before.rfind(['|', ';', '&', '(']).map_or(0, |at| at + 1);
     let line = before.get(segment..).unwrap_or_default();
     let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
@@ -137,8 +175,13 @@ async fn complete(machine: &Machine, cwd: &str, path: Option<&str>, before: &str
     let Some(last) = words.last().cloned() else { return Completion::default() };
     let start = before.chars().count() - last.chars().count();
     if words.len() == 1 && !last.contains('/') {
-        let commands = machine.commands(path).into_iter().filter(|name| name.starts_with(&last));
+        let commands = machine.commands(path).into_iter().chain(aliases.keys().cloned());
+        let commands = commands.filter(|name| name.starts_with(&last));
         return Completion { start, candidates: commands.collect() };
+    }
+    // An alias is completed as what it stands for.
+    if let Some(alias) = words.first().and_then(|name| aliases.get(name)) {
+        words.splice(..1, alias.split_whitespace().map(str::to_owned));
     }
     if let Some(completer) = words.first().and_then(|command| machine.completer(command)) {
         let mut candidates = completer(machine, words).await;

@@ -4,11 +4,15 @@
 //! machine; subshells and the parts of a pipeline are too.
 
 mod arith;
+mod arrays;
 mod ast;
+mod braces;
 mod builtins;
 mod compound;
+mod condition;
 mod expand;
 mod heredoc;
+mod history;
 mod interactive;
 mod parser;
 pub(crate) mod pattern;
@@ -18,11 +22,15 @@ mod spawn;
 mod variables;
 mod word;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 pub use ast::Command;
 pub use parser::{SyntaxError, parse};
+
+use arrays::Elements;
+use machinery::Timestamp;
 
 use crate::io::Fd;
 use crate::process::{Child, Machine, Pid, Process, Signal, Signals};
@@ -33,6 +41,8 @@ struct Variable {
     value: String,
     exported: bool,
     read_only: bool,
+    /// What it holds if it is an array, in place of the value.
+    elements: Option<Elements>,
 }
 
 /// What `set -…` switches.
@@ -84,6 +94,14 @@ pub struct Shell {
     status: i32,
     last_background: Option<Pid>,
     jobs: Vec<Child>,
+    /// Lines that were entered, oldest first.
+    history: Rc<RefCell<Vec<String>>>,
+    /// How far `getopts` is within a word of several options.
+    option_at: usize,
+    /// Whether it is bash: braces are expanded, `~/.bashrc` is read.
+    bash: bool,
+    started_at: Timestamp,
+    parent: Pid,
     options: Options,
     traps: BTreeMap<String, String>,
     fds: BTreeMap<u32, Fd>,
@@ -100,9 +118,12 @@ impl Shell {
         let vars = process
             .env
             .iter()
-            .map(|(name, value)| (name.clone(), Variable { value: value.clone(), exported: true, read_only: false }))
+            .map(|(name, value)| {
+                (name.clone(), Variable { value: value.clone(), exported: true, ..Variable::default() })
+            })
             .collect();
-        let group = process.machine.processes().into_iter().find(|info| info.pid == process.pid).map(|info| info.group);
+        let info = process.machine.processes().into_iter().find(|info| info.pid == process.pid);
+        let (group, parent) = (info.as_ref().map(|info| info.group), info.map_or(0, |info| info.parent));
         let mut shell = Self {
             pid: process.pid,
             shell_pid: process.pid,
@@ -120,6 +141,11 @@ impl Shell {
             status: 0,
             last_background: None,
             jobs: Vec::new(),
+            history: Rc::default(),
+            option_at: 1,
+            bash: process.name().ends_with("bash") || process.var("SHELL").ends_with("/bash"),
+            started_at: process.machine.now(),
+            parent,
             options: Options::default(),
             traps: BTreeMap::new(),
             fds: process.fds.clone(),
@@ -148,15 +174,32 @@ impl Shell {
             "!" => Some(self.last_background.map(|pid| pid.to_string()).unwrap_or_default()),
             "-" => Some(self.flags()),
             "RANDOM" => Some((self.machine.random() % 32768).to_string()),
-            name => self.vars.get(name).map(|variable| variable.value.clone()),
+            "PPID" => Some(self.parent.to_string()),
+            "SECONDS" => Some(self.machine.now().duration_since(self.started_at).as_secs().to_string()),
+            "UID" | "EUID" if self.bash => Some(self.uid.to_string()),
+            "EPOCHSECONDS" if self.bash => Some(self.machine.now().as_second().to_string()),
+            "BASH_VERSION" if self.bash => Some("5.2.37(1)-release".into()),
+            "BASHPID" if self.bash => Some(self.pid.to_string()),
+            "HOSTNAME" if !self.vars.contains_key(name) => Some(self.machine.hostname().to_owned()),
+            name => {
+                let variable = self.vars.get(name)?;
+                match &variable.elements {
+                    Some(elements) => elements.get("0").cloned(),
+                    None => Some(variable.value.clone()),
+                }
+            }
         }
     }
 
     /// Assigns a variable; one that is read-only keeps its value.
     pub fn set(&mut self, name: &str, value: String) {
         let variable = self.vars.entry(name.to_owned()).or_default();
-        if !variable.read_only {
-            variable.value = value;
+        if variable.read_only {
+            return;
+        }
+        match &mut variable.elements {
+            Some(elements) => elements.set("0".into(), value),
+            None => variable.value = value,
         }
     }
 

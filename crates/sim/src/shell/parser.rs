@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::ast::{Command, Simple, Word};
+use super::ast::{Assigned, Assignment, Command, Piece, Simple, Subscript, Word};
 use super::heredoc::Pending;
 
 /// How deeply commands may be nested.
@@ -40,8 +40,12 @@ pub(super) struct Parser {
     pub(super) heredocs: Vec<Pending>,
 }
 
-const RESERVED: [&str; 14] =
-    ["if", "then", "elif", "else", "fi", "while", "until", "for", "do", "done", "case", "esac", "{", "}"];
+const RESERVED: [&str; 18] = [
+    "if", "then", "elif", "else", "fi", "while", "until", "for", "do", "done", "case", "esac", "{", "}", "[[",
+    "function", "select", "time",
+];
+/// Builtins among whose arguments arrays are assigned.
+const DECLARING: [&str; 5] = ["declare", "typeset", "local", "export", "readonly"];
 
 impl Parser {
     pub(super) fn new(text: &str) -> Self {
@@ -232,6 +236,10 @@ impl Parser {
     pub(super) fn command(&mut self) -> Parse<Rc<Command>> {
         self.skip_blanks();
         let compound = match self.peek() {
+            Some('(') if self.peek_at(1) == Some('(') && self.is_arithmetic() => {
+                self.at += 2;
+                Some(Command::Arithmetic(self.expression()?))
+            }
             Some('(') => {
                 self.at += 1;
                 let inner = self.body(&[])?;
@@ -242,7 +250,9 @@ impl Parser {
                 Some(Command::Subshell(inner))
             }
             _ => match self.reserved() {
-                Some(word @ ("if" | "while" | "until" | "for" | "case" | "{")) => {
+                Some(
+                    word @ ("if" | "while" | "until" | "for" | "case" | "{" | "[[" | "function" | "select" | "time"),
+                ) => {
                     self.at += word.len();
                     Some(self.compound(word)?)
                 }
@@ -261,6 +271,22 @@ impl Parser {
         }
         let compound = Rc::new(compound);
         Ok(if redirects.is_empty() { compound } else { Rc::new(Command::Redirected(compound, redirects)) })
+    }
+
+    /// Whether `((` begins an expression, and not a subshell in a subshell: it ends in `))`.
+    fn is_arithmetic(&self) -> bool {
+        let mut open = 0_usize;
+        let mut rest = self.text.iter().skip(self.at).peekable();
+        while let Some(c) = rest.next() {
+            match c {
+                '(' => open += 1,
+                ')' if open == 2 => return rest.peek() == Some(&&')'),
+                ')' => open = open.saturating_sub(1),
+                '\n' | '"' | '\'' => return false,
+                _ => {}
+            }
+        }
+        false
     }
 
     pub(super) fn eat_word(&mut self, word: &str) -> bool {
@@ -283,14 +309,23 @@ impl Parser {
                 simple.redirects.push(redirect);
                 continue;
             }
-            if self.peek().is_none_or(is_break) {
+            let process = matches!(self.peek(), Some('<' | '>')) && self.peek_at(1) == Some('(');
+            if self.peek().is_none_or(is_break) && !process {
                 break;
             }
             if simple.words.is_empty()
-                && let Some(name) = self.assignment()
+                && let Some(assignment) = self.assignment()?
             {
-                let value = if self.peek().is_none_or(is_break) { Word::new() } else { self.word()? };
-                simple.assignments.push((name, value));
+                simple.assignments.push(assignment);
+                continue;
+            }
+            let declares = matches!(simple.words.first().map(Vec::as_slice),
+                Some([Piece::Literal(name)]) if DECLARING.contains(&name.as_str()));
+            if declares && self.is_array() {
+                if let Some(assignment) = self.assignment()? {
+                    simple.words.push(vec![Piece::Literal(assignment.name.clone())]);
+                    simple.arrays.push(assignment);
+                }
                 continue;
             }
             let before = self.at;
@@ -306,15 +341,71 @@ impl Parser {
         Ok(Rc::new(Command::Simple(simple)))
     }
 
-    /// `NAME=`, if that comes next.
-    fn assignment(&mut self) -> Option<String> {
+    /// Whether `NAME=(` comes next.
+    fn is_array(&self) -> bool {
+        let rest = || self.text.iter().skip(self.at);
+        let length = rest().take_while(|c| **c == '_' || c.is_ascii_alphanumeric()).count();
+        length > 0 && rest().skip(length).take(2).eq(&['=', '('])
+    }
+
+    /// `NAME=value`, `NAME[index]=value`, `NAME=( … )`, each also with `+=`, if that comes next.
+    fn assignment(&mut self) -> Parse<Option<Assignment>> {
         let start = self.at;
         let name = self.name();
-        if !name.is_empty() && self.eat("=") {
-            return Some(name);
+        if name.is_empty() {
+            return Ok(None);
         }
-        self.at = start;
-        None
+        let index = match self.peek() {
+            Some('[') => match self.subscript() {
+                Ok(Some(Subscript::At(index))) => Some(index),
+                _ => {
+                    self.at = start;
+                    return Ok(None);
+                }
+            },
+            _ => None,
+        };
+        let append = self.peek() == Some('+') && self.peek_at(1) == Some('=');
+        self.at += usize::from(append);
+        if !self.eat("=") {
+            self.at = start;
+            return Ok(None);
+        }
+        if self.peek() == Some('(') && index.is_none() {
+            return Ok(Some(Assignment { name, index, append, value: self.elements()? }));
+        }
+        let process = matches!(self.peek(), Some('<' | '>')) && self.peek_at(1) == Some('(');
+        let empty = self.peek().is_none_or(is_break) && !process;
+        let value = Assigned::One(if empty { Word::new() } else { self.word()? });
+        Ok(Some(Assignment { name, index, append, value }))
+    }
+
+    /// `( word [index]=word … )`.
+    fn elements(&mut self) -> Parse<Assigned> {
+        self.at += 1;
+        let mut all = Vec::new();
+        loop {
+            self.skip_lines()?;
+            if self.eat(")") {
+                return Ok(Assigned::Many(all));
+            }
+            if self.peek().is_none() {
+                return self.incomplete("unexpected end of file (expecting \")\")");
+            }
+            if self.peek().is_some_and(is_break) {
+                return Err(self.unexpected());
+            }
+            let start = self.at;
+            let index = match self.subscript() {
+                Ok(Some(Subscript::At(index))) if self.eat("=") => Some(index),
+                _ => {
+                    self.at = start;
+                    None
+                }
+            };
+            let value = if self.peek().is_none_or(is_break) { Word::new() } else { self.word()? };
+            all.push((index, value));
+        }
     }
 
     /// The longest name that comes next; may be empty.

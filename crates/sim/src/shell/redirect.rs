@@ -60,7 +60,7 @@ impl Shell {
                 "/dev/stdin" => Some(self.fd(0)),
                 "/dev/stdout" | "/proc/self/fd/1" | "/proc/1/fd/1" => Some(self.fd(1)),
                 "/dev/stderr" | "/proc/self/fd/2" | "/proc/1/fd/2" => Some(self.fd(2)),
-                _ => None,
+                path => path.strip_prefix("/dev/fd/").and_then(|number| self.fds.get(&number.parse().ok()?).cloned()),
             },
         };
         if device.is_some() {

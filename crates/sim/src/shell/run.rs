@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
-use super::ast::{Command, Simple};
-use super::{Flow, Shell, Variable, builtins, pattern};
+use super::ast::{Assigned, Command, Simple};
+use super::{Flow, Shell, Variable, arith, builtins, pattern};
 use crate::io::Fd;
 use crate::process::Signal;
 
@@ -39,7 +39,7 @@ impl Shell {
         match &**command {
             Command::Simple(simple) => {
                 let code = self.simple(simple, false).await?;
-                self.check_errexit(code)
+                self.check_errexit(code).await
             }
             Command::Sequence(commands) => {
                 let mut code = 0;
@@ -61,7 +61,7 @@ impl Shell {
                     [only] => self.run_condition(only).await?,
                     commands => self.pipeline(commands).await?,
                 };
-                if *negated { Ok(i32::from(code == 0)) } else { self.check_errexit(code) }
+                if *negated { Ok(i32::from(code == 0)) } else { self.check_errexit(code).await }
             }
             Command::Background(inner) => {
                 let child = self.subshell(inner, None, |shell| {
@@ -81,7 +81,7 @@ impl Shell {
             Command::Subshell(inner) => {
                 let child = self.subshell(inner, None, |_| {});
                 let code = self.wait_foreground(&child, child.pid).await?;
-                self.check_errexit(code)
+                self.check_errexit(code).await
             }
             Command::If(branches, otherwise) => {
                 for (condition, body) in branches {
@@ -139,6 +139,11 @@ impl Shell {
                 }
                 Ok(0)
             }
+            Command::Count { .. }
+            | Command::Select { .. }
+            | Command::Arithmetic(_)
+            | Command::Condition(_)
+            | Command::Time(_) => self.of_bash(command).await,
             Command::Function(name, body) => {
                 self.functions.insert(name.clone(), body.clone());
                 Ok(0)
@@ -175,7 +180,97 @@ impl Shell {
         result
     }
 
-    fn check_errexit(&mut self, code: i32) -> Result<i32, Flow> {
+    /// Commands that bash has and POSIX has not: apart, so that others need less of the stack.
+    fn of_bash<'a>(&'a mut self, command: &'a Rc<Command>) -> LocalBoxFuture<'a, Result<i32, Flow>> {
+        async move {
+            match &**command {
+                Command::Count { expressions: [first, condition, step], body } => {
+                    self.count(first).await?;
+                    let mut code = 0;
+                    loop {
+                        self.pause().await?;
+                        let text = self.expand_one(condition).await?;
+                        if !text.trim().is_empty() && self.count(condition).await? == 0 {
+                            return Ok(code);
+                        }
+                        match self.looping(body, false).await? {
+                            Some(last) => code = last,
+                            None => return Ok(0),
+                        }
+                        self.count(step).await?;
+                    }
+                }
+                Command::Select { name, words, body } => self.select(name, words, body).await,
+                Command::Arithmetic(expression) => {
+                    let value = self.count(expression).await?;
+                    self.check_errexit(i32::from(value == 0)).await
+                }
+                Command::Condition(condition) => {
+                    let code = self.test(condition).await?;
+                    self.check_errexit(code).await
+                }
+                Command::Time(inner) => {
+                    let begun = self.machine.now();
+                    let result = self.run(inner).await;
+                    let span = self.machine.now().duration_since(begun);
+                    let (minutes, seconds) = (span.as_secs() / 60, span.as_secs() % 60);
+                    let text = format!(
+                        "\nreal\t{minutes}m{seconds}.{:03}s\nuser\t0m0.000s\nsys\t0m0.000s\n",
+                        span.subsec_millis()
+                    );
+                    let _ = self.fd(2).write_all(text.as_bytes()).await;
+                    result
+                }
+                _ => Ok(0),
+            }
+        }
+        .boxed_local()
+    }
+
+    /// The value of an expression.
+    async fn count(&mut self, expression: &super::ast::Word) -> Result<i64, Flow> {
+        let text = self.expand_one(expression).await?;
+        match arith::evaluate(&text, self) {
+            Ok(value) => Ok(value),
+            Err(message) => Err(self.fatal(message).await),
+        }
+    }
+
+    /// `select`: a menu, asked until the input ends or the body leaves.
+    async fn select(&mut self, name: &str, words: &[super::ast::Word], body: &Rc<Command>) -> Result<i32, Flow> {
+        let choices = self.expand(words).await?;
+        let mut code = 0;
+        loop {
+            let menu: String =
+                choices.iter().enumerate().map(|(index, choice)| format!("{}) {choice}\n", index + 1)).collect();
+            let prompt = self.get("PS3").unwrap_or_else(|| "#? ".into());
+            let _ = self.fd(2).write_all(format!("{menu}{prompt}").as_bytes()).await;
+            if super::variables::read(self, &["-r".into(), "REPLY".into()]).await? != 0 {
+                return Ok(code);
+            }
+            let reply = self.get("REPLY").unwrap_or_default();
+            let choice = reply.trim().parse::<usize>().ok().and_then(|number| choices.get(number.checked_sub(1)?));
+            self.set(name, choice.cloned().unwrap_or_default());
+            match self.looping(body, false).await? {
+                Some(last) => code = last,
+                None => return Ok(0),
+            }
+        }
+    }
+
+    async fn check_errexit(&mut self, code: i32) -> Result<i32, Flow> {
+        if code != 0
+            && self.condition == 0
+            && let Some(script) = self.traps.get("ERR").cloned()
+            && let Ok(command) = super::parse(&script)
+        {
+            // What fails in the trap does not call it again.
+            self.condition += 1;
+            self.status = code;
+            let trapped = self.run(&command).await;
+            self.condition -= 1;
+            trapped?;
+        }
         if code != 0 && self.options.errexit && self.condition == 0 { Err(Flow::Exit(code)) } else { Ok(code) }
     }
 
@@ -208,6 +303,20 @@ impl Shell {
     /// Runs a simple command. With `replace`, an external one takes the shell's place.
     pub(super) async fn simple(&mut self, simple: &Simple, replace: bool) -> Result<i32, Flow> {
         self.status = if simple.words.is_empty() { 0 } else { self.status };
+        let saved = self.fds.clone();
+        let result = self.simple_with(simple, replace, &saved).boxed_local().await;
+        // Pipes that have a name for this command have it no longer.
+        self.fds.retain(|number, _| *number < 10 || saved.contains_key(number));
+        result
+    }
+
+    async fn simple_with(
+        &mut self,
+        simple: &Simple,
+        replace: bool,
+        saved: &std::collections::BTreeMap<u32, Fd>,
+    ) -> Result<i32, Flow> {
+        let saved = saved.clone();
         let mut words = self.expand(&simple.words).await?;
         if let Some(alias) = words.first().and_then(|name| self.aliases.get(name)) {
             let mut replaced: Vec<String> = alias.split_whitespace().map(str::to_owned).collect();
@@ -215,15 +324,11 @@ impl Shell {
             words = replaced;
         }
         let mut assigned = Vec::new();
-        for (name, word) in &simple.assignments {
-            let value = self.expand_one(word).await?;
+        for assignment in &simple.assignments {
             if words.is_empty() {
-                if self.vars.get(name).is_some_and(|variable| variable.read_only) {
-                    return Err(self.fatal(&format!("{name}: is read only")).await);
-                }
-                self.set(name, value);
-            } else {
-                assigned.push((name.clone(), value));
+                self.assign(assignment).await?;
+            } else if let (Assigned::One(word), None) = (&assignment.value, &assignment.index) {
+                assigned.push((assignment.name.clone(), self.expand_one(word).await?));
             }
         }
         if self.options.xtrace {
@@ -231,7 +336,6 @@ impl Shell {
             let line: String = assignments.chain(words.iter().map(|word| format!(" {word}"))).collect();
             let _ = self.fd(2).write_all(format!("+{line}\n").as_bytes()).await;
         }
-        let saved = self.fds.clone();
         if !self.redirect(&simple.redirects).await? {
             self.fds = saved;
             return Ok(1);
@@ -245,6 +349,9 @@ impl Shell {
         }
         let result = self.call(&name, words, assigned, replace).await;
         self.fds = saved;
+        for assignment in &simple.arrays {
+            self.assign(assignment).await?;
+        }
         result
     }
 

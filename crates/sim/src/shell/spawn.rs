@@ -40,6 +40,7 @@ impl Shell {
         let mut env = self.env();
         env.extend(assigned);
         if replace {
+            self.machine.set_args(self.pid, &executable.args);
             let process = Process { env, args: executable.args, ..self.process() };
             return Err(Flow::Exit(executable.program.run(process).await & 0xff));
         }

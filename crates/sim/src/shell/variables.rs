@@ -1,5 +1,9 @@
 //! Builtins that assign: `export`, `local`, `readonly`, `set`, `read`.
 
+use std::time::Duration;
+
+use futures::future::{Either, select};
+
 use super::{Flow, Shell, Variable};
 use crate::programs;
 
@@ -66,6 +70,8 @@ impl Shell {
                 self.options.pipefail = on;
                 true
             }
+            // What they switch is the same here either way.
+            "posix" | "monitor" | "emacs" | "vi" | "noclobber" | "history" | "errtrace" => true,
             _ => false,
         }
     }
@@ -115,41 +121,59 @@ pub(super) async fn set(shell: &mut Shell, arguments: &[String]) -> Result<i32, 
 /// `read`: one line into variables, split at the separators.
 pub(super) async fn read(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
     let mut raw = false;
+    let (mut array, mut end, mut most, mut limit) = (None, b'\n', usize::MAX, None);
     let mut names = Vec::new();
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
             "-r" => raw = true,
-            "-p" => {
+            "-s" | "-e" => {}
+            "-rs" | "-sr" | "-er" => raw = true,
+            "-a" => array = words.next().cloned(),
+            "-ra" => (raw, array) = (true, words.next().cloned()),
+            "-d" => end = words.next().and_then(|word| word.bytes().next()).unwrap_or(0),
+            "-n" | "-N" => most = words.next().and_then(|word| word.parse().ok()).unwrap_or(usize::MAX),
+            "-t" => limit = words.next().and_then(|word| word.parse::<f64>().ok()),
+            "-p" | "-rp" => {
+                raw |= word == "-rp";
                 let prompt = words.next().cloned().unwrap_or_default();
                 let _ = shell.fd(2).write_all(prompt.as_bytes()).await;
-            }
-            "-s" => {}
-            "-t" | "-n" => {
-                words.next();
             }
             name => names.push(name.to_owned()),
         }
     }
     let stdin = shell.fd(0);
     let mut line = Vec::new();
+    let limit = limit.and_then(|limit| Duration::try_from_secs_f64(limit).ok()).unwrap_or(Duration::MAX);
+    let mut late = shell.machine.executor().sleep(limit);
     let ended = loop {
-        let byte = match stdin.read(1).await {
-            Ok(part) => part.first().copied(),
-            Err(_) => None,
+        if line.len() >= most {
+            break false;
+        }
+        let byte = match select(Box::pin(stdin.read(1)), &mut late).await {
+            Either::Left((Ok(part), _)) => part.first().copied(),
+            Either::Left((Err(_), _)) => None,
+            // What bash says when time is up: more than 128.
+            Either::Right(_) => return Ok(142),
         };
         match byte {
-            None => break line.is_empty(),
+            None => break true,
             Some(b'\n') if !raw && line.last() == Some(&b'\\') => {
                 line.pop();
             }
-            Some(b'\n') => break false,
+            Some(byte) if byte == end => break false,
             Some(byte) => line.push(byte),
         }
     };
     let text = String::from_utf8_lossy(&line).into_owned();
     let text = if raw { text } else { text.replace('\\', "") };
     let separators = shell.get("IFS").unwrap_or_else(|| " \t\n".into());
+    if let Some(name) = array {
+        let blank = separators.chars().all(char::is_whitespace);
+        let parts = text.split(|c| separators.contains(c)).filter(|part| !blank || !part.is_empty());
+        shell.set_list(&name, parts.map(str::to_owned));
+        return Ok(i32::from(ended));
+    }
     if names.is_empty() {
         names.push("REPLY".into());
     }

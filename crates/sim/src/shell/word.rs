@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::ast::{Command, Operation, Piece, Word};
+use super::ast::{Command, Operation, Piece, Subscript, Word};
 use super::parser::{Parse, Parser, SyntaxError, is_break};
 
 /// How deeply expansions may be nested.
@@ -21,6 +21,16 @@ impl Parser {
             }
         }
         while let Some(c) = self.peek() {
+            if matches!(c, '<' | '>') && self.peek_at(1) == Some('(') {
+                self.at += 2;
+                let command = self.list(&[])?;
+                self.skip_blanks();
+                if !self.eat(")") {
+                    return self.incomplete("unexpected end of file (expecting \")\")");
+                }
+                word.push(Piece::Process { command, input: c == '>' });
+                continue;
+            }
             if is_break(c) {
                 break;
             }
@@ -30,7 +40,7 @@ impl Parser {
     }
 
     /// One character, quotation or expansion of a word that is not in double quotes.
-    fn piece(&mut self, word: &mut Word, c: char) -> Parse<()> {
+    pub(super) fn piece(&mut self, word: &mut Word, c: char) -> Parse<()> {
         match c {
             '\'' => {
                 self.at += 1;
@@ -145,7 +155,7 @@ impl Parser {
             if name.is_empty() {
                 if quoted { push_quoted(word, '$') } else { push_literal(word, '$') }
             } else {
-                word.push(Piece::Parameter { name, operation: Operation::Value, quoted });
+                word.push(Piece::Parameter { name, index: None, operation: Operation::Value, quoted });
             }
         }
         self.depth -= 1;
@@ -230,21 +240,31 @@ impl Parser {
 
     /// `${…}`, after the brace.
     fn braced(&mut self, quoted: bool) -> Parse<Piece> {
-        let piece = |name: String, operation| Piece::Parameter { name, operation, quoted };
+        let piece = |name: String, index, operation| Piece::Parameter { name, index, operation, quoted };
         let special = |c: char| matches!(c, '@' | '*' | '#' | '?' | '-' | '$' | '!');
         if self.peek() == Some('#')
             && self.peek_at(1).is_some_and(|c| c != '}' && !matches!(c, '-' | '=' | '?' | '+' | ':' | '%'))
         {
             self.at += 1;
             let name = self.parameter_name(special);
-            return if self.eat("}") { Ok(piece(name, Operation::Length)) } else { Err(bad_substitution()) };
+            let index = self.subscript()?;
+            return if self.eat("}") { Ok(piece(name, index, Operation::Length)) } else { Err(bad_substitution()) };
+        }
+        let indirect = self.peek() == Some('!') && self.peek_at(1).is_some_and(|c| c == '_' || c.is_ascii_alphabetic());
+        if indirect {
+            self.at += 1;
         }
         let name = self.parameter_name(special);
         if name.is_empty() {
             return Err(bad_substitution());
         }
+        let index = self.subscript()?;
+        if indirect {
+            // `${!prefix@}` is not known here.
+            return if self.eat("}") { Ok(piece(name, index, Operation::Indirect)) } else { Err(bad_substitution()) };
+        }
         if self.eat("}") {
-            return Ok(piece(name, Operation::Value));
+            return Ok(piece(name, index, Operation::Value));
         }
         let colon = self.peek() == Some(':') && self.peek_at(1).is_some_and(|c| matches!(c, '-' | '=' | '?' | '+'));
         if colon {
@@ -273,10 +293,39 @@ impl Parser {
                 let text = if self.eat("/") { self.until_brace(quoted, &['}'])? } else { Word::new() };
                 Operation::Replace { all, pattern, text }
             }
+            Some(c @ ('^' | ',')) => {
+                self.at += 1;
+                let all = self.peek() == Some(c);
+                self.at += usize::from(all);
+                Operation::Case { upper: c == '^', all }
+            }
             None => return self.incomplete("unterminated quoted string"),
             Some(_) => return Err(bad_substitution()),
         };
-        if self.eat("}") { Ok(piece(name, operation)) } else { self.incomplete("unterminated quoted string") }
+        if self.eat("}") { Ok(piece(name, index, operation)) } else { self.incomplete("unterminated quoted string") }
+    }
+
+    /// `[…]` after an array's name.
+    pub(super) fn subscript(&mut self) -> Parse<Option<Subscript>> {
+        if self.peek() != Some('[') {
+            return Ok(None);
+        }
+        self.at += 1;
+        for (mark, star) in [("@]", false), ("*]", true)] {
+            if self.eat(mark) {
+                return Ok(Some(Subscript::All(star)));
+            }
+        }
+        let index = self.until_brace(false, &[']'])?;
+        if self.eat("]") { Ok(Some(Subscript::At(index))) } else { Err(bad_substitution()) }
+    }
+
+    /// The expression of `((…))` after its opening, with its end.
+    pub(super) fn expression(&mut self) -> Parse<Word> {
+        match self.arithmetic()? {
+            Some(expression) => Ok(expression),
+            None => Err(self.unexpected()),
+        }
     }
 
     fn parameter_name(&mut self, special: impl Fn(char) -> bool) -> String {

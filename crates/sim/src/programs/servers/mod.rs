@@ -8,6 +8,7 @@ mod load;
 pub mod pages;
 mod postgres;
 mod redis;
+mod samples;
 mod voting;
 mod web;
 
@@ -26,6 +27,7 @@ use crate::process::{Process, Signal};
 pub(super) const SERVERS: &[(&str, Main)] = &[
     ("agnhost", |process| Box::pin(agnhost::main(process))),
     ("currency-exchange", |process| Box::pin(hello::currency_exchange(process))),
+    ("echoserver", |process| Box::pin(samples::echoserver(process))),
     ("gb-follower", |process| Box::pin(guestbook::follower(process))),
     ("gb-frontend", |process| Box::pin(guestbook::frontend(process))),
     ("generic-server", |process| Box::pin(generic::main(process))),
@@ -34,10 +36,12 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("http-echo", |process| Box::pin(hello::http_echo(process))),
     ("hpa-example", |process| Box::pin(load::hpa_example(process))),
     ("httpd", |process| Box::pin(web::httpd(process))),
+    ("ingress-nginx", |process| Box::pin(samples::ingress_nginx(process))),
     ("kubernetes-bootcamp", |process| Box::pin(hello::bootcamp(process))),
     ("nginx", |process| Box::pin(web::nginx(process))),
     ("nginx-entrypoint", |process| Box::pin(web::nginx_entrypoint(process))),
     ("pause", |process| Box::pin(pause(process))),
+    ("perl", |process| Box::pin(samples::perl(process))),
     ("pg_isready", |process| Box::pin(postgres::pg_isready(process))),
     ("postgres", |process| Box::pin(postgres::server(process))),
     ("psql", |process| Box::pin(postgres::psql(process))),
