@@ -28,7 +28,60 @@ const WEB: &[(&str, &str)] = &[(
     include_str!("world/learner/addons/dashboard-recommended.yaml"),
 )];
 
+/// The examples of Kubernetes' documentation, each after `### path`; `#= path|text|other` is the same with another
+/// text in the place of one.
+const EXAMPLES: &str = include_str!("world/examples/documentation.txt");
+/// Where the documentation's examples are, by their paths.
+const EXAMPLES_AT: [&str; 3] = [
+    "https://k8s.io/examples/",
+    "https://kubernetes.io/examples/",
+    "https://raw.githubusercontent.com/kubernetes/website/main/content/en/examples/",
+];
+
 /// A file by its address.
-pub(crate) fn web_file(url: &str) -> Option<&'static str> {
-    WEB.iter().find(|(known, _)| *known == url).map(|(_, text)| *text)
+pub(crate) fn web_file(url: &str) -> Option<String> {
+    let known = WEB.iter().find(|(known, _)| *known == url).map(|(_, text)| (*text).to_owned());
+    known.or_else(|| example(EXAMPLES_AT.iter().find_map(|root| url.strip_prefix(root))?))
+}
+
+fn example(path: &str) -> Option<String> {
+    for section in EXAMPLES.split("### ").skip(1) {
+        let (name, mut text) = section.split_once('\n')?;
+        let mut change = None;
+        while let Some((variant, rest)) = text.strip_prefix("#= ").and_then(|rest| rest.split_once('\n')) {
+            let mut parts = variant.splitn(3, '|');
+            if parts.next() == Some(path) {
+                change = Some((parts.next()?, parts.next()?.replace("\\n", "\n")));
+            }
+            text = rest;
+        }
+        match change {
+            Some((old, new)) => return Some(text.replace(old, &new)),
+            None if name == path => return Some(text.to_owned()),
+            None => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentations_examples_are_manifests() {
+        let headers = EXAMPLES.lines().filter_map(|line| line.strip_prefix("### ").or(line.strip_prefix("#= ")));
+        let mut count = 0;
+        for path in headers.map(|header| header.split('|').next().unwrap_or_default()) {
+            let text = web_file(&format!("https://k8s.io/examples/{path}")).unwrap_or_default();
+            assert!(text.contains("apiVersion:") && !text.contains('#'), "{path}:\n{text}");
+            count += 1;
+        }
+        assert!(count > 40);
+        assert!(
+            web_file("https://k8s.io/examples/controllers/nginx-deployment.yaml")
+                .is_some_and(|text| text.contains("replicas: 3"))
+        );
+        assert_eq!(web_file("https://k8s.io/examples/nope.yaml"), None);
+    }
 }

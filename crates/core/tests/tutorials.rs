@@ -1,0 +1,222 @@
+//! The documentation's own tutorials and tasks, by their literal commands, driven to what those pages promise.
+
+mod lab;
+
+use std::time::Duration;
+
+use lab::Lab;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
+
+const EXAMPLES: &str = "https://k8s.io/examples";
+
+fn apply(lab: &Lab, path: &str) {
+    lab.ok(&format!("kubectl apply -f {EXAMPLES}/{path}"));
+}
+
+/// Waits until a pod is in a state, which stands in its row.
+fn pod(lab: &Lab, name: &str, state: &str) {
+    lab.until(&format!("kubectl get pod {name} --no-headers"), |row| row.contains(state));
+}
+
+#[test]
+fn stateful_set_basics() {
+    let lab = Lab::new(2);
+    apply(&lab, "application/web/web.yaml");
+    lab.until("kubectl get statefulset web", |table| table.contains("2/2"));
+    assert_eq!(lab.ok("for i in 0 1; do kubectl exec \"web-$i\" -- sh -c 'hostname'; done"), "web-0\nweb-1\n");
+    let names = "kubectl run dns-test -i --image=busybox:1.28 --restart=Never --rm -- sh -c 'nslookup web-0.nginx'";
+    let answer = lab.ok(names);
+    assert!(answer.starts_with("Server:    10.96.0.10\nAddress 1: 10.96.0.10 kube-dns.kube-system"), "{answer}");
+    assert!(answer.contains("Name:      web-0.nginx\nAddress 1: 10.244."), "{answer}");
+    lab.ok("for i in 0 1; do kubectl exec \"web-$i\" -- sh -c 'echo \"$(hostname)\" > /usr/share/nginx/html/index.html'; done");
+    let served = "for i in 0 1; do kubectl exec -i \"web-$i\" -- curl -s http://localhost/; done";
+    assert_eq!(lab.ok(served), "web-0\nweb-1\n");
+    lab.ok("kubectl delete pod -l app=nginx");
+    lab.until("kubectl get statefulset web", |table| table.contains("2/2"));
+    assert_eq!(lab.ok(served), "web-0\nweb-1\n");
+    lab.ok("kubectl scale sts web --replicas=5 && kubectl rollout status sts web --timeout=300s");
+    lab.ok("kubectl patch sts web -p '{\"spec\":{\"replicas\":3}}'");
+    lab.until("kubectl get pods -l app=nginx --no-headers", |table| table.lines().count() == 3);
+    assert_eq!(lab.ok("kubectl get pvc -l app=nginx --no-headers | wc -l"), "5\n");
+}
+
+#[test]
+fn debugging_dns_resolution() {
+    let lab = Lab::new(1);
+    apply(&lab, "admin/dns/dnsutils.yaml");
+    pod(&lab, "dnsutils", "1/1");
+    let answer = lab.ok("kubectl exec -i dnsutils -- nslookup kubernetes.default");
+    let wanted = "Server:\t\t10.96.0.10\nAddress:\t10.96.0.10#53\n\nName:\tkubernetes.default.svc.cluster.local\nAddress: 10.96.0.1\n\n";
+    assert_eq!(answer, wanted);
+    assert!(lab.ok("kubectl exec dnsutils -- cat /etc/resolv.conf").contains("nameserver 10.96.0.10"));
+    assert_eq!(lab.ok("kubectl exec dnsutils -- dig +short kubernetes.default.svc.cluster.local"), "10.96.0.1\n");
+    let dig = lab.ok("kubectl exec dnsutils -- dig nope.default.svc.cluster.local");
+    assert!(dig.contains("status: NXDOMAIN") && dig.contains(";; SERVER: 10.96.0.10#53(10.96.0.10)"), "{dig}");
+    lab.ok("kubectl create service clusterip web --tcp=80");
+    let srv = "kubectl exec dnsutils -- dig +noall +answer SRV _80._tcp.web.default.svc.cluster.local";
+    lab.until(srv, |text| text.contains("\tIN\tSRV\t0 100 80 web.default.svc.cluster.local."));
+    assert_eq!(lab.run("kubectl exec dnsutils -- host nope").stdout, "Host nope not found: 3(NXDOMAIN)\n");
+    lab.ok("kubectl run peer --image=registry.k8s.io/pause:3.9");
+    pod(&lab, "peer", "1/1");
+    lab.ok("kubectl run box --image=busybox -- sleep 1d");
+    pod(&lab, "box", "1/1");
+    let ping = lab.ok("kubectl exec box -- ping -c 2 $(kubectl get pod peer -o jsonpath={.status.podIP})");
+    assert!(ping.contains("2 packets transmitted, 2 packets received, 0% packet loss"), "{ping}");
+    let ping = lab.run("kubectl exec box -- ping -c 1 -W 1 10.96.0.1");
+    assert!(ping.stdout.contains("100% packet loss") && ping.code == 1, "a Service's address answers no ping");
+}
+
+#[test]
+fn updating_configuration_via_a_config_map() {
+    let lab = Lab::new(1);
+    lab.ok("kubectl create configmap sport --from-literal=sport=football");
+    apply(&lab, "deployments/deployment-with-configmap-as-volume.yaml");
+    lab.until("kubectl get deployment configmap-volume", |table| table.contains("3/3"));
+    lab.until("kubectl logs deployments/configmap-volume", |log| log.contains("My preferred sport is football"));
+    let listed = lab.ok("kubectl exec deploy/configmap-volume -- ls -l /etc/config/sport /etc/config/..data");
+    assert!(listed.contains("/etc/config/sport -> ..data/sport"), "{listed}");
+    assert!(listed.contains("/etc/config/..data -> ..2026_01_01_"), "{listed}");
+    lab.ok("KUBE_EDITOR='sed -i s/football/cricket/' kubectl edit configmap sport");
+    lab.pass(Duration::from_secs(100));
+    assert!(lab.ok("kubectl logs deployments/configmap-volume --tail=1").contains("My preferred sport is cricket"));
+    let folders = lab.ok("kubectl exec deploy/configmap-volume -- ls -A /etc/config");
+    assert_eq!(folders.lines().count(), 3, "one folder, ..data and the file: {folders}");
+}
+
+#[test]
+fn a_path_inside_a_config_map_does_not_follow_it() {
+    let lab = Lab::new(1);
+    lab.ok("kubectl create configmap conf --from-literal=a=one");
+    lab.apply(
+        "apiVersion: v1
+kind: Pod
+metadata: {name: sub}
+spec:
+  containers:
+  - name: main
+    image: busybox
+    command: [sleep, 1d]
+    volumeMounts:
+    - {name: conf, mountPath: /whole}
+    - {name: conf, mountPath: /etc/a.conf, subPath: a}
+  volumes:
+  - {name: conf, configMap: {name: conf}}
+",
+    );
+    pod(&lab, "sub", "1/1");
+    assert_eq!(lab.ok("kubectl exec sub -- cat /whole/a /etc/a.conf"), "oneone");
+    lab.ok("kubectl patch configmap conf -p '{\"data\":{\"a\":\"two\"}}'");
+    lab.pass(Duration::from_secs(100));
+    assert_eq!(lab.ok("kubectl exec sub -- cat /whole/a /etc/a.conf"), "twoone");
+}
+
+#[test]
+fn sidecars_and_jobs() {
+    let lab = Lab::new(2);
+    apply(&lab, "application/deployment-sidecar.yaml");
+    lab.until("kubectl get pods -l app=myapp --no-headers", |row| row.contains("2/2"));
+    lab.until("kubectl logs deploy/myapp -c logshipper", |log| log.contains("logging\nlogging\n"));
+    assert!(lab.ok("kubectl get pods -l app=myapp --no-headers").contains(" 0 "), "tail -F waits for its file");
+    apply(&lab, "application/job/indexed-job.yaml");
+    lab.ok("kubectl wait --for=condition=complete --timeout=300s job/indexed-job");
+    let mut words: Vec<String> = (0..5)
+        .map(|index| lab.ok(&format!("kubectl logs -l batch.kubernetes.io/job-completion-index={index}")))
+        .collect();
+    words.sort();
+    assert_eq!(words.concat(), "oof\nrab\nxuq\nzab\nzyx\n");
+    apply(&lab, "controllers/job.yaml");
+    lab.ok("kubectl wait --for=condition=complete --timeout=300s job/pi");
+    let pi = lab.ok("kubectl logs jobs/pi");
+    assert!(pi.starts_with("3.14159265358979323846264338327950288419716939937510") && pi.len() == 2002, "{pi}");
+}
+
+#[test]
+fn source_ips_of_services() {
+    let lab = Lab::new(2);
+    lab.ok("kubectl create deployment source-ip-app --image=registry.k8s.io/echoserver:1.10");
+    lab.ok("kubectl expose deployment source-ip-app --name=clusterip --port=80 --target-port=8080");
+    lab.until("kubectl get deployment source-ip-app", |table| table.contains("1/1"));
+    lab.ok("kubectl run busybox --image=busybox:1.28 -- sleep 1d");
+    pod(&lab, "busybox", "1/1");
+    lab.pass(Duration::from_secs(2));
+    let page = lab.ok("kubectl exec busybox -- wget -qO - http://clusterip");
+    let address = lab.ok("kubectl get pod busybox -o jsonpath={.status.podIP}");
+    assert!(page.contains(&format!("client_address={address}\n")), "{page}");
+}
+
+#[test]
+fn packages_bring_their_programs() {
+    let lab = Lab::new(1);
+    lab.ok("kubectl run deb --image=redis && kubectl run alp --image=alpine -- sleep 1d");
+    pod(&lab, "deb", "1/1");
+    pod(&lab, "alp", "1/1");
+    lab.fails("kubectl exec deb -- ps");
+    let out = lab.ok("kubectl exec deb -- sh -c 'apt-get update && apt-get install -y procps && ps'");
+    assert!(out.contains("Setting up procps") && out.contains("redis-server"), "{out}");
+    let (code, message) = lab.fails("kubectl exec deb -- apt-get install -y no-such-thing");
+    assert!(message.contains("E: Unable to locate package no-such-thing") && code == 100, "{message}");
+    lab.fails("kubectl exec alp -- curl --version");
+    assert!(lab.ok("kubectl exec alp -- sh -c 'apk add --no-cache curl && curl --version'").contains("libcurl"));
+}
+
+#[test]
+fn an_ingress_on_minikube() {
+    let lab = Lab::new(1);
+    lab.ok("minikube start");
+    lab.ok("minikube addons enable ingress");
+    lab.ok("kubectl create deployment web --image=gcr.io/google-samples/hello-app:1.0");
+    lab.ok("kubectl expose deployment web --type=NodePort --port=8080");
+    lab.until("kubectl get deployment web", |table| table.contains("1/1"));
+    let url = lab.ok("minikube service web --url");
+    assert!(lab.ok(&format!("curl -s {}", url.trim())).contains("Hello, world!\nVersion: 1.0.0"));
+    apply(&lab, "service/networking/example-ingress.yaml");
+    lab.until("kubectl get ingress", |table| table.contains("localhost") || table.contains("192.168."));
+    let asked = "curl -s --resolve \"hello-world.example:80:$(minikube ip)\" http://hello-world.example";
+    assert!(lab.until(asked, |page| page.contains("Hostname: web-")).contains("Hello, world!\nVersion: 1.0.0"));
+}
+
+#[test]
+fn objects_are_edited_in_an_editor() {
+    let lab = Lab::new(1);
+    lab.ok("kubectl create deployment web --image=nginx");
+    let output = lab.run("EDITOR=true kubectl edit deployment web");
+    assert_eq!((output.code, output.stderr.as_str()), (0, "Edit cancelled, no changes made.\n"));
+    assert_eq!(
+        lab.ok("KUBE_EDITOR='sed -i s/replicas:.1/replicas:\\ 2/' kubectl edit deployment web"),
+        "deployment.apps/web edited\n"
+    );
+    lab.until("kubectl get deployment web", |table| table.contains("2/2"));
+    let (code, message) = lab.fails("kubectl edit deployment web < /dev/null");
+    assert_eq!(code, 1);
+    assert!(message.contains("error: there was a problem with the editor \"vi\""), "{message}");
+}
+
+#[test]
+fn processes_are_seen_where_they_are_shared() {
+    let lab = Lab::new(1);
+    lab.ok("kubectl run ephemeral-demo --image=registry.k8s.io/pause:3.1 --restart=Never");
+    pod(&lab, "ephemeral-demo", "1/1");
+    lab.fails("kubectl exec ephemeral-demo -- sh");
+    lab.ok("kubectl debug ephemeral-demo -q -c debugger --image=busybox:1.28 --target=ephemeral-demo -- sh -c 'ps; sleep 1d'");
+    let log = lab.until("kubectl logs ephemeral-demo -c debugger", |log| log.contains("ps; sleep 1d"));
+    assert!(log.contains("    1 ") && log.contains("/pause"), "{log}");
+    // Without the target, it sees its own alone.
+    lab.ok("kubectl debug ephemeral-demo -q -c other --image=busybox:1.28 -- sh -c 'ps; sleep 1d'");
+    let log = lab.until("kubectl logs ephemeral-demo -c other", |log| log.contains("ps; sleep 1d"));
+    assert!(!log.contains("/pause"), "{log}");
+    apply(&lab, "pods/share-process-namespace.yaml");
+    pod(&lab, "nginx", "2/2");
+    let processes = lab.ok("kubectl exec nginx -c shell -- ps ax");
+    for command in ["/pause", "nginx", "sleep 3600"] {
+        assert!(processes.contains(command), "{processes}");
+    }
+    // A signal to the neighbour's process restarts the neighbour alone.
+    lab.ok("kubectl exec nginx -c shell -- sh -c 'kill $(pidof nginx)'");
+    lab.until("kubectl get pod nginx -o jsonpath='{.status.containerStatuses[*].restartCount}'", |counts| {
+        counts == "1 0"
+    });
+}
