@@ -73,8 +73,8 @@ struct Question {
 
 /// The question on nslookup's command line.
 fn question(process: &Process) -> Option<Question> {
-    let options = process.operands().iter().filter_map(|word| word.strip_prefix('-')?.split_once('='));
-    let kind = options.filter(|(name, _)| matches!(*name, "type" | "q" | "query" | "querytype")).next_back();
+    let mut options = process.operands().iter().filter_map(|word| word.strip_prefix('-')?.split_once('='));
+    let kind = options.rfind(|(name, _)| matches!(*name, "type" | "q" | "query" | "querytype"));
     let mut words = process.operands().iter().filter(|word| !word.starts_with('-')).cloned();
     Some(Question { name: words.next()?, kind: kind.and_then(|(_, kind)| record_type(kind)), server: words.next() })
 }

@@ -227,6 +227,7 @@ pub fn tool_names() -> impl Iterator<Item = &'static str> {
 pub async fn exec(mut process: Process, command: Vec<String>) -> i32 {
     match process.machine.find(&command, &process.env, &process.cwd) {
         Ok(found) => {
+            process.machine.set_args(process.pid, &found.args);
             process.args = found.args;
             found.program.run(process).await
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use machinery::sort::Order;
+
 use super::variables::{declare, read, set};
 use super::{Flow, Shell};
 use crate::fs;
@@ -555,7 +557,7 @@ async fn help(shell: &mut Shell, name: Option<&str>) -> Result<i32, Flow> {
         },
         None => {
             let mut names: Vec<&str> = BUILTINS.iter().chain(&INLINE).copied().filter(|name| name.len() > 1).collect();
-            names.sort_unstable();
+            names.order();
             let path = shell.get("PATH");
             let programs = shell.machine.commands(path.as_deref());
             format!(

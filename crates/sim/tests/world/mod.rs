@@ -134,6 +134,7 @@ impl World {
             uid: format!("uid-{name}"),
             hostname: name.into(),
             dns: self.dns.clone(),
+            pid: kubelet::runtime::NamespaceMode::Container,
             ..PodSandboxConfig::default()
         };
         let Outcome::Sandbox(sandbox) = self.run(Operation::RunPodSandbox(Box::new(sandbox)))? else {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use machinery::random::Rng;
+use machinery::sort::Order;
 use regex_lite::Regex;
 
 use super::ast::{Expr, Function, Name, Pattern, Program, Redirect, Statement};
@@ -608,7 +609,7 @@ impl Awk {
                 }
                 Statement::ForIn(variable, array, body) => {
                     let mut keys: Vec<String> = self.array(array)?.borrow().keys().cloned().collect();
-                    keys.sort_by_key(|key| key.parse::<u64>().unwrap_or(u64::MAX));
+                    keys.order_by_key(|key| key.parse::<u64>().unwrap_or(u64::MAX));
                     let target = Expr::Variable(variable.clone());
                     for key in keys {
                         self.store(&target, Value::Input(key)).await?;

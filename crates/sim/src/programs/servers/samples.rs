@@ -1,5 +1,7 @@
 //! Images of the documentation's samples: echoserver, perl (which computes pi), ingress-nginx' controller.
 
+use machinery::sort::Order;
+
 use super::{GRACEFUL, bind, serve, until_stopped};
 use crate::network::http::Response;
 use crate::process::Process;
@@ -21,7 +23,7 @@ pub(super) async fn echoserver(process: Process) -> i32 {
             let host = request.header("Host").unwrap_or_default().split(':').next().unwrap_or_default();
             let mut headers: Vec<String> =
                 request.headers.iter().map(|(name, value)| format!("\t{}={value}\n", name.to_lowercase())).collect();
-            headers.sort();
+            headers.order();
             let body = match request.body.is_empty() {
                 true => "-no body in request-".into(),
                 false => String::from_utf8_lossy(&request.body),

@@ -38,6 +38,7 @@ pub(super) async fn nginx_entrypoint(mut process: Process) -> i32 {
             ))
             .await;
     }
+    process.machine.set_args(process.pid, &command);
     process.args = command;
     nginx(process).await
 }
