@@ -2,10 +2,11 @@
 //!
 //! The applied configuration is merged into the live object: its fields win, and fields that this
 //! manager applied before and has left out are removed, unless somebody else owns them too. Where that
-//! changes a field of another manager it is a conflict, unless forced.
+//! changes a field of another manager it is a conflict, unless forced. `kubectl` may also change what it
+//! set by client-side apply, as the annotation that this leaves tells.
 
 use http::StatusCode;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, StatusCause};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, StatusCause};
 use machinery::wire::Response;
 use machinery::{ApiError, schema};
 use serde_json::{Map, Value};
@@ -13,12 +14,16 @@ use serde_json::{Map, Value};
 use crate::call::{Call, Result, invalid_options};
 use crate::codec::{FieldValidation, Payload, complete_type, decode_value, field_validation, yaml_error};
 use crate::create::create_missing;
-use crate::managed_fields::{self, FieldSet};
+use crate::managed_fields::{self, FieldSet, fields_of_entry};
 use crate::storage::{self, wire_value};
 use crate::strict::Source;
 use crate::{read, update};
 
 const ATTEMPTS: usize = 5;
+/// The manager that takes over what it applied on the client's side.
+const KUBECTL: &str = "kubectl";
+/// Where client-side apply keeps its configuration.
+const LAST_APPLIED: &str = "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration";
 
 /// Answers an apply.
 pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
@@ -49,7 +54,7 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         let old = storage::stored(&kv);
         let typed = storage::typed(call.row, &old)?;
         let live = wire_value(call.row, &*typed);
-        let entries = typed.metadata().managed_fields.clone().unwrap_or_default();
+        let entries = managed_fields::before_apply(call, &live, typed.metadata().managed_fields.clone());
         let applied = managed_fields::applied_fields(call, &config);
         let before = owned(call, &entries, &manager);
         let others = entries.iter().filter(|entry| !is_own(call, entry, &manager));
@@ -65,7 +70,17 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         let mut merged = live.clone();
         managed_fields::merge(schemas, definition, &mut merged, &config);
         abandoned.remove_from(&mut merged);
-        check_conflicts(call, &manager, &managed_fields::fields_changed(call, &merged, &live), &entries)?;
+        let changed = managed_fields::fields_changed(call, &merged, &live);
+        if !call.info.query.flag("force") {
+            let taken_over = if manager == KUBECTL { applied_by_client(call, &live) } else { FieldSet::default() };
+            check_conflicts(call, &manager, &changed.difference(&taken_over), &entries)?;
+        }
+        if manager == KUBECTL
+            && let Some(last) = merged.pointer_mut(LAST_APPLIED)
+        {
+            *last = last_applied(&config).into();
+        }
+        merged["metadata"]["managedFields"] = serde_json::to_value(&entries).unwrap_or_default();
         call.warnings.clone_from(&warnings);
         call.warnings.extend(repeated.iter().cloned());
         call.applied = Some(applied);
@@ -151,19 +166,31 @@ fn is_own(call: &Call, entry: &ManagedFieldsEntry, manager: &str) -> bool {
         && entry.subresource.as_deref().unwrap_or_default() == call.info.subresource
 }
 
-fn fields_of_entry(entry: &ManagedFieldsEntry) -> FieldSet {
-    FieldSet::from_fields(entry.fields_v1.as_ref().map(|FieldsV1(fields)| fields))
+/// What client-side apply set that has not changed since (`lastAppliedManager`).
+fn applied_by_client(call: &Call, live: &Value) -> FieldSet {
+    let text = live.pointer(LAST_APPLIED).and_then(Value::as_str).unwrap_or_default();
+    let Ok(last) = serde_json::from_str::<Value>(text) else { return FieldSet::default() };
+    if last.get("apiVersion").and_then(Value::as_str) != Some(&call.row.api_version()) {
+        return FieldSet::default();
+    }
+    managed_fields::fields_of(call, &last).difference(&managed_fields::fields_changed(call, &last, live))
+}
+
+/// The annotation for a client that goes on with client-side apply (`lastAppliedUpdater`).
+fn last_applied(config: &Value) -> String {
+    let mut config = config.clone();
+    if let Some(annotations) = config.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+    machinery::go::json(&config) + "\n"
 }
 
 fn owned(call: &Call, entries: &[ManagedFieldsEntry], manager: &str) -> FieldSet {
     entries.iter().find(|entry| is_own(call, entry, manager)).map(fields_of_entry).unwrap_or_default()
 }
 
-/// 409 for fields of others that the apply changes, unless forced.
+/// 409 for fields of others that the apply changes.
 fn check_conflicts(call: &Call, manager: &str, changed: &FieldSet, entries: &[ManagedFieldsEntry]) -> Result<()> {
-    if call.info.query.flag("force") {
-        return Ok(());
-    }
     let mut causes = Vec::new();
     let mut by_manager = Vec::new();
     for entry in entries.iter().filter(|entry| !is_own(call, entry, manager)) {

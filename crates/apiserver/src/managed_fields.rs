@@ -16,6 +16,13 @@ pub(crate) use field_set::FieldSet;
 use crate::call::Call;
 use crate::storage::wire_value;
 
+/// Entries of updates that an object has at most, as upstream; the oldest become one.
+const UPDATE_MANAGERS_MAX: usize = 10;
+/// The manager of the oldest updates together.
+const ANCIENT_CHANGES: &str = "ancient-changes";
+/// The manager of all that was there when an object without entries is first applied.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
 /// Fields nobody manages: identity, and what the server sets.
 const UNMANAGED: &[&[&str]] = &[
     &["apiVersion"],
@@ -77,10 +84,11 @@ pub(crate) fn on_create(call: &Call, object: &mut dyn Object) {
 
 /// The entries an update starts from: those it carries, which a client may have changed, or else those
 /// of the object as it was. One empty entry is how a client asks for a fresh start; through a
-/// subresource nothing is asked for.
+/// subresource nothing is asked for. An apply brings those it started from.
 pub(crate) fn requested(call: &Call, object: &dyn Object, old: &dyn Object) -> Option<Vec<ManagedFieldsEntry>> {
     let before = || old.metadata().managed_fields.clone();
     match object.metadata().managed_fields.as_deref() {
+        carried if call.applied.is_some() => carried.map(<[_]>::to_vec),
         _ if !call.info.subresource.is_empty() => before(),
         None | Some([]) => before(),
         Some([only]) if *only == ManagedFieldsEntry::default() => None,
@@ -88,13 +96,28 @@ pub(crate) fn requested(call: &Call, object: &dyn Object, old: &dyn Object) -> O
     }
 }
 
-/// Gives the manager of an update what it added or changed, where that is kept; says whether it is. The
-/// object has the entries it had before.
+/// The entries of an object that is applied: those it has, or else one for all that is there already.
+pub(crate) fn before_apply(
+    call: &Call,
+    live: &Value,
+    entries: Option<Vec<ManagedFieldsEntry>>,
+) -> Vec<ManagedFieldsEntry> {
+    match entries.filter(|entries| !entries.is_empty()) {
+        Some(entries) => entries,
+        None => vec![entry(call, "Update", BEFORE_FIRST_APPLY, &fields_of(call, live))],
+    }
+}
+
+/// Gives the manager of an update what it added or changed, where that is kept; says whether it is: an
+/// object that has no entries gets its first by an apply. The object has the entries it had before.
 pub(crate) fn on_update(call: &Call, object: &mut dyn Object, old: &dyn Object) -> bool {
     if !is_tracked(call) {
         return false;
     }
     let mut entries = object.metadata_mut().managed_fields.take().unwrap_or_default();
+    if entries.is_empty() && call.applied.is_none() {
+        return false;
+    }
     change(call, &mut entries, &wire_value(call.row, object), &wire_value(call.row, old));
     object.metadata_mut().managed_fields = (!entries.is_empty()).then_some(entries);
     true
@@ -122,14 +145,14 @@ fn change(call: &Call, entries: &mut Vec<ManagedFieldsEntry>, new: &Value, old: 
             own = Some(entry.clone());
             return false;
         }
-        let set = FieldSet::from_fields(entry.fields_v1.as_ref().map(|fields| &fields.0));
+        let set = fields_of_entry(entry);
         let rest = set.difference(&removed).difference(&changed);
         if rest != set {
             entry.fields_v1 = Some(FieldsV1(rest.to_fields()));
         }
         !rest.is_empty()
     });
-    let before = FieldSet::from_fields(own.as_ref().and_then(|own| own.fields_v1.as_ref()).map(|fields| &fields.0));
+    let before = own.as_ref().map(fields_of_entry).unwrap_or_default();
     let set = match &call.applied {
         Some(applied) => applied.clone(),
         None => {
@@ -144,7 +167,55 @@ fn change(call: &Call, entries: &mut Vec<ManagedFieldsEntry>, new: &Value, old: 
     // An entry that says nothing new keeps its time, so that the object stays as it is.
     let unchanged = own.filter(|_| set == before);
     entries.push(unchanged.unwrap_or_else(|| entry(call, operation, &manager, &set)));
-    entries.order_by(|a, b| a.operation.cmp(&b.operation).then_with(|| a.time.cmp(&b.time)));
+    if call.applied.is_none() {
+        join_oldest(entries);
+    }
+    entries.order_by(|a, b| order(a).cmp(&order(b)));
+}
+
+/// What entries are in order of.
+fn order(entry: &ManagedFieldsEntry) -> impl Ord + '_ {
+    let time = entry.time.as_ref().map_or(0, |time| time.0.as_second());
+    (&entry.operation, time, &entry.manager, &entry.api_version, &entry.subresource)
+}
+
+/// Makes one entry of the oldest updates of a version, until there are not too many
+/// (`capManagersManager`).
+fn join_oldest(entries: &mut Vec<ManagedFieldsEntry>) {
+    let is_update = |entry: &mut ManagedFieldsEntry| entry.operation.as_deref() == Some("Update");
+    let mut updates: Vec<_> = entries.extract_if(.., is_update).collect();
+    updates.order_by(|a, b| order(a).cmp(&order(b)));
+    let mut at = 0;
+    while updates.len() > UPDATE_MANAGERS_MAX
+        && let Some(version) = updates.get(at).map(|entry| entry.api_version.clone())
+    {
+        let first = updates.iter().take(at).position(|entry| entry.api_version == version);
+        let is_bucket = |entry: &ManagedFieldsEntry| {
+            entry.manager.as_deref() == Some(ANCIENT_CHANGES)
+                && entry.api_version == version
+                && entry.subresource.is_none()
+        };
+        let into = updates.iter().position(is_bucket).or(first);
+        let Some(into) = into.filter(|into| first.is_some() && *into != at) else {
+            at += 1;
+            continue;
+        };
+        let joined = updates.remove(at);
+        if let Some(bucket) = updates.get_mut(into - usize::from(into > at)) {
+            let mut set = fields_of_entry(bucket);
+            set.extend(fields_of_entry(&joined));
+            bucket.manager = Some(ANCIENT_CHANGES.into());
+            bucket.subresource = None;
+            bucket.fields_v1 = Some(FieldsV1(set.to_fields()));
+            bucket.time = joined.time;
+        }
+    }
+    entries.append(&mut updates);
+}
+
+/// What an entry says is managed.
+pub(crate) fn fields_of_entry(entry: &ManagedFieldsEntry) -> FieldSet {
+    FieldSet::from_fields(entry.fields_v1.as_ref().map(|FieldsV1(fields)| fields))
 }
 
 /// Merges an applied configuration into an object: maps by key, lists as their type says.

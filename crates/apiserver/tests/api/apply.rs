@@ -138,3 +138,69 @@ fn an_item_applied_twice_is_refused() {
         "failed to create typed patch object (default/web; apps/v1, Kind=Deployment): .spec.template.spec.containers[name=\"web\"].env: duplicate entries for key [name=\"A\"]"
     );
 }
+
+#[test]
+fn what_was_there_before_the_first_apply_has_a_manager() {
+    let bench = Bench::new();
+    let path = format!("{CONFIG_MAPS}/a");
+    let mut reset = config(json!({"x": "1", "y": "1"}));
+    bench.tell(&format!("POST {CONFIG_MAPS}"), &reset).expect(201);
+    reset["metadata"]["managedFields"] = json!([{}]);
+    let none = bench.tell(&format!("PUT {path}"), &reset).expect(200);
+    assert_eq!(none.at("/metadata/managedFields"), Value::Null);
+    let merged = bench.patch(&path, "merge-patch+json", &json!({"data": {"z": "1"}})).expect(200);
+    assert_eq!(merged.at("/metadata/managedFields"), Value::Null, "nobody asks for managers any more");
+    assert_eq!(
+        apply(&bench, &path, "fieldManager=one", &config(json!({"x": "2"}))).expect(409).message(),
+        "Apply failed with 1 conflict: conflict with \"before-first-apply\" using v1 at 2026-01-01T00:00:00Z: .data.x"
+    );
+    let applied = apply(&bench, &path, "fieldManager=one", &config(json!({"w": "1"}))).expect(200);
+    let managers = applied.at("/metadata/managedFields");
+    let name = |at: usize| (managers[at]["manager"].clone(), managers[at]["operation"].clone());
+    assert_eq!([name(0), name(1)], [(json!("one"), json!("Apply")), (json!("before-first-apply"), json!("Update"))]);
+    assert_eq!(managers[1]["fieldsV1"], json!({"f:data": {".": {}, "f:x": {}, "f:y": {}, "f:z": {}}}));
+}
+
+#[test]
+fn the_oldest_of_many_updates_become_one() {
+    let bench = Bench::new();
+    let path = format!("{CONFIG_MAPS}/a");
+    bench.tell(&format!("POST {CONFIG_MAPS}?fieldManager=m0"), &config(json!({"k0": "0"}))).expect(201);
+    for index in 1..13 {
+        bench.pass(1);
+        let change = json!({"data": {format!("k{index}"): "1"}});
+        bench.patch(&format!("{path}?fieldManager=m{index}"), "merge-patch+json", &change).expect(200);
+    }
+    let entries = bench.ask(&format!("GET {path}")).at("/metadata/managedFields");
+    let names: Vec<&str> = entries.as_array().unwrap().iter().map(|entry| entry["manager"].as_str().unwrap()).collect();
+    assert_eq!(names, ["ancient-changes", "m4", "m5", "m6", "m7", "m8", "m9", "m10", "m11", "m12"]);
+    assert_eq!(
+        entries[0]["fieldsV1"],
+        json!({"f:data": {".": {}, "f:k0": {}, "f:k1": {}, "f:k2": {}, "f:k3": {}}}),
+        "{entries}"
+    );
+    assert_eq!(entries[0]["time"], json!("2026-01-01T00:00:03Z"));
+}
+
+#[test]
+fn kubectl_takes_over_what_it_applied_on_its_own_side() {
+    const ANNOTATION: &str = "kubectl.kubernetes.io/last-applied-configuration";
+    let bench = Bench::new();
+    let path = format!("{CONFIG_MAPS}/a");
+    let mut client_side = config(json!({"x": "1", "y": "1"}));
+    let last = client_side.to_string();
+    client_side["metadata"]["annotations"] = json!({ANNOTATION: last});
+    bench.tell(&format!("POST {CONFIG_MAPS}?fieldManager=kubectl-client-side-apply"), &client_side).expect(201);
+    bench.patch(&format!("{path}?fieldManager=edit"), "merge-patch+json", &json!({"data": {"y": "2"}})).expect(200);
+    let both = config(json!({"x": "3", "y": "3"}));
+    apply(&bench, &path, "fieldManager=other", &config(json!({"x": "3"}))).expect(409);
+    let conflict = apply(&bench, &path, "fieldManager=kubectl", &both).expect(409).message();
+    assert!(conflict.starts_with("Apply failed with 1 conflict: conflict with \"edit\""), "{conflict}");
+    assert!(conflict.ends_with(": .data.y"), "{conflict}");
+    let applied = apply(&bench, &path, "fieldManager=kubectl", &config(json!({"x": "3"}))).expect(200);
+    assert_eq!(applied.at("/data"), json!({"x": "3", "y": "2"}));
+    let kept = applied.at("/metadata/annotations")[ANNOTATION].as_str().unwrap().to_owned();
+    let mut expected = config(json!({"x": "3"}));
+    expected["metadata"]["namespace"] = "default".into();
+    assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), expected);
+}
