@@ -16,6 +16,9 @@ pub trait AggregatedApi: Send + Sync {
     /// The version, such as `v1beta1`.
     fn version(&self) -> &'static str;
 
+    /// The Service in `kube-system` that serves it, such as `metrics-server`.
+    fn service(&self) -> &'static str;
+
     /// Its resources, for discovery.
     fn resources(&self) -> &'static [AggregatedResource];
 

@@ -4,7 +4,8 @@ use http::StatusCode;
 use machinery::wire::Response;
 use machinery::{ApiError, Object};
 
-use crate::admission::{self, Operation};
+use crate::admission::{self, Operation, certificates};
+use crate::auth::escalation;
 use crate::call::{Call, Result};
 use crate::codec::{Payload, decode_object};
 use crate::request_info::RequestInfo;
@@ -51,6 +52,7 @@ pub(crate) fn create_object(call: &mut Call, mut object: Box<dyn Object>) -> Res
     metadata.resource_version = None;
     metadata.uid = Some(uid);
     metadata.creation_timestamp = Some(machinery::time::meta_time(call.now));
+    certificates::requested_by(call, &mut *object);
     if generate {
         for _ in 1..GENERATED_NAMES_TRIED {
             let mut candidate = object.clone_object();
@@ -69,6 +71,7 @@ fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Re
     let name = object.metadata().name.clone().unwrap_or_default();
     managed_fields::on_create(call, &mut *object);
     admission::mutate(call, Operation::Create, &mut *object, None)?;
+    escalation::check(call, &*object, None)?;
     let errors = call.row.before_create(&mut *object);
     call.check(&name, errors)?;
     let warnings = call.row.strategy.warnings(&*object, None);

@@ -1,7 +1,7 @@
 //! Discovery: which groups, versions and resources there are, classic and aggregated.
 
 use bytes::Bytes;
-use http::header::{ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, VARY};
+use http::header::{ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, StatusCode};
 use machinery::sort::Order;
 use machinery::wire::{Body, Response};
@@ -97,11 +97,7 @@ pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap
         }
         _ => return None,
     };
-    let mut answer = cached(server, key, make).respond(headers);
-    answer
-        .headers_mut()
-        .insert(HeaderName::from_static("cache-control"), HeaderValue::from_static("no-cache, private"));
-    Some(answer)
+    Some(cached(server, key, make).respond(headers))
 }
 
 /// The groups other than the core group with their versions, the preferred first, in discovery's order.

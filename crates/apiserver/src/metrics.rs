@@ -233,6 +233,7 @@ fn text(server: &ApiServer) -> String {
             line(&mut out, "apiserver_request_total", &labels, *count);
         }
     }
+    deprecated(&mut out, &state);
     drop(state);
     objects(&mut out, server);
     head(
@@ -267,6 +268,21 @@ fn durations(out: &mut String, state: &State) {
         let _ = writeln!(out, "{NAME}_sum{{{labels}}} {}", counted.total.as_secs_f64());
         line(out, &format!("{NAME}_count"), &labels, sum);
     }
+}
+
+/// Which deprecated versions have been asked for; none of them has a release in which it ends.
+fn deprecated(out: &mut String, state: &State) {
+    const NAME: &str = "apiserver_requested_deprecated_apis";
+    let help = "[STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release.";
+    head(out, NAME, "gauge", help);
+    let mut lines: Vec<String> = Vec::new();
+    for Labels { group, version, resource, subresource, .. } in state.requests.iter().map(|counted| counted.labels) {
+        if registry::by_resource(group, version, resource).is_some_and(|row| row.deprecation.is_some()) {
+            lines.push(format!("group=\"{group}\",removed_release=\"\",resource=\"{resource}\",subresource=\"{subresource}\",version=\"{version}\""));
+        }
+    }
+    lines.dedup();
+    lines.iter().for_each(|labels| line(out, NAME, labels, 1));
 }
 
 /// How many objects of each resource are stored.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use machinery::wire::{Body, Request, Response};
@@ -94,6 +94,9 @@ impl ApiServer {
             if head {
                 *response.body_mut() = Body::empty();
             }
+            // Upstream's filter WithCacheControl: nothing that is for one user is kept for another.
+            let private = HeaderValue::from_static("no-cache, private");
+            response.headers_mut().entry(CACHE_CONTROL).or_insert(private);
             let committed = server.store().revision();
             if committed != revision {
                 response.extensions_mut().insert(CommittedRevision(committed));

@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
+use k8s_openapi::api::networking::v1::{IPAddress, IPAddressSpec, ParentReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::field::{Error, ErrorList, Path};
 use machinery::{Object, Rng};
+use store::Op;
 
 use crate::call::{Call, Result};
 use crate::options::Options;
@@ -248,6 +251,50 @@ fn reserve_port(
         reserved.ports.push(slot);
     }
     Some(port)
+}
+
+/// What writing or deleting (`None`) a Service does to the IPAddresses of its addresses; nothing for
+/// anything else (`ipallocator`).
+pub(crate) fn address_ops(call: &Call, key: &str, new: Option<&dyn Object>) -> Vec<Op> {
+    if (call.row.group, call.row.resource) != ("", "services") {
+        return Vec::new();
+    }
+    let Some(row) = registry::by_resource("networking.k8s.io", "v1", "ipaddresses") else { return Vec::new() };
+    let old = call.server.store().get(key).and_then(|kv| storage::typed(call.row, &storage::stored(&kv)).ok());
+    let ips = |object: Option<&dyn Object>| object.and_then(spec_of).map(ips_of).unwrap_or_default();
+    let (before, after) = (ips(old.as_deref()), ips(new));
+    let at = |ip: &Ipv4Addr| storage::key(row, "", &ip.to_string());
+    let gone = before.iter().filter(|ip| !after.contains(ip)).map(|ip| Op::delete(at(ip)));
+    let come = after.iter().filter(|ip| !before.contains(ip)).filter_map(|ip| {
+        let metadata = new?.metadata();
+        let mut address = ip_address(*ip, metadata.namespace.clone(), metadata.name.clone());
+        address.metadata.uid = Some(call.server.rng().uuid());
+        address.metadata.creation_timestamp = Some(machinery::time::meta_time(call.now));
+        Some(Op::put(at(ip), storage::value(&mut address)))
+    });
+    gone.chain(come).collect()
+}
+
+/// The IPAddress of a Service.
+fn ip_address(ip: Ipv4Addr, namespace: Option<String>, name: Option<String>) -> IPAddress {
+    let labels =
+        [("ipaddress.kubernetes.io/ip-family", "IPv4"), ("ipaddress.kubernetes.io/managed-by", "ipallocator.k8s.io")];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    IPAddress {
+        metadata: ObjectMeta {
+            name: Some(ip.to_string()),
+            labels: Some(BTreeMap::from(labels)),
+            ..ObjectMeta::default()
+        },
+        spec: IPAddressSpec {
+            parent_ref: ParentReference {
+                group: None,
+                resource: "services".into(),
+                namespace,
+                name: name.unwrap_or_default(),
+            },
+        },
+    }
 }
 
 /// Gives back what a deleted Service had.

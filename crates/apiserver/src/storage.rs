@@ -10,6 +10,7 @@ use store::{Event, KeyValue, Op, StoreError, Txn};
 use crate::admission::Terms;
 use crate::call::{Call, Result};
 use crate::registry::{self, ResourceInfo};
+use crate::service_allocation;
 
 /// How long Events live, as upstream's `--event-ttl`.
 const EVENT_TTL_SECONDS: i64 = 3600;
@@ -107,8 +108,10 @@ pub(crate) fn write_value(
     let trigger = trigger_field(call.row).and_then(|field| call.row.field(&*object, field)).map(Arc::from);
     let lease = if call.row.storage_prefix == "/registry/events" { Some(event_lease(call)?) } else { None };
     let key = Arc::<str>::from(key);
+    let addresses = service_allocation::address_ops(call, &key, Some(&*object));
     let op = Op::Put { key: key.clone(), value, lease, trigger };
     let mut txn = Txn::if_unchanged(key, mod_revision, op);
+    txn.then.extend(addresses);
     txn.compare.extend(terms.compare);
     txn.then.extend(terms.ops);
     let response = call.server.store().txn(txn, call.origin.clone()).map_err(store_error)?;
@@ -126,7 +129,9 @@ pub(crate) fn write_value(
 /// Deletes a key if it still has `mod_revision`; the revision of the deletion, or `None` if the key
 /// has changed.
 pub(crate) fn remove(call: &Call, key: String, mod_revision: i64) -> Result<Option<i64>> {
-    let txn = Txn::if_unchanged(key.clone(), mod_revision, Op::delete(key));
+    let addresses = service_allocation::address_ops(call, &key, None);
+    let mut txn = Txn::if_unchanged(key.clone(), mod_revision, Op::delete(key));
+    txn.then.extend(addresses);
     let response = call.server.store().txn(txn, call.origin.clone()).map_err(store_error)?;
     Ok(response.succeeded.then_some(response.revision))
 }

@@ -6,6 +6,7 @@ use machinery::{ApiError, Encoded, Object};
 use store::KeyValue;
 
 use crate::admission::{self, Operation};
+use crate::auth::escalation;
 use crate::call::{Call, Result};
 use crate::codec::{Payload, decode_object};
 use crate::create::{create_missing, set_namespace};
@@ -79,6 +80,7 @@ pub(crate) fn replace(call: &mut Call, mut object: Box<dyn Object>, kv: &KeyValu
     let subresource = call.info.subresource.clone();
     let door = if subresource.is_empty() { Update::Main } else { Update::Subresource(&subresource) };
     admission::mutate(call, Operation::Update, &mut *object, Some(old))?;
+    escalation::check(call, &*object, Some(old))?;
     let errors = row.before_update(door, &mut *object, old);
     call.check(&name, errors)?;
     call.warnings.extend(row.strategy.warnings(&*object, Some(old)));

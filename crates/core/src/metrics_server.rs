@@ -184,6 +184,10 @@ impl AggregatedApi for Metrics {
         VERSION
     }
 
+    fn service(&self) -> &'static str {
+        NAME
+    }
+
     fn resources(&self) -> &'static [AggregatedResource] {
         &[
             AggregatedResource { name: "nodes", singular: "", kind: "NodeMetrics", namespaced: false },
@@ -220,11 +224,24 @@ impl AggregatedApi for Metrics {
             nodes.iter().filter(|node| wanted("", &node.name, &node.labels)).filter_map(NodeUse::object).collect()
         };
         if request.verb == "get" {
-            let resource = GroupResource { group: GROUP.into(), resource: kind.to_lowercase() };
+            let known = match of_pods {
+                true => nodes
+                    .iter()
+                    .flat_map(|node| &node.pods)
+                    .any(|pod| (&pod.key.namespace, &pod.key.name) == (&request.namespace, &request.name)),
+                false => nodes.iter().any(|node| node.name == request.name),
+            };
+            // What is not measured yet is not found as such; what is not there as what it would be.
+            let (group, resource) = match (known, of_pods) {
+                (true, _) => (GROUP, kind.to_lowercase()),
+                (false, true) => ("", "pods".to_owned()),
+                (false, false) => ("", "node".to_owned()),
+            };
             let name = match request.namespace.as_str() {
                 "" => request.name.clone(),
                 namespace => format!("{namespace}/{}", request.name),
             };
+            let resource = GroupResource { group: group.into(), resource };
             return items.pop().ok_or_else(|| ApiError::not_found(&resource, &name));
         }
         Ok(json!({

@@ -29,7 +29,7 @@ fn top_tells_what_pods_and_nodes_use() {
         lab.ok("kubectl get --raw '/apis/metrics.k8s.io/v1beta1/namespaces/default/pods?labelSelector=app=busy'");
     assert!(selected.contains("\"name\":\"busy\"") && !selected.contains("\"name\":\"idle\""), "{selected}");
     let (_, error) = lab.fails("kubectl top pod absent");
-    assert_eq!(error, "Error from server (NotFound): podmetrics.metrics.k8s.io \"default/absent\" not found\n");
+    assert_eq!(error, "Error from server (NotFound): pods \"default/absent\" not found\n");
     assert!(lab.ok("kubectl api-resources --api-group=metrics.k8s.io").contains("PodMetrics"));
 }
 

@@ -4,6 +4,7 @@
 //! after validation, those that only look ([`validate`]). What the latter have looked at is among the
 //! [`Terms`] of the write: it happens only while that is so, and writes along what they charge.
 
+pub(crate) mod certificates;
 mod defaults;
 mod limit_ranger;
 mod pod_security;
@@ -49,6 +50,7 @@ const VALIDATING: &[(&str, Validating)] = &[
     ("NamespaceLifecycle", namespace_stays),
     ("LimitRanger", limit_ranger::check),
     ("PodSecurity", pod_security::check),
+    ("CertificateApproval, CertificateSigning", certificates::check),
     ("ResourceQuota", resource_quota::charge),
 ];
 

@@ -4,6 +4,7 @@
 //! ([`token`]), or one that the host's [`Authenticator`] knows. Who may [`impersonate`] is then somebody
 //! else. Whether they may is for the host's [`Authorizer`] to say, and without one for [`rbac`].
 
+pub(crate) mod escalation;
 pub(crate) mod impersonate;
 pub(crate) mod rbac;
 pub(crate) mod token;

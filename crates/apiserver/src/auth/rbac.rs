@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
-use machinery::{Kind, go};
+use machinery::{ApiError, GroupResource, Kind, go};
 use store::Snapshot;
 
 use super::{UserInfo, service_account_of};
@@ -12,8 +12,9 @@ use crate::request_info::RequestInfo;
 use crate::{registry, storage};
 
 /// The API group of roles and bindings.
-const GROUP: &str = "rbac.authorization.k8s.io";
-const ALL: &str = "*";
+pub(super) const GROUP: &str = "rbac.authorization.k8s.io";
+/// What stands for every verb, group and resource.
+pub(super) const ALL: &str = "*";
 
 /// Whether a user may do something, and why.
 ///
@@ -142,6 +143,22 @@ fn find<K: Kind>(snapshot: &Snapshot, resource: &str, namespace: &str, name: &st
     storage::stored(snapshot.get(&storage::key(row, namespace, name))?).get::<K>().ok()
 }
 
+/// The rules of a role, for bindings in a namespace.
+///
+/// # Errors
+/// 404 for a role that is not there.
+pub(super) fn rules_of(snapshot: &Snapshot, role: &RoleRef, namespace: &str) -> Result<Vec<PolicyRule>, ApiError> {
+    let (resource, rules) = match role.kind.as_str() {
+        "Role" => ("roles", find::<Role>(snapshot, "roles", namespace, &role.name).map(|role| role.rules.clone())),
+        _ => {
+            let found = find::<ClusterRole>(snapshot, "clusterroles", "", &role.name);
+            ("clusterroles", found.map(|role| role.rules.clone()))
+        }
+    };
+    let resource = GroupResource { group: GROUP.into(), resource: resource.into() };
+    rules.map(Option::unwrap_or_default).ok_or_else(|| ApiError::not_found(&resource, &role.name))
+}
+
 /// Whether a binding's subject is the user; `namespace` is the binding's.
 fn applies(subject: &Subject, user: &UserInfo, namespace: &str) -> bool {
     match subject.kind.as_str() {
@@ -170,7 +187,7 @@ fn allows(rule: &PolicyRule, request: &RequestInfo) -> bool {
 }
 
 /// `*` is every path, and at the end of a path everything that begins so.
-fn covers_path(url: &str, path: &str) -> bool {
+pub(super) fn covers_path(url: &str, path: &str) -> bool {
     url == path || url.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix.trim_end_matches('*')))
 }
 

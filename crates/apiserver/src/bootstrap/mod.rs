@@ -1,6 +1,7 @@
-//! What is there at birth: namespaces, roles and bindings, priority classes, flow control, the Service
-//! `kubernetes` with its endpoints.
+//! What is there at birth: namespaces, roles and bindings, priority classes, flow control, the API's own
+//! groups, the Service `kubernetes` with its endpoints.
 
+mod api_services;
 mod flowcontrol;
 mod rbac;
 
@@ -112,6 +113,7 @@ impl ApiServer {
         objects.extend(NAMESPACES.iter().map(|name| object("v1", "Namespace", name, json!({}))));
         objects.extend(rbac::objects());
         objects.extend(flowcontrol::objects());
+        objects.extend(api_services::objects(self, &now));
         objects.extend(PRIORITY_CLASSES.iter().map(|(name, value, description)| {
             let fields = json!({"value": value, "description": description});
             object("scheduling.k8s.io/v1", "PriorityClass", name, fields)

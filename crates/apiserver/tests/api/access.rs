@@ -90,3 +90,73 @@ fn whoever_may_not_create_may_not_by_put_or_apply() {
         assert!(answer.expect(403).message().contains("cannot create resource \"leases\""));
     }
 }
+
+#[test]
+fn nobody_grants_what_he_has_not() {
+    const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+    const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
+    const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings";
+    let bench = Bench::new();
+    let role = |name: &str, rules: serde_json::Value| json!({"metadata": {"name": name}, "rules": rules});
+    let rule = |groups: &[&str], resources: &[&str], verbs: &[&str]| json!({"apiGroups": groups, "resources": resources, "verbs": verbs});
+    let bind = |name: &str, kind: &str, role: &str| {
+        json!({"metadata": {"name": name}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
+            "subjects": [{"kind": "User", "name": "ada", "apiGroup": "rbac.authorization.k8s.io"}]})
+    };
+    let writer = role(
+        "writer",
+        json!([
+            rule(&["rbac.authorization.k8s.io"], &["*"], &["create", "update", "get"]),
+            rule(&[""], &["pods"], &["get", "list"]),
+        ]),
+    );
+    bench.tell(&format!("POST {ROLES}"), &writer).expect(201);
+    bench.tell(&format!("POST {BINDINGS}"), &bind("writer", "Role", "writer")).expect(201);
+    let ada = |line: &str, body: &serde_json::Value| bench.tell(&format!("{line}\nimpersonate-user: ada"), body);
+
+    ada(&format!("POST {ROLES}"), &role("less", json!([rule(&[""], &["pods"], &["get"])]))).expect(201);
+    let more = json!([rule(&["", "apps"], &["pods", "pods/log"], &["get", "delete"])]);
+    let refused = ada(&format!("POST {ROLES}"), &role("more", more.clone())).expect(403);
+    assert_eq!(
+        refused.message(),
+        "roles.rbac.authorization.k8s.io \"more\" is forbidden: user \"ada\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n\
+         {APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\"]}\n\
+         {APIGroups:[\"\"], Resources:[\"pods/log\"], Verbs:[\"get\" \"delete\"]}\n\
+         {APIGroups:[\"apps\"], Resources:[\"pods\"], Verbs:[\"get\" \"delete\"]}\n\
+         {APIGroups:[\"apps\"], Resources:[\"pods/log\"], Verbs:[\"get\" \"delete\"]}"
+    );
+    ada(&format!("PUT {ROLES}/less"), &role("less", more.clone())).expect(403);
+    let refused = ada(&format!("POST {BINDINGS}"), &bind("admin", "ClusterRole", "view")).expect(403).message();
+    assert!(
+        refused.starts_with("rolebindings.rbac.authorization.k8s.io \"admin\" is forbidden: user \"ada\""),
+        "{refused}"
+    );
+    let missing = ada(&format!("POST {BINDINGS}"), &bind("x", "ClusterRole", "nothing")).expect(404);
+    assert_eq!(missing.message(), "clusterroles.rbac.authorization.k8s.io \"nothing\" not found");
+    ada(&format!("POST {BINDINGS}"), &bind("less", "Role", "less")).expect(201);
+
+    // Whoever may escalate roles and bind them needs nothing else.
+    let escalator = role(
+        "escalator",
+        json!([
+            rule(&["rbac.authorization.k8s.io"], &["roles"], &["escalate"]),
+            {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["bind"], "resourceNames": ["view"]},
+        ]),
+    );
+    bench.tell(&format!("POST {ROLES}"), &escalator).expect(201);
+    bench.tell(&format!("POST {BINDINGS}"), &bind("escalator", "Role", "escalator")).expect(201);
+    ada(&format!("POST {ROLES}"), &role("more", more)).expect(201);
+    ada(&format!("POST {BINDINGS}"), &bind("view", "ClusterRole", "view")).expect(201);
+    ada(&format!("POST {BINDINGS}"), &bind("edit", "ClusterRole", "edit")).expect(403);
+
+    // What gathers other roles' rules is for administrators.
+    let cluster = role("writers", json!([rule(&["rbac.authorization.k8s.io"], &["*"], &["create"])]));
+    bench.tell(&format!("POST {RBAC}/clusterroles"), &cluster).expect(201);
+    bench.tell(&format!("POST {RBAC}/clusterrolebindings"), &bind("writers", "ClusterRole", "writers")).expect(201);
+    let mut gathering = role("gathering", json!([]));
+    gathering["aggregationRule"] = json!({"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]});
+    assert_eq!(
+        ada(&format!("POST {RBAC}/clusterroles"), &gathering).expect(403).message(),
+        "clusterroles.rbac.authorization.k8s.io \"gathering\" is forbidden: must have cluster-admin privileges to use an aggregationRule"
+    );
+}

@@ -88,3 +88,32 @@ fn openapi_has_what_kubectl_looks_for() {
     assert!(v2.text.contains("io.k8s.api.core.v1.Pod"));
     bench.ask("GET /openapi/v2\naccept: text/html").expect(406);
 }
+
+#[test]
+fn deprecated_versions_that_are_asked_for_are_counted() {
+    let bench = Bench::new();
+    let line = "apiserver_requested_deprecated_apis{group=\"\",removed_release=\"\",resource=\"componentstatuses\"";
+    assert!(!bench.ask("GET /metrics").text.contains(line));
+    bench.ask("GET /api/v1/componentstatuses").expect(200);
+    bench.ask("GET /api/v1/componentstatuses/etcd-0").expect(200);
+    assert_eq!(bench.ask("GET /metrics").text.matches(line).count(), 1);
+}
+
+#[test]
+fn every_version_of_a_group_has_its_service() {
+    let bench = Bench::new();
+    let path = "/apis/apiregistration.k8s.io/v1/apiservices";
+    let list = bench.ask(&format!("GET {path}")).expect(200);
+    let items = list.at("/items").as_array().unwrap().clone();
+    let names: Vec<&str> = items.iter().map(|item| item["metadata"]["name"].as_str().unwrap()).collect();
+    let groups = bench.ask("GET /apis").expect(200).at("/groups").as_array().unwrap().clone();
+    for group in groups.iter().filter(|group| group["name"] != "apiregistration.k8s.io") {
+        for version in group["versions"].as_array().unwrap() {
+            let name = format!("{}.{}", version["version"].as_str().unwrap(), group["name"].as_str().unwrap());
+            assert!(names.contains(&&*name), "{name}");
+        }
+    }
+    let core = bench.ask(&format!("GET {path}/v1.")).expect(200);
+    assert_eq!(core.at("/spec"), json!({"groupPriorityMinimum": 18000, "version": "v1", "versionPriority": 1}));
+    assert_eq!(core.at("/status/conditions/0/reason"), json!("Local"));
+}

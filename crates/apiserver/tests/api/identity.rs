@@ -328,3 +328,51 @@ fn roles_are_there_at_birth() {
     bench.server.bootstrap().unwrap();
     assert_eq!(bench.store.revision(), revision);
 }
+
+#[test]
+fn who_asks_for_a_certificate_is_written_down_and_not_everybody_may_approve() {
+    const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let bench = Bench::new();
+    let grant = |name: &str, rules: Value| {
+        let role = json!({"metadata": {"name": name}, "rules": rules});
+        bench.tell(&format!("POST {RBAC}/clusterroles"), &role).expect(201);
+        let binding = json!({
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name},
+            "subjects": [{"kind": "User", "name": "ada", "apiGroup": "rbac.authorization.k8s.io"}],
+        });
+        bench.tell(&format!("POST {RBAC}/clusterrolebindings"), &binding).expect(201);
+    };
+    let rule = |resources: &[&str], verbs: &[&str]| json!({"apiGroups": ["certificates.k8s.io"], "resources": resources, "verbs": verbs});
+    let all =
+        ["certificatesigningrequests", "certificatesigningrequests/approval", "certificatesigningrequests/status"];
+    grant("asker", json!([rule(&all, &["create", "get", "update"])]));
+    let ada = |line: &str, body: &Value| bench.tell(&format!("{line}\nimpersonate-user: ada"), body);
+    let mut request = json!({
+        "metadata": {"name": "ada"},
+        "spec": {"request": "eA==", "signerName": "example.com/signer", "usages": ["client auth"], "username": "root"},
+    });
+    let mut made = ada(&format!("POST {REQUESTS}"), &request).expect(201).json();
+    assert_eq!(made["spec"]["username"], json!("ada"));
+    assert_eq!(made["spec"]["groups"], json!(["system:authenticated"]));
+    let condition = |kind: &str| json!({"type": kind, "status": "True", "reason": "Test"});
+    made["status"] = json!({"conditions": [condition("Approved")]});
+    assert_eq!(
+        ada(&format!("PUT {REQUESTS}/ada/approval"), &made).expect(403).message(),
+        "certificatesigningrequests.certificates.k8s.io \"ada\" is forbidden: user not permitted to approve requests with signerName \"example.com/signer\""
+    );
+    let mut signed = made.clone();
+    signed["status"] = json!({"certificate": "eA=="});
+    let refused = ada(&format!("PUT {REQUESTS}/ada/status"), &signed).expect(403).message();
+    assert!(
+        refused.ends_with("user not permitted to sign requests with signerName \"example.com/signer\""),
+        "{refused}"
+    );
+    let mut signers = rule(&["signers"], &["approve"]);
+    signers["resourceNames"] = json!(["example.com/*"]);
+    grant("approver", json!([signers]));
+    ada(&format!("PUT {REQUESTS}/ada/approval"), &made).expect(200);
+    request["metadata"]["name"] = "root".into();
+    let made = bench.tell(&format!("POST {REQUESTS}"), &request).expect(201);
+    assert_eq!(made.at("/spec/username"), json!("kubernetes-admin"));
+}

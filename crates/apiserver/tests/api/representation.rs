@@ -111,3 +111,11 @@ fn what_is_counted_has_upstreams_names() {
     let text = bench.ask("GET /metrics").expect(200).text;
     assert!(text.contains(&format!("apiserver_longrunning_requests{{{}}} 0\n", labels("WATCH", "namespace"))));
 }
+
+#[test]
+fn answers_are_kept_by_nobody() {
+    let bench = Bench::new();
+    for line in ["GET /api", "GET /version", "GET /api/v1/pods", "GET /api/v1/pods/a", "POST /api/v1/pods"] {
+        assert_eq!(bench.ask(line).headers["cache-control"], "no-cache, private", "{line}");
+    }
+}

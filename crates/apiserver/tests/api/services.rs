@@ -92,3 +92,34 @@ fn the_kubernetes_service_is_there_at_birth() {
     bench.server.bootstrap().unwrap();
     assert_eq!(bench.store.revision(), revision, "a second start changes nothing");
 }
+
+#[test]
+fn addresses_are_objects_as_long_as_their_service_lives() {
+    const ADDRESSES: &str = "/apis/networking.k8s.io/v1/ipaddresses";
+    let bench = Bench::new();
+    let names = || {
+        let list = bench.ask(&format!("GET {ADDRESSES}")).expect(200);
+        let items = list.at("/items").as_array().unwrap().clone();
+        items.iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["10.96.0.1"]);
+    let web = json!({"metadata": {"name": "web"}, "spec": {"clusterIP": "10.96.0.9", "ports": [{"port": 80}]}});
+    bench.tell(&format!("POST {SERVICES}?dryRun=All"), &web).expect(201);
+    assert_eq!(names(), ["10.96.0.1"]);
+    bench.tell(&format!("POST {SERVICES}"), &web).expect(201);
+    let address = bench.ask(&format!("GET {ADDRESSES}/10.96.0.9")).expect(200);
+    let parent = json!({"resource": "services", "namespace": "default", "name": "web"});
+    assert_eq!(address.at("/spec/parentRef"), parent);
+    assert_eq!(
+        address.at("/metadata/labels"),
+        json!({"ipaddress.kubernetes.io/ip-family": "IPv4", "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"})
+    );
+    let external =
+        json!({"spec": {"type": "ExternalName", "externalName": "example.org", "clusterIP": "", "clusterIPs": null}});
+    bench.patch(&format!("{SERVICES}/web"), "merge-patch+json", &external).expect(200);
+    assert_eq!(names(), ["10.96.0.1"]);
+    bench.patch(&format!("{SERVICES}/web"), "merge-patch+json", &json!({"spec": {"type": "ClusterIP"}})).expect(200);
+    assert_eq!(names().len(), 2);
+    bench.ask(&format!("DELETE {SERVICES}/web")).expect(200);
+    assert_eq!(names(), ["10.96.0.1"]);
+}

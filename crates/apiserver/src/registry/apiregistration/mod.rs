@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::info::{Column, ResourceInfo, STATUS};
 use super::shared::defaults::set;
+use super::shared::names;
 use super::shared::printer::{AGE, NAME, age, column, name};
 use super::strategy::{Typed, parts};
 
@@ -25,6 +26,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[ResourceInfo {
 }];
 
 static STRATEGY: Typed<APIService> = Typed {
+    name: names::path_segment,
     defaults: |object| {
         if let Some(service) = object.spec.as_mut().and_then(|spec| spec.service.as_mut()) {
             set(&mut service.port, 443);
