@@ -31,8 +31,8 @@ const LISTS: usize = 20;
 const CONNECTIONS: usize = 32;
 const WATCHERS: usize = 1000;
 const UPDATES: usize = 100;
-/// Watches in one HTTP/2 connection.
-const WATCHERS_PER_CONNECTION: usize = 200;
+/// Watches in one HTTP/2 connection: as many as upstream's servers let one have open.
+const WATCHERS_PER_CONNECTION: usize = 100;
 const PATH: &str = "/api/v1/namespaces/default/configmaps";
 /// Where a change carries the time it was asked for, in microseconds since 1970.
 const SENT: &str = "\"sent\":\"";

@@ -6,6 +6,7 @@
 
 mod compress;
 mod guard;
+mod open;
 mod port_forward;
 mod process;
 mod remote_command;
@@ -35,6 +36,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use self::open::Open;
 use crate::assets;
 
 /// Upstream's limit of a request's body.
@@ -46,9 +48,9 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(34);
 /// How long a client that says nothing is waited for.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a request's headers may take, and a connection without a request is kept: upstream's idle
+/// How long a connection without a request is kept, and a request's headers may take: upstream's idle
 /// timeout.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(90);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// How often a client that is silent is asked whether it is still there, and how long it may take to say
 /// so, as Go's HTTP/2 server does with what upstream sets.
@@ -58,8 +60,11 @@ const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// Requests that one HTTP/2 connection may have open, as upstream.
 const STREAMS_MAX: u32 = 100;
 
-/// Connections at the same time; further ones wait to be accepted. Each takes a file descriptor.
-const CONNECTIONS_MAX: usize = 8192;
+/// File descriptors that are not for connections: the store, Docker, the listeners, what pods open.
+const DESCRIPTORS_KEPT: u64 = 256;
+
+/// Connections at the same time are no more than this, however many files this process may open.
+const CONNECTIONS_MAX: u64 = 65_536;
 
 /// What every connection needs.
 pub struct Server {
@@ -81,9 +86,21 @@ struct Peer {
     secure: bool,
 }
 
+/// How many connections there may be at the same time; further ones wait to be accepted. Each takes a
+/// file descriptor, and one more where it goes on to a pod. The process may open as many as it can ask
+/// for, as Go's do.
+fn connections_max() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok();
+    let files = if raised { maximum } else { current }.unwrap_or(u64::MAX);
+    let connections = (files.saturating_sub(DESCRIPTORS_KEPT) / 2).clamp(1, CONNECTIONS_MAX);
+    usize::try_from(connections).unwrap_or(usize::MAX)
+}
+
 /// Accepts connections until the listener fails.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Semaphore::new(connections_max()));
     loop {
         // Never closed, so there is always a place in the end.
         let place = places.clone().acquire_owned().await.ok();
@@ -127,19 +144,29 @@ async fn requests<S>(server: Arc<Server>, stream: S, peer: Peer, http2: bool) ->
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let open = Open::default();
+    let counted = open.clone();
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let (server, peer) = (server.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(answer(&server, &peer, request.map(HttpBody::new)).await) }
+        let (server, peer, one) = (server.clone(), peer.clone(), counted.one());
+        async move {
+            let response = answer(&server, &peer, request.map(HttpBody::new)).await;
+            Ok::<_, std::convert::Infallible>(response.map(|body| one.until_end_of(body)))
+        }
     });
     let stream = TokioIo::new(stream);
     if http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
         builder.keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PING_TIMEOUT);
-        builder.serve_connection(stream, service).await?;
+        let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
+        tokio::select! {
+            ended = connection.as_mut() => return Ok(ended?),
+            () = open.none_for(IDLE_TIMEOUT) => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await?;
     } else {
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEADERS_TIMEOUT);
+        builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
         builder.serve_connection(stream, service).with_upgrades().await?;
     }
     Ok(())
