@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{AttachParams, DeleteParams, EvictParams, ListParams, LogParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::kubelet_debug::KubeletDebugParams;
 use kube::runtime::wait::{await_condition, conditions};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Config, ResourceExt};
@@ -19,11 +20,14 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn client(server: &Server) -> Client {
+    Client::try_from(config(server).await).unwrap()
+}
+
+async fn config(server: &Server) -> Config {
     // Several are compiled in; another test of this process may have chosen already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let kubeconfig = Kubeconfig::read_from(server.kubeconfig()).unwrap();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-    Client::try_from(config).unwrap()
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
 }
 
 fn config_map(name: &str) -> ConfigMap {
@@ -106,6 +110,18 @@ async fn pods_run_talk_and_are_evicted() {
     attached.stdout().unwrap().read_to_string(&mut output).await.unwrap();
     assert_eq!(output, "1\n2\n3\n");
     assert_eq!(pods.logs("busybox", &LogParams::default()).await.unwrap(), "started\n");
+
+    // The kubelet's own exec, through the node's proxy.
+    let node = pods.get("busybox").await.unwrap().spec.unwrap().node_name.unwrap();
+    let mut config = config(&server).await;
+    config.cluster_url = format!("{}api/v1/nodes/{node}/proxy", config.cluster_url).parse().unwrap();
+    let pod = KubeletDebugParams { name: "busybox", namespace: "default", ..KubeletDebugParams::default() };
+    let parameters = AttachParams::default().stderr(false);
+    let kubelet = Client::try_from(config).unwrap();
+    let mut attached = kubelet.kubelet_node_exec(&pod, "busybox", ["seq", "2"], &parameters).await.unwrap();
+    let mut output = String::new();
+    attached.stdout().unwrap().read_to_string(&mut output).await.unwrap();
+    assert_eq!(output, "1\n2\n");
     pods.evict("busybox", &EvictParams::default()).await.unwrap();
 
     let deployments: Api<Deployment> = Api::default_namespaced(client);

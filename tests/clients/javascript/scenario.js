@@ -1,6 +1,7 @@
-// The official JavaScript client: create, list in chunks, watch, patch each way, delete.
+// The official JavaScript client: create, list in chunks, watch, patch each way, exec, delete.
 
 import assert from 'node:assert/strict';
+import { PassThrough, Readable } from 'node:stream';
 import * as k8s from '@kubernetes/client-node';
 
 const config = new k8s.KubeConfig();
@@ -91,6 +92,24 @@ const deployments = `/apis/apps/v1/namespaces/${namespace}/deployments`;
 await events(deployments, { timeoutSeconds: 60 }, (_, deployment) => deployment.status?.readyReplicas === 2);
 const scale = await apps.readNamespacedDeploymentScale({ name: 'web', namespace });
 assert.equal(scale.status.replicas, 2);
+
+// A pod's log, and a command in it.
+const containers = [{ name: 'main', image: 'busybox', command: ['sh', '-c', 'echo started; sleep 300'] }];
+await core.createNamespacedPod({ namespace, body: { metadata: { name: 'talker' }, spec: { containers } } });
+const talker = { timeoutSeconds: 60, fieldSelector: 'metadata.name=talker' };
+await events(`/api/v1/namespaces/${namespace}/pods`, talker, (_, pod) => pod.status?.phase === 'Running');
+assert.equal(await core.readNamespacedPodLog({ name: 'talker', namespace }), 'started\n');
+const exec = async (command, input) => {
+  const [output, error] = [new PassThrough(), new PassThrough()];
+  const status = await new Promise((resolve, reject) => {
+    const stdin = input === undefined ? null : Readable.from([input]);
+    new k8s.Exec(config).exec(namespace, 'talker', 'main', command, output, error, stdin, false, resolve).catch(reject);
+  });
+  return [status.status, `${output.read() ?? ''}`, `${error.read() ?? ''}`];
+};
+assert.deepEqual(await exec(['sh', '-c', 'seq 3; echo wrong >&2']), ['Success', '1\n2\n3\n', 'wrong\n']);
+assert.deepEqual(await exec(['head', '-n1'], 'typed\n'), ['Success', 'typed\n', '']);
+assert.equal((await exec(['sh', '-c', 'exit 3']))[0], 'Failure');
 
 await core.deleteCollectionNamespacedConfigMap({ namespace, labelSelector: 'app=js' });
 assert.deepEqual((await core.listNamespacedConfigMap({ namespace, labelSelector: 'app=js' })).items, []);

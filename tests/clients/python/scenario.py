@@ -1,6 +1,7 @@
-"""The official Python client: create, list in chunks, watch, patch each way, delete."""
+"""The official Python client: create, list in chunks, watch, patch each way, exec, delete."""
 
 from kubernetes import client, config, watch
+from kubernetes.stream import stream
 
 MANAGER = "python-client"
 NAMESPACE = "python"
@@ -95,6 +96,28 @@ try:
     raise AssertionError("an old version replaced a new one")
 except client.ApiException as error:
     expect(error.status, 409)
+
+# A pod's log, and a command in it.
+container = client.V1Container(name="main", image="busybox", command=["sh", "-c", "echo started; sleep 300"])
+pod = client.V1Pod(metadata=client.V1ObjectMeta(name="talker"), spec=client.V1PodSpec(containers=[container]))
+core.create_namespaced_pod(NAMESPACE, pod)
+for event in watcher.stream(
+    core.list_namespaced_pod, NAMESPACE, field_selector="metadata.name=talker", timeout_seconds=60
+):
+    if event["object"].status.phase == "Running":
+        watcher.stop()
+expect(core.read_namespaced_pod_log("talker", NAMESPACE), "started\n")
+exec_pod = core.connect_get_namespaced_pod_exec
+command = ["sh", "-c", "seq 3; echo wrong >&2; exit 3"]
+streams = {"stdin": False, "stdout": True, "stderr": True, "tty": False}
+session = stream(exec_pod, "talker", NAMESPACE, command=command, _preload_content=False, **streams)
+session.run_forever(timeout=30)
+expect((session.read_stdout(), session.read_stderr(), session.returncode), ("1\n2\n3\n", "wrong\n", 3))
+streams["stdin"] = True
+session = stream(exec_pod, "talker", NAMESPACE, command=["head", "-n1"], _preload_content=False, **streams)
+session.write_stdin("typed\n")
+session.run_forever(timeout=30)
+expect((session.read_stdout(), session.returncode), ("typed\n", 0))
 
 core.delete_collection_namespaced_config_map(NAMESPACE, label_selector="app=py")
 expect(core.list_namespaced_config_map(NAMESPACE, label_selector="app=py").items, [])
