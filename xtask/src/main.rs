@@ -1,8 +1,9 @@
-//! `cargo xtask serve | test | lint | bench | page | screenshot`: everything that needs more than one
+//! `cargo xtask serve | test | lint | bench | fuzz | page | screenshot`: everything that needs more than one
 //! tool. Installs what is missing, says so, and keeps it.
 
 mod bench;
 mod docker;
+mod fuzz;
 mod lessons;
 mod lint;
 mod page;
@@ -43,6 +44,14 @@ enum Task {
         #[arg(value_enum)]
         what: Option<bench::What>,
     },
+    /// Throw hostile input at whatever reads a stranger's bytes
+    Fuzz {
+        /// Only these of the targets in fuzz/targets
+        only: Vec<String>,
+        /// How long each is run
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Build the static page into dist/
     Page,
     /// Cut the built Worker into chunks (Trunk calls this)
@@ -64,6 +73,7 @@ fn main() -> anyhow::Result<()> {
         Task::Test { only } => test::run(&only),
         Task::Lint => lint::run(),
         Task::Bench { what } => bench::run(what),
+        Task::Fuzz { only, seconds } => fuzz::run_targets(&only, seconds),
         Task::Page => page::build(),
         Task::Split => split::run_hook(),
         Task::Lessons { folder } => lessons::build(&folder),

@@ -28,6 +28,12 @@ const TRUNK: CargoTool = CargoTool { package: "trunk", version: "0.21.14", progr
 const WASM_BINDGEN: CargoTool =
     CargoTool { package: "wasm-bindgen-cli", version: "0.2.130", program: "wasm-bindgen", locked: false };
 
+const CARGO_FUZZ: CargoTool =
+    CargoTool { package: "cargo-fuzz", version: "0.13.2", program: "cargo-fuzz", locked: true };
+
+/// The toolchain that builds fuzz targets: libFuzzer's instrumentation is not in the stable one.
+pub const NIGHTLY: &str = "nightly";
+
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
 /// Whatever builds the page: the wasm target, trunk, wasm-bindgen, Node.
@@ -61,6 +67,18 @@ pub fn for_tests() -> Result<()> {
         install(&["kubernetes-client"])?;
     }
     Ok(())
+}
+
+/// Whatever fuzzing needs: the nightly toolchain and cargo-fuzz.
+///
+/// # Errors
+/// When something cannot be installed.
+pub fn for_fuzzing() -> Result<()> {
+    if output(&["rustup", "run", NIGHTLY, "rustc", "--version"]).is_none() {
+        say("installing the nightly toolchain");
+        run(&mut command(&["rustup", "toolchain", "install", NIGHTLY, "--profile", "minimal"]))?;
+    }
+    cargo_tool(&CARGO_FUZZ)
 }
 
 /// The official clients of other languages, each in the folder of its scenario.
@@ -119,7 +137,7 @@ pub fn crates() -> Result<()> {
 
 /// The PATH with the kept tools in front.
 pub fn path() -> OsString {
-    let own = [&WASM_BINDGEN, &TRUNK].map(|tool| folder(tool).join("bin"));
+    let own = [&WASM_BINDGEN, &TRUNK, &CARGO_FUZZ].map(|tool| folder(tool).join("bin"));
     let rest = env::var_os("PATH").unwrap_or_default();
     env::join_paths(own.into_iter().chain(env::split_paths(&rest))).unwrap_or(rest)
 }

@@ -1,0 +1,25 @@
+//! Label and field selectors, quantities: what stands in queries and fields.
+#![no_main]
+
+use machinery::{Quantity, fields, labels};
+
+libfuzzer_sys::fuzz_target!(|text: &str| {
+    if let Ok(selector) = labels::Selector::parse(text) {
+        let written = selector.to_string();
+        assert_eq!(labels::Selector::parse(&written).ok().map(|again| again.to_string()), Some(written));
+        let _ = selector.matches(None);
+    }
+    if let Ok(selector) = fields::Selector::parse(text) {
+        let written = selector.to_string();
+        assert_eq!(fields::Selector::parse(&written).ok().map(|again| again.to_string()), Some(written));
+    }
+    if let Ok(quantity) = Quantity::parse(text) {
+        let written = quantity.to_string();
+        let again = Quantity::parse(&written).expect("what is written can be read");
+        // Beyond 64 bits digits are lost.
+        if quantity.value().unsigned_abs() < i64::MAX.unsigned_abs() {
+            assert_eq!(again.to_string(), written);
+        }
+        let _ = (quantity.milli_value(), quantity.as_f64(), quantity.times(3));
+    }
+});
