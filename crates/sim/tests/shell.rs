@@ -115,6 +115,28 @@ fn commands_are_composed() {
         ("set -e; false || true; if false; then :; fi; echo on", "on\n"),
         ("f() { f2; }; f2() { echo deep; }; f", "deep\n"),
         ("yes | head -n 2", "y\ny\n"),
+        ("false; rc=$?; echo $rc; x=$(exit 4); echo $?; false; y=1; echo $?", "1\n4\n0\n"),
+        ("export A=$(echo one two); f() { local b=$(echo 3 4); echo \"$b\"; }; f; echo \"$A\"", "3 4\none two\n"),
+        ("words='B=1 C=2'; export $words; echo $B$C", "12\n"),
+        ("break; echo on; for i in 1 2; do break 9; done; echo off", "on\noff\n"),
+        ("trap 'echo got' USR1; (sleep 1; kill -USR1 $$) & sleep 9 & wait $!; echo $?", "got\n138\n"),
+        ("set -o pipefail; (exit 2) | (exit 3) | true; echo $?", "3\n"),
+        (&format!("{}echo end", "true && ".repeat(500)), "end\n"),
+    ]);
+}
+
+#[test]
+fn what_has_no_end_lets_time_pass() {
+    check(&[
+        ("tr -dc a-z </dev/urandom | head -c 16 | wc -c", "16\n"),
+        (
+            "a=$(head -c 8 /dev/urandom | base64); b=$(head -c 8 /dev/urandom | base64); [ $a != $b ] && echo new",
+            "new\n",
+        ),
+        ("head -c 4 /dev/zero | base64", "AAAAAA==\n"),
+        ("timeout 1 seq 1 1000000000 >/dev/null; echo $?", "143\n"),
+        ("timeout 1 tee /dev/null </dev/zero >/dev/null; echo $?", "143\n"),
+        ("(echo now; sleep 5; echo late) | grep -n . | (read line; echo $line)", "1:now\n"),
     ]);
 }
 
@@ -208,6 +230,10 @@ fn tools_read_and_write_text() {
             "printf 'a1\\nb2\\n' | grep -E '^[a-z]1$'; printf 'a+b\\n' | grep 'a+b'; echo x.y | grep -o '[a-z]$'",
             "a1\na+b\ny\n",
         ),
+        ("seq 9 | grep -A1 -B1 -n '[26]'; seq 9 | grep -m2 -c .", "1-1\n2:2\n3-3\n--\n5-5\n6:6\n7-7\n2\n"),
+        ("seq 3 | grep -A 99999999999999999999 2; seq 3 | grep -A 18446744073709551615 2", "2\n2\n3\n"),
+        ("cd /tmp; mkdir -p q/r s; echo 1 >m; mv m m; mv m .; cat m; find q/r s q -maxdepth 0", "1\nq/r\ns\nq\n"),
+        ("cd /tmp; echo 1 >n; ln -s n o; cp o p; echo 2 >n; cat p", "1\n"),
         ("echo hello world | sed 's/world/there/; s/l/L/g'", "heLLo there\n"),
         ("seq 4 | sed -n '2,3p'; seq 3 | sed '2d'; echo ab | sed 's/\\(a\\)\\(b\\)/\\2\\1/'", "2\n3\n1\n3\nba\n"),
         ("echo 'a b c' | wc -w; printf 'x y\\n' | xargs -n1 echo got", "3\ngot x\ngot y\n"),

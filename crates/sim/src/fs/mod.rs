@@ -217,6 +217,9 @@ impl Fs {
     /// # Errors
     /// When the source is absent or the target cannot be written.
     pub fn rename(&self, from: &str, to: &str, now: Timestamp) -> Result<(), Errno> {
+        if self.follow_parent(from)? == self.follow_parent(to)? {
+            return Ok(());
+        }
         self.copy_all(from, to, now)?;
         self.remove_all(from)
     }

@@ -48,15 +48,17 @@ impl OpenFile {
         }
         Ok(Self { fs: fs.clone(), path, mode, offset: Cell::new(0), opened_at: now, device })
     }
+
+    /// The name of the device that it is, if it is one.
+    pub fn device(&self) -> Option<&'static str> {
+        self.device
+    }
 }
 
 impl Device for OpenFile {
     fn poll_read(&self, _: &mut Context<'_>, max: usize) -> Poll<Result<Bytes, Errno>> {
         if self.mode != Mode::Read {
             return Poll::Ready(Err(Errno::BadDescriptor));
-        }
-        if matches!(self.device, Some("zero" | "full" | "urandom")) {
-            return Poll::Ready(Ok(vec![0; max].into()));
         }
         Poll::Ready(self.fs.read(&self.path).map(|data| {
             let start = self.offset.get().min(data.len());

@@ -12,6 +12,7 @@ use futures::future::{Either, LocalBoxFuture, select};
 use machinery::Timestamp;
 use machinery::random::Rng;
 
+use super::endless::Endless;
 use super::signal::{Signal, Signals};
 use super::{Child, Exit, Pid, Process, Program};
 use crate::errno::Errno;
@@ -247,6 +248,20 @@ impl Machine {
         self.0.booted_at
     }
 
+    /// Opens a file by its absolute path.
+    ///
+    /// # Errors
+    /// When it cannot be opened so.
+    pub fn open(&self, path: &str, mode: fs::Mode) -> Result<Fd, Errno> {
+        let file = self.fs().open(path, mode, self.now())?;
+        Ok(match file.device() {
+            Some(name @ ("zero" | "full" | "random" | "urandom")) if mode == fs::Mode::Read => {
+                Fd::new(Endless::new(self.clone(), name.ends_with("random")))
+            }
+            _ => Fd::new(file),
+        })
+    }
+
     /// A random number.
     pub fn random(&self) -> u64 {
         self.0.rng.borrow_mut().next_u64()
@@ -380,7 +395,7 @@ impl Machine {
             let gate = machine.clone();
             let body = std::future::poll_fn(move |cx| {
                 if gate.0.frozen.get() {
-                    gate.0.thaw.borrow_mut().push(cx.waker().clone());
+                    super::signal::register(&mut gate.0.thaw.borrow_mut(), cx.waker());
                     return Poll::Pending;
                 }
                 body.as_mut().poll(cx)

@@ -1,5 +1,6 @@
 //! Processes: programs running on a [`Machine`].
 
+mod endless;
 mod machine;
 mod signal;
 
@@ -145,7 +146,7 @@ impl Process {
                 if self.fs().is_dir(&self.path(path)) {
                     return Err(Errno::IsADirectory);
                 }
-                self.fs().open(&self.path(path), fs::Mode::Read, self.machine.now()).map(Fd::new)
+                self.machine.open(&self.path(path), fs::Mode::Read)
             }
         }
     }
@@ -175,7 +176,7 @@ impl Child {
         poll_fn(|cx| match self.exit.code.get() {
             Some(code) => Poll::Ready(code),
             None => {
-                self.exit.wakers.borrow_mut().push(cx.waker().clone());
+                signal::register(&mut self.exit.wakers.borrow_mut(), cx.waker());
                 Poll::Pending
             }
         })

@@ -76,6 +76,13 @@ impl fmt::Display for Signal {
     }
 }
 
+/// Remembers whom to wake: once, however often it asks.
+pub(super) fn register(wakers: &mut Vec<Waker>, waker: &Waker) {
+    if !wakers.iter().any(|known| known.will_wake(waker)) {
+        wakers.push(waker.clone());
+    }
+}
+
 /// What a process does on a signal, where it is not the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Disposition {
@@ -133,8 +140,23 @@ impl Signals {
         poll_fn(|cx| match self.take() {
             Some(signal) => Poll::Ready(signal),
             None => {
-                self.0.borrow_mut().wakers.push(cx.waker().clone());
+                register(&mut self.0.borrow_mut().wakers, cx.waker());
                 Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Waits until a handled signal is there, and leaves it there.
+    pub async fn arrived(&self) -> Signal {
+        poll_fn(|cx| {
+            let mut state = self.0.borrow_mut();
+            match state.pending.front() {
+                Some(signal) => Poll::Ready(*signal),
+                None => {
+                    register(&mut state.wakers, cx.waker());
+                    Poll::Pending
+                }
             }
         })
         .await
@@ -152,7 +174,7 @@ impl Signals {
             match state.fatal {
                 Some(signal) => Poll::Ready(signal),
                 None => {
-                    state.wakers.push(cx.waker().clone());
+                    register(&mut state.wakers, cx.waker());
                     Poll::Pending
                 }
             }

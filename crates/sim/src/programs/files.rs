@@ -108,7 +108,12 @@ pub(super) async fn cp(process: Process) -> i32 {
                 code = process.fail(1, format_args!("omitting directory '{source}'")).await;
                 continue;
             }
-            Ok(_) => process.fs().copy_all(&from, &destination(&process, source, target), process.machine.now()),
+            Ok(_) => {
+                // Only `-r` copies links; otherwise what they lead to.
+                let from = if recursive { Ok(from.clone()) } else { process.fs().follow(&from) };
+                let to = destination(&process, source, target);
+                from.and_then(|from| process.fs().copy_all(&from, &to, process.machine.now()))
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = result {
@@ -243,6 +248,7 @@ pub(super) async fn find(process: Process) -> i32 {
     let tests = words.iter().position(|word| word.starts_with('-') || word == "!").unwrap_or(words.len());
     let (roots, tests) = words.split_at(tests);
     let mut checks: Vec<Check> = Vec::new();
+    let mut deepest = usize::MAX;
     let mut rest = tests.iter();
     while let Some(test) = rest.next() {
         let value = |rest: &mut std::slice::Iter<'_, String>| rest.next().cloned().unwrap_or_default();
@@ -266,9 +272,7 @@ pub(super) async fn find(process: Process) -> i32 {
                 }));
             }
             "-maxdepth" => {
-                let most: usize = value(&mut rest).parse().unwrap_or(usize::MAX);
-                let base = roots.first().map_or(".", String::as_str).trim_end_matches('/').matches('/').count();
-                checks.push(Box::new(move |path, _| path.trim_end_matches('/').matches('/').count() - base <= most));
+                deepest = value(&mut rest).parse().unwrap_or(usize::MAX);
             }
             "-print" => {}
             other => return process.fail(1, format_args!("unrecognized: {other}")).await,
@@ -282,8 +286,10 @@ pub(super) async fn find(process: Process) -> i32 {
         if process.fs().symlink_metadata(&absolute).is_err() {
             code = process.fail(1, format_args!("{root}: No such file or directory")).await;
         }
+        let depth = |path: &str| path.trim_end_matches('/').matches('/').count();
         walk(process.fs(), &absolute, root, &mut |path, entry| {
-            if checks.iter().all(|check| check(path, entry)) {
+            let near = depth(path).saturating_sub(depth(root)) <= deepest;
+            if near && checks.iter().all(|check| check(path, entry)) {
                 out.push_str(&format!("{path}\n"));
             }
         });

@@ -1,9 +1,11 @@
 //! `grep`, and POSIX regular expressions.
 
+use std::collections::VecDeque;
+
 use regex_lite::{Regex, RegexBuilder};
 
 use super::options::Options;
-use super::text::{inputs, lines};
+use super::text::Lines;
 use crate::process::Process;
 
 /// A POSIX basic regular expression as an extended one.
@@ -95,57 +97,86 @@ pub(super) async fn grep(process: Process) -> i32 {
     };
     let (before, after) = (context("B"), context("A"));
     let most = options.value("m").and_then(|most| most.parse().ok()).unwrap_or(usize::MAX);
-    let (texts, errors) = inputs(&process, &operands).await;
+    let standard = ["-".to_owned()];
+    let mut errors = 0;
     let mut found = false;
-    for (path, data) in texts {
-        let all: Vec<String> =
-            lines(&data).map(|line| String::from_utf8_lossy(line).trim_end_matches('\n').to_owned()).collect();
-        let hits: Vec<usize> = all
-            .iter()
-            .enumerate()
-            .filter(|(_, line)| regexes.iter().any(|regex| regex.is_match(line)) != options.has("v"))
-            .map(|(index, _)| index)
-            .take(most)
-            .collect();
-        found |= !hits.is_empty();
-        if options.has("q") {
-            continue;
-        }
-        let name = if path == "-" { "(standard input)" } else { &path };
-        if options.has("l") {
-            if !hits.is_empty() {
-                process.print(format!("{name}\n")).await;
+    'files: for path in if operands.is_empty() { &standard[..] } else { &operands } {
+        let fd = match process.open(path) {
+            Ok(fd) => fd,
+            Err(error) => {
+                errors = process.fail(2, format_args!("{path}: {error}")).await;
+                continue;
             }
-            continue;
-        }
-        let prefix = if named { format!("{name}:") } else { String::new() };
-        if options.has("c") {
-            process.print(format!("{prefix}{}\n", hits.len())).await;
-            continue;
-        }
-        let mut out = String::new();
-        let mut next = 0;
-        for hit in &hits {
-            let start = hit.saturating_sub(before).max(next);
-            let end = (hit + after + 1).min(all.len());
-            if (before > 0 || after > 0) && next > 0 && start > next {
-                out.push_str("--\n");
-            }
-            for index in start..end.max(start) {
-                let Some(line) = all.get(index) else { break };
-                let number = if options.has("n") { format!("{}:", index + 1) } else { String::new() };
-                if options.has("o") {
-                    for found in regexes.iter().flat_map(|regex| regex.find_iter(line)) {
-                        out.push_str(&format!("{prefix}{number}{}\n", found.as_str()));
+        };
+        let name = if path == "-" { "(standard input)" } else { path };
+        let mut hits = 0;
+        // Lines before a hit that may yet be shown, how many after one are still to be, and the last shown.
+        let (mut earlier, mut later, mut shown) = (VecDeque::<(usize, String)>::new(), 0_usize, 0);
+        let mut input = Lines::new(fd);
+        let mut number = 0;
+        // What is at hand is told before more is waited for, so that `kubectl logs -f | grep` shows it as it comes.
+        while hits < most || later > 0 {
+            let Some(part) = input.part().await else { break };
+            let mut out = String::new();
+            for line in part {
+                number += 1;
+                let hit = hits < most && regexes.iter().any(|regex| regex.is_match(&line)) != options.has("v");
+                let shown_as = |number: usize, line: &str, mark: char| {
+                    let prefix = if named { format!("{name}{mark}") } else { String::new() };
+                    let count = if options.has("n") { format!("{number}{mark}") } else { String::new() };
+                    match (options.has("o"), mark) {
+                        (false, _) => format!("{prefix}{count}{line}\n"),
+                        (true, ':') => regexes
+                            .iter()
+                            .flat_map(|regex| regex.find_iter(line))
+                            .map(|found| format!("{prefix}{count}{}\n", found.as_str()))
+                            .collect(),
+                        (true, _) => String::new(),
                     }
-                } else {
-                    out.push_str(&format!("{prefix}{number}{line}\n"));
+                };
+                if hit {
+                    found = true;
+                    hits += 1;
+                    if options.has("q") {
+                        return 0;
+                    }
+                    if options.has("l") {
+                        process.print(format!("{name}\n")).await;
+                        continue 'files;
+                    }
+                    if options.has("c") {
+                        continue;
+                    }
+                    let first = earlier.front().map_or(number, |(number, _)| *number);
+                    if (before > 0 || after > 0) && shown > 0 && first > shown + 1 {
+                        out.push_str("--\n");
+                    }
+                    for (number, line) in earlier.drain(..) {
+                        out.push_str(&shown_as(number, &line, '-'));
+                    }
+                    out.push_str(&shown_as(number, &line, ':'));
+                    (later, shown) = (after, number);
+                } else if later > 0 {
+                    later -= 1;
+                    out.push_str(&shown_as(number, &line, '-'));
+                    shown = number;
+                } else if before > 0 {
+                    earlier.push_back((number, line));
+                    if earlier.len() > before {
+                        earlier.pop_front();
+                    }
+                }
+                if hits >= most && later == 0 {
+                    break;
                 }
             }
-            next = end;
+            if !out.is_empty() && !process.print(out).await {
+                break 'files;
+            }
         }
-        if !process.print(out).await {
-            break;
+        if options.has("c") {
+            let prefix = if named { format!("{name}:") } else { String::new() };
+            process.print(format!("{prefix}{hits}\n")).await;
         }
     }
     match (found, errors) {

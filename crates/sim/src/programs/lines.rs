@@ -1,8 +1,11 @@
 //! Tools that count, order, cut and translate lines.
 
+use std::time::Duration;
+
 use super::escape::unescape;
 use super::options::Options;
 use super::text::{inputs, lines};
+use crate::io::PIPE_BYTES_MAX;
 use crate::process::Process;
 use crate::shell::pattern::in_class;
 use machinery::sort::Order;
@@ -160,24 +163,41 @@ pub(super) async fn tr(process: Process) -> i32 {
     };
     let from = Set::parse(first);
     let to = Set::parse(options.operands.get(1).map_or("", String::as_str)).0;
-    let text = process.stdin().read_to_end().await.unwrap_or_default();
-    let mut out = String::new();
+    let stdin = process.stdin();
     let mut last = None;
-    for c in String::from_utf8_lossy(&text).chars() {
-        let place = from.0.iter().position(|known| *known == c);
-        let hit = if options.has("c") { place.is_none() } else { place.is_some() };
-        let new = match (hit, options.has("d")) {
-            (true, true) => continue,
-            (true, false) => to.get(place.unwrap_or(usize::MAX)).or(to.last()).copied().unwrap_or(c),
-            (false, _) => c,
+    // The start of a character whose rest is still to come.
+    let mut begun = Vec::new();
+    loop {
+        let part = stdin.read(PIPE_BYTES_MAX).await.unwrap_or_default();
+        let ended = part.is_empty();
+        begun.extend_from_slice(&part);
+        let whole = match std::str::from_utf8(&begun) {
+            Err(error) if error.error_len().is_none() && !ended => error.valid_up_to(),
+            _ => begun.len(),
         };
-        let squeezed = options.has("s") && last == Some(new) && (hit || to.contains(&new));
-        if !squeezed {
-            out.push(new);
+        let text: Vec<u8> = begun.drain(..whole).collect();
+        let mut out = String::new();
+        for c in String::from_utf8_lossy(&text).chars() {
+            let place = from.0.iter().position(|known| *known == c);
+            let hit = if options.has("c") { place.is_none() } else { place.is_some() };
+            let new = match (hit, options.has("d")) {
+                (true, true) => continue,
+                (true, false) => to.get(place.unwrap_or(usize::MAX)).or(to.last()).copied().unwrap_or(c),
+                (false, _) => c,
+            };
+            let squeezed = options.has("s") && last == Some(new) && (hit || to.contains(&new));
+            if !squeezed {
+                out.push(new);
+            }
+            last = Some(new);
         }
-        last = Some(new);
+        if !out.is_empty() && !process.print(out).await {
+            return 1;
+        }
+        if ended {
+            return 0;
+        }
     }
-    i32::from(!process.print(out).await)
 }
 
 /// Characters of a `tr` set: ranges, classes and escapes.
@@ -220,6 +240,7 @@ pub(super) async fn seq(process: Process) -> i32 {
         if !process.print(format!("{at}\n")).await {
             return 1;
         }
+        process.sleep(Duration::from_micros(1)).await;
         at = match at.checked_add(step) {
             Some(next) => next,
             None => break,

@@ -54,6 +54,36 @@ pub(super) fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     data.split_inclusive(|byte| *byte == b'\n')
 }
 
+/// The lines of what is read, without their ends, as they come.
+pub(super) struct Lines {
+    fd: Fd,
+    begun: Vec<u8>,
+    ended: bool,
+}
+
+impl Lines {
+    pub(super) fn new(fd: Fd) -> Self {
+        Self { fd, begun: Vec::new(), ended: false }
+    }
+
+    /// The lines that are complete after the next read, maybe none; nothing at the end.
+    pub(super) async fn part(&mut self) -> Option<Vec<String>> {
+        if self.ended {
+            return None;
+        }
+        let part = self.fd.read(PIPE_BYTES_MAX).await.unwrap_or_default();
+        self.ended = part.is_empty();
+        self.begun.extend_from_slice(&part);
+        let whole = match self.ended {
+            true => self.begun.len(),
+            false => self.begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1),
+        };
+        let text: Vec<u8> = self.begun.drain(..whole).collect();
+        let line = |line: &[u8]| String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(line)).into_owned();
+        Some(lines(&text).map(line).collect())
+    }
+}
+
 pub(super) async fn cat(process: Process) -> i32 {
     let options = match Options::parse(process.operands(), "unvte", &[]) {
         Ok(options) => options,
@@ -263,8 +293,8 @@ pub(super) async fn tee(process: Process) -> i32 {
     let mut outputs = vec![process.stdout()];
     let mut code = 0;
     for path in &options.operands {
-        match process.fs().open(&process.path(path), mode, process.machine.now()) {
-            Ok(file) => outputs.push(crate::io::Fd::new(file)),
+        match process.machine.open(&process.path(path), mode) {
+            Ok(file) => outputs.push(file),
             Err(error) => code = process.fail(1, format_args!("{path}: {error}")).await,
         }
     }

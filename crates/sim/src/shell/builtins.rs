@@ -1,7 +1,8 @@
 //! Commands that the shell runs itself.
 
-use std::time::Duration;
+use std::pin::pin;
 
+use futures::future::{Either, select};
 use machinery::sort::Order;
 
 use super::variables::{declare, read, set};
@@ -83,8 +84,10 @@ pub(super) async fn run(shell: &mut Shell, words: Vec<String>) -> Result<i32, Fl
         "declare" | "typeset" | "getopts" | "help" | "history" | "let" | "mapfile" | "readarray" => {
             Box::pin(of_bash(shell, &name, arguments)).await
         }
+        // Outside a loop there is nothing to leave.
+        "break" | "continue" if shell.loops == 0 => Ok(0),
         "break" | "continue" => {
-            let levels = first.and_then(|levels| levels.parse().ok()).unwrap_or(1).max(1);
+            let levels = first.and_then(|levels| levels.parse().ok()).unwrap_or(1).clamp(1, shell.loops);
             Err(if name == "break" { Flow::Break(levels) } else { Flow::Continue(levels) })
         }
         "return" | "exit" | "logout" => {
@@ -175,7 +178,8 @@ pub(super) async fn run(shell: &mut Shell, words: Vec<String>) -> Result<i32, Fl
         }
         "read" => read(shell, arguments).await,
         "trap" => trap(shell, arguments).await,
-        "wait" | "fg" => wait(shell, arguments).await,
+        "wait" => wait(shell, arguments).await,
+        "fg" => foreground(shell, arguments).await,
         "jobs" => {
             let running = shell.jobs.iter().filter(|job| job.exit_code().is_none()).enumerate();
             let lines: String =
@@ -380,9 +384,25 @@ async fn trap(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
     Ok(0)
 }
 
+/// `fg`: the last job, or that of the number or process given, in the foreground.
+async fn foreground(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
+    let place = match arguments.first().map(|word| word.trim_start_matches('%')) {
+        None | Some("" | "%" | "+") => shell.jobs.len().checked_sub(1),
+        Some(text) => text.parse::<usize>().ok().and_then(|number| {
+            let of_process = |job: &crate::process::Child| usize::try_from(job.pid) == Ok(number);
+            shell.jobs.iter().position(of_process).or(number.checked_sub(1).filter(|place| *place < shell.jobs.len()))
+        }),
+    };
+    let Some(place) = place else {
+        shell.error(&format!("fg: {}: no such job", arguments.first().map_or("current", String::as_str))).await;
+        return Ok(1);
+    };
+    let job = shell.jobs.remove(place);
+    shell.wait_foreground(&job, job.pid).await
+}
+
+/// `wait`: ends early, with 128 and the signal's number, when a signal comes that has a trap.
 async fn wait(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
-    /// How often `wait` looks for signals with traps: it ends early then.
-    const LOOK: Duration = Duration::from_millis(10);
     let wanted: Vec<u32> = arguments.iter().filter_map(|word| word.trim_start_matches('%').parse().ok()).collect();
     let jobs: Vec<_> =
         shell.jobs.iter().filter(|job| wanted.is_empty() || wanted.contains(&job.pid)).cloned().collect();
@@ -391,15 +411,14 @@ async fn wait(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
     }
     let mut code = 0;
     for job in jobs {
-        if shell.traps.is_empty() {
-            code = job.wait().await;
-            continue;
+        let signals = shell.signals.clone();
+        match select(pin!(job.wait()), pin!(signals.arrived())).await {
+            Either::Left((ended, _)) => code = ended,
+            Either::Right((signal, _)) => {
+                shell.run_traps().await?;
+                return Ok(signal.exit_code());
+            }
         }
-        while job.exit_code().is_none() {
-            shell.machine.executor().sleep(LOOK).await;
-            shell.run_traps().await?;
-        }
-        code = job.exit_code().unwrap_or(0);
     }
     shell.jobs.retain(|job| job.exit_code().is_none());
     Ok(if wanted.is_empty() { 0 } else { code })

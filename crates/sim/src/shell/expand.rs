@@ -77,6 +77,25 @@ impl Shell {
         Ok(all)
     }
 
+    /// Expands the words of a simple command. What the builtins that declare assign is not split, as in an
+    /// assignment of its own: `export NAME=$(command)`.
+    pub(super) async fn expand_command(&mut self, words: &[Word]) -> Result<Vec<String>, Flow> {
+        const DECLARING: [&str; 5] = ["declare", "export", "local", "readonly", "typeset"];
+        let declares = matches!(words.first().map(Vec::as_slice), Some([Piece::Literal(name)])
+            if DECLARING.contains(&name.as_str()));
+        if !declares {
+            return self.expand(words).await;
+        }
+        let mut all = Vec::new();
+        for word in words {
+            match word.first() {
+                Some(Piece::Literal(text)) if text.contains('=') => all.push(self.expand_one(word).await?),
+                _ => all.extend(self.expand(std::slice::from_ref(word)).await?),
+            }
+        }
+        Ok(all)
+    }
+
     /// Expands a word to one string: no splitting, no path names.
     pub(super) async fn expand_one(&mut self, word: &Word) -> Result<String, Flow> {
         Ok(self.expand_pattern(word).await?.into_iter().map(|(c, _)| c).collect())

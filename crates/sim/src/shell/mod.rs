@@ -110,6 +110,10 @@ pub struct Shell {
     depth: usize,
     /// Inside a condition, where `set -e` does not hold.
     condition: u32,
+    /// How many loops it is in: those that `break` can leave.
+    loops: u32,
+    /// The exit code of the last `$(…)` of this command, which is that of a command that only assigns.
+    substituted: Option<i32>,
 }
 
 impl Shell {
@@ -152,6 +156,8 @@ impl Shell {
             interactive: false,
             depth: 0,
             condition: 0,
+            loops: 0,
+            substituted: None,
             machine: process.machine,
         };
         shell.set("PWD", shell.cwd.clone());

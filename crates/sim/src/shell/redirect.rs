@@ -66,8 +66,8 @@ impl Shell {
         if device.is_some() {
             return device;
         }
-        match self.machine.fs().open(&absolute, mode, self.machine.now()) {
-            Ok(file) => Some(Fd::new(file)),
+        match self.machine.open(&absolute, mode) {
+            Ok(file) => Some(file),
             Err(error) => {
                 let what = match (mode, error) {
                     (Mode::Read, Errno::NotFound) => format!("can't open {path}: no such file"),

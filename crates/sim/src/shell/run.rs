@@ -48,14 +48,7 @@ impl Shell {
                 }
                 Ok(code)
             }
-            Command::And(left, right) => match self.run_condition(left).await? {
-                0 => self.run(right).await,
-                code => Ok(code),
-            },
-            Command::Or(left, right) => match self.run_condition(left).await? {
-                0 => Ok(0),
-                _ => self.run(right).await,
-            },
+            Command::And(..) | Command::Or(..) => self.list(command).await,
             Command::Pipeline { negated, commands } => {
                 let code = match commands.as_slice() {
                     [only] => self.run_condition(only).await?,
@@ -160,9 +153,28 @@ impl Shell {
         }
     }
 
+    /// Runs a chain of `&&` and `||`: however long, it is no deeper than one command.
+    async fn list(&mut self, command: &Rc<Command>) -> Result<i32, Flow> {
+        let mut first = command;
+        let mut rest = Vec::new();
+        while let Command::And(left, right) | Command::Or(left, right) = &**first {
+            rest.push((matches!(&**first, Command::And(..)), right));
+            first = left;
+        }
+        let mut code = self.run_condition(first).await?;
+        while let Some((and, command)) = rest.pop() {
+            if (code == 0) == and {
+                code = if rest.is_empty() { self.run(command).await? } else { self.run_condition(command).await? };
+            }
+        }
+        Ok(code)
+    }
+
     /// Runs the body or condition of a loop: `None` to leave the loop.
     async fn looping(&mut self, body: &Rc<Command>, condition: bool) -> Result<Option<i32>, Flow> {
+        self.loops += 1;
         let result = if condition { self.run_condition(body).await } else { self.run(body).await };
+        self.loops -= 1;
         match result {
             Err(Flow::Break(1)) => Ok(None),
             Err(Flow::Break(levels)) => Err(Flow::Break(levels - 1)),
@@ -302,7 +314,7 @@ impl Shell {
 
     /// Runs a simple command. With `replace`, an external one takes the shell's place.
     pub(super) async fn simple(&mut self, simple: &Simple, replace: bool) -> Result<i32, Flow> {
-        self.status = if simple.words.is_empty() { 0 } else { self.status };
+        self.substituted = None;
         let saved = self.fds.clone();
         let result = self.simple_with(simple, replace, &saved).boxed_local().await;
         // Pipes that have a name for this command have it no longer.
@@ -317,7 +329,7 @@ impl Shell {
         saved: &std::collections::BTreeMap<u32, Fd>,
     ) -> Result<i32, Flow> {
         let saved = saved.clone();
-        let mut words = self.expand(&simple.words).await?;
+        let mut words = self.expand_command(&simple.words).await?;
         if let Some(alias) = words.first().and_then(|name| self.aliases.get(name)) {
             let mut replaced: Vec<String> = alias.split_whitespace().map(str::to_owned).collect();
             replaced.extend(words.drain(..).skip(1));
@@ -342,7 +354,7 @@ impl Shell {
         }
         let Some(name) = words.first().cloned() else {
             self.fds = saved;
-            return Ok(self.status);
+            return Ok(self.substituted.unwrap_or(0));
         };
         if name == "exec" && words.len() == 1 {
             return Ok(0);

@@ -173,7 +173,7 @@ impl Shell {
         let Some((last, others)) = children.split_last() else { return Ok(0) };
         let group = others.first().map_or(last.pid, |child| child.pid);
         let mut code = self.wait_foreground(last, group).await?;
-        for child in others {
+        for child in others.iter().rev() {
             let other = child.wait().await;
             if self.options.pipefail && code == 0 {
                 code = other;
@@ -185,7 +185,8 @@ impl Shell {
     /// `$(…)`.
     pub(super) async fn substitute(&mut self, command: &Rc<Command>) -> Result<String, Flow> {
         let (reader, writer) = io::pipe(self.machine.executor());
-        let child = self.subshell(command, None, |shell| {
+        // Of the shell's own group: Ctrl-C is for both.
+        let child = self.subshell(command, Some(self.group), |shell| {
             shell.fds.insert(1, writer);
         });
         let mut text = Vec::new();
@@ -198,6 +199,7 @@ impl Shell {
         }
         drop(reader);
         self.status = child.wait().await;
+        self.substituted = Some(self.status);
         let text = String::from_utf8_lossy(&text).replace('\0', "");
         Ok(text.trim_end_matches('\n').to_owned())
     }

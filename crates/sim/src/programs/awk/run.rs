@@ -518,8 +518,8 @@ impl Awk {
                 Sink { child: self.shell(&name, &[(0, reader)]).await, fd: writer }
             } else {
                 let mode = if redirect.kind == 'a' { Mode::Append } else { Mode::Truncate };
-                match self.process.fs().open(&self.process.path(&name), mode, self.process.machine.now()) {
-                    Ok(file) => Sink { fd: Fd::new(file), child: None },
+                match self.process.machine.open(&self.process.path(&name), mode) {
+                    Ok(fd) => Sink { fd, child: None },
                     Err(error) => return Err(Flow::Fatal(format!("can't redirect to {name} ({error})"))),
                 }
             };
