@@ -194,7 +194,7 @@ fn vi_edits_a_file() {
     let screen = terminal.type_in("/thr\r");
     assert!(!screen.contains("E486"), "{screen}");
     assert!(terminal.type_in(":wq\r").contains("\x1b[J> "));
-    assert_eq!(terminal.output_of("cat f"), "ONE\r\nthree\r\ntw0\r\nf0URu\r\n");
+    assert_eq!(terminal.output_of("cat f"), "ONE\r\nthree\r\ntw0\r\nfUR0\r\n");
 }
 
 #[test]
