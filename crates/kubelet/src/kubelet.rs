@@ -75,7 +75,7 @@ pub type Observer = Box<dyn Fn(&Pod, &Operation)>;
 pub(crate) struct Slot {
     pub(crate) worker: Worker,
     pub(crate) timer: Option<Timestamp>,
-    /// The status last written, and the revision that came of it.
+    /// The status last written, and the revision that came of it, where that has another status.
     pub(crate) published: Option<(PodStatus, String)>,
     /// Of a static pod: what the API shows of it.
     pub(crate) mirror: Option<Arc<Pod>>,

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use machinery::Timestamp;
 
 use crate::NodeConfig;
+use crate::container::Step;
 use crate::kubelet::{Kubelet, Slot};
 use crate::static_pods::is_static;
 use crate::status::pod_status;
@@ -26,6 +27,11 @@ impl Kubelet {
             _ => None,
         };
         let Some(slot) = self.workers.get_mut(uid).filter(|slot| !slot.worker.removed) else { return true };
+        // As upstream, which makes and starts a container in one go: that it has been made is not told.
+        let is_starting = slot.worker.containers.values().any(|container| container.step == Step::Starting);
+        if is_starting && slot.worker.termination.is_none() {
+            return true;
+        }
         slot.mirror = made.or(slot.mirror.take());
         if let Some(mirror) = slot.mirror.clone() {
             return publish_mirror(slot, &mirror, &self.client, &self.config, &self.version.name, now);
@@ -40,7 +46,9 @@ impl Kubelet {
             let changed = Pod { status: Some(status.clone()), ..(*pod).clone() };
             match self.client.update_status(changed) {
                 Ok(written) => {
-                    slot.published = Some((status, str(&written.metadata.resource_version).into()));
+                    // What the server made something else of is not written again.
+                    let revision = || str(&written.metadata.resource_version).to_owned();
+                    slot.published = (written.status.as_ref() != Some(&status)).then(|| (status, revision()));
                     slot.worker.pod = written;
                 }
                 // The informer will say that it is gone.

@@ -85,7 +85,7 @@ fn container_status(worker: &Worker, spec: &Spec, role: Role, initialized: bool,
         return last_known;
     }
     let none = Container::default();
-    let container = worker.containers.get(&spec.name).unwrap_or(&none);
+    let container = worker.containers.get(&spec.name).map_or(&none, |container| &**container);
     let current = container.current.as_ref();
     if let Some(run) = current {
         status.container_id = Some(format!("{runtime}://{}", run.id));

@@ -133,8 +133,8 @@ pub struct Worker {
     pub volumes: VolumeState,
     /// When the volumes may be tried again.
     pub volumes_retry_at: Option<Timestamp>,
-    /// Its containers by name.
-    pub containers: BTreeMap<String, Container>,
+    /// Its containers by name. Boxed: a map has room for eleven in each node, most pods have one.
+    pub containers: BTreeMap<String, Box<Container>>,
     /// Set once it is ending.
     pub termination: Option<Termination>,
     /// How far the clean-up after its end is.
