@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use machinery::ObjectKey;
 
 use crate::framework::{NodeInfo, PodInfo};
@@ -104,6 +104,15 @@ impl Cache {
         self.nodes.get(self.place_of(key)?)?.pods.get(key)
     }
 
+    /// Takes in a new state of a placed pod that means the same to the scheduler.
+    pub fn renew_pod(&mut self, pod: &Arc<Pod>) {
+        let key = client::key_of(&**pod);
+        let place = self.places.get(&key).and_then(|name| self.nodes.get_mut(&**name));
+        if let Some(info) = place.and_then(|node| node.pods.get_mut(&key)) {
+            Arc::make_mut(info).pod = pod.clone();
+        }
+    }
+
     /// The node of this name, if it exists.
     pub fn node(&self, name: &str) -> Option<&NodeInfo> {
         self.nodes.get(name).filter(|info| info.node.is_some())
@@ -194,7 +203,6 @@ fn placement_traits(node: &Node) -> impl PartialEq + '_ {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::Pod;
     use machinery::labels::Selector;
     use machinery::object::from_value;
     use machinery::random::Rng;

@@ -179,6 +179,9 @@ impl Scheduler {
                     changed(Change::PodGone);
                 }
                 self.cache.set_pod(info, node);
+            } else {
+                // The pod as it was before has no other reader.
+                self.cache.renew_pod(pod);
             }
             return changed(Change::PodPlaced);
         }
@@ -281,22 +284,23 @@ impl Scheduler {
             self.last_node = last.unwrap_or_default();
         }
         decision.feasible = feasible.iter().map(|node| node.name.clone()).collect();
-        for (other, _) in &expected {
-            self.cache.remove_pod(&other.key);
-        }
-        // Those pods may not come after all: it must fit without them too, and they do not score.
-        let cycle = Cycle { pod, cache: &self.cache, prepared: &prepared };
         if !expected.is_empty() {
-            let Decision { feasible, filtered, .. } = &mut decision;
-            feasible.retain(|name| {
+            for (other, _) in &expected {
+                self.cache.remove_pod(&other.key);
+            }
+            // Those pods may not come after all: it must fit without them too, and they do not score.
+            let cycle = Cycle { pod, cache: &self.cache, prepared: &prepared };
+            let Decision { feasible: names, filtered, .. } = &mut decision;
+            names.retain(|name| {
                 let node = self.cache.node(name);
                 let rejected = node.and_then(|node| first_rejection(profile, &cycle, node));
                 let Some((plugin, rejection)) = rejected else { return node.is_some() };
                 filtered.push((name.clone(), plugin, rejection));
                 false
             });
+            feasible = names.iter().filter_map(|name| self.cache.node(name)).collect();
         }
-        let feasible: Vec<&NodeInfo> = decision.feasible.iter().filter_map(|name| self.cache.node(name)).collect();
+        let cycle = Cycle { pod, cache: &self.cache, prepared: &prepared };
         decision.scores = score(profile, &cycle, &feasible);
         let width = profile.scorers.len().max(1);
         let total = |index: usize| -> i64 { decision.scores.iter().skip(index * width).take(width).sum() };
