@@ -12,6 +12,7 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use machinery::labels::Selector;
 use machinery::quantity::Quantity;
 use machinery::status::ApiError;
@@ -24,8 +25,8 @@ use crate::{Setup, pods};
 
 /// How often each autoscaler looks.
 const PERIOD: Duration = Duration::from_secs(15);
-/// Ratios this close to 1, in per cent, change nothing.
-const TOLERANCE: i128 = 10;
+/// Ratios this close to 1, in thousandths, change nothing where the behaviour does not say how close.
+const TOLERANCE: i128 = 100;
 /// A pod's processor use says nothing for so long after its start.
 const CPU_INITIALIZATION: Duration = Duration::from_secs(5 * 60);
 /// A pod that was never ready for so long is still starting.
@@ -136,20 +137,13 @@ impl HorizontalPodAutoscalerController {
         &self,
         namespace: &str,
         metric: &MetricSpec,
-        (scale, pods): (&Scale, &Pods),
+        (scale, pods, tolerance): (&Scale, &Pods, Tolerance),
         now: Timestamp,
     ) -> Result<Proposal, (&'static str, String)> {
         let (resource, container, target) = match (&metric.resource, &metric.container_resource) {
             (Some(it), _) => (it.name.as_str(), None, &it.target),
             (None, Some(it)) => (it.name.as_str(), Some(it.container.as_str()), &it.target),
-            (None, None) => {
-                let (reason, api) = match metric.type_.as_str() {
-                    "Pods" => ("FailedGetPodsMetric", "custom.metrics.k8s.io"),
-                    "Object" => ("FailedGetObjectMetric", "custom.metrics.k8s.io"),
-                    _ => ("FailedGetExternalMetric", "external.metrics.k8s.io"),
-                };
-                return Err((reason, format!("unable to fetch metrics from {api}: no such API is registered")));
-            }
+            (None, None) => return Err(unserved(namespace, metric)),
         };
         let reason = if container.is_some() { "FailedGetContainerResourceMetric" } else { "FailedGetResourceMetric" };
         let failed = |message: String| (reason, message);
@@ -173,7 +167,8 @@ impl HorizontalPodAutoscalerController {
                 "failed to get {resource} utilization: did not receive metrics for targeted pods (pods might be unready)"
             )));
         }
-        let wanted = Wanted::of(target, pods, resource, container).map_err(failed)?;
+        let mut wanted = Wanted::of(target, pods, resource, container).map_err(failed)?;
+        wanted.tolerance = tolerance;
         let (replicas, current) = sample
             .replicas(&wanted, scale.spec)
             .map_err(|error| failed(format!("failed to get {resource} utilization: {error}")))?;
@@ -199,6 +194,54 @@ impl HorizontalPodAutoscalerController {
     }
 }
 
+/// Why a metric cannot be had whose API nothing serves here: a cluster without adapter says the same.
+fn unserved(namespace: &str, metric: &MetricSpec) -> (&'static str, String) {
+    const CUSTOM: &str = "unable to fetch metrics from custom metrics API: \
+                          no custom metrics API (custom.metrics.k8s.io) registered";
+    if let Some(it) = &metric.pods {
+        return ("FailedGetPodsMetric", format!("unable to get metric {}: {CUSTOM}", it.metric.name));
+    }
+    if let Some(it) = &metric.object {
+        let (name, object) = (&it.metric.name, &it.described_object);
+        let on = format!("{} on {namespace} {}", object.kind, object.name);
+        return ("FailedGetObjectMetric", format!("unable to get metric {name}: {on}/{CUSTOM}"));
+    }
+    let wanted = metric.external.as_ref().map(|it| &it.metric);
+    let name = wanted.map(|it| it.name.as_str()).unwrap_or_default();
+    let selector = go_selector(wanted.and_then(|it| it.selector.as_ref()));
+    let why = "unable to fetch metrics from external metrics API: the server could not find the requested resource";
+    let message = format!(
+        "unable to get external metric {namespace}/{name}/{selector}: {why} (get {name}.external.metrics.k8s.io)"
+    );
+    ("FailedGetExternalMetric", message)
+}
+
+/// A selector as Go's `%+v` writes a pointer to one.
+fn go_selector(selector: Option<&LabelSelector>) -> String {
+    let Some(selector) = selector else { return "nil".into() };
+    let labels = selector.match_labels.iter().flatten().map(|(name, value)| format!("{name}: {value},"));
+    let expressions = selector.match_expressions.iter().flatten().map(|it| {
+        let values = it.values.as_deref().unwrap_or_default().join(" ");
+        format!("LabelSelectorRequirement{{Key:{},Operator:{},Values:[{values}],}},", it.key, it.operator)
+    });
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{}}},MatchExpressions:[]LabelSelectorRequirement{{{}}},}}",
+        labels.collect::<String>(),
+        expressions.collect::<String>()
+    )
+}
+
+/// A metric as the error names it that failed to be had (upstream computeReplicasForMetric).
+fn described(metric: &MetricSpec) -> String {
+    match (&metric.resource, &metric.container_resource, &metric.external) {
+        (Some(it), ..) => format!("{} resource", it.name),
+        (_, Some(it), _) => format!("{} container", it.container),
+        (.., Some(it)) => format!("{} external", it.metric.name),
+        _ if metric.object.is_some() => "object".into(),
+        _ => "pods".into(),
+    }
+}
+
 /// A quantity from thousandths.
 fn milli(thousandths: i64) -> String {
     if thousandths % 1000 == 0 { (thousandths / 1000).to_string() } else { format!("{thousandths}m") }
@@ -210,13 +253,17 @@ struct Wanted {
     target: i64,
     /// Requests by pod, where the target is a share of them.
     requests: Option<BTreeMap<String, i64>>,
+    tolerance: Tolerance,
 }
+
+/// How far below and above 1, in thousandths, a ratio changes nothing.
+type Tolerance = [i128; 2];
 
 impl Wanted {
     fn of(target: &MetricTarget, pods: &Pods, resource: &str, container: Option<&str>) -> Result<Self, String> {
         if let Some(value) = &target.average_value {
             let value = Quantity::try_from(value).map(|it| it.milli_value()).unwrap_or(0);
-            return Ok(Self { target: value.max(1), requests: None });
+            return Ok(Self { target: value.max(1), requests: None, tolerance: [TOLERANCE; 2] });
         }
         let utilization = i64::from(target.average_utilization.unwrap_or(80)).max(1);
         let mut requests = BTreeMap::new();
@@ -230,7 +277,7 @@ impl Wanted {
             })?;
             requests.insert(pods::name(&**pod).to_owned(), sum);
         }
-        Ok(Self { target: utilization, requests: Some(requests) })
+        Ok(Self { target: utilization, requests: Some(requests), tolerance: [TOLERANCE; 2] })
     }
 }
 
@@ -315,6 +362,7 @@ struct Ratio {
     used: i128,
     /// Above 0.
     wanted: i128,
+    tolerance: Tolerance,
 }
 
 impl Ratio {
@@ -328,7 +376,9 @@ impl Ratio {
 
     /// Whether it is too close to 1 to change anything.
     fn is_near(self) -> bool {
-        (self.used - self.wanted).abs() * 100 <= self.wanted * TOLERANCE
+        let [below, above] = self.tolerance;
+        let difference = (self.used - self.wanted).saturating_mul(1000);
+        difference >= -self.wanted.saturating_mul(below) && difference <= self.wanted.saturating_mul(above)
     }
 
     /// So many times this many, rounded up.
@@ -351,13 +401,19 @@ impl Wanted {
         let number = |number: i128| i64::try_from(number).unwrap_or(i64::MAX);
         let average = used / pods.max(1);
         if self.requests.is_none() {
-            return Ok((Ratio { used: average, wanted: self.target.into() }, (0, number(average))));
+            return Ok((
+                Ratio { used: average, wanted: self.target.into(), tolerance: self.tolerance },
+                (0, number(average)),
+            ));
         }
         if requested == 0 {
             return Err("no metrics returned matched known pods".into());
         }
         let utilization = used * 100 / requested;
-        Ok((Ratio { used: utilization, wanted: self.target.into() }, (number(utilization), number(average))))
+        Ok((
+            Ratio { used: utilization, wanted: self.target.into(), tolerance: self.tolerance },
+            (number(utilization), number(average)),
+        ))
     }
 
     /// What a pod of which nothing is known is taken to use when there may be too many: all that it
@@ -451,6 +507,8 @@ fn limit(rules: &Rules, memory: &Memory, current: i32, up: bool, now: Timestamp)
 struct Rules {
     select: String,
     window: i32,
+    /// In thousandths.
+    tolerance: i128,
     /// Type, value, period in seconds.
     policies: Vec<(String, i32, i32)>,
 }
@@ -461,6 +519,9 @@ fn rules(stated: Option<&HPAScalingRules>, up: bool) -> Rules {
     let policies = stated.and_then(|it| it.policies.as_ref()).filter(|it| !it.is_empty());
     Rules {
         select: stated.and_then(|it| it.select_policy.clone()).unwrap_or_else(|| "Max".into()),
+        tolerance: stated
+            .and_then(|it| Quantity::try_from(it.tolerance.as_ref()?).ok())
+            .map_or(TOLERANCE, |tolerance| tolerance.milli_value().into()),
         window: stated.and_then(|it| it.stabilization_window_seconds).unwrap_or(if up {
             0
         } else {
@@ -555,34 +616,35 @@ impl HorizontalPodAutoscalerController {
             pods.retain(|pod| scale.selector.matches(pod.metadata.labels.as_ref()));
             let mut best: Option<Proposal> = None;
             let mut statuses = Vec::new();
-            let mut failure = None;
+            let (mut failure, mut failures) = (None, 0);
+            let tolerance = [down.tolerance, up.tolerance];
             for metric in spec.metrics.iter().flatten() {
-                match self.propose(&key.namespace, metric, (&scale, &pods), now) {
+                match self.propose(&key.namespace, metric, (&scale, &pods, tolerance), now) {
                     Ok(proposal) => {
                         statuses.push(proposal.status.clone());
                         if best.as_ref().is_none_or(|best| proposal.replicas > best.replicas) {
                             best = Some(proposal);
                         }
                     }
-                    Err(error) => failure = failure.or(Some(error)),
+                    Err((reason, message)) => {
+                        failures += 1;
+                        failure = failure.or_else(|| Some((reason, message, described(metric))));
+                    }
                 }
             }
             let shrinks = best.as_ref().is_some_and(|best| best.replicas < scale.spec);
             let (Some(best), false) = (best, failure.is_some() && shrinks) else {
-                let (reason, message) = failure.unwrap_or(("InvalidMetricSourceType", "no metrics".into()));
+                let (reason, message, metric) =
+                    failure.unwrap_or(("InvalidMetricSourceType", "no metrics".into(), String::new()));
                 self.recorder.event(now, autoscaler, EventType::Warning, reason, &message);
                 let text = format!("the HPA was unable to compute the replica count: {message}");
                 condition(status, "ScalingActive", false, reason, &text, now);
-                self.recorder.event(
-                    now,
-                    autoscaler,
-                    EventType::Warning,
-                    "FailedComputeMetricsReplicas",
-                    &format!(
-                        "invalid metrics (1 invalid out of {}), first error is: {message}",
-                        spec.metrics.iter().flatten().count()
-                    ),
+                let count = spec.metrics.iter().flatten().count();
+                let message = format!(
+                    "invalid metrics ({failures} invalid out of {count}), first error is: \
+                     failed to get {metric} metric value: {message}"
                 );
+                self.recorder.event(now, autoscaler, EventType::Warning, "FailedComputeMetricsReplicas", &message);
                 return Err(ApiError::internal(message));
             };
             status.current_metrics = Some(statuses);
@@ -712,11 +774,17 @@ mod tests {
         assert_eq!(limit(&up, &added(&[(at(90), 4)]), 5, true, at(100)), 5, "four were added within the period");
         let down = rules(None, false);
         assert_eq!(limit(&down, &added(&[]), 10, false, at(100)), 0);
-        let slow = Rules { select: "Max".into(), window: 0, policies: vec![("Pods".into(), 1, 60)] };
+        let slow =
+            Rules { select: "Max".into(), window: 0, tolerance: TOLERANCE, policies: vec![("Pods".into(), 1, 60)] };
         assert_eq!(limit(&slow, &added(&[]), 10, false, at(100)), 9);
         let removed = Memory { downs: vec![(at(90), 1)], ..Memory::default() };
         assert_eq!(limit(&slow, &removed, 9, false, at(100)), 9);
-        let huge = Rules { select: "Max".into(), window: 0, policies: vec![("Percent".into(), i32::MAX, 60)] };
+        let huge = Rules {
+            select: "Max".into(),
+            window: 0,
+            tolerance: TOLERANCE,
+            policies: vec![("Percent".into(), i32::MAX, 60)],
+        };
         assert_eq!(limit(&huge, &added(&[]), i32::MAX, true, at(100)), i32::MAX);
         assert_eq!(limit(&huge, &added(&[]), 10, false, at(100)), 0);
         assert_eq!([1, 2, 10].map(default_limit), [4, 4, 20]);
@@ -736,7 +804,7 @@ mod tests {
     #[test]
     fn replicas_follow_the_ratio() {
         let requests: BTreeMap<String, i64> = (0..3).map(|index| (index.to_string(), 200)).collect();
-        let wanted = Wanted { target: 50, requests: Some(requests) };
+        let wanted = Wanted { target: 50, requests: Some(requests), tolerance: [TOLERANCE; 2] };
         let sample = |used: &[i64]| Sample {
             measured: used.iter().enumerate().map(|(index, used)| (index.to_string(), *used)).collect(),
             ..Sample::default()
@@ -744,11 +812,16 @@ mod tests {
         assert_eq!(sample(&[200, 200, 200]).replicas(&wanted, 3), Ok((6, (100, 200))));
         assert_eq!(sample(&[105, 100, 100]).replicas(&wanted, 3).unwrap().0, 3, "within the tolerance");
         assert_eq!(sample(&[10, 10, 10]).replicas(&wanted, 3).unwrap().0, 1);
+        let strict = Wanted { tolerance: [300, 0], ..wanted };
+        assert_eq!(sample(&[105, 105, 105]).replicas(&strict, 3).unwrap().0, 4, "no tolerance upwards");
+        assert_eq!(sample(&[70, 70, 70]).replicas(&strict, 3).unwrap().0, 3, "much downwards");
+        let wanted = Wanted { tolerance: [TOLERANCE; 2], ..strict };
         let partly = Sample { missing: vec!["2".into()], ..sample(&[200, 200]) };
         assert_eq!(partly.replicas(&wanted, 3).unwrap().0, 4, "what is not known counts as idle");
         // 111 of 200 is 55 per cent, which is near enough to 50.
         assert_eq!(sample(&[111, 111, 111]).replicas(&wanted, 3), Ok((3, (55, 111))));
-        let nothing = Wanted { target: 50, requests: Some((0..3).map(|index| (index.to_string(), 0)).collect()) };
+        let none: BTreeMap<String, i64> = (0..3).map(|index| (index.to_string(), 0)).collect();
+        let nothing = Wanted { target: 50, requests: Some(none), tolerance: [TOLERANCE; 2] };
         assert_eq!(sample(&[1]).replicas(&nothing, 3), Err("no metrics returned matched known pods".into()));
         let more = Wanted { target: 150, ..wanted };
         let partly = Sample { missing: vec!["2".into()], ..sample(&[200, 200]) };

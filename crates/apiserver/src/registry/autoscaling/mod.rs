@@ -5,10 +5,11 @@ mod defaults;
 mod printer;
 
 use k8s_openapi::api::autoscaling::v2::{HPAScalingRules, HorizontalPodAutoscaler, MetricTarget};
+use machinery::Quantity;
 use machinery::field::{Error, ErrorList, Path};
 
 use super::info::{ResourceInfo, STATUS};
-use super::shared::validate::{nonnegative, one_of, required};
+use super::shared::validate::{NONNEGATIVE, nonnegative, one_of, required};
 use super::strategy::{Typed, parts};
 use machinery::names::is_path_segment_name;
 
@@ -119,6 +120,11 @@ fn scaling_rules(errors: &mut ErrorList, path: &Path<'_>, rules: &HPAScalingRule
     nonnegative(errors, &at, seconds);
     if seconds > SECONDS_MAX {
         errors.push(Error::invalid(&at, seconds, format!("must be less than or equal to {SECONDS_MAX}")));
+    }
+    if let Some(tolerance) = rules.tolerance.as_ref()
+        && Quantity::try_from(tolerance).is_ok_and(|it| it < Quantity::ZERO)
+    {
+        errors.push(Error::invalid(&path.child("tolerance"), tolerance.0.as_str(), NONNEGATIVE));
     }
     let at = path.child("policies");
     let policies = rules.policies.as_deref().unwrap_or_default();
