@@ -21,9 +21,11 @@ use crate::{Setup, pod_control};
 
 /// A sync creates or deletes at most so many pods.
 const BURST_REPLICAS: usize = 500;
-/// Status changes of pods are taken together for so long: a set of ten thousand pods becomes ready in
-/// some hundred syncs instead of ten thousand.
+/// Status changes of pods are taken together for so long, and the longer the more pods the set wants: each
+/// sync looks at all of them, and a pod is to cost the same however many there are.
 const STATUS_BATCH: Duration = Duration::from_millis(10);
+/// The time above is for so many pods.
+const STATUS_BATCH_PODS: u32 = 1000;
 
 /// A kind that keeps a number of pods. Its status is spoken of in the words of ReplicaSets.
 pub trait Replicated: Kind {
@@ -125,7 +127,11 @@ impl<S: Replicated> ReplicaSetController<S> {
         let labels_changed = old.metadata.labels != new.metadata.labels;
         match after {
             Some(set) if labels_changed || pods::is_active(old) != pods::is_active(new) => queue.add_for(set, &**new),
-            Some(set) => queue.add_for_after(set, &**new, STATUS_BATCH),
+            Some(set) => {
+                let pods = self.sets.get(&set).map_or(0, |set| set.replicas());
+                let times = u32::try_from(pods).unwrap_or(0) / STATUS_BATCH_PODS;
+                queue.add_for_after(set, &**new, STATUS_BATCH * (1 + times));
+            }
             None if labels_changed || pods::controller_of(&old.metadata).is_some() => self.offer_orphan(new, queue),
             None => {}
         }
@@ -298,9 +304,9 @@ impl<S: Replicated> Controller for ReplicaSetController<S> {
         managed?;
 
         let min_ready_seconds = set.min_ready_seconds();
-        let next =
-            active.iter().filter_map(|pod| pods::available_at(pod, min_ready_seconds)).filter(|at| *at > now).min();
-        if let Some(time) = next {
+        let coming = active.iter().filter(|_| min_ready_seconds > 0);
+        let coming = coming.filter_map(|pod| pods::available_at(pod, min_ready_seconds)).filter(|at| *at > now);
+        if let Some(time) = coming.min() {
             queue.add_at(key.clone(), time);
         }
         Ok(())
@@ -316,8 +322,16 @@ fn status_of<S: Replicated>(
 ) -> ReplicaSetStatus {
     let labels = set.template().and_then(|template| template.metadata.as_ref()?.labels.clone());
     let template = Selector::from_set(&labels.unwrap_or_default());
-    let count = |test: &dyn Fn(&Pod) -> bool| number(active.iter().filter(|pod| test(pod)).count());
     let min_ready_seconds = set.min_ready_seconds();
+    // In one go: there may be very many.
+    let (mut labeled, mut ready, mut available) = (0, 0, 0);
+    for pod in active {
+        labeled += usize::from(template.matches(pod.metadata.labels.as_ref()));
+        if pods::is_ready(pod) {
+            ready += 1;
+            available += usize::from(pods::available_at(pod, min_ready_seconds).is_some_and(|time| time <= now));
+        }
+    }
 
     let mut conditions = set.status().and_then(|status| status.conditions).unwrap_or_default();
     let failing = conditions.iter().any(|condition| condition.type_.as_deref() == Some("ReplicaFailure"));
@@ -337,9 +351,9 @@ fn status_of<S: Replicated>(
     }
     ReplicaSetStatus {
         replicas: number(active.len()),
-        fully_labeled_replicas: Some(count(&|pod| template.matches(pod.metadata.labels.as_ref()))),
-        ready_replicas: Some(count(&pods::is_ready)),
-        available_replicas: Some(count(&|pod| pods::is_available(pod, min_ready_seconds, now))),
+        fully_labeled_replicas: Some(number(labeled)),
+        ready_replicas: Some(number(ready)),
+        available_replicas: Some(number(available)),
         terminating_replicas: Some(number(terminating)),
         observed_generation: set.metadata().generation,
         conditions: Some(conditions).filter(|conditions| !conditions.is_empty()),
