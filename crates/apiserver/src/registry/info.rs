@@ -239,7 +239,7 @@ pub fn all() -> impl Iterator<Item = &'static ResourceInfo> {
 
 /// The row of a resource in one version.
 pub fn by_resource(group: &str, version: &str, resource: &str) -> Option<&'static ResourceInfo> {
-    all().find(|row| row.group == group && row.version == version && row.resource == resource)
+    all().find(|row| row.resource == resource && row.group == group && row.version == version)
 }
 
 /// The row of a kind in one version.
