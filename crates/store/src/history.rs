@@ -66,6 +66,8 @@ impl History {
         for change in cooled.iter().flat_map(|commit| &commit.changes) {
             change.memo.clear();
             change.previous.iter().for_each(|previous| previous.memo.clear());
+            // What lives with a lease is news, and seldom looked at again: Events are most of what there is.
+            change.current.iter().filter(|kv| kv.lease.is_some()).for_each(|kv| kv.memo.clear());
         }
         self.commits_since_checkpoint += 1;
         if self.commits_since_checkpoint == COMMITS_PER_CHECKPOINT {
