@@ -14,6 +14,7 @@ mod history;
 mod journal;
 mod kv;
 mod lease;
+mod record;
 #[cfg(feature = "redb")]
 pub mod redb;
 mod snapshot;

@@ -6,12 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use redb::{Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 use thiserror::Error;
 
 use crate::journal::{Contents, JournalEntry};
-use crate::kv::{KeyValue, Memo};
+use crate::record::{decode, encode};
 
 const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 const LEASES: TableDefinition<'_, i64, i64> = TableDefinition::new("leases");
@@ -210,43 +209,4 @@ fn read(database: &Database) -> Result<(Contents, bool), String> {
         }
     }
     Ok((contents, number("clean")? == 1))
-}
-
-/// A record: create revision, mod revision, version and lease (0: none) as little-endian i64, the
-/// trigger's length plus one as u32 (0: none), the trigger, the value.
-fn encode(kv: &KeyValue) -> Vec<u8> {
-    let trigger = kv.trigger.as_deref();
-    let mut record = Vec::with_capacity(36 + trigger.map_or(0, str::len) + kv.value.len());
-    for number in [kv.create_revision, kv.mod_revision, kv.version, kv.lease.unwrap_or(0)] {
-        record.extend_from_slice(&number.to_le_bytes());
-    }
-    let length = trigger.map_or(0, |trigger| trigger.len() as u32 + 1);
-    record.extend_from_slice(&length.to_le_bytes());
-    record.extend_from_slice(trigger.unwrap_or_default().as_bytes());
-    record.extend_from_slice(&kv.value);
-    record
-}
-
-fn decode(key: &str, record: &[u8]) -> Option<KeyValue> {
-    let mut rest = record;
-    let mut number = || {
-        let (bytes, after) = rest.split_first_chunk::<8>()?;
-        rest = after;
-        Some(i64::from_le_bytes(*bytes))
-    };
-    let (create_revision, mod_revision, version, lease) = (number()?, number()?, number()?, number()?);
-    let (length, rest) = rest.split_first_chunk::<4>()?;
-    let length = u32::from_le_bytes(*length) as usize;
-    let (trigger, value) = rest.split_at_checked(length.saturating_sub(1))?;
-    let trigger = std::str::from_utf8(trigger).ok()?;
-    Some(KeyValue {
-        key: key.into(),
-        value: Bytes::copy_from_slice(value),
-        create_revision,
-        mod_revision,
-        version,
-        lease: (lease != 0).then_some(lease),
-        trigger: (length != 0).then(|| trigger.into()),
-        memo: Memo::default(),
-    })
 }
