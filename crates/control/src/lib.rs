@@ -14,21 +14,21 @@
 //! | `DELETE /playground/v1/faults` | [`Fault`] or nothing | the faults in force: this one, or all, have been healed |
 //! | `POST /playground/v1/nodes` | [`NodeRequest`] | [`NodeRequest`] with the name of the new node |
 //! | `DELETE /playground/v1/nodes/NAME` | | the node, its machine and its object, are gone |
+//! | `GET /playground/v1/saved` | | the cluster as bytes; `?revision=N&time=T` as it was then, `&slim=true` without what every cluster makes for itself |
 //! | `GET /playground/v1/trace` | | a [`Hop`] a line, as they happen |
 //! | `GET /playground/v1/terminal` | | upgrade: the learner's shell on exec's channels (0, 1, 4) |
 
 #[cfg(feature = "tab")]
 pub mod tab;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What the cluster's clock does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClockStatus {
-    /// The cluster's time.
-    pub now: Timestamp,
+    /// The cluster's time, as RFC 3339 has it.
+    pub now: String,
     /// Cluster seconds for each second of the host.
     pub speed: f64,
     /// Time stands still until resumed or stepped.
@@ -190,8 +190,8 @@ pub enum HopKind {
 pub struct Hop {
     /// Grows by at least one with every hop; orders hops of one instant.
     pub sequence: u64,
-    /// When it left, in the cluster's time.
-    pub time: Timestamp,
+    /// When it left, in the cluster's time, as RFC 3339 has it.
+    pub time: String,
     /// What passes.
     pub kind: HopKind,
     /// The part it leaves.

@@ -26,9 +26,9 @@ pub struct Boot {
 
 /// What the page asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum ToWorker {
-    /// Make the cluster.
+    /// Make the cluster; the bytes are a saved one that goes on, if any.
     Boot(Boot),
     /// Call the API; the bytes are the body.
     Call {
@@ -59,7 +59,7 @@ pub enum ToWorker {
 
 /// What the Worker answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub enum FromWorker {
     /// The Worker listens; what was sent before is lost.
     Ready,

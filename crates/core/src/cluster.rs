@@ -103,11 +103,15 @@ impl Cluster {
     pub fn new(options: Options) -> Result<Self, String> {
         let executor = Executor::new(options.start);
         let pace = Pace::new(options.start);
-        let files = options.files.clone();
+        let (files, faults) = (options.files.clone(), options.faults.clone());
         let (inner, mut rng) = Inner::start(executor, pace, Registry::new(), options)?;
         let learner = Learner::new(&inner, &mut rng, &files);
         // It has none yet.
         let _ = inner.learner.set(learner.clone());
+        for fault in faults {
+            // What a fault was about may be gone meanwhile.
+            let _ = inner.begin(fault);
+        }
         Ok(Self { inner, learner })
     }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::cluster::{Inner, Part};
 use crate::control::{ClockPatch, ClockStatus, ComponentPatch, ComponentStatus, Fault, NodeRequest};
+use crate::saved::Which;
 
 /// The control API of one cluster.
 pub(crate) struct ControlPanel(Rc<Inner>);
@@ -23,6 +24,7 @@ impl ControlPanel {
     /// Answers one request, whose path begins with `/playground/v1/`.
     pub(crate) async fn handle(&self, request: Request) -> Response {
         let (parts, body) = request.into_parts();
+        let query = parts.uri.query().unwrap_or_default();
         let path = parts.uri.path().trim_start_matches("/playground/v1/").trim_end_matches('/').to_owned();
         let body = body.collect().await;
         if let Some(name) = path.strip_prefix("files/").filter(|_| parts.method == Method::PUT) {
@@ -36,6 +38,7 @@ impl ControlPanel {
             (&Method::GET, "clock") => json(&self.clock()),
             (&Method::PATCH, "clock") => self.patch_clock(&body),
             (&Method::POST, "clock/step") => self.step(),
+            (&Method::GET, "saved") => self.save(query),
             (&Method::GET, "faults") => json(&self.0.faults()),
             (&Method::POST, "faults") => self.change_faults(&body, |cluster, fault| cluster.begin(fault)),
             (&Method::DELETE, "faults") if body.is_empty() => {
@@ -76,6 +79,18 @@ impl ControlPanel {
         }
     }
 
+    fn save(&self, query: &str) -> Response {
+        match Which::parse(query).and_then(|which| self.0.save(which)) {
+            Ok(bytes) => {
+                let mut response = lines(Body::Bytes(bytes.into()));
+                let binary = http::HeaderValue::from_static("application/octet-stream");
+                response.headers_mut().insert(header::CONTENT_TYPE, binary);
+                response
+            }
+            Err(error) => error.into_response(),
+        }
+    }
+
     fn terminal(&self) -> Response {
         match self.0.learner.get() {
             Some(learner) => crate::world::upgraded(learner.open_terminal()),
@@ -89,7 +104,7 @@ impl ControlPanel {
             Some(host_time) => self.0.pace.cluster_time(host_time()),
             None => self.0.executor.now(),
         };
-        ClockStatus { now, speed, paused, adjustable: self.0.adjustable }
+        ClockStatus { now: now.to_string(), speed, paused, adjustable: self.0.adjustable }
     }
 
     fn change_faults(&self, body: &Bytes, change: fn(&Inner, Fault) -> Result<(), ApiError>) -> Response {

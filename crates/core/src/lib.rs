@@ -21,6 +21,7 @@ mod options;
 mod pace;
 mod public_api;
 mod runtime_hops;
+mod saved;
 mod trace;
 mod world;
 

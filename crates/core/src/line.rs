@@ -49,7 +49,7 @@ impl Transport for Line {
             None => self.executor.block_on(self.executor.now(), answer),
         };
         let response = response.unwrap_or_else(|| ApiError::timeout("the server did not answer", 1).into_response());
-        self.trace.exchange(self.executor.now(), &self.component, &call, &response);
+        self.trace.exchange(self.executor.now(), &self.component, &call, &response, self.api.store().revision());
         response.map(|body| match body {
             Body::Watch(events) => Body::Watch(Box::pin(Watched {
                 events,

@@ -14,6 +14,8 @@ use machinery::wire::{Channels, Request, Response};
 use proxy::{Policies, Tables};
 use store::Store;
 
+use crate::control::Fault;
+
 /// The host's own time: what has gone by since some moment. Readable from any thread.
 pub type HostTime = Arc<dyn Fn() -> Duration + Send + Sync>;
 
@@ -73,6 +75,8 @@ pub struct Options {
     pub descriptions: Option<bytes::Bytes>,
     /// Files in the learner's home, by relative path.
     pub files: Vec<(String, String)>,
+    /// What is wrong from the start.
+    pub faults: Vec<Fault>,
 }
 
 impl Options {
@@ -95,6 +99,7 @@ impl Options {
             scheduler: None,
             descriptions: None,
             files: Vec::new(),
+            faults: Vec::new(),
         }
     }
 }
@@ -114,7 +119,11 @@ pub struct NodeOptions {
     pub taints: Vec<Taint>,
 }
 
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+/// The label of nodes that hold the control plane, and the taint that keeps workload off them.
+pub(crate) const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+
+/// The first node's address.
+const FIRST_ADDRESS: u32 = u32::from_be_bytes([172, 18, 0, 2]);
 
 impl NodeOptions {
     /// Nodes as kind makes and names them: `NAME-control-plane`, `NAME-worker`, `NAME-worker2`, …
@@ -145,9 +154,13 @@ impl NodeOptions {
 
     /// A node for workload; `index` gives it an address of its own, from 172.18.0.2 on.
     pub fn worker(name: impl Into<String>, index: u16) -> Self {
-        const FIRST: u32 = u32::from_be_bytes([172, 18, 0, 2]);
-        let address = Ipv4Addr::from(FIRST + u32::from(index));
+        let address = Ipv4Addr::from(FIRST_ADDRESS + u32::from(index));
         Self { name: name.into(), address, pod_range: None, labels: BTreeMap::new(), taints: Vec::new() }
+    }
+
+    /// The number that its address has; 0 where it has none of [`NodeOptions::worker`]'s.
+    pub(crate) fn index(&self) -> u16 {
+        u32::from(self.address).checked_sub(FIRST_ADDRESS).and_then(|index| index.try_into().ok()).unwrap_or(0)
     }
 }
 

@@ -45,6 +45,7 @@ impl PublicApi {
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         let client = client_name(agent.unwrap_or_default());
         let (answer, clock, trace) = (self.server.handle(request), self.clock.clone(), self.trace.clone());
+        let store = self.server.store().clone();
         // The control API is not Kubernetes': it is there to heal the fault.
         let down = self.is_down() && !call.path.starts_with("/playground/");
         async move {
@@ -52,7 +53,7 @@ impl PublicApi {
                 return ApiError::service_unavailable("the API server is down").into_response();
             }
             let response = answer.await;
-            trace.exchange(clock.now(), &client, &call, &response);
+            trace.exchange(clock.now(), &client, &call, &response, store.revision());
             response
         }
     }

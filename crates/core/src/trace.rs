@@ -39,7 +39,7 @@ impl Trace {
     pub fn report(&self, time: Timestamp, kind: HopKind, from: &str, to: &str, verb: &str, object: &str) {
         self.report_with(|| Hop {
             sequence: 0,
-            time,
+            time: time.to_string(),
             kind,
             from: from.into(),
             to: to.into(),
@@ -52,8 +52,9 @@ impl Trace {
     }
 
     /// Reports a call to the API server that has been answered and, where it changed something, the
-    /// write that it caused.
-    pub fn exchange(&self, time: Timestamp, component: &str, call: &RequestInfo, response: &Response) {
+    /// write that it caused: at the revision of the answer, or at the store's newest, `revision`, where the
+    /// answer has none, as that to a deletion.
+    pub fn exchange(&self, time: Timestamp, component: &str, call: &RequestInfo, response: &Response, revision: i64) {
         if !self.is_watched() || !call.is_resource_request() {
             return;
         }
@@ -72,7 +73,7 @@ impl Trace {
         let status = response.status();
         let request = Hop {
             sequence: 0,
-            time,
+            time: time.to_string(),
             kind: HopKind::Request,
             from: component.into(),
             to: "kube-apiserver".into(),
@@ -84,24 +85,25 @@ impl Trace {
         };
         let reads = matches!(call.verb.as_str(), "get" | "list" | "watch");
         let changed = status.is_success() && !reads && !call.query.has("dryRun");
+        let answered_revision = metadata.and_then(|metadata| metadata.resource_version.as_deref()?.parse().ok());
         let write = changed.then(|| Hop {
             kind: HopKind::Write,
             from: "kube-apiserver".into(),
             to: "etcd".into(),
-            revision: metadata.and_then(|metadata| metadata.resource_version.as_deref()?.parse().ok()),
+            revision: answered_revision.or_else(|| u64::try_from(revision).ok()),
             ..request.clone()
         });
-        self.report_with(|| request);
+        let cause = self.report_with(|| request);
         if let Some(write) = write {
-            self.report_with(|| write);
+            self.report_with(|| Hop { cause, ..write });
         }
     }
 
-    /// Reports a hop that is made only if anybody looks.
-    pub fn report_with(&self, hop: impl FnOnce() -> Hop) {
+    /// Reports a hop that is made only if anybody looks; its sequence number.
+    pub fn report_with(&self, hop: impl FnOnce() -> Hop) -> Option<u64> {
         let mut state = self.lock();
         if state.readers.is_empty() {
-            return;
+            return None;
         }
         state.sequence += 1;
         let mut hop = hop();
@@ -114,6 +116,7 @@ impl Trace {
             Ok(()) => true,
             Err(error) => !error.is_disconnected(),
         });
+        Some(hop.sequence)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

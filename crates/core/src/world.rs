@@ -148,7 +148,7 @@ impl World {
             rng: self.rng.borrow_mut().fork(),
         });
         self.runtimes.borrow_mut().push(runtime.clone());
-        self.nodes_made.set(self.nodes_made.get() + 1);
+        self.nodes_made.set((self.nodes_made.get() + 1).max(options.index().saturating_add(1)));
         runtime
     }
 

@@ -30,7 +30,7 @@ pub fn listen() -> Result<(), JsValue> {
     let on_message = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
         let Some((message, bytes)) = tab::decode::<ToWorker>(&event.data()) else { return };
         match (message, calls.get()) {
-            (ToWorker::Boot(boot), None) => match start(&boot) {
+            (ToWorker::Boot(boot), None) => match start(&boot, &bytes) {
                 Ok(cluster) => {
                     let _ = calls.set(calls::Calls::new(cluster));
                 }
@@ -47,14 +47,19 @@ pub fn listen() -> Result<(), JsValue> {
     Ok(())
 }
 
-fn start(boot: &Boot) -> Result<Rc<Cluster>, String> {
-    let start = Timestamp::from_millisecond(boot.start_ms).map_err(|error| error.to_string())?;
-    let options = Options {
-        nodes: NodeOptions::cluster(CLUSTER, boot.nodes),
-        host_time: Some(Arc::new(host_time())),
-        files: lesson_files(),
-        ..Options::new(Store::new(&store::Options::default()), start, boot.seed)
+/// A new cluster, or a saved one that goes on.
+fn start(boot: &Boot, saved: &[u8]) -> Result<Rc<Cluster>, String> {
+    let mut options = if saved.is_empty() {
+        let start = Timestamp::from_millisecond(boot.start_ms).map_err(|error| error.to_string())?;
+        let store = Store::new(&store::Options::default());
+        Options { files: lesson_files(), ..Options::new(store, start, boot.seed) }
+    } else {
+        Options::resume(saved, boot.seed)?
     };
+    if options.nodes.is_empty() {
+        options.nodes = NodeOptions::cluster(CLUSTER, boot.nodes);
+    }
+    options.host_time = Some(Arc::new(host_time()));
     let cluster = Rc::new(Cluster::new(options)?);
     turns::start(Rc::clone(&cluster)).map_err(|_| "this browser has no MessageChannel".to_owned())?;
     Ok(cluster)

@@ -38,7 +38,7 @@ fn describe(hop: NetworkHop) -> Hop {
     let (from, to) = if answered { (to, asker) } else { (asker, to) };
     Hop {
         sequence: 0,
-        time: hop.time,
+        time: hop.time.to_string(),
         kind: HopKind::Network,
         from,
         to,

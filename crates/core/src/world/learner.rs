@@ -19,7 +19,7 @@ use futures::StreamExt;
 use machinery::random::Rng;
 use machinery::wire::{Channels, Frame};
 use sim::Errno;
-use sim::fs::Fs;
+use sim::fs::{Fs, Kind};
 use sim::image::Base;
 use sim::io::Fd;
 use sim::process::{Child, ExecError, Machine, MachineConfig, Spawn};
@@ -111,6 +111,27 @@ impl Learner {
     /// What the file system says.
     pub(crate) fn put_file(&self, name: &str, text: bytes::Bytes, now: machinery::Timestamp) -> Result<(), Errno> {
         self.0.fs().write(&format!("{HOME}/{name}"), text, now)
+    }
+
+    /// The text files of the learner's home, by relative path. What the computer writes for itself is not among
+    /// them.
+    pub(crate) fn files(&self) -> Vec<(String, String)> {
+        let (fs, mut folders, mut files) = (self.0.fs(), vec![HOME.to_owned()], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for (name, entry) in fs.list(&folder).unwrap_or_default() {
+                let path = format!("{folder}/{name}");
+                match entry.kind {
+                    Kind::Directory if name != ".kube" => folders.push(path),
+                    Kind::File(data) => {
+                        if let Ok(text) = std::str::from_utf8(&data) {
+                            files.push((path[HOME.len() + 1..].to_owned(), text.to_owned()));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        files
     }
 
     /// Runs a line in a shell of its own, to its end.
