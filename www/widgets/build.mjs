@@ -28,7 +28,7 @@ for (const { file, weights: [min, max] } of FONTS) {
   await writeFile(join(out, "fonts", file.split("/").at(-1)), subset);
 }
 await build({
-  entryPoints: [join(here, "terminal.js")],
+  entryPoints: [join(here, "widgets.js")],
   outfile: join(out, "widgets.js"),
   bundle: true,
   minify: true,

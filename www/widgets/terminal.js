@@ -61,6 +61,26 @@ class PlaygroundTerminal {
     this.xterm.focus();
   }
 
+  /** Marks the next place of a text, upwards from the one that is marked. Whether there is any. */
+  find(text) {
+    const buffer = this.xterm.buffer.active;
+    const places = [];
+    for (let row = 0; text && row < buffer.length; row++) {
+      const line = buffer.getLine(row).translateToString().toLowerCase();
+      for (let column = -1; (column = line.indexOf(text.toLowerCase(), column + 1)) >= 0; ) places.push([row, column]);
+    }
+    const at = this.xterm.getSelectionPosition()?.start ?? { y: buffer.length, x: 0 };
+    const above = places.filter(([row, column]) => row < at.y || (row === at.y && column < at.x));
+    const [row, column] = above.at(-1) ?? places.at(-1) ?? [];
+    if (row === undefined) {
+      this.xterm.clearSelection();
+      return false;
+    }
+    this.xterm.select(column, row, text.length);
+    this.xterm.scrollToLine(Math.max(0, row - Math.floor(this.xterm.rows / 2)));
+    return true;
+  }
+
   leave() {
     document.querySelector("[data-after-terminal]")?.focus();
   }
