@@ -2,14 +2,18 @@
 //!
 //! The page is a client: it knows the Kubernetes API and the control API, nothing else. [`api`] is
 //! its way there, to the Worker of this tab or to the `playground serve` it came from. [`world`] and
-//! [`trace`] follow the cluster; [`map`], [`lesson`], [`inspect`] and [`ui`] show it. The other side,
-//! a Cluster in a Web Worker, is `crates/web`.
+//! [`trace`] follow the cluster; [`map`], [`lesson`], [`inspect`] and [`ui`] show it; [`saved`] keeps it between
+//! visits; [`text`] has the words, in every language. The other side, a Cluster in a Web Worker, is `crates/web`.
 
 pub mod api;
+mod import;
 pub mod inspect;
 pub mod lesson;
 pub mod map;
+pub mod saved;
 pub mod terminal;
+pub mod terminals;
+pub mod text;
 pub mod trace;
 pub mod ui;
 pub mod world;

@@ -12,7 +12,8 @@ use web_sys::HtmlElement;
 use yew::prelude::*;
 
 use crate::api::{Api, Frame};
-use crate::ui::theme;
+use crate::text::{SHELL_ENDED, t};
+use crate::ui::theme::Theme;
 
 /// Channels of exec, by Kubernetes' numbers.
 const STDIN: u8 = 0;
@@ -29,6 +30,8 @@ extern "C" {
     fn write(this: &PlaygroundTerminal, bytes: &Uint8Array);
     #[wasm_bindgen(method, js_name = "type")]
     fn type_text(this: &PlaygroundTerminal, text: &str);
+    #[wasm_bindgen(method)]
+    fn find(this: &PlaygroundTerminal, text: &str) -> bool;
     #[wasm_bindgen(method)]
     fn focus(this: &PlaygroundTerminal);
     #[wasm_bindgen(method, js_name = "setTheme")]
@@ -52,18 +55,28 @@ impl Drop for Open {
     }
 }
 
-/// Where typed bytes go; nowhere while there is no connection.
-type Line = Rc<RefCell<Option<Rc<dyn Fn(Frame)>>>>;
+/// Where typed bytes go. They wait while there is no connection.
+type Line = Rc<RefCell<Typing>>;
+
+#[derive(Default)]
+struct Typing {
+    send: Option<Rc<dyn Fn(Frame)>>,
+    waiting: Vec<Frame>,
+}
 
 /// What a terminal is given.
 #[derive(Properties, PartialEq)]
 pub struct TerminalProps {
     /// The way to the shell.
     pub api: Api,
-    /// Whether colours are dark.
-    pub dark: bool,
+    /// The colours.
+    pub theme: Theme,
     /// A command line to type, with a number that makes each of them new.
     pub typed: Option<(u32, String)>,
+    /// A text to look for, with a number that makes each search new.
+    pub sought: Option<(u32, String)>,
+    /// Hears whether what was looked for is there.
+    pub on_found: Callback<bool>,
 }
 
 /// The terminal.
@@ -85,9 +98,17 @@ pub fn Terminal(props: &TerminalProps) -> Html {
     }
     {
         let open = open.clone();
-        use_effect_with(props.dark, move |dark| {
+        use_effect_with(props.theme, move |theme| {
             if let Some(open) = open.borrow().as_ref() {
-                open.widget.set_theme(theme::terminal(*dark));
+                open.widget.set_theme(theme.terminal());
+            }
+        });
+    }
+    {
+        let (open, on_found) = (open.clone(), props.on_found.clone());
+        use_effect_with(props.sought.clone(), move |sought| {
+            if let (Some((_, text)), Some(open)) = (sought, open.borrow().as_ref()) {
+                on_found.emit(open.widget.find(text));
             }
         });
     }
@@ -103,8 +124,10 @@ pub fn Terminal(props: &TerminalProps) -> Html {
 fn open_in(element: &HtmlElement) -> (Open, Line) {
     let line = Line::default();
     let send = |line: &Line, frame: Frame| {
-        if let Some(send) = line.borrow().as_ref() {
-            send(frame);
+        let mut line = line.borrow_mut();
+        match &line.send {
+            Some(send) => send(frame),
+            None => line.waiting.push(frame),
         }
     };
     let typed = Rc::clone(&line);
@@ -131,7 +154,12 @@ async fn join(terminal: std::rc::Weak<Open>, line: Line, api: Api) {
             if let [columns, rows] = open.widget.size()[..] {
                 (connection.send)(size_frame(columns, rows));
             }
-            *line.borrow_mut() = Some(Rc::clone(&connection.send));
+            let waiting = {
+                let mut line = line.borrow_mut();
+                line.send = Some(Rc::clone(&connection.send));
+                std::mem::take(&mut line.waiting)
+            };
+            waiting.into_iter().for_each(|frame| (connection.send)(frame));
             drop(open);
             let mut heard = false;
             while let Some((channel, data)) = connection.receive.next().await {
@@ -141,9 +169,9 @@ async fn join(terminal: std::rc::Weak<Open>, line: Line, api: Api) {
                     open.widget.write(&Uint8Array::from(&data[..]));
                 }
             }
-            line.borrow_mut().take();
+            line.borrow_mut().send = None;
             if let Some(open) = terminal.upgrade().filter(|_| heard) {
-                open.widget.write(&Uint8Array::from(&b"\r\n[the shell has ended; a new one starts]\r\n"[..]));
+                open.widget.write(&Uint8Array::from(format!("\r\n[{}]\r\n", t(SHELL_ENDED)).as_bytes()));
             }
         }
         TimeoutFuture::new(1_000).await;

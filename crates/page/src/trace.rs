@@ -10,9 +10,12 @@ use playground_control::{Hop, HopKind};
 use playground_lesson::is_like;
 
 use crate::api::{Api, Call};
+use crate::text::{ASKS, HEARS, REVISION_IS, STORES, TELLS};
 
 /// How many hops are kept for the list in words.
 const KEPT_MAX: usize = 300;
+/// Changes that come closer than this are one change: a command may make many.
+const ONE_CHANGE_MS: f64 = 700.0;
 /// How many changes the timeline reaches back.
 const WRITES_MAX: usize = 5_000;
 const RETRY_MS: u32 = 1_000;
@@ -23,6 +26,8 @@ pub struct Trace {
     hops: RefCell<VecDeque<Rc<Hop>>>,
     count: Cell<usize>,
     writes: RefCell<Vec<Write>>,
+    /// The last request of a person, by its number.
+    asked: Cell<Option<u64>>,
 }
 
 /// A change that the store keeps.
@@ -36,6 +41,19 @@ pub struct Write {
     pub verb: String,
     /// The object, as `resource/namespace/name`.
     pub object: String,
+    /// When the page heard of it, in milliseconds since 1970, where a person's command has made it.
+    pub by_person_ms: Option<f64>,
+}
+
+/// Where undoing the last change of a person leads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UndoPoint {
+    /// The revision before it.
+    pub revision: u64,
+    /// The cluster's time then.
+    pub time: String,
+    /// What was changed, as `create deployments/default/web`.
+    pub what: String,
 }
 
 impl Trace {
@@ -64,14 +82,19 @@ impl Trace {
 
     /// Adds a hop.
     pub fn push(&self, hop: Hop) {
+        if hop.kind == HopKind::Request && matches!(hop.from.as_str(), "kubectl" | "page") {
+            self.asked.set(Some(hop.sequence));
+        }
         if let (HopKind::Write, Some(revision)) = (hop.kind, hop.revision) {
+            let by_person = hop.cause.is_some() && hop.cause == self.asked.get();
             let mut writes = self.writes.borrow_mut();
             if writes.last().is_none_or(|last| last.revision < revision) {
                 if writes.len() == WRITES_MAX {
                     writes.remove(0);
                 }
                 let (verb, object) = (hop.verb.clone(), hop.object.clone());
-                writes.push(Write { revision, time: hop.time.to_string(), verb, object });
+                let by_person_ms = by_person.then(js_sys::Date::now);
+                writes.push(Write { revision, time: hop.time.clone(), verb, object, by_person_ms });
             }
         }
         let mut hops = self.hops.borrow_mut();
@@ -87,6 +110,23 @@ impl Trace {
     /// The changes since the page came, by revision.
     pub fn writes(&self) -> Ref<'_, Vec<Write>> {
         self.writes.borrow()
+    }
+
+    /// Where undoing leads; nowhere while no person has changed anything.
+    pub fn undo_point(&self) -> Option<UndoPoint> {
+        let writes = self.writes.borrow();
+        let mut first = None::<(f64, &Write)>;
+        for write in writes.iter().rev() {
+            match (write.by_person_ms, first) {
+                (Some(ms), None) => first = Some((ms, write)),
+                (Some(ms), Some((later, _))) if later - ms < ONE_CHANGE_MS => first = Some((ms, write)),
+                (Some(_), Some(_)) => break,
+                (None, _) => {}
+            }
+        }
+        let (_, write) = first?;
+        let what = format!("{} {}", write.verb, write.object);
+        Some(UndoPoint { revision: write.revision.saturating_sub(1), time: write.time.clone(), what })
     }
 
     /// How many hops there have been: a position to give to [`Trace::since`].
@@ -144,14 +184,14 @@ pub fn sentence(hop: &Hop) -> String {
     let object = if hop.object.is_empty() { String::new() } else { format!(" {}", hop.object) };
     let verb = &hop.verb;
     let mut words = match hop.kind {
-        HopKind::Request => format!("{} asks the API server: {verb}{object}", hop.from),
-        HopKind::Write => format!("The API server stores{object}"),
-        HopKind::Watch => format!("{} hears: {verb}{object}", hop.to),
-        HopKind::Runtime => format!("{} tells the container runtime: {verb}{object}", hop.from),
+        HopKind::Request => ASKS.with(&[&hop.from, verb, &object]),
+        HopKind::Write => STORES.with(&[&object]),
+        HopKind::Watch => HEARS.with(&[&hop.to, verb, &object]),
+        HopKind::Runtime => TELLS.with(&[&hop.from, verb, &object]),
         HopKind::Network => format!("{} → {}: {verb}", hop.from, hop.to),
     };
     if let Some(revision) = hop.revision {
-        words.push_str(&format!(", revision {revision}"));
+        words.push_str(&format!(", {}", REVISION_IS.with(&[&revision.to_string()])));
     }
     if let Some(error) = &hop.error {
         words.push_str(&format!(": {error}"));
@@ -185,6 +225,24 @@ mod tests {
         assert!(worth_telling(&hop(HopKind::Request, "create", "pods/default/web")));
         assert!(!worth_telling(&hop(HopKind::Request, "list", "pods")));
         assert!(!worth_telling(&hop(HopKind::Request, "update", "leases/kube-node-lease/n1")));
+    }
+
+    #[wasm_bindgen_test]
+    fn undo_goes_to_before_the_last_command() {
+        let trace = Trace::default();
+        let write = |sequence: u64, from: &str, object: &str| {
+            trace.push(Hop { sequence, from: from.into(), ..hop(HopKind::Request, "create", object) });
+            let revision = Some(sequence * 10);
+            trace.push(Hop { revision, cause: Some(sequence), ..hop(HopKind::Write, "create", object) });
+        };
+        write(1, "replicaset-controller", "pods/default/web-1");
+        assert_eq!(trace.undo_point(), None);
+        write(2, "kubectl", "deployments/default/web");
+        write(3, "deployment-controller", "replicasets/default/web-1");
+        write(4, "kubectl", "services/default/web");
+        write(5, "kubelet", "pods/default/web-1/status");
+        let point = trace.undo_point().unwrap();
+        assert_eq!((point.revision, point.what.as_str()), (19, "create deployments/default/web"));
     }
 
     #[wasm_bindgen_test]

@@ -54,12 +54,18 @@ impl Drop for Guard {
 }
 
 impl WorkerLink {
-    /// Starts the Worker whose loader script is at a URL and boots a cluster in it. `on_failure` hears
+    /// Starts the Worker whose loader script is at a URL and boots a cluster in it: a saved one, unless that is
+    /// empty. `on_failure` hears
     /// of a Worker that cannot start or has died.
     ///
     /// # Errors
     /// When the browser refuses to start it.
-    pub fn start(url: &str, boot: Boot, on_failure: impl Fn(String) + 'static) -> Result<Rc<Self>, JsValue> {
+    pub fn start(
+        url: &str,
+        boot: Boot,
+        saved: &[u8],
+        on_failure: impl Fn(String) + 'static,
+    ) -> Result<Rc<Self>, JsValue> {
         let link = Rc::new(Self {
             worker: Worker::new_with_options(url, &module())?,
             pending: RefCell::default(),
@@ -85,7 +91,7 @@ impl WorkerLink {
         link.worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         link.worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
         link.listeners.borrow_mut().extend([Box::new(on_message) as Box<dyn std::any::Any>, Box::new(on_error)]);
-        link.post(&ToWorker::Boot(boot), &[]);
+        link.post(&ToWorker::Boot(boot), saved);
         Ok(link)
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use yew::prelude::*;
 
 use crate::api::{Api, ApiError, Call};
+use crate::text::{CORDON, DELETE, DRAIN, REALLY, RESTART, SCALE_TO, UNCORDON, t};
 use crate::ui::kinds::Kind;
 use crate::world::{Object, World};
 
@@ -24,12 +25,12 @@ enum Act {
 impl Act {
     fn words(self) -> String {
         match self {
-            Self::Scale(to) => format!("Scale to {to}"),
-            Self::Restart => "Restart".into(),
-            Self::Cordon(true) => "Cordon".into(),
-            Self::Cordon(false) => "Uncordon".into(),
-            Self::Drain => "Drain".into(),
-            Self::Delete => "Delete".into(),
+            Self::Scale(to) => SCALE_TO.with(&[&to.to_string()]),
+            Self::Restart => t(RESTART).into(),
+            Self::Cordon(true) => t(CORDON).into(),
+            Self::Cordon(false) => t(UNCORDON).into(),
+            Self::Drain => t(DRAIN).into(),
+            Self::Delete => t(DELETE).into(),
         }
     }
 
@@ -89,7 +90,7 @@ pub fn Actions(props: &ActionsProps) -> Html {
         let (asked, error, id) = (asked.clone(), error.clone(), id.clone());
         let (api, world, kind, object) =
             (props.api.clone(), props.world.clone(), props.kind.clone(), props.object.clone());
-        let words = if grave && sure { format!("{}, really", act.words()) } else { act.words() };
+        let words = if grave && sure { REALLY.with(&[&act.words()]) } else { act.words() };
         let onclick = Callback::from(move |_: MouseEvent| {
             if !sure {
                 asked.set(Some((id.clone(), act)));

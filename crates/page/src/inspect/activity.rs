@@ -5,6 +5,7 @@ use std::rc::Rc;
 use playground_control::HopKind;
 use yew::prelude::*;
 
+use crate::text::{NOTHING_PASSED, t};
 use crate::trace::{Trace, sentence};
 
 const SHOWN_MAX: usize = 80;
@@ -29,7 +30,7 @@ impl PartialEq for ActivityProps {
 pub fn Activity(props: &ActivityProps) -> Html {
     let hops = props.trace.since(0);
     if hops.is_empty() {
-        return html! { <p class="empty">{ "Nothing has passed yet. Run a command, and every step it causes appears here." }</p> };
+        return html! { <p class="empty">{ t(NOTHING_PASSED) }</p> };
     }
     html! {
         <ol class="activity">
@@ -41,10 +42,9 @@ pub fn Activity(props: &ActivityProps) -> Html {
                     HopKind::Runtime => "runtime",
                     HopKind::Network => "network",
                 };
-                let time = hop.time.to_string();
                 html! {
                     <li key={format!("{}→{}", hop.sequence, hop.to)} class={classes!(kind, hop.error.as_ref().map(|_| "failed"))}>
-                        <time>{ time.get(11..19).unwrap_or_default() }</time><span>{ sentence(hop) }</span>
+                        <time>{ hop.time.get(11..19).unwrap_or_default().to_owned() }</time><span>{ sentence(hop) }</span>
                     </li>
                 }
             }) }

@@ -5,6 +5,7 @@ use yew::prelude::*;
 
 use super::yaml;
 use crate::api::{Api, Call};
+use crate::text::{APPLY, CANCEL, CHECK, EDIT, WOULD_CHANGE, t};
 use crate::ui::kinds::Kind;
 
 const YAML: &str = "application/yaml";
@@ -49,7 +50,7 @@ pub fn Edit(props: &EditProps) -> Html {
     let Some(now) = (*draft).clone() else {
         return html! {
             <>
-                <div class="actions"><button type="button" class="small" onclick={begin}>{ "Edit" }</button></div>
+                <div class="actions"><button type="button" class="small" onclick={begin}>{ t(EDIT) }</button></div>
                 { yaml::show(&props.shown) }
             </>
         };
@@ -97,11 +98,11 @@ pub fn Edit(props: &EditProps) -> Html {
             } }
             <div class="actions">
                 if now.verdict == Some(Ok(())) {
-                    <button type="button" class="primary small" onclick={put(false)}>{ "Apply" }</button>
+                    <button type="button" class="primary small" onclick={put(false)}>{ t(APPLY) }</button>
                 } else {
-                    <button type="button" class="small" disabled={now.now == now.before} onclick={put(true)}>{ "Check" }</button>
+                    <button type="button" class="small" disabled={now.now == now.before} onclick={put(true)}>{ t(CHECK) }</button>
                 }
-                <button type="button" class="small" onclick={cancel}>{ "Cancel" }</button>
+                <button type="button" class="small" onclick={cancel}>{ t(CANCEL) }</button>
             </div>
         </div>
     }
@@ -125,7 +126,7 @@ fn difference(before: &str, now: &str) -> Html {
         let class = if sign == '+' { "plus" } else { "minus" };
         html! { <span {class}>{ format!("{sign} {line}\n") }</span> }
     });
-    html! { <pre class="diff" tabindex="0" aria-label="What would change">{ for rows }</pre> }
+    html! { <pre class="diff" tabindex="0" aria-label={t(WOULD_CHANGE)}>{ for rows }</pre> }
 }
 
 /// The shortest way from one text to the other, without the lines that stay.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::text::*;
 use crate::world::{Object, Snapshot, items, text};
 
 /// Something found out.
@@ -37,14 +38,14 @@ pub fn findings(resource: &str, object: &Object, snapshot: &Snapshot) -> Vec<Fin
 /// Exit codes that mean something by themselves.
 fn meaning(code: i64) -> &'static str {
     match code {
-        0 => "it ended by itself, and well",
-        1 | 2 => "the program's own error: its log tells more",
-        126 => "the command is there, but cannot be run",
-        127 => "there is no such command in the image",
-        137 => "killed: for its memory, or because it did not stop in time",
-        139 => "it touched memory that is not its own",
-        143 => "it was asked to stop",
-        _ => "the program's own code: its log tells more",
+        0 => t(ENDED_WELL),
+        1 | 2 => t(OWN_ERROR),
+        126 => t(NOT_RUNNABLE),
+        127 => t(NO_COMMAND),
+        137 => t(KILLED),
+        139 => t(SEGFAULT),
+        143 => t(ASKED_TO_STOP),
+        _ => t(OWN_CODE),
     }
 }
 
@@ -52,16 +53,16 @@ fn pod(pod: &Object, snapshot: &Snapshot) -> Vec<Finding> {
     let mut found = Vec::new();
     if pod.terminating() {
         found.push(bad(match pod.text("/spec/nodeName") {
-            "" => "It is being deleted.".into(),
-            node => format!("It is being deleted. It goes when the kubelet of {node} has ended its containers."),
+            "" => t(IS_DELETED).into(),
+            node => IS_DELETED_ON.with(&[node]),
         }));
     }
     if pod.text("/spec/nodeName").is_empty() {
         let condition = items(&pod.0, "/status/conditions").iter().find(|it| text(it, "/type") == "PodScheduled");
         let message = condition.map_or("", |condition| text(condition, "/message"));
         found.push(bad(match message {
-            "" => "No node has been chosen for it yet.".to_owned(),
-            message => format!("No node can take it: {message}"),
+            "" => t(NO_NODE_YET).to_owned(),
+            message => NO_NODE_FITS.with(&[message]),
         }));
     }
     let inits = items(&pod.0, "/status/initContainerStatuses").iter();
@@ -79,7 +80,7 @@ fn pod(pod: &Object, snapshot: &Snapshot) -> Vec<Finding> {
         }
     }
     if found.is_empty() && pod.condition("Ready") == "True" {
-        found.push(good("It runs, and its Services lead to it."));
+        found.push(good(t(POD_RUNS)));
     }
     found
 }
@@ -91,27 +92,25 @@ fn container(status: &Value, found: &mut Vec<Finding>) {
     match reason {
         "" | "ContainerCreating" | "PodInitializing" => {}
         "CrashLoopBackOff" => {
-            found.push(bad(format!("{name} ends again and again; the kubelet waits longer before each new try.")));
+            found.push(bad(CRASH_LOOP.with(&[name])));
         }
-        "ErrImagePull" | "ImagePullBackOff" => found.push(bad(format!(
-            "The image of {name}, {}, cannot be had: {}",
-            text(status, "/image"),
-            text(status, "/state/waiting/message")
-        ))),
-        other => found.push(bad(format!("{name} waits: {other}. {}", text(status, "/state/waiting/message")))),
+        "ErrImagePull" | "ImagePullBackOff" => {
+            found.push(bad(NO_IMAGE.with(&[name, text(status, "/image"), text(status, "/state/waiting/message")])))
+        }
+        other => found.push(bad(WAITS.with(&[name, other, text(status, "/state/waiting/message")]))),
     }
     if let Some(last) = last
         && let Some(code) = last.get("exitCode").and_then(Value::as_i64)
     {
         let restarts = status.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
         let why = match text(last, "/reason") {
-            "OOMKilled" => "it took more memory than its limit allows",
+            "OOMKilled" => t(OUT_OF_MEMORY),
             _ => meaning(code),
         };
         if restarts > 0 {
-            found.push(bad(format!("{name} was restarted {restarts} times. Last, it ended with code {code}: {why}.")));
+            found.push(bad(RESTARTED.with(&[name, &restarts.to_string(), &code.to_string(), why])));
         } else {
-            let finding = format!("{name} has ended with code {code}: {why}.");
+            let finding = HAS_ENDED.with(&[name, &code.to_string(), why]);
             found.push(if code == 0 { good(finding) } else { bad(finding) });
         }
     }
@@ -141,7 +140,7 @@ fn written(selector: &serde_json::Map<String, Value>) -> String {
 fn service(service: &Object, snapshot: &Snapshot) -> Vec<Finding> {
     let selector = service.0.pointer("/spec/selector").and_then(Value::as_object).filter(|it| !it.is_empty());
     let Some(selector) = selector else {
-        return vec![good("It has no selector: somebody else keeps its endpoints.")];
+        return vec![good(t(NO_SELECTOR))];
     };
     let here = |object: &&Object| object.namespace() == service.namespace();
     let pods: Vec<&Object> = snapshot.list("pods").map(AsRef::as_ref).filter(here).collect();
@@ -149,7 +148,7 @@ fn service(service: &Object, snapshot: &Snapshot) -> Vec<Finding> {
         pods.iter().copied().filter(|pod| selected(pod, selector) && !pod.terminating()).collect();
     let wanted = written(selector);
     if matched.is_empty() {
-        let mut found = vec![bad(format!("Its selector {wanted} matches no pod here."))];
+        let mut found = vec![bad(MATCHES_NONE.with(&[&wanted]))];
         // A slip of the keyboard is the usual reason.
         let near = pods.iter().find_map(|pod| {
             let labels = pod.0.pointer("/metadata/labels")?.as_object()?;
@@ -159,21 +158,21 @@ fn service(service: &Object, snapshot: &Snapshot) -> Vec<Finding> {
             })
         });
         if let Some((label, key)) = near {
-            let text = format!("A pod with {label} is here. Is that the one?");
+            let text = NEAR_MATCH.with(&[&label]);
             found.push(Finding { good: false, text, link: format!("pods/{key}") });
         }
         return found;
     }
-    let mut found = vec![good(format!("Its selector {wanted} matches {} pods.", matched.len()))];
+    let mut found = vec![good(MATCHES.with(&[&wanted, &matched.len().to_string()]))];
     let ready = matched.iter().filter(|pod| pod.condition("Ready") == "True").count();
     if ready == 0 {
-        let text = "None of them is ready, so it leads nowhere.".to_owned();
+        let text = t(NONE_READY).to_owned();
         found.push(Finding { good: false, text, link: format!("pods/{}", matched[0].key()) });
         return found;
     }
     found.push(match matched.len() - ready {
-        0 => good(format!("All {ready} are ready.")),
-        unready => bad(format!("{ready} are ready; {unready} are not, and get no requests.")),
+        0 => good(ALL_READY.with(&[&ready.to_string()])),
+        unready => bad(SOME_READY.with(&[&ready.to_string(), &unready.to_string()])),
     });
     for port in items(&service.0, "/spec/ports") {
         let number = port.get("port").and_then(Value::as_i64).unwrap_or(0);
@@ -191,9 +190,9 @@ fn service(service: &Object, snapshot: &Snapshot) -> Vec<Finding> {
                 || port.get("containerPort").and_then(Value::as_i64).is_some_and(|it| it.to_string() == target)
         };
         found.push(if declared().any(is_target) || declared().next().is_none() {
-            good(format!("Port {number} leads to port {target} of the pods."))
+            good(PORT_LEADS.with(&[&number.to_string(), &target]))
         } else {
-            bad(format!("Port {number} leads to port {target}, which no container declares. Does one listen there?"))
+            bad(PORT_LEADS_NOWHERE.with(&[&number.to_string(), &target]))
         });
     }
     found
@@ -210,9 +209,9 @@ fn workload(resource: &str, object: &Object, snapshot: &Snapshot) -> Vec<Finding
     let wanted = object.0.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
     let ready = object.number("/status/readyReplicas");
     if ready >= wanted {
-        return vec![good(format!("{ready} of {wanted} are ready."))];
+        return vec![good(READY_OF.with(&[&ready.to_string(), &wanted.to_string()]))];
     }
-    let mut found = vec![bad(format!("{ready} of {wanted} are ready."))];
+    let mut found = vec![bad(READY_OF.with(&[&ready.to_string(), &wanted.to_string()]))];
     for condition in items(&object.0, "/status/conditions") {
         let failing = matches!(
             (text(condition, "/type"), text(condition, "/status")),
@@ -229,7 +228,7 @@ fn workload(resource: &str, object: &Object, snapshot: &Snapshot) -> Vec<Finding
     });
     for stuck in pods.take(3) {
         let why = pod(stuck, snapshot).into_iter().find(|finding| !finding.good);
-        let why = why.map_or_else(|| "not ready yet".into(), |finding| finding.text);
+        let why = why.map_or_else(|| t(NOT_READY_YET).into(), |finding| finding.text);
         found.push(Finding {
             good: false,
             text: format!("{}: {why}", stuck.name()),
@@ -248,23 +247,21 @@ fn node(node: &Object, snapshot: &Snapshot) -> Vec<Finding> {
     let mut found = Vec::new();
     match node.condition("Ready") {
         "True" => {}
-        "Unknown" => {
-            found.push(bad("Its kubelet has not been heard of for a while. Pods are taken off it after five minutes."))
-        }
-        _ => found.push(bad("Its kubelet says that it is not ready.")),
+        "Unknown" => found.push(bad(t(KUBELET_SILENT))),
+        _ => found.push(bad(t(KUBELET_NOT_READY))),
     }
     for pressure in ["MemoryPressure", "DiskPressure", "PIDPressure"] {
         if node.condition(pressure) == "True" {
-            found.push(bad(format!("{pressure}: it runs short, and sends pods away.")));
+            found.push(bad(RUNS_SHORT.with(&[pressure])));
         }
     }
     for taint in items(&node.0, "/spec/taints") {
         let (key, effect) = (text(taint, "/key"), text(taint, "/effect"));
-        let what = if effect == "NoExecute" { "stays or comes" } else { "comes" };
-        found.push(bad(format!("Taint {key} ({effect}): no pod {what} that does not tolerate it.")));
+        let words = if effect == "NoExecute" { TAINT_STAYS } else { TAINT_COMES };
+        found.push(bad(words.with(&[key, effect])));
     }
     let count = snapshot.list("pods").filter(|pod| pod.text("/spec/nodeName") == node.name()).count();
-    found.push(good(format!("{count} pods are on it.")));
+    found.push(good(PODS_ON_IT.with(&[&count.to_string()])));
     found
 }
 

@@ -9,6 +9,7 @@ use web_sys::HtmlSelectElement;
 use yew::prelude::*;
 
 use crate::api::{Api, Call};
+use crate::text::{CONTAINER, NOTHING_LOGGED, t};
 use crate::world::{Object, items, text};
 
 /// How many lines are kept.
@@ -70,14 +71,14 @@ pub fn Logs(props: &LogsProps) -> Html {
     html! {
         <>
             if containers.len() > 1 {
-                <label><span class="hidden">{ "Container" }</span>
+                <label><span class="hidden">{ t(CONTAINER) }</span>
                     <select {onchange}>{ for containers.iter().map(|name| html! {
                         <option selected={*name == container}>{ name }</option>
                     }) }</select>
                 </label>
             }
             if lines.is_empty() {
-                <p class="empty">{ "Nothing has been logged yet." }</p>
+                <p class="empty">{ t(NOTHING_LOGGED) }</p>
             } else {
                 <pre class="log" tabindex="0">{ (**lines).clone() }</pre>
             }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use futures::StreamExt;
 use futures::future::{AbortHandle, abortable};
+use playground_control::Fault;
 use serde_json::Value;
 use yew::prelude::*;
 
@@ -13,7 +14,9 @@ use super::logs::Logs;
 use super::why::Why;
 use super::{Activity, yaml};
 use crate::api::{Api, Call};
+use crate::text::*;
 use crate::trace::Trace;
+use crate::ui::faults;
 use crate::ui::icon::{Icon, IconName};
 use crate::ui::kinds::Kind;
 use crate::world::{Object, World, text};
@@ -35,6 +38,8 @@ pub struct InspectorProps {
     pub selected: AttrValue,
     /// Hears what is chosen.
     pub on_select: Callback<String>,
+    /// Hears what is to go wrong.
+    pub on_fault: Callback<Fault>,
 }
 
 impl PartialEq for InspectorProps {
@@ -74,21 +79,21 @@ pub fn Inspector(props: &InspectorProps) -> Html {
         });
     }
     let Some(object) = live.or_else(|| (*fetched).clone().filter(|_| !past)) else {
-        let title = if key.is_empty() { "Activity" } else { key };
+        let title = if key.is_empty() { t(ACTIVITY) } else { key };
         return html! {
-            <section class="inspector" aria-label="Inspector">
+            <section class="inspector" aria-label={t(INSPECTOR)}>
                 <header><h2>{ title }</h2>{ close(props, !key.is_empty()) }</header>
                 if key.is_empty() {
                     <Activity trace={props.trace.clone()} news={props.news} />
                 } else {
-                    <p class="empty">{ "This object is not there (any more)." }</p>
+                    <p class="empty">{ t(NOT_THERE) }</p>
                 }
             </section>
         };
     };
-    let mut tabs = vec![(Tab::Overview, "Overview"), (Tab::Yaml, "YAML"), (Tab::Events, "Events")];
+    let mut tabs = vec![(Tab::Overview, t(OVERVIEW)), (Tab::Yaml, "YAML"), (Tab::Events, t(EVENTS))];
     if resource == "pods" {
-        tabs.push((Tab::Logs, "Logs"));
+        tabs.push((Tab::Logs, t(LOGS)));
     }
     let shown = if tabs.iter().any(|(which, _)| *which == *tab) { *tab } else { Tab::Overview };
     let kind_name = match (object.text("/kind"), &kind) {
@@ -96,11 +101,11 @@ pub fn Inspector(props: &InspectorProps) -> Html {
         (kind, _) => kind.to_owned(),
     };
     html! {
-        <section class="inspector" aria-label="Inspector">
+        <section class="inspector" aria-label={t(INSPECTOR)}>
             <header>
                 <div>
                     <p class="eyebrow">{ kind_name.clone() }
-                        if !object.namespace().is_empty() { { " in " }{ object.namespace().to_owned() } }
+                        if !object.namespace().is_empty() { { t(IN_NAMESPACE) }{ object.namespace().to_owned() } }
                     </p>
                     <h2>{ object.name().to_owned() }</h2>
                 </div>
@@ -123,6 +128,7 @@ pub fn Inspector(props: &InspectorProps) -> Html {
                             if let Some(kind) = &kind {
                                 <Actions api={props.api.clone()} world={props.world.clone()} kind={kind.clone()} object={object.clone()} />
                             }
+                            { breakage(props, resource, &object, past) }
                             { overview(props, &object) }
                         </>
                     },
@@ -140,6 +146,22 @@ pub fn Inspector(props: &InspectorProps) -> Html {
                 } }
             </div>
         </section>
+    }
+}
+
+/// What can go wrong with the object.
+fn breakage(props: &InspectorProps, resource: &str, object: &Object, past: bool) -> Html {
+    let faults = faults::of(resource, object);
+    if faults.is_empty() || past {
+        return html! {};
+    }
+    html! {
+        <details class="break"><summary>{ t(BREAK_IT) }</summary>
+            <div class="actions">{ for faults.into_iter().map(|(label, fault)| {
+                let onclick = props.on_fault.reform(move |_: MouseEvent| fault.clone());
+                html! { <button type="button" class="small" {onclick}>{ label }</button> }
+            }) }</div>
+        </details>
     }
 }
 
@@ -167,7 +189,7 @@ fn close(props: &InspectorProps, shown: bool) -> Html {
     if !shown {
         return html! {};
     }
-    html! { <button type="button" class="icon" aria-label="Close" title="Close" {onclick}><Icon name={IconName::Close} /></button> }
+    html! { <button type="button" class="icon" aria-label={t(CLOSE)} title={t(CLOSE)} {onclick}><Icon name={IconName::Close} /></button> }
 }
 
 fn overview(props: &InspectorProps, object: &Object) -> Html {
@@ -176,27 +198,27 @@ fn overview(props: &InspectorProps, object: &Object) -> Html {
     let conditions = object.items("/status/conditions");
     let containers = object.items("/status/containerStatuses");
     let facts = [
-        ("Created", object.text("/metadata/creationTimestamp").to_owned()),
-        ("Deleting since", object.text("/metadata/deletionTimestamp").to_owned()),
-        ("Phase", object.text("/status/phase").to_owned()),
-        ("Node", object.text("/spec/nodeName").to_owned()),
-        ("Pod IP", object.text("/status/podIP").to_owned()),
-        ("Type", object.text("/spec/type").to_owned()),
-        ("Cluster IP", object.text("/spec/clusterIP").to_owned()),
-        ("Replicas", number(object, "/spec/replicas")),
-        ("Ready replicas", number(object, "/status/readyReplicas")),
-        ("Revision", object.text("/metadata/resourceVersion").to_owned()),
+        (CREATED, object.text("/metadata/creationTimestamp").to_owned()),
+        (DELETING_SINCE, object.text("/metadata/deletionTimestamp").to_owned()),
+        (PHASE, object.text("/status/phase").to_owned()),
+        (NODE, object.text("/spec/nodeName").to_owned()),
+        (POD_IP, object.text("/status/podIP").to_owned()),
+        (TYPE, object.text("/spec/type").to_owned()),
+        (CLUSTER_IP, object.text("/spec/clusterIP").to_owned()),
+        (REPLICAS, number(object, "/spec/replicas")),
+        (READY_REPLICAS, number(object, "/status/readyReplicas")),
+        (REVISION, object.text("/metadata/resourceVersion").to_owned()),
     ];
     html! {
         <>
             <dl class="facts">
                 { for facts.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| {
-                    let node = (name == "Node").then(|| link(props, format!("nodes/{value}"), &value));
-                    html! { <><dt>{ name }</dt><dd>{ node.unwrap_or_else(|| html! { { value } }) }</dd></> }
+                    let node = (name == NODE).then(|| link(props, format!("nodes/{value}"), &value));
+                    html! { <><dt>{ t(name) }</dt><dd>{ node.unwrap_or_else(|| html! { { value } }) }</dd></> }
                 }) }
             </dl>
             if !owners.is_empty() {
-                <h3>{ "Owned by" }</h3>
+                <h3>{ t(OWNED_BY) }</h3>
                 <ul class="links">{ for owners.iter().map(|owner| {
                     let (kind, name) = (text(owner, "/kind"), text(owner, "/name"));
                     let found = props.kinds.iter().find(|known| known.kind == kind);
@@ -210,7 +232,7 @@ fn overview(props: &InspectorProps, object: &Object) -> Html {
             }
             { dependants(props, object) }
             if !containers.is_empty() {
-                <h3>{ "Containers" }</h3>
+                <h3>{ t(CONTAINERS) }</h3>
                 <ul class="conditions">{ for containers.iter().map(|status| {
                     let state = status.get("state").and_then(Value::as_object).and_then(|state| state.iter().next());
                     let (state, detail) = state.map_or(("waiting", &Value::Null), |(state, detail)| (state.as_str(), detail));
@@ -220,7 +242,7 @@ fn overview(props: &InspectorProps, object: &Object) -> Html {
                             <strong>{ text(status, "/name").to_owned() }</strong>
                             <span>{ state.to_owned() }{ if reason.is_empty() { String::new() } else { format!(", {reason}") } }
                                 { match status.get("restartCount").and_then(Value::as_i64) {
-                                    Some(count) if count > 0 => format!(" · {count} restarts"),
+                                    Some(count) if count > 0 => format!(" · {}", RESTARTS.with(&[&count.to_string()])),
                                     _ => String::new(),
                                 } }
                             </span>
@@ -230,7 +252,7 @@ fn overview(props: &InspectorProps, object: &Object) -> Html {
                 }) }</ul>
             }
             if !conditions.is_empty() {
-                <h3>{ "Conditions" }</h3>
+                <h3>{ t(CONDITIONS) }</h3>
                 <ul class="conditions">{ for conditions.iter().map(|condition| {
                     let status = text(condition, "/status");
                     let why = [text(condition, "/reason"), text(condition, "/message")];
@@ -243,7 +265,7 @@ fn overview(props: &InspectorProps, object: &Object) -> Html {
                 }) }</ul>
             }
             if let Some(labels) = labels {
-                <h3>{ "Labels" }</h3>
+                <h3>{ t(LABELS) }</h3>
                 <ul class="labels">{ for labels.iter().map(|(label, value)| html! {
                     <li><code>{ format!("{label}={}", value.as_str().unwrap_or_default()) }</code></li>
                 }) }</ul>
@@ -271,7 +293,7 @@ fn dependants(props: &InspectorProps, object: &Object) -> Html {
     }
     html! {
         <>
-            <h3>{ if props.selected.starts_with("nodes/") { "Pods" } else { "Owns" } }</h3>
+            <h3>{ if props.selected.starts_with("nodes/") { t(PODS) } else { t(OWNS) } }</h3>
             <ul class="links">{ for found.into_iter().map(|(id, name)| html! { <li>{ link(props, id, &name) }</li> }) }</ul>
         </>
     }
@@ -296,7 +318,7 @@ fn events(props: &InspectorProps, object: &Object, kind: &str) -> Html {
     let mut found: Vec<_> = snapshot.list("events").filter(about).collect();
     found.sort_by_key(|event| event.text("/lastTimestamp").to_owned());
     if found.is_empty() {
-        return html! { <p class="empty">{ "No events about this object." }</p> };
+        return html! { <p class="empty">{ t(NO_EVENTS) }</p> };
     }
     html! {
         <ol class="events">{ for found.into_iter().rev().map(|event| {
@@ -307,7 +329,7 @@ fn events(props: &InspectorProps, object: &Object, kind: &str) -> Html {
                     <time>{ time.get(11..19).unwrap_or(time).to_owned() }</time>
                     <p>{ event.text("/message").to_owned() }</p>
                     <small>{ event.text("/source/component").to_owned() }
-                        { match event.number("/count") { 0 | 1 => String::new(), count => format!(" · {count} times") } }
+                        { match event.number("/count") { 0 | 1 => String::new(), count => format!(" · {}", TIMES.with(&[&count.to_string()])) } }
                     </small>
                 </li>
             }

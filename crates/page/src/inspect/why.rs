@@ -7,6 +7,7 @@ use yew::prelude::*;
 
 use super::findings::findings;
 use crate::api::{Api, Call};
+use crate::text::{NODE, PLUGINS, SCORE, WHY, WHY_NOWHERE, WHY_ON, t};
 use crate::ui::icon::{Icon, IconName};
 use crate::world::{Object, World, items, text};
 
@@ -57,7 +58,7 @@ pub fn Why(props: &WhyProps) -> Html {
         return html! {};
     }
     html! {
-        <section class="why" aria-label="Why">
+        <section class="why" aria-label={t(WHY)}>
             <ul>{ for found.into_iter().map(|finding| html! {
                 <li class={if finding.good { "good" } else { "bad" }}>
                     <Icon name={if finding.good { IconName::Check } else { IconName::Close }} />
@@ -78,7 +79,7 @@ pub fn Why(props: &WhyProps) -> Html {
 /// What the scheduler thought of each node.
 fn nodes(decision: &Value) -> Html {
     let chosen = text(decision, "/node");
-    let title = if chosen.is_empty() { "Why on no node".to_owned() } else { format!("Why on {chosen}") };
+    let title = if chosen.is_empty() { t(WHY_NOWHERE).to_owned() } else { WHY_ON.with(&[chosen]) };
     let verdicts = decision.get("verdicts").and_then(Value::as_object);
     let rows = verdicts.into_iter().flatten().map(|(node, verdict)| {
         let fits = text(verdict, "/verdict") == "Feasible";
@@ -101,7 +102,7 @@ fn nodes(decision: &Value) -> Html {
         <details open={chosen.is_empty()}>
             <summary>{ title }</summary>
             <table>
-                <thead><tr><th scope="col">{ "Node" }</th><th scope="col">{ "Score" }</th><th scope="col">{ "Plugins" }</th></tr></thead>
+                <thead><tr><th scope="col">{ t(NODE) }</th><th scope="col">{ t(SCORE) }</th><th scope="col">{ t(PLUGINS) }</th></tr></thead>
                 <tbody>{ for rows }</tbody>
             </table>
         </details>

@@ -9,6 +9,7 @@ use super::load;
 use super::progress::{self, Progress};
 use super::view::LessonPane;
 use crate::api::{Api, Call};
+use crate::text::{ALL_LESSONS, LESSON_COMES, LESSONS, MIN, t};
 use crate::trace::Trace;
 use crate::ui::icon::{Icon, IconName};
 use crate::world::World;
@@ -79,12 +80,12 @@ pub fn Book(props: &BookProps) -> Html {
         (Some(id), Some((loaded, Err(error))), _) if *loaded == id => html! {
             <div class="lesson"><div class="step">
                 <p role="alert">{ error }</p>
-                <button type="button" class="primary" onclick={on_open.reform(|_: MouseEvent| None)}>{ "All lessons" }</button>
+                <button type="button" class="primary" onclick={on_open.reform(|_: MouseEvent| None)}>{ t(ALL_LESSONS) }</button>
             </div></div>
         },
         (None, _, Some(Ok(index))) => catalogue(index, &on_open),
         (None, _, Some(Err(error))) => html! { <p class="empty" role="alert">{ error }</p> },
-        _ => html! { <p class="empty">{ "The lesson is coming…" }</p> },
+        _ => html! { <p class="empty">{ t(LESSON_COMES) }</p> },
     }
 }
 
@@ -108,8 +109,8 @@ fn after(index: &Index, id: &str) -> Option<String> {
 
 fn catalogue(index: &Index, on_open: &Callback<Option<String>>) -> Html {
     html! {
-        <nav class="catalogue" aria-label="Lessons">
-            <h1>{ "Lessons" }</h1>
+        <nav class="catalogue" aria-label={t(LESSONS)}>
+            <h1>{ t(LESSONS) }</h1>
             { for index.courses.iter().map(|course| html! {
                 <section>
                     <h2>{ &course.title }</h2>
@@ -122,7 +123,7 @@ fn catalogue(index: &Index, on_open: &Callback<Option<String>>) -> Html {
                             <li><button type="button" {onclick} title={entry.summary.clone()} class={classes!(complete.then_some("done"))}>
                                 <Icon name={if complete { IconName::Check } else { IconName::Circle }} />
                                 <span>{ &entry.title }</span>
-                                <small>{ format!("{} min", entry.minutes) }</small>
+                                <small>{ MIN.with(&[&entry.minutes.to_string()]) }</small>
                             </button></li>
                         }
                     }) }</ul>

@@ -5,6 +5,8 @@ use serde::de::DeserializeOwned;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::text::NO_LESSON;
+
 /// All lessons there are.
 ///
 /// # Errors
@@ -23,8 +25,7 @@ pub async fn lesson(id: &str) -> Result<Lesson, String> {
 
 async fn json<T: DeserializeOwned>(name: &str) -> Result<T, String> {
     let text = text(&format!("./lessons/{name}.json")).await;
-    text.and_then(|text| serde_json::from_str(&text).ok())
-        .ok_or_else(|| format!("The lesson “{name}” could not be loaded."))
+    text.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| NO_LESSON.with(&[name]))
 }
 
 async fn text(path: &str) -> Option<String> {

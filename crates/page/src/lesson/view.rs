@@ -8,6 +8,7 @@ use yew::prelude::*;
 use super::progress::Progress;
 use super::seen::Seen;
 use crate::api::{Api, Call};
+use crate::text::*;
 use crate::trace::Trace;
 use crate::ui::icon::{Icon, IconName};
 use crate::world::World;
@@ -86,22 +87,22 @@ pub fn LessonPane(props: &LessonProps) -> Html {
         <article class="lesson" aria-label={props.lesson.title.clone()}>
             <header>
                 <p class="eyebrow">
-                    <button type="button" class="link" onclick={props.on_open.reform(|_: MouseEvent| None)}>{ "All lessons" }</button>
-                    { format!(" · {} minutes", props.lesson.minutes) }
+                    <button type="button" class="link" onclick={props.on_open.reform(|_: MouseEvent| None)}>{ t(ALL_LESSONS) }</button>
+                    { format!(" · {}", MINUTES.with(&[&props.lesson.minutes.to_string()])) }
                 </p>
                 <h1>{ &props.lesson.title }</h1>
                 if at == 0 { <p class="lead">{ &props.lesson.summary }</p> }
-                <ol class="steps" aria-label="Steps">
+                <ol class="steps" aria-label={t(STEPS)}>
                     { for steps.iter().enumerate().map(|(index, step)| {
                         let class = classes!(
                             (index == at).then_some("here"),
                             (step_done(index) && (index < at || !step.checks.is_empty())).then_some("done"),
                         );
-                        let name = if step.title.is_empty() { "Start" } else { &step.title };
+                        let name = if step.title.is_empty() { t(START) } else { step.title.as_str() };
                         html! {
                             <li {class}>
                                 <button type="button" onclick={go(index)} title={name.to_owned()}
-                                    aria-label={format!("Step {}: {name}", index + 1)}
+                                    aria-label={STEP.with(&[&(index + 1).to_string(), name])}
                                     aria-current={(index == at).then_some("step")} />
                             </li>
                         }
@@ -112,33 +113,33 @@ pub fn LessonPane(props: &LessonProps) -> Html {
                 if !step.title.is_empty() { <h2>{ &step.title }</h2> }
                 { for step.pieces.iter().map(|piece| show(props, piece, &seen)) }
                 if !step.checks.is_empty() {
-                    <ul class="checks" aria-label="Checks" aria-live="polite">
+                    <ul class="checks" aria-label={t(CHECKS)} aria-live="polite">
                         { for step.checks.iter().enumerate().map(|(index, check)| {
                             let is_done = progress.done.contains(&(at, index));
                             html! {
                                 <li class={classes!(is_done.then_some("done"))}>
                                     <Icon name={if is_done { IconName::Check } else { IconName::Circle }} />
-                                    <span>{ &check.text }<span class="hidden">{ if is_done { ": done" } else { ": not yet" } }</span></span>
+                                    <span>{ &check.text }<span class="hidden">{ t(if is_done { DONE } else { NOT_YET }) }</span></span>
                                 </li>
                             }
                         }) }
                     </ul>
                 }
                 if last && progress.complete {
-                    <p class="complete" role="status"><Icon name={IconName::Check} />{ "You have completed this lesson." }</p>
+                    <p class="complete" role="status"><Icon name={IconName::Check} />{ t(LESSON_DONE) }</p>
                 }
             </div>
             <footer>
-                <button type="button" class="quiet" disabled={at == 0} onclick={go(at.saturating_sub(1))}>{ "Back" }</button>
-                <button type="button" class="quiet" onclick={change(Progress::default())}>{ "Start over" }</button>
+                <button type="button" class="quiet" disabled={at == 0} onclick={go(at.saturating_sub(1))}>{ t(BACK) }</button>
+                <button type="button" class="quiet" onclick={change(Progress::default())}>{ t(START_OVER) }</button>
                 if last {
                     <button type="button" class="primary" disabled={props.next.is_none()}
                         onclick={ { let next = props.next.clone(); props.on_open.reform(move |_: MouseEvent| next.clone()) } }>
-                        { "Next lesson" }
+                        { t(NEXT_LESSON) }
                     </button>
                 } else {
                     <button type="button" class={classes!("primary", (!step_done(at)).then_some("later"))} onclick={go(at + 1)}>
-                        { "Next" }
+                        { t(NEXT) }
                     </button>
                 }
             </footer>
@@ -160,10 +161,10 @@ fn show(props: &LessonProps, piece: &Piece, seen: &Seen<'_>) -> Html {
             <figure class="file"><figcaption>{ name }</figcaption><pre tabindex="0"><code>{ text }</code></pre></figure>
         },
         Piece::Hint(text) => html! {
-            <details><summary>{ "Hint" }</summary>{ Html::from_html_unchecked(text.clone().into()) }</details>
+            <details><summary>{ t(HINT) }</summary>{ Html::from_html_unchecked(text.clone().into()) }</details>
         },
         Piece::Solution(lines) => html! {
-            <details><summary>{ "Solution" }</summary>{ commands(props, lines, seen) }</details>
+            <details><summary>{ t(SOLUTION) }</summary>{ commands(props, lines, seen) }</details>
         },
         Piece::Fault(lines) => html! {
             <div class="run">{ for lines.iter().map(|line| fault(props, line)) }</div>
@@ -177,7 +178,7 @@ fn commands(props: &LessonProps, lines: &[String], seen: &Seen<'_>) -> Html {
         let (on_run, typed) = (props.on_run.clone(), line.clone());
         let onclick = Callback::from(move |_: MouseEvent| on_run.emit(typed.clone()));
         html! {
-            <button type="button" class="command" {onclick} title="Type this into the terminal">
+            <button type="button" class="command" {onclick} title={t(TYPE_THIS)}>
                 <code>{ line }</code><Icon name={IconName::Play} />
             </button>
         }
@@ -189,7 +190,7 @@ fn commands(props: &LessonProps, lines: &[String], seen: &Seen<'_>) -> Html {
 fn fault(props: &LessonProps, line: &str) -> Html {
     let (act, name) = line.split_once(' ').unwrap_or((line, ""));
     let cut = act == "cut";
-    let words = if cut { format!("Cut off {name}") } else { format!("Join {name} again") };
+    let words = if cut { CUT_PART.with(&[name]) } else { JOIN_PART.with(&[name]) };
     let (api, path) = (props.api.clone(), format!("/playground/v1/components/{name}"));
     let onclick = Callback::from(move |_: MouseEvent| {
         let (api, call) =

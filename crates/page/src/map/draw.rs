@@ -10,6 +10,7 @@ use super::motion::{Motion, Sprite};
 use super::palette::Palette;
 use super::pen::{MONO, fitting};
 use super::scene::{ContainerState, NodeItem, PodState, Scene, ServiceItem};
+use crate::text::*;
 
 /// With more ready endpoints than this, a Service's lines go to nodes.
 const LINES_MAX: usize = 60;
@@ -69,15 +70,14 @@ impl Frame<'_> {
         }
         self.tray();
         self.surface(bus, 8.0, &self.palette.panel, &self.palette.line, self.flow.glow("kube-apiserver", self.now_ms));
-        let title =
-            if self.layout.narrow { "API server" } else { "API server · the only door to the cluster's state" };
+        let title = if self.layout.narrow { t(API_SERVER) } else { t(API_SERVER_SAYS) };
         self.words(title, bus.center().x, bus.center().y, 12.5, 600, &self.palette.ink, "center", bus.w - 16.0);
         for (station, rect) in &self.layout.stations {
             let (name, short, what) = match station {
-                Station::You => ("You", "You", "kubectl, clients"),
-                Station::Controllers => ("Controllers", "Ctrl", "make it so"),
-                Station::Scheduler => ("Scheduler", "Sched", "chooses nodes"),
-                Station::Etcd => ("etcd", "etcd", "remembers"),
+                Station::You => (t(YOU), t(YOU), t(YOU_SAYS)),
+                Station::Controllers => (t(CONTROLLERS), t(CONTROLLERS_SHORT), t(CONTROLLERS_SAY)),
+                Station::Scheduler => (t(SCHEDULER), t(SCHEDULER_SHORT), t(SCHEDULER_SAYS)),
+                Station::Etcd => ("etcd", "etcd", t(ETCD_SAYS)),
             };
             let glow = self.flow.glow(&format!("{station:?}"), self.now_ms);
             self.surface(*rect, 8.0, &self.palette.panel, &self.palette.line, glow);
@@ -141,7 +141,7 @@ impl Frame<'_> {
             count => format!("{count} pods"),
         };
         let state = match (node.ready, node.cordoned) {
-            (false, _) => "not ready".to_owned(),
+            (false, _) => t(NODE_NOT_READY).to_owned(),
             (_, true) => format!("cordoned · {pods}"),
             _ if rect.w < 300.0 => pods,
             _ => format!("kubelet · {pods}"),
@@ -284,17 +284,8 @@ impl Frame<'_> {
         self.outline(rect, rect.h / 2.0, &self.palette.line, 1.0);
         self.dash(false);
         let x = rect.x + 18.0;
-        self.words("The world outside", x, rect.center().y - 8.0, 12.5, 600, &self.palette.ink, "left", rect.w - 30.0);
-        self.words(
-            "curl, browsers",
-            x,
-            rect.center().y + 9.0,
-            11.0,
-            400,
-            &self.palette.ink_soft,
-            "left",
-            rect.w - 30.0,
-        );
+        self.words(t(OUTSIDE), x, rect.center().y - 8.0, 12.5, 600, &self.palette.ink, "left", rect.w - 30.0);
+        self.words(t(OUTSIDE_SAYS), x, rect.center().y + 9.0, 11.0, 400, &self.palette.ink_soft, "left", rect.w - 30.0);
     }
 
     fn dots(&self) {

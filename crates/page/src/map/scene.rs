@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::text::*;
 use crate::world::{Object, Snapshot, text};
 
 /// What a pod is doing, as far as the map tells states apart.
@@ -29,13 +30,13 @@ impl PodState {
     /// The state in words.
     pub fn label(self) -> &'static str {
         match self {
-            Self::Unscheduled => "Waiting for a node",
-            Self::Creating => "Starting",
-            Self::NotReady => "Not ready",
-            Self::Ready => "Ready",
-            Self::Succeeded => "Finished",
-            Self::Failing => "Failing",
-            Self::Terminating => "Terminating",
+            Self::Unscheduled => t(POD_UNSCHEDULED),
+            Self::Creating => t(POD_CREATING),
+            Self::NotReady => t(POD_NOT_READY),
+            Self::Ready => t(POD_READY),
+            Self::Succeeded => t(POD_SUCCEEDED),
+            Self::Failing => t(POD_FAILING),
+            Self::Terminating => t(POD_TERMINATING),
         }
     }
 }

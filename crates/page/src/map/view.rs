@@ -9,8 +9,10 @@ use yew::prelude::*;
 use super::engine::Engine;
 use super::flow::HopFilter;
 use super::scene::Scene;
+use crate::text::{CONTROL_LEGEND, MAP_SAYS, SHOW_ALL, TRAFFIC, WHAT_PASSES, ZOOM, ZOOM_IN, ZOOM_OUT, t};
 use crate::trace::Trace;
 use crate::ui::icon::{Icon, IconName};
+use crate::ui::theme::Theme;
 use crate::world::World;
 
 /// What the map is given.
@@ -24,18 +26,20 @@ pub struct MapProps {
     pub news: u32,
     /// The namespace to show, or all.
     pub namespace: Option<AttrValue>,
-    /// Whether colours are dark; the engine reads them anew when it changes.
-    pub dark: bool,
+    /// The colours; the engine reads them anew when they change.
+    pub theme: Theme,
     /// `resource/key` of what is chosen.
     pub selected: AttrValue,
     /// Hears what was chosen, empty for nothing.
     pub on_select: Callback<String>,
+    /// Hears of what a menu is wanted, and where on the page.
+    pub on_menu: Callback<(String, (i32, i32))>,
 }
 
 impl PartialEq for MapProps {
     fn eq(&self, other: &Self) -> bool {
-        (self.news, &self.namespace, self.dark, &self.selected)
-            == (other.news, &other.namespace, other.dark, &other.selected)
+        (self.news, &self.namespace, self.theme, &self.selected)
+            == (other.news, &other.namespace, other.theme, &other.selected)
     }
 }
 
@@ -69,7 +73,7 @@ pub fn MapView(props: &MapProps) -> Html {
     }
     {
         let engine = engine.clone();
-        use_effect_with((props.selected.clone(), props.dark), move |(selected, _)| {
+        use_effect_with((props.selected.clone(), props.theme), move |(selected, _)| {
             if let Some(engine) = engine.borrow().as_ref() {
                 engine.select(selected);
                 engine.recolor();
@@ -121,6 +125,20 @@ pub fn MapView(props: &MapProps) -> Html {
                     on_select.emit(found.unwrap_or_default());
                 });
             }
+        })
+    };
+    let on_menu = {
+        let (with_engine, on_menu, selected) = (with_engine.clone(), props.on_menu.clone(), props.selected.clone());
+        Callback::from(move |event: MouseEvent| {
+            event.prevent_default();
+            with_engine(&|engine| {
+                // The keyboard's menu key means what is chosen.
+                let found =
+                    engine.at(event.offset_x().into(), event.offset_y().into()).unwrap_or_else(|| selected.to_string());
+                if !found.is_empty() {
+                    on_menu.emit((found, (event.client_x(), event.client_y())));
+                }
+            });
         })
     };
     let on_leave = {
@@ -182,17 +200,17 @@ pub fn MapView(props: &MapProps) -> Html {
     html! {
         <div class="map">
             <canvas ref={canvas} tabindex="0" role="application"
-                aria-label="Live map of the cluster. Arrow keys choose a node, pod or Service; plus, minus and 0 zoom. The Table view shows the same as text."
+                aria-label={t(MAP_SAYS)}
                 onpointerdown={on_down} onpointermove={on_move} onpointerup={on_up} onpointerleave={on_leave}
-                onwheel={on_wheel} onkeydown={on_key} />
-            <div class="map-legend" role="group" aria-label="What passes">
-                { toggle("Control: asks, stores, hears", "control", filter.control, |filter| filter.control = !filter.control) }
-                { toggle("Traffic", "network", filter.network, |filter| filter.network = !filter.network) }
+                onwheel={on_wheel} onkeydown={on_key} oncontextmenu={on_menu} />
+            <div class="map-legend" role="group" aria-label={t(WHAT_PASSES)}>
+                { toggle(t(CONTROL_LEGEND), "control", filter.control, |filter| filter.control = !filter.control) }
+                { toggle(t(TRAFFIC), "network", filter.network, |filter| filter.network = !filter.network) }
             </div>
-            <div class="map-buttons" role="group" aria-label="Zoom">
-                { button("Zoom in", IconName::Plus, |engine| engine.zoom_middle(1.25)) }
-                { button("Zoom out", IconName::Minus, |engine| engine.zoom_middle(0.8)) }
-                { button("Show all", IconName::Fit, Engine::fit) }
+            <div class="map-buttons" role="group" aria-label={t(ZOOM)}>
+                { button(t(ZOOM_IN), IconName::Plus, |engine| engine.zoom_middle(1.25)) }
+                { button(t(ZOOM_OUT), IconName::Minus, |engine| engine.zoom_middle(0.8)) }
+                { button(t(SHOW_ALL), IconName::Fit, Engine::fit) }
             </div>
         </div>
     }

@@ -5,29 +5,37 @@ use std::rc::Rc;
 use gloo::events::EventListener;
 use gloo::storage::{LocalStorage, Storage};
 use gloo::timers::callback::Interval;
-use playground_control::ClockStatus;
+use playground_control::{ClockStatus, Fault};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, HtmlSelectElement, KeyboardEvent};
 use yew::prelude::*;
 
+use super::boot::{self, Found};
 use super::clock::{self, Clock, ClockAct};
+use super::clusters::Clusters;
 use super::explorer::Explorer;
+use super::faults::{self, Faults};
 use super::icon::{Icon, IconName};
 use super::kinds::{self, Kind};
+use super::menu::Menu;
+use super::palette::{Chosen, Command, Palette};
 use super::split::Split;
+use super::theme;
 use super::timeline::Timeline;
-use super::{boot, theme};
 use crate::api::Api;
 use crate::inspect::Inspector;
 use crate::lesson::Book;
 use crate::map::MapView;
-use crate::terminal::Terminal;
+use crate::saved::{Entry, Keeper, keeper, shelf};
+use crate::terminals::Terminals;
+use crate::text::*;
 use crate::trace::Trace;
 use crate::world::{Subscription, World};
 
-/// How often the clock is read.
+/// How often the clock is read, and what is wrong.
 const CLOCK_MS: u32 = 250;
+const FAULTS_MS: u32 = 1_000;
 
 /// Sizes of the panes in pixels, kept between visits.
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -46,22 +54,44 @@ enum Pane {
     Inspector,
 }
 
+/// What lies over the page.
+#[derive(Clone, Copy, PartialEq)]
+enum Over {
+    Nothing,
+    Palette,
+    Clusters,
+    Faults,
+}
+
 /// The page: finds its cluster, then shows it.
 #[component]
 pub fn App() -> Html {
-    let failure = use_state(|| None::<String>);
-    let api = {
-        let failure = failure.clone();
-        use_memo((), move |()| boot::connect(move |message| failure.set(Some(message))))
-    };
-    let failed = failure.as_ref().cloned().or_else(|| api.as_ref().as_ref().err().cloned());
-    match (&*api, failed) {
-        (Ok(api), None) => html! { <Desk api={api.clone()} /> },
-        (_, message) => html! {
+    let failure = use_state_eq(|| None::<String>);
+    let found = use_state_eq(|| None::<Found>);
+    {
+        let (failure, found) = (failure.clone(), found.clone());
+        use_effect_with((), move |()| {
+            wasm_bindgen_futures::spawn_local(async move {
+                let died = failure.clone();
+                match boot::connect(move |message| died.set(Some(message))).await {
+                    Ok(cluster) => found.set(Some(cluster)),
+                    Err(message) => failure.set(Some(message)),
+                }
+            });
+        });
+    }
+    let begin_anew = Callback::from(|_: MouseEvent| {
+        shelf::begin_anew(shelf::nodes());
+        keeper::reload();
+    });
+    match (&*found, &*failure) {
+        (Some(found), None) => html! { <Desk api={found.api.clone()} entry={found.entry.clone()} /> },
+        (None, None) => html! { <main class="stopped" aria-busy="true"><h1>{ t(STARTING) }</h1></main> },
+        (_, Some(message)) => html! {
             <main class="stopped" role="alert">
-                <h1>{ "The cluster has stopped" }</h1>
-                <p>{ message.unwrap_or_default() }</p>
-                <a class="button primary" href="">{ "Start a new one" }</a>
+                <h1>{ t(CLUSTER_STOPPED) }</h1>
+                <p>{ message }</p>
+                <button type="button" class="primary" onclick={begin_anew}>{ t(BEGIN_NEW_ONE) }</button>
             </main>
         },
     }
@@ -70,12 +100,14 @@ pub fn App() -> Html {
 #[derive(Properties, PartialEq)]
 struct DeskProps {
     api: Api,
+    entry: Option<Entry>,
 }
 
 /// What follows the cluster; made once.
 struct Follow {
     world: Rc<World>,
     trace: Rc<Trace>,
+    keeper: Option<Rc<Keeper>>,
     _subscription: Subscription,
 }
 
@@ -85,17 +117,27 @@ fn Desk(props: &DeskProps) -> Html {
     let api = &props.api;
     let news = use_reducer(|| News(0));
     let follow = {
-        let (api, news) = (api.clone(), news.dispatcher());
-        use_memo((), move |()| follow(&api, news))
+        let (api, entry, news) = (api.clone(), props.entry.clone(), news.dispatcher());
+        use_memo((), move |()| follow(&api, entry, news))
     };
     let kinds = use_state(|| Rc::new(Vec::<Kind>::new()));
     let clock = use_state_eq(|| None::<ClockStatus>);
-    let dark = use_state_eq(theme::start);
+    let theme = use_state_eq(theme::start);
+    let spoken = use_state_eq(language);
     let table = use_state_eq(|| false);
+    let resource = use_state_eq(|| AttrValue::from("pods"));
+    let filtering = use_reducer(|| News(0));
+    let more_terminals = use_reducer(|| News(0));
+    let searching = use_reducer(|| News(0));
     let pane = use_state_eq(|| Pane::Cluster);
+    let over = use_state_eq(|| Over::Nothing);
+    let menu = use_state_eq(|| None::<(String, (i32, i32))>);
+    let wrong = use_state_eq(Vec::<Fault>::new);
+    let notice = use_state_eq(|| None::<String>);
+    let chaos = use_state_eq(|| None::<u32>);
     let namespace = use_state_eq(|| None::<AttrValue>);
     let selected = use_state_eq(|| AttrValue::from(""));
-    let typed = use_state_eq(|| None::<(u32, String)>);
+    let typed = use_state_eq(|| boot::asked_command(api).map(|command| (0, command)));
     let sizes = use_state_eq(|| {
         LocalStorage::get::<Sizes>("sizes").unwrap_or(Sizes { lesson: 360.0, inspector: 340.0, terminal: 280.0 })
     });
@@ -124,6 +166,27 @@ fn Desk(props: &DeskProps) -> Html {
             move || drop(timer)
         });
     }
+    {
+        let (api, wrong) = (api.clone(), wrong.clone());
+        use_effect_with((), move |()| {
+            let timer = Interval::new(FAULTS_MS, move || {
+                let (api, wrong) = (api.clone(), wrong.clone());
+                wasm_bindgen_futures::spawn_local(async move {
+                    if let Ok(now) = faults::list(&api).await {
+                        wrong.set(now);
+                    }
+                });
+            });
+            move || drop(timer)
+        });
+    }
+    {
+        let (api, world) = (api.clone(), follow.world.clone());
+        use_effect_with(*chaos, move |seed| {
+            let reign = seed.map(|seed| faults::chaos(api, world, seed));
+            move || drop(reign)
+        });
+    }
     let on_clock = {
         let (api, clock) = (api.clone(), clock.clone());
         Callback::from(move |act: ClockAct| {
@@ -137,8 +200,6 @@ fn Desk(props: &DeskProps) -> Html {
             });
         })
     };
-    use_keys(on_clock.clone());
-
     let on_select = {
         let (selected, pane) = (selected.clone(), pane.clone());
         Callback::from(move |id: String| {
@@ -157,6 +218,21 @@ fn Desk(props: &DeskProps) -> Html {
             typed.set(Some((typed.as_ref().map_or(0, |(count, _)| count + 1), command)));
         })
     };
+    let on_fault = {
+        let (api, wrong, notice) = (api.clone(), wrong.clone(), notice.clone());
+        Callback::from(move |fault: Fault| {
+            let (api, wrong, notice) = (api.clone(), wrong.clone(), notice.clone());
+            wasm_bindgen_futures::spawn_local(async move {
+                match faults::begin(&api, &fault).await {
+                    Ok(now) => {
+                        notice.set(None);
+                        wrong.set(now);
+                    }
+                    Err(error) => notice.set(Some(error.0)),
+                }
+            });
+        })
+    };
     let resize = |change: fn(&mut Sizes, f64)| {
         let sizes = sizes.clone();
         Callback::from(move |size: f64| {
@@ -165,13 +241,84 @@ fn Desk(props: &DeskProps) -> Html {
             sizes.set(next);
         })
     };
-    let on_theme = {
-        let dark = dark.clone();
-        Callback::from(move |_: MouseEvent| {
-            theme::choose(!*dark);
-            dark.set(!*dark);
+    let on_command = {
+        let (over, table, pane, theme, spoken) =
+            (over.clone(), table.clone(), pane.clone(), theme.clone(), spoken.clone());
+        let (filtering, more, searching) =
+            (filtering.dispatcher(), more_terminals.dispatcher(), searching.dispatcher());
+        let (on_clock, follow, notice) = (on_clock.clone(), follow.clone(), notice.clone());
+        Callback::from(move |command: Command| {
+            over.set(Over::Nothing);
+            let show = |as_table: bool| {
+                table.set(as_table);
+                pane.set(Pane::Cluster);
+            };
+            match command {
+                Command::Map => show(false),
+                Command::Table => show(true),
+                Command::Filter => {
+                    show(true);
+                    filtering.dispatch(());
+                }
+                Command::Pause => on_clock.emit(ClockAct::Toggle),
+                Command::Step => on_clock.emit(ClockAct::Step),
+                Command::Undo => undo(&follow, &notice),
+                Command::Faults => over.set(Over::Faults),
+                Command::Clusters => over.set(Over::Clusters),
+                Command::Theme => {
+                    theme::choose(theme.next());
+                    theme.set(theme.next());
+                }
+                Command::Language => {
+                    choose(language().other().0);
+                    spoken.set(language());
+                }
+                Command::NewTerminal => {
+                    pane.set(Pane::Terminal);
+                    more.dispatch(());
+                }
+                Command::FindInTerminal => {
+                    pane.set(Pane::Terminal);
+                    searching.dispatch(());
+                }
+            }
         })
     };
+    let on_choose = {
+        let (over, table, pane, resource) = (over.clone(), table.clone(), pane.clone(), resource.clone());
+        let (on_command, on_select) = (on_command.clone(), on_select.clone());
+        Callback::from(move |chosen: Chosen| {
+            over.set(Over::Nothing);
+            match chosen {
+                Chosen::Command(command) => on_command.emit(command),
+                Chosen::Object(id) => on_select.emit(id),
+                Chosen::Kind(kind) => {
+                    resource.set(kind.into());
+                    table.set(true);
+                    pane.set(Pane::Cluster);
+                }
+            }
+        })
+    };
+    {
+        let (over, on_command) = (over.clone(), on_command.clone());
+        use_keys(
+            on_clock.clone(),
+            Callback::from(move |key: Key| match key {
+                Key::Palette => over.set(Over::Palette),
+                Key::Command(command) => on_command.emit(command),
+            }),
+        );
+    }
+    let close = {
+        let over = over.clone();
+        Callback::from(move |()| over.set(Over::Nothing))
+    };
+    let open = |what: Over| {
+        let over = over.clone();
+        Callback::from(move |_: MouseEvent| over.set(what))
+    };
+    let command = |command: Command| on_command.reform(move |_: MouseEvent| command);
     let on_namespace = {
         let namespace = namespace.clone();
         Callback::from(move |event: Event| {
@@ -194,7 +341,7 @@ fn Desk(props: &DeskProps) -> Html {
             </button>
         }
     };
-    let Follow { world, trace, .. } = &*follow;
+    let Follow { world, trace, keeper, .. } = &*follow;
     let namespaces: Vec<String> = world.snapshot().list("namespaces").map(|found| found.name().to_owned()).collect();
     let style =
         format!("--lesson: {}px; --inspector: {}px; --terminal: {}px", sizes.lesson, sizes.inspector, sizes.terminal);
@@ -205,70 +352,176 @@ fn Desk(props: &DeskProps) -> Html {
         Pane::Inspector => "show-inspector",
     };
     let host = match api {
-        Api::Worker(_) => "in this tab",
+        Api::Worker(_) => t(IN_THIS_TAB),
         Api::Origin(_) => "playground serve",
     };
-    let (theme_label, theme_icon) = if *dark { ("Light theme", IconName::Sun) } else { ("Dark theme", IconName::Moon) };
+    let embedded =
+        boot::asked("embed").map(|_| if boot::asked("lesson").is_some() { "embed with-lesson" } else { "embed" });
+    let (theme_label, theme_icon) = theme.next().label();
+    let said = |part: &str| format!("{part}-{}", spoken.tag());
+    let on_resource = {
+        let resource = resource.clone();
+        Callback::from(move |chosen: String| resource.set(chosen.into()))
+    };
+    let faults_label = match wrong.len() {
+        0 => t(FAULTS).to_owned(),
+        count => format!("{} ({count})", t(FAULTS)),
+    };
+    let on_menu = {
+        let menu = menu.clone();
+        Callback::from(move |wanted: (String, (i32, i32))| menu.set(Some(wanted)))
+    };
     html! {
-        <div class={classes!("desk", shown)} {style}>
+        <div class={classes!("desk", shown, embedded)} {style}>
             <header class="top">
-                <a class="brand" href="./" aria-label="playground, start page"><Mark /><span>{ "playground" }</span></a>
+                <a class="brand" href="./" target={embedded.map(|_| "_blank")} aria-label={t(START_PAGE)}><Mark /><span>{ "playground" }</span></a>
                 <span class={classes!("link-state", world.connected().then_some("up"))} role="status">
-                    { if world.connected() { host } else { "starting…" } }
+                    { if world.connected() { host } else { t(STARTING) } }
                 </span>
-                <Clock status={(*clock).clone()} on_act={on_clock} />
+                if let Some(keeper) = keeper {
+                    <button type="button" class={classes!("cluster-name", keeper.is_current().then_some("saved"))}
+                        title={t(CLUSTERS)} onclick={open(Over::Clusters)}>
+                        <Icon name={IconName::Shelf} /><span>{ keeper.entry().name }</span>
+                        <span class="hidden">{ t(if keeper.is_current() { SAVED } else { SAVING }) }</span>
+                    </button>
+                }
+                <Clock key={said("clock")} status={(*clock).clone()} on_act={on_clock} />
                 <div class="top-end">
-                    <label class="namespace"><span class="hidden">{ "Namespace" }</span>
+                    <label class="namespace"><span class="hidden">{ t(NAMESPACE) }</span>
                         <select onchange={on_namespace} data-after-terminal="">
-                            <option value="" selected={namespace.is_none()}>{ "All namespaces" }</option>
+                            <option value="" selected={namespace.is_none()}>{ t(ALL_NAMESPACES) }</option>
                             { for namespaces.into_iter().map(|name| html! {
                                 <option value={name.clone()} selected={namespace.as_deref() == Some(&name)}>{ name }</option>
                             }) }
                         </select>
                     </label>
-                    <div class="segmented" role="group" aria-label="View">
-                        { view("Map", IconName::Map, false) }
-                        { view("Table", IconName::Table, true) }
+                    <div class="segmented" role="group" aria-label={t(VIEW)}>
+                        { view(t(MAP), IconName::Map, false) }
+                        { view(t(TABLE), IconName::Table, true) }
                     </div>
-                    <button type="button" class="icon" aria-label={theme_label} title={theme_label} onclick={on_theme}>
+                    <button type="button" class="icon" aria-label={t(theme_label)} title={t(theme_label)} onclick={command(Command::Theme)}>
                         <Icon name={theme_icon} />
+                    </button>
+                    <button type="button" class="icon language" lang={spoken.other().0.tag()} title={spoken.other().1} onclick={command(Command::Language)}>
+                        { if *spoken == Language::English { "中" } else { "En" } }<span class="hidden">{ spoken.other().1 }</span>
+                    </button>
+                    <button type="button" class={classes!("icon", "fault-button", (!wrong.is_empty() || chaos.is_some()).then_some("wrong"))}
+                        aria-label={faults_label} title={t(FAULTS)} onclick={open(Over::Faults)}>
+                        <Icon name={IconName::Bolt} />
+                        if !wrong.is_empty() { <span class="count">{ wrong.len() }</span> }
+                    </button>
+                    <button type="button" class="icon palette-button" aria-label={t(COMMANDS_TITLE)} title={t(COMMANDS_KEY)} onclick={open(Over::Palette)}>
+                        <Icon name={IconName::Command} />
                     </button>
                 </div>
             </header>
             <div class="lesson-pane">
-                <Book api={api.clone()} world={world.clone()} trace={trace.clone()} news={news.0} {on_run} />
+                <Book key={said("book")} api={api.clone()} world={world.clone()} trace={trace.clone()} news={news.0} on_run={on_run.clone()} />
             </div>
-            <Split label="Width of the lesson" upright={true} before={true} size={sizes.lesson} limits={(260.0, 640.0)}
+            <Split label={t(LESSON_WIDTH)} upright={true} before={true} size={sizes.lesson} limits={(260.0, 640.0)}
                 on_resize={resize(|sizes, size| sizes.lesson = size)} />
-            <main class="cluster-pane" aria-label="The cluster">
+            <main class="cluster-pane" aria-label={t(THE_CLUSTER)}>
                 if *table {
-                    <Explorer api={api.clone()} kinds={(*kinds).clone()} namespace={(*namespace).clone()}
+                    <Explorer key={said("table")} api={api.clone()} kinds={(*kinds).clone()} namespace={(*namespace).clone()}
+                        resource={(*resource).clone()} {on_resource} filtering={filtering.0}
                         revision={world.revision()} selected={(*selected).clone()} on_select={on_select.clone()} />
                 } else {
-                    <MapView world={world.clone()} trace={trace.clone()} news={news.0} namespace={(*namespace).clone()}
-                        dark={*dark} selected={(*selected).clone()} on_select={on_select.clone()} />
+                    <MapView key={said("map")} world={world.clone()} trace={trace.clone()} news={news.0} namespace={(*namespace).clone()}
+                        theme={*theme} selected={(*selected).clone()} on_select={on_select.clone()} {on_menu} />
                 }
-                <Timeline api={api.clone()} world={world.clone()} trace={trace.clone()} news={news.0} />
+                <Timeline key={said("time")} api={api.clone()} world={world.clone()} trace={trace.clone()} keeper={keeper.clone()} news={news.0} />
             </main>
-            <Split label="Height of the terminal" upright={false} before={false} size={sizes.terminal} limits={(120.0, 700.0)}
+            <Split label={t(TERMINAL_HEIGHT)} upright={false} before={false} size={sizes.terminal} limits={(120.0, 700.0)}
                 on_resize={resize(|sizes, size| sizes.terminal = size)} />
-            <section class="terminal-pane" aria-label="Terminal. Shift and Escape leave it.">
-                <Terminal api={api.clone()} dark={*dark} typed={(*typed).clone()} />
+            <section class="terminal-pane" aria-label={t(TERMINAL_SAYS)}>
+                <Terminals api={api.clone()} theme={*theme} language={*spoken} typed={(*typed).clone()} more={more_terminals.0}
+                    search={searching.0} on_run={on_run.clone()} />
             </section>
-            <Split label="Width of the inspector" upright={true} before={false} size={sizes.inspector} limits={(240.0, 720.0)}
+            <Split label={t(INSPECTOR_WIDTH)} upright={true} before={false} size={sizes.inspector} limits={(240.0, 720.0)}
                 on_resize={resize(|sizes, size| sizes.inspector = size)} />
             <aside class="inspector-pane">
-                <Inspector api={api.clone()} world={world.clone()} trace={trace.clone()} news={news.0}
-                    kinds={(*kinds).clone()} selected={(*selected).clone()} on_select={on_select} />
+                <Inspector key={said("inspector")} api={api.clone()} world={world.clone()} trace={trace.clone()} news={news.0}
+                    kinds={(*kinds).clone()} selected={(*selected).clone()} on_select={on_select.clone()} on_fault={on_fault.clone()} />
             </aside>
-            <nav class="bottom" aria-label="Panes">
-                { tab("Lesson", IconName::Book, Pane::Lesson) }
-                { tab("Cluster", IconName::Map, Pane::Cluster) }
-                { tab("Terminal", IconName::Terminal, Pane::Terminal) }
-                { tab("Inspect", IconName::Inspect, Pane::Inspector) }
+            <nav class="bottom" aria-label={t(PANES)}>
+                { tab(t(LESSON), IconName::Book, Pane::Lesson) }
+                { tab(t(CLUSTER), IconName::Map, Pane::Cluster) }
+                { tab(t(TERMINAL), IconName::Terminal, Pane::Terminal) }
+                { tab(t(INSPECT), IconName::Inspect, Pane::Inspector) }
             </nav>
+            { match *over {
+                Over::Nothing => html! {},
+                Over::Palette => html! {
+                    <Palette kinds={(*kinds).clone()} world={world.clone()} {on_choose} on_close={close} />
+                },
+                Over::Clusters => html! { <Clusters api={api.clone()} keeper={keeper.clone()} on_close={close} /> },
+                Over::Faults => html! {
+                    <Faults api={api.clone()} world={world.clone()} now={(*wrong).clone()} chaos={*chaos}
+                        on_change={ { let wrong = wrong.clone(); Callback::from(move |now| wrong.set(now)) } }
+                        on_chaos={ { let chaos = chaos.clone(); Callback::from(move |seed| chaos.set(seed)) } } on_close={close} />
+                },
+            } }
+            { match &*menu {
+                None => html! {},
+                Some((id, at)) => object_menu(world, id, *at, &menu, &on_select, &on_fault),
+            } }
+            if let Some(said) = &*notice {
+                <p class="notice" role="alert">{ said }
+                    <button type="button" class="icon" aria-label={t(CLOSE)} title={t(CLOSE)}
+                        onclick={ { let notice = notice.clone(); Callback::from(move |_: MouseEvent| notice.set(None)) } }>
+                        <Icon name={IconName::Close} /></button>
+                </p>
+            }
         </div>
     }
+}
+
+/// What there is to do with an object of the map.
+fn object_menu(
+    world: &World,
+    id: &str,
+    at: (i32, i32),
+    menu: &UseStateHandle<Option<(String, (i32, i32))>>,
+    on_select: &Callback<String>,
+    on_fault: &Callback<Fault>,
+) -> Html {
+    let (resource, key) = id.split_once('/').unwrap_or_default();
+    let done = {
+        let menu = menu.clone();
+        Callback::from(move |()| menu.set(None))
+    };
+    let mut items = vec![(AttrValue::from(t(INSPECT)), {
+        let (done, on_select, id) = (done.clone(), on_select.clone(), id.to_owned());
+        Callback::from(move |()| {
+            done.emit(());
+            on_select.emit(id.clone());
+        })
+    })];
+    if let Some(object) = world.live().get(resource, key) {
+        items.extend(faults::of(resource, object).into_iter().map(|(label, fault)| {
+            let (done, on_fault) = (done.clone(), on_fault.clone());
+            let act = Callback::from(move |()| {
+                done.emit(());
+                on_fault.emit(fault.clone());
+            });
+            (AttrValue::from(label), act)
+        }));
+    }
+    html! { <Menu label={key.to_owned()} {at} {items} on_close={done} /> }
+}
+
+/// Goes on from before the last change of a person.
+fn undo(follow: &Follow, notice: &UseStateHandle<Option<String>>) {
+    let (Some(keeper), Some(point)) = (follow.keeper.clone(), follow.trace.undo_point()) else {
+        notice.set(Some(t(NOTHING_TO_UNDO).into()));
+        return;
+    };
+    let notice = notice.clone();
+    wasm_bindgen_futures::spawn_local(async move {
+        if let Err(error) = keeper.fork(point.revision, &point.time).await {
+            notice.set(Some(error.0));
+        }
+    });
 }
 
 /// Counts changes of world and trace, so that what shows them is drawn anew.
@@ -282,19 +535,30 @@ impl Reducible for News {
     }
 }
 
-fn follow(api: &Api, news: UseReducerDispatcher<News>) -> Follow {
+fn follow(api: &Api, entry: Option<Entry>, news: UseReducerDispatcher<News>) -> Follow {
     let world = World::new();
     let trace = Rc::new(Trace::default());
     let subscription = world.subscribe(move || news.dispatch(()));
     world.follow(api);
     let listener = Rc::clone(&world);
     trace.follow(api, move || listener.touch());
-    Follow { world, trace, _subscription: subscription }
+    let keeper = entry.map(|entry| Keeper::start(api, entry, &trace));
+    Follow { world, trace, keeper, _subscription: subscription }
 }
 
-/// The keys of the clock: space, full stop, brackets; not where a person types or presses.
+/// What a key asks for, beside the clock.
+enum Key {
+    Palette,
+    Command(Command),
+}
+
+/// The page's keys: space, full stop and brackets for the clock, colon and slash for commands; not where a
+/// person types or presses. Ctrl+K opens the commands from anywhere but the terminal.
 #[hook]
-fn use_keys(on_clock: Callback<ClockAct>) {
+fn use_keys(on_clock: Callback<ClockAct>, on_key: Callback<Key>) {
+    // The listener stays; what it calls is of the newest drawing.
+    let newest = use_mut_ref(|| None);
+    newest.replace(Some((on_clock, on_key)));
     use_effect_with((), move |()| {
         let listener = web_sys::window().map(|window| {
             EventListener::new_with_options(
@@ -303,22 +567,31 @@ fn use_keys(on_clock: Callback<ClockAct>) {
                 gloo::events::EventListenerOptions::enable_prevent_default(),
                 move |event| {
                     let Some(event) = event.dyn_ref::<KeyboardEvent>() else { return };
+                    let Some((on_clock, on_key)) = newest.borrow().clone() else { return };
                     let element = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok());
-                    let busy = element.is_some_and(|element| {
-                        matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT" | "BUTTON" | "A")
-                    });
-                    if busy || event.ctrl_key() || event.meta_key() || event.alt_key() {
+                    let tag = element.as_ref().map(|element| element.tag_name()).unwrap_or_default();
+                    let typing = matches!(tag.as_str(), "INPUT" | "TEXTAREA" | "SELECT");
+                    let dialog =
+                        element.is_some_and(|element| matches!(element.closest("dialog, [role=menu]"), Ok(Some(_))));
+                    if (event.ctrl_key() || event.meta_key()) && event.key() == "k" && tag != "TEXTAREA" {
+                        event.prevent_default();
+                        return on_key.emit(Key::Palette);
+                    }
+                    if typing || dialog || event.ctrl_key() || event.meta_key() || event.alt_key() {
                         return;
                     }
-                    let act = match event.key().as_str() {
-                        " " => ClockAct::Toggle,
-                        "." => ClockAct::Step,
-                        "]" => ClockAct::Faster(1),
-                        "[" => ClockAct::Faster(-1),
+                    let pressing = matches!(tag.as_str(), "BUTTON" | "A" | "SUMMARY");
+                    match event.key().as_str() {
+                        ":" => on_key.emit(Key::Palette),
+                        "/" => on_key.emit(Key::Command(Command::Filter)),
+                        "u" => on_key.emit(Key::Command(Command::Undo)),
+                        " " if !pressing => on_clock.emit(ClockAct::Toggle),
+                        "." => on_clock.emit(ClockAct::Step),
+                        "]" => on_clock.emit(ClockAct::Faster(1)),
+                        "[" => on_clock.emit(ClockAct::Faster(-1)),
                         _ => return,
-                    };
+                    }
                     event.prevent_default();
-                    on_clock.emit(act);
                 },
             )
         });

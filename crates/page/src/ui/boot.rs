@@ -1,29 +1,76 @@
-//! Which cluster the page is for: the one in this tab, or the one that served it.
+//! Which cluster the page is for: one in this tab, or the one that served it.
 
 use std::rc::Rc;
 
 use gloo::storage::{SessionStorage, Storage};
+use playground_control::tab::Boot;
 use web_sys::window;
 
 use crate::api::{Api, Origin, WorkerLink};
-use playground_control::tab::Boot;
+use crate::saved::{Entry, link, shelf};
+use crate::text::{LINK_BROKEN, NO_WORKER, SHARED_CLUSTER, t};
 
 /// The Worker's script, beside the page.
 const WORKER: &str = "./playground-worker_loader.js";
 const TOKEN: &str = "token";
 
-/// Finds the cluster. `playground serve` opens the page with `#token=…`; without a token the cluster
-/// lives in this tab. `on_failure` hears when the tab's cluster cannot start or has died.
+/// The cluster that was found.
+#[derive(Clone, PartialEq)]
+pub struct Found {
+    /// The way to it.
+    pub api: Api,
+    /// Where it is kept; nowhere where it is not the tab's own, or embedded in another page.
+    pub entry: Option<Entry>,
+}
+
+/// Finds the cluster. `playground serve` opens the page with `#token=…`; without a token the cluster lives in
+/// this tab: the one in the address, the one that this tab had before, or a new one. `on_failure` hears when
+/// the tab's cluster cannot start or has died.
 ///
 /// # Errors
 /// Why there is no cluster.
-pub fn connect(on_failure: impl Fn(String) + 'static) -> Result<Api, String> {
+pub async fn connect(on_failure: impl Fn(String) + 'static) -> Result<Found, String> {
     if let Some(token) = token() {
-        return Ok(Api::Origin(Rc::new(Origin::new(token))));
+        return Ok(Found { api: Api::Origin(Rc::new(Origin::new(token))), entry: None });
     }
-    let boot = Boot { nodes: 3, seed: js_sys::Date::now() as u64, start_ms: js_sys::Date::now() as i64 };
-    let link = WorkerLink::start(WORKER, boot, on_failure);
-    link.map(Api::Worker).map_err(|_| "This browser does not start Web Workers here.".into())
+    let shared = match link::take().await {
+        Some(state) => Some(state.map_err(|()| t(LINK_BROKEN).to_owned())?),
+        None => None,
+    };
+    let (entry, state) = match (shared, asked("embed").is_some()) {
+        (shared, true) => (None, shared.unwrap_or_default()),
+        (Some(state), false) => {
+            let entry = shelf::fresh(Some(t(SHARED_CLUSTER).into())).await;
+            shelf::take(&entry).await;
+            (Some(entry), state)
+        }
+        (None, false) => {
+            let (entry, state) = shelf::resume().await;
+            (Some(entry), state)
+        }
+    };
+    let boot = Boot { nodes: shelf::nodes(), seed: js_sys::Date::now() as u64, start_ms: js_sys::Date::now() as i64 };
+    let link = WorkerLink::start(WORKER, boot, &state, on_failure).map_err(|_| t(NO_WORKER).to_owned())?;
+    Ok(Found { api: Api::Worker(link), entry })
+}
+
+/// What the address asks for under a name, as `?name=value`.
+pub fn asked(name: &str) -> Option<String> {
+    let query = window()?.location().search().ok()?;
+    let query = web_sys::UrlSearchParams::new_with_str(&query).ok()?;
+    query.get(name)
+}
+
+/// The command that the address asks for, which is taken out of it: a reload does not type it again. Only for
+/// clusters in the tab, where no link of a stranger can do harm.
+pub fn asked_command(api: &Api) -> Option<String> {
+    let command = asked("command").filter(|command| !command.is_empty() && matches!(api, Api::Worker(_)))?;
+    let window = window()?;
+    let url = web_sys::Url::new(&window.location().href().ok()?).ok()?;
+    url.search_params().delete("command");
+    // The address bar is all that would tell.
+    let _ = window.history().ok()?.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&url.href()));
+    Some(command.lines().collect::<Vec<_>>().join(" "))
 }
 
 /// The token of the address, which is taken out of it and kept for reloads of this tab.

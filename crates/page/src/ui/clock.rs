@@ -5,6 +5,7 @@ use yew::prelude::*;
 
 use super::icon::{Icon, IconName};
 use crate::api::{Api, ApiError, Call};
+use crate::text::{CLOCK, CLUSTER_TIME, GO_ON, PAUSE, SPEED, TO_NEXT_EVENT, t};
 
 const PATH: &str = "/playground/v1/clock";
 /// The speeds there are to choose from.
@@ -100,19 +101,18 @@ pub fn Clock(props: &ClockProps) -> Html {
             }
         })
     };
-    let time = status.now.to_string();
-    let time = time.get(11..19).unwrap_or(&time).to_owned();
-    let (label, icon) = if status.paused { ("Go on", IconName::Play) } else { ("Pause", IconName::Pause) };
+    let time = status.now.get(11..19).unwrap_or(&status.now).to_owned();
+    let (label, icon) = if status.paused { (t(GO_ON), IconName::Play) } else { (t(PAUSE), IconName::Pause) };
     let fixed = !status.adjustable;
     html! {
-        <div class={classes!("clock", status.paused.then_some("paused"))} role="group" aria-label="The cluster's clock">
+        <div class={classes!("clock", status.paused.then_some("paused"))} role="group" aria-label={t(CLOCK)}>
             <button type="button" class="icon" aria-label={label} title={format!("{label} (space)")} disabled={fixed}
                 onclick={act(ClockAct::Toggle)}><Icon name={icon} /></button>
-            <button type="button" class="icon" aria-label="To the next event" title="To the next event (.)"
+            <button type="button" class="icon" aria-label={t(TO_NEXT_EVENT)} title={format!("{} (.)", t(TO_NEXT_EVENT))}
                 disabled={fixed} onclick={act(ClockAct::Step)}><Icon name={IconName::Step} /></button>
-            <time class="now" title={format!("The cluster's time: {}", status.now)}>{ time }</time>
-            <label class="speed"><span class="hidden">{ "Speed" }</span>
-                <select onchange={on_speed} disabled={fixed} title="Speed ([ and ])">
+            <time class="now" title={CLUSTER_TIME.with(&[&status.now])}>{ time }</time>
+            <label class="speed"><span class="hidden">{ t(SPEED) }</span>
+                <select onchange={on_speed} disabled={fixed} title={format!("{} ([ ])", t(SPEED))}>
                     { for SPEEDS.into_iter().map(|speed| html! {
                         <option value={speed.to_string()} selected={(speed - status.speed).abs() < 1e-9}>
                             { format!("{speed}×") }

@@ -9,6 +9,7 @@ use yew::prelude::*;
 
 use super::kinds::Kind;
 use crate::api::{Api, Call};
+use crate::text::{ASKING, FILTER, FILTER_ANY, KINDS, NAMESPACE, NONE_HERE, t};
 use crate::world::{items, text};
 
 /// How often the table is asked for anew while it is shown.
@@ -27,6 +28,12 @@ pub struct ExplorerProps {
     pub kinds: Rc<Vec<Kind>>,
     /// The namespace to show, or all.
     pub namespace: Option<AttrValue>,
+    /// The kind whose table is shown, by its plural.
+    pub resource: AttrValue,
+    /// Hears which kind's table to show.
+    pub on_resource: Callback<String>,
+    /// Counts the wishes to type a filter.
+    pub filtering: u32,
     /// The revision to show, if not the present one.
     pub revision: Option<u64>,
     /// `resource/key` of what is chosen.
@@ -40,13 +47,24 @@ impl PartialEq for ExplorerProps {
         Rc::ptr_eq(&self.kinds, &other.kinds)
             && self.namespace == other.namespace
             && (self.revision, &self.selected) == (other.revision, &other.selected)
+            && (self.filtering, &self.resource) == (other.filtering, &other.resource)
     }
 }
 
 /// The tables.
 #[component]
 pub fn Explorer(props: &ExplorerProps) -> Html {
-    let resource = use_state_eq(|| "pods".to_owned());
+    let resource = &props.resource;
+    let search = use_node_ref();
+    {
+        let search = search.clone();
+        use_effect_with(props.filtering, move |wishes| {
+            if let Some(input) = search.cast::<web_sys::HtmlElement>().filter(|_| *wishes > 0) {
+                // An element that is not shown takes no focus.
+                let _ = input.focus();
+            }
+        });
+    }
     let table = use_state(|| None::<Result<Value, String>>);
     let filter = use_state_eq(String::new);
     let sort = use_state_eq(|| None::<Sort>);
@@ -59,7 +77,7 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
             move || drop(timer)
         });
     }
-    let kind = props.kinds.iter().find(|kind| kind.resource == *resource).cloned();
+    let kind = props.kinds.iter().find(|kind| kind.resource == resource.as_str()).cloned();
     let wide = props.namespace.is_none();
     {
         let (api, table) = (props.api.clone(), table.clone());
@@ -78,11 +96,12 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
         });
     }
     let choose = |name: &str| {
-        let (resource, table, sort, name) = (resource.clone(), table.clone(), sort.clone(), name.to_owned());
+        let (on_resource, table, sort, name) =
+            (props.on_resource.clone(), table.clone(), sort.clone(), name.to_owned());
         Callback::from(move |_: MouseEvent| {
             table.set(None);
             sort.set(None);
-            resource.set(name.clone());
+            on_resource.emit(name.clone());
         })
     };
     let on_filter = {
@@ -98,9 +117,9 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
     kinds.sort_by_key(|kind| rank(kind));
     html! {
         <div class="explorer">
-            <nav aria-label="Kinds">
+            <nav aria-label={t(KINDS)}>
                 { for kinds.into_iter().map(|kind| {
-                    let here = kind.resource == *resource;
+                    let here = kind.resource == resource.as_str();
                     html! {
                         <button type="button" onclick={choose(&kind.resource)} aria-current={here.then_some("true")}>
                             { &kind.kind }
@@ -109,13 +128,13 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
                 }) }
             </nav>
             <div class="table">
-                <label class="filter"><span class="hidden">{ "Filter" }</span>
-                    <input type="search" placeholder="Filter by any column" value={(*filter).clone()} oninput={on_filter} />
+                <label class="filter"><span class="hidden">{ t(FILTER) }</span>
+                    <input ref={search} type="search" placeholder={t(FILTER_ANY)} value={(*filter).clone()} oninput={on_filter} />
                 </label>
                 { match &*table {
-                    None => html! { <p class="empty">{ "Asking the API server…" }</p> },
+                    None => html! { <p class="empty">{ t(ASKING) }</p> },
                     Some(Err(error)) => html! { <p class="empty" role="alert">{ error }</p> },
-                    Some(Ok(table)) => rows(props, &resource, table, &filter, &sort, wide && kind.is_some_and(|kind| kind.namespaced)),
+                    Some(Ok(table)) => rows(props, resource, table, &filter, &sort, wide && kind.is_some_and(|kind| kind.namespaced)),
                 } }
             </div>
         </div>
@@ -200,13 +219,13 @@ fn rows(
         }
     };
     if rows.is_empty() {
-        return html! { <p class="empty">{ format!("No {resource} here.") }</p> };
+        return html! { <p class="empty">{ NONE_HERE.with(&[resource]) }</p> };
     }
     html! {
         <div class="scroll" tabindex="0">
             <table>
                 <thead><tr>
-                    if with_namespace { <th scope="col">{ "Namespace" }</th> }
+                    if with_namespace { <th scope="col">{ t(NAMESPACE) }</th> }
                     { for columns.iter().enumerate().map(|(index, (_, name))| head(index, name)) }
                 </tr></thead>
                 <tbody>{ for rows.into_iter().map(|(id, namespace, cells)| {

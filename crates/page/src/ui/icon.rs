@@ -37,6 +37,20 @@ pub enum IconName {
     Terminal,
     /// Details.
     Inspect,
+    /// High contrast.
+    Contrast,
+    /// What goes wrong.
+    Bolt,
+    /// Commands.
+    Command,
+    /// Back to before.
+    Undo,
+    /// Another way from here.
+    Fork,
+    /// Clusters on the shelf.
+    Shelf,
+    /// Side by side.
+    Columns,
 }
 
 impl IconName {
@@ -61,6 +75,13 @@ impl IconName {
             Self::Map => "M2 4l4-1.5l4 1.5l4-1.5v10l-4 1.5l-4-1.5l-4 1.5zM6 2.5v10M10 4v10",
             Self::Table => "M2.5 3h11v10h-11zM2.5 6.5h11M6.5 6.5V13",
             Self::Terminal => "M2.5 4l4 4l-4 4M8.5 12.5h5",
+            Self::Contrast => "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11zM8 2.5v11M9.5 4v8M11.5 5.5v5",
+            Self::Bolt => "M9 1.8L3.5 9H8l-1 5.2L12.5 7H8z",
+            Self::Command => "M2.5 4.5h11M2.5 8h7M2.5 11.5h4.5M11 10l2 1.5l-2 1.5",
+            Self::Undo => "M5.5 3L2.5 6l3 3M3 6h6.5a3.7 3.7 0 0 1 0 7.4H6",
+            Self::Fork => "M4 2.5v11M4 8.5c4.5 0 7-1.5 7-5.5M8.8 5L11 2.6L13.2 5",
+            Self::Shelf => "M2.5 3.5h11v3.2h-11zM2.5 9.3h11v3.2h-11zM5 5.1h2M5 10.9h2",
+            Self::Columns => "M2.5 3h11v10h-11zM8 3v10",
             Self::Inspect => "M7 2.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9zM10.3 10.3L14 14",
         }
     }

@@ -16,6 +16,8 @@ pub struct Kind {
     pub base: String,
     /// Whether its objects lie in namespaces.
     pub namespaced: bool,
+    /// Short names, such as `deploy`.
+    pub short: Vec<String>,
 }
 
 impl Kind {
@@ -71,6 +73,7 @@ fn listable(resource: &Value, base: &str) -> Option<Kind> {
         resource: name.into(),
         base: base.into(),
         namespaced: resource.get("namespaced").and_then(Value::as_bool).unwrap_or(false),
+        short: items(resource, "/shortNames").iter().filter_map(|name| Some(name.as_str()?.to_owned())).collect(),
     })
 }
 

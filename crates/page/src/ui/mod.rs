@@ -3,9 +3,14 @@
 pub mod app;
 pub mod boot;
 pub mod clock;
+pub mod clusters;
+pub mod dialog;
 pub mod explorer;
+pub mod faults;
 pub mod icon;
 pub mod kinds;
+pub mod menu;
+pub mod palette;
 pub mod split;
 pub mod theme;
 pub mod timeline;

@@ -7,6 +7,8 @@ use yew::prelude::*;
 
 use super::icon::{Icon, IconName};
 use crate::api::Api;
+use crate::saved::Keeper;
+use crate::text::*;
 use crate::trace::Trace;
 use crate::world::World;
 
@@ -19,6 +21,8 @@ pub struct TimelineProps {
     pub world: Rc<World>,
     /// What has passed.
     pub trace: Rc<Trace>,
+    /// Saves the cluster, and makes others of its past; none where the cluster is not the tab's own.
+    pub keeper: Option<Rc<Keeper>>,
     /// Counts up when world or trace have news.
     pub news: u32,
 }
@@ -65,23 +69,45 @@ pub fn Timeline(props: &TimelineProps) -> Html {
         html! { <button type="button" class="icon" disabled={revision.is_none()} aria-label={label} title={label} {onclick}>{ words }</button> }
     };
     let shown = &writes[at];
+    let fork = |revision: u64, time: String| {
+        let (keeper, error) = (props.keeper.clone(), error.clone());
+        Callback::from(move |_: MouseEvent| {
+            let (error, time) = (error.clone(), time.clone());
+            let Some(keeper) = keeper.clone() else { return };
+            wasm_bindgen_futures::spawn_local(async move {
+                error.set(keeper.fork(revision, &time).await.err().map(|error| error.0));
+            });
+        })
+    };
+    let undo = props.trace.undo_point().filter(|_| props.keeper.is_some());
     let time = shown.time.get(11..19).unwrap_or_default().to_owned();
     html! {
-        <div class={classes!("timeline", revision.map(|_| "past"))} role="group" aria-label="History">
-            { step(at.checked_sub(1), "One change back", "‹") }
+        <div class={classes!("timeline", revision.map(|_| "past"))} role="group" aria-label={t(HISTORY)}>
+            { step(at.checked_sub(1), t(CHANGE_BACK), "‹") }
             <input type="range" min="0" max={last.to_string()} value={at.to_string()} {oninput}
-                aria-label="Revision" aria-valuetext={format!("Revision {}, {time}", shown.revision)} />
-            { step((at + 1 < last).then_some(at + 1), "One change on", "›") }
+                aria-label={t(REVISION)} aria-valuetext={REVISION_AT.with(&[&shown.revision.to_string(), &time])} />
+            { step((at + 1 < last).then_some(at + 1), t(CHANGE_ON), "›") }
             <span class="what" role="status">
                 { match (&*error, revision) {
                     (Some(error), _) => html! { { error } },
-                    (None, Some(_)) => html! { <><time>{ time }</time>{ format!(" · revision {} · {} {}", shown.revision, shown.verb, shown.object) }</> },
-                    (None, None) => html! { { format!("Now · revision {}", shown.revision) } },
+                    (None, Some(_)) => html! {
+                        <><time>{ time }</time>{ format!(" · {} · {} {}", REVISION_IS.with(&[&shown.revision.to_string()]), shown.verb, shown.object) }</>
+                    },
+                    (None, None) => html! { { format!("{} · {}", t(NOW), REVISION_IS.with(&[&shown.revision.to_string()])) } },
                 } }
             </span>
             if revision.is_some() {
                 <button type="button" class="small" onclick={Callback::from(move |_: MouseEvent| go(None))}>
-                    <Icon name={IconName::Play} />{ "Back to now" }
+                    <Icon name={IconName::Play} />{ t(BACK_TO_NOW) }
+                </button>
+                if props.keeper.is_some() {
+                    <button type="button" class="small fork" title={t(FORK_SAYS)} onclick={fork(shown.revision, shown.time.clone())}>
+                        <Icon name={IconName::Fork} />{ t(FORK) }
+                    </button>
+                }
+            } else if let Some(point) = undo {
+                <button type="button" class="small undo" title={UNDO_SAYS.with(&[&point.what])} onclick={fork(point.revision, point.time)}>
+                    <Icon name={IconName::Undo} />{ t(UNDO) }
                 </button>
             }
         </div>
