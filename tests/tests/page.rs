@@ -165,6 +165,238 @@ async fn the_past_can_be_looked_at() {
     browser.close().await;
 }
 
+/// Makes a Deployment and waits for its two pods, in the table.
+async fn two_pods(browser: &Browser) {
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    browser.type_line("kubectl create deployment web --image=nginx:1.27 --replicas=2").await;
+    browser.click(".segmented button:nth-child(2)").await;
+    browser.until_true("two pods are in the table", &format!("{PODS_READY} == 2")).await;
+}
+
+/// Waits until the page has come anew, with its cluster.
+async fn until_anew(browser: &Browser) {
+    browser.until_true("the page comes anew", "return !window.before").await;
+    browser.until("the cluster is connected", ".link-state.up").await;
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+}
+
+#[tokio::test]
+async fn a_reload_resumes_and_a_reset_begins_anew() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    browser.type_line("echo remembered > note.txt").await;
+    two_pods(&browser).await;
+    let uid = "kubectl get deployment web -o jsonpath='uid={.metadata.uid}='; echo";
+    browser.type_line(uid).await;
+    browser.until_terminal(|text| text.matches("uid=").count() > 1, "a uid").await;
+    let shown = browser.terminal().await;
+    let uid_before = shown.split("uid=").last().and_then(|rest| rest.split('=').next()).unwrap_or_default().to_owned();
+    browser.until("all is saved", ".cluster-name.saved").await;
+
+    browser.script("window.before = true; location.reload()").await;
+    until_anew(&browser).await;
+    browser.type_line(&format!("{uid}; cat note.txt")).await;
+    browser.until_terminal(|text| text.contains(&format!("uid={uid_before}=")), "the same uid").await;
+    browser.until_terminal(|text| text.contains("\nremembered"), "the file").await;
+    browser.click(".segmented button:nth-child(2)").await;
+    browser.until_true("both pods run again", &format!("{PODS_READY} == 2")).await;
+
+    browser.click(".cluster-name").await;
+    browser.until("the shelf", "dialog.clusters").await;
+    browser.script("window.before = true; document.querySelector('dialog .reset').click()").await;
+    until_anew(&browser).await;
+    browser.type_line("kubectl get deployments").await;
+    browser.until_terminal(|text| text.contains("No resources found"), "an empty cluster").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_past_goes_on_as_another_cluster() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    two_pods(&browser).await;
+    browser.type_line("kubectl delete deployment web").await;
+    browser.until_true("the pods go", &format!("{PODS_READY} == 0")).await;
+    // Undo: to before the deletion.
+    browser.script("window.before = true; document.querySelector('.timeline .undo').click()").await;
+    until_anew(&browser).await;
+    browser.click(".segmented button:nth-child(2)").await;
+    browser.until_true("two pods run again", &format!("{PODS_READY} == 2")).await;
+    // And on from a revision that is scrubbed to.
+    browser.type_line("kubectl scale deployment web --replicas=5").await;
+    browser.until_true("five pods run", &format!("{PODS_READY} == 5")).await;
+    browser
+        .script(
+            "const range = document.querySelector('.timeline input'); range.value = 0; \
+             range.dispatchEvent(new InputEvent('input', {bubbles: true}))",
+        )
+        .await;
+    browser.until("the past", ".timeline.past .fork").await;
+    browser.script("window.before = true; document.querySelector('.timeline .fork').click()").await;
+    until_anew(&browser).await;
+    browser.type_line("kubectl get deployment web").await;
+    browser.until_terminal(|text| text.contains("/2 "), "two replicas again").await;
+    browser.click(".cluster-name").await;
+    browser.until_true("all three are kept", "return document.querySelectorAll('.rows li').length == 3").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_link_holds_a_cluster() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    two_pods(&browser).await;
+    browser.click(".cluster-name").await;
+    browser.until("the shelf", "dialog.clusters").await;
+    browser.script("document.querySelector('dialog section:last-of-type .small').click()").await;
+    browser.until("the link", "input.address").await;
+    let link = browser.script("return document.querySelector('input.address').value").await;
+    let link = link.as_str().unwrap_or_default().to_owned();
+    assert!(link.len() < 60_000, "{} characters", link.len());
+    browser.driver.goto("about:blank").await.expect("another page");
+    browser.driver.goto(&link).await.expect("the link");
+    until_anew(&browser).await;
+    let says = "return document.querySelector('.cluster-name').innerText.includes('Shared') && location.hash == ''";
+    browser.until_true("it is a copy", says).await;
+    browser.click(".segmented button:nth-child(2)").await;
+    browser.until_true("two pods run", &format!("{PODS_READY} == 2")).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn an_address_types_a_command_and_embeds() {
+    let address = static_page();
+    let page = format!("{address}?embed=1&command=kubectl%20create%20deployment%20web%20--image%3Dnginx");
+    let browser = Browser::open(&page, 900, 700).await;
+    browser.until_terminal(|text| text.contains("deployment.apps/web created"), "the command's outcome").await;
+    let hidden = "return !location.search.includes('command') && !document.querySelector('.cluster-name') && \
+                  document.querySelector('.lesson-pane').getClientRects().length == 0";
+    browser.until_true("only the cluster and a terminal are shown", hidden).await;
+    browser.close().await;
+}
+
+/// Presses a key where nobody types.
+async fn press(browser: &Browser, key: &str) {
+    browser
+        .script(&format!(
+            "document.activeElement?.blur(); \
+             document.body.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}', bubbles: true, cancelable: true}}))"
+        ))
+        .await;
+}
+
+#[tokio::test]
+async fn commands_are_a_key_away() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    two_pods(&browser).await;
+    press(&browser, ":").await;
+    let field = browser.until("the palette", "dialog.palette input").await;
+    field.send_keys("deploy\n").await.expect("keys");
+    let here = "return document.querySelector('.explorer nav [aria-current]')?.innerText == 'Deployment'";
+    browser.until_true("Deployments are listed", here).await;
+    press(&browser, "/").await;
+    browser.until_true("the filter waits", "return document.activeElement?.type == 'search'").await;
+    press(&browser, ":").await;
+    browser.until("the palette", "dialog.palette input").await.send_keys("next theme\n").await.expect("keys");
+    browser.until_true("the theme has changed", "return document.documentElement.dataset.theme == 'dark'").await;
+    press(&browser, ":").await;
+    browser.until("the palette", "dialog.palette input").await.send_keys("中文\n").await.expect("keys");
+    browser
+        .until_true("the page speaks Chinese", "return document.querySelector('.segmented').innerText.includes('地图')")
+        .await;
+    assert!(browser.terminal().await.contains("created"), "the terminal stays");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_is_broken_can_be_healed() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    two_pods(&browser).await;
+    browser.click(".fault-button").await;
+    browser.until("the panel", "dialog.faults .row").await;
+    browser.script("document.querySelectorAll('dialog.faults .row')[1].querySelector('button').click()").await;
+    browser.until("the fault is in force", "dialog.faults .heal").await;
+    browser.until("the button counts it", ".fault-button .count").await;
+    browser.click(".clock select option[value='100']").await;
+    browser.click("dialog.faults header .icon").await;
+    browser.type_line("kubectl get nodes").await;
+    let fallen = "document.querySelectorAll('.explorer nav button')[5].click(); \
+                  return document.querySelector('tbody')?.innerText.includes('NotReady') ?? false";
+    browser.until_true("the node is not ready", fallen).await;
+    browser.click(".fault-button").await;
+    browser.click("dialog.faults .heal").await;
+    browser.until_true("nothing is broken", "return !document.querySelector('.fault-button .count')").await;
+    browser.click("dialog.faults header .icon").await;
+    let back = "return !(document.querySelector('tbody')?.innerText.includes('NotReady') ?? true)";
+    browser.until_true("the node is back", back).await;
+    // The map's menu breaks what is chosen.
+    browser.script("document.querySelector('tbody .link').click()").await;
+    browser.click(".segmented button:nth-child(1)").await;
+    browser
+        .script(
+            "document.querySelector('.map canvas').dispatchEvent(new MouseEvent('contextmenu', \
+             {bubbles: true, cancelable: true, clientX: 380, clientY: 60}))",
+        )
+        .await;
+    browser.until("the menu", "[role=menu]").await;
+    browser
+        .until_true("it has what can go wrong", "return document.querySelectorAll('[role=menuitem]').length > 4")
+        .await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn terminals_are_many_and_take_files() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    let drop = |name: &str, text: &str| {
+        format!(
+            "const data = new DataTransfer(); data.items.add(new File([`{text}`], '{name}')); \
+             document.querySelector('.terminals').dispatchEvent(new DragEvent('drop', \
+             {{dataTransfer: data, bubbles: true, cancelable: true}}))"
+        )
+    };
+    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: words\n  uid: 12\n  resourceVersion: \"7\"\n  creationTimestamp: null\ndata:\n  a: b\n";
+    browser.script(&drop("my words.yaml", manifest)).await;
+    browser.until_terminal(|text| text.contains("configmap/words created"), "what was applied").await;
+
+    browser.click(".terminal-bar > .icon").await;
+    browser.until_true("there are two tabs", "return document.querySelectorAll('.shells button').length == 2").await;
+    browser.click(".terminal-bar > .icon:nth-of-type(2)").await;
+    let both =
+        "return [...document.querySelectorAll('.shell')].filter(shell => shell.getClientRects().length).length == 2";
+    browser.until_true("both are shown", both).await;
+    let second = "return document.querySelectorAll('.terminal')[1]?.widget?.text().includes('$') ?? false";
+    browser.until_true("the second has a shell", second).await;
+    browser.click(".shells button").await;
+    browser.click(".terminal-bar > .icon:nth-of-type(3)").await;
+    browser.until("the search", ".find input").await.send_keys("words created\n").await.expect("keys");
+    let marked = "return document.querySelector('.terminal').widget.xterm.getSelection() == 'words created'";
+    browser.until_true("it is marked", marked).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn axe_finds_nothing_in_what_lies_over_the_page() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    choose_a_pending_pod(&browser).await;
+    for theme in ["light", "dark", "contrast"] {
+        browser.until("the theme", &format!("[data-theme={theme}]")).await;
+        assert_eq!(browser.accessibility().await, Vec::<String>::new(), "{theme}");
+        for (button, dialog) in
+            [(".cluster-name", "clusters"), (".fault-button", "faults"), (".palette-button", "palette")]
+        {
+            browser.click(button).await;
+            browser.until("the dialog", &format!("dialog.{dialog}")).await;
+            let settled = "return document.getAnimations().every(animation => animation.playState == 'finished')";
+            browser.until_true("it has come", settled).await;
+            assert_eq!(browser.accessibility().await, Vec::<String>::new(), "{theme} {dialog}");
+            browser.until("the dialog", "dialog").await.send_keys("\u{e00c}").await.expect("Escape");
+            browser.until_true("it goes", "return !document.querySelector('dialog')").await;
+        }
+        browser.click(".top-end > .icon").await;
+    }
+    browser.close().await;
+}
+
 #[tokio::test]
 async fn axe_finds_nothing() {
     let browser = Browser::open(&static_page(), 1440, 900).await;
