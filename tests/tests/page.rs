@@ -364,7 +364,7 @@ async fn terminals_are_many_and_take_files() {
     let both =
         "return [...document.querySelectorAll('.shell')].filter(shell => shell.getClientRects().length).length == 2";
     browser.until_true("both are shown", both).await;
-    let second = "return document.querySelectorAll('.terminal')[1]?.widget?.text().includes('$') ?? false";
+    let second = "return document.querySelectorAll('.shell > .terminal')[1]?.widget?.text().includes('$') ?? false";
     browser.until_true("the second has a shell", second).await;
     browser.click(".shells button").await;
     browser.click(".terminal-bar > .icon:nth-of-type(3)").await;
