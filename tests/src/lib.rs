@@ -4,6 +4,7 @@
 pub mod browser;
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -151,6 +152,22 @@ impl Server {
         self.wait_until_ready();
     }
 
+    /// Ends the server and deletes its cluster, which leaves nothing in Docker.
+    ///
+    /// # Panics
+    /// When something is left.
+    pub fn delete_cluster(&mut self) {
+        self.interrupt();
+        let own = format!("label=playground.data-dir={}", self.data_dir().join("volumes").display());
+        let mut delete = Command::new(binary());
+        let output = delete.args(["delete", "cluster", "--data-dir"]).arg(self.data_dir()).output();
+        let output = output.expect("playground");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!self.data_dir().exists());
+        assert_eq!(docker(&["ps", "--all", "--quiet", "--filter", &own]), "");
+        assert_eq!(docker(&["network", "ls", "--quiet", "--filter", &own]), "");
+    }
+
     /// The machine's kubectl with these arguments, to be run against this server.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("kubectl");
@@ -231,4 +248,41 @@ pub fn curl(url: &str) -> Option<String> {
 /// The first column of a table's lines, without its head.
 pub fn names(table: &str) -> Vec<String> {
     table.lines().skip(1).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// The output of a Docker line that succeeds.
+///
+/// # Panics
+/// When it fails.
+pub fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().expect("docker");
+    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// An image whose command is a shell line, made of nothing but busybox.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn image(name: &str, line: &str) {
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| std::fs::exists(path).unwrap_or(false));
+    let bin = folder.path().join("bin");
+    std::fs::create_dir_all(&bin).expect("a folder");
+    std::fs::create_dir_all(folder.path().join("tmp")).expect("a folder");
+    std::fs::copy(busybox.expect("busybox-static"), bin.join("busybox")).expect("busybox");
+    let applets = ["sh", "echo", "sleep", "httpd", "date", "cat", "mkdir", "hostname", "kill", "wget", "nslookup"];
+    for applet in applets {
+        std::os::unix::fs::symlink("busybox", bin.join(applet)).expect("a link");
+    }
+    let archive = Command::new("tar").args(["-C"]).arg(folder.path()).args(["-c", "."]).output().expect("tar");
+    let command = format!("CMD [\"/bin/sh\", \"-c\", {line:?}]");
+    let mut import = Command::new("docker")
+        .args(["import", "--change", &command, "-", name])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("docker import");
+    import.stdin.take().expect("its input").write_all(&archive.stdout).expect("an archive to import");
+    assert!(import.wait().expect("docker import").success());
 }

@@ -2,41 +2,9 @@
 //!
 //! Images are made on the spot from the machine's static busybox: nothing is pulled.
 
-use std::fs;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use playground_tests::{Server, curl, eventually, manifest, names};
-
-fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().expect("docker");
-    assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// An image whose command is a shell line, made of nothing but busybox.
-fn image(name: &str, line: &str) {
-    let folder = tempfile::TempDir::new().expect("a temporary folder");
-    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| fs::exists(path).unwrap_or(false));
-    let bin = folder.path().join("bin");
-    fs::create_dir_all(&bin).expect("a folder");
-    fs::create_dir_all(folder.path().join("tmp")).expect("a folder");
-    fs::copy(busybox.expect("busybox-static"), bin.join("busybox")).expect("busybox");
-    let applets = ["sh", "echo", "sleep", "httpd", "date", "cat", "mkdir", "hostname", "kill", "wget", "nslookup"];
-    for applet in applets {
-        std::os::unix::fs::symlink("busybox", bin.join(applet)).expect("a link");
-    }
-    let archive = Command::new("tar").args(["-C"]).arg(folder.path()).args(["-c", "."]).output().expect("tar");
-    let command = format!("CMD [\"/bin/sh\", \"-c\", {line:?}]");
-    let mut import = Command::new("docker")
-        .args(["import", "--change", &command, "-", name])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("docker import");
-    import.stdin.take().expect("its input").write_all(&archive.stdout).expect("an archive to import");
-    assert!(import.wait().expect("docker import").success());
-}
+use playground_tests::{Server, curl, docker, eventually, image, manifest, names};
 
 fn web_image(name: &str, port: u16, answer: &str) {
     let line = format!(
@@ -96,7 +64,7 @@ fn hello_kube_is_a_real_container() {
     server.ok("delete deployment hellodep");
     server.until("get pods", str::is_empty);
     eventually("no container is left", || containers("_hellodep-").is_empty().then_some(()));
-    clean_up(&mut server);
+    server.delete_cluster();
 }
 
 /// A command inside a pod; none if it fails or gets no answer.
@@ -122,17 +90,6 @@ fn inside(server: &Server, pod: &str, line: &str) -> Option<String> {
 /// What a host answers to a pod.
 fn get(server: &Server, pod: &str, host: &str) -> Option<String> {
     inside(server, pod, &format!("wget -qO- http://{host}/"))
-}
-
-/// What a test leaves: nothing.
-fn clean_up(server: &mut Server) {
-    server.interrupt();
-    let own = format!("label=playground.data-dir={}", server.data_dir().join("volumes").display());
-    let left = docker(&["ps", "--all", "--quiet", "--filter", &own]);
-    let mut remove = vec!["rm", "--force"];
-    remove.extend(left.split_whitespace());
-    docker(&remove);
-    docker(&["network", "rm", &docker(&["network", "ls", "--quiet", "--filter", &own])]);
 }
 
 const NETWORKING: &str = r#"
@@ -326,7 +283,7 @@ fn services_names_and_policies_inside_real_pods() {
     eventually("the others are forgotten", || {
         inside(&server, "client", line).filter(|answers| answers.lines().all(|answer| answer == only))
     });
-    clean_up(&mut server);
+    server.delete_cluster();
 }
 
 #[test]
@@ -340,5 +297,5 @@ fn an_image_that_is_not_there_is_said_so() {
     });
     server.ok("delete pod absent");
     eventually("no container is left", || containers("_absent_default_").is_empty().then_some(()));
-    clean_up(&mut server);
+    server.delete_cluster();
 }

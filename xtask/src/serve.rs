@@ -16,6 +16,7 @@ pub const BINARY: &str = "target/release/playground";
 /// When a build fails.
 pub fn build() -> Result<()> {
     page::build()?;
+    crate::tools::for_binary()?;
     crate::shell::run(&mut command(&["cargo", "build", "--release", "--package", "playground"]))
 }
 

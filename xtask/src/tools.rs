@@ -41,7 +41,7 @@ const WASM_TARGET: &str = "wasm32-unknown-unknown";
 /// # Errors
 /// When something cannot be installed.
 pub fn for_page() -> Result<()> {
-    wasm_target()?;
+    rust_target(WASM_TARGET)?;
     cargo_tool(&WASM_BINDGEN)?;
     cargo_tool(&TRUNK)?;
     packages(&[("node", "nodejs"), ("npm", "npm")])
@@ -52,6 +52,7 @@ pub fn for_page() -> Result<()> {
 /// # Errors
 /// When something cannot be installed.
 pub fn for_tests() -> Result<()> {
+    for_binary()?;
     packages(&[
         ("chromium", "chromium"),
         ("chromedriver", "chromium-driver"),
@@ -142,14 +143,22 @@ pub fn path() -> OsString {
     env::join_paths(own.into_iter().chain(env::split_paths(&rest))).unwrap_or(rest)
 }
 
-fn wasm_target() -> Result<()> {
-    let installed = output(&["rustc", "--print", "target-libdir", "--target", WASM_TARGET])
+fn rust_target(name: &str) -> Result<()> {
+    let installed = output(&["rustc", "--print", "target-libdir", "--target", name])
         .is_some_and(|folder| PathBuf::from(folder).is_dir());
     if installed {
         return Ok(());
     }
-    say(format!("installing the Rust target {WASM_TARGET}"));
-    run(&mut command(&["rustup", "target", "add", WASM_TARGET]))
+    say(format!("installing the Rust target {name}"));
+    run(&mut command(&["rustup", "target", "add", name]))
+}
+
+/// The target of the program for the cluster's own containers, which is in the binary.
+///
+/// # Errors
+/// When it cannot be installed.
+pub fn for_binary() -> Result<()> {
+    rust_target(&format!("{}-unknown-linux-musl", env::consts::ARCH))
 }
 
 /// The folder of a kept tool: one for each version.

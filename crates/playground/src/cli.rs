@@ -19,6 +19,21 @@ pub struct Cli {
 pub enum Command {
     /// Serve a cluster: the Kubernetes API for kubectl and other clients, and the page for a browser
     Serve(ServeOptions),
+    /// Delete a cluster that is not served: its data, its containers, all that it left in Docker
+    Delete {
+        #[command(subcommand)]
+        what: Delete,
+    },
+    /// Stop and start nodes of a served cluster on Docker, as power does it
+    Node {
+        #[command(subcommand)]
+        action: NodeAction,
+    },
+    /// Print a shell's completions, to be sourced: `source <(playground completion bash)`
+    Completion {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
     /// kubectl, for this cluster or any other: `playground kubectl get pods`
     #[command(disable_help_flag = true)]
     Kubectl {
@@ -26,6 +41,36 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+}
+
+/// What is deleted.
+#[derive(Subcommand)]
+pub enum Delete {
+    /// The cluster: its data directory, and its containers, network and image on Docker
+    Cluster {
+        /// Where the cluster's data is, if not in the usual place
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+}
+
+/// What happens to a node.
+#[derive(Subcommand)]
+pub enum NodeAction {
+    /// The node loses its power: its pods end, and after 40 seconds the cluster knows that it is gone
+    Stop(NodeName),
+    /// The node has power again
+    Start(NodeName),
+}
+
+/// Which node.
+#[derive(Args)]
+pub struct NodeName {
+    /// Its name, with or without the cluster's: `playground-worker2` or `worker2`
+    pub name: String,
+    /// Where the cluster's data is, if not in the usual place
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
 }
 
 /// The options of `playground serve`.

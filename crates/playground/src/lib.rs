@@ -13,6 +13,7 @@ mod host;
 mod http;
 mod kubeconfig;
 mod kubectl;
+mod manage;
 mod network;
 mod ports;
 mod serve;
@@ -20,7 +21,7 @@ mod token;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tracing_subscriber::EnvFilter;
 
 /// Does what the command line says. `PLAYGROUND_LOG` says what is logged to standard error, as
@@ -30,6 +31,12 @@ pub fn run() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(options) => serve::run(&options),
+        cli::Command::Delete { what } => manage::delete(&what),
+        cli::Command::Node { action } => manage::node(&action),
+        cli::Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut cli::Cli::command(), "playground", &mut std::io::stdout());
+            Ok(())
+        }
         cli::Command::Kubectl { arguments } => return kubectl::run(&arguments),
     };
     match outcome {

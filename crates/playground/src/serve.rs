@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use apiserver::UserInfo;
 use jiff::Timestamp;
 use kubelet::ContainerRuntime;
-use playground_core::{MakeRuntime, NodeOptions, Options, lesson_files};
+use machinery::wire::Body;
+use playground_core::{MakeRuntime, NodeOptions, Options, PublicApi, control, lesson_files};
 use rustls::crypto::SecureRandom;
 use store::Store;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::certificates::Certificates;
 use crate::cli::{Runtime, ServeOptions};
@@ -22,7 +24,7 @@ use crate::docker::{ConnectError, DockerConfig, DockerRuntime, NODES_MAX, OwnCon
 use crate::host::{Host, host_time};
 use crate::network::Sockets;
 use crate::token::PageToken;
-use crate::{assets, durability, http, kubeconfig, ports};
+use crate::{assets, durability, kubeconfig, ports};
 
 /// The cluster's name: its nodes are named after it.
 const CLUSTER: &str = "playground";
@@ -34,6 +36,8 @@ const DOCKER_NODES: u16 = 1;
 struct DockerNodes {
     runtimes: BTreeMap<String, DockerRuntime>,
     network: Arc<PodNetwork>,
+    /// Which node's power went or came.
+    power: mpsc::UnboundedReceiver<(String, bool)>,
 }
 
 /// Serves until interrupted.
@@ -52,7 +56,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     // The port first: a second server must not touch the first one's data.
     let listener = listen(options.listen).await?;
     let address = listener.local_addr()?;
-    let directory = data_directory(options)?;
+    let directory = data_directory(options.data_dir.as_ref())?;
     create_private(&directory)?;
     let provider = rustls::crypto::ring::default_provider();
     let token = Arc::new(PageToken::create(provider.secure_random)?);
@@ -65,12 +69,15 @@ async fn serve(options: &ServeOptions) -> Result<()> {
 
     let (nodes, docker) = choose_runtime(options, &directory, address).await?;
     let greeting = greeting(&nodes, docker.as_ref().is_ok_and(Option::is_some), docker.as_ref().err());
-    let docker = docker.ok().flatten();
+    let (docker, power) = match docker.ok().flatten() {
+        Some(docker) => (Some((docker.runtimes, docker.network)), Some(docker.power)),
+        None => (None, None),
+    };
     let (ports, wanted_ports) = watch::channel(BTreeSet::new());
     let host = {
         let (store, token, root_ca) = (store.clone(), token.clone(), certificates.authority.clone());
         let service_account_key = Some(certificates.service_account_key);
-        let pods = docker.as_ref().map(|docker| docker.network.clone());
+        let pods = docker.as_ref().map(|(_, network)| network.clone());
         let advertise = pods.as_ref().map_or_else(|| advertised(address, &nodes), |pods| pods.api_address());
         let handle = Handle::current();
         let network = pods.map(|pods| Arc::new(Sockets { handle, pods }) as _);
@@ -79,7 +86,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
             Ok(Options {
                 host_time: Some(host_time()),
                 network,
-                runtime: docker.map(|docker| runtimes(docker.runtimes)),
+                runtime: docker.map(|(docker, _)| runtimes(docker)),
                 ports_changed: Some(Arc::new(move |now| _ = ports.send(now))),
                 service_account_key,
                 authenticator: Some(token),
@@ -93,10 +100,11 @@ async fn serve(options: &ServeOptions) -> Result<()> {
             })
         })?
     };
-    let server = Arc::new(http::Server { api: host.api.clone(), store: store.clone(), tls, address });
-    let accepting = tokio::spawn(http::serve(server, listener));
+    let server = Arc::new(crate::http::Server { api: host.api.clone(), store: store.clone(), tls, address });
+    let accepting = tokio::spawn(crate::http::serve(server, listener));
     let forwarding = tokio::spawn(ports::keep_open(host.inlet.clone(), wanted_ports));
     let compacting = tokio::spawn(compact(store));
+    let powering = tokio::spawn(follow_power(host.api.clone(), power));
 
     let file = options.kubeconfig.clone().unwrap_or_else(|| directory.join("kubeconfig"));
     kubeconfig::write(&file, &format!("https://{address}"), &certificates)?;
@@ -107,7 +115,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     println!("  kubectl  export KUBECONFIG={}\n\nCtrl-C stops it; what is in it stays.", file.display());
     interrupted().await?;
 
-    for task in [accepting, forwarding, compacting] {
+    for task in [accepting, forwarding, compacting, powering] {
         task.abort();
     }
     host.stop();
@@ -141,7 +149,7 @@ async fn choose_runtime(
         anyhow::bail!("at most {NODES_MAX} nodes run on Docker: use fewer, or --runtime sim");
     }
     let mut nodes = NodeOptions::cluster(CLUSTER, count);
-    match docker_nodes(&mut nodes, own_on_docker(options, directory)?, address).await {
+    match docker_nodes(&mut nodes, own_on_docker(options.data_dir.as_ref(), directory)?, address).await {
         Ok(docker) => Ok((nodes, Ok(Some(docker)))),
         Err(error) if options.runtime == Some(Runtime::Docker) => Err(error.into()),
         Err(error) => Ok((simulated(), Err(error.to_string()))),
@@ -149,11 +157,11 @@ async fn choose_runtime(
 }
 
 /// Whose containers on Docker are this cluster's.
-fn own_on_docker(options: &ServeOptions, directory: &Path) -> Result<OwnConfig> {
+pub fn own_on_docker(chosen: Option<&PathBuf>, directory: &Path) -> Result<OwnConfig> {
     // Volumes are bound into containers by absolute paths.
     let data_dir = directory.canonicalize()?.join("volumes");
     // Only the cluster in the usual place has the plain names.
-    let suffix = match options.data_dir {
+    let suffix = match chosen {
         None => String::new(),
         Some(_) => {
             let mut hasher = DefaultHasher::new();
@@ -177,14 +185,15 @@ async fn docker_nodes(
     };
     let network = PodNetwork::connect(None, own, api).await?;
     let publish = nodes.len() == 1;
+    let (sender, power) = mpsc::unbounded_channel();
     let mut runtimes = BTreeMap::new();
     for (index, node) in (0..).zip(nodes.iter_mut()) {
         node.address = network.node_address(index);
         node.pod_range = Some(network.pod_range(index));
-        let config = DockerConfig { node: node.name.clone(), index, publish };
+        let config = DockerConfig { node: node.name.clone(), index, publish, power: sender.clone() };
         runtimes.insert(node.name.clone(), DockerRuntime::connect(config, network.clone()).await?);
     }
-    Ok(DockerNodes { runtimes, network })
+    Ok(DockerNodes { runtimes, network, power })
 }
 
 /// Hands each node its runtime.
@@ -201,6 +210,28 @@ fn greeting(nodes: &[NodeOptions], docker: bool, unreachable: Option<&String>) -
     match unreachable {
         Some(reason) => format!("{reason}\n{told}"),
         None => told,
+    }
+}
+
+/// A node without power does not speak with the API server: its kubelet is cut off, and joined again.
+async fn follow_power(api: PublicApi, power: Option<mpsc::UnboundedReceiver<(String, bool)>>) {
+    let Some(mut power) = power else { return };
+    while let Some((node, on)) = power.recv().await {
+        let patch = control::ComponentPatch { cut: !on };
+        let uri = format!("/playground/v1/components/kubelet/{node}");
+        let request = serde_json::to_vec(&patch).map_err(anyhow::Error::from).and_then(|body| {
+            let request = http::Request::patch(uri).extension(UserInfo::admin());
+            Ok(request.body(Body::Bytes(body.into()))?)
+        });
+        match request {
+            Ok(request) => {
+                let status = api.handle(request).await.status();
+                if !status.is_success() {
+                    tracing::warn!("the kubelet of {node} does not follow its node's power: {status}");
+                }
+            }
+            Err(error) => tracing::warn!("the kubelet of {node} does not follow its node's power: {error}"),
+        }
     }
 }
 
@@ -237,8 +268,12 @@ fn random_seed(random: &dyn SecureRandom) -> Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
-fn data_directory(options: &ServeOptions) -> Result<PathBuf> {
-    if let Some(directory) = &options.data_dir {
+/// Where a cluster's data is: what was chosen, or the usual place.
+///
+/// # Errors
+/// When nothing was chosen and there is no usual place.
+pub fn data_directory(chosen: Option<&PathBuf>) -> Result<PathBuf> {
+    if let Some(directory) = chosen {
         return Ok(directory.clone());
     }
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

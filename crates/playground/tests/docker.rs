@@ -43,7 +43,12 @@ struct Node {
 impl Node {
     async fn connect(own: &OwnConfig) -> Self {
         let network = PodNetwork::connect(None, own.clone(), ([127, 0, 0, 1], 6443).into()).await.unwrap();
-        let config = DockerConfig { node: "node-1".into(), index: 0, publish: true };
+        let config = DockerConfig {
+            node: "node-1".into(),
+            index: 0,
+            publish: true,
+            power: tokio::sync::mpsc::unbounded_channel().0,
+        };
         let pod_range = network.pod_range(config.index);
         let runtime = DockerRuntime::connect(config, network).await.unwrap();
         Self { runtime, pod_range, events: Vec::new(), ticket: 0 }

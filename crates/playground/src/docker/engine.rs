@@ -27,7 +27,11 @@ pub struct Engine {
     node_container: Mutex<String>,
     events: mpsc::UnboundedSender<Event>,
     up: AtomicBool,
+    off: AtomicBool,
 }
+
+/// Why nothing is done on a node that was stopped.
+pub const OFF: &str = "the node is stopped";
 
 impl Engine {
     pub async fn connect(
@@ -43,6 +47,7 @@ impl Engine {
             node_container: Mutex::default(),
             events,
             up: AtomicBool::new(true),
+            off: AtomicBool::new(false),
         };
         engine.prepare().await.map_err(|error| ConnectError(explain(&error)))?;
         Ok(engine)
@@ -93,6 +98,48 @@ impl Engine {
         if !self.up.swap(true, Ordering::SeqCst) {
             self.tell(Event::Up);
         }
+    }
+
+    /// Whether the node is stopped.
+    pub fn is_off(&self) -> bool {
+        self.off.load(Ordering::SeqCst)
+    }
+
+    /// The node's container has ended: its pods end with it, at once.
+    pub async fn power_off(&self) {
+        if self.off.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let _ = self.config.power.send((self.config.node.clone(), false));
+        // Who has no power says nothing, the kubelet neither: it is only told when there is power again.
+        self.up.store(false, Ordering::SeqCst);
+        self.network.leave(&self.node_container());
+        let running = |kind| {
+            let options = ListContainersOptionsBuilder::new().filters(&self.filters(kind)).build();
+            async move { self.docker.list_containers(Some(options)).await.unwrap_or_default() }
+        };
+        for kind in [names::CONTAINER, names::SANDBOX] {
+            let ids = running(kind).await.into_iter().filter_map(|container| container.id);
+            let kill = ids.map(|id| async move {
+                // One that has ended meanwhile is what is wanted.
+                let _ = self.docker.kill_container(&id, None).await;
+            });
+            futures::future::join_all(kill).await;
+        }
+    }
+
+    /// The node's container runs again.
+    pub async fn power_on(&self) {
+        if !self.off.load(Ordering::SeqCst) {
+            return;
+        }
+        if let Err(error) = self.prepare().await {
+            tracing::warn!("the node {} is not back: {}", self.config.node, explain(&error));
+            return;
+        }
+        self.off.store(false, Ordering::SeqCst);
+        let _ = self.config.power.send((self.config.node.clone(), true));
+        self.found();
     }
 
     /// The node itself: a container that holds the network which its host-network pods and ports have.
@@ -173,4 +220,38 @@ async fn remove_all(docker: &Docker, own: &OwnConfig) -> Result<(), Error> {
         Ok(_) | Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Stops or starts a node of a cluster, given by its name with or without the cluster's; its full name.
+///
+/// # Errors
+/// When there is no such node, or Docker cannot be reached.
+pub async fn set_power(own: &OwnConfig, node: &str, on: bool) -> Result<String, ConnectError> {
+    let fail = |error: Error| ConnectError(explain(&error));
+    let docker = connection::open(None)?;
+    let mut filters = of_cluster(own);
+    filters.entry("label".into()).or_default().push(format!("{}={}", names::TYPE, own::NODE));
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+    let containers = docker.list_containers(Some(options)).await.map_err(fail)?;
+    let mut known = Vec::new();
+    for container in containers {
+        let name = container.labels.unwrap_or_default().remove(names::NODE).unwrap_or_default();
+        if name != node && name != format!("{}-{node}", own.cluster) {
+            known.push(name);
+            continue;
+        }
+        let id = container.id.unwrap_or_default();
+        let done = match on {
+            true => docker.start_container(&id, None).await,
+            false => docker.kill_container(&id, None).await,
+        };
+        return match done {
+            // 304 and 409: it is so already.
+            Ok(()) | Err(Error::DockerResponseServerError { status_code: 304 | 409, .. }) => Ok(name),
+            Err(error) => Err(fail(error)),
+        };
+    }
+    known.sort();
+    let known = if known.is_empty() { "it has none on Docker".into() } else { format!("it has {}", known.join(", ")) };
+    Err(ConnectError(format!("the cluster has no node {node:?}: {known}")))
 }

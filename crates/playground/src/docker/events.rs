@@ -12,6 +12,7 @@ use super::connection::explain;
 use super::containers;
 use super::engine::Engine;
 use super::names;
+use super::own;
 use super::sandbox;
 
 /// How long to wait before Docker is tried again.
@@ -42,6 +43,8 @@ pub async fn watch(engine: Arc<Engine>) {
                 break;
             }
         }
+        // All nodes are started when Docker comes back.
+        engine.power_on().await;
         engine.found();
     }
 }
@@ -51,9 +54,11 @@ async fn happened(engine: &Engine, event: EventMessage) {
     let actor = event.actor.unwrap_or_default();
     let Some(id) = actor.id else { return };
     let attributes = actor.attributes.unwrap_or_default();
-    let is_sandbox = attributes.get(names::TYPE).is_some_and(|kind| kind == names::SANDBOX);
-    match (action.as_str(), is_sandbox) {
-        ("die" | "start", false) => {
+    let kind = attributes.get(names::TYPE).map(String::as_str).unwrap_or_default();
+    match (action.as_str(), kind) {
+        ("die", own::NODE) => engine.power_off().await,
+        ("start", own::NODE) => engine.power_on().await,
+        ("die" | "start", names::CONTAINER) => {
             // One that is gone already tells so itself.
             if let Ok(status) = containers::status(engine, &id).await {
                 // A start that is over by now will be told as the end it came to.
@@ -63,14 +68,14 @@ async fn happened(engine: &Engine, event: EventMessage) {
                 }
             }
         }
-        ("destroy", false) => engine.tell(Event::ContainerRemoved { container_id: id }),
-        ("die", true) => {
+        ("destroy", names::CONTAINER) => engine.tell(Event::ContainerRemoved { container_id: id }),
+        ("die", names::SANDBOX) => {
             engine.network.leave(&id);
             if let Ok(status) = sandbox::status(engine, &id).await {
                 engine.tell(Event::SandboxChanged(status));
             }
         }
-        ("destroy", true) => {
+        ("destroy", names::SANDBOX) => {
             let attribute = |key: &str| attributes.get(key).cloned().unwrap_or_default();
             engine.tell(Event::SandboxChanged(kubelet::runtime::SandboxStatus {
                 id,

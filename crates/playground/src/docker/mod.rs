@@ -34,7 +34,7 @@ use machinery::wire::Channels;
 
 pub use connection::ConnectError;
 use engine::Engine;
-pub use engine::cleanup;
+pub use engine::{cleanup, set_power};
 pub use network::{NODES_MAX, PodNetwork};
 pub use own::OwnConfig;
 
@@ -47,6 +47,8 @@ pub struct DockerConfig {
     pub index: u16,
     /// Whether ports of the node are opened on this machine too.
     pub publish: bool,
+    /// Told when the node's container stops (false) and starts (true): the node's power.
+    pub power: tokio::sync::mpsc::UnboundedSender<(String, bool)>,
 }
 
 /// One node's containers on Docker.
@@ -120,6 +122,9 @@ impl ContainerRuntime for DockerRuntime {
 }
 
 async fn perform(engine: &Engine, operation: Operation) -> Result<Outcome, RuntimeError> {
+    if engine.is_off() {
+        return Err(RuntimeError::new(ErrorCode::Unavailable, engine::OFF));
+    }
     Ok(match operation {
         Operation::List => Outcome::Listing(Listing {
             sandboxes: sandbox::list(engine).await?,

@@ -1,6 +1,7 @@
 //! Volumes: directories and files under the data directory, bound into containers.
 //!
 //! ```text
+//! <data-dir>/provisioned/<volume>/…
 //! <data-dir>/pods/<pod uid>/resolv.conf
 //! <data-dir>/pods/<pod uid>/volumes/<volume>/…
 //! <data-dir>/pods/<pod uid>/containers/<container>/<attempt>/termination-log
@@ -22,6 +23,8 @@ use std::collections::BTreeMap;
 
 use super::engine::Engine;
 
+/// Where the provisioner of the class `standard` has its volumes on a node.
+const PROVISIONED: &str = "/var/local-path-provisioner";
 const RESOLV_CONF: &str = "resolv.conf";
 
 /// A path of the host inside a container.
@@ -40,10 +43,11 @@ pub fn set_up(engine: &Engine, pod_uid: &str, volumes: &[Volume]) -> Result<(), 
             VolumeKind::EmptyDir { .. } => make_dir(&path, 0o777).map_err(|error| error.to_string()),
             VolumeKind::Files(files) => write_files(&path, files).map_err(|error| error.to_string()),
             VolumeKind::HostPath { path: target, path_type } => {
-                host_path(Path::new(target), path_type).and_then(|()| {
+                let target = on_node(engine, target);
+                host_path(&target, path_type).and_then(|()| {
                     // What the volume is, for containers that are made later.
                     make_dir(path.parent().unwrap_or(&path), 0o755)
-                        .and_then(|()| replace_link(Path::new(target), &path))
+                        .and_then(|()| replace_link(&target, &path))
                         .map_err(|error| error.to_string())
                 })
             }
@@ -148,7 +152,7 @@ fn segment(name: &str) -> String {
 fn source(engine: &Engine, pod_uid: &str, mount: &Mount) -> Result<PathBuf, RuntimeError> {
     let fail = |message: String| RuntimeError::new(ErrorCode::Unknown, message);
     let (name, sub_path) = match &mount.source {
-        MountSource::HostPath(path) => return Ok(path.into()),
+        MountSource::HostPath(path) => return Ok(on_node(engine, path)),
         MountSource::Volume { name, sub_path } => (name, sub_path),
     };
     let base = volume_dir(engine, pod_uid, name);
@@ -172,6 +176,13 @@ fn source(engine: &Engine, pod_uid: &str, mount: &Mount) -> Result<PathBuf, Runt
     } else {
         Err(fail(format!("failed to prepare subPath for volumeMount {name:?}: not within volume path")))
     }
+}
+
+/// A node's path as this machine has it: the same, but for provisioned volumes, which are the cluster's.
+fn on_node(engine: &Engine, path: &str) -> PathBuf {
+    let provisioned = Path::new(path).strip_prefix(PROVISIONED).ok();
+    let inside = provisioned.filter(|rest| rest.components().all(|part| matches!(part, Component::Normal(_))));
+    inside.map_or_else(|| path.into(), |rest| engine.own().data_dir.join("provisioned").join(rest))
 }
 
 fn text(path: &Path) -> Result<String, RuntimeError> {
