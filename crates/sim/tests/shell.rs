@@ -444,3 +444,86 @@ fn tools_compare_count_and_look() {
         ("sleep 100 & pgrep sleep > p; pkill sleep; wait; test -s p && echo found", "found\n"),
     ]);
 }
+
+#[test]
+fn jq_and_yq_ask_documents() {
+    let pods = r#"{"items":[{"metadata":{"name":"web","labels":{"app":"web"}},"status":{"phase":"Running","restarts":2}},{"metadata":{"name":"db"},"status":{"phase":"Pending","restarts":0}}]}"#;
+    let cases = [
+        ("-r '.items[].metadata.name'", "web\ndb\n"),
+        (
+            "-c '.items[] | {name: .metadata.name, phase: .status.phase}'",
+            "{\"name\":\"web\",\"phase\":\"Running\"}\n{\"name\":\"db\",\"phase\":\"Pending\"}\n",
+        ),
+        ("-r '.items[] | select(.status.phase == \"Running\") | .metadata.name'", "web\n"),
+        ("'.items | length'", "2\n"),
+        ("'[.items[].status.restarts] | add'", "2\n"),
+        ("-c '[.items[] | .metadata.labels.app // \"none\"]'", "[\"web\",\"none\"]\n"),
+        ("-r '.items[] | \"\\(.metadata.name): \\(.status.restarts + 1)\"'", "web: 3\ndb: 1\n"),
+        ("-r '.items[] | [.metadata.name, .status.restarts] | @tsv'", "web\t2\ndb\t0\n"),
+        (
+            "-c '.items |= map(.status) | .items[0].phase = \"x\" | del(.items[1])'",
+            "{\"items\":[{\"phase\":\"x\",\"restarts\":2}]}\n",
+        ),
+        ("-c '.items | sort_by(.metadata.name) | map(.metadata.name)'", "[\"db\",\"web\"]\n"),
+        (
+            "-c '.items | group_by(.status.phase) | map({(.[0].status.phase): length}) | add'",
+            "{\"Pending\":1,\"Running\":1}\n",
+        ),
+        (
+            "-c '[paths(type == \"number\")]'",
+            "[[\"items\",0,\"status\",\"restarts\"],[\"items\",1,\"status\",\"restarts\"]]\n",
+        ),
+        ("-c '.items[0].metadata.labels | to_entries'", "[{\"key\":\"app\",\"value\":\"web\"}]\n"),
+        ("-c '.items[0].status | with_entries(.value |= tostring)'", "{\"phase\":\"Running\",\"restarts\":\"2\"}\n"),
+        ("--arg n db '.items[] | select(.metadata.name == $n).status.phase'", "\"Pending\"\n"),
+        (
+            "-c '[.items[].metadata.name | test(\"^w\")], (.items[0].metadata.name | sub(\"w(?<x>.)\"; \"<\\(.x)>\"))'",
+            "[true,false]\n\"<e>b\"\n",
+        ),
+        (
+            "-c '[limit(3; range(10))], [range(0; 10; 3)], (reduce range(5) as $i (0; . + $i))'",
+            "[0,1,2]\n[0,3,6,9]\n10\n",
+        ),
+        (
+            "-c 'def f(x): x * 2; [.items[].status.restarts | f(.)], (try error(\"no\") catch .), ([.. | strings] | length)'",
+            "[4,0]\n\"no\"\n5\n",
+        ),
+        (
+            "-c '.items[0] as {metadata: {$name}} | $name, ([.items[] | if .status.restarts > 0 then \"bad\" else \"good\" end])'",
+            "\"web\"\n[\"bad\",\"good\"]\n",
+        ),
+        ("'.items[0].metadata.labels'", "{\n  \"app\": \"web\"\n}\n"),
+        (
+            "-c 'any(.items[]; .status.phase == \"Pending\"), (.items | map(.metadata.name) | join(\",\")), ([1,[2]] | flatten), ({a:1} * {b:2})'",
+            "true\n\"web,db\"\n[1,2]\n{\"a\":1,\"b\":2}\n",
+        ),
+    ];
+    for (filter, expected) in cases {
+        let (out, err, code) = run_with(&format!("jq {filter}"), pods);
+        assert_eq!((out.as_str(), err.as_str(), code), (expected, "", 0), "{filter}");
+    }
+    for (filter, message, code) in [
+        ("'.items[0].status.phase.x'", "jq: error (at <stdin>:0): Cannot index string with \"x\"\n", 5),
+        ("'.nope[]'", "jq: error (at <stdin>:0): Cannot iterate over null (null)\n", 5),
+        ("'.items | no_such'", "jq: error (at <stdin>:0): no_such/0 is not defined\n", 5),
+        ("'[repeat(.)]'", "jq: error (at <stdin>:0): this jq gives up: too many steps\n", 5),
+    ] {
+        let (_, err, ended) = run_with(&format!("jq {filter}"), if filter.contains("repeat") { "1" } else { pods });
+        assert_eq!((err.as_str(), ended), (message, code), "{filter}");
+    }
+    assert_eq!(run_with("jq '.items['", pods).2, 3);
+    assert_eq!(run_with("jq -e '.nope'", pods).2, 1);
+    let yaml = "kind: Deployment\nspec:\n  replicas: 1\n---\nkind: Service\n";
+    for (line, expected) in [
+        ("yq .kind", "Deployment\nService\n"),
+        ("yq 'select(.kind == \"Deployment\") | .spec'", "replicas: 1\n"),
+        ("yq -o json -c . | head -n 1", "{\"kind\":\"Deployment\",\"spec\":{\"replicas\":1}}\n"),
+        (
+            "cat > d.yaml; yq -i 'select(.spec).spec.replicas = 3' d.yaml; head -n 3 d.yaml",
+            "kind: Deployment\nspec:\n  replicas: 3\n",
+        ),
+    ] {
+        let (out, err, code) = run_with(line, yaml);
+        assert_eq!((out.as_str(), err.as_str(), code), (expected, "", 0), "{line}");
+    }
+}

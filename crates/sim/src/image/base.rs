@@ -23,14 +23,15 @@ pub enum Base {
 }
 
 /// Tools that a slim Debian has not.
-const NOT_IN_DEBIAN: [&str; 33] = [
+const NOT_IN_DEBIAN: [&str; 35] = [
     "apk", "bc", "clear", "column", "curl", "dig", "envsubst", "gawk", "host", "ifconfig", "ip", "killall", "less",
     "man", "nano", "nc", "netstat", "nslookup", "pgrep", "pidof", "ping", "pkill", "ps", "route", "ss", "telnet",
-    "top", "uptime", "vi", "vim", "watch", "wget", "free",
+    "top", "uptime", "vi", "vim", "watch", "wget", "free", "jq", "yq",
 ];
 /// Tools that busybox and Alpine have not.
-const NOT_IN_BUSYBOX: [&str; 14] = [
-    "apt", "apt-get", "bash", "column", "curl", "dig", "envsubst", "gawk", "getent", "host", "man", "nano", "ss", "vim",
+const NOT_IN_BUSYBOX: [&str; 16] = [
+    "apt", "apt-get", "bash", "column", "curl", "dig", "envsubst", "gawk", "getent", "host", "man", "nano", "ss",
+    "vim", "jq", "yq",
 ];
 
 impl Base {

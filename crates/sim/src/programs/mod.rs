@@ -10,6 +10,7 @@ pub(crate) mod escape;
 mod files;
 mod grep;
 mod inspect;
+mod jq;
 mod lines;
 mod listing;
 mod lookup;
@@ -82,6 +83,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("id", |process| Box::pin(system::id(process))),
     ("ifconfig", |process| Box::pin(net::ip(process))),
     ("ip", |process| Box::pin(net::ip(process))),
+    ("jq", |process| Box::pin(jq::jq(process))),
     ("kill", |process| Box::pin(system::kill(process))),
     ("killall", |process| Box::pin(inspect::by_name(process))),
     ("less", |process| Box::pin(misc::pager(process))),
@@ -149,6 +151,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("whoami", |process| Box::pin(system::whoami(process))),
     ("xargs", |process| Box::pin(text::xargs(process))),
     ("yes", |process| Box::pin(text::yes(process))),
+    ("yq", |process| Box::pin(jq::jq(process))),
 ];
 
 /// The shell, under each of its names.

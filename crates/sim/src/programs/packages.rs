@@ -15,6 +15,7 @@ const PACKAGES: &[(&[&str], &[&str])] = &[
     (&["gettext-base", "gettext"], &["envsubst"]),
     (&["iproute2"], &["ip", "ss"]),
     (&["iputils-ping", "iputils"], &["ping"]),
+    (&["jq"], &["jq"]),
     (&["less"], &["less"]),
     (&["nano"], &["nano"]),
     (&["net-tools"], &["ifconfig", "netstat", "route"]),
