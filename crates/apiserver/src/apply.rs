@@ -6,15 +6,15 @@
 //! set by client-side apply, as the annotation that this leaves tells.
 
 use http::StatusCode;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, StatusCause};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
 use machinery::wire::Response;
-use machinery::{ApiError, schema};
+use machinery::{ApiError, raw, schema};
 use serde_json::{Map, Value};
 
 use crate::call::{Call, Result, invalid_options};
 use crate::codec::{FieldValidation, Payload, complete_type, decode_value, field_validation, yaml_error};
 use crate::create::create_missing;
-use crate::managed_fields::{self, FieldSet, fields_of_entry};
+use crate::managed_fields::{self, Entry, FieldSet};
 use crate::storage::{self, wire_value};
 use crate::strict::Source;
 use crate::{read, update};
@@ -52,14 +52,16 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
             return create_missing(call, object);
         };
         let old = storage::stored(&kv);
-        let typed = storage::typed(call.row, &old)?;
-        let live = wire_value(call.row, &*typed);
-        let entries = managed_fields::before_apply(call, &live, typed.metadata().managed_fields.clone());
+        let mut live = wire_value(call.row, &old)?;
+        // They are kept apart.
+        live.get_mut("metadata").and_then(Value::as_object_mut).map(|metadata| metadata.remove("managedFields"));
+        let entries = managed_fields::entries(raw::managed_fields(&kv.value).unwrap_or_default());
+        let entries = managed_fields::before_apply(call, &live, entries);
         let applied = managed_fields::applied_fields(call, &config);
         let before = owned(call, &entries, &manager);
         let others = entries.iter().filter(|entry| !is_own(call, entry, &manager));
         let others = others.fold(FieldSet::default(), |mut all, entry| {
-            all.extend(fields_of_entry(entry));
+            all.extend(entry.fields.clone());
             all
         });
         let schemas = schema::builtin();
@@ -80,7 +82,8 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         {
             *last = last_applied(&config).into();
         }
-        merged["metadata"]["managedFields"] = serde_json::to_value(&entries).unwrap_or_default();
+        let carried = serde_json::from_slice(&managed_fields::write(&entries)).unwrap_or_default();
+        merged["metadata"]["managedFields"] = carried;
         call.warnings.clone_from(&warnings);
         call.warnings.extend(repeated.iter().cloned());
         call.applied = Some(applied);
@@ -160,10 +163,8 @@ fn name_configuration(call: &Call, config: &mut Value) -> Result<()> {
     Ok(())
 }
 
-fn is_own(call: &Call, entry: &ManagedFieldsEntry, manager: &str) -> bool {
-    entry.manager.as_deref() == Some(manager)
-        && entry.operation.as_deref() == Some("Apply")
-        && entry.subresource.as_deref().unwrap_or_default() == call.info.subresource
+fn is_own(call: &Call, entry: &Entry, manager: &str) -> bool {
+    entry.manager == manager && entry.operation == "Apply" && entry.subresource == call.info.subresource
 }
 
 /// What client-side apply set that has not changed since (`lastAppliedManager`).
@@ -185,28 +186,27 @@ fn last_applied(config: &Value) -> String {
     machinery::go::json(&config) + "\n"
 }
 
-fn owned(call: &Call, entries: &[ManagedFieldsEntry], manager: &str) -> FieldSet {
-    entries.iter().find(|entry| is_own(call, entry, manager)).map(fields_of_entry).unwrap_or_default()
+fn owned(call: &Call, entries: &[Entry], manager: &str) -> FieldSet {
+    entries.iter().find(|entry| is_own(call, entry, manager)).map(|entry| entry.fields.clone()).unwrap_or_default()
 }
 
 /// 409 for fields of others that the apply changes.
-fn check_conflicts(call: &Call, manager: &str, changed: &FieldSet, entries: &[ManagedFieldsEntry]) -> Result<()> {
+fn check_conflicts(call: &Call, manager: &str, changed: &FieldSet, entries: &[Entry]) -> Result<()> {
     let mut causes = Vec::new();
     let mut by_manager = Vec::new();
     for entry in entries.iter().filter(|entry| !is_own(call, entry, manager)) {
-        let paths = fields_of_entry(entry).intersection(changed).paths();
+        let paths = entry.fields.intersection(changed).paths();
         if paths.is_empty() {
             continue;
         }
-        let other = entry.manager.clone().unwrap_or_default();
-        let mut who = machinery::go::quote(&other);
-        if entry.operation.as_deref() == Some("Update") {
-            if let Some(subresource) = &entry.subresource {
-                who += &format!(" with subresource {}", machinery::go::quote(subresource));
+        let mut who = machinery::go::quote(&entry.manager);
+        if entry.operation == "Update" {
+            if !entry.subresource.is_empty() {
+                who += &format!(" with subresource {}", machinery::go::quote(&entry.subresource));
             }
-            who += &format!(" using {}", entry.api_version.clone().unwrap_or_default());
-            if let Some(time) = &entry.time {
-                who += &format!(" at {}", machinery::time::format_seconds(time.0));
+            who += &format!(" using {}", entry.api_version);
+            if !entry.time.is_empty() {
+                who += &format!(" at {}", entry.time);
             }
         }
         causes.extend(paths.iter().map(|path| StatusCause {

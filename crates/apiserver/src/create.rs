@@ -69,7 +69,7 @@ pub(crate) fn create_object(call: &mut Call, mut object: Box<dyn Object>) -> Res
 
 fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Result<Response> {
     let name = object.metadata().name.clone().unwrap_or_default();
-    managed_fields::on_create(call, &mut *object);
+    let managed = managed_fields::on_create(call, &mut *object);
     admission::mutate(call, Operation::Create, &mut *object, None)?;
     escalation::check(call, &*object, None)?;
     let errors = call.row.before_create(&mut *object);
@@ -85,9 +85,10 @@ fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Re
     if dry_run {
         reserved.release(call);
         call.warnings.extend(warnings.into_iter().chain(terms.warnings));
-        return read::answer(call, StatusCode::CREATED, storage::unwritten(object));
+        let value = storage::with_managed(&storage::plain(&mut *object), &managed);
+        return read::answer(call, StatusCode::CREATED, storage::unwritten(object, value, None));
     }
-    let value = storage::value(&mut *object);
+    let value = storage::with_managed(&storage::plain(&mut *object), &managed);
     for _ in 0..ATTEMPTS {
         let admitted = std::mem::take(&mut terms.warnings);
         let outcome = match storage::write_value(call, key.clone(), 0, object, value.clone(), terms) {

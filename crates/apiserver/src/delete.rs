@@ -180,20 +180,21 @@ pub(crate) fn delete_object(call: &mut Call, name: &str, options: &DeleteOptions
             Mark::Goes => false,
         };
         if options.dry_run {
-            let object = storage::unwritten(object);
+            let value = storage::value(&mut *object, &kv);
+            let object = storage::unwritten(object, value, Some(kv.mod_revision));
             return Ok(if stays { Deleted::Pending(object) } else { Deleted::Gone(object) });
         }
         if stays {
             if object.to_bytes() == old.to_bytes() {
                 return Ok(Deleted::Pending(encoded));
             }
-            if let Written::Done(stored) = storage::write(call, key.clone(), kv.mod_revision, object)? {
+            if let Written::Done(stored) = storage::write(call, &kv, object)? {
                 return Ok(Deleted::Pending(stored));
             }
         } else if let Some(revision) = storage::remove(call, key.clone(), kv.mod_revision)? {
             service_allocation::free(call, &*object);
-            object.metadata_mut().resource_version = Some(revision.to_string());
-            return Ok(Deleted::Gone(storage::unwritten(object)));
+            let value = storage::value(&mut *object, &kv);
+            return Ok(Deleted::Gone(storage::unwritten(object, value, Some(revision))));
         }
     }
     Err(ApiError::modified(&call.resource(), name))

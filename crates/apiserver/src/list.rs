@@ -55,7 +55,7 @@ pub(crate) fn list(call: &mut Call) -> Result<Response> {
     let row = call.row;
     for item in &mut list.items {
         *item = match representation.view {
-            View::Metadata => Encoded::from_bytes(table::partial_metadata(item)?),
+            View::Metadata => Encoded::from_bytes(table::partial_metadata(item)),
             _ => storage::to_wire(row, item.clone()),
         };
     }

@@ -5,16 +5,23 @@
 
 mod field_set;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use machinery::schema::{Schema, Schemas};
 use machinery::sort::Order;
-use machinery::{Object, schema};
-use serde_json::Value;
+use machinery::{Object, raw, schema};
+use serde_json::{Map, Value};
+use store::KeyValue;
 
 pub(crate) use field_set::FieldSet;
 
 use crate::call::Call;
-use crate::storage::wire_value;
+use crate::storage::wire_text;
+
+/// Objects nest no deeper than this; what is below is looked at as a whole.
+const DEPTH_MAX: usize = 64;
 
 /// Entries of updates that an object has at most, as upstream; the oldest become one.
 const UPDATE_MANAGERS_MAX: usize = 10;
@@ -69,58 +76,60 @@ pub(crate) fn applied_fields(call: &Call, config: &Value) -> FieldSet {
     managed(call, FieldSet::applied(schemas, schemas.get(&call.row.gvk()), config))
 }
 
-/// Gives the creator of an object all its fields.
-pub(crate) fn on_create(call: &Call, object: &mut dyn Object) {
+/// The entries of a new object, as text: its creator has all its fields.
+pub(crate) fn on_create(call: &Call, object: &mut dyn Object) -> Vec<u8> {
     object.metadata_mut().managed_fields = None;
     if !is_tracked(call) {
-        return;
+        return Vec::new();
     }
     let created = match &call.applied {
-        Some(applied) => entry(call, "Apply", &call.field_manager(), applied),
-        None => entry(call, "Update", &call.field_manager(), &fields_of(call, &wire_value(call.row, object))),
+        Some(applied) => Entry::new(call, applied.clone()),
+        None => {
+            let text = wire_text(call.row, object.to_bytes());
+            Entry::new(call, fields_of(call, &serde_json::from_slice(&text).unwrap_or_default()))
+        }
     };
-    object.metadata_mut().managed_fields = Some(vec![created]);
+    write(&[created])
 }
 
-/// The entries an update starts from: those it carries, which a client may have changed, or else those
-/// of the object as it was. One empty entry is how a client asks for a fresh start; through a
+/// The entries an update starts from, as text: those it carries, which a client may have changed, or else
+/// those of the object as it was. One empty entry is how a client asks for a fresh start; through a
 /// subresource nothing is asked for. An apply brings those it started from.
-pub(crate) fn requested(call: &Call, object: &dyn Object, old: &dyn Object) -> Option<Vec<ManagedFieldsEntry>> {
-    let before = || old.metadata().managed_fields.clone();
-    match object.metadata().managed_fields.as_deref() {
-        carried if call.applied.is_some() => carried.map(<[_]>::to_vec),
-        _ if !call.info.subresource.is_empty() => before(),
-        None | Some([]) => before(),
-        Some([only]) if *only == ManagedFieldsEntry::default() => None,
-        Some(carried) => Some(carried.to_vec()),
+pub(crate) fn requested<'a>(
+    call: &Call,
+    carried: Option<Vec<ManagedFieldsEntry>>,
+    before: &'a KeyValue,
+) -> Cow<'a, [u8]> {
+    match carried.as_deref() {
+        carried if call.applied.is_some() => {
+            carried.map(|carried| serde_json::to_vec(carried).unwrap_or_default()).unwrap_or_default().into()
+        }
+        Some([only]) if call.info.subresource.is_empty() && *only == ManagedFieldsEntry::default() => Cow::default(),
+        Some(carried @ [_, ..]) if call.info.subresource.is_empty() => {
+            serde_json::to_vec(carried).unwrap_or_default().into()
+        }
+        _ => raw::managed_fields(&before.value).unwrap_or_default().into(),
     }
 }
 
 /// The entries of an object that is applied: those it has, or else one for all that is there already.
-pub(crate) fn before_apply(
-    call: &Call,
-    live: &Value,
-    entries: Option<Vec<ManagedFieldsEntry>>,
-) -> Vec<ManagedFieldsEntry> {
-    match entries.filter(|entries| !entries.is_empty()) {
-        Some(entries) => entries,
-        None => vec![entry(call, "Update", BEFORE_FIRST_APPLY, &fields_of(call, live))],
+pub(crate) fn before_apply(call: &Call, live: &Value, entries: Vec<Entry>) -> Vec<Entry> {
+    if !entries.is_empty() {
+        return entries;
     }
+    let everything = Entry::new(call, fields_of(call, live));
+    vec![Entry { manager: BEFORE_FIRST_APPLY.into(), operation: "Update".into(), ..everything }]
 }
 
-/// Gives the manager of an update what it added or changed, where that is kept; says whether it is: an
-/// object that has no entries gets its first by an apply. The object has the entries it had before.
-pub(crate) fn on_update(call: &Call, object: &mut dyn Object, old: &dyn Object) -> bool {
-    if !is_tracked(call) {
-        return false;
+/// The entries after an update that makes `plain` of what was stored before, where that is kept: its
+/// manager has what it added or changed. An object that has no entries gets its first by an apply.
+pub(crate) fn on_update(call: &Call, managed: &[u8], plain: &Bytes, before: &KeyValue) -> Option<Vec<u8>> {
+    if !is_tracked(call) || managed.is_empty() && call.applied.is_none() {
+        return None;
     }
-    let mut entries = object.metadata_mut().managed_fields.take().unwrap_or_default();
-    if entries.is_empty() && call.applied.is_none() {
-        return false;
-    }
-    change(call, &mut entries, &wire_value(call.row, object), &wire_value(call.row, old));
-    object.metadata_mut().managed_fields = (!entries.is_empty()).then_some(entries);
-    true
+    let before = raw::without_managed_fields(&before.value).into();
+    let (new, old) = differing(&wire_text(call.row, plain.clone()), &wire_text(call.row, before), DEPTH_MAX);
+    Some(change(call, managed, &new, &old))
 }
 
 /// Components of this process are not asked for what they manage where the host says so.
@@ -128,31 +137,57 @@ fn is_tracked(call: &Call) -> bool {
     call.server.options().track_components || !call.from_component
 }
 
-fn change(call: &Call, entries: &mut Vec<ManagedFieldsEntry>, new: &Value, old: &Value) {
-    let (operation, manager) = (if call.applied.is_some() { "Apply" } else { "Update" }, call.field_manager());
+/// Two values without what is the same in both: most of an object stays as it was.
+fn differing(new: &[u8], old: &[u8], depth: usize) -> (Value, Value) {
+    if depth == 0 || new.first() != Some(&b'{') || old.first() != Some(&b'{') {
+        let tree = |text: &[u8]| serde_json::from_slice(text).unwrap_or_default();
+        return (tree(new), tree(old));
+    }
+    let (mut new_fields, mut old_fields) = (Map::new(), Map::new());
+    let before: Vec<_> = raw::members(old).collect();
+    let mut same = vec![false; before.len()];
+    // Both are mostly in the same order.
+    let mut at = 0;
+    for (name, value) in raw::members(new) {
+        let place = (at..before.len()).chain(0..at).find(|at| before.get(*at).is_some_and(|(other, _)| *other == name));
+        let Some((place, (_, other))) = place.and_then(|place| Some((place, before.get(place)?))) else {
+            new_fields.insert(raw::text(name), differing(value, b"", 0).0);
+            continue;
+        };
+        at = place + 1;
+        if let Some(same) = same.get_mut(place) {
+            *same = true;
+        }
+        if value != *other {
+            let (new, old) = differing(value, other, depth - 1);
+            new_fields.insert(raw::text(name), new);
+            old_fields.insert(raw::text(name), old);
+        }
+    }
+    for ((name, value), _) in before.iter().zip(same).filter(|(_, same)| !same) {
+        old_fields.insert(raw::text(name), differing(b"", value, 0).1);
+    }
+    (Value::Object(new_fields), Value::Object(old_fields))
+}
+
+fn change(call: &Call, managed: &[u8], new: &Value, old: &Value) -> Vec<u8> {
     let changed = fields_changed(call, new, old);
     let removed = fields_of(call, old).difference(&fields_of(call, new));
     if changed.is_empty() && removed.is_empty() && call.applied.is_none() {
-        return;
+        return managed.to_vec();
     }
-    let subresource = Some(call.info.subresource.clone()).filter(|name| !name.is_empty());
+    let blank = Entry::new(call, FieldSet::default());
     let mut own = None;
+    let mut entries = entries(managed);
     entries.retain_mut(|entry| {
-        let is_own = entry.manager.as_deref() == Some(manager.as_str())
-            && entry.operation.as_deref() == Some(operation)
-            && entry.subresource == subresource;
-        if is_own {
-            own = Some(entry.clone());
+        if entry.is_of(&blank) {
+            own = Some(std::mem::take(entry));
             return false;
         }
-        let set = fields_of_entry(entry);
-        let rest = set.difference(&removed).difference(&changed);
-        if rest != set {
-            entry.fields_v1 = Some(FieldsV1(rest.to_fields()));
-        }
-        !rest.is_empty()
+        entry.fields = entry.fields.difference(&removed).difference(&changed);
+        !entry.fields.is_empty()
     });
-    let before = own.as_ref().map(fields_of_entry).unwrap_or_default();
+    let before = own.as_ref().map(|own| own.fields.clone()).unwrap_or_default();
     let set = match &call.applied {
         Some(applied) => applied.clone(),
         None => {
@@ -161,39 +196,34 @@ fn change(call: &Call, entries: &mut Vec<ManagedFieldsEntry>, new: &Value, old: 
             set
         }
     };
-    if set.is_empty() {
-        return;
+    if !set.is_empty() {
+        // An entry that says nothing new keeps its time, so that the object stays as it is.
+        entries.push(own.filter(|_| set == before).unwrap_or(Entry { fields: set, ..blank }));
+        if call.applied.is_none() {
+            join_oldest(&mut entries);
+        }
+        entries.order_by(|a, b| order(a).cmp(&order(b)));
     }
-    // An entry that says nothing new keeps its time, so that the object stays as it is.
-    let unchanged = own.filter(|_| set == before);
-    entries.push(unchanged.unwrap_or_else(|| entry(call, operation, &manager, &set)));
-    if call.applied.is_none() {
-        join_oldest(entries);
-    }
-    entries.order_by(|a, b| order(a).cmp(&order(b)));
+    write(&entries)
 }
 
 /// What entries are in order of.
-fn order(entry: &ManagedFieldsEntry) -> impl Ord + '_ {
-    let time = entry.time.as_ref().map_or(0, |time| time.0.as_second());
-    (&entry.operation, time, &entry.manager, &entry.api_version, &entry.subresource)
+fn order(entry: &Entry) -> impl Ord + '_ {
+    (&entry.operation, &entry.time, &entry.manager, &entry.api_version, &entry.subresource)
 }
 
 /// Makes one entry of the oldest updates of a version, until there are not too many
 /// (`capManagersManager`).
-fn join_oldest(entries: &mut Vec<ManagedFieldsEntry>) {
-    let is_update = |entry: &mut ManagedFieldsEntry| entry.operation.as_deref() == Some("Update");
-    let mut updates: Vec<_> = entries.extract_if(.., is_update).collect();
+fn join_oldest(entries: &mut Vec<Entry>) {
+    let mut updates: Vec<_> = entries.extract_if(.., |entry| entry.operation == "Update").collect();
     updates.order_by(|a, b| order(a).cmp(&order(b)));
     let mut at = 0;
     while updates.len() > UPDATE_MANAGERS_MAX
         && let Some(version) = updates.get(at).map(|entry| entry.api_version.clone())
     {
         let first = updates.iter().take(at).position(|entry| entry.api_version == version);
-        let is_bucket = |entry: &ManagedFieldsEntry| {
-            entry.manager.as_deref() == Some(ANCIENT_CHANGES)
-                && entry.api_version == version
-                && entry.subresource.is_none()
+        let is_bucket = |entry: &Entry| {
+            entry.manager == ANCIENT_CHANGES && entry.api_version == version && entry.subresource.is_empty()
         };
         let into = updates.iter().position(is_bucket).or(first);
         let Some(into) = into.filter(|into| first.is_some() && *into != at) else {
@@ -202,20 +232,86 @@ fn join_oldest(entries: &mut Vec<ManagedFieldsEntry>) {
         };
         let joined = updates.remove(at);
         if let Some(bucket) = updates.get_mut(into - usize::from(into > at)) {
-            let mut set = fields_of_entry(bucket);
-            set.extend(fields_of_entry(&joined));
-            bucket.manager = Some(ANCIENT_CHANGES.into());
-            bucket.subresource = None;
-            bucket.fields_v1 = Some(FieldsV1(set.to_fields()));
+            bucket.manager = ANCIENT_CHANGES.into();
+            bucket.subresource.clear();
+            bucket.fields.extend(joined.fields);
             bucket.time = joined.time;
         }
     }
     entries.append(&mut updates);
 }
 
-/// What an entry says is managed.
-pub(crate) fn fields_of_entry(entry: &ManagedFieldsEntry) -> FieldSet {
-    FieldSet::from_fields(entry.fields_v1.as_ref().map(|FieldsV1(fields)| fields))
+/// What one manager has set by one operation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Entry {
+    pub(crate) api_version: String,
+    pub(crate) manager: String,
+    /// `Apply` or `Update`.
+    pub(crate) operation: String,
+    /// Empty for the object itself.
+    pub(crate) subresource: String,
+    pub(crate) time: String,
+    pub(crate) fields: FieldSet,
+}
+
+impl Entry {
+    /// Of who makes this call, now.
+    fn new(call: &Call, fields: FieldSet) -> Self {
+        Self {
+            api_version: call.row.api_version(),
+            manager: call.field_manager(),
+            operation: if call.applied.is_some() { "Apply" } else { "Update" }.into(),
+            subresource: call.info.subresource.clone(),
+            time: machinery::time::format_seconds(call.now),
+            fields,
+        }
+    }
+
+    /// Whether it is of the same manager, by the same operation, as another.
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
+        self.manager == other.manager && self.operation == other.operation && self.subresource == other.subresource
+    }
+}
+
+/// Reads the array of `metadata.managedFields`.
+pub(crate) fn entries(managed: &[u8]) -> Vec<Entry> {
+    let read = |entry| {
+        let text = |name: &str| raw::member(entry, name).map(raw::text).unwrap_or_default();
+        Entry {
+            api_version: text("apiVersion"),
+            manager: text("manager"),
+            operation: text("operation"),
+            subresource: text("subresource"),
+            time: text("time"),
+            fields: FieldSet::read(raw::member(entry, "fieldsV1").unwrap_or_default()),
+        }
+    };
+    raw::items(managed).map(read).collect()
+}
+
+/// Writes the array of `metadata.managedFields`; nothing if there are no entries.
+pub(crate) fn write(entries: &[Entry]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for entry in entries {
+        out.push(if out.is_empty() { b'[' } else { b',' });
+        out.extend_from_slice(b"{\"apiVersion\":");
+        raw::push_text(&mut out, &entry.api_version);
+        out.extend_from_slice(b",\"fieldsType\":\"FieldsV1\",\"fieldsV1\":");
+        entry.fields.write(&mut out);
+        let rest = [("manager", &entry.manager), ("operation", &entry.operation)];
+        let optional = [("subresource", &entry.subresource), ("time", &entry.time)];
+        for (name, text) in rest.into_iter().chain(optional.into_iter().filter(|(_, text)| !text.is_empty())) {
+            out.push(b',');
+            raw::push_text(&mut out, name);
+            out.push(b':');
+            raw::push_text(&mut out, text);
+        }
+        out.push(b'}');
+    }
+    if !out.is_empty() {
+        out.push(b']');
+    }
+    out
 }
 
 /// Merges an applied configuration into an object: maps by key, lists as their type says.
@@ -227,16 +323,4 @@ pub(crate) fn merge(schemas: &Schemas, schema: Option<&Schema>, target: &mut Val
 pub(crate) fn repeated(call: &Call, config: &Value) -> Option<(String, String)> {
     let schemas = schema::builtin();
     field_set::repeated(schemas, schemas.get(&call.row.gvk()), config)
-}
-
-fn entry(call: &Call, operation: &str, manager: &str, set: &FieldSet) -> ManagedFieldsEntry {
-    ManagedFieldsEntry {
-        api_version: Some(call.row.api_version()),
-        fields_type: Some("FieldsV1".into()),
-        fields_v1: Some(FieldsV1(set.to_fields())),
-        manager: Some(manager.into()),
-        operation: Some(operation.into()),
-        subresource: Some(call.info.subresource.clone()).filter(|name| !name.is_empty()),
-        time: Some(machinery::time::meta_time(call.now)),
-    }
 }

@@ -36,8 +36,7 @@ pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
         let key = call.key();
         let kv = call.server.store().get(&key).ok_or_else(|| call.not_found())?;
         let old = storage::stored(&kv);
-        let typed = storage::typed(row, &old)?;
-        let before = wire_value(row, &*typed);
+        let before = wire_value(row, &old)?;
         let patched = apply(call, payload, before.clone(), &row.gvk())?;
         let asks_revision = patched.pointer("/metadata/resourceVersion") != before.pointer("/metadata/resourceVersion");
         call.warnings.clone_from(&warnings);

@@ -59,7 +59,7 @@ pub(crate) fn answer(call: &Call, code: StatusCode, object: Encoded) -> Result<R
             Ok(response(code, content_type, Body::Bytes(bytes)))
         }
         View::Metadata => {
-            let partial = table::partial_metadata(&object)?;
+            let partial = table::partial_metadata(&object);
             json_answer(call, code, partial)
         }
         View::Table => {

@@ -270,7 +270,7 @@ pub(crate) fn address_ops(call: &Call, key: &str, new: Option<&dyn Object>) -> V
         let mut address = ip_address(*ip, metadata.namespace.clone(), metadata.name.clone());
         address.metadata.uid = Some(call.server.rng().uuid());
         address.metadata.creation_timestamp = Some(machinery::time::meta_time(call.now));
-        Some(Op::put(at(ip), storage::value(&mut address)))
+        Some(Op::put(at(ip), storage::plain(&mut address)))
     });
     gone.chain(come).collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use machinery::{ApiError, Encoded, Kind, Object};
+use machinery::{ApiError, Encoded, Kind, Object, raw};
 use serde_json::Value;
 use store::{Event, KeyValue, Op, StoreError, Txn};
 
@@ -82,21 +82,33 @@ pub(crate) enum Written {
     Stale(Box<dyn Object>),
 }
 
-/// The bytes to store for an object, whose resourceVersion is taken off: the store knows it.
-pub(crate) fn value(object: &mut dyn Object) -> Bytes {
-    object.metadata_mut().resource_version = None;
+/// The bytes to store for an object but for what others keep: its resourceVersion, which the store knows,
+/// and its managed fields are taken off.
+pub(crate) fn plain(object: &mut dyn Object) -> Bytes {
+    let metadata = object.metadata_mut();
+    (metadata.resource_version, metadata.managed_fields) = (None, None);
     object.to_bytes()
 }
 
-/// Writes an object if its key still has `mod_revision` (0: does not exist). The object's own
-/// resourceVersion is ignored.
-pub(crate) fn write(call: &Call, key: String, mod_revision: i64, mut object: Box<dyn Object>) -> Result<Written> {
-    let value = value(&mut *object);
-    write_value(call, key, mod_revision, object, value, Terms::default())
+/// The bytes to store for an object with this array of managed fields; empty for none.
+pub(crate) fn with_managed(plain: &Bytes, managed: &[u8]) -> Bytes {
+    if managed.is_empty() { plain.clone() } else { raw::with_managed_fields(plain, managed).into() }
 }
 
-/// As [`write`], with the bytes that [`value`] gave for the object, and on the terms on which it was let
-/// in.
+/// The bytes to store for an object in the place of another, whose managed fields it takes over.
+pub(crate) fn value(object: &mut dyn Object, before: &KeyValue) -> Bytes {
+    with_managed(&plain(object), raw::managed_fields(&before.value).unwrap_or_default())
+}
+
+/// Puts an object in the place of what is stored, if that has not changed. Its own resourceVersion is
+/// ignored.
+pub(crate) fn write(call: &Call, before: &KeyValue, mut object: Box<dyn Object>) -> Result<Written> {
+    let value = value(&mut *object, before);
+    write_value(call, before.key.to_string(), before.mod_revision, object, value, Terms::default())
+}
+
+/// Writes an object as these bytes if its key still has `mod_revision` (0: does not exist), on the terms on
+/// which it was let in.
 pub(crate) fn write_value(
     call: &Call,
     key: String,
@@ -136,16 +148,30 @@ pub(crate) fn remove(call: &Call, key: String, mod_revision: i64) -> Result<Opti
     Ok(response.succeeded.then_some(response.revision))
 }
 
-/// An object that is not written (`dryRun`), as the answer shows it.
-pub(crate) fn unwritten(object: Box<dyn Object>) -> Encoded {
-    Encoded::from_object(Arc::from(object))
+/// An object that is not written (`dryRun`) or no longer there, as the answer shows it: the bytes as they
+/// would be stored, and its revision if it has one.
+pub(crate) fn unwritten(mut object: Box<dyn Object>, value: Bytes, revision: Option<i64>) -> Encoded {
+    object.metadata_mut().resource_version = revision.map(|revision| revision.to_string());
+    match revision {
+        Some(revision) => Encoded::from_stored(value, revision, Some(Arc::from(object))),
+        None => Encoded::from_both(value, Arc::from(object)),
+    }
 }
 
-/// The object in the JSON form of its row's version.
-pub(crate) fn wire_value(row: &ResourceInfo, object: &dyn Object) -> Value {
+/// A whole stored object in the JSON form of its row's version.
+pub(crate) fn wire_value(row: &ResourceInfo, object: &Encoded) -> Result<Value> {
+    let value = object.value().map_err(ApiError::internal)?;
+    Ok(match &row.conversion {
+        Some(conversion) => (conversion.from_stored)(value),
+        None => value,
+    })
+}
+
+/// An object's JSON text in the form of its row's version, from that in which it is stored.
+pub(crate) fn wire_text(row: &ResourceInfo, stored: Bytes) -> Bytes {
     match &row.conversion {
-        Some(conversion) => (conversion.from_stored)(object.to_value()),
-        None => object.to_value(),
+        Some(_) => to_wire(row, Encoded::from_bytes(stored)).bytes().clone(),
+        None => stored,
     }
 }
 

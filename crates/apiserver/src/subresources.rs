@@ -147,7 +147,6 @@ fn bind_value(call: &mut Call, binding: &Value) -> Result<()> {
     }
     for _ in 0..ATTEMPTS {
         let (kv, encoded) = stored(call)?;
-        let revision = kv.mod_revision;
         let mut object = storage::typed(call.row, &encoded)?.clone_object();
         let Some(pod) = object.as_any_mut().downcast_mut::<Pod>() else { return Err(call.not_found()) };
         let refused = |error: String| ApiError::conflict(&call.resource(), &call.info.name, error);
@@ -186,7 +185,7 @@ fn bind_value(call: &mut Call, binding: &Value) -> Result<()> {
         if call.dry_run()? {
             return Ok(());
         }
-        if let Written::Done(_) = storage::write(call, call.key(), revision, object)? {
+        if let Written::Done(_) = storage::write(call, &kv, object)? {
             return Ok(());
         }
     }
@@ -275,7 +274,7 @@ fn take_disruption(call: &mut Call, pod: &Pod, dry_run: bool) -> Result<()> {
         let disrupted = status.disrupted_pods.get_or_insert_default();
         disrupted.insert(call.info.name.clone(), machinery::time::meta_time(call.now));
         let pods = std::mem::replace(&mut call.row, row);
-        let written = storage::write(call, kv.key.to_string(), kv.mod_revision, Box::new(budget));
+        let written = storage::write(call, kv, Box::new(budget));
         call.row = pods;
         if let Written::Done(_) = written? {
             return Ok(());

@@ -1,7 +1,7 @@
 //! `Table` and `PartialObjectMetadata`: what is made of objects for clients that ask.
 
 use bytes::Bytes;
-use machinery::{ApiError, Encoded, Object};
+use machinery::{ApiError, Encoded};
 use serde_json::{Map, Value, json};
 
 use crate::call::{Call, Result};
@@ -123,7 +123,7 @@ pub(crate) fn row(info: &ResourceInfo, object: &Encoded, include: Include, now: 
         Include::None => bytes.extend_from_slice(b",\"object\":null"),
         Include::Metadata => {
             bytes.extend_from_slice(b",\"object\":");
-            bytes.extend_from_slice(&partial_of_typed(&*typed));
+            bytes.extend_from_slice(&partial_metadata(object));
         }
         Include::Object => {
             bytes.extend_from_slice(b",\"object\":");
@@ -134,20 +134,10 @@ pub(crate) fn row(info: &ResourceInfo, object: &Encoded, include: Include, now: 
     Ok(bytes.into())
 }
 
-fn partial_of_typed(object: &dyn Object) -> Bytes {
-    partial(machinery::object::to_value(object.metadata()))
-}
-
 /// An object's metadata alone.
-pub(crate) fn partial_metadata(object: &Encoded) -> Result<Bytes> {
-    if let Some(typed) = object.object() {
-        return Ok(partial_of_typed(&**typed));
-    }
-    let mut value = object.value().map_err(ApiError::internal)?;
-    Ok(partial(value.get_mut("metadata").map(Value::take).unwrap_or_default()))
-}
-
-fn partial(metadata: Value) -> Bytes {
-    let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata});
-    serde_json::to_vec(&partial).unwrap_or_default().into()
+pub(crate) fn partial_metadata(object: &Encoded) -> Bytes {
+    let mut partial = br#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#.to_vec();
+    partial.extend_from_slice(&object.metadata());
+    partial.push(b'}');
+    partial.into()
 }

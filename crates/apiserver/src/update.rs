@@ -87,11 +87,13 @@ pub(crate) fn replace(call: &mut Call, mut object: Box<dyn Object>, kv: &KeyValu
     let mut terms = admission::validate(call, Operation::Update, &*object, Some(old))?;
     call.warnings.append(&mut terms.warnings);
     let reserved = service_allocation::reserve(call, &mut *object, Some(old))?;
-    object.metadata_mut().managed_fields = managed_fields::requested(call, &*object, old);
-    let mut value = storage::value(&mut *object);
+    let carried = object.metadata_mut().managed_fields.take();
+    let managed = managed_fields::requested(call, carried, kv);
+    let plain = storage::plain(&mut *object);
+    let mut value = storage::with_managed(&plain, &managed);
     let differs = value != kv.value || call.applied.is_some();
-    if differs && managed_fields::on_update(call, &mut *object, old) {
-        value = storage::value(&mut *object);
+    if differs && let Some(managed) = managed_fields::on_update(call, &managed, &plain, kv) {
+        value = storage::with_managed(&plain, &managed);
     }
     if value == kv.value {
         reserved.keep();
@@ -99,15 +101,13 @@ pub(crate) fn replace(call: &mut Call, mut object: Box<dyn Object>, kv: &KeyValu
     }
     if dry_run {
         reserved.release(call);
-        object.metadata_mut().resource_version.clone_from(&old.metadata().resource_version);
-        return Ok(Some(storage::unwritten(object)));
+        return Ok(Some(storage::unwritten(object, value, Some(mod_revision))));
     }
     if is_finished(&*object) {
         reserved.keep();
         let Some(revision) = storage::remove(call, key, mod_revision)? else { return Ok(None) };
         service_allocation::free(call, &*object);
-        object.metadata_mut().resource_version = Some(revision.to_string());
-        return Ok(Some(storage::unwritten(object)));
+        return Ok(Some(storage::unwritten(object, value, Some(revision))));
     }
     loop {
         let outcome = match storage::write_value(call, key.clone(), mod_revision, object, value.clone(), terms) {

@@ -254,10 +254,7 @@ impl Events {
         let row = self.row;
         let object = match &mut self.view {
             WatchView::Object => storage::to_wire(row, event.object),
-            WatchView::Metadata => match table::partial_metadata(&event.object) {
-                Ok(partial) => Encoded::from_bytes(partial),
-                Err(_) => event.object,
-            },
+            WatchView::Metadata => Encoded::from_bytes(table::partial_metadata(&event.object)),
             WatchView::Table { include, columns_sent } => {
                 let columns = (!std::mem::replace(columns_sent, true)).then_some(row);
                 let line = match event.kind {
@@ -292,7 +289,7 @@ fn bookmark(row: &ResourceInfo, revision: i64, initial_events_end: bool) -> Watc
 
 /// A bookmark's row in a table: no cells, and the metadata that says the revision.
 fn bookmark_line(object: &Encoded) -> bytes::Bytes {
-    let partial = table::partial_metadata(object).unwrap_or_default();
+    let partial = table::partial_metadata(object);
     let mut line = b"{\"cells\":[],\"object\":".to_vec();
     line.extend_from_slice(&partial);
     line.push(b'}');

@@ -109,7 +109,7 @@ impl Reflector {
             let status: Status = event.object.value().and_then(machinery::object::from_value).unwrap_or_default();
             return self.failed(&ApiError::from(status), now);
         }
-        let Some(version) = resource_version(&event.object) else {
+        let Some(version) = event.object.resource_version() else {
             return self.failed(&ApiError::internal("a watch event has no resourceVersion"), now);
         };
         self.resource_version = version;
@@ -159,16 +159,5 @@ fn query(path: &str, options: &ListOptions) -> String {
     match options.query(false) {
         query if query.is_empty() => path.to_owned(),
         query => format!("{path}?{query}"),
-    }
-}
-
-/// The object's resourceVersion, without decoding it where somebody has.
-fn resource_version(object: &Encoded) -> Option<String> {
-    match object.object() {
-        Some(object) => object.metadata().resource_version.clone(),
-        None => {
-            let value = object.value().ok()?;
-            value.pointer("/metadata/resourceVersion")?.as_str().map(str::to_owned)
-        }
     }
 }

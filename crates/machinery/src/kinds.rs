@@ -12,7 +12,7 @@ use k8s_openapi::api::{
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration;
 use serde_json::Value;
 
-use crate::object::{Kind, Object, from_value, kind_first};
+use crate::object::{Kind, Object, encoded, from_value};
 
 macro_rules! kinds {
     ($($group:ident::$version:ident: $($kind:ident),+;)+) => {$($(
@@ -21,7 +21,7 @@ macro_rules! kinds {
                 from_value(value)
             }
             fn encode(&self) -> Bytes {
-                kind_first(serde_json::to_vec(self).unwrap_or_default())
+                encoded(&mut |out| _ = serde_json::to_writer(out, self))
             }
             fn boxed(&self) -> Box<dyn Object> {
                 Box::new(self.clone())

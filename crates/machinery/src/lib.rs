@@ -6,7 +6,7 @@
 //!   [`intorstring`], [`time`], templates ([`jsonpath`], [`template`]).
 //! - What they may write: [`schema`] as data, [`names`], [`field`] errors, [`status`] errors, all in
 //!   upstream's words, for which [`go`] prints as Go does.
-//! - How writes combine: [`patch`].
+//! - How writes combine: [`patch`]. Stored text in place: [`raw`].
 //!
 //! No state, no I/O, no clock: time and randomness come in as values ([`Clock`], [`Rng`]).
 //!
@@ -27,6 +27,7 @@ pub mod object;
 pub mod patch;
 pub mod quantity;
 pub mod random;
+pub mod raw;
 pub mod schema;
 pub mod sort;
 pub mod status;

@@ -1,6 +1,7 @@
 //! What an object is: a typed Rust value, its JSON bytes, or both ([`Encoded`]).
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +11,8 @@ use k8s_openapi::{Metadata, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::raw;
 
 /// A built-in kind: a `k8s-openapi` type with object metadata. Implemented in the crate's `kinds`, once.
 pub trait Kind: Resource + Metadata<Ty = ObjectMeta> + Clone + PartialEq + fmt::Debug + Send + Sync + 'static {
@@ -111,7 +114,9 @@ struct Forms {
     stored: Option<Stored>,
 }
 
-/// Bytes as the store has them: without the revision, which is known only once they are stored.
+/// Bytes as the store has them: without the revision, which is known only once they are stored. They alone
+/// have `metadata.managedFields`: as a tree that would be the larger part of an object, and who works with
+/// typed objects does not look at it.
 struct Stored {
     bytes: Bytes,
     resource_version: i64,
@@ -128,13 +133,13 @@ impl Encoded {
         Self(Arc::new(Forms { object: OnceLock::from(object), ..Forms::default() }))
     }
 
-    /// From both forms, where both are at hand.
+    /// From both forms, where both are at hand. The typed one may lack `metadata.managedFields`.
     pub fn from_both(bytes: Bytes, object: Arc<dyn Object>) -> Self {
         Self(Arc::new(Forms { bytes: OnceLock::from(bytes), object: OnceLock::from(object), stored: None }))
     }
 
     /// From the bytes in the store, which lack `metadata.resourceVersion`, and the typed form, which
-    /// has it, if that is at hand.
+    /// has it but lacks `metadata.managedFields`, if that is at hand.
     pub fn from_stored(bytes: Bytes, resource_version: i64, object: Option<Arc<dyn Object>>) -> Self {
         let object = object.map(OnceLock::from).unwrap_or_default();
         let stored = Some(Stored { bytes, resource_version });
@@ -148,6 +153,28 @@ impl Encoded {
             (None, Some(object)) => object.to_bytes(),
             (None, None) => Bytes::new(),
         })
+    }
+
+    /// The text of the object's `metadata`.
+    pub fn metadata(&self) -> Vec<u8> {
+        let Some(stored) = &self.0.stored else {
+            return raw::member(self.bytes(), "metadata").unwrap_or(b"{}").to_vec();
+        };
+        let mut out = Vec::new();
+        push_metadata(&mut out, raw::member(&stored.bytes, "metadata").unwrap_or(b"{}"), stored.resource_version);
+        out
+    }
+
+    /// The object's resourceVersion, found with as little work as there is to it.
+    pub fn resource_version(&self) -> Option<String> {
+        match (&self.0.stored, self.0.object.get()) {
+            (Some(stored), _) => Some(stored.resource_version.to_string()),
+            (None, Some(object)) => object.metadata().resource_version.clone(),
+            (None, None) => {
+                let metadata = raw::member(self.bytes(), "metadata")?;
+                raw::member(metadata, "resourceVersion").map(raw::text).filter(|version| !version.is_empty())
+            }
+        }
     }
 
     /// The typed form, if some reader has decoded it already or it was made from one.
@@ -165,7 +192,7 @@ impl Encoded {
         {
             return Ok(typed);
         }
-        let typed = Arc::new(K::from_value(self.decode()?)?);
+        let typed = Arc::new(K::from_value(self.lean()?)?);
         let _ = self.0.object.set(typed.clone());
         Ok(typed)
     }
@@ -181,82 +208,94 @@ impl Encoded {
         if let Some(object) = self.0.object.get() {
             return Ok(object.clone());
         }
-        let object = Arc::<dyn Object>::from(decode(self.decode()?)?);
+        let object = Arc::<dyn Object>::from(decode(self.lean()?)?);
         Ok(self.0.object.get_or_init(|| object).clone())
     }
 
-    /// The object as a JSON tree.
+    /// The whole object as a JSON tree.
     ///
     /// # Errors
     /// When the bytes are not JSON.
     pub fn value(&self) -> Result<Value, serde_json::Error> {
-        match self.0.object.get() {
-            Some(object) => Ok(object.to_value()),
-            None => self.decode(),
+        match (&self.0.stored, self.0.bytes.get(), self.0.object.get()) {
+            (Some(stored), ..) => stored.tree(&stored.bytes),
+            (None, None, Some(object)) => Ok(object.to_value()),
+            _ => serde_json::from_slice(self.bytes()),
         }
     }
 
-    fn decode(&self) -> Result<Value, serde_json::Error> {
-        let Some(stored) = &self.0.stored else { return serde_json::from_slice(self.bytes()) };
-        let mut value: Value = serde_json::from_slice(&stored.bytes)?;
+    /// What the typed form is made from.
+    fn lean(&self) -> Result<Value, serde_json::Error> {
+        match &self.0.stored {
+            Some(stored) => stored.tree(&raw::without_managed_fields(&stored.bytes)),
+            None => serde_json::from_slice(self.bytes()),
+        }
+    }
+}
+
+impl Stored {
+    fn tree(&self, bytes: &[u8]) -> Result<Value, serde_json::Error> {
+        let mut value: Value = serde_json::from_slice(bytes)?;
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.insert("resourceVersion".into(), stored.resource_version.to_string().into());
+            metadata.insert("resourceVersion".into(), self.resource_version.to_string().into());
         }
         Ok(value)
     }
 }
 
+/// What `write` writes, in as much memory as it is long: encoded objects are kept.
+pub(crate) fn encoded(write: &mut dyn FnMut(&mut Vec<u8>)) -> Bytes {
+    thread_local! {
+        static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        write(scratch);
+        put_kind_first(scratch);
+        Bytes::copy_from_slice(scratch)
+    })
+}
+
 /// An object's JSON bytes with `kind` before `apiVersion`, the order in which Kubernetes writes them;
 /// bytes that begin with others stay as they are.
 pub fn kind_first(mut object: Vec<u8>) -> Bytes {
+    put_kind_first(&mut object);
+    object.into_boxed_slice().into()
+}
+
+fn put_kind_first(object: &mut [u8]) {
     let member = |object: &[u8], at: usize, name: &str| {
         let text = object.get(at..)?.strip_prefix(name.as_bytes())?;
         Some(at + name.len() + text.iter().position(|byte| *byte == b'"')? + 1)
     };
-    let ends = member(&object, 1, "\"apiVersion\":\"").and_then(|version| {
-        let kind = member(&object, version + 1, "\"kind\":\"")?;
+    let ends = member(object, 1, "\"apiVersion\":\"").and_then(|version| {
+        let kind = member(object, version + 1, "\"kind\":\"")?;
         (object.get(version) == Some(&b',') && object.get(kind) == Some(&b',')).then_some((version, kind))
     });
     if let Some((version, kind)) = ends {
         object[1..=kind].rotate_left(version);
     }
-    object.into()
 }
 
 /// Writes `metadata.resourceVersion` into an object's JSON bytes, which have a `metadata` without it.
 pub fn with_resource_version(object: &[u8], resource_version: i64) -> Bytes {
-    let Some(start) = metadata_start(object) else { return Bytes::copy_from_slice(object) };
-    let (head, tail) = object.split_at(start);
+    let Some(metadata) = raw::member(object, "metadata") else { return Bytes::copy_from_slice(object) };
+    let start = raw::offset(object, metadata);
     let mut bytes = Vec::with_capacity(object.len() + 42);
-    bytes.extend_from_slice(head);
-    bytes.extend_from_slice(format!("\"resourceVersion\":\"{resource_version}\"").as_bytes());
-    if tail.first() != Some(&b'}') {
-        bytes.push(b',');
-    }
-    bytes.extend_from_slice(tail);
+    bytes.extend_from_slice(object.get(..start).unwrap_or_default());
+    push_metadata(&mut bytes, metadata, resource_version);
+    bytes.extend_from_slice(object.get(start + metadata.len()..).unwrap_or_default());
     bytes.into()
 }
 
-/// The offset just after the brace that opens the top level's `metadata`.
-fn metadata_start(object: &[u8]) -> Option<usize> {
-    const METADATA: &[u8] = b"\"metadata\":{";
-    let (mut depth, mut at) = (0, 0);
-    while let Some(byte) = object.get(at) {
-        match byte {
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth -= 1,
-            b'"' if depth == 1 && object.get(at..)?.starts_with(METADATA) => return Some(at + METADATA.len()),
-            b'"' => {
-                at += 1;
-                while *object.get(at)? != b'"' {
-                    at += if object.get(at) == Some(&b'\\') { 2 } else { 1 };
-                }
-            }
-            _ => {}
-        }
-        at += 1;
+/// Appends the text of a `metadata` with its resourceVersion, which it lacks.
+fn push_metadata(out: &mut Vec<u8>, metadata: &[u8], resource_version: i64) {
+    let fields = metadata.get(1..).unwrap_or_default();
+    out.extend_from_slice(format!("{{\"resourceVersion\":\"{resource_version}\"").as_bytes());
+    if fields.first() != Some(&b'}') {
+        out.push(b',');
     }
-    None
+    out.extend_from_slice(fields);
 }
 
 impl fmt::Debug for Encoded {

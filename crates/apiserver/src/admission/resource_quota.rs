@@ -89,7 +89,7 @@ pub(super) fn charge(
         let status = quota.status.get_or_insert_default();
         (status.hard, status.used) = (Some(hard), Some(used));
         terms.unchanged(&kv.key, kv.mod_revision);
-        terms.ops.push(Op::put(kv.key.clone(), storage::value(&mut quota)));
+        terms.ops.push(Op::put(kv.key.clone(), storage::value(&mut quota, &kv)));
     }
     Ok(())
 }

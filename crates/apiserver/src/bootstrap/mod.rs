@@ -97,7 +97,7 @@ impl ApiServer {
             value["status"] = status;
             object = decode(value)?;
         }
-        Ok(storage::value(&mut *object))
+        Ok(storage::plain(&mut *object))
     }
 
     /// What is there at birth, but for what needs more than being written.

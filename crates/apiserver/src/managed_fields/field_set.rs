@@ -4,6 +4,7 @@
 use machinery::sort::Order;
 use std::collections::BTreeMap;
 
+use machinery::raw;
 use machinery::schema::{Schema, Schemas};
 use serde_json::{Map, Value};
 
@@ -135,15 +136,23 @@ impl FieldSet {
         self.0.insert(step, child);
     }
 
-    /// Reads `fieldsV1`.
-    pub(crate) fn from_fields(fields: Option<&Value>) -> Self {
-        let Some(Value::Object(fields)) = fields else { return Self::default() };
-        Self(fields.iter().map(|(step, below)| (step.clone(), Self::from_fields(Some(below)))).collect())
+    /// Reads the text of `fieldsV1`.
+    pub(crate) fn read(fields: &[u8]) -> Self {
+        Self(raw::members(fields).map(|(step, below)| (raw::text(step), Self::read(below))).collect())
     }
 
-    /// Writes `fieldsV1`.
-    pub(crate) fn to_fields(&self) -> Value {
-        Value::Object(self.0.iter().map(|(step, below)| (step.clone(), below.to_fields())).collect::<Map<_, _>>())
+    /// Writes the text of `fieldsV1`.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for (index, (step, below)) in self.0.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            raw::push_text(out, step);
+            out.push(b':');
+            below.write(out);
+        }
+        out.push(b'}');
     }
 
     /// Whether no field is in it.
@@ -486,6 +495,12 @@ mod tests {
 
     use super::*;
 
+    fn written(set: &FieldSet) -> Value {
+        let mut out = Vec::new();
+        set.write(&mut out);
+        serde_json::from_slice(&out).unwrap()
+    }
+
     fn pod() -> Value {
         json!({
             "metadata": {"labels": {"app": "web"}},
@@ -539,19 +554,19 @@ mod tests {
                 "f:nodeSelector": {},
             },
         });
-        assert_eq!(set.to_fields(), expected);
-        assert_eq!(FieldSet::from_fields(Some(&expected)), set);
+        assert_eq!(written(&set), expected);
+        assert_eq!(FieldSet::read(expected.to_string().as_bytes()), set);
         let mut newer = pod();
         newer["spec"]["containers"][0]["image"] = "y".into();
         let changed = FieldSet::changed(schemas, schema, &newer, &pod());
         let image = json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:image": {}}}}});
-        assert_eq!(changed.to_fields(), image);
-        assert!(!set.difference(&changed).to_fields().to_string().contains("f:image"));
+        assert_eq!(written(&changed), image);
+        assert!(!written(&set.difference(&changed)).to_string().contains("f:image"));
     }
 
     #[test]
     fn a_node_says_nothing_of_what_is_below_it() {
-        let set = |fields: Value| FieldSet::from_fields(Some(&fields));
+        let set = |fields: Value| FieldSet::read(fields.to_string().as_bytes());
         let whole = set(json!({"f:data": {".": {}, "f:a": {}, "f:b": {}}}));
         let node = set(json!({"f:data": {}}));
         let child = set(json!({"f:data": {"f:a": {}}}));
@@ -573,7 +588,7 @@ mod tests {
     fn what_is_emptied_is_not_set() {
         let schemas = schema::builtin();
         let schema = schemas.get(&GroupVersionKind::from_api_version("v1", "ConfigMap"));
-        let changed = |new: Value, old: Value| FieldSet::changed(schemas, schema, &new, &old).to_fields();
+        let changed = |new: Value, old: Value| written(&FieldSet::changed(schemas, schema, &new, &old));
         let full = || json!({"data": {"a": "1"}});
         let empty = || json!({"data": {}});
         assert_eq!(changed(empty(), full()), json!({}));
