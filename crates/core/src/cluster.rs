@@ -492,11 +492,12 @@ async fn answer_calls(cluster: std::rc::Weak<Inner>, mut calls: mpsc::Receiver<C
     }
 }
 
-/// Brings the time to the API server: watches end, Events expire.
+/// Brings the time to the API server: watches end, Events expire, the Service `kubernetes` is there.
 struct Timekeeper(ApiServer);
 
-/// Leases of Events that were granted since the last look are found by this time.
-const TIMEKEEPER_INTERVAL: Duration = Duration::from_secs(60);
+/// How often upstream's API server looks after the Service `kubernetes`. Leases of Events that were granted since the
+/// last look are found by this time too.
+const TIMEKEEPER_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Component for Timekeeper {
     fn name(&self) -> &str {
@@ -505,6 +506,7 @@ impl Component for Timekeeper {
 
     fn poll(&mut self, cx: &mut client::Context<'_>) {
         let next = self.0.advance(cx.waker());
+        self.0.keep_kubernetes_service();
         cx.wake_at(next.unwrap_or(Timestamp::MAX).min(machinery::time::after(cx.now(), TIMEKEEPER_INTERVAL)));
     }
 }

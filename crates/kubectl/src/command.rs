@@ -55,7 +55,6 @@ const ARRAYS: &[&str] = &[
     "for",
     "from-literal",
     "prune-allowlist",
-    "prune-whitelist",
     "resource-name",
     "rule",
 ];
@@ -71,18 +70,6 @@ const ARRAYS_OF: &[(&str, &str)] = &[
 ];
 /// Flags that are not boolean and may stand without a value.
 const BARE: &[(&str, &str)] = &[("dry-run", "unchanged"), ("cascade", "background"), ("validate", "strict")];
-/// Flags that work and that no page shows.
-const HIDDEN: &[(&str, Flag)] = &[(
-    "apply",
-    Flag {
-        name: "prune-whitelist",
-        shorthand: None,
-        kind: FlagKind::Array,
-        default: "[]",
-        bare: None,
-        usage: "Overwrite the default whitelist with <group/version/kind> for --prune",
-    },
-)];
 const HELP: Flag = Flag {
     name: "help",
     shorthand: Some('h'),
@@ -149,7 +136,6 @@ impl Command {
     /// Its own flags, then those that every command has.
     pub fn flags(&self) -> Vec<Flag> {
         let mut flags = flags_of(self.path, self.page);
-        flags.extend(HIDDEN.iter().filter(|(path, _)| *path == self.path).map(|&(_, flag)| flag));
         for flag in global_flags() {
             if !flags.iter().any(|own| own.name == flag.name) {
                 let taken = flags.iter().any(|own| own.shorthand.is_some() && own.shorthand == flag.shorthand);

@@ -140,6 +140,23 @@ impl ApiServer {
         objects
     }
 
+    /// Makes the Service `kubernetes` and its endpoints anew where somebody has deleted them (upstream: the
+    /// kubernetesservice controller).
+    pub fn keep_kubernetes_service(&self) {
+        const OBJECTS: [(&str, &str); 3] =
+            [("", "services"), ("", "endpoints"), ("discovery.k8s.io", "endpointslices")];
+        let snapshot = self.store().snapshot();
+        let is_there = |(group, resource): &(&str, &str)| {
+            registry::all()
+                .find(|row| row.group == *group && row.resource == *resource)
+                .is_some_and(|row| snapshot.get(&storage::key(row, "default", "kubernetes")).is_some())
+        };
+        if !OBJECTS.iter().all(is_there) {
+            // What fails now is tried again at the next look.
+            let _ = self.ensure_kubernetes_service();
+        }
+    }
+
     fn ensure_kubernetes_service(&self) -> Result<(), String> {
         let options = self.options();
         let cluster_ip = first_address(&options.service_cidr).map(|ip| ip.to_string());

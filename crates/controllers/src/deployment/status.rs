@@ -76,14 +76,16 @@ pub fn calculate(
         set.status.as_ref().and_then(count).unwrap_or(0)
     };
     let available = sum(&available);
+    // Counts of none are left out, as upstream's encoder does.
+    let some = |count: i32| (count != 0).then_some(count);
     let old = deployment.status.as_ref();
     let mut status = DeploymentStatus {
         observed_generation: deployment.metadata.generation,
-        replicas: Some(sum(&|set| of(set, |status| Some(status.replicas)))),
-        updated_replicas: Some(new.map_or(0, |set| of(set, |status| Some(status.replicas)))),
-        ready_replicas: Some(sum(&|set| of(set, |status| status.ready_replicas))),
-        available_replicas: Some(available),
-        unavailable_replicas: Some((sum(&size) - available).max(0)),
+        replicas: some(sum(&|set| of(set, |status| Some(status.replicas)))),
+        updated_replicas: some(new.map_or(0, |set| of(set, |status| Some(status.replicas)))),
+        ready_replicas: some(sum(&|set| of(set, |status| status.ready_replicas))),
+        available_replicas: some(available),
+        unavailable_replicas: some((sum(&size) - available).max(0)),
         terminating_replicas: Some(sum(&|set| of(set, |status| status.terminating_replicas))),
         collision_count: old.and_then(|status| status.collision_count),
         conditions: old.and_then(|status| status.conditions.clone()),

@@ -53,6 +53,12 @@ async fn apply(session: &Session<'_>) -> Result<(), Error> {
             "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)",
         ));
     }
+    if args.bool("force") && server_side {
+        return Err(Error::message("--force cannot be used with --server-side"));
+    }
+    if args.bool("force") && dry_run == DryRun::Server {
+        return Err(Error::message("--dry-run=server cannot be used with --force"));
+    }
     let prune = args.bool("prune");
     if prune && args.string("selector").is_empty() && !args.bool("all") && args.list("prune-allowlist").is_empty() {
         return Err(Error::message(

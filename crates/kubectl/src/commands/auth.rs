@@ -165,6 +165,9 @@ async fn whoami(session: &Session<'_>) -> Result<(), Error> {
 /// Creates what is not there, and replaces what is.
 async fn reconcile(session: &Session<'_>) -> Result<(), Error> {
     let dry_run = session.dry_run()?;
+    if dry_run == DryRun::Server {
+        return Err(Error::message("--dry-run=server for command reconcile is not supported yet"));
+    }
     let output = Output::new(session, COMMON).await?;
     let client = session.client().await?;
     for info in visit(session).await? {

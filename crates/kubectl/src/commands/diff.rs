@@ -57,11 +57,12 @@ async fn compare(session: &Session<'_>) -> Result<bool, Error> {
         };
         let api = info.resource.api_version().replace('/', ".");
         let name = format!("{api}.{}.{}.{}", info.resource.kind, info.namespace, info.name);
+        let (masked_live, masked_merged) = masked(&live, &merged);
         let show = |object: &Value| match object.is_null() {
             true => String::new(),
             false => yaml::to_string(&shown(object, args.bool("show-managed-fields"))),
         };
-        let (before, after) = (show(&live), show(&merged));
+        let (before, after) = (show(&masked_live), show(&masked_merged));
         if before == after {
             continue;
         }
@@ -104,18 +105,28 @@ fn hunks(before: &str, after: &str) -> String {
     text
 }
 
-/// An object without what only the server writes; the values of Secrets masked.
+/// Two Secrets without their values: of those that differ only that they do (upstream: `Masker`). Others as they are.
+fn masked(before: &Value, after: &Value) -> (Value, Value) {
+    let mask = |object: &Value, other: &Value, differs: &str| {
+        let mut object = object.clone();
+        if object["kind"] == "Secret" {
+            for (key, value) in object.fields_mut(&["data"]).into_iter().flatten() {
+                let same = other["data"].get(key).is_none_or(|other| other == value);
+                *value = if same { "***".into() } else { format!("*** ({differs})").into() };
+            }
+        }
+        object
+    };
+    (mask(before, after, "before"), mask(after, before, "after"))
+}
+
+/// An object without what only the server writes.
 fn shown(object: &Value, managed_fields: bool) -> Value {
     let mut object = object.clone();
     if let Some(metadata) = object.fields_mut(&["metadata"])
         && !managed_fields
     {
         metadata.remove("managedFields");
-    }
-    if object["kind"] == "Secret" {
-        for value in object.fields_mut(&["data"]).into_iter().flat_map(|data| data.values_mut()) {
-            *value = "***".into();
-        }
     }
     object
 }

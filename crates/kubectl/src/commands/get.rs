@@ -212,6 +212,7 @@ async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, ou
     let single = matches!(plan.as_slice(), [Item::Named(..) | Item::File(_)]);
     let mut found: Vec<Value> = Vec::new();
     let mut errors = Vec::new();
+    let mut ignored = false;
     for item in plan {
         let objects = match item {
             Item::Failed(error) => Err(error),
@@ -232,7 +233,7 @@ async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, ou
         match objects {
             Ok(objects) => found.extend(objects),
             Err(error @ Error::Send { .. }) => return Err(error),
-            Err(error) if args.bool("ignore-not-found") && error.is_not_found() => {}
+            Err(error) if args.bool("ignore-not-found") && error.is_not_found() => ignored = true,
             Err(error) => errors.push(error),
         }
     }
@@ -243,7 +244,7 @@ async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, ou
         if let Some(object) = found.first() {
             session.out(output.render(object)?);
         }
-    } else if !found.is_empty() || errors.is_empty() {
+    } else if !found.is_empty() || (errors.is_empty() && !ignored) {
         session.out(output.render(&list_of(found))?);
     }
     Error::all(errors)

@@ -278,7 +278,7 @@ async fn stream(session: &Session<'_>, pod: &Value, container: &str) -> Result<(
     if args.int("limit-bytes") > 0 {
         url = url.with("limitBytes", args.int("limit-bytes").to_string());
     }
-    let prefix = args.bool("prefix").then(|| format!("[pod/{name}/{container}] "));
+    let prefix = (args.bool("prefix") || args.bool("all-pods")).then(|| format!("[pod/{name}/{container}] "));
     let chunks = session.client().await?.stream(url, "application/json, */*").await;
     let mut chunks = match chunks {
         Ok(chunks) => chunks,

@@ -27,6 +27,9 @@ pub(super) async fn replace(session: &Session<'_>) -> Result<(), Error> {
     let dry_run = session.dry_run()?;
     validation(session)?;
     let force = args.bool("force");
+    if force && dry_run != DryRun::None {
+        return Err(Error::message("--dry-run can not be used when --force is set"));
+    }
     if args.int("grace-period") >= 0 && !force {
         return Err(Error::message("--grace-period must have --force specified"));
     }
