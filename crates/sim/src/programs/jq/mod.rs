@@ -14,6 +14,7 @@ use serde_json::ser::PrettyFormatter;
 use serde_json::{Map, Serializer, Value};
 
 use super::text::inputs;
+use crate::fs::Kind;
 use crate::process::Process;
 use ast::{Filter, Node};
 use run::{Env, Machine, Stop};
@@ -126,7 +127,8 @@ fn options(process: &Process) -> Result<Options, Wrong> {
     }
     if options.filter.is_none() {
         // yq without an expression shows the file.
-        let only_file = is_yq && rest.len() == 1 && process.fs().exists(&process.path(&rest[0]));
+        let is_file = |path: &str| process.fs().metadata(path).is_ok_and(|entry| entry.kind != Kind::Directory);
+        let only_file = is_yq && rest.len() == 1 && is_file(&process.path(&rest[0]));
         options.filter = match rest.is_empty() || only_file {
             true => is_yq.then(|| ".".to_owned()),
             false => Some(rest.remove(0)),
