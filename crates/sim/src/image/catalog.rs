@@ -82,7 +82,9 @@ impl Tags {
             Self::Versions(known, newest) => {
                 let mut version = None;
                 for (index, part) in tag.split('-').enumerate() {
-                    let flavour = FLAVOURS.iter().any(|word| part.starts_with(word));
+                    // Such as `alpine` and `alpine3.20`.
+                    let numbered = |rest: &str| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit());
+                    let flavour = FLAVOURS.iter().any(|word| part.strip_prefix(word).is_some_and(numbered));
                     if index == 0 && !flavour {
                         version = Some(complete_version(part, known)?);
                     } else if !flavour {
@@ -577,7 +579,7 @@ mod tests {
         assert_eq!(nginx.version("latest").as_deref(), Some("1.29.1"));
         assert_eq!(nginx.version("1.27-alpine").as_deref(), Some("1.27.3"));
         assert_eq!(nginx.version("stable-alpine").as_deref(), Some("1.29.1"));
-        for missing in ["1.161", "does-not-exist", "9", "1.2.3.4", "1.27-nope", ""] {
+        for missing in ["1.161", "does-not-exist", "9", "1.2.3.4", "1.27-nope", "latestt", ""] {
             assert_eq!(nginx.version(missing), None, "{missing}");
         }
     }

@@ -105,7 +105,7 @@ impl Registry {
         let (row, version) = match row {
             _ if asked_to_miss(&reference.tag) => return Err(not_found()),
             Some(row) => (row, row.tags.version(&reference.tag).ok_or_else(not_found)?),
-            None if asked_to_miss(&reference.repository) => {
+            None if asked_to_miss(&reference.repository) || is_misspelt(&reference.name()) => {
                 let message = format!(
                     "rpc error: code = Unknown desc = {head}: pull access denied, repository does not exist or may \
                      require authorization: server message: insufficient_scope: authorization failed"
@@ -118,6 +118,21 @@ impl Registry {
         self.0.borrow_mut().images.insert(name, image.clone());
         Ok(image)
     }
+}
+
+/// Whether a name is that of a built-in image but for one letter too many, too few or another, or two that are swapped:
+/// what a person meant who typed it, so that nothing answers to `ngnix`.
+fn is_misspelt(name: &str) -> bool {
+    ROWS.iter().flat_map(|row| row.names).any(|known| {
+        let (a, b) = (name.as_bytes(), known.as_bytes());
+        let begin = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+        let end = a[begin..].iter().rev().zip(b[begin..].iter().rev()).take_while(|(a, b)| a == b).count();
+        match (&a[begin..a.len() - end], &b[begin..b.len() - end]) {
+            ([_], [_] | []) | ([], [_]) => true,
+            ([first, second], [third, fourth]) => first == fourth && second == third,
+            _ => false,
+        }
+    })
 }
 
 /// Makes a built-in image.
@@ -180,7 +195,12 @@ mod tests {
              \"docker.io/library/nginx:does-not-exist\": failed to resolve reference \
              \"docker.io/library/nginx:does-not-exist\": docker.io/library/nginx:does-not-exist: not found"
         );
-        assert!(message("nosuchimage").ends_with("insufficient_scope: authorization failed"));
+        for name in ["nosuchimage", "ngnix", "nginxx", "ngin", "busibox", "registry.k8s.io/puase:3.9"] {
+            assert!(message(name).ends_with("insufficient_scope: authorization failed"), "{name}");
+        }
+        for name in ["nginx", "my/nginx", "vote", "registry.k8s.io/pause:3.9"] {
+            assert!(registry.pull(name).is_ok(), "{name}");
+        }
         assert!(
             message("registry.invalid/a:1").contains("Head \"https://registry.invalid/v2/a/manifests/1\": dial tcp")
         );
