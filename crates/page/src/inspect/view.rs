@@ -257,7 +257,7 @@ fn overview(props: &InspectorProps, object: &Object) -> Html {
                     let status = text(condition, "/status");
                     let why = [text(condition, "/reason"), text(condition, "/message")];
                     html! {
-                        <li class={status.to_lowercase()}>
+                        <li class={standing(text(condition, "/type"), status)}>
                             <strong>{ text(condition, "/type").to_owned() }</strong><span>{ status.to_owned() }</span>
                             <small>{ why.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ") }</small>
                         </li>
@@ -350,4 +350,16 @@ fn without_managed_fields(object: &Object, kind: &str, known: Option<&Kind>) -> 
         map.entry("kind").or_insert_with(|| kind.into());
     }
     value
+}
+
+/// How a condition looks: as one that is `true`, which is well, or `false`. Some types are of what should not be.
+fn standing(kind: &str, status: &str) -> &'static str {
+    const ALARMS: [&str; 6] =
+        ["NetworkUnavailable", "ReplicaFailure", "DisruptionTarget", "Failed", "FailureTarget", "ScalingLimited"];
+    let alarm = kind.ends_with("Pressure") || ALARMS.contains(&kind);
+    match status {
+        "True" => ["true", "false"][usize::from(alarm)],
+        "False" => ["false", "true"][usize::from(alarm)],
+        _ => "unknown",
+    }
 }
