@@ -114,6 +114,17 @@ fn every_component_can_be_cut_off() {
 }
 
 #[test]
+fn a_kubelet_that_was_thought_gone_says_at_once_that_it_is_there() {
+    let lab = shop();
+    lab.fault(r#"{"kind":"componentCut","component":"kubelet/hello-worker"}"#);
+    lab.until("kubectl get nodes", |table| table.contains("NotReady"));
+    lab.heal();
+    lab.pass(Duration::from_secs(20));
+    let nodes = lab.ok("kubectl get nodes");
+    assert!(!nodes.contains("NotReady"), "{nodes}");
+}
+
+#[test]
 fn containers_crash_and_hang() {
     let lab = Lab::new(1);
     lab.apply(

@@ -107,7 +107,11 @@ impl NodeReporter {
             let jitter = Duration::from_millis(rng.below(400));
             self.lease_at = match self.renew_lease(now, config, client) {
                 Ok(()) => after(now, LEASE_INTERVAL + jitter),
-                Err(_) => after(now, RETRY + jitter),
+                Err(_) => {
+                    // Who could not be heard may be thought gone: the status is told as soon as that works.
+                    self.status_at = self.status_at.min(now);
+                    after(now, RETRY + jitter)
+                }
             };
         }
         if now >= self.status_at {
