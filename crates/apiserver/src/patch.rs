@@ -1,7 +1,6 @@
 //! `patch`: JSON patch, merge patch, strategic merge patch.
 
 use http::StatusCode;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
 use machinery::patch::{self, JSON_OPERATIONS_MAX, Strategic};
 use machinery::sort::Order;
 use machinery::wire::Response;
@@ -126,14 +125,9 @@ pub(crate) fn apply(call: &Call, payload: &Payload, target: Value, kind: &GroupV
         check_operations(&patch)?;
     }
     match given {
-        JSON => patch::json(&target, &patch).map_err(|error| {
-            let cause = StatusCause {
-                reason: Some("UnexpectedServerResponse".into()),
-                message: Some(error.to_string()),
-                field: None,
-            };
-            let message = "the server rejected our request due to an error in our request";
-            ApiError::new(422, "Invalid", message).with_causes(vec![cause])
+        // Upstream does not say what failed: NewGenericServerResponse with no cause.
+        JSON => patch::json(&target, &patch).map_err(|_| {
+            ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request")
         }),
         MERGE if patch.is_object() => Ok(patch::merge(&target, &patch)),
         MERGE => Err(ApiError::bad_request("a merge patch must be an object")),
