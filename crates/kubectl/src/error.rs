@@ -146,6 +146,9 @@ impl fmt::Display for Error {
             write!(f, "The {kind} {name:?} is invalid")?;
         } else {
             f.write_str("The request is invalid")?;
+            if let ([], Some(message)) = (causes.as_slice(), &status.0.message) {
+                write!(f, ": {message}")?;
+            }
         }
         match causes.as_slice() {
             [] => Ok(()),
