@@ -1,5 +1,6 @@
 //! Leader election by Lease, as client-go's.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -9,20 +10,28 @@ use machinery::{ObjectKey, Timestamp};
 
 use crate::client::Client;
 use crate::component::Context;
+use crate::events::{EventRecorder, EventType};
 
 /// How long a leader that is not heard of keeps its lease.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 /// A leader that has not renewed for this long stops leading.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-/// How often leaders renew and others try.
+/// How often others try, and leaders whose renewal failed.
 const RETRY_PERIOD: Duration = Duration::from_secs(2);
+/// How often leaders renew. Upstream's do so at each [`RETRY_PERIOD`]; a cluster at rest would then be
+/// mostly that.
+const RENEW_PERIOD: Duration = Duration::from_secs(5);
+/// How long a lease holds that was given back, in seconds.
+const RELEASED_SECONDS: i32 = 1;
 
 /// One candidate for a lease. Of all candidates at most one leads, provided that each stops working
-/// as soon as [`LeaderElector::poll`] says so.
+/// as soon as [`LeaderElector::poll`] says so. One that is dropped gives its lease back, as upstream's
+/// processes do when they are told to end.
 pub struct LeaderElector {
     client: Client,
     lease: ObjectKey,
     identity: String,
+    recorder: EventRecorder,
     /// The lease as last seen, and when this candidate saw it change: clocks of others do not count.
     observed: Option<(LeaseSpec, Timestamp)>,
     renewed: Option<Timestamp>,
@@ -30,23 +39,33 @@ pub struct LeaderElector {
 }
 
 impl LeaderElector {
-    /// A candidate for the lease (`kube-system/kube-controller-manager`) under a unique identity.
-    pub fn new(client: Client, lease: ObjectKey, identity: impl Into<String>) -> Self {
+    /// A candidate for the lease (`kube-system/kube-controller-manager`) under a unique identity. Whoever
+    /// becomes leader says so in an Event from `component`.
+    pub fn new(client: Client, lease: ObjectKey, identity: impl Into<String>, component: &str) -> Self {
         let identity = identity.into();
-        Self { client, lease, identity, observed: None, renewed: None, next_attempt: Timestamp::MIN }
+        let recorder = EventRecorder::new(client.clone(), component, "");
+        Self { client, lease, identity, recorder, observed: None, renewed: None, next_attempt: Timestamp::MIN }
     }
 
     /// Renews or tries to acquire when it is time to; whether this candidate leads now.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         let now = cx.now();
         if now >= self.next_attempt {
+            let led = self.leads(now);
+            let mut pause = RETRY_PERIOD;
             match self.attempt(now) {
-                Ok(true) => self.renewed = Some(now),
-                Ok(false) => self.renewed = None,
+                Ok(Some(lease)) => {
+                    pause = RENEW_PERIOD;
+                    self.renewed = Some(now);
+                    if !led {
+                        self.tell(now, &lease, "became leader");
+                    }
+                }
+                Ok(None) => self.renewed = None,
                 // Cut off: it goes on leading until its renewal is overdue.
                 Err(_) => {}
             }
-            self.next_attempt = now.saturating_add(RETRY_PERIOD).unwrap_or(Timestamp::MAX);
+            self.next_attempt = machinery::time::after(now, pause);
         }
         cx.wake_at(self.next_attempt);
         self.leads(now)
@@ -57,7 +76,13 @@ impl LeaderElector {
         self.renewed.is_some_and(|renewed| now.duration_since(renewed).unsigned_abs() < RENEW_DEADLINE)
     }
 
-    fn attempt(&mut self, now: Timestamp) -> Result<bool, ApiError> {
+    fn tell(&mut self, now: Timestamp, lease: &Lease, what: &str) {
+        let message = format!("{} {what}", self.identity);
+        self.recorder.event(now, lease, EventType::Normal, "LeaderElection", &message);
+    }
+
+    /// The lease, if it is this candidate's now.
+    fn attempt(&mut self, now: Timestamp) -> Result<Option<Arc<Lease>>, ApiError> {
         let lease = match self.client.get::<Lease>(&self.lease) {
             Ok(lease) => lease,
             Err(error) if error.is_not_found() => return self.write(None, LeaseSpec::default(), now),
@@ -73,12 +98,12 @@ impl LeaderElector {
             now.duration_since(*since).unsigned_abs() < duration.map_or(LEASE_DURATION, Duration::from_secs)
         });
         if !holder.is_empty() && holder != self.identity && held {
-            return Ok(false);
+            return Ok(None);
         }
         self.write(Some((*lease).clone()), spec, now)
     }
 
-    fn write(&mut self, lease: Option<Lease>, old: LeaseSpec, now: Timestamp) -> Result<bool, ApiError> {
+    fn write(&mut self, lease: Option<Lease>, old: LeaseSpec, now: Timestamp) -> Result<Option<Arc<Lease>>, ApiError> {
         let mine = old.holder_identity.as_deref() == Some(self.identity.as_str());
         let transitions = old.lease_transitions.unwrap_or(0);
         let spec = LeaseSpec {
@@ -101,13 +126,31 @@ impl LeaderElector {
             }),
         };
         match written {
-            Ok(_) => {
+            Ok(lease) => {
                 self.observed = Some((spec, now));
-                Ok(true)
+                Ok(Some(lease))
             }
             // Another candidate was faster.
-            Err(error) if error.is_conflict() || error.is_already_exists() => Ok(false),
+            Err(error) if error.is_conflict() || error.is_already_exists() => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for LeaderElector {
+    fn drop(&mut self) {
+        let (Some(renewed), Ok(lease)) = (self.renewed, self.client.get::<Lease>(&self.lease)) else { return };
+        let old = lease.spec.clone().unwrap_or_default();
+        if old.holder_identity.as_deref() == Some(self.identity.as_str()) {
+            let spec = LeaseSpec {
+                lease_duration_seconds: Some(RELEASED_SECONDS),
+                acquire_time: Some(MicroTime(renewed)),
+                renew_time: Some(MicroTime(renewed)),
+                lease_transitions: old.lease_transitions,
+                ..LeaseSpec::default()
+            };
+            // Whoever cannot give it back leaves it to run out.
+            let _ = self.client.update(Lease { spec: Some(spec), ..(*lease).clone() });
         }
     }
 }

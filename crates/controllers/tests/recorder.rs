@@ -49,7 +49,7 @@ fn alike_events_become_one() {
 fn one_candidate_leads_at_a_time() {
     let world = World::new(0);
     let lease = ObjectKey::new("kube-system", "test");
-    let elector = |name: &str| LeaderElector::new(Client::new(world.wire.clone(), name), lease.clone(), name);
+    let elector = |name: &str| LeaderElector::new(Client::new(world.wire.clone(), name), lease.clone(), name, name);
     let (mut first, mut second) = (elector("a"), elector("b"));
     let start = world.now();
     let poll = |elector: &mut LeaderElector, seconds: u64| {

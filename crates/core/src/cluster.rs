@@ -13,13 +13,14 @@ use client::{Client, Component, SharedInformers, Transport};
 use futures::StreamExt;
 use futures::channel::mpsc;
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kubelet::{Kubelet, NodeConfig};
-use machinery::Clock;
 use machinery::random::Rng;
+use machinery::{Clock, ObjectKey};
 use proxy::{PolicyAgent, Proxy, Tables};
-use scheduler::Scheduler;
 use scheduler::decision::Decisions;
+use scheduler::{DEFAULT_SCHEDULER_NAME, Scheduler};
 use sim::Executor;
 use sim::executor::TaskId;
 use sim::image::Registry;
@@ -27,6 +28,7 @@ use sim::ingress::IngressController;
 
 use crate::control::Fault;
 use crate::control_api::ControlPanel;
+use crate::elected::{Both, Elected, Election, Leadership};
 use crate::gateway::{Call, Gateway, Target, gateway};
 use crate::inlet::Inlet;
 use crate::line::Line;
@@ -37,6 +39,10 @@ use crate::public_api::PublicApi;
 use crate::runtime_hops;
 use crate::trace::Trace;
 use crate::world::{CLUSTER_DNS, Learner, World};
+
+/// The processes that elect leaders.
+const CONTROLLER_MANAGER: &str = "kube-controller-manager";
+const SCHEDULER: &str = "kube-scheduler";
 
 /// Makes a component with a line of its own to the API server.
 type Make = Box<dyn Fn(Rc<dyn Transport>) -> Box<dyn Component>>;
@@ -252,7 +258,12 @@ impl Inner {
             api_down,
             tasks: RefCell::default(),
         });
-        inner.add_control_plane(&mut rng, options.root_ca, options.ports_changed, options.scheduler);
+        let host = options.nodes.first().map_or("control-plane", |node| node.name.as_str()).to_owned();
+        let controllers = controllers::Options {
+            root_ca: options.root_ca,
+            ..controllers::Options::default()
+        };
+        inner.add_control_plane(&mut rng, &host, controllers, options.ports_changed, options.scheduler);
         inner.add_metrics_server(metrics);
         inner.add_storage_class()?;
         inner.add_policy_agent();
@@ -295,33 +306,50 @@ impl Inner {
     fn add_control_plane(
         self: &Rc<Self>,
         rng: &mut Rng,
-        root_ca: String,
+        host: &str,
+        controllers: controllers::Options,
         ports_changed: Option<PortsChanged>,
         scheduler: Option<scheduler::Configuration>,
     ) {
-        let setup = controllers::Setup::new(
-            self.line("kube-controller-manager", Arc::default()),
-            controllers::Options { root_ca, ..controllers::Options::default() },
-        );
+        // The process's own line: what its informers see, and by which it stays leader.
+        let cut = Arc::<AtomicBool>::default();
+        let setup = controllers::Setup::new(self.line(CONTROLLER_MANAGER, cut.clone()), controllers);
+        let identity = self.identity(host);
+        let leadership = Rc::<Leadership>::default();
+        let (led, leader) = (leadership.clone(), identity.clone());
+        let stand = move |line| -> Box<dyn Component> {
+            let client = Client::new(line, CONTROLLER_MANAGER);
+            Box::new(Election::new(client, CONTROLLER_MANAGER, &leader, CONTROLLER_MANAGER, led.clone()))
+        };
+        self.add_part(CONTROLLER_MANAGER, Box::new(stand), cut);
         for (name, _) in controllers::CONTROLLERS {
-            let setup = setup.clone();
+            let (setup, leadership) = (setup.clone(), leadership.clone());
             self.add_component(
                 name,
-                // Every name of the table has its controller.
-                Box::new(move |line| controllers::named(&setup, name, Some(line)).unwrap_or_else(|| Box::new(Nothing))),
+                Box::new(move |line| {
+                    // Every name of the table has its controller.
+                    let controller = controllers::named(&setup, name, Some(line)).unwrap_or_else(|| Box::new(Nothing));
+                    Box::new(Elected::new(leadership.clone(), controller))
+                }),
             );
         }
         let (dice, inner) = (RefCell::new(rng.fork()), Rc::downgrade(self));
         let configuration = scheduler.unwrap_or_default();
         self.add_component(
-            "kube-scheduler",
+            SCHEDULER,
             Box::new(move |line| {
-                let scheduler =
-                    Scheduler::new(Client::new(line, "kube-scheduler"), dice.borrow_mut().fork(), &configuration);
+                let client = Client::new(line, SCHEDULER);
+                let scheduler = Scheduler::new(client.clone(), dice.borrow_mut().fork(), &configuration);
                 if let Some(inner) = inner.upgrade() {
                     inner.decisions.replace(scheduler.decisions());
                 }
-                Box::new(scheduler)
+                let leadership = Rc::<Leadership>::default();
+                let recorder = configuration.profiles.first().and_then(|profile| profile.scheduler_name.as_deref());
+                let recorder = recorder.unwrap_or(DEFAULT_SCHEDULER_NAME);
+                Box::new(Both(
+                    Election::new(client.named(SCHEDULER), SCHEDULER, &identity, recorder, leadership.clone()),
+                    Elected::new(leadership, Box::new(scheduler)),
+                ))
             }),
         );
         let tables = self.world.tables();
@@ -443,8 +471,21 @@ impl Inner {
     }
 
     fn add_component(&self, name: &str, make: Make) {
-        self.parts.borrow_mut().insert(name.into(), Part { make: Some(make), task: None, cut: Arc::default() });
+        self.add_part(name, make, Arc::default());
+    }
+
+    fn add_part(&self, name: &str, make: Make, cut: Arc<AtomicBool>) {
+        self.parts.borrow_mut().insert(name.into(), Part { make: Some(make), task: None, cut });
         self.start_component(name);
+    }
+
+    /// Under which name the cluster's processes stand for election: their host's, and what no other
+    /// cluster has. It is the same after a restart, whose processes need not wait for those before them.
+    fn identity(&self, host: &str) -> String {
+        let client = Client::new(self.line(CONTROLLER_MANAGER, Arc::default()), CONTROLLER_MANAGER);
+        let system = client.get::<Namespace>(&ObjectKey::new("", "kube-system"));
+        let uid = system.ok().and_then(|namespace| namespace.metadata.uid.clone());
+        format!("{host}_{}", uid.unwrap_or_default())
     }
 
     pub(crate) fn cut_off(&self, name: &str, cut: bool) -> bool {

@@ -9,6 +9,7 @@
 
 pub mod cluster;
 mod control_api;
+mod elected;
 mod faults;
 mod gateway;
 mod hints;

@@ -196,3 +196,44 @@ fn a_full_disk_evicts_and_recovers() {
     lab.heal();
     lab.until("kubectl get deployment web", |table| table.contains("1/1"));
 }
+
+#[test]
+fn leaders_hold_leases_and_take_them_back() {
+    let lab = Lab::new(1);
+    lab.ok("kubectl create deployment web --image=nginx --replicas=2");
+    for (process, recorder) in
+        [("kube-controller-manager", "kube-controller-manager"), ("kube-scheduler", "default-scheduler")]
+    {
+        let field =
+            |path: &str| lab.ok(&format!("kubectl get lease {process} -n kube-system -o jsonpath='{{.spec.{path}}}'"));
+        let holder = field("holderIdentity");
+        assert!(holder.starts_with("hello-control-plane_"), "{holder}");
+        let events = lab.ok(&format!(
+            "kubectl get events -n kube-system --field-selector reason=LeaderElection,source={recorder} -o \
+             jsonpath='{{.items[*].involvedObject.name}} {{.items[*].message}}'"
+        ));
+        assert_eq!(events, format!("{process} {holder} became leader"));
+        let renewed = field("renewTime");
+        lab.pass(Duration::from_secs(20));
+        assert_ne!(field("renewTime"), renewed);
+
+        lab.fault(&format!(r#"{{"kind":"componentDown","component":"{process}"}}"#));
+        assert_eq!(field("holderIdentity"), "", "given back");
+        lab.ok("kubectl delete pod -l app=web");
+        lab.pass(Duration::from_secs(60));
+        let ready = "kubectl get deployment web -o jsonpath='{.status.readyReplicas}'";
+        let seen = lab.ok("kubectl get pods -l app=web");
+        assert!(!seen.contains("Running"), "nobody works: {seen}");
+        lab.heal();
+        lab.until(ready, |count| count == "2");
+        assert_eq!((field("holderIdentity"), field("leaseTransitions")), (holder, "1".into()));
+
+        // Cut off for longer than its lease, it stops working; nobody else is there to take it.
+        lab.fault(&format!(r#"{{"kind":"componentCut","component":"{process}"}}"#));
+        lab.pass(Duration::from_secs(30));
+        lab.ok("kubectl delete pod -l app=web --wait=false");
+        lab.pass(Duration::from_secs(60));
+        lab.heal();
+        lab.until(ready, |count| count == "2");
+    }
+}
