@@ -92,3 +92,35 @@ fn a_claim_for_one_pod_is_used_by_one_pod_wherever_that_is() {
     lab.ok("kubectl delete pod writer");
     lab.until("kubectl get pod reader", |table| table.contains("1/1"));
 }
+
+#[test]
+fn a_node_gets_no_more_volumes_than_its_driver_allows() {
+    let lab = Lab::new(1);
+    apply(
+        &lab,
+        "apiVersion: storage.k8s.io/v1\nkind: CSINode\nmetadata: {name: hello-control-plane}\nspec:\n  drivers:\n  - \
+         {name: disk.example.com, nodeID: one, topologyKeys: [], allocatable: {count: 1}}\n",
+    );
+    for name in ["a", "b"] {
+        apply(
+            &lab,
+            &format!(
+                "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: {name}}}\nspec:\n  capacity: {{storage: 1Gi}}\n  \
+                 accessModes: [ReadWriteOnce]\n  csi: {{driver: disk.example.com, volumeHandle: {name}}}\n---\n{}\n---\n{}",
+                CLAIM
+                    .replace("name: data", &format!("name: {name}"))
+                    .replace("spec:\n", &format!("spec:\n  storageClassName: \"\"\n  volumeName: {name}\n")),
+                POD.replace("name: writer", &format!("name: {name}"))
+                    .replace("claimName: data", &format!("claimName: {name}")),
+            ),
+        );
+    }
+    let scheduled = "kubectl get pods -o jsonpath='{.items[?(@.spec.nodeName)].metadata.name}'";
+    let first = lab.until(scheduled, |names| !names.is_empty());
+    let second = if first == "a" { "b" } else { "a" };
+    lab.until(&format!("kubectl describe pod {second}"), |text| {
+        text.contains("0/1 nodes are available: 1 node(s) exceed max volume count.")
+    });
+    lab.ok(&format!("kubectl delete pod {first} --grace-period=0 --force"));
+    lab.until(scheduled, |names| names == second);
+}

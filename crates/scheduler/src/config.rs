@@ -190,6 +190,6 @@ mod tests {
         assert_eq!(profile.filters.iter().map(|it| it.name()).collect::<Vec<_>>(), ["NodePorts"]);
         assert_eq!((profile.scorers.len(), profile.preempts), (0, false));
         let default = &Configuration::default().profiles()[0];
-        assert_eq!((default.filters.len(), default.scorers.len(), default.preempts), (11, 7, true));
+        assert_eq!((default.filters.len(), default.scorers.len(), default.preempts), (12, 7, true));
     }
 }

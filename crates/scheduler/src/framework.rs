@@ -9,7 +9,7 @@ use machinery::ObjectKey;
 use machinery::labels::Labels;
 
 use crate::cache::Cache;
-use crate::plugins::{inter_pod_affinity, pod_topology_spread, volume_binding};
+use crate::plugins::{inter_pod_affinity, node_volume_limits, pod_topology_spread, volume_binding};
 use crate::resources::{self, HostPort, Resources};
 use crate::topology::Terms;
 
@@ -149,6 +149,8 @@ pub struct Prepared {
     pub spread: pod_topology_spread::State,
     /// Of the volume plugins.
     pub volumes: volume_binding::State,
+    /// Of NodeVolumeLimits.
+    pub limits: node_volume_limits::State,
 }
 
 /// One pod's scheduling cycle, as plugins see it.

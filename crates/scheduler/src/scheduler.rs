@@ -260,7 +260,7 @@ impl Scheduler {
             &mut self.cache,
         );
         let affinity = inter_pod_affinity::prepare(pod, &mut self.cache);
-        let prepared = Prepared { affinity, spread, volumes };
+        let prepared = Prepared { affinity, spread, volumes, limits: self.storage.limits(pod) };
         let cycle = Cycle { pod, cache: &self.cache, prepared: &prepared };
         let enough = feasible_nodes_to_find(decision.nodes, self.percentage);
         let mut feasible: Vec<&NodeInfo> = Vec::new();

@@ -8,6 +8,7 @@ mod node_ports;
 mod node_resources_balanced_allocation;
 mod node_resources_fit;
 mod node_unschedulable;
+pub mod node_volume_limits;
 pub mod pod_topology_spread;
 pub mod taint_toleration;
 pub mod volume_binding;
@@ -26,6 +27,7 @@ pub fn filters() -> Vec<Box<dyn Filter>> {
         Box::new(node_ports::NodePorts),
         Box::new(node_resources_fit::Fit { most_allocated: false }),
         Box::new(volume_restrictions::VolumeRestrictions),
+        Box::new(node_volume_limits::NodeVolumeLimits),
         Box::new(volume_binding::VolumeBinding),
         Box::new(volume_zone::VolumeZone),
         Box::new(pod_topology_spread::PodTopologySpread),
@@ -71,12 +73,17 @@ pub fn helps(change: Change, plugin: &str) -> bool {
         Change::PodPlaced => matches!(plugin, "InterPodAffinity" | "PodTopologySpread"),
         Change::PodGone => matches!(
             plugin,
-            "NodeResourcesFit" | "NodePorts" | "InterPodAffinity" | "PodTopologySpread" | "VolumeRestrictions"
+            "NodeResourcesFit"
+                | "NodePorts"
+                | "InterPodAffinity"
+                | "PodTopologySpread"
+                | "VolumeRestrictions"
+                | "NodeVolumeLimits"
         ),
         Change::NodeAdded => true,
         Change::NodeGone => plugin == "PodTopologySpread",
         Change::NodeChanged => !matches!(plugin, "VolumeRestrictions"),
-        Change::Storage => plugin.starts_with("Volume"),
+        Change::Storage => plugin.starts_with("Volume") || plugin == "NodeVolumeLimits",
         Change::Namespace => plugin == "InterPodAffinity",
     }
 }

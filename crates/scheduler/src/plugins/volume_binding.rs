@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use client::{Client, Context, Event, Informer, ListOptions, Patch, key_of};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
-use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 use machinery::ObjectKey;
 use machinery::labels::Selector;
 use machinery::quantity::Quantity;
@@ -14,7 +14,7 @@ use machinery::status::ApiError;
 use serde_json::json;
 
 use crate::framework::{Cycle, Filter, NodeInfo, PodInfo, Rejection};
-use crate::plugins::node_affinity;
+use crate::plugins::{node_affinity, node_volume_limits};
 
 const NODE_CONFLICT: &str = "node(s) didn't match PersistentVolume's node affinity";
 const NO_VOLUME: &str = "node(s) didn't find available persistent volumes to bind";
@@ -96,6 +96,7 @@ pub struct Storage {
     claims: Informer<PersistentVolumeClaim>,
     volumes: Informer<PersistentVolume>,
     classes: Informer<StorageClass>,
+    nodes: Informer<CSINode>,
     /// Whether anything came or went since [`Storage::take_news`].
     news: bool,
     /// Claims whose provisioner gave up the node in the last observation.
@@ -110,6 +111,7 @@ impl Storage {
             claims: Informer::new(client, "", ListOptions::default()),
             volumes: Informer::new(client, "", ListOptions::default()),
             classes: Informer::new(client, "", ListOptions::default()),
+            nodes: Informer::new(client, "", ListOptions::default()),
             news: false,
             given_up: Vec::new(),
         }
@@ -120,6 +122,7 @@ impl Storage {
         let claims = self.claims.poll(cx);
         let volumes = self.volumes.poll(cx);
         let classes = self.classes.poll(cx);
+        let nodes = self.nodes.poll(cx);
         let gives_up = |event: &Event<PersistentVolumeClaim>| match event {
             Event::Updated { old, new } => {
                 selected_node(old).is_some() && selected_node(new).is_none() && !is_bound(new)
@@ -131,6 +134,7 @@ impl Storage {
         claims.iter().any(|event| !matches!(event, Event::Deleted(_)))
             || volumes.iter().any(|event| !matches!(event, Event::Deleted(_)))
             || classes.iter().any(|event| !matches!(event, Event::Deleted(_)))
+            || !nodes.is_empty()
     }
 
     /// Whether anything came or went since this was asked last.
@@ -140,7 +144,7 @@ impl Storage {
 
     /// Whether everything has been read once.
     pub fn synced(&self) -> bool {
-        self.claims.synced() && self.volumes.synced() && self.classes.synced()
+        self.claims.synced() && self.volumes.synced() && self.classes.synced() && self.nodes.synced()
     }
 
     /// Looks up the pod's claims.
@@ -194,6 +198,39 @@ impl Storage {
         // Those that ask for little first, so that they do not take what others need.
         state.waiting.order_by_key(Waiting::wanted);
         if unbound { Err("pod has unbound immediate PersistentVolumeClaims".into()) } else { Ok(state) }
+    }
+
+    /// What drivers' limits mean to a pod.
+    pub fn limits(&self, pod: &PodInfo) -> node_volume_limits::State {
+        let mut state = node_volume_limits::State::default();
+        if pod.claims.is_empty() || self.nodes.is_empty() {
+            return state;
+        }
+        for node in self.nodes.list() {
+            let limits = node_volume_limits::limits_of(&node);
+            if !limits.is_empty() {
+                state.limits.insert(node.metadata.name.clone().unwrap_or_default(), limits);
+            }
+        }
+        if !state.limits.is_empty() {
+            let volume =
+                |claim: &Arc<PersistentVolumeClaim>| Some((key_of(&**claim).to_string(), self.attached(claim)?));
+            state.volumes = self.claims.list().iter().filter_map(volume).collect();
+            state.wanted = pod.claims.iter().filter_map(|claim| state.volumes.get(claim).cloned()).collect();
+        }
+        state
+    }
+
+    /// The CSI volume of a claim, or what stands for it until it is made.
+    fn attached(&self, claim: &PersistentVolumeClaim) -> Option<node_volume_limits::Attached> {
+        let spec = claim.spec.as_ref()?;
+        let volume = spec.volume_name.as_deref().filter(|name| !name.is_empty());
+        if let Some(volume) = volume.and_then(|name| self.volumes.get_named(name)) {
+            let csi = volume.spec.as_ref()?.csi.as_ref()?;
+            return Some((csi.driver.clone(), csi.volume_handle.clone()));
+        }
+        let class = self.classes.get_named(spec.storage_class_name.as_deref()?)?;
+        Some((class.provisioner.clone(), key_of(claim).to_string()))
     }
 
     fn candidates(&self, claim: &PersistentVolumeClaim) -> Vec<Arc<PersistentVolume>> {
