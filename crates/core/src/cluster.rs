@@ -24,7 +24,7 @@ use scheduler::{DEFAULT_SCHEDULER_NAME, Scheduler};
 use sim::Executor;
 use sim::executor::TaskId;
 use sim::image::Registry;
-use sim::ingress::IngressController;
+use sim::ingress::{IngressController, SharedIngresses};
 
 use crate::control::Fault;
 use crate::control_api::ControlPanel;
@@ -267,9 +267,7 @@ impl Inner {
         inner.add_metrics_server(metrics);
         inner.add_storage_class()?;
         inner.add_policy_agent();
-        if inner.adjustable {
-            inner.add_ingress_controller();
-        }
+        inner.add_ingress_controller();
         for node in options.nodes {
             let runtime = options.runtime.as_ref().and_then(|make| make(&node));
             inner.add_node(&node, runtime, &mut rng);
@@ -399,11 +397,17 @@ impl Inner {
 
     /// What a cluster's add-on does for Ingresses.
     fn add_ingress_controller(self: &Rc<Self>) {
-        let ingresses = self.world.serve_ingress();
+        let network = self.world.host_network();
+        let ingresses = if network.is_some() { SharedIngresses::default() } else { self.world.serve_ingress() };
         self.add_component(
             IngressController::NAME,
             Box::new(move |line| {
-                Box::new(IngressController::new(Client::new(line, IngressController::NAME), ingresses.clone()))
+                let client = Client::new(line, IngressController::NAME);
+                let controller = IngressController::new(client, ingresses.clone());
+                Box::new(match network.clone() {
+                    Some(network) => controller.on_change(move |ingresses| network.set_ingresses(ingresses)),
+                    None => controller,
+                })
             }),
         );
     }
@@ -526,6 +530,7 @@ async fn answer_calls(cluster: std::rc::Weak<Inner>, mut calls: mpsc::Receiver<C
                 Target::Control => ControlPanel::new(inner).handle(request).await,
                 Target::Address(address) => inner.world.dial(&address, request).await,
                 Target::HostPort(port) => inner.world.connect(port).await,
+                Target::Socket(address) => inner.world.dial_simulated(address).await,
             };
             // The caller may have gone meanwhile.
             let _ = reply.send(response);

@@ -2,6 +2,7 @@
 //! loop, where the network and the control API live.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use apiserver::{ControlApi, NodeConnector};
@@ -31,6 +32,8 @@ pub enum Target {
     Address(String),
     /// A connection to a port of `localhost`, as the Services have it.
     HostPort(u16),
+    /// A connection to an address of a simulated node or pod.
+    Socket(SocketAddr),
     /// The control API.
     Control,
 }

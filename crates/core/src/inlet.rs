@@ -1,5 +1,7 @@
 //! Connections from the host's own network into the cluster's.
 
+use std::net::SocketAddr;
+
 use machinery::wire::{Body, Channels, Request};
 
 use crate::gateway::{Gateway, Target};
@@ -16,7 +18,17 @@ impl Inlet {
     /// A connection to a port of `localhost`, as the Services have it: a node port or a load balancer's.
     /// Channel 0 carries the bytes. None if nobody answers there.
     pub async fn connect(&self, port: u16) -> Option<Channels> {
-        let response = self.0.call(Target::HostPort(port), Request::new(Body::empty())).await;
+        self.open(Target::HostPort(port)).await
+    }
+
+    /// A connection to an address of a simulated node or pod. Channel 0 carries the bytes. None if nobody
+    /// answers there.
+    pub async fn dial(&self, address: SocketAddr) -> Option<Channels> {
+        self.open(Target::Socket(address)).await
+    }
+
+    async fn open(&self, target: Target) -> Option<Channels> {
+        let response = self.0.call(target, Request::new(Body::empty())).await;
         match response.into_body() {
             Body::Upgrade(channels) => Some(channels),
             _ => None,

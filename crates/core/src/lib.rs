@@ -14,6 +14,8 @@ mod faults;
 mod gateway;
 mod hints;
 mod inlet;
+pub mod kind_config;
+pub mod kubeconfig;
 mod kubectl_program;
 mod lesson_files;
 mod line;
@@ -33,4 +35,5 @@ pub use options::{HostNetwork, HostTime, MakeRuntime, NodeOptions, Options, Port
 pub use pace::Pace;
 pub use playground_control as control;
 pub use public_api::PublicApi;
+pub use sim::ingress;
 pub use world::{CLUSTER_DNS, Learner, Output, World};

@@ -9,12 +9,14 @@ use apiserver::Authenticator;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Taint;
+use k8s_openapi::api::networking::v1::Ingress;
 use kubelet::ContainerRuntime;
 use machinery::wire::{Channels, Request, Response};
 use proxy::{Policies, Tables};
 use store::Store;
 
 use crate::control::Fault;
+use crate::kind_config::{KindConfig, NodePlan};
 
 /// The host's own time: what has gone by since some moment. Readable from any thread.
 pub type HostTime = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -38,6 +40,9 @@ pub trait HostNetwork: Send + Sync {
 
     /// Which connections pods may make and take has changed.
     fn set_policies(&self, policies: &Policies);
+
+    /// The Ingresses in force have changed.
+    fn set_ingresses(&self, ingresses: &[Arc<Ingress>]);
 }
 
 /// What a cluster is made with.
@@ -129,27 +134,10 @@ impl NodeOptions {
     /// Nodes as kind makes and names them: `NAME-control-plane`, `NAME-worker`, `NAME-worker2`, …
     /// A single node takes all workload; with more, the control plane's takes none.
     pub fn cluster(name: &str, count: u16) -> Vec<Self> {
-        (0..count)
-            .map(|index| {
-                let role = match index {
-                    0 => "control-plane".to_owned(),
-                    1 => "worker".to_owned(),
-                    index => format!("worker{index}"),
-                };
-                let mut node = Self::worker(format!("{name}-{role}"), index);
-                if index == 0 {
-                    node.labels.insert(CONTROL_PLANE.into(), String::new());
-                }
-                if index == 0 && count > 1 {
-                    node.taints.push(Taint {
-                        key: CONTROL_PLANE.into(),
-                        effect: "NoSchedule".into(),
-                        ..Taint::default()
-                    });
-                }
-                node
-            })
-            .collect()
+        let plan = |index| NodePlan { control_plane: index == 0, ..NodePlan::default() };
+        let config = KindConfig { nodes: (0..count).map(plan).collect(), ..KindConfig::default() };
+        let mut indices = 0..count;
+        config.node_options(name, || indices.next().unwrap_or_default())
     }
 
     /// A node for workload; `index` gives it an address of its own, from 172.18.0.2 on.

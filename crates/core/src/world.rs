@@ -198,12 +198,18 @@ impl World {
     pub(crate) async fn connect(&self, port: u16) -> Response {
         if let Some(network) = &self.host_network {
             let channels = match self.endpoint_of(port) {
+                Some(endpoint) if self.network.has(endpoint.ip()) => return self.dial_simulated(endpoint).await,
                 Some(endpoint) => network.connect(endpoint).await,
                 None => None,
             };
             return channels.map_or_else(|| refused("connection refused"), upgraded);
         }
-        match self.computer.dial(Ipv4Addr::LOCALHOST.into(), port).await {
+        self.dial_simulated((Ipv4Addr::LOCALHOST, port).into()).await
+    }
+
+    /// A connection from the computer to an address of the simulated network, as [`World::connect`] answers.
+    pub(crate) async fn dial_simulated(&self, address: SocketAddr) -> Response {
+        match self.computer.dial(address.ip(), address.port()).await {
             Ok(stream) => {
                 let (ours, theirs) = Channels::pair();
                 self.network.executor().spawn(bridge(stream, ours, DATA));
@@ -236,10 +242,12 @@ impl World {
 
     /// An HTTP request to an address of the pod or node network, as the API server's proxy makes it.
     pub(crate) async fn dial(&self, address: &str, request: Request) -> Response {
-        if let Some(network) = &self.host_network {
+        let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
+        // Simulated nodes may be beside real ones.
+        let simulated = || host.parse().is_ok_and(|host| self.network.has(host));
+        if let Some(network) = self.host_network.as_ref().filter(|_| !simulated()) {
             return network.request(address, request).await;
         }
-        let (host, port) = address.rsplit_once(':').unwrap_or((address, "80"));
         let refused = |reason: String| {
             let message = format!("error trying to reach service: dial tcp {address}: {reason}");
             ApiError::service_unavailable(message).into_response()

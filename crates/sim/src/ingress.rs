@@ -1,6 +1,7 @@
 //! A simulated ingress-nginx: Ingress objects to HTTP requests passed on to pods.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::time::after;
 use machinery::{ObjectKey, Timestamp};
-use proxy::{SharedTables, TrafficPolicy};
+use proxy::{SharedTables, Tables, TrafficPolicy};
 use regex_lite::Regex;
 
 use crate::network::http::{self, Request, Response};
@@ -34,6 +35,9 @@ const ADDRESS: &str = "localhost";
 /// The Ingresses in force, shared between the component that hears of them and the server.
 pub type SharedIngresses = Rc<RefCell<Vec<Arc<Ingress>>>>;
 
+/// Told of the Ingresses in force.
+type Changed = Box<dyn Fn(&[Arc<Ingress>])>;
+
 /// Keeps [`SharedIngresses`] in step with the API, and writes addresses into statuses.
 pub struct IngressController {
     client: Client,
@@ -41,6 +45,7 @@ pub struct IngressController {
     ingresses: Informer<Ingress>,
     classes: Informer<IngressClass>,
     shared: SharedIngresses,
+    changed: Option<Changed>,
     class_made: bool,
     status_at: Timestamp,
     synced: Vec<(ObjectKey, Option<i64>)>,
@@ -59,10 +64,17 @@ impl IngressController {
             classes: informers.informer(),
             client,
             shared,
+            changed: None,
             class_made: false,
             status_at: Timestamp::MIN,
             synced: Vec::new(),
         }
+    }
+
+    /// Also tells of the Ingresses in force when they change.
+    #[must_use]
+    pub fn on_change(self, changed: impl Fn(&[Arc<Ingress>]) + 'static) -> Self {
+        Self { changed: Some(Box::new(changed)), ..self }
     }
 
     /// Whether an Ingress is this controller's: by its class, the old annotation, or because it is the
@@ -148,6 +160,9 @@ impl Component for IngressController {
         if changed {
             let mine = self.ingresses.list().into_iter().filter(|ingress| self.is_mine(ingress)).collect();
             *self.shared.borrow_mut() = mine;
+            if let Some(changed) = &self.changed {
+                changed(&self.shared.borrow());
+            }
             self.status_at = self.status_at.max(after(cx.now(), STATUS_INTERVAL));
         }
         if self.status_at > Timestamp::MIN && cx.now() >= self.status_at {
@@ -169,6 +184,31 @@ pub async fn serve(listener: TcpListener, interface: Interface, tables: SharedTa
     .await;
 }
 
+/// Where a request goes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Route {
+    /// To a pod, with this target.
+    To {
+        /// The pod's address.
+        address: IpAddr,
+        /// Its port.
+        port: u16,
+        /// What is asked of it: path and query.
+        target: String,
+    },
+    /// Nowhere: the answer's status.
+    Nowhere(u16),
+}
+
+/// Where a request for a host's target goes, to one of a backend's pods by chance.
+pub fn route(ingresses: &[Arc<Ingress>], tables: &Tables, host: &str, target: &str, random: u64) -> Route {
+    let Some(found) = find(ingresses, host, target) else { return Route::Nowhere(404) };
+    match endpoint(tables, &found, random) {
+        Some((address, port)) => Route::To { address, port, target: found.target },
+        None => Route::Nowhere(503),
+    }
+}
+
 /// A rule that fits a request.
 struct Match {
     namespace: String,
@@ -183,11 +223,16 @@ async fn pass_on(
     mut request: Request,
     stream: &TcpStream,
 ) -> Response {
-    let Some(found) = find(&ingresses.borrow(), &request) else { return page(404) };
-    let Some((address, port)) = endpoint(interface, tables, &found) else { return page(503) };
-    request.target = found.target;
     let client = stream.info().remote.ip().to_string();
     let host = request.header("Host").unwrap_or_default().to_owned();
+    let random = interface.network().random();
+    let (address, port) = match route(&ingresses.borrow(), &tables.borrow(), &host, &request.target, random) {
+        Route::To { address, port, target } => {
+            request.target = target;
+            (address, port)
+        }
+        Route::Nowhere(status) => return page(status),
+    };
     for (name, value) in [
         ("X-Real-IP", client.as_str()),
         ("X-Forwarded-For", &client),
@@ -211,10 +256,9 @@ async fn pass_on(
 }
 
 /// The rule for a request: of its host before wildcards before none; the longest path, exact ones first.
-fn find(ingresses: &[Arc<Ingress>], request: &Request) -> Option<Match> {
-    let host = request.header("Host").unwrap_or_default();
+fn find(ingresses: &[Arc<Ingress>], host: &str, target: &str) -> Option<Match> {
     let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
-    let path = request.path();
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
     let mut best: Option<((u8, bool, usize), Match)> = None;
     let mut fallback = None;
     for ingress in ingresses {
@@ -224,19 +268,18 @@ fn find(ingresses: &[Arc<Ingress>], request: &Request) -> Option<Match> {
         for rule in spec.rules.iter().flatten() {
             let Some(rank) = host_rank(rule.host.as_deref().unwrap_or_default(), &host) else { continue };
             for entry in rule.http.iter().flat_map(|http| &http.paths) {
-                let Some(target) = path_target(entry, path, rewrite.map(String::as_str)) else { continue };
+                let Some(asked) = path_target(entry, path, rewrite.map(String::as_str)) else { continue };
                 let exact = entry.path_type == "Exact";
                 let order = (rank, exact, entry.path.as_deref().unwrap_or("/").len());
                 if best.as_ref().is_none_or(|(known, _)| order > *known) {
-                    let query = request.target.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
-                    let target = format!("{target}{query}");
+                    let target = format!("{asked}{query}");
                     let backend = entry.backend.clone();
                     best = Some((order, Match { namespace: namespace.clone(), backend, target }));
                 }
             }
         }
         if let (Some(backend), None) = (&spec.default_backend, &fallback) {
-            fallback = Some(Match { namespace, backend: backend.clone(), target: request.target.clone() });
+            fallback = Some(Match { namespace, backend: backend.clone(), target: target.to_owned() });
         }
     }
     best.map(|(_, found)| found).or(fallback)
@@ -281,9 +324,8 @@ fn path_target(entry: &HTTPIngressPath, path: &str, rewrite: Option<&str>) -> Op
 }
 
 /// One of the pods behind a backend, as the controller chooses it: past the Service's address.
-fn endpoint(interface: &Interface, tables: &SharedTables, found: &Match) -> Option<(std::net::IpAddr, u16)> {
+fn endpoint(tables: &Tables, found: &Match, random: u64) -> Option<(IpAddr, u16)> {
     let service = found.backend.service.as_ref()?;
-    let tables = tables.borrow();
     let key = ObjectKey::new(found.namespace.clone(), service.name.clone());
     let wanted = service.port.as_ref()?;
     let fits = |rule: &&proxy::Rule| match (&wanted.name, wanted.number) {
@@ -292,21 +334,24 @@ fn endpoint(interface: &Interface, tables: &SharedTables, found: &Match) -> Opti
     };
     let rule = tables.rules(&key).iter().find(fits)?;
     let ready = rule.eligible(TrafficPolicy::Cluster, None);
-    let chosen = interface.network().random().checked_rem(ready.len() as u64)?;
+    let chosen = random.checked_rem(ready.len() as u64)?;
     let endpoint = ready.get(usize::try_from(chosen).ok()?)?;
     Some((endpoint.address, endpoint.port))
 }
 
 /// nginx' page for a status.
 fn page(status: u16) -> Response {
-    let mut response = Response::new(status, "text/html", "");
-    let reason = if status == 503 { "Service Temporarily Unavailable" } else { response.reason() };
-    response.body = format!(
+    let reason = Response::new(status, "text/html", "").reason();
+    Response::new(status, "text/html", page_text(status, reason))
+}
+
+/// The text of nginx' page for a status.
+pub fn page_text(status: u16, reason: &str) -> String {
+    let reason = if status == 503 { "Service Temporarily Unavailable" } else { reason };
+    format!(
         "<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n<center><h1>{status} {reason}</h1></center>\r\n\
          <hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     )
-    .into();
-    response
 }
 
 #[cfg(test)]

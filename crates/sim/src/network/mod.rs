@@ -123,6 +123,11 @@ impl Network {
         Interface::new(inner, party)
     }
 
+    /// Whether somebody here has that address.
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.owner(address).is_some()
+    }
+
     /// Gives a name of the outside world an address.
     pub fn add_name(&self, name: &str, address: IpAddr) {
         self.0.state.borrow_mut().world.insert(name.to_owned(), address);

@@ -14,6 +14,7 @@ use sim::network::Interface;
 use store::Store;
 
 use crate::cluster::Inner;
+use crate::kind_config::PortMapping;
 use crate::options::{HostTime, NodeOptions, Options};
 use crate::pace::Pace;
 use crate::public_api::PublicApi;
@@ -29,19 +30,6 @@ pub enum Tool {
     Kind,
     /// <https://minikube.sigs.k8s.io>
     Minikube,
-}
-
-/// A port of the computer that leads to a port of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PortMapping {
-    /// Port of the computer.
-    pub host: u16,
-    /// Port of the node.
-    pub node: u16,
-    /// Address of the computer, for display.
-    pub address: String,
-    /// `tcp` or `udp`.
-    pub protocol: String,
 }
 
 /// A node of a cluster: a container of this computer.

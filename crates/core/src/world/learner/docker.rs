@@ -971,7 +971,7 @@ fn own_ports(own: &Own) -> String {
 }
 
 fn node_ports(node: &LocalNode) -> String {
-    let port = |port: &super::clusters::PortMapping| {
+    let port = |port: &crate::kind_config::PortMapping| {
         format!("{}:{}->{}/{}", port.address, port.host, port.node, port.protocol)
     };
     node.ports.iter().map(port).collect::<Vec<_>>().join(", ")

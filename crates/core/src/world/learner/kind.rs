@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Taint;
-use serde_json::Value;
 use sim::process::Process;
 
-use super::clusters::{Clusters, LocalNode, PortMapping, Tool};
+use super::clusters::{Clusters, LocalNode, Tool};
 use super::docker::Docker;
 use super::flags::{Flags, Known};
 use super::kubeconfig;
-use crate::options::NodeOptions;
+use crate::kind_config::{self, KindConfig, PortMapping};
 
 /// The version that we are like.
 const VERSION: &str = "v0.31.0";
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 
 const FLAGS: &[Known] = &[
     ("config", ' ', true),
@@ -74,23 +71,6 @@ struct Kind {
     clusters: Clusters,
     docker: Docker,
     process: Process,
-}
-
-/// What a configuration says.
-#[derive(Default)]
-struct Config {
-    name: Option<String>,
-    nodes: Vec<NodeConfig>,
-    api_server_address: String,
-    api_server_port: Option<u16>,
-}
-
-#[derive(Default)]
-struct NodeConfig {
-    control_plane: bool,
-    image: Option<String>,
-    labels: Vec<(String, String)>,
-    ports: Vec<PortMapping>,
 }
 
 impl Kind {
@@ -168,7 +148,7 @@ impl Kind {
 
     async fn create(&self, flags: &Flags, name: Option<&str>) -> Result<(), String> {
         let mut config = match flags.value("config") {
-            None => Config::default(),
+            None => KindConfig::default(),
             Some(path) => {
                 let text =
                     match path {
@@ -183,25 +163,17 @@ impl Kind {
                             format!("error reading file: open {path}: {}", error.as_str().to_lowercase())
                         }),
                     };
-                parse(&text?)?
+                KindConfig::parse(&text?)?
             }
         };
         let name = name.map(str::to_owned).or(config.name.take()).unwrap_or_else(|| "kind".to_owned());
-        let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
-        if !name.chars().all(valid) || name.is_empty() {
-            return Err(format!("'{name}' is not a valid cluster name, cluster names must match `^[a-z0-9.-]+$`"));
-        }
+        kind_config::check_name(&name)?;
         if self.clusters.find(Tool::Kind, &name).is_some() {
             return Err(format!(
                 "failed to create cluster: node(s) already exist for a cluster with the name {name:?}"
             ));
         }
-        if config.nodes.is_empty() {
-            config.nodes.push(NodeConfig { control_plane: true, ..NodeConfig::default() });
-        }
-        if !config.nodes.iter().any(|node| node.control_plane) {
-            return Err("must have at least one control-plane node".into());
-        }
+        config.complete()?;
         let image = flags.value("image").map_or_else(|| format!("kindest/node:{}", kubelet::VERSION), str::to_owned);
         let workers = config.nodes.iter().filter(|node| !node.control_plane).count();
         let port = config.api_server_port.filter(|port| *port > 0).unwrap_or_else(|| self.clusters.new_port());
@@ -210,11 +182,11 @@ impl Kind {
         let first = config.nodes.first().and_then(|node| node.image.clone()).unwrap_or_else(|| image.clone());
         self.step(flags, &format!("Ensuring node image ({}) 🖼", first.split('@').next().unwrap_or_default()), 800)
             .await;
-        let nodes = self.nodes(&name, config.nodes, &image, port, &config.api_server_address);
+        let address = config.api_server_address.clone();
+        let nodes = self.nodes(&name, config, &image, port);
         self.step(flags, &format!("Preparing nodes {boxes}"), 1500).await;
         self.step(flags, "Writing configuration 📜", 300).await;
-        let address = if config.api_server_address.is_empty() { "127.0.0.1" } else { &config.api_server_address };
-        let address = if address == "0.0.0.0" { "127.0.0.1" } else { address };
+        let address = if matches!(address.as_str(), "" | "0.0.0.0") { "127.0.0.1" } else { &address };
         let server = format!("https://{address}:{port}");
         let cluster = self.clusters.create(Tool::Kind, &name, &context(&name), &server, nodes);
         cluster.map_err(|reason| format!("failed to create cluster: {reason}"))?;
@@ -245,35 +217,23 @@ impl Kind {
         self.say(flags, &format!("{} ✓ {what}\n", if on_terminal { "\r\x1b[2K" } else { "" })).await;
     }
 
-    fn nodes(&self, name: &str, configs: Vec<NodeConfig>, image: &str, port: u16, address: &str) -> Vec<LocalNode> {
-        let tainted = configs.iter().any(|node| !node.control_plane);
+    fn nodes(&self, name: &str, config: KindConfig, image: &str, port: u16) -> Vec<LocalNode> {
         let now = self.process.machine.now();
-        let (mut planes, mut workers) = (0, 0);
+        let options = config.node_options(name, || self.clusters.next_index());
+        let address = if config.api_server_address.is_empty() { "127.0.0.1" } else { &config.api_server_address };
+        let mut first = true;
         let mut nodes = Vec::new();
-        for config in configs {
-            let (role, count) =
-                if config.control_plane { ("control-plane", &mut planes) } else { ("worker", &mut workers) };
-            *count += 1;
-            let number = if *count > 1 { count.to_string() } else { String::new() };
-            let mut options = NodeOptions::worker(format!("{name}-{role}{number}"), self.clusters.next_index());
-            options.labels.extend(config.labels);
-            let mut ports = config.ports;
-            if config.control_plane {
-                options.labels.insert(CONTROL_PLANE.into(), String::new());
-                if tainted {
-                    let (key, effect) = (CONTROL_PLANE.into(), "NoSchedule".into());
-                    options.taints.push(Taint { key, effect, ..Taint::default() });
-                }
-                if *count == 1 {
-                    let address = if address.is_empty() { "127.0.0.1" } else { address }.to_owned();
-                    ports.insert(0, PortMapping { host: port, node: 6443, address, protocol: "tcp".into() });
-                }
+        for (node, options) in config.nodes.iter().zip(options) {
+            let mut ports = node.ports.clone();
+            if node.control_plane && std::mem::take(&mut first) {
+                let address = address.to_owned();
+                ports.insert(0, PortMapping { host: port, node: 6443, address, protocol: "tcp".into() });
             }
             nodes.push(LocalNode {
                 options,
-                control_plane: config.control_plane,
+                control_plane: node.control_plane,
                 id: self.clusters.new_id(),
-                image: config.image.unwrap_or_else(|| image.to_owned()),
+                image: node.image.clone().unwrap_or_else(|| image.to_owned()),
                 ports,
                 created_at: now,
                 stopped: false,
@@ -395,71 +355,4 @@ impl Kind {
 
 fn context(name: &str) -> String {
     format!("kind-{name}")
-}
-
-/// Reads a `kind.x-k8s.io/v1alpha4` Cluster.
-fn parse(text: &str) -> Result<Config, String> {
-    let value = machinery::yaml::from_str(text).map_err(|error| format!("unable to decode config: {error}"))?;
-    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
-    let (kind, version) = (text(&value, "kind"), text(&value, "apiVersion"));
-    if kind != "Cluster" || version != "kind.x-k8s.io/v1alpha4" {
-        return Err(format!("unable to decode config: unknown apiVersion: {version}, kind: {kind}"));
-    }
-    const KNOWN: [&str; 9] = [
-        "kind",
-        "apiVersion",
-        "name",
-        "nodes",
-        "networking",
-        "featureGates",
-        "runtimeConfig",
-        "kubeadmConfigPatches",
-        "containerdConfigPatches",
-    ];
-    let fields = value.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
-    if let Some(unknown) = fields.into_iter().find(|key| !KNOWN.contains(key)) {
-        return Err(format!(
-            "unable to decode config: yaml: unmarshal errors:\n  field {unknown} not found in type v1alpha4.Cluster"
-        ));
-    }
-    let port = |value: &Value| value.as_u64().and_then(|port| u16::try_from(port).ok());
-    let mut config = Config {
-        name: value["name"].as_str().map(str::to_owned),
-        api_server_address: text(&value["networking"], "apiServerAddress"),
-        api_server_port: port(&value["networking"]["apiServerPort"]),
-        ..Config::default()
-    };
-    for node in value["nodes"].as_array().into_iter().flatten() {
-        let role = text(node, "role");
-        let control_plane = match role.as_str() {
-            "" | "control-plane" => true,
-            "worker" => false,
-            _ => return Err(format!("invalid configuration: {role:?} is not a valid node role")),
-        };
-        let labels = node["labels"].as_object().into_iter().flatten();
-        let mut ports = Vec::new();
-        for mapping in node["extraPortMappings"].as_array().into_iter().flatten() {
-            let node = port(&mapping["containerPort"]).filter(|port| *port > 0);
-            let node = node.ok_or("invalid configuration: invalid portMapping: invalid containerPort")?;
-            ports.push(PortMapping {
-                host: port(&mapping["hostPort"]).unwrap_or(0),
-                node,
-                address: match text(mapping, "listenAddress") {
-                    address if address.is_empty() => "0.0.0.0".to_owned(),
-                    address => address,
-                },
-                protocol: match text(mapping, "protocol").to_lowercase() {
-                    protocol if protocol.is_empty() => "tcp".to_owned(),
-                    protocol => protocol,
-                },
-            });
-        }
-        config.nodes.push(NodeConfig {
-            control_plane,
-            image: node["image"].as_str().map(str::to_owned),
-            labels: labels.map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect(),
-            ports,
-        });
-    }
-    Ok(config)
 }

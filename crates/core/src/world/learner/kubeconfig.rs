@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sim::process::Process;
 
-const SECTIONS: [(&str, &str); 3] = [("clusters", "cluster"), ("contexts", "context"), ("users", "user")];
+use crate::kubeconfig;
 
 /// A kubeconfig with one cluster, which needs no credentials.
 pub fn of(context: &str, server: &str) -> Value {
@@ -20,27 +20,12 @@ pub fn of(context: &str, server: &str) -> Value {
 
 /// Adds a cluster's entries and makes its context the current one.
 pub fn add(process: &Process, path: Option<&str>, context: &str, server: &str) {
-    let new = of(context, server);
-    change(process, path, |config| {
-        for (section, _) in SECTIONS {
-            let list = list_of(config, section);
-            list.retain(|entry| entry["name"] != context);
-            list.extend(new[section].as_array().into_iter().flatten().cloned());
-        }
-        config["current-context"] = context.into();
-    });
+    change(process, path, |config| kubeconfig::insert(config, &of(context, server)));
 }
 
 /// Takes a cluster's entries out; no context is current then, if it was that one.
 pub fn remove(process: &Process, path: Option<&str>, context: &str) {
-    change(process, path, |config| {
-        for (section, _) in SECTIONS {
-            list_of(config, section).retain(|entry| entry["name"] != context);
-        }
-        if config["current-context"] == context {
-            config["current-context"] = "".into();
-        }
-    });
+    change(process, path, |config| kubeconfig::take_out(config, context));
 }
 
 /// The current context; empty if there is none.
@@ -61,8 +46,7 @@ fn path_of(process: &Process, given: Option<&str>) -> String {
 
 fn read(process: &Process, path: &str) -> Value {
     let text = process.fs().read_text(path).unwrap_or_default();
-    let parsed = machinery::yaml::from_str(&text).unwrap_or_default();
-    if parsed.is_object() { parsed } else { json!({"apiVersion": "v1", "kind": "Config", "preferences": {}}) }
+    kubeconfig::or_empty(machinery::yaml::from_str(&text).unwrap_or_default())
 }
 
 fn change(process: &Process, path: Option<&str>, change: impl FnOnce(&mut Value)) {
@@ -73,15 +57,4 @@ fn change(process: &Process, path: Option<&str>, change: impl FnOnce(&mut Value)
     // A home that cannot be written to keeps the kubeconfig it has.
     let _ = process.fs().create_dir_all(sim::fs::parent(&path), now);
     let _ = process.fs().write(&path, machinery::yaml::emit(&config), now);
-}
-
-fn list_of<'a>(config: &'a mut Value, section: &str) -> &'a mut Vec<Value> {
-    let entry = &mut config[section];
-    if !entry.is_array() {
-        *entry = json!([]);
-    }
-    match entry {
-        Value::Array(list) => list,
-        _ => unreachable!("it was made a list"),
-    }
 }
