@@ -25,7 +25,7 @@ use crate::eviction::Pressure;
 use crate::node::NodeReporter;
 use crate::runtime::{ContainerRuntime, Event, Listing, Operation, Outcome, RuntimeError, RuntimeVersion};
 use crate::server::{Call, KubeletServer};
-use crate::tickets::{Owner, Tickets};
+use crate::tickets::{Owner, Purpose, Tickets};
 use crate::worker::{Cleanup, Node, PodEvent, Worker};
 
 /// How long to wait after the API refused a write.
@@ -151,6 +151,12 @@ impl Kubelet {
                 Event::Completed { ticket, result } => {
                     if let Some(owner) = self.tickets.complete(ticket) {
                         self.completed(cx, owner, result);
+                    }
+                }
+                Event::Pulling { ticket, progress } => {
+                    if let Some(Owner::Pod { uid, purpose: Purpose::Start { name } }) = self.tickets.owner(ticket) {
+                        let (uid, name) = (uid.clone(), name.clone());
+                        self.with_worker(cx.now(), &uid, |worker, node| worker.pull_goes_on(node, &name, &progress));
                     }
                 }
                 Event::ContainerChanged(status) => {

@@ -237,6 +237,13 @@ pub enum Event {
         /// What came of it.
         result: Result<Outcome, RuntimeError>,
     },
+    /// How far a pull has come.
+    Pulling {
+        /// The operation's ticket.
+        ticket: Ticket,
+        /// In words: `12.5 MB of 50.0 MB (25%)`.
+        progress: String,
+    },
     /// A container started, ended or was paused: as it is now. Every exit is told, whoever caused it.
     ContainerChanged(Box<ContainerStatus>),
     /// A container is gone, by whatever hand.

@@ -154,6 +154,14 @@ impl Worker {
         self.submit_start(node, name, Operation::PullImage { image: reference.into(), pull_secrets });
     }
 
+    /// Says how far a pull has come.
+    pub(crate) fn pull_goes_on(&self, node: &mut Node<'_>, name: &str, progress: &str) {
+        if let Some((spec, _)) = spec::find(&self.pod, name) {
+            let message = format!("Pulling image {:?}: {progress}", str(&spec.image));
+            self.container_event(node, name, false, "Pulling", message);
+        }
+    }
+
     /// The texts of the pod's pull secrets; those that do not exist are left out, as upstream does.
     fn pull_secrets(&self, node: &Node<'_>) -> Vec<String> {
         let namespace = str(&self.pod.metadata.namespace);

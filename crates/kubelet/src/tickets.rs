@@ -90,6 +90,11 @@ impl Tickets {
         ticket
     }
 
+    /// The owner of an operation under way.
+    pub fn owner(&self, ticket: Ticket) -> Option<&Owner> {
+        self.pending.get(&ticket)
+    }
+
     /// The owner of an operation that has ended.
     pub fn complete(&mut self, ticket: Ticket) -> Option<Owner> {
         self.pending.remove(&ticket)
