@@ -1,11 +1,59 @@
-//! Builds the program for the cluster's own containers, a static one, which goes into this binary.
+//! Builds the program for the cluster's own containers, a static one, and compresses the page: both go into
+//! this binary.
 
 use std::env;
+use std::fmt::Write as _;
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// Where `cargo xtask page` builds the page; absent in a build without it.
+const PAGE: &str = "../../dist";
+
 fn main() {
+    agent();
+    if let Err(error) = page() {
+        panic!("cannot compress the page in {PAGE}: {error}");
+    }
+}
+
+/// Makes a table of the page's files, each compressed as it is sent.
+fn page() -> std::io::Result<()> {
+    // A folder that is missing would be looked for, and all this done again, at each build.
+    fs::create_dir_all(PAGE)?;
+    println!("cargo::rerun-if-changed={PAGE}");
+    let out = PathBuf::from(env::var("OUT_DIR").unwrap_or_default());
+    let mut files = Vec::new();
+    collect(Path::new(PAGE), &mut files)?;
+    files.sort();
+    let mut table = String::from("&[\n");
+    for (index, file) in files.iter().enumerate() {
+        let compressed = out.join(format!("page-{index}.gz"));
+        let mut encoder = GzEncoder::new(fs::File::create(&compressed)?, Compression::best());
+        encoder.write_all(&fs::read(file)?)?;
+        encoder.finish()?;
+        let name = file.strip_prefix(PAGE).unwrap_or(file).to_string_lossy().into_owned();
+        // Writing to a string does not fail.
+        let _ = writeln!(table, "    ({name:?}, include_bytes!({:?})),", compressed.display().to_string());
+    }
+    table.push(']');
+    fs::write(out.join("page.rs"), table)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() { collect(&path, files)? } else { files.push(path) }
+    }
+    Ok(())
+}
+
+fn agent() {
     println!("cargo::rerun-if-changed=../agent");
     let variable = |name: &str| env::var(name).unwrap_or_default();
     let target = format!("{}-unknown-linux-musl", variable("CARGO_CFG_TARGET_ARCH"));
@@ -28,7 +76,7 @@ fn main() {
     let program = folder.join(&target).join("agent/playground-agent");
     println!("cargo::rustc-env=PLAYGROUND_AGENT={}", program.display());
     // Names the image: another program, another image.
-    let bytes = std::fs::read(&program).unwrap_or_default();
+    let bytes = fs::read(&program).unwrap_or_default();
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     println!("cargo::rustc-env=PLAYGROUND_AGENT_TAG={:016x}", hasher.finish());

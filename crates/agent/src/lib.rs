@@ -7,6 +7,7 @@
 //! and passes on what arrives at its sockets.
 
 use std::io::{self, Read};
+use std::net::SocketAddrV4;
 
 /// What a frame is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,15 @@ pub enum Kind {
     Shut = 8,
     /// Either way: there is room for more bytes of a connection. The payload is their count, four bytes.
     Room = 9,
+    /// To the agent: open a connection to an address of the network. The payload is a [`place`].
+    Dial = 10,
+    /// From the agent: the outcome of a dial, by its id, which is the connection's from then on. The payload
+    /// is empty, or says what went wrong.
+    Dialled = 11,
 }
+
+/// The ids of connections that are dialled have this bit; those that the agent accepts have not.
+pub const DIALLED: u32 = 1 << 31;
 
 /// Bytes of a connection that may be on their way unacknowledged, each way.
 pub const WINDOW_BYTES: usize = 256 * 1024;
@@ -89,7 +98,7 @@ impl Frame {
     /// # Errors
     /// When that is no frame's head.
     pub fn parse_head(head: [u8; HEAD_BYTES]) -> io::Result<(Kind, u32, usize)> {
-        const KINDS: [Kind; 9] = [
+        const KINDS: [Kind; 11] = [
             Kind::Ready,
             Kind::Program,
             Kind::Programmed,
@@ -99,6 +108,8 @@ impl Frame {
             Kind::Data,
             Kind::Shut,
             Kind::Room,
+            Kind::Dial,
+            Kind::Dialled,
         ];
         let [kind, a, b, c, d, length @ ..] = head;
         let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
@@ -122,6 +133,30 @@ impl Frame {
         let mut payload = vec![0; length];
         from.read_exact(&mut payload)?;
         Ok(Some(Self { kind, id, payload }))
+    }
+}
+
+/// An address and port, as [`Kind::Dial`] has them.
+pub fn place(address: SocketAddrV4) -> Vec<u8> {
+    let mut out = address.ip().octets().to_vec();
+    out.extend_from_slice(&address.port().to_le_bytes());
+    out
+}
+
+/// The address and port of a [`place`], if that is one.
+pub fn read_place(payload: &[u8]) -> Option<SocketAddrV4> {
+    let [a, b, c, d, port @ ..] = payload else { return None };
+    Some(SocketAddrV4::new([*a, *b, *c, *d].into(), u16::from_le_bytes(port.try_into().ok()?)))
+}
+
+/// Why a connection was not made, in the words of Go's dialer.
+pub fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connect: connection refused".into(),
+        io::ErrorKind::HostUnreachable => "connect: no route to host".into(),
+        io::ErrorKind::NetworkUnreachable => "connect: network is unreachable".into(),
+        io::ErrorKind::TimedOut => "i/o timeout".into(),
+        _ => error.to_string(),
     }
 }
 
@@ -172,6 +207,8 @@ mod tests {
         assert_eq!(Frame::read(&mut input).unwrap(), None);
         assert_eq!(Program::decode(&frames[0].payload), Some(program));
         assert_eq!(frames[1].bytes(), 70_000);
+        let address = SocketAddrV4::new([10, 244, 0, 7].into(), 8080);
+        assert_eq!(read_place(&place(address)), Some(address));
     }
 
     #[test]
@@ -180,5 +217,6 @@ mod tests {
             Frame::read(&mut &bytes[..]).unwrap_err();
         }
         assert_eq!(Program::decode(&[1, 0, 0, 0, 200, 1]), None);
+        assert_eq!(read_place(&[1, 2, 3, 4, 5]), None);
     }
 }

@@ -7,8 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
-use playground_agent::{API_PORT, DATA_BYTES_MAX, DNS_PORT, Frame, Kind, Program, WINDOW_BYTES};
+use playground_agent::{
+    API_PORT, DATA_BYTES_MAX, DIALLED, DNS_PORT, Frame, Kind, Program, WINDOW_BYTES, read_place, why,
+};
 
 use crate::namespace::{self, Job};
 
@@ -16,6 +19,8 @@ use crate::namespace::{self, Job};
 const QUERIES_MAX: usize = 4096;
 /// Connections at a time; further ones are closed at once.
 const CONNECTIONS_MAX: usize = 512;
+/// How long a connection that is dialled may take to be made.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Larger than any datagram.
 const DATAGRAM_BYTES_MAX: usize = 64 * 1024;
 
@@ -53,7 +58,7 @@ impl Shared {
     }
 
     fn next_id(&self) -> u32 {
-        self.next.fetch_add(1, Ordering::Relaxed)
+        self.next.fetch_add(1, Ordering::Relaxed) & !DIALLED
     }
 
     /// One direction of a connection has ended.
@@ -115,7 +120,11 @@ pub fn run() -> io::Result<()> {
                     connection.more_room.notify_all();
                 }
             }
-            Kind::Ready | Kind::Programmed | Kind::Query | Kind::Open => {}
+            Kind::Dial => {
+                let shared = shared.clone();
+                thread::spawn(move || dial(&shared, &frame));
+            }
+            Kind::Ready | Kind::Programmed | Kind::Query | Kind::Open | Kind::Dialled => {}
         }
     }
     Ok(())
@@ -147,15 +156,34 @@ fn accept(shared: &Arc<Shared>, port: u16, listener: &TcpListener) {
     }
 }
 
+/// Opens a connection, and says what came of it.
+fn dial(shared: &Arc<Shared>, frame: &Frame) {
+    let connect = || -> io::Result<TcpStream> {
+        let address = read_place(&frame.payload).ok_or(io::ErrorKind::InvalidInput)?;
+        if locked(&shared.connections).len() >= CONNECTIONS_MAX {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        TcpStream::connect_timeout(&address.into(), DIAL_TIMEOUT)
+    };
+    let adopted = connect().and_then(|socket| adopt(shared, frame.id, socket, Kind::Dialled, &[]));
+    if let Err(error) = adopted {
+        shared.tell(&Frame::new(Kind::Dialled, frame.id, why(&error)));
+    }
+}
+
 fn carry(shared: &Arc<Shared>, port: u16, socket: TcpStream) -> io::Result<()> {
+    adopt(shared, shared.next_id(), socket, Kind::Open, &port.to_le_bytes())
+}
+
+/// Takes a connection in, says so, and carries its bytes both ways.
+fn adopt(shared: &Arc<Shared>, id: u32, socket: TcpStream, kind: Kind, payload: &[u8]) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let (from, to) = (socket.try_clone()?, socket.try_clone()?);
     let (outgoing, parts) = channel();
     let (room, more_room, open) = (Mutex::new(WINDOW_BYTES), Condvar::new(), AtomicU32::new(2));
     let connection = Arc::new(Connection { socket, outgoing, room, more_room, open });
-    let id = shared.next_id();
     locked(&shared.connections).insert(id, connection.clone());
-    shared.tell(&Frame::new(Kind::Open, id, port.to_le_bytes()));
+    shared.tell(&Frame::new(kind, id, payload));
     let (reading, read) = (shared.clone(), connection.clone());
     thread::spawn(move || {
         from_socket(&reading, id, &read, from);

@@ -1,7 +1,7 @@
 //! Load for an API server, and what it took: `cargo xtask bench` runs this.
 //!
 //! `load in-process` calls a server of its own; `load https KUBECONFIG PID` speaks TLS with the one that
-//! wrote the file and has that process id.
+//! wrote the file and has that process id; `load writes KUBECONFIG PID` only writes, with 1, 8 and 64 clients.
 #![allow(clippy::unwrap_used, reason = "a measurement that fails has nothing to say")]
 
 use std::fs;
@@ -45,7 +45,11 @@ fn main() {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             runtime.block_on(https(&Target::read(kubeconfig), process));
         }
-        _ => panic!("load in-process | load https KUBECONFIG PID"),
+        ["writes", kubeconfig, process] => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            runtime.block_on(writes(&Target::read(kubeconfig), process));
+        }
+        _ => panic!("load in-process | load https KUBECONFIG PID | load writes KUBECONFIG PID"),
     }
 }
 
@@ -210,9 +214,20 @@ async fn measure(
     count: usize,
     make: impl Fn(usize) -> (Method, String, Bytes) + Send + Sync,
 ) {
+    measure_with(CONNECTIONS, target, process, what, count, make).await;
+}
+
+async fn measure_with(
+    connections: usize,
+    target: &Target,
+    process: &str,
+    what: &str,
+    count: usize,
+    make: impl Fn(usize) -> (Method, String, Bytes) + Send + Sync,
+) {
     let next = AtomicUsize::new(0);
     let (began, before) = (Instant::now(), cpu(process));
-    let workers = (0..CONNECTIONS).map(|_| async {
+    let workers = (0..connections).map(|_| async {
         let (mut sender, connection) = http1::handshake(target.connect(&target.tls).await).await.unwrap();
         tokio::spawn(connection);
         let mut latencies = Vec::new();
@@ -232,6 +247,19 @@ async fn measure(
     });
     let latencies: Vec<Duration> = futures::future::join_all(workers).await.concat();
     report(what, began.elapsed(), cpu(process) - before, latencies);
+}
+
+/// Acknowledged writes, each of which is on the disk.
+async fn writes(target: &Target, process: &str) {
+    const WRITES: [(usize, usize); 3] = [(1, 500), (8, 4_000), (64, 10_000)];
+    let mut first = 0;
+    for (clients, count) in WRITES {
+        let start = first;
+        first += count;
+        let what = format!("{clients} client{}", if clients == 1 { "" } else { "s" });
+        let create = |index| (Method::POST, PATH.to_owned(), config_map(start + index));
+        measure_with(clients, target, process, &what, count, create).await;
+    }
 }
 
 async fn https(target: &Target, process: &str) {

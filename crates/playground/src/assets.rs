@@ -1,34 +1,53 @@
-//! The page, built into the binary.
+//! The page, built into the binary: each file compressed, as browsers take it.
+
+use std::io::Read;
 
 use axum::body::Body;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{Response, StatusCode};
-use rust_embed::RustEmbed;
+use flate2::read::GzDecoder;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-/// `dist/`, as `cargo xtask page` builds it; empty in a build without the page.
-#[derive(RustEmbed)]
-#[folder = "../../dist"]
-#[allow_missing = true]
-struct Page;
+use crate::http::accepts_gzip;
+
+/// `dist/`, as `cargo xtask page` builds it, by path, compressed by gzip: brotli is smaller, but not every browser
+/// takes it without TLS. Sorted; empty in a build without the page.
+static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
 /// Whether this build has the page in it.
 pub fn present() -> bool {
-    Page::get("index.html").is_some()
+    find("index.html").is_some()
+}
+
+fn find(name: &str) -> Option<&'static [u8]> {
+    FILES.iter().find(|(known, _)| *known == name).map(|(_, file)| *file)
 }
 
 /// The asset at a path of the page.
-pub fn serve(path: &str) -> Response<Body> {
+pub fn serve(path: &str, asked: &HeaderMap) -> Response<Body> {
     let name = match path.trim_start_matches('/') {
         "" => "index.html",
         name => name,
     };
-    let Some(file) = Page::get(name) else { return not_found(name) };
+    let Some(file) = find(name) else { return not_found(name) };
     let caching = if names_its_content(name) { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let mut response = Response::new(Body::from(file.data));
+    let gzip = accepts_gzip(asked);
+    let body = if gzip { Body::from(file) } else { Body::from(unpacked(file)) };
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(content_type(name)));
-    headers.insert(CACHE_CONTROL, http::HeaderValue::from_static(caching));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     response
+}
+
+/// A file as it was; what the build has compressed is whole.
+fn unpacked(file: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let _ = GzDecoder::new(file).read_to_end(&mut out);
+    out
 }
 
 /// Whether a file's name has the hash that Trunk gives it: another content would have another name.
@@ -67,7 +86,21 @@ fn content_type(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::names_its_content;
+    use super::*;
+
+    #[test]
+    fn who_takes_no_gzip_gets_the_file_as_it_was() {
+        for (name, file) in FILES {
+            assert!(!unpacked(file).is_empty() || file.len() < 40, "{name}");
+        }
+        if present() {
+            let plain = serve("/", &HeaderMap::new());
+            assert!(!plain.headers().contains_key(CONTENT_ENCODING));
+            let asked = HeaderMap::from_iter([(http::header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"))]);
+            assert_eq!(serve("/", &asked).headers()[CONTENT_ENCODING], "gzip");
+        }
+        assert_eq!(serve("/no/such/file", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);
+    }
 
     #[test]
     fn only_names_with_a_hash_are_kept_for_ever() {

@@ -36,6 +36,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+pub use self::compress::accepts_gzip;
 use self::open::Open;
 use crate::assets;
 
@@ -177,7 +178,7 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
         return to_http(ApiError::new(403, "Forbidden", reason).into_response());
     }
     if wants_page(peer, &request) {
-        return assets::serve(request.uri().path());
+        return assets::serve(request.uri().path(), request.headers());
     }
     let (mut parts, body) = request.into_parts();
     if let Some(user) = &peer.user {
@@ -206,7 +207,7 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
             }
         },
     };
-    let gzip = parts.method == Method::GET && compress::accepts_gzip(&parts.headers);
+    let gzip = parts.method == Method::GET && accepts_gzip(&parts.headers);
     let metrics = parts.uri.path() == "/metrics";
     let response = server.api.handle(Request::from_parts(parts, Body::Bytes(bytes))).await;
     if let Some(CommittedRevision(revision)) = response.extensions().get()

@@ -4,19 +4,25 @@
 //! simulated world or Docker. The page is in the binary. `kubectl` is the client. This crate is where sockets, threads, files
 //! and Docker are; everything else is `playground-core`. Start reading at `serve`.
 
+mod api;
 mod assets;
 mod certificates;
 mod cli;
 pub mod docker;
 mod durability;
+mod home;
 mod host;
 mod http;
+mod ingress;
 mod kubeconfig;
 mod kubectl;
 mod manage;
 mod network;
 mod ports;
+mod progress;
 mod serve;
+mod shape;
+mod tls;
 mod token;
 
 use std::process::ExitCode;
@@ -31,7 +37,14 @@ pub fn run() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(options) => serve::run(&options),
+        cli::Command::Create { what } => manage::create(&what),
         cli::Command::Delete { what } => manage::delete(&what),
+        cli::Command::Start { what } => manage::switch(&what, true),
+        cli::Command::Stop { what } => manage::switch(&what, false),
+        cli::Command::Get { what } => manage::get(&what),
+        cli::Command::Status(which) => manage::status(&which),
+        cli::Command::Load { what } => manage::load(&what),
+        cli::Command::Export { what } => manage::export(&what),
         cli::Command::Node { action } => manage::node(&action),
         cli::Command::Completion { shell } => {
             clap_complete::generate(shell, &mut cli::Cli::command(), "playground", &mut std::io::stdout());

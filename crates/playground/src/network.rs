@@ -9,14 +9,16 @@ use axum::body::Body as HttpBody;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::networking::v1::Ingress;
 use machinery::status::ApiError;
 use machinery::wire::{Body, Channels, Request, Response};
 use playground_core::HostNetwork;
 use proxy::{Policies, Tables};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
-use crate::docker::PodNetwork;
+use crate::docker::{Connection, PodNetwork};
 use crate::ports;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,14 +29,16 @@ pub struct Sockets {
     pub handle: Handle,
     /// What carries the pods' own connections.
     pub pods: Arc<PodNetwork>,
+    /// Told of the Ingresses in force.
+    pub ingresses: watch::Sender<Vec<Arc<Ingress>>>,
 }
 
 impl HostNetwork for Sockets {
     fn connect(&self, address: SocketAddr) -> BoxFuture<'static, Option<Channels>> {
-        let handle = self.handle.clone();
+        let pods = self.pods.clone();
         // The caller's thread has no tokio of its own.
-        let connecting = handle.spawn(async move {
-            let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await.ok()?.ok()?;
+        let connecting = self.handle.spawn(async move {
+            let stream = tokio::time::timeout(CONNECT_TIMEOUT, pods.dial(address)).await.ok()?.ok()?;
             let (ours, theirs) = Channels::pair();
             tokio::spawn(ports::carry(stream, ours));
             Some(theirs)
@@ -43,9 +47,9 @@ impl HostNetwork for Sockets {
     }
 
     fn request(&self, address: &str, request: Request) -> BoxFuture<'static, Response> {
-        let owned = address.to_owned();
+        let (owned, pods) = (address.to_owned(), self.pods.clone());
         let answer = self.handle.spawn(async move {
-            request_over(&owned, request).await.unwrap_or_else(|error| {
+            request_over(&pods, &owned, request).await.unwrap_or_else(|error| {
                 let message = format!("error trying to reach service: dial tcp {owned}: {error:#}");
                 ApiError::service_unavailable(message).into_response()
             })
@@ -60,10 +64,21 @@ impl HostNetwork for Sockets {
     fn set_policies(&self, policies: &Policies) {
         self.pods.set_policies(policies);
     }
+
+    fn set_ingresses(&self, ingresses: &[Arc<Ingress>]) {
+        // Nobody serves them where the host is about to end.
+        let _ = self.ingresses.send(ingresses.to_vec());
+    }
 }
 
-async fn request_over(address: &str, request: Request) -> Result<Response> {
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await??;
+async fn request_over(pods: &PodNetwork, address: &str, request: Request) -> Result<Response> {
+    let dial = async {
+        match address.parse() {
+            Ok(address) => pods.dial(address).await.map_err(anyhow::Error::msg),
+            Err(_) => Ok(Box::new(TcpStream::connect(address).await?) as Box<dyn Connection>),
+        }
+    };
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, dial).await.map_err(|_| anyhow::anyhow!("i/o timeout"))??;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let (mut parts, body) = request.into_parts();

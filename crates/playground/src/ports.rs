@@ -1,14 +1,16 @@
 //! Node ports and load balancers' ports, opened on this machine and led into the cluster's network.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use anyhow::Context;
 use futures::{SinkExt, StreamExt};
 use machinery::wire::{Channels, Frame};
 use playground_core::Inlet;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use playground_core::kind_config::PortMapping;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -20,12 +22,13 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 /// accepted again when the system has no room for one.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Keeps those ports open that Services have, as they come and go; ends when `wanted` does.
-pub async fn keep_open(inlet: Inlet, mut wanted: watch::Receiver<BTreeSet<u16>>) {
+/// Keeps those ports open that Services have, as they come and go, but for those that others lead
+/// elsewhere; ends when `wanted` does.
+pub async fn keep_open(inlet: Inlet, mut wanted: watch::Receiver<BTreeSet<u16>>, published: BTreeSet<u16>) {
     let mut open = BTreeMap::<u16, JoinHandle<()>>::new();
     let mut taken = BTreeSet::new();
     loop {
-        let ports = wanted.borrow_and_update().clone();
+        let ports: BTreeSet<u16> = wanted.borrow_and_update().difference(&published).copied().collect();
         open.retain(|port, listener| {
             let keep = ports.contains(port);
             if !keep {
@@ -41,7 +44,12 @@ pub async fn keep_open(inlet: Inlet, mut wanted: watch::Receiver<BTreeSet<u16>>)
             match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
                 Ok(listener) => {
                     taken.remove(&port);
-                    open.insert(port, tokio::spawn(accept(inlet.clone(), listener, port)));
+                    let inlet = inlet.clone();
+                    let connect = move || {
+                        let inlet = inlet.clone();
+                        async move { inlet.connect(port).await }
+                    };
+                    open.insert(port, tokio::spawn(accept(listener, connect)));
                 }
                 Err(error) => {
                     if taken.insert(port) {
@@ -65,16 +73,43 @@ pub async fn keep_open(inlet: Inlet, mut wanted: watch::Receiver<BTreeSet<u16>>)
     }
 }
 
-async fn accept(inlet: Inlet, listener: TcpListener, port: u16) {
+/// Opens the port of a mapping on this machine.
+///
+/// # Errors
+/// When it is taken, or the protocol is none that can be led to a simulated node.
+pub async fn open(mapping: &PortMapping) -> anyhow::Result<TcpListener> {
+    let PortMapping { host, address, protocol, .. } = mapping;
+    anyhow::ensure!(protocol == "tcp", "simulated nodes take no {protocol} port from this machine");
+    let listener = TcpListener::bind((address.as_str(), *host)).await;
+    let listener = listener.with_context(|| format!("cannot open port {host} at {address}, which leads to a node"))?;
+    if *host == 0 {
+        println!("port {} of this machine leads to port {} of a node", listener.local_addr()?.port(), mapping.node);
+    }
+    Ok(listener)
+}
+
+/// Leads a port of this machine to an address of the simulated network.
+pub async fn lead(inlet: Inlet, listener: TcpListener, to: SocketAddr) {
+    let connect = move || {
+        let inlet = inlet.clone();
+        async move { inlet.dial(to).await }
+    };
+    accept(listener, connect).await;
+}
+
+async fn accept<F>(listener: TcpListener, connect: impl Fn() -> F)
+where
+    F: Future<Output = Option<Channels>> + Send + 'static,
+{
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(RETRY).await;
             continue;
         };
-        let inlet = inlet.clone();
+        let connecting = connect();
         tokio::spawn(async move {
             // Nobody behind the port: the client sees a connection that closes.
-            if let Some(channels) = inlet.connect(port).await {
+            if let Some(channels) = connecting.await {
                 carry(stream, channels).await;
             }
         });
@@ -82,9 +117,9 @@ async fn accept(inlet: Inlet, listener: TcpListener, port: u16) {
 }
 
 /// Carries bytes both ways until both have ended.
-pub async fn carry(stream: TcpStream, channels: Channels) {
+pub async fn carry(stream: impl AsyncRead + AsyncWrite, channels: Channels) {
     let Channels { mut sender, mut receiver } = channels;
-    let (mut from_client, mut to_client) = stream.into_split();
+    let (mut from_client, mut to_client) = tokio::io::split(stream);
     let inward = async move {
         let mut buffer = vec![0; READ_BYTES_MAX];
         loop {

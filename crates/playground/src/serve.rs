@@ -1,16 +1,15 @@
 //! `playground serve`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use apiserver::UserInfo;
 use jiff::Timestamp;
 use kubelet::ContainerRuntime;
 use machinery::wire::Body;
+use playground_core::kind_config::{KindConfig, PortMapping};
 use playground_core::{MakeRuntime, NodeOptions, Options, PublicApi, control, lesson_files};
 use rustls::crypto::SecureRandom;
 use store::Store;
@@ -21,16 +20,16 @@ use tokio::sync::{mpsc, watch};
 use crate::certificates::Certificates;
 use crate::cli::{Runtime, ServeOptions};
 use crate::docker::{ConnectError, DockerConfig, DockerRuntime, NODES_MAX, OwnConfig, PodNetwork};
+use crate::home::{Home, Running, Settings};
 use crate::host::{Host, host_time};
 use crate::network::Sockets;
 use crate::token::PageToken;
-use crate::{assets, durability, kubeconfig, ports};
+use crate::{assets, durability, kubeconfig, ports, shape};
 
-/// The cluster's name: its nodes are named after it.
-const CLUSTER: &str = "playground";
 /// Nodes of a simulated cluster, and of one on a single Docker host, where nothing is said of it.
 const SIMULATED_NODES: u16 = 3;
 const DOCKER_NODES: u16 = 1;
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6443);
 
 /// Docker's nodes, each with its runtime, by name, and their network.
 struct DockerNodes {
@@ -53,11 +52,19 @@ pub fn run(options: &ServeOptions) -> Result<()> {
 }
 
 async fn serve(options: &ServeOptions) -> Result<()> {
+    if options.detached {
+        // Fails where there is one already, which is what is wanted.
+        let _ = rustix::process::setsid();
+    }
+    let home = Home::of(options.which.name.as_deref(), options.which.data_dir.as_ref())?;
+    let settings = shape::settings(&home, &options.shape, options.listen)?;
     // The port first: a second server must not touch the first one's data.
-    let listener = listen(options.listen).await?;
+    let listener = listen(settings.listen.unwrap_or(LISTEN)).await?;
     let address = listener.local_addr()?;
-    let directory = data_directory(options.data_dir.as_ref())?;
-    create_private(&directory)?;
+    home.make()?;
+    let mut seat = home.take_seat()?;
+    home.save(&settings)?;
+    let directory = home.directory.clone();
     let provider = rustls::crypto::ring::default_provider();
     let token = Arc::new(PageToken::create(provider.secure_random)?);
     let seed = random_seed(provider.secure_random)?;
@@ -67,20 +74,34 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     let tls = Arc::new(certificates.server_config()?);
     let (store, writer) = durability::open(&directory)?;
 
-    let (nodes, docker) = choose_runtime(options, &directory, address).await?;
-    let greeting = greeting(&nodes, docker.as_ref().is_ok_and(Option::is_some), docker.as_ref().err());
+    let Chosen { mut nodes, docker, simulated, mappings } = choose_runtime(&settings, &home, address).await?;
+    let greeting = greeting(nodes.len(), &simulated, docker.as_ref());
+    nodes.extend(simulated);
     let (docker, power) = match docker.ok().flatten() {
         Some(docker) => (Some((docker.runtimes, docker.network)), Some(docker.power)),
         None => (None, None),
     };
     let (ports, wanted_ports) = watch::channel(BTreeSet::new());
+    // Docker publishes the ports of its nodes itself.
+    let published: BTreeSet<u16> = mappings.iter().map(|(mapping, _)| mapping.host).collect();
+    let mut led = Vec::new();
+    let mut doors = Vec::new();
+    for (mapping, node) in &mappings {
+        match &docker {
+            None => led.push((ports::open(mapping).await?, SocketAddr::new((*node).into(), mapping.node))),
+            Some(_) if is_ingress(mapping) => doors.push(ports::open(mapping).await?),
+            Some(_) => {}
+        }
+    }
+    let (ingresses, wanted_ingresses) = watch::channel(Vec::new());
+    let pods = docker.as_ref().map(|(_, network)| network.clone());
     let host = {
         let (store, token, root_ca) = (store.clone(), token.clone(), certificates.authority.clone());
         let service_account_key = Some(certificates.service_account_key);
-        let pods = docker.as_ref().map(|(_, network)| network.clone());
+        let pods = pods.clone();
         let advertise = pods.as_ref().map_or_else(|| advertised(address, &nodes), |pods| pods.api_address());
         let handle = Handle::current();
-        let network = pods.map(|pods| Arc::new(Sockets { handle, pods }) as _);
+        let network = pods.map(|pods| Arc::new(Sockets { handle, pods, ingresses }) as _);
         Host::start(move || {
             let base = Options::new(store, Timestamp::now(), seed);
             Ok(Options {
@@ -102,16 +123,28 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     };
     let server = Arc::new(crate::http::Server { api: host.api.clone(), store: store.clone(), tls, address });
     let accepting = tokio::spawn(crate::http::serve(server, listener));
-    let forwarding = tokio::spawn(ports::keep_open(host.inlet.clone(), wanted_ports));
+    let forwarding = tokio::spawn(ports::keep_open(host.inlet.clone(), wanted_ports, published));
+    for (listener, to) in led {
+        tokio::spawn(ports::lead(host.inlet.clone(), listener, to));
+    }
     let compacting = tokio::spawn(compact(store));
+    if let Some(pods) = pods {
+        tokio::spawn(crate::ingress::keep_open(pods, wanted_ingresses, doors));
+    }
     let powering = tokio::spawn(follow_power(host.api.clone(), power));
 
-    let file = options.kubeconfig.clone().unwrap_or_else(|| directory.join("kubeconfig"));
-    kubeconfig::write(&file, &format!("https://{address}"), &certificates)?;
-    println!("{greeting}\n");
-    if assets::present() {
-        println!("  page     http://{address}/#token={}", token.as_str());
+    let file = options.kubeconfig.clone().unwrap_or_else(|| home.kubeconfig());
+    let config = kubeconfig::of(&home.context(), &format!("https://{}", reachable(address)), &certificates);
+    if file != home.kubeconfig() {
+        kubeconfig::write(&home.kubeconfig(), &config)?;
     }
+    kubeconfig::write(&file, &config)?;
+    println!("{greeting}\n");
+    let page = assets::present().then(|| format!("http://{}/#token={}", reachable(address), token.as_str()));
+    if let Some(page) = &page {
+        println!("  page     {page}");
+    }
+    seat.tell(&Running { pid: std::process::id(), address: Some(reachable(address)), page })?;
     println!("  kubectl  export KUBECONFIG={}\n\nCtrl-C stops it; what is in it stays.", file.display());
     interrupted().await?;
 
@@ -133,67 +166,77 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
     })
 }
 
-/// The nodes, and their runtimes if Docker runs them. Where nothing was chosen and Docker cannot be
-/// reached, the reason stands in the inner result.
-async fn choose_runtime(
-    options: &ServeOptions,
-    directory: &Path,
-    address: SocketAddr,
-) -> Result<(Vec<NodeOptions>, std::result::Result<Option<DockerNodes>, String>)> {
-    let simulated = || NodeOptions::cluster(CLUSTER, options.nodes.unwrap_or(SIMULATED_NODES));
-    if options.runtime == Some(Runtime::Sim) {
-        return Ok((simulated(), Ok(None)));
-    }
-    let count = options.nodes.unwrap_or(DOCKER_NODES);
-    if count > NODES_MAX {
-        anyhow::bail!("at most {NODES_MAX} nodes run on Docker: use fewer, or --runtime sim");
-    }
-    let mut nodes = NodeOptions::cluster(CLUSTER, count);
-    match docker_nodes(&mut nodes, own_on_docker(options.data_dir.as_ref(), directory)?, address).await {
-        Ok(docker) => Ok((nodes, Ok(Some(docker)))),
-        Err(error) if options.runtime == Some(Runtime::Docker) => Err(error.into()),
-        Err(error) => Ok((simulated(), Err(error.to_string()))),
-    }
+/// What the cluster is made of.
+struct Chosen {
+    /// Nodes, of Docker or simulated.
+    nodes: Vec<NodeOptions>,
+    /// Docker's part. Where nothing was chosen and Docker cannot be reached, the reason.
+    docker: std::result::Result<Option<DockerNodes>, String>,
+    /// Simulated nodes beside Docker's.
+    simulated: Vec<NodeOptions>,
+    /// Ports of this machine that lead to ports of nodes, and the nodes' addresses.
+    mappings: Vec<(PortMapping, Ipv4Addr)>,
 }
 
-/// Whose containers on Docker are this cluster's.
-pub fn own_on_docker(chosen: Option<&PathBuf>, directory: &Path) -> Result<OwnConfig> {
-    // Volumes are bound into containers by absolute paths.
-    let data_dir = directory.canonicalize()?.join("volumes");
-    // Only the cluster in the usual place has the plain names.
-    let suffix = match chosen {
-        None => String::new(),
-        Some(_) => {
-            let mut hasher = DefaultHasher::new();
-            data_dir.hash(&mut hasher);
-            format!("-{:06x}", hasher.finish() & 0xff_ffff)
+async fn choose_runtime(settings: &Settings, home: &Home, address: SocketAddr) -> Result<Chosen> {
+    let simulated = |docker| -> Result<Chosen> {
+        let plan = shape::plan(settings, SIMULATED_NODES)?;
+        let range = shape::pod_range(&plan)?;
+        let mut nodes = shape::nodes(&plan, &home.name);
+        for (index, node) in (0..).zip(&mut nodes) {
+            node.pod_range = range.and_then(|range| shape::range_of_node(range, index));
         }
+        let mappings = shape::mappings(&plan, &nodes);
+        // All are simulated: those that were to be beside Docker's are more of them.
+        nodes.extend(shape::simulated(&home.name, settings.sim_nodes.unwrap_or(0), nodes.len(), false));
+        Ok(Chosen { nodes, docker, simulated: Vec::new(), mappings })
     };
-    Ok(OwnConfig { cluster: CLUSTER.into(), suffix, data_dir })
+    if settings.runtime == Some(Runtime::Sim) {
+        return simulated(Ok(None));
+    }
+    let plan = shape::plan(settings, DOCKER_NODES)?;
+    if plan.nodes.len() > usize::from(NODES_MAX) {
+        anyhow::bail!("at most {NODES_MAX} nodes run on Docker: use fewer, or --runtime sim, or --sim-nodes");
+    }
+    let mut nodes = shape::nodes(&plan, &home.name);
+    match docker_nodes(&mut nodes, &plan, home.own_on_docker()?, address).await {
+        Ok(docker) => {
+            let mappings = shape::mappings(&plan, &nodes);
+            let simulated = shape::simulated(&home.name, settings.sim_nodes.unwrap_or(0), 0, true);
+            Ok(Chosen { nodes, docker: Ok(Some(docker)), simulated, mappings })
+        }
+        Err(error) if settings.runtime == Some(Runtime::Docker) => Err(error),
+        Err(error) => simulated(Err(format!("{error:#}"))),
+    }
 }
 
 /// Makes the nodes on Docker, and gives each its address there.
 async fn docker_nodes(
     nodes: &mut [NodeOptions],
+    plan: &KindConfig,
     own: OwnConfig,
     address: SocketAddr,
-) -> std::result::Result<DockerNodes, ConnectError> {
-    // The API server as this machine reaches it.
-    let api = match address.ip() {
-        ip if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
-        _ => address,
-    };
-    let network = PodNetwork::connect(None, own, api).await?;
+) -> Result<DockerNodes> {
+    let network = PodNetwork::connect(None, own, reachable(address), shape::pod_range(plan)?).await?;
     let publish = nodes.len() == 1;
     let (sender, power) = mpsc::unbounded_channel();
-    let mut runtimes = BTreeMap::new();
-    for (index, node) in (0..).zip(nodes.iter_mut()) {
+    // All at once: Docker takes most of a second for each.
+    let made = (0..).zip(nodes.iter_mut()).map(|(index, node)| {
         node.address = network.node_address(index);
         node.pod_range = Some(network.pod_range(index));
-        let config = DockerConfig { node: node.name.clone(), index, publish, power: sender.clone() };
-        runtimes.insert(node.name.clone(), DockerRuntime::connect(config, network.clone()).await?);
-    }
+        let ports = plan.nodes.get(usize::from(index)).map(|node| node.ports.iter()).unwrap_or_default();
+        let ports = ports.filter(|mapping| !is_ingress(mapping)).cloned().collect();
+        let config = DockerConfig { node: node.name.clone(), index, publish, ports, power: sender.clone() };
+        let (name, network) = (node.name.clone(), network.clone());
+        async move { Ok::<_, ConnectError>((name, DockerRuntime::connect(config, network).await?)) }
+    });
+    let runtimes = futures::future::try_join_all(made).await?.into_iter().collect();
     Ok(DockerNodes { runtimes, network, power })
+}
+
+/// Whether a port leads to the Ingresses, which have port 80 of all nodes, and are served by this process.
+fn is_ingress(mapping: &PortMapping) -> bool {
+    mapping.node == crate::ingress::PORT && mapping.protocol == "tcp"
 }
 
 /// Hands each node its runtime.
@@ -202,14 +245,29 @@ fn runtimes(docker: BTreeMap<String, DockerRuntime>) -> MakeRuntime {
     Box::new(move |node| Some(Box::new(docker.borrow_mut().remove(&node.name)?) as Box<dyn ContainerRuntime>))
 }
 
-fn greeting(nodes: &[NodeOptions], docker: bool, unreachable: Option<&String>) -> String {
-    let count = nodes.len();
-    let plural = if count == 1 { "" } else { "s" };
-    let kind = if docker { "Docker" } else { "simulated" };
-    let told = format!("playground serves Kubernetes {} on {count} {kind} node{plural}", kubelet::VERSION);
-    match unreachable {
-        Some(reason) => format!("{reason}\n{told}"),
-        None => told,
+fn greeting(
+    nodes: usize,
+    simulated: &[NodeOptions],
+    docker: std::result::Result<&Option<DockerNodes>, &String>,
+) -> String {
+    let kind = if matches!(docker, Ok(Some(_))) { "Docker" } else { "simulated" };
+    let count = |count: usize, kind: &str| format!("{count} {kind} node{}", if count == 1 { "" } else { "s" });
+    let mut told = format!("playground serves Kubernetes {} on {}", kubelet::VERSION, count(nodes, kind));
+    if !simulated.is_empty() {
+        told = format!("{told} and {}", count(simulated.len(), "simulated"));
+    }
+    match docker {
+        Err(reason) => format!("{reason}\n{told}"),
+        Ok(_) => told,
+    }
+}
+
+/// The address at which this machine reaches a server that listens there.
+fn reachable(listening: SocketAddr) -> SocketAddr {
+    match listening.ip() {
+        IpAddr::V4(address) if address.is_unspecified() => (Ipv4Addr::LOCALHOST, listening.port()).into(),
+        IpAddr::V6(address) if address.is_unspecified() => (Ipv6Addr::LOCALHOST, listening.port()).into(),
+        _ => listening,
     }
 }
 
@@ -266,29 +324,6 @@ fn random_seed(random: &dyn SecureRandom) -> Result<u64> {
     let mut bytes = [0; 8];
     random.fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
     Ok(u64::from_ne_bytes(bytes))
-}
-
-/// Where a cluster's data is: what was chosen, or the usual place.
-///
-/// # Errors
-/// When nothing was chosen and there is no usual place.
-pub fn data_directory(chosen: Option<&PathBuf>) -> Result<PathBuf> {
-    if let Some(directory) = chosen {
-        return Ok(directory.clone());
-    }
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let data = variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
-    Ok(data.context("no home directory: say where to keep the data with --data-dir")?.join("playground"))
-}
-
-/// Makes the data directory, for its owner only: Secrets are in it. One that exists stays as it is.
-fn create_private(directory: &Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.with_context(|| {
-        let directory = directory.display();
-        format!("cannot use the data directory {directory}; choose another with --data-dir or change its permissions")
-    })
 }
 
 /// Waits for Ctrl-C or SIGTERM.

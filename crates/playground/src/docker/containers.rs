@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig, Mount as DockerMount,
-    MountType,
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig, HostConfigLogConfig,
+    Mount as DockerMount, MountType,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder,
@@ -24,6 +24,8 @@ use super::names;
 use super::sandbox::force_remove;
 use super::volumes;
 
+/// The kubelet's `containerLogMaxSize` and `containerLogMaxFiles`: a log has an end.
+const LOG_OPTIONS: [(&str, &str); 2] = [("max-size", "10m"), ("max-file", "5")];
 /// What a message that stands for a container's last words may hold.
 const MESSAGE_LINES: &str = "80";
 const MESSAGE_BYTES_MAX: usize = 2048;
@@ -89,6 +91,10 @@ async fn body(
                 (None, NamespaceMode::Container) => None,
             },
             mounts: Some(mounts.collect()),
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("json-file".into()),
+                config: Some(LOG_OPTIONS.map(|(key, value)| (key.to_string(), value.to_string())).into()),
+            }),
             cpu_shares: Some(signed(resources.cpu_shares)),
             cpu_period: resources.cpu_quota_us.map(|_| 100_000),
             cpu_quota: limited(resources.cpu_quota_us),

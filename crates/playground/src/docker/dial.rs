@@ -1,7 +1,7 @@
 //! Connections from the node into the pod network: probes, hooks, port-forward.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,25 +12,27 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use kubelet::runtime::{ErrorCode, Health, HttpResult, RuntimeError};
 use machinery::wire::{Channels, Frame};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::engine::Engine;
+use super::network::Connection;
 use super::sandbox;
+use crate::tls::Anybody;
 
 /// What is kept of an answer's body.
 const BODY_BYTES_MAX: usize = 10 * 1024;
 
 /// Opens and closes a connection.
-pub async fn tcp(host: &str, port: u16, timeout: Duration) -> Result<(), RuntimeError> {
-    within(timeout, connect(host, port)).await.map(drop)
+pub async fn tcp(engine: &Engine, host: &str, port: u16, timeout: Duration) -> Result<(), RuntimeError> {
+    within(timeout, connect(engine, host, port)).await.map(drop)
 }
 
 /// One HTTP request.
 pub async fn http_get(
+    engine: &Engine,
     https: bool,
     host: &str,
     port: u16,
@@ -39,7 +41,7 @@ pub async fn http_get(
     timeout: Duration,
 ) -> Result<HttpResult, RuntimeError> {
     let request = async {
-        let stream = connect(host, port).await?;
+        let stream = connect(engine, host, port).await?;
         let mut builder = http::Request::get(path);
         let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
         if !named {
@@ -88,9 +90,15 @@ async fn exchange(
 }
 
 /// A gRPC server's health: one unary call, whose messages are short enough to be written by hand.
-pub async fn grpc_check(host: &str, port: u16, service: &str, timeout: Duration) -> Result<Health, RuntimeError> {
+pub async fn grpc_check(
+    engine: &Engine,
+    host: &str,
+    port: u16,
+    service: &str,
+    timeout: Duration,
+) -> Result<Health, RuntimeError> {
     let call = async {
-        let Ok(stream) = connect(host, port).await else {
+        let Ok(stream) = connect(engine, host, port).await else {
             // A gRPC client dials until its time is over.
             return std::future::pending().await;
         };
@@ -147,17 +155,17 @@ async fn within<T>(timeout: Duration, work: impl Future<Output = Result<T, Runti
     }
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, RuntimeError> {
-    TcpStream::connect((host, port)).await.map_err(|error| {
-        let why = match error.kind() {
-            io::ErrorKind::ConnectionRefused => "connect: connection refused".to_string(),
-            io::ErrorKind::HostUnreachable => "connect: no route to host".to_string(),
-            io::ErrorKind::NetworkUnreachable => "connect: network is unreachable".to_string(),
-            io::ErrorKind::TimedOut => "i/o timeout".to_string(),
-            _ => error.to_string(),
-        };
-        RuntimeError::new(ErrorCode::Unknown, format!("dial tcp {}:{port}: {why}", bracketed(host)))
-    })
+async fn connect(engine: &Engine, host: &str, port: u16) -> Result<Box<dyn Connection>, RuntimeError> {
+    let connected = match host.parse() {
+        Ok(address) => engine.network.dial(SocketAddr::new(address, port)).await,
+        // A probe may name any host.
+        Err(_) => match TcpStream::connect((host, port)).await {
+            Ok(stream) => Ok(Box::new(stream) as Box<dyn Connection>),
+            Err(error) => Err(playground_agent::why(&error)),
+        },
+    };
+    connected
+        .map_err(|why| RuntimeError::new(ErrorCode::Unknown, format!("dial tcp {}:{port}: {why}", bracketed(host))))
 }
 
 fn bracketed(host: &str) -> String {
@@ -174,64 +182,16 @@ fn unanswered(error: hyper::Error) -> RuntimeError {
     RuntimeError::new(ErrorCode::Unknown, message)
 }
 
+/// Probes do not check certificates: a pod's own is for its own name, if for any.
 fn tls() -> Result<ClientConfig, RuntimeError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(unknown)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
         .with_no_client_auth();
     Ok(config)
-}
-
-/// Probes do not check certificates: a pod's own is for its own name, if for any.
-#[derive(Debug)]
-struct AnyCertificate(Arc<rustls::crypto::CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// Connects channels `2i` and `2i + 1` to port `ports[i]` of a sandbox.
@@ -248,7 +208,7 @@ pub async fn port_forward(engine: Arc<Engine>, sandbox_id: String, ports: Vec<u1
     for (index, port) in ports.into_iter().enumerate() {
         let Ok(channel) = u8::try_from(index * 2) else { break };
         let result = match &found {
-            Ok(_) => connect(&host, port).await,
+            Ok(_) => connect(&engine, &host, port).await,
             Err(error) => Err(error.clone()),
         };
         match result {
@@ -287,8 +247,13 @@ pub async fn port_forward(engine: Arc<Engine>, sandbox_id: String, ports: Vec<u1
 }
 
 /// Carries bytes between a connection and its channel.
-async fn carry(stream: TcpStream, channel: u8, mut parts: mpsc::Receiver<Bytes>, mut frames: mpsc::Sender<Frame>) {
-    let (mut read, mut write) = stream.into_split();
+async fn carry(
+    stream: Box<dyn Connection>,
+    channel: u8,
+    mut parts: mpsc::Receiver<Bytes>,
+    mut frames: mpsc::Sender<Frame>,
+) {
+    let (mut read, mut write) = tokio::io::split(stream);
     let up = async {
         while let Some(part) = parts.next().await {
             if write.write_all(&part).await.is_err() {

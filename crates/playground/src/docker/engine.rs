@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveImageOptionsBuilder};
 use futures::channel::mpsc;
 use kubelet::runtime::Event;
+use playground_core::kind_config::PortMapping;
 
 use super::connection::{self, ConnectError, explain, force_remove};
 use super::network::{Member, PodNetwork};
@@ -93,6 +94,16 @@ impl Engine {
         }
     }
 
+    /// Docker itself has ended, and with it perhaps the node's container: the node has not lost its power, and
+    /// can say what is missing. Its container is started when Docker is back.
+    pub fn docker_is_gone(&self, message: &str) {
+        if self.off.swap(false, Ordering::SeqCst) {
+            let _ = self.config.power.send((self.config.node.clone(), true));
+            self.up.store(true, Ordering::SeqCst);
+        }
+        self.lost(message);
+    }
+
     /// Docker answers again.
     pub fn found(&self) {
         if !self.up.swap(true, Ordering::SeqCst) {
@@ -148,15 +159,22 @@ impl Engine {
         let name = format!("{}{}", self.config.node, own.suffix);
         let mut labels = own::labels(own, own::NODE);
         labels.insert(names::NODE.into(), self.config.node.clone());
+        let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+        for PortMapping { host, node, address, protocol } in &self.config.ports {
+            let binding = PortBinding { host_ip: Some(address.clone()), host_port: Some(host.to_string()) };
+            bindings.entry(format!("{node}/{protocol}")).or_default().get_or_insert_default().push(binding);
+        }
         let body = ContainerCreateBody {
             image: Some(images::AGENT.into()),
             cmd: Some(vec!["pause".into(), name.clone()]),
             hostname: Some(self.config.node.clone()),
             labels: Some(labels),
+            exposed_ports: (!bindings.is_empty()).then(|| bindings.keys().cloned().collect()),
             networking_config: Some(self.network.at(self.address())),
             host_config: Some(HostConfig {
                 network_mode: Some(self.network.name()),
                 ipc_mode: Some("shareable".into()),
+                port_bindings: (!bindings.is_empty()).then_some(bindings),
                 // What comes to the node's ports is sent on to pods.
                 sysctls: Some(HashMap::from([("net.ipv4.ip_forward".to_string(), "1".to_string())])),
                 ..HostConfig::default()
@@ -189,7 +207,7 @@ impl Engine {
 }
 
 /// Filters for what belongs to a cluster.
-fn of_cluster(own: &OwnConfig) -> HashMap<String, Vec<String>> {
+pub fn of_cluster(own: &OwnConfig) -> HashMap<String, Vec<String>> {
     let labels =
         vec![format!("{}={}", names::CLUSTER, own.cluster), format!("{}={}", names::DATA_DIR, own.data_dir.display())];
     HashMap::from([("label".to_string(), labels)])

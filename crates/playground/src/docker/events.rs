@@ -36,15 +36,13 @@ pub async fn watch(engine: Arc<Engine>) {
             }
         };
         drop(events);
-        engine.lost(&why);
+        engine.docker_is_gone(&why);
         loop {
             tokio::time::sleep(RETRY).await;
             if engine.prepare().await.is_ok() {
                 break;
             }
         }
-        // All nodes are started when Docker comes back.
-        engine.power_on().await;
         engine.found();
     }
 }

@@ -1,14 +1,17 @@
 //! Images: what is there, what can be pulled, and the sandbox's own.
 
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
 use bollard::body_full;
 use bollard::errors::Error;
-use bollard::models::ImageInspect;
+use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::{CreateImageOptionsBuilder, ListImagesOptionsBuilder};
 use futures::StreamExt;
-use kubelet::runtime::{ErrorCode, ImageInfo, RuntimeError};
+use kubelet::runtime::{ErrorCode, Event, ImageInfo, RuntimeError, Ticket};
 use serde_json::Value;
 
 use super::connection::failed;
@@ -19,6 +22,8 @@ pub const AGENT: &str = concat!("playground/agent:", env!("PLAYGROUND_AGENT_TAG"
 /// The program in it: see the crate `playground-agent`.
 const PROGRAM: &[u8] = include_bytes!(env!("PLAYGROUND_AGENT"));
 
+/// How often a pull says how far it has come.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 const HUB: &str = "https://index.docker.io/v1/";
 
 /// The image, if Docker has it.
@@ -32,7 +37,13 @@ pub async fn status(engine: &Engine, image: &str) -> Result<Option<ImageInfo>, R
 
 /// Fetches an image. One that was made here (it has no registry's digest) is taken as it is, and one
 /// whose registry cannot be reached is used if Docker has it: a machine without a network works.
-pub async fn pull(engine: &Engine, image: &str, pull_secrets: &[String]) -> Result<ImageInfo, RuntimeError> {
+/// Says now and then how far it has come.
+pub async fn pull(
+    engine: &Engine,
+    ticket: Ticket,
+    image: &str,
+    pull_secrets: &[String],
+) -> Result<ImageInfo, RuntimeError> {
     let local = status(engine, image).await?;
     if let Some(local) = local.as_ref().filter(|local| local.repo_digests.is_empty()) {
         return Ok(local.clone());
@@ -41,12 +52,22 @@ pub async fn pull(engine: &Engine, image: &str, pull_secrets: &[String]) -> Resu
     let options = CreateImageOptionsBuilder::new().from_image(&reference).build();
     let credentials = credentials(image, pull_secrets);
     let mut progress = engine.docker.create_image(Some(options), None, credentials).boxed();
+    let (mut layers, mut told) = (Layers::default(), Instant::now());
     while let Some(step) = progress.next().await {
         let error = match step {
-            Ok(step) => match step.error_detail.and_then(|detail| detail.message) {
-                Some(message) => RuntimeError::new(ErrorCode::Unknown, message),
-                None => continue,
-            },
+            Ok(CreateImageInfo { error_detail: Some(detail), .. }) => {
+                RuntimeError::new(ErrorCode::Unknown, detail.message.unwrap_or_default())
+            }
+            Ok(step) => {
+                layers.note(step);
+                if told.elapsed() >= PROGRESS_INTERVAL
+                    && let Some(progress) = layers.words()
+                {
+                    told = Instant::now();
+                    engine.tell(Event::Pulling { ticket, progress });
+                }
+                continue;
+            }
             // Inside a pull, 404 is about the registry's image.
             Err(Error::DockerStreamError { error }) => RuntimeError::new(ErrorCode::Unknown, error),
             Err(error) => failed(error),
@@ -59,6 +80,33 @@ pub async fn pull(engine: &Engine, image: &str, pull_secrets: &[String]) -> Resu
     status(engine, image)
         .await?
         .ok_or_else(|| RuntimeError::new(ErrorCode::NotFound, format!("Docker pulled {image} but does not have it")))
+}
+
+/// What has come of an image's layers, by their ids, and how much there is of each.
+#[derive(Default)]
+struct Layers(BTreeMap<String, (i64, i64)>);
+
+impl Layers {
+    fn note(&mut self, step: CreateImageInfo) {
+        let (Some(id), Some(detail)) = (step.id, step.progress_detail) else { return };
+        // Unpacking is counted in the same bytes.
+        if step.status.as_deref() == Some("Downloading")
+            && let (Some(current), Some(total)) = (detail.current, detail.total)
+        {
+            self.0.insert(id, (current, total));
+        } else if let Some((current, total)) = self.0.get_mut(&id) {
+            *current = *total;
+        }
+    }
+
+    /// `12.5 MB of 50.0 MB (25%)`: of the layers that have begun.
+    fn words(&self) -> Option<String> {
+        let sum = |(a, b): (i64, i64), (c, d): &(i64, i64)| (a.saturating_add(*c), b.saturating_add(*d));
+        let (current, total) = self.0.values().fold((0, 0), sum);
+        let mb = |bytes: i64| bytes as f64 / 1e6;
+        let share = current.saturating_mul(100).checked_div(total)?;
+        Some(format!("{:.1} MB of {:.1} MB ({share}%)", mb(current), mb(total)))
+    }
 }
 
 /// Images that have a name.
@@ -180,4 +228,32 @@ fn credentials(image: &str, pull_secrets: &[String]) -> Option<DockerCredentials
             ..DockerCredentials::default()
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::ProgressDetail;
+
+    use super::*;
+
+    #[test]
+    fn a_pull_says_how_far_it_has_come() {
+        let mut layers = Layers::default();
+        assert_eq!(layers.words(), None);
+        let step = |id: &str, status: &str, detail: Option<(i64, i64)>| CreateImageInfo {
+            id: Some(id.into()),
+            status: Some(status.into()),
+            progress_detail: Some(match detail {
+                Some((current, total)) => ProgressDetail { current: Some(current), total: Some(total) },
+                None => ProgressDetail::default(),
+            }),
+            ..CreateImageInfo::default()
+        };
+        layers.note(step("a", "Downloading", Some((10_000_000, 40_000_000))));
+        layers.note(step("b", "Downloading", Some((2_500_000, 10_000_000))));
+        assert_eq!(layers.words().as_deref(), Some("12.5 MB of 50.0 MB (25%)"));
+        layers.note(step("b", "Download complete", None));
+        layers.note(step("c", "Already exists", None));
+        assert_eq!(layers.words().as_deref(), Some("20.0 MB of 50.0 MB (40%)"));
+    }
 }

@@ -12,6 +12,7 @@ mod dial;
 mod engine;
 mod events;
 mod exec;
+mod host;
 mod images;
 mod logs;
 mod names;
@@ -31,11 +32,13 @@ use kubelet::runtime::{
     Outcome, RuntimeError, RuntimeVersion, Ticket,
 };
 use machinery::wire::Channels;
+use playground_core::kind_config::PortMapping;
 
 pub use connection::ConnectError;
 use engine::Engine;
 pub use engine::{cleanup, set_power};
-pub use network::{NODES_MAX, PodNetwork};
+pub use host::{describe, image_id, load_archive};
+pub use network::{Connection, NODES_MAX, PodNetwork};
 pub use own::OwnConfig;
 
 /// How a node uses Docker.
@@ -45,8 +48,10 @@ pub struct DockerConfig {
     pub node: String,
     /// Its number, by which it has its address and its pods have theirs.
     pub index: u16,
-    /// Whether ports of the node are opened on this machine too.
+    /// Whether ports of the node's pods are opened on this machine too.
     pub publish: bool,
+    /// Ports of this machine that lead to the node.
+    pub ports: Vec<PortMapping>,
     /// Told when the node's container stops (false) and starts (true): the node's power.
     pub power: tokio::sync::mpsc::UnboundedSender<(String, bool)>,
 }
@@ -86,7 +91,7 @@ impl ContainerRuntime for DockerRuntime {
     fn submit(&mut self, ticket: Ticket, operation: Operation) {
         let engine = self.engine.clone();
         self.tokio.spawn(async move {
-            let result = perform(&engine, operation).await;
+            let result = perform(&engine, ticket, operation).await;
             if let Err(error) = &result
                 && error.code == ErrorCode::Unavailable
             {
@@ -121,7 +126,7 @@ impl ContainerRuntime for DockerRuntime {
     }
 }
 
-async fn perform(engine: &Engine, operation: Operation) -> Result<Outcome, RuntimeError> {
+async fn perform(engine: &Engine, ticket: Ticket, operation: Operation) -> Result<Outcome, RuntimeError> {
     if engine.is_off() {
         return Err(RuntimeError::new(ErrorCode::Unavailable, engine::OFF));
     }
@@ -149,7 +154,7 @@ async fn perform(engine: &Engine, operation: Operation) -> Result<Outcome, Runti
         }
         Operation::ImageStatus { image } => Outcome::Image(images::status(engine, &image).await?),
         Operation::PullImage { image, pull_secrets } => {
-            Outcome::Image(Some(images::pull(engine, &image, &pull_secrets).await?))
+            Outcome::Image(Some(images::pull(engine, ticket, &image, &pull_secrets).await?))
         }
         Operation::ListImages => Outcome::Images(images::list(engine).await?),
         Operation::CreateContainer { sandbox_id, config } => {
@@ -169,14 +174,14 @@ async fn perform(engine: &Engine, operation: Operation) -> Result<Outcome, Runti
             Outcome::Exec(exec::exec_sync(engine, &container_id, command, timeout).await?)
         }
         Operation::HttpGet { https, host, port, path, headers, timeout } => {
-            Outcome::Http(dial::http_get(https, &host, port, &path, &headers, timeout).await?)
+            Outcome::Http(dial::http_get(engine, https, &host, port, &path, &headers, timeout).await?)
         }
         Operation::TcpDial { host, port, timeout } => {
-            dial::tcp(&host, port, timeout).await?;
+            dial::tcp(engine, &host, port, timeout).await?;
             Outcome::Done
         }
         Operation::GrpcCheck { host, port, service, timeout } => {
-            Outcome::Health(dial::grpc_check(&host, port, &service, timeout).await?)
+            Outcome::Health(dial::grpc_check(engine, &host, port, &service, timeout).await?)
         }
         Operation::UpdateContainer { container_id, resources } => {
             containers::update(engine, &container_id, &resources).await?;

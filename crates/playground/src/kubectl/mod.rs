@@ -1,6 +1,6 @@
 //! `playground kubectl`: kubectl on this machine, with its files, its terminal and its sockets.
 
-mod connection;
+pub mod connection;
 mod terminal;
 mod tls;
 

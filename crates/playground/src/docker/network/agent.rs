@@ -1,7 +1,8 @@
 //! The agent's container, and what is said with the program in it.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -11,11 +12,11 @@ use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig};
 use futures::{Stream, StreamExt};
-use playground_agent::{API_PORT, DATA_BYTES_MAX, DNS_PORT, Frame, HEAD_BYTES, Kind, WINDOW_BYTES};
+use playground_agent::{API_PORT, DATA_BYTES_MAX, DIALLED, DNS_PORT, Frame, HEAD_BYTES, Kind, WINDOW_BYTES};
 use proxy::Tables;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use super::super::images;
 use super::super::own;
@@ -67,11 +68,53 @@ pub struct Conversation {
     /// What is to be said; written in order.
     pub say: mpsc::UnboundedSender<Frame>,
     streams: HashMap<u32, Carried>,
+    dialling: HashMap<u32, Reply>,
+    dialled: u32,
     queries: Arc<Semaphore>,
     writer: tokio::task::JoinHandle<()>,
 }
 
-/// This end of a connection that the agent has accepted.
+/// What this machine says to the agent at its address, to find out whether that is this agent: another cluster's may
+/// have the same.
+pub struct Greeting {
+    word: [u8; 16],
+    heard: Notify,
+}
+
+impl Greeting {
+    /// One that nobody else has.
+    pub fn new() -> Self {
+        let random = || RandomState::new().build_hasher().finish().to_le_bytes();
+        let mut word = [0; 16];
+        word[..8].copy_from_slice(&random());
+        word[8..].copy_from_slice(&random());
+        Self { word, heard: Notify::new() }
+    }
+
+    /// Says it at an address, and waits until it has come here.
+    ///
+    /// # Errors
+    /// When nobody takes it there.
+    pub async fn say(&self, to: SocketAddr) -> std::io::Result<()> {
+        let mut stream = TcpStream::connect(to).await?;
+        dns::write(&mut stream, &self.word).await?;
+        self.heard.notified().await;
+        Ok(())
+    }
+}
+
+/// A connection that is to be opened in the network.
+pub struct Dial {
+    /// Where to.
+    pub to: SocketAddrV4,
+    /// Who waits for it.
+    pub reply: Reply,
+}
+
+/// Told of the connection, or why there is none.
+pub type Reply = oneshot::Sender<Result<tokio::io::DuplexStream, String>>;
+
+/// This end of a connection of the agent's.
 struct Carried {
     to_socket: mpsc::UnboundedSender<Option<Vec<u8>>>,
     room: Arc<Semaphore>,
@@ -109,7 +152,8 @@ impl Conversation {
         });
         let queries = Arc::new(Semaphore::new(QUERIES_AT_ONCE));
         let frames = Frames { output, buffer: Vec::new(), complaint: String::new() };
-        let mut conversation = Self { frames, say, streams: HashMap::new(), queries, writer };
+        let mut conversation =
+            Self { frames, say, streams: HashMap::new(), dialling: HashMap::new(), dialled: 0, queries, writer };
         match conversation.frames.next().await {
             Some(Frame { kind: Kind::Ready, .. }) => Ok(conversation),
             _ => Err(conversation.complaint()),
@@ -118,13 +162,18 @@ impl Conversation {
 
     /// The next outcome of a program: its id, and what went wrong. Everything else is answered on the
     /// way. None when the agent has ended.
-    pub async fn next_outcome(&mut self, tables: impl Fn() -> Arc<Tables>, api: SocketAddr) -> Option<(u32, String)> {
+    pub async fn next_outcome(
+        &mut self,
+        tables: impl Fn() -> Arc<Tables>,
+        api: SocketAddr,
+        greeting: &Arc<Greeting>,
+    ) -> Option<(u32, String)> {
         loop {
             let frame = self.frames.next().await?;
             match frame.kind {
                 Kind::Programmed => return Some((frame.id, String::from_utf8_lossy(&frame.payload).into_owned())),
                 Kind::Query => self.answer(frame, tables()),
-                Kind::Open => self.open(&frame, tables(), api),
+                Kind::Open => self.open(&frame, tables(), api, greeting.clone()),
                 Kind::Data | Kind::Shut => {
                     if let Some(carried) = self.streams.get(&frame.id) {
                         let part = (frame.kind == Kind::Data).then_some(frame.payload);
@@ -137,7 +186,8 @@ impl Conversation {
                         carried.room.add_permits(frame.bytes().min(WINDOW_BYTES));
                     }
                 }
-                Kind::Ready | Kind::Program | Kind::Answer => {}
+                Kind::Dialled => self.dialled(&frame),
+                Kind::Ready | Kind::Program | Kind::Answer | Kind::Dial => {}
             }
         }
     }
@@ -161,12 +211,42 @@ impl Conversation {
         });
     }
 
-    fn open(&mut self, frame: &Frame, tables: Arc<Tables>, api: SocketAddr) {
+    /// Has a connection opened.
+    pub fn dial(&mut self, dial: Dial) {
+        self.dialling.retain(|_, reply| !reply.is_closed());
+        self.dialled = self.dialled.wrapping_add(1);
+        let id = self.dialled | DIALLED;
+        self.dialling.insert(id, dial.reply);
+        // The agent's end is noticed elsewhere.
+        let _ = self.say.send(Frame::new(Kind::Dial, id, playground_agent::place(dial.to)));
+    }
+
+    /// A connection was opened, or not. One that nobody waits for any more is closed at once.
+    fn dialled(&mut self, frame: &Frame) {
+        let reply = self.dialling.remove(&frame.id);
+        if !frame.payload.is_empty() {
+            let why = String::from_utf8_lossy(&frame.payload).into_owned();
+            reply.map(|reply| reply.send(Err(why)));
+            return;
+        }
+        let link = self.link(frame.id);
+        let (near, far) = tokio::io::duplex(DATA_BYTES_MAX);
+        tokio::spawn(link.carry(far));
+        if let Some(reply) = reply {
+            let _ = reply.send(Ok(near));
+        }
+    }
+
+    fn link(&mut self, id: u32) -> Link {
         self.streams.retain(|_, carried| !carried.to_socket.is_closed());
         let (to_socket, parts) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(WINDOW_BYTES));
-        self.streams.insert(frame.id, Carried { to_socket, room: room.clone() });
-        let link = Link { id: frame.id, say: self.say.clone(), parts, room };
+        self.streams.insert(id, Carried { to_socket, room: room.clone() });
+        Link { id, say: self.say.clone(), parts, room }
+    }
+
+    fn open(&mut self, frame: &Frame, tables: Arc<Tables>, api: SocketAddr, greeting: Arc<Greeting>) {
+        let link = self.link(frame.id);
         let port = frame.payload.as_slice().try_into().map_or(0, u16::from_le_bytes);
         tokio::spawn(async move {
             match port {
@@ -182,7 +262,7 @@ impl Conversation {
                 },
                 DNS_PORT => {
                     let (near, far) = tokio::io::duplex(DATA_BYTES_MAX);
-                    futures::join!(link.carry(near), questions(far, tables));
+                    futures::join!(link.carry(near), questions(far, tables, &greeting));
                 }
                 _ => link.carry(tokio::io::empty()).await,
             }
@@ -191,8 +271,12 @@ impl Conversation {
 }
 
 /// Answers a connection's questions, one after the other.
-async fn questions(mut stream: tokio::io::DuplexStream, tables: Arc<Tables>) {
+async fn questions(mut stream: tokio::io::DuplexStream, tables: Arc<Tables>, greeting: &Greeting) {
     while let Ok(message) = dns::read(&mut stream).await {
+        if message == greeting.word {
+            greeting.heard.notify_one();
+            return;
+        }
         let Some(answer) = dns::answer(&tables, &message, Transport::Tcp).await else { return };
         if dns::write(&mut stream, &answer).await.is_err() {
             return;

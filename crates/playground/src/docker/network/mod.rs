@@ -21,6 +21,7 @@ mod rules;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -33,13 +34,15 @@ use k8s_openapi::api::core::v1::Pod;
 use kubelet::runtime::{ErrorCode, PortMapping, RuntimeError};
 use playground_core::CLUSTER_DNS;
 use proxy::{Policies, Tables};
-use tokio::sync::{Notify, oneshot};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::connection::{self, ConnectError};
 use super::images;
 use super::own::{self, OwnConfig};
 use addresses::Addresses;
-use agent::Conversation;
+use agent::{Conversation, Dial, Greeting};
 use rules::{Cluster, Place};
 
 /// The nodes' part of the network's range; the parts below are of their pods.
@@ -52,6 +55,8 @@ pub const NODES_MAX: u16 = 200;
 const RANGES: std::ops::RangeInclusive<u8> = 244..=251;
 /// How long a pod waits for its rules.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long this machine's own way to pods' addresses may take.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait before the agent is tried again.
 const RETRY: Duration = Duration::from_millis(300);
 
@@ -61,12 +66,22 @@ pub struct PodNetwork {
     config: OwnConfig,
     /// Where the API server listens.
     api: SocketAddr,
-    /// The second byte of all addresses, and the first.
+    /// The first two bytes of all addresses, where they were asked for.
+    wanted: Option<[u8; 2]>,
+    /// What they are.
     range: OnceLock<[u8; 2]>,
     state: Mutex<State>,
     changed: Notify,
     addresses: Addresses,
+    /// Connections that the agent is to open.
+    dials: mpsc::UnboundedSender<Dial>,
+    /// Whether this machine has no way of its own to the pods' addresses: then the agent opens connections.
+    apart: AtomicBool,
 }
+
+/// A connection to a pod or a node.
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 #[derive(Default)]
 struct State {
@@ -111,22 +126,32 @@ pub struct Member {
 }
 
 impl PodNetwork {
-    /// Connects to Docker and makes the network if it is missing. Must be called on a tokio runtime.
+    /// Connects to Docker and makes the network if it is missing, with the first two bytes of its addresses
+    /// if they are given. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// One line that says what is wrong and what to do.
-    pub async fn connect(host: Option<&str>, config: OwnConfig, api: SocketAddr) -> Result<Arc<Self>, ConnectError> {
+    pub async fn connect(
+        host: Option<&str>,
+        config: OwnConfig,
+        api: SocketAddr,
+        wanted: Option<[u8; 2]>,
+    ) -> Result<Arc<Self>, ConnectError> {
+        let (dials, dialling) = mpsc::unbounded_channel();
         let network = Arc::new(Self {
             docker: connection::open(host)?,
             config,
             api,
+            wanted,
             range: OnceLock::new(),
             state: Mutex::default(),
             changed: Notify::new(),
             addresses: Addresses::default(),
+            dials,
+            apart: AtomicBool::new(false),
         });
         network.prepare().await.map_err(|error| ConnectError(connection::explain(&error)))?;
-        tokio::spawn(run(Arc::downgrade(&network)));
+        tokio::spawn(run(Arc::downgrade(&network), dialling));
         Ok(network)
     }
 
@@ -217,10 +242,48 @@ impl PodNetwork {
         self.addresses.release(address);
     }
 
+    /// A connection to a pod or a node: straight from this machine, or where it has no way there (rootless
+    /// Docker, Docker in a virtual machine), by the agent.
+    ///
+    /// # Errors
+    /// In the words of Go's dialer.
+    pub async fn dial(&self, address: SocketAddr) -> Result<Box<dyn Connection>, String> {
+        let to = match address {
+            SocketAddr::V4(to) if self.apart.load(Ordering::Relaxed) => to,
+            _ => {
+                let stream = TcpStream::connect(address).await.map_err(|error| playground_agent::why(&error))?;
+                let _ = stream.set_nodelay(true);
+                return Ok(Box::new(stream));
+            }
+        };
+        let (reply, opened) = oneshot::channel();
+        let gone = || "the agent has ended".to_owned();
+        self.dials.send(Dial { to, reply }).map_err(|_| gone())?;
+        let stream = opened.await.map_err(|_| gone())??;
+        Ok(Box::new(stream))
+    }
+
+    /// Finds out whether this machine has a way to the pods' addresses, by the agent's, where a name server
+    /// listens.
+    async fn look_around(&self, greeting: &Greeting) {
+        let agent = SocketAddr::new(self.agent_address().into(), playground_agent::DNS_PORT);
+        let said = tokio::time::timeout(LOOK_TIMEOUT, greeting.say(agent)).await;
+        let apart = !said.is_ok_and(|said| said.is_ok());
+        if apart && !self.apart.swap(apart, Ordering::Relaxed) {
+            tracing::info!("this machine has no way to pods' addresses: the agent opens connections to them");
+        }
+        self.apart.store(apart, Ordering::Relaxed);
+    }
+
     /// The forwarding tables have changed.
     pub fn set_tables(&self, tables: &Tables) {
         self.state().tables = Arc::new(tables.clone());
         self.changed.notify_one();
+    }
+
+    /// The forwarding tables.
+    pub fn tables(&self) -> Arc<Tables> {
+        self.state().tables.clone()
     }
 
     /// The policies, or whom they speak of, have changed.
@@ -297,8 +360,12 @@ impl PodNetwork {
             found => return found,
         }
         let mut refused = None;
-        for second in RANGES {
-            let range = IpamConfig { subnet: Some(format!("10.{second}.0.0/16")), ..IpamConfig::default() };
+        let ranges = match self.wanted {
+            Some(wanted) => vec![wanted],
+            None => RANGES.map(|second| [10, second]).collect(),
+        };
+        for [first, second] in ranges {
+            let range = IpamConfig { subnet: Some(format!("{first}.{second}.0.0/16")), ..IpamConfig::default() };
             let request = NetworkCreateRequest {
                 name: name.clone(),
                 driver: Some("bridge".into()),
@@ -326,7 +393,7 @@ impl PodNetwork {
             tables: state.tables.clone(),
             policies: state.policies.clone(),
             nodes: state.nodes.values().copied().collect(),
-            gateway: self.address(0, 1),
+            neighbours: [self.address(0, 1), self.agent_address()],
             name_server: (CLUSTER_DNS, self.name_server()),
         };
         let mut host_ports = BTreeMap::<String, Vec<(PortMapping, Ipv4Addr)>>::new();
@@ -383,10 +450,10 @@ impl PodNetwork {
 }
 
 /// Keeps the agent running and the rules in force until the network is dropped.
-async fn run(network: std::sync::Weak<PodNetwork>) {
+async fn run(network: std::sync::Weak<PodNetwork>, mut dials: mpsc::UnboundedReceiver<Dial>) {
     while let Some(network) = network.upgrade() {
         let outcome = match agent::ensure(&network).await {
-            Ok(container) => converse(&network, &container).await,
+            Ok(container) => converse(&network, &container, &mut dials).await,
             Err(error) => Err(connection::explain(&error)),
         };
         if let Err(trouble) = outcome {
@@ -401,8 +468,15 @@ async fn run(network: std::sync::Weak<PodNetwork>) {
     }
 }
 
-async fn converse(network: &Arc<PodNetwork>, container: &str) -> Result<(), String> {
+async fn converse(
+    network: &Arc<PodNetwork>,
+    container: &str,
+    dials: &mut mpsc::UnboundedReceiver<Dial>,
+) -> Result<(), String> {
     let mut agent = Conversation::start(&network.docker, container).await?;
+    let greeting = Arc::new(Greeting::new());
+    let (looking, word) = (network.clone(), greeting.clone());
+    tokio::spawn(async move { looking.look_around(&word).await });
     network.state().trouble.clear();
     network.forget();
     // The program is in this machine's process namespace: it would outlive its container, but not have
@@ -417,8 +491,9 @@ async fn converse(network: &Arc<PodNetwork>, container: &str) -> Result<(), Stri
         let tables = || network.state().tables.clone();
         tokio::select! {
             () = network.changed.notified() => {}
+            Some(dial) = dials.recv() => agent.dial(dial),
             () = &mut ended => return Err("the agent's container has ended".into()),
-            outcome = agent.next_outcome(tables, network.api) => match outcome {
+            outcome = agent.next_outcome(tables, network.api, &greeting) => match outcome {
                 Some((id, error)) => network.done(id, &error),
                 None => return Err(agent.complaint()),
             },

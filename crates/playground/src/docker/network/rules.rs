@@ -28,8 +28,8 @@ pub struct Cluster {
     pub policies: std::sync::Arc<Policies>,
     /// Addresses of the nodes.
     pub nodes: Vec<Ipv4Addr>,
-    /// The nodes' end of the pods' network, from which this machine reaches pods.
-    pub gateway: Ipv4Addr,
+    /// From where this machine reaches pods: its own end of their network, or the agent.
+    pub neighbours: [Ipv4Addr; 2],
     /// The name server's address as pods know it, and where it is.
     pub name_server: (Ipv4Addr, Ipv4Addr),
 }
@@ -245,8 +245,10 @@ fn filter(batch: &mut Batch, cluster: &Cluster, address: Ipv4Addr) {
         batch.rule(chain, own.into_iter().chain(accept()));
         // A node reaches its pods: probes, port-forward.
         if way == Direction::Ingress {
-            let node = [peer(Register(0)), nft::compare(Register(0), true, &cluster.gateway.octets())];
-            batch.rule(chain, node.into_iter().chain(accept()));
+            for neighbour in cluster.neighbours {
+                let node = [peer(Register(0)), nft::compare(Register(0), true, &neighbour.octets())];
+                batch.rule(chain, node.into_iter().chain(accept()));
+            }
         }
         for (index, rule) in allowed.iter().enumerate() {
             allow(batch, chain, index, rule, peer);
