@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what the page weighs, and what `serve` costs.
 
 mod api;
+mod docker;
 mod scale;
 
 use std::fs;
@@ -24,6 +25,8 @@ const ON_DEMAND: [&str; 4] = ["split_kubectl", "split_programs", "split_tools", 
 pub enum What {
     /// The control plane as clusters grow
     Scale,
+    /// Real containers, beside what Docker does by itself
+    Docker,
 }
 
 /// Builds everything, then measures the page's transfer size and a server with three simulated nodes,
@@ -32,8 +35,10 @@ pub enum What {
 /// # Errors
 /// When a build fails, the server does not start, or the page is larger than it may be.
 pub fn run(what: Option<What>) -> Result<()> {
-    if what == Some(What::Scale) {
-        return scale::run();
+    match what {
+        Some(What::Scale) => return scale::run(),
+        Some(What::Docker) => return docker::run_all(),
+        None => {}
     }
     tools::for_tests()?;
     serve::build()?;
@@ -116,6 +121,14 @@ fn server() -> Result<()> {
 
 /// A server that ends with the measurement.
 struct Running(Child);
+
+impl Running {
+    /// Ends it as Ctrl-C does, and waits for its end.
+    fn end(&mut self) {
+        let _ = command(&["kill", "-INT", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -1,4 +1,4 @@
-//! `cargo xtask serve | test | lint | bench | fuzz | page | screenshot`: everything that needs more than one
+//! `cargo xtask serve | test | lint | bench | fuzz | dist | page | screenshot`: everything that needs more than one
 //! tool. Installs what is missing, says so, and keeps it.
 
 mod bench;
@@ -38,7 +38,7 @@ enum Task {
     },
     /// Check formatting, clippy, documentation and licences
     Lint,
-    /// Measure sizes, start-up time, memory and idle load; with `scale`, large clusters
+    /// Measure sizes, start-up time, memory and idle load; with `scale`, large clusters; with `docker`, real containers
     Bench {
         /// What to measure
         #[arg(value_enum)]
@@ -52,6 +52,8 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Build the binary that users get: static, small, with the page in it
+    Dist,
     /// Build the static page into dist/
     Page,
     /// Cut the built Worker into chunks (Trunk calls this)
@@ -74,6 +76,7 @@ fn main() -> anyhow::Result<()> {
         Task::Lint => lint::run(),
         Task::Bench { what } => bench::run(what),
         Task::Fuzz { only, seconds } => fuzz::run_targets(&only, seconds),
+        Task::Dist => serve::dist(),
         Task::Page => page::build(),
         Task::Split => split::run_hook(),
         Task::Lessons { folder } => lessons::build(&folder),

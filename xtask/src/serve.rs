@@ -1,4 +1,4 @@
-//! `cargo xtask serve`: build, then serve.
+//! `cargo xtask serve`: build, then serve. `cargo xtask dist`: the binary that users get.
 
 use std::os::unix::process::CommandExt;
 
@@ -18,6 +18,31 @@ pub fn build() -> Result<()> {
     page::build()?;
     crate::tools::for_binary()?;
     crate::shell::run(&mut command(&["cargo", "build", "--release", "--package", "playground"]))
+}
+
+/// What users get.
+const DIST: &str = "target/dist/playground";
+/// It is no larger than this.
+const DIST_BYTES_MAX: u64 = 25_000_000;
+
+/// Builds the binary that users get: static, with the page in it.
+///
+/// # Errors
+/// When a build fails, or the binary is larger than it may be.
+pub fn dist() -> Result<()> {
+    page::build()?;
+    crate::tools::for_dist()?;
+    let target = crate::tools::static_target();
+    let build = ["cargo", "build", "--profile", "dist", "--package", "playground", "--target", &target];
+    crate::shell::run(&mut command(&build))?;
+    std::fs::create_dir_all("target/dist")?;
+    std::fs::copy(format!("target/{target}/dist/playground"), DIST)?;
+    let bytes = std::fs::metadata(DIST)?.len();
+    say(format!("{DIST}: {bytes} bytes"));
+    if bytes > DIST_BYTES_MAX {
+        bail!("{DIST} is {} bytes larger than it may be", bytes - DIST_BYTES_MAX);
+    }
+    Ok(())
 }
 
 /// Builds, then becomes `playground serve`: Ctrl-C and exit status are the server's own.

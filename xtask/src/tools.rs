@@ -158,7 +158,21 @@ fn rust_target(name: &str) -> Result<()> {
 /// # Errors
 /// When it cannot be installed.
 pub fn for_binary() -> Result<()> {
-    rust_target(&format!("{}-unknown-linux-musl", env::consts::ARCH))
+    rust_target(&static_target())
+}
+
+/// The target of static programs.
+pub fn static_target() -> String {
+    format!("{}-unknown-linux-musl", env::consts::ARCH)
+}
+
+/// Whatever the static binary needs: its target, and a C compiler for it (ring).
+///
+/// # Errors
+/// When something cannot be installed.
+pub fn for_dist() -> Result<()> {
+    for_binary()?;
+    packages(&[("musl-gcc", "musl-tools")])
 }
 
 /// The folder of a kept tool: one for each version.
