@@ -2,6 +2,7 @@
 //! is to become true.
 
 pub mod browser;
+pub mod daemon;
 
 use std::fs::File;
 use std::io::Write;
@@ -10,6 +11,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use daemon::Daemon;
 
 /// How long anything may take to become true.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,8 +36,16 @@ pub fn manifest(name: &str) -> String {
 ///
 /// # Panics
 /// When that does not happen.
-pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub fn eventually<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, probe)
+}
+
+/// Waits so long until `probe` gives something.
+///
+/// # Panics
+/// When that does not happen.
+pub fn within<T>(patience: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(value) = probe() {
             return value;
@@ -49,6 +60,8 @@ pub struct Server {
     child: Child,
     arguments: Vec<String>,
     folder: TempDir,
+    /// Docker's address, where it is not the machine's own.
+    docker_host: Option<String>,
 }
 
 impl Server {
@@ -57,15 +70,30 @@ impl Server {
     /// # Panics
     /// When it does not become ready.
     pub fn start(arguments: &[&str]) -> Self {
-        let folder = TempDir::new().expect("a temporary folder");
+        Self::start_with(arguments, None, TempDir::new().expect("a temporary folder"))
+    }
+
+    /// Starts it on a Docker daemon of the test's own.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_on(daemon: &Daemon, arguments: &[&str]) -> Self {
+        Self::start_with(arguments, Some(daemon.host()), TempDir::new().expect("a temporary folder"))
+    }
+
+    /// Starts it in a folder.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_with(arguments: &[&str], docker_host: Option<String>, folder: TempDir) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let child = Self::spawn(&folder, &arguments);
-        let server = Self { child, arguments, folder };
+        let child = Self::spawn(&folder, &arguments, docker_host.as_deref());
+        let server = Self { child, arguments, folder, docker_host };
         server.wait_until_ready();
         server
     }
 
-    fn spawn(folder: &TempDir, arguments: &[String]) -> Child {
+    fn spawn(folder: &TempDir, arguments: &[String], docker_host: Option<&str>) -> Child {
         let log = File::options().create(true).append(true).open(folder.path().join("log")).expect("a log file");
         Command::new(binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
@@ -73,6 +101,7 @@ impl Server {
             .arg("--kubeconfig")
             .arg(folder.path().join("kubeconfig"))
             .args(arguments)
+            .envs(docker_host.map(|host| ("DOCKER_HOST", host)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log file"))
             .stderr(log)
@@ -148,7 +177,7 @@ impl Server {
     /// Starts an ended server again, on its data.
     pub fn start_again(&mut self) {
         let _ = std::fs::remove_file(self.folder.path().join("kubeconfig"));
-        self.child = Self::spawn(&self.folder, &self.arguments);
+        self.child = Self::spawn(&self.folder, &self.arguments, self.docker_host.as_deref());
         self.wait_until_ready();
     }
 
@@ -159,13 +188,32 @@ impl Server {
     pub fn delete_cluster(&mut self) {
         self.interrupt();
         let own = format!("label=playground.data-dir={}", self.data_dir().join("volumes").display());
-        let mut delete = Command::new(binary());
-        let output = delete.args(["delete", "cluster", "--data-dir"]).arg(self.data_dir()).output();
-        let output = output.expect("playground");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self.playground(&["delete", "cluster"]);
         assert!(!self.data_dir().exists());
-        assert_eq!(docker(&["ps", "--all", "--quiet", "--filter", &own]), "");
-        assert_eq!(docker(&["network", "ls", "--quiet", "--filter", &own]), "");
+        assert_eq!(self.docker(&["ps", "--all", "--quiet", "--filter", &own]), "");
+        assert_eq!(self.docker(&["network", "ls", "--quiet", "--filter", &own]), "");
+    }
+
+    /// What a command about this cluster prints, which succeeds.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn playground(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(binary());
+        command.args(arguments).arg("--data-dir").arg(self.data_dir()).env("HOME", self.folder.path());
+        command.env("KUBECONFIG", self.kubeconfig());
+        let output = command.envs(self.docker_host.as_ref().map(|host| ("DOCKER_HOST", host))).output();
+        let output = output.expect("playground");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The output of a Docker line that succeeds, at this server's Docker.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        docker_at(self.docker_host.as_deref(), arguments)
     }
 
     /// The machine's kubectl with these arguments, to be run against this server.
@@ -214,7 +262,15 @@ impl Server {
     /// # Panics
     /// When it does not.
     pub fn until(&self, line: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        self.until_within(PATIENCE, line, wanted)
+    }
+
+    /// Waits so long until a kubectl line prints what is wanted.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn until_within(&self, patience: Duration, line: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + patience;
         loop {
             let output = self.kubectl(line);
             let (stdout, stderr) = texts(&output);
@@ -255,7 +311,16 @@ pub fn names(table: &str) -> Vec<String> {
 /// # Panics
 /// When it fails.
 pub fn docker(arguments: &[&str]) -> String {
-    let output = Command::new("docker").args(arguments).output().expect("docker");
+    docker_at(None, arguments)
+}
+
+/// The output of a Docker line that succeeds, at the machine's Docker or another.
+///
+/// # Panics
+/// When it fails.
+pub fn docker_at(host: Option<&str>, arguments: &[&str]) -> String {
+    let mut command = Command::new("docker");
+    let output = command.args(arguments).envs(host.map(|host| ("DOCKER_HOST", host))).output().expect("docker");
     assert!(output.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
@@ -265,13 +330,22 @@ pub fn docker(arguments: &[&str]) -> String {
 /// # Panics
 /// When it cannot be made.
 pub fn image(name: &str, line: &str) {
+    image_at(None, name, line);
+}
+
+/// Such an image at the machine's Docker or another.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn image_at(host: Option<&str>, name: &str, line: &str) {
     let folder = tempfile::TempDir::new().expect("a temporary folder");
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| std::fs::exists(path).unwrap_or(false));
     let bin = folder.path().join("bin");
     std::fs::create_dir_all(&bin).expect("a folder");
     std::fs::create_dir_all(folder.path().join("tmp")).expect("a folder");
     std::fs::copy(busybox.expect("busybox-static"), bin.join("busybox")).expect("busybox");
-    let applets = ["sh", "echo", "sleep", "httpd", "date", "cat", "mkdir", "hostname", "kill", "wget", "nslookup"];
+    let applets =
+        ["sh", "echo", "sleep", "httpd", "date", "cat", "mkdir", "hostname", "kill", "wget", "nslookup", "nc", "yes"];
     for applet in applets {
         std::os::unix::fs::symlink("busybox", bin.join(applet)).expect("a link");
     }
@@ -279,6 +353,7 @@ pub fn image(name: &str, line: &str) {
     let command = format!("CMD [\"/bin/sh\", \"-c\", {line:?}]");
     let mut import = Command::new("docker")
         .args(["import", "--change", &command, "-", name])
+        .envs(host.map(|host| ("DOCKER_HOST", host)))
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
