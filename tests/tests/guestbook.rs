@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use playground_tests::daemon::Daemon;
-use playground_tests::{Server, curl, names, within};
+use playground_tests::{Server, curl, eventually, names, within};
 
 /// A node that is gone is noticed after 40 seconds, and its pods are replaced then.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -119,12 +119,25 @@ fn a_guestbook_survives() {
     server.until_within(PATIENCE, "get pods -l app", all_run);
     assert!(sign("first").contains("first\n"));
 
+    // Every way into it, where there is none from this machine to the pods' addresses.
+    let proxied = server.ok("get --raw /api/v1/namespaces/default/services/web:80/proxy/cgi-bin/web");
+    assert!(proxied.contains("first\n"), "{proxied}");
+    let mut forward = server.command(&["port-forward", "store-0", "30986:8080"]);
+    let mut forward = forward.stdout(std::process::Stdio::null()).spawn().expect("kubectl");
+    let forwarded = eventually("port-forward", || curl("http://127.0.0.1:30986/cgi-bin/store"));
+    assert!(forwarded.contains("first\n"), "{forwarded}");
+    forward.kill().expect("kubectl");
+    let _ = forward.wait();
+
     // The node without the store loses its power: what was on it comes up elsewhere, the book is open.
     let stores = server.ok("get pod store-0 -o jsonpath={.spec.nodeName}");
     let lost = if stores.ends_with("worker") { "playground-worker2" } else { "playground-worker" };
     assert!(server.playground(&["node", "stop", lost]).contains(&format!("Stopped {lost}")));
-    let gone = format!("label=playground.node={lost}");
-    assert_eq!(server.docker(&["ps", "--quiet", "--filter", &gone, "--filter", "label=io.kubernetes.pod.uid"]), "");
+    let on_it = format!("label=playground.node={lost}");
+    eventually("its pods are gone", || {
+        let pods = ["ps", "--quiet", "--filter", &on_it, "--filter", "label=io.kubernetes.pod.uid"];
+        server.docker(&pods).is_empty().then_some(())
+    });
     server.until_within(PATIENCE, "get nodes", |table| table.contains(" NotReady "));
     server.until_within(PATIENCE, "get pods -l app=web -o wide", |table| {
         table.lines().filter(|line| line.contains("1/1     Running") && line.contains(&stores)).count() == 3
