@@ -1,9 +1,5 @@
 //! CronJobs: makes a Job whenever the schedule says so (`pkg/controller/cronjob`).
-//!
-//! Schedules are read in UTC: a time zone other than that is refused with an event, since the core
-//! carries no table of time zones.
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,16 +10,17 @@ use client::{
 use jiff::tz::TimeZone;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus, Job};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use machinery::schedule::Schedule;
+use machinery::sort::Order;
 use machinery::status::ApiError;
 use machinery::time::{format_seconds, meta_time};
-use machinery::{ObjectKey, Timestamp};
+use machinery::{ObjectKey, Timestamp, zone};
 
 use crate::Setup;
 use crate::claim::controller_reference;
 use crate::controller::{Controller, Queue};
 use crate::job::conditions::is_finished;
 use crate::pods::{self, BY_CONTROLLER};
-use crate::schedule::{self, Schedule};
 
 /// The time a Job was due.
 const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
@@ -215,7 +212,7 @@ impl Controller for CronJobController {
         self.clean_up(&cron_job, &jobs, now)?;
 
         let zone_name = cron_job.spec.time_zone.as_deref().unwrap_or("UTC");
-        let found = schedule::zone(zone_name);
+        let found = zone::load(zone_name);
         let zone = found.clone().unwrap_or(TimeZone::UTC);
         let schedule = match Schedule::parse(&cron_job.spec.schedule) {
             Ok(schedule) if found.is_some() => Some(schedule),
@@ -241,7 +238,7 @@ impl Controller for CronJobController {
                 Schedule::Every(_) => {
                     schedule.next(base, &zone).filter(|next| *next > now).or_else(|| schedule.next(now, &zone))
                 }
-                Schedule::Fields { .. } => schedule.next(now, &zone),
+                Schedule::Fields(_) => schedule.next(now, &zone),
             };
             if let Some(next) = next {
                 queue.add_at(key.clone(), next);

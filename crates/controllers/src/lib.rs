@@ -39,7 +39,6 @@ pub mod replicaset;
 pub mod replication;
 pub mod resourcequota;
 pub mod rootca;
-pub mod schedule;
 pub mod service_lb;
 pub mod serviceaccount;
 pub mod services;

@@ -28,6 +28,7 @@ pub mod patch;
 pub mod quantity;
 pub mod random;
 pub mod raw;
+pub mod schedule;
 pub mod schema;
 pub mod sort;
 pub mod status;
@@ -35,6 +36,7 @@ pub mod template;
 pub mod time;
 pub mod wire;
 pub mod yaml;
+pub mod zone;
 
 pub use clock::Clock;
 pub use gvk::{GroupResource, GroupVersionKind, GroupVersionResource, ObjectKey};

@@ -244,3 +244,46 @@ fn an_autoscaler_needs_a_policy_where_it_lists_them() {
     let usual = bench.tell(&format!("POST {path}"), &autoscaler("b", json!({"selectPolicy": "Max"}))).expect(201);
     assert!(!usual.at("/spec/behavior/scaleUp/policies").as_array().unwrap().is_empty());
 }
+
+/// Schedules and time zones are read where they come in, and refused in upstream's words.
+#[test]
+fn cron_jobs_with_a_wrong_clock_are_refused() {
+    let bench = Bench::new();
+    let create = |spec: Value| {
+        let mut cron_job = json!({
+            "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "report"},
+            "spec": {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": {"spec": {
+                "restartPolicy": "Never", "containers": [{"name": "main", "image": "busybox"}],
+            }}}}},
+        });
+        for (field, value) in spec.as_object().unwrap() {
+            cron_job["spec"][field] = value.clone();
+        }
+        bench.tell("POST /apis/batch/v1/namespaces/default/cronjobs?dryRun=All", &cron_job)
+    };
+    for zone in ["Europe/Berlin", "Asia/Shanghai", "UTC", "Etc/GMT+3"] {
+        create(json!({"timeZone": zone})).expect(201);
+    }
+    for (spec, complaint) in [
+        (
+            json!({"timeZone": "Mars/Olympus"}),
+            "spec.timeZone: Invalid value: \"Mars/Olympus\": unknown time zone Mars/Olympus",
+        ),
+        (
+            json!({"timeZone": "Local"}),
+            "spec.timeZone: Invalid value: \"Local\": timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
+        ),
+        (json!({"timeZone": ""}), "spec.timeZone: Invalid value: \"\": timeZone must be nil or non-empty string"),
+        (
+            json!({"schedule": "61 * * * *"}),
+            "spec.schedule: Invalid value: \"61 * * * *\": end of range (61) above maximum (59): 61",
+        ),
+        (
+            json!({"schedule": "TZ=UTC 0 3 * * *"}),
+            "spec.schedule: Invalid value: \"TZ=UTC 0 3 * * *\": cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+        ),
+    ] {
+        let expected = format!("CronJob.batch \"report\" is invalid: {complaint}");
+        assert_eq!(create(spec).expect(422).message(), expected);
+    }
+}

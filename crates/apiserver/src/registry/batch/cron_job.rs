@@ -4,6 +4,7 @@ use k8s_openapi::api::batch::v1::CronJob;
 use machinery::Timestamp;
 use machinery::field::{Error, ErrorList, Path};
 use machinery::names::max_length_message;
+use machinery::schedule::Schedule;
 use serde_json::Value;
 
 use super::job;
@@ -54,9 +55,12 @@ fn validate(cron_job: &CronJob) -> ErrorList {
     match spec.schedule.as_str() {
         "" => errors.push(Error::required(&path.child("schedule"), "")),
         schedule => {
-            if let Some(complaint) = schedule_complaint(schedule) {
-                errors.push(Error::invalid(&path.child("schedule"), schedule, complaint));
-            }
+            let complaint = if schedule.contains("TZ") {
+                Some("cannot use TZ or CRON_TZ in schedule, use timeZone field instead".to_owned())
+            } else {
+                Schedule::parse(schedule).err()
+            };
+            errors.extend(complaint.map(|complaint| Error::invalid(&path.child("schedule"), schedule, complaint)));
         }
     }
     nonnegative(
@@ -64,8 +68,10 @@ fn validate(cron_job: &CronJob) -> ErrorList {
         &path.child("startingDeadlineSeconds"),
         spec.starting_deadline_seconds.unwrap_or_default(),
     );
-    if spec.time_zone.as_deref() == Some("") {
-        errors.push(Error::invalid(&path.child("timeZone"), "", "timeZone must be nil or non-empty string"));
+    if let Some(zone) = spec.time_zone.as_deref()
+        && let Some(complaint) = zone_complaint(zone)
+    {
+        errors.push(Error::invalid(&path.child("timeZone"), zone, complaint));
     }
     let policies = ["Allow", "Forbid", "Replace"];
     one_of(&mut errors, &path.child("concurrencyPolicy"), spec.concurrency_policy.as_deref(), &policies);
@@ -85,69 +91,15 @@ fn validate(cron_job: &CronJob) -> ErrorList {
     errors
 }
 
-/// Ranges of the five fields: minute, hour, day of month, month, day of week.
-const FIELDS: [(u32, u32); 5] = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)];
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-
-/// What is wrong with a schedule, in the words of upstream's cron parser.
-fn schedule_complaint(schedule: &str) -> Option<String> {
-    if let Some(descriptor) = schedule.strip_prefix('@') {
-        let known = ["yearly", "annually", "monthly", "weekly", "daily", "midnight", "hourly"];
-        let right = known.contains(&descriptor) || descriptor.starts_with("every ");
-        return (!right).then(|| format!("unrecognized descriptor: {schedule}"));
-    }
-    let fields: Vec<&str> = schedule.split_whitespace().collect();
-    if fields.len() != FIELDS.len() {
-        return Some(format!("expected exactly 5 fields, found {}: [{}]", fields.len(), fields.join(" ")));
-    }
-    let parts = fields.iter().zip(FIELDS).enumerate();
-    parts.flat_map(|(index, (field, range))| field.split(',').map(move |part| (index, part, range))).find_map(
-        |(index, part, range)| {
-            let names: &[&str] = match index {
-                3 => &MONTHS,
-                4 => &DAYS,
-                _ => &[],
-            };
-            part_complaint(part, names, range)
-        },
-    )
-}
-
-/// One range of a field: `*`, `5`, `1-5`, `*/15`, `mon-fri`.
-fn part_complaint(part: &str, names: &[&str], (low, high): (u32, u32)) -> Option<String> {
-    let value = |text: &str| -> Result<u32, String> {
-        let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
-        match named.and_then(|index| u32::try_from(index).ok()) {
-            Some(index) => Ok(index + low),
-            None => text.parse().map_err(|_| {
-                format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax")
-            }),
+/// What is wrong with a time zone (`validateTimeZone` in `pkg/apis/batch/validation`).
+fn zone_complaint(zone: &str) -> Option<String> {
+    match zone {
+        "" => Some("timeZone must be nil or non-empty string".to_owned()),
+        zone if zone.eq_ignore_ascii_case("local") => {
+            Some("timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones".to_owned())
         }
-    };
-    let (range, step) = part.split_once('/').map_or((part, None), |(range, step)| (range, Some(step)));
-    if let Some(step) = step {
-        match value(step) {
-            Err(error) => return Some(error),
-            Ok(0) => return Some(format!("step of range should be a positive number: {part}")),
-            Ok(_) => {}
-        }
+        zone => machinery::zone::load(zone).is_none().then(|| format!("unknown time zone {zone}")),
     }
-    if matches!(range, "*" | "?") {
-        return None;
-    }
-    let (start, end) = range.split_once('-').unwrap_or((range, range));
-    let (start, end) = match (value(start), value(end)) {
-        (Ok(start), Ok(end)) => (start, end),
-        (Err(error), _) | (_, Err(error)) => return Some(error),
-    };
-    if start < low {
-        return Some(format!("beginning of range ({start}) below minimum ({low}): {part}"));
-    }
-    if end > high {
-        return Some(format!("end of range ({end}) above maximum ({high}): {part}"));
-    }
-    (start > end).then(|| format!("beginning of range ({start}) beyond end of range ({end}): {part}"))
 }
 
 const COLUMNS: &[Column] = &[
