@@ -142,18 +142,7 @@ impl ProcessHost {
         let editor = named.unwrap_or_else(|| "vi".into());
         let args = ["sh", "-c", &format!("{editor} \"$0\""), &path].map(str::to_owned).to_vec();
         let failed = || format!("there was a problem with the editor {editor:?}");
-        let found = process.machine.find(&args, &process.env, &process.cwd).map_err(|_| failed())?;
-        let child = process.machine.spawn(Spawn {
-            program: found.program,
-            args: found.args,
-            env: process.env.clone(),
-            cwd: process.cwd.clone(),
-            uid: process.uid,
-            gid: process.gid,
-            fds: process.fds.clone(),
-            parent: process.pid,
-            group: None,
-        });
+        let child = process.spawn(&args, process.fds.clone(), None).map_err(|_| failed())?;
         let code = child.wait().await;
         let edited = process.fs().read_text(&path).map_err(|error| error.to_string());
         // Nobody needs it any more.

@@ -1,6 +1,5 @@
 //! A machine: a container's inside, a node, or the learner's own computer.
 
-use machinery::sort::Order;
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +10,7 @@ use std::time::Duration;
 use futures::future::{Either, LocalBoxFuture, select};
 use machinery::Timestamp;
 use machinery::random::Rng;
+use machinery::sort::Order;
 
 use super::endless::Endless;
 use super::signal::{Signal, Signals};

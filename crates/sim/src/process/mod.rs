@@ -76,6 +76,26 @@ impl Process {
         self.args.get(1..).unwrap_or_default()
     }
 
+    /// Starts a command as a child, with this process' environment, folder and user; in a group of its own unless
+    /// one is given.
+    ///
+    /// # Errors
+    /// When there is no such program, or it cannot be run.
+    pub fn spawn(&self, command: &[String], fds: BTreeMap<u32, Fd>, group: Option<Pid>) -> Result<Child, ExecError> {
+        let found = self.machine.find(command, &self.env, &self.cwd)?;
+        Ok(self.machine.spawn(Spawn {
+            program: found.program,
+            args: found.args,
+            env: self.env.clone(),
+            cwd: self.cwd.clone(),
+            uid: self.uid,
+            gid: self.gid,
+            fds,
+            parent: self.pid,
+            group,
+        }))
+    }
+
     /// A descriptor; one that is closed behaves as such.
     pub fn fd(&self, number: u32) -> Fd {
         self.fds.get(&number).cloned().unwrap_or_else(|| Fd::new(Closed))

@@ -32,7 +32,7 @@ use std::rc::Rc;
 use futures::future::LocalBoxFuture;
 
 use crate::io::Fd;
-use crate::process::{Child, Process, Program, Spawn};
+use crate::process::{Child, Process, Program};
 use crate::split;
 
 /// A program's main function.
@@ -248,26 +248,15 @@ pub(crate) async fn spawn(process: &Process, command: Vec<String>) -> Option<Chi
 
 /// The same with other descriptors.
 pub(crate) async fn spawn_with(process: &Process, command: Vec<String>, fds: BTreeMap<u32, Fd>) -> Option<Child> {
-    let found = match process.machine.find(&command, &process.env, &process.cwd) {
-        Ok(found) => found,
+    let group = process.machine.processes().into_iter().find(|info| info.pid == process.pid).map(|info| info.group);
+    match process.spawn(&command, fds, group) {
+        Ok(child) => Some(child),
         Err(error) => {
             let name = command.into_iter().next().unwrap_or_default();
             process.fail(127, format_args!("can't execute '{name}': {error}")).await;
-            return None;
+            None
         }
-    };
-    let group = process.machine.processes().into_iter().find(|info| info.pid == process.pid).map(|info| info.group);
-    Some(process.machine.spawn(Spawn {
-        program: found.program,
-        args: found.args,
-        env: process.env.clone(),
-        cwd: process.cwd.clone(),
-        uid: process.uid,
-        gid: process.gid,
-        fds,
-        parent: process.pid,
-        group,
-    }))
+    }
 }
 
 /// Runs a command as a child and waits for its end.

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 use sim::io::Fd;
 use sim::network::Interface;
-use sim::process::{Child, Process, Program, Spawn};
+use sim::process::{Process, Program};
 use sim::split;
 
 use super::clusters::Clusters;
@@ -43,27 +43,11 @@ pub fn program(name: &'static str, clusters: Clusters, docker: Docker) -> Rc<dyn
     })
 }
 
-/// Starts a command with a process' environment and given descriptors.
-fn start(process: &Process, command: &[String], fds: std::collections::BTreeMap<u32, Fd>) -> Option<Child> {
-    let found = process.machine.find(command, &process.env, &process.cwd).ok()?;
-    Some(process.machine.spawn(Spawn {
-        program: found.program,
-        args: found.args,
-        env: process.env.clone(),
-        cwd: process.cwd.clone(),
-        uid: process.uid,
-        gid: process.gid,
-        fds,
-        parent: process.pid,
-        group: None,
-    }))
-}
-
 /// Runs a command in a process' place; its exit code.
 pub async fn run(process: &Process, command: Vec<String>) -> i32 {
-    match start(process, &command, process.fds.clone()) {
-        Some(child) => child.wait().await,
-        None => 127,
+    match process.spawn(&command, process.fds.clone(), None) {
+        Ok(child) => child.wait().await,
+        Err(_) => 127,
     }
 }
 
@@ -71,7 +55,7 @@ pub async fn run(process: &Process, command: Vec<String>) -> i32 {
 pub async fn run_quietly(process: &Process, command: &[&str], input: &str) {
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     let fds = [(0, Fd::from_bytes(input.to_owned())), (1, Fd::null()), (2, Fd::null())];
-    if let Some(child) = start(process, &command, fds.into()) {
+    if let Ok(child) = process.spawn(&command, fds.into(), None) {
         child.wait().await;
     }
 }
@@ -80,7 +64,7 @@ pub async fn run_quietly(process: &Process, command: &[&str], input: &str) {
 pub async fn start_proxy(process: &Process, command: &[&str]) -> Option<u16> {
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     let (reader, writer) = sim::io::pipe(process.machine.executor());
-    start(process, &command, [(0, Fd::null()), (1, writer), (2, Fd::null())].into())?;
+    process.spawn(&command, [(0, Fd::null()), (1, writer), (2, Fd::null())].into(), None).ok()?;
     let line = reader.read(sim::io::PIPE_BYTES_MAX).await.ok()?;
     String::from_utf8_lossy(&line).trim().rsplit(':').next()?.parse().ok()
 }

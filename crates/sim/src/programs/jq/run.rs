@@ -44,6 +44,15 @@ impl From<Value> for Item {
 
 pub(super) type Out<'a> = &'a mut dyn FnMut(Item) -> Done;
 
+/// Gives a value that is on no path; an error where paths are asked for.
+fn plain(value: Value, out: Out<'_>, tracked: bool) -> Done {
+    if tracked {
+        Err(error(format!("Invalid path expression with result {}", value::short(&value))))
+    } else {
+        out(value.into())
+    }
+}
+
 /// What names mean, innermost first.
 #[derive(Clone, Default)]
 pub(super) struct Env(Option<Rc<Scope>>);
@@ -138,13 +147,6 @@ impl Machine {
 
     /// One filter. The others are apart, so that deep ones need less of the stack.
     fn step(&self, filter: &Node, env: &Env, item: Item, out: Out<'_>) -> Done {
-        let plain = |value: Value, out: Out<'_>, tracked: bool| {
-            if tracked {
-                Err(error(format!("Invalid path expression with result {}", value::short(&value))))
-            } else {
-                out(value.into())
-            }
-        };
         let tracked = item.path.is_some();
         match &**filter {
             Filter::Identity => out(item),
@@ -183,13 +185,6 @@ impl Machine {
 
     /// Filters that bind, assign, catch and leave.
     fn step_control(&self, filter: &Node, env: &Env, item: Item, out: Out<'_>) -> Done {
-        let plain = |value: Value, out: Out<'_>, tracked: bool| {
-            if tracked {
-                Err(error(format!("Invalid path expression with result {}", value::short(&value))))
-            } else {
-                out(value.into())
-            }
-        };
         let tracked = item.path.is_some();
         match &**filter {
             Filter::Alternative(left, right) => {
@@ -281,13 +276,6 @@ impl Machine {
 
     /// Filters that make values.
     fn step_value(&self, filter: &Node, env: &Env, item: Item, out: Out<'_>) -> Done {
-        let plain = |value: Value, out: Out<'_>, tracked: bool| {
-            if tracked {
-                Err(error(format!("Invalid path expression with result {}", value::short(&value))))
-            } else {
-                out(value.into())
-            }
-        };
         let tracked = item.path.is_some();
         match &**filter {
             Filter::Text(format, parts) => {
