@@ -4,12 +4,12 @@
 //! events)"; and an object that keeps making events is held to a few in a while (client-go's
 //! `tools/record/events_cache.go`).
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use machinery::sort::Order;
 use machinery::status::ApiError;
 use machinery::time::meta_time;
 use machinery::{Kind, ObjectKey, Timestamp};

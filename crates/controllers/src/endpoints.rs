@@ -1,13 +1,13 @@
 //! Endpoints: the addresses behind each Service, as clients of old want them
 //! (`pkg/controller/endpoint`).
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 
 use client::{Client, Context, DeleteOptions, Event, Informer, key_of};
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::ObjectKey;
+use machinery::sort::Order;
 use machinery::status::ApiError;
 
 use crate::Setup;

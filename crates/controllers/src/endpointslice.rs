@@ -1,7 +1,6 @@
 //! EndpointSlices: what stands behind each Service, a hundred endpoints at a time
 //! (`pkg/controller/endpointslice`, `k8s.io/endpointslice`).
 
-use machinery::sort::Order;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use k8s_openapi::api::discovery::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::ObjectKey;
+use machinery::sort::Order;
 use machinery::status::ApiError;
 
 use crate::Setup;

@@ -1,6 +1,5 @@
 //! Revisions of a template kept as ControllerRevisions (`pkg/controller/history`).
 
-use machinery::sort::Order;
 use std::sync::Arc;
 
 use client::{Client, DeleteOptions, key_of};
@@ -9,6 +8,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::runtime::RawExtension;
 use machinery::random::{fnv32a, safe_encode};
+use machinery::sort::Order;
 use machinery::status::ApiError;
 use machinery::{Kind, ObjectKey};
 use serde_json::{Value, json};

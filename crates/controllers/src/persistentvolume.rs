@@ -1,7 +1,6 @@
 //! Binds claims and volumes to each other, and has volumes made for claims
 //! (`pkg/controller/volume/persistentvolume`).
 
-use machinery::sort::Order;
 use std::sync::Arc;
 
 use client::{Client, Context, DeleteOptions, Event, EventRecorder, EventType, Informer, Patch, key_of};
@@ -10,6 +9,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use machinery::ObjectKey;
 use machinery::labels::Selector;
 use machinery::quantity::Quantity;
+use machinery::sort::Order;
 use machinery::status::ApiError;
 use serde_json::{Value, json};
 

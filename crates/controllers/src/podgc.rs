@@ -1,13 +1,13 @@
 //! Removes pods nobody else will: those of nodes that are gone, those that ended long ago, those
 //! deleted before they had a node (`pkg/controller/podgc`).
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Client, Context, DeleteOptions, Event, Informer, Patch, key_of};
 use k8s_openapi::api::core::v1::{Node, Pod};
+use machinery::sort::Order;
 use machinery::status::ApiError;
 use machinery::time::meta_time;
 use machinery::{ObjectKey, Timestamp};

@@ -1,12 +1,12 @@
 //! Which pods go first when there are too many, as upstream's `ActivePodsWithRanks`.
 
-use machinery::sort::Order;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
 use machinery::Timestamp;
+use machinery::sort::Order;
 
 use crate::pods;
 

@@ -1,7 +1,6 @@
 //! ResourceQuotas: what of each quota is used (`pkg/controller/resourcequota`). Enforcing them is
 //! admission's.
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use client::{Client, Context, Event, Informer, key_of};
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, ResourceQuota, ResourceQuotaStatus, Service};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
+use machinery::sort::Order;
 use machinery::status::ApiError;
 use machinery::{ObjectKey, Quantity};
 

@@ -1,7 +1,6 @@
 //! metrics-server: asks every kubelet for its resource use and serves `metrics.k8s.io/v1beta1`, from
 //! which `kubectl top` and the HorizontalPodAutoscaler read.
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +13,7 @@ use futures::future::BoxFuture;
 use http::StatusCode;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use machinery::labels::Selector;
+use machinery::sort::Order;
 use machinery::time::{after, format_duration, format_seconds, since};
 use machinery::wire::{Body, Response};
 use machinery::{ApiError, GroupResource, ObjectKey, Timestamp, fields};

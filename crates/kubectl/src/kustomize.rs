@@ -1,8 +1,8 @@
 //! Kustomizations: the transformers that manifests in tutorials use.
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 
+use machinery::sort::Order;
 use machinery::{GroupVersionKind, patch};
 use serde_json::{Map, Value, json};
 use sha2::Digest as _;

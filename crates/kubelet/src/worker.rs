@@ -3,13 +3,13 @@
 //! [`Worker::sync`] compares the pod as it should be with the pod as it is, submits whatever can be
 //! done now, and says when to look again. It may be called at any time, any number of times.
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use machinery::Timestamp;
+use machinery::sort::Order;
 
 use crate::NodeConfig;
 use crate::container::{Container, Step};

@@ -1,9 +1,9 @@
 //! Field selectors: `metadata.name=web,status.phase!=Running` (apimachinery `fields`).
 
-use crate::sort::Order;
 use std::fmt;
 
 use crate::labels::SelectorError;
+use crate::sort::Order;
 
 /// One condition on one field.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,13 +4,13 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use crate::sort::Order;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::field::{Error, ErrorList, Path};
+use crate::sort::Order;
 use crate::{go, names};
 
 /// Labels, or annotations.

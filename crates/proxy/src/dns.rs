@@ -1,12 +1,12 @@
 //! Cluster DNS: what a name in the cluster's domain means, after the Kubernetes DNS specification and
 //! CoreDNS' `kubernetes` plugin.
 
-use machinery::sort::Order;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use k8s_openapi::api::core::v1::Service;
 use machinery::ObjectKey;
+use machinery::sort::Order;
 
 use crate::rule::Rule;
 use crate::tables::Tables;

@@ -1,6 +1,5 @@
 //! One port of one Service: who answers on it, and how an endpoint is chosen.
 
-use machinery::sort::Order;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use machinery::ObjectKey;
+use machinery::sort::Order;
 
 /// Transport protocol of a port, as `Service.spec.ports[].protocol` names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

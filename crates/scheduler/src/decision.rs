@@ -1,11 +1,11 @@
 //! What was decided about a pod, and why: for the FailedScheduling event, and for whoever asks later.
 
-use machinery::sort::Order;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use machinery::sort::Order;
 use machinery::{ObjectKey, Timestamp};
 use serde_json::{Value, json};
 

@@ -1,7 +1,6 @@
 //! Room for a pod by evicting others of lower priority (upstream framework/preemption and
 //! plugins/defaultpreemption).
 
-use machinery::sort::Order;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use machinery::Timestamp;
 use machinery::labels::Selector;
 use machinery::random::Rng;
+use machinery::sort::Order;
 
 use crate::cache::Cache;
 use crate::config::Profile;

@@ -1,8 +1,8 @@
 //! The roles and bindings every cluster has: data in `rbac.txt`, and what reads it.
 
-use machinery::sort::Order;
 use std::collections::BTreeSet;
 
+use machinery::sort::Order;
 use serde_json::{Value, json};
 
 const POLICY: &str = include_str!("rbac.txt");

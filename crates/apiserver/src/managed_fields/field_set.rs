@@ -1,11 +1,11 @@
 //! Sets of fields, as structured-merge-diff has them: a tree whose steps are `f:name` (a field),
 //! `k:{…}` (an item of a list, by its keys), `v:…` (an item of a set) and `.` (the node itself).
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 
 use machinery::raw;
 use machinery::schema::{Schema, Schemas};
+use machinery::sort::Order;
 use serde_json::{Map, Value};
 
 /// Objects nest no deeper than this; what is below belongs to its parent.

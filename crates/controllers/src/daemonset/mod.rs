@@ -1,6 +1,5 @@
 //! DaemonSets: a pod on every node that is to have one (`pkg/controller/daemon`).
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use client::{Client, Context, Event, EventRecorder, EventType, Expectations, Inf
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, DaemonSetStatus};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use machinery::labels::Selector;
+use machinery::sort::Order;
 use machinery::status::ApiError;
 use machinery::{ObjectKey, Timestamp};
 

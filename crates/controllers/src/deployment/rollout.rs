@@ -1,11 +1,11 @@
 //! One sync of a Deployment: finds or makes its ReplicaSets, and scales them towards what it wants.
 
-use machinery::sort::Order;
 use std::sync::Arc;
 
 use client::{Client, DeleteOptions, EventRecorder, EventType, key_of};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet, ReplicaSetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use machinery::sort::Order;
 use machinery::status::ApiError;
 use machinery::{ObjectKey, Timestamp};
 

@@ -4,7 +4,6 @@
 //! The [`graph`] follows the metadata of every resource that can be listed, watched and deleted; the
 //! collector asks the server before it acts, so what is not yet in the graph is never taken for gone.
 
-use machinery::sort::Order;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
@@ -12,6 +11,7 @@ use std::time::Duration;
 
 use client::{ApiResource, Client, Context, DeleteOptions, Delta, ListOptions, Patch, Propagation, Reflector};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use machinery::sort::Order;
 use machinery::status::ApiError;
 use machinery::{Encoded, GroupVersionKind, Timestamp};
 use serde_json::{Value, json};

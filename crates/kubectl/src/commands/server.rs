@@ -1,8 +1,8 @@
 //! `kubectl version`, `api-resources`, `api-versions` and `cluster-info`.
 
-use machinery::sort::Order;
 use std::collections::BTreeSet;
 
+use machinery::sort::Order;
 use serde_json::{Value, json};
 
 use crate::api::Url;

@@ -1,9 +1,9 @@
 //! `kubectl top`.
 
-use machinery::sort::Order;
 use std::cmp::Reverse;
 
 use machinery::Quantity;
+use machinery::sort::Order;
 use serde_json::Value;
 
 use crate::api::Url;

@@ -1,9 +1,9 @@
 //! `--sort-by`.
 
-use machinery::sort::Order;
 use std::cmp::Ordering;
 
 use machinery::Quantity;
+use machinery::sort::Order;
 use serde_json::Value;
 
 use crate::error::Error;

@@ -1,9 +1,9 @@
 //! `nodeSelector` and `affinity.nodeAffinity`.
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{NodeAffinity as Affinity, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm};
+use machinery::sort::Order;
 
 use crate::framework::{self, Cycle, Filter, NodeInfo, PodInfo, Rejection, Score};
 

@@ -1,7 +1,6 @@
 //! A pod runs where its volumes are, and claims that wait for their first consumer get a volume where
 //! the pod goes (upstream plugins/volumebinding).
 
-use machinery::sort::Order;
 use std::sync::Arc;
 
 use client::{Client, Context, Event, Informer, ListOptions, Patch, key_of};
@@ -10,6 +9,7 @@ use k8s_openapi::api::storage::v1::{CSINode, StorageClass};
 use machinery::ObjectKey;
 use machinery::labels::Selector;
 use machinery::quantity::Quantity;
+use machinery::sort::Order;
 use machinery::status::ApiError;
 use serde_json::json;
 

@@ -1,13 +1,13 @@
 //! The clusters that can be reached from the learner's computer: the one it belongs to, and those that
 //! kind and minikube make on it, each a [`crate::Cluster`]'s inside in the same event loop.
 
-use machinery::sort::Order;
 use std::cell::{Cell, Ref, RefCell};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use machinery::Timestamp;
 use machinery::random::Rng;
+use machinery::sort::Order;
 use sim::Executor;
 use sim::image::{Image, Registry};
 use sim::network::Interface;

@@ -1,7 +1,6 @@
 //! `docker`: the containers of this computer. Nodes of kind and minikube are such containers; others run
 //! on a runtime of the computer's own.
 
-use machinery::sort::Order;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use kubelet::runtime::{
 };
 use machinery::Timestamp;
 use machinery::random::Rng;
+use machinery::sort::Order;
 use machinery::wire::{Channels, Frame};
 use proxy::SharedTables;
 use sim::image::{Image, Reference};

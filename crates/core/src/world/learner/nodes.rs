@@ -1,12 +1,12 @@
 //! The inside of a node, as `docker exec`, `ssh` and `minikube ssh` show it: a shell on the node's own
 //! files, with what shows its containers.
 
-use machinery::sort::Order;
 use std::rc::Rc;
 use std::time::Duration;
 
 use kubelet::runtime::{ContainerState, ContainerStatus};
 use machinery::random::Rng;
+use machinery::sort::Order;
 use sim::SimRuntime;
 use sim::fs::Fs;
 use sim::process::{Machine, MachineConfig, Process, Program, Spawn};

@@ -1,9 +1,9 @@
 //! Nodes.
 
-use machinery::sort::Order;
 use std::collections::BTreeMap;
 
 use machinery::Quantity;
+use machinery::sort::Order;
 use serde_json::Value;
 
 use super::page::{Page, long_time, or, plain};

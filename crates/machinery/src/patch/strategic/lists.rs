@@ -1,12 +1,12 @@
 //! Lists whose items are told apart by a merge key, or by their value.
 
-use crate::sort::Order;
 use std::cmp::Ordering;
 
 use serde_json::Value;
 
 use super::{PATCH, PatchError};
 use crate::go;
+use crate::sort::Order;
 
 /// What tells an item apart: its merge key's value, or itself in lists of scalars (empty merge key).
 pub(super) fn identity<'v>(item: &'v Value, merge_key: &str) -> Result<&'v Value, PatchError> {

@@ -1,9 +1,9 @@
 //! As much SQL as tutorials type: tables, rows, simple conditions, counting.
 
-use machinery::sort::Order;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use machinery::sort::Order;
 use serde::{Deserialize, Serialize};
 
 /// A cell; `None` is NULL.
