@@ -33,8 +33,12 @@ pub fn dist() -> Result<()> {
     page::build()?;
     crate::tools::for_dist()?;
     let target = crate::tools::static_target();
-    let build = ["cargo", "build", "--profile", "dist", "--package", "playground", "--target", &target];
-    crate::shell::run(&mut command(&build))?;
+    let build = ["cargo", "rustc", "--profile", "dist", "--package", "playground", "--bin", "playground"];
+    // The toolchain's own linker folds functions that are the same.
+    let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+    let mut build = command(&build);
+    build.args(["--target", &target, "--", "-C", "link-arg=--icf=all", "-C", "relocation-model=static"]);
+    crate::shell::run(build.env(linker, "rust-lld"))?;
     std::fs::create_dir_all("target/dist")?;
     std::fs::copy(format!("target/{target}/dist/playground"), DIST)?;
     let bytes = std::fs::metadata(DIST)?.len();

@@ -28,13 +28,16 @@ mod token;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
-/// Does what the command line says. `PLAYGROUND_LOG` says what is logged to standard error, as
-/// `tracing`'s filters do: `info`, `playground=debug`, …
+/// Does what the command line says. `PLAYGROUND_LOG` says what is logged to standard error: `info`,
+/// `warn,playground=debug`, …
 pub fn run() -> ExitCode {
-    let filter = EnvFilter::try_from_env("PLAYGROUND_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let wanted = std::env::var("PLAYGROUND_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines).with(filter).init();
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(options) => serve::run(&options),
         cli::Command::Create { what } => manage::create(&what),
