@@ -50,7 +50,7 @@ containers go on then, and are taken over by `playground start cluster`.";
 
 /// Kubernetes in one binary: the real API, with real Docker containers or simulated nodes.
 #[derive(Parser)]
-#[command(name = "playground", version, about, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "playground", version, arg_required_else_help = true, after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
