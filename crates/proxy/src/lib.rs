@@ -10,6 +10,7 @@
 
 pub mod component;
 pub mod dns;
+pub mod message;
 pub mod policy;
 pub mod resolv;
 pub mod rule;

@@ -4,30 +4,17 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use proxy::dns::{self, Answer, CLUSTER_DOMAIN, RecordData, RecordType, TTL_SECONDS};
+use proxy::dns::{self, Answer, CLUSTER_DOMAIN, RecordData, RecordType};
+use proxy::message::{AUTHORITATIVE, NO_ERROR, NO_SUCH_NAME, NOT_IMPLEMENTED, OPCODE, Question, SERVER_FAILURE};
 use proxy::{ResolvConf, Tables};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-/// What a resolver without EDNS takes in a datagram.
-const DATAGRAM_BYTES: usize = 512;
 /// How long one of this machine's name servers may take.
 const UPSTREAM_TIMEOUT: Duration = Duration::from_secs(2);
 /// Names that lead to names.
 const ALIASES_MAX: usize = 8;
-const HEADER_BYTES: usize = 12;
-
-const NO_ERROR: u16 = 0;
-const SERVER_FAILURE: u16 = 2;
-const NO_SUCH_NAME: u16 = 3;
-const NOT_IMPLEMENTED: u16 = 4;
-const RESPONSE: u16 = 0x8000;
-const OPCODE: u16 = 0x7800;
-const AUTHORITATIVE: u16 = 0x0400;
-const TRUNCATED: u16 = 0x0200;
-const RECURSION_DESIRED: u16 = 0x0100;
-const RECURSION_AVAILABLE: u16 = 0x0080;
 
 /// How a message came.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,38 +23,26 @@ pub enum Transport {
     Tcp,
 }
 
-/// A question.
-struct Question {
-    id: u16,
-    flags: u16,
-    name: String,
-    kind: u16,
-    /// Where the question ends.
-    end: usize,
-    /// What the asker takes in a datagram.
-    size: usize,
-}
-
 /// The answer to a message; none for what is no question.
 pub async fn answer(tables: &Tables, message: &[u8], transport: Transport) -> Option<Vec<u8>> {
     let question = Question::parse(message)?;
     if question.flags & OPCODE != 0 {
-        return Some(question.respond(message, NOT_IMPLEMENTED, &[]));
+        return Some(question.respond(NOT_IMPLEMENTED, &[]));
     }
-    let kind = record_type(question.kind);
+    let kind = question.record_type();
     // Of other types there is nothing, but the name may exist.
     match dns::answer(tables, CLUSTER_DOMAIN, &question.name, kind.unwrap_or(RecordType::A)) {
         Answer::NotOurs => Some(match upstream(message, transport).await {
             Some(answer) => answer,
-            None => question.by_this_machine(message, kind).await,
+            None => by_this_machine(&question).await,
         }),
-        Answer::NoAnswer => Some(question.respond(message, SERVER_FAILURE, &[])),
-        Answer::NxDomain => Some(question.respond(message, NO_SUCH_NAME | AUTHORITATIVE, &[])),
+        Answer::NoAnswer => Some(question.respond(SERVER_FAILURE, &[])),
+        Answer::NxDomain => Some(question.respond(NO_SUCH_NAME | AUTHORITATIVE, &[])),
         Answer::Records(records) => {
             let data = records.into_iter().filter(|_| kind.is_some()).map(|record| (record.name, record.data));
             let records = follow(tables, data.collect(), kind).await;
-            let response = question.respond(message, NO_ERROR | AUTHORITATIVE, &records);
-            Some(if transport == Transport::Udp { fit(response, question.end, question.size) } else { response })
+            let response = question.respond(NO_ERROR | AUTHORITATIVE, &records);
+            Some(if transport == Transport::Udp { question.fit(response) } else { response })
         }
     }
 }
@@ -169,133 +144,19 @@ pub async fn write(stream: &mut (impl AsyncWriteExt + Unpin), message: &[u8]) ->
     stream.write_all(&[&length.to_be_bytes(), message].concat()).await
 }
 
-impl Question {
-    fn parse(message: &[u8]) -> Option<Self> {
-        let word = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
-        let (id, flags, questions) = (word(0)?, word(2)?, word(4)?);
-        if flags & RESPONSE != 0 || questions != 1 {
-            return None;
+/// For machines whose name servers are not in a file.
+async fn by_this_machine(question: &Question) -> Vec<u8> {
+    let Some(kind @ (RecordType::A | RecordType::Aaaa)) = question.record_type() else {
+        return question.respond(SERVER_FAILURE, &[]);
+    };
+    match lookup(&question.name, kind).await {
+        Some(found) => {
+            let records: Vec<_> =
+                found.into_iter().map(|address| (question.name.clone(), RecordData::Address(address))).collect();
+            question.respond(NO_ERROR, &records)
         }
-        let (name, at) = name(message, HEADER_BYTES)?;
-        let (kind, end) = (word(at)?, at + 4);
-        word(at + 2)?;
-        // EDNS says how much the asker takes: the class of a record of the root.
-        const EDNS: u16 = 41;
-        let edns = message.get(end) == Some(&0) && word(end + 1) == Some(EDNS);
-        let size = word(end + 3).filter(|_| edns).map_or(DATAGRAM_BYTES, usize::from).max(DATAGRAM_BYTES);
-        Some(Self { id, flags, name, kind, end, size })
+        None => question.respond(SERVER_FAILURE, &[]),
     }
-
-    fn respond(&self, message: &[u8], code: u16, records: &[(String, RecordData)]) -> Vec<u8> {
-        let flags = RESPONSE | RECURSION_AVAILABLE | self.flags & RECURSION_DESIRED | code;
-        let count = u16::try_from(records.len()).unwrap_or(u16::MAX);
-        let mut out = Vec::new();
-        for word in [self.id, flags, 1, count, 0, 0] {
-            out.extend_from_slice(&word.to_be_bytes());
-        }
-        out.extend_from_slice(message.get(HEADER_BYTES..self.end).unwrap_or_default());
-        for (name, data) in records.iter().take(count.into()) {
-            const INTERNET: u16 = 1;
-            // The question's own name stands for itself.
-            const QUESTION: [u8; 2] = [0xC0, 12];
-            let name = if *name == self.name { QUESTION.to_vec() } else { labels(name) };
-            let (kind, data) = wire(data);
-            out.extend_from_slice(&name);
-            out.extend_from_slice(&kind.to_be_bytes());
-            out.extend_from_slice(&INTERNET.to_be_bytes());
-            out.extend_from_slice(&TTL_SECONDS.to_be_bytes());
-            out.extend_from_slice(&u16::try_from(data.len()).unwrap_or_default().to_be_bytes());
-            out.extend_from_slice(&data);
-        }
-        out
-    }
-
-    /// For machines whose name servers are not in a file.
-    async fn by_this_machine(&self, message: &[u8], kind: Option<RecordType>) -> Vec<u8> {
-        let Some(kind @ (RecordType::A | RecordType::Aaaa)) = kind else {
-            return self.respond(message, SERVER_FAILURE, &[]);
-        };
-        match lookup(&self.name, kind).await {
-            Some(found) => {
-                let records: Vec<_> =
-                    found.into_iter().map(|address| (self.name.clone(), RecordData::Address(address))).collect();
-                self.respond(message, NO_ERROR, &records)
-            }
-            None => self.respond(message, SERVER_FAILURE, &[]),
-        }
-    }
-}
-
-/// Cuts an answer that a datagram does not hold down to its question: the asker comes again by TCP.
-fn fit(mut response: Vec<u8>, question_end: usize, size: usize) -> Vec<u8> {
-    if response.len() <= size {
-        return response;
-    }
-    response.truncate(question_end);
-    let [high, _] = TRUNCATED.to_be_bytes();
-    if let Some(flags) = response.get_mut(2) {
-        *flags |= high;
-    }
-    if let Some(count) = response.get_mut(6..8) {
-        count.fill(0);
-    }
-    response
-}
-
-fn record_type(kind: u16) -> Option<RecordType> {
-    match kind {
-        1 => Some(RecordType::A),
-        12 => Some(RecordType::Ptr),
-        28 => Some(RecordType::Aaaa),
-        33 => Some(RecordType::Srv),
-        _ => None,
-    }
-}
-
-fn wire(data: &RecordData) -> (u16, Vec<u8>) {
-    match data {
-        RecordData::Address(IpAddr::V4(address)) => (1, address.octets().to_vec()),
-        RecordData::Address(IpAddr::V6(address)) => (28, address.octets().to_vec()),
-        RecordData::Cname(name) => (5, labels(name)),
-        RecordData::Ptr(name) => (12, labels(name)),
-        RecordData::Srv { port, target } => {
-            const PRIORITY_AND_WEIGHT: [u8; 4] = [0, 0, 0, 100];
-            (33, [&PRIORITY_AND_WEIGHT[..], &port.to_be_bytes(), &labels(target)].concat())
-        }
-    }
-}
-
-/// A name in a message, in lower case, and where it ends. Questions come first, so nothing is compressed.
-fn name(message: &[u8], mut at: usize) -> Option<(String, usize)> {
-    let mut out = String::new();
-    loop {
-        const LABEL_BYTES_MAX: u8 = 63;
-        let length = *message.get(at)?;
-        at += 1;
-        if length == 0 {
-            return Some((out, at));
-        }
-        if length > LABEL_BYTES_MAX {
-            return None;
-        }
-        let label = message.get(at..at + usize::from(length))?;
-        if !out.is_empty() {
-            out.push('.');
-        }
-        out.push_str(&String::from_utf8_lossy(label).to_ascii_lowercase());
-        at += usize::from(length);
-    }
-}
-
-fn labels(name: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    for label in name.split('.').filter(|label| !label.is_empty()) {
-        let label = label.as_bytes().get(..label.len().min(63)).unwrap_or_default();
-        out.push(u8::try_from(label.len()).unwrap_or_default());
-        out.extend_from_slice(label);
-    }
-    out.push(0);
-    out
 }
 
 #[cfg(test)]
@@ -335,7 +196,11 @@ mod tests {
 
     fn ask(name: &str, kind: u16) -> Vec<u8> {
         let mut message = vec![0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-        message.extend(labels(name));
+        for label in name.split('.') {
+            message.push(label.len() as u8);
+            message.extend(label.as_bytes());
+        }
+        message.push(0);
         message.extend(kind.to_be_bytes());
         message.extend([0, 1]);
         message
