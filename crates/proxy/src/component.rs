@@ -4,13 +4,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use client::{Component, Context, Event, Informer, SharedInformers, key_of};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use crate::tables::Tables;
 
 /// Forwarding tables, shared between the component that writes them and the network that asks them.
 pub type SharedTables = Rc<RefCell<Tables>>;
+
+/// The label that says in which zone a node is.
+const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// Told after every change.
 type OnChange = Box<dyn FnMut(&Tables)>;
@@ -20,6 +23,7 @@ type OnChange = Box<dyn FnMut(&Tables)>;
 pub struct Proxy {
     services: Informer<Service>,
     slices: Informer<EndpointSlice>,
+    nodes: Informer<Node>,
     tables: SharedTables,
     changed: Option<OnChange>,
 }
@@ -28,7 +32,13 @@ impl Proxy {
     /// A proxy over a process' informers.
     pub fn new(informers: &SharedInformers) -> Self {
         let tables = SharedTables::default();
-        Self { services: informers.informer(), slices: informers.informer(), tables, changed: None }
+        Self {
+            services: informers.informer(),
+            slices: informers.informer(),
+            nodes: informers.informer(),
+            tables,
+            changed: None,
+        }
     }
 
     /// Writes to the given tables instead of its own: a proxy that was restarted goes on with what its
@@ -61,6 +71,14 @@ impl Component for Proxy {
         let was_synced = self.services.synced() && self.slices.synced();
         let services = self.services.poll(cx);
         let slices = self.slices.poll(cx);
+        for event in self.nodes.poll(cx) {
+            let node = event.object();
+            let name = node.metadata.name.as_deref().unwrap_or_default();
+            let gone = matches!(event, Event::Deleted(_));
+            let labels = node.metadata.labels.as_ref().filter(|_| !gone);
+            let zone = labels.and_then(|labels| labels.get(ZONE)).map(String::as_str);
+            self.tables.borrow_mut().set_zone(name, zone);
+        }
         let synced = self.services.synced() && self.slices.synced();
         let first = synced && !was_synced;
         if services.is_empty() && slices.is_empty() && !first {

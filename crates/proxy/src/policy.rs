@@ -297,13 +297,17 @@ fn in_block(block: &IPBlock, address: IpAddr) -> bool {
     in_range(&block.cidr, address) && !block.except.iter().flatten().any(|except| in_range(except, address))
 }
 
-fn range_of(cidr: &str) -> Option<(IpAddr, u8)> {
+pub(crate) fn range_of(cidr: &str) -> Option<(IpAddr, u8)> {
     let (base, bits) = cidr.split_once('/')?;
     Some((base.parse().ok()?, bits.parse().ok()?))
 }
 
 fn in_range(cidr: &str, address: IpAddr) -> bool {
-    let Some((base, bits)) = range_of(cidr) else { return false };
+    range_of(cidr).is_some_and(|range| holds(range, address))
+}
+
+/// Whether a range, by its base and the number of its bits, holds an address.
+pub(crate) fn holds((base, bits): (IpAddr, u8), address: IpAddr) -> bool {
     let bits = u32::from(bits);
     match (base, address) {
         (IpAddr::V4(base), IpAddr::V4(address)) => {

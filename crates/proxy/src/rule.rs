@@ -86,6 +86,10 @@ pub struct Endpoint {
     pub hostname: Option<String>,
     /// The pod, where the endpoint is one.
     pub pod: Option<ObjectKey>,
+    /// Nodes whose traffic it should get, and zones: the EndpointSlice's hints.
+    pub for_nodes: Vec<String>,
+    /// Zones whose traffic it should get.
+    pub for_zones: Vec<String>,
 }
 
 /// One port of one Service, with the endpoints that answer it now.
@@ -109,6 +113,8 @@ pub struct Rule {
     pub internal_policy: TrafficPolicy,
     /// For traffic from outside: node ports, load balancers, external addresses.
     pub external_policy: TrafficPolicy,
+    /// Whose traffic the load balancer takes (`loadBalancerSourceRanges`): base and bits; empty for everybody's.
+    pub sources: Vec<(IpAddr, u8)>,
 }
 
 impl Rule {
@@ -141,6 +147,12 @@ impl Rule {
                     .unwrap_or(CLIENT_IP_TIMEOUT_SECONDS);
                 Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
             }),
+            sources: spec
+                .load_balancer_source_ranges
+                .iter()
+                .flatten()
+                .filter_map(|range| crate::policy::range_of(range.trim()))
+                .collect(),
             internal_policy: TrafficPolicy::from_api(spec.internal_traffic_policy.as_deref()),
             external_policy: TrafficPolicy::from_api(spec.external_traffic_policy.as_deref()),
         }
@@ -161,6 +173,24 @@ impl Rule {
     }
 }
 
+/// The endpoints that are meant for traffic of a node in a zone, if the hints of all of them say which and some are:
+/// upstream's `CategorizeEndpoints`.
+pub(crate) fn preferred<'a>(endpoints: Vec<&'a Endpoint>, node: &str, zone: Option<&str>) -> Vec<&'a Endpoint> {
+    type Names = fn(&Endpoint) -> &[String];
+    let ways: [(Names, Option<&str>); 2] =
+        [(|endpoint| &endpoint.for_nodes, Some(node)), (|endpoint| &endpoint.for_zones, zone)];
+    for (names, own) in ways {
+        let Some(own) = own else { continue };
+        let hinted = endpoints.iter().all(|endpoint| !names(endpoint).is_empty());
+        let near: Vec<&Endpoint> =
+            endpoints.iter().copied().filter(|endpoint| names(endpoint).iter().any(|name| name == own)).collect();
+        if hinted && !near.is_empty() {
+            return near;
+        }
+    }
+    endpoints
+}
+
 fn endpoints_of(slice: &EndpointSlice, port_name: &str, protocol: Protocol) -> Vec<Endpoint> {
     let port = slice.ports.iter().flatten().find(|port| {
         port.name.as_deref().unwrap_or("") == port_name && Protocol::from_api(port.protocol.as_deref()) == protocol
@@ -174,6 +204,19 @@ fn endpoints_of(slice: &EndpointSlice, port_name: &str, protocol: Protocol) -> V
         let ready = conditions.and_then(|c| c.ready).unwrap_or(true);
         let serving = conditions.and_then(|c| c.serving).unwrap_or(ready);
         let pod = endpoint.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
+        let hints = endpoint.hints.as_ref();
+        let for_nodes: Vec<String> = hints
+            .and_then(|hints| hints.for_nodes.as_ref())
+            .into_iter()
+            .flatten()
+            .map(|node| node.name.clone())
+            .collect();
+        let for_zones: Vec<String> = hints
+            .and_then(|hints| hints.for_zones.as_ref())
+            .into_iter()
+            .flatten()
+            .map(|zone| zone.name.clone())
+            .collect();
         for address in endpoint.addresses.iter().filter_map(|address| address.parse().ok()) {
             endpoints.push(Endpoint {
                 address,
@@ -183,6 +226,8 @@ fn endpoints_of(slice: &EndpointSlice, port_name: &str, protocol: Protocol) -> V
                 terminating,
                 node: endpoint.node_name.clone(),
                 hostname: endpoint.hostname.clone(),
+                for_nodes: for_nodes.clone(),
+                for_zones: for_zones.clone(),
                 pod: pod.map(|target| {
                     ObjectKey::new(
                         target.namespace.clone().unwrap_or_default(),

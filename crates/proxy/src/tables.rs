@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use machinery::{ObjectKey, Timestamp};
 
-use crate::rule::{Endpoint, Protocol, Rule, TrafficPolicy};
+use crate::rule::{Endpoint, Protocol, Rule, TrafficPolicy, preferred};
 
 /// The label by which an EndpointSlice belongs to its Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -28,6 +28,8 @@ pub struct Tables {
     /// Load balancers known by a host name, such as `localhost`.
     by_host: BTreeMap<(String, u16, Protocol), RuleId>,
     virtual_addresses: BTreeMap<IpAddr, BTreeSet<ObjectKey>>,
+    /// The nodes' zones.
+    zones: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -141,6 +143,15 @@ impl Tables {
         self.rebuild(&service);
     }
 
+    /// Says in which zone a node is, if in any.
+    pub fn set_zone(&mut self, node: &str, zone: Option<&str>) {
+        match zone {
+            Some(zone) if self.zones.get(node).is_some_and(|known| known == zone) => {}
+            Some(zone) => _ = self.zones.insert(node.to_owned(), zone.to_owned()),
+            None => _ = self.zones.remove(node),
+        }
+    }
+
     /// Keeps only the Services and EndpointSlices for which the functions say so.
     pub fn retain(&mut self, service: impl Fn(&ObjectKey) -> bool, slice: impl Fn(&ObjectKey) -> bool) {
         let gone: Vec<ObjectKey> = self.services.keys().filter(|key| !service(key)).cloned().collect();
@@ -251,7 +262,17 @@ impl Tables {
             _ if source.internal => TrafficPolicy::Cluster,
             Via::NodePort | Via::LoadBalancer | Via::ExternalIP => rule.external_policy,
         };
+        if via == Via::LoadBalancer && !rule.sources.is_empty() {
+            let may = rule.sources.iter().any(|range| crate::policy::holds(*range, source.address));
+            if !may {
+                return Forward::Drop { service: Some(key) };
+            }
+        }
         let eligible = rule.eligible(policy, source.node);
+        let eligible = match source.node.filter(|_| policy == TrafficPolicy::Cluster) {
+            Some(node) => preferred(eligible, node, self.zones.get(node).map(String::as_str)),
+            None => eligible,
+        };
         let sticky = rule.affinity.map(|timeout| (timeout, (key.clone(), rule.port_name.clone(), source.address)));
         if let Some((timeout, slot)) = &sticky
             && let Some((address, port, seen)) = affinity.0.get(slot)

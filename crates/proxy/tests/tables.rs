@@ -190,3 +190,45 @@ fn cluster_names_follow_the_dns_specification() {
         assert_eq!(ask(&tables, name, kind), expected, "{name} {kind:?}");
     }
 }
+
+#[test]
+fn hints_keep_traffic_in_its_zone_and_ranges_keep_strangers_out() {
+    let mut tables = Tables::default();
+    let status = json!({"loadBalancer": {"ingress": [{"ip": "172.18.0.100"}]}});
+    service(&mut tables, "web", spec(json!({"loadBalancerSourceRanges": ["10.244.0.0/16"]})), status);
+    let endpoint = |address: &str, zone: &str| json!({"addresses": [address], "conditions": {"ready": true}, "hints": {"forZones": [{"name": zone}]}});
+    let object = json!({
+        "addressType": "IPv4",
+        "metadata": {"labels": {"kubernetes.io/service-name": "web"}},
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+        "endpoints": [endpoint("10.244.1.1", "a"), endpoint("10.244.1.2", "b"), endpoint("10.244.1.3", "b")],
+    });
+    tables.apply_slice(&key("web-1"), Arc::new(serde_json::from_value(object).unwrap()));
+    let reached = |tables: &Tables, node: &'static str| -> Vec<String> {
+        let mut found: Vec<String> = (0..6)
+            .map(|random| {
+                let source = Source { node: Some(node), ..source(random) };
+                match tables.forward([10, 96, 0, 20].into(), 80, Protocol::Tcp, source, &mut Affinity::default()) {
+                    Forward::To { endpoint, .. } => endpoint.address.to_string(),
+                    other => format!("{other:?}"),
+                }
+            })
+            .collect();
+        found.sort();
+        found.dedup();
+        found
+    };
+    assert_eq!(reached(&tables, "one").len(), 3);
+    tables.set_zone("one", Some("a"));
+    tables.set_zone("two", Some("b"));
+    tables.set_zone("three", Some("c"));
+    assert_eq!(reached(&tables, "one"), ["10.244.1.1"]);
+    assert_eq!(reached(&tables, "two"), ["10.244.1.2", "10.244.1.3"]);
+    assert_eq!(reached(&tables, "three").len(), 3);
+    let through = |address: [u8; 4]| {
+        let source = Source { address: address.into(), ..source(0) };
+        tables.forward([172, 18, 0, 100].into(), 80, Protocol::Tcp, source, &mut Affinity::default())
+    };
+    assert!(matches!(through([10, 244, 0, 9]), Forward::To { .. }));
+    assert!(matches!(through([192, 168, 0, 1]), Forward::Drop { .. }));
+}
