@@ -120,6 +120,7 @@ fn security(worker: &Worker, spec: &Spec, image: &ImageInfo) -> Result<LinuxSecu
         run_as_user,
         run_as_group: of_container.run_as_group.or_else(|| of_pod.and_then(|context| context.run_as_group)),
         supplemental_groups: groups,
+        fs_group: of_pod.and_then(|context| context.fs_group),
         privileged: of_container.privileged.unwrap_or_default(),
         read_only_root: of_container.read_only_root_filesystem.unwrap_or_default(),
         capabilities_add: capabilities.and_then(|set| set.add.clone()).unwrap_or_default(),

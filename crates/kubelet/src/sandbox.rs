@@ -16,8 +16,12 @@ use crate::tickets::Purpose;
 use crate::volumes;
 use crate::worker::{Node, Sandbox, VolumeState, Worker};
 
-/// How long to wait after a failure to make volumes or a sandbox.
-const RETRY: Duration = Duration::from_secs(2);
+/// How long to wait after a failure to make or end a sandbox: the pod workers' `backOffPeriod`.
+const RETRY: Duration = Duration::from_secs(10);
+/// How long to wait after the first failure to make volumes, and at most; it doubles each time: upstream's
+/// `exponentialbackoff`.
+const MOUNT_RETRY: Duration = Duration::from_millis(500);
+const MOUNT_RETRY_MAX: Duration = Duration::from_secs(122);
 /// How often the sources of volumes are read again, as the kubelet's sync period with its cache.
 const VOLUMES_REFRESH: Duration = Duration::from_secs(60);
 
@@ -68,6 +72,7 @@ impl Worker {
     pub(crate) fn volumes_done(&mut self, node: &mut Node<'_>, result: Result<Outcome, RuntimeError>) {
         match result {
             Ok(_) if self.volumes == VolumeState::Pending => {
+                self.volumes_failures = 0;
                 let sources = volumes::may_change(&self.pod) || has_token(&self.pod);
                 self.volumes = VolumeState::Ready(sources.then(|| after(node.now, VOLUMES_REFRESH)));
             }
@@ -82,7 +87,9 @@ impl Worker {
     }
 
     fn volumes_failed(&mut self, node: &mut Node<'_>, message: String) {
-        let retry_at = after(node.now, RETRY);
+        let delay = MOUNT_RETRY.saturating_mul(1 << self.volumes_failures.min(16)).min(MOUNT_RETRY_MAX);
+        self.volumes_failures = self.volumes_failures.saturating_add(1);
+        let retry_at = after(node.now, delay);
         self.volumes_retry_at = Some(retry_at);
         node.wake_at(retry_at);
         self.event(node, true, "FailedMount", message);

@@ -133,6 +133,8 @@ pub struct Worker {
     pub volumes: VolumeState,
     /// When the volumes may be tried again.
     pub volumes_retry_at: Option<Timestamp>,
+    /// How often in a row volumes could not be made.
+    pub volumes_failures: u32,
     /// Its containers by name. Boxed: a map has room for eleven in each node, most pods have one.
     pub containers: BTreeMap<String, Box<Container>>,
     /// Set once it is ending.
@@ -180,6 +182,7 @@ impl Worker {
             sandbox_retry_at: None,
             volumes: VolumeState::None,
             volumes_retry_at: None,
+            volumes_failures: 0,
             containers: BTreeMap::new(),
             termination: None,
             cleanup: Cleanup::None,

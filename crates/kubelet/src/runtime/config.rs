@@ -217,6 +217,8 @@ pub struct LinuxSecurity {
     pub run_as_group: Option<i64>,
     /// More gids, fsGroup among them.
     pub supplemental_groups: Vec<i64>,
+    /// The group that the pod's own volumes are given to.
+    pub fs_group: Option<i64>,
     /// All capabilities, all devices.
     pub privileged: bool,
     /// Whether the image's files cannot be written.
