@@ -11,7 +11,7 @@ use crate::view::{self, View};
 /// | --- | --- |
 /// | `text` | what the learner reads |
 /// | `resource` | what is looked at: one of [`crate::RESOURCES`] |
-/// | `name` | only objects whose name is this; a `*` stands for anything, here and below |
+/// | `name` | only objects whose name is this; a `*` stands for anything, here and below. Without name and labels, what is in `kube-system` does not count |
 /// | `labels` | only objects with these labels, `a=b,c=d` |
 /// | `ready` | `true`: only objects whose Ready condition is True and that are not terminating |
 /// | `field` | a JSON pointer for the next key; with `*` for any item of a list |
@@ -90,7 +90,9 @@ impl Check {
     fn names(&self, object: &Value) -> bool {
         let name = view::name(object);
         let named = self.name.is_empty() || view::is_like(name, &self.name);
-        named && view::matches(object, &self.labels)
+        // The cluster's own parts are nobody's work.
+        let own = self.name.is_empty() && self.labels.is_empty() && view::namespace(object) == "kube-system";
+        named && !own && view::matches(object, &self.labels)
     }
 
     fn fits(&self, object: &Value) -> bool {
