@@ -1,6 +1,6 @@
 //! Descriptors: what processes read from and write to.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -61,6 +61,23 @@ impl Fd {
     /// Hands whatever is written to a function, at once.
     pub fn sink(write: impl Fn(&[u8]) + 'static) -> Self {
         Self::new(Sink(write))
+    }
+
+    /// The same, while a gate is open: its writers wait until there is room.
+    pub fn gated(gate: &Gate, write: impl Fn(&[u8]) + 'static) -> Self {
+        Self::new(Gated(gate.clone(), write))
+    }
+
+    /// Collects what is written, the first so many bytes of it.
+    pub fn buffer_of(max: usize) -> (Self, Rc<RefCell<Vec<u8>>>) {
+        let buffer = Rc::new(RefCell::new(Vec::new()));
+        let target = buffer.clone();
+        let keep = move |data: &[u8]| {
+            let mut target = target.borrow_mut();
+            let room = max.saturating_sub(target.len()).min(data.len());
+            target.extend_from_slice(data.get(..room).unwrap_or_default());
+        };
+        (Self::sink(keep), buffer)
     }
 
     /// Collects what is written.
@@ -137,6 +154,59 @@ struct Sink<F>(F);
 impl<F: Fn(&[u8])> Device for Sink<F> {
     fn poll_write(&self, _: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
         (self.0)(data);
+        Poll::Ready(Ok(data.len()))
+    }
+}
+
+/// How much is on its way to somebody who reads at their own pace: a screen, a client. Cheap to clone; all clones are
+/// one.
+#[derive(Clone, Default)]
+pub struct Gate(Rc<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    bytes: Cell<usize>,
+    writers: RefCell<Vec<Waker>>,
+}
+
+/// How many bytes may be on their way before writers wait.
+const GATE_BYTES_MAX: usize = 1 << 20;
+
+impl Gate {
+    /// So many bytes are on their way now.
+    pub fn sent(&self, bytes: usize) {
+        self.0.bytes.set(self.0.bytes.get() + bytes);
+    }
+
+    /// So many bytes have arrived.
+    pub fn arrived(&self, bytes: usize) {
+        self.0.bytes.set(self.0.bytes.get().saturating_sub(bytes));
+        if self.0.bytes.get() < GATE_BYTES_MAX {
+            Pipe::wake(&mut self.0.writers.borrow_mut());
+        }
+    }
+
+    /// Nobody reads any more: what is written goes nowhere, at once.
+    pub fn open(&self) {
+        self.arrived(usize::MAX);
+    }
+
+    /// Ready while there is room.
+    pub(crate) fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.0.bytes.get() < GATE_BYTES_MAX {
+            return Poll::Ready(());
+        }
+        self.0.writers.borrow_mut().push(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+struct Gated<F>(Gate, F);
+
+impl<F: Fn(&[u8])> Device for Gated<F> {
+    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
+        std::task::ready!(self.0.poll_ready(cx));
+        (self.1)(data);
         Poll::Ready(Ok(data.len()))
     }
 }

@@ -9,6 +9,7 @@ pub mod fs;
 pub mod image;
 pub mod ingress;
 pub mod io;
+pub mod name_server;
 pub mod network;
 pub mod process;
 pub mod programs;

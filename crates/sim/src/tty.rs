@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use crate::errno::Errno;
-use crate::io::{Device, Fd};
+use crate::io::{Device, Fd, Gate};
 use crate::process::{Machine, Pid, Signal};
 
 /// A terminal as its processes see it. Cheap to clone; all clones are one.
@@ -24,6 +24,8 @@ type Output = Box<dyn Fn(&[u8])>;
 struct Shared {
     machine: Machine,
     output: Output,
+    /// What is on its way to the screen.
+    gate: Gate,
     state: RefCell<State>,
     foreground: Cell<Pid>,
     raw: Cell<bool>,
@@ -43,9 +45,15 @@ struct State {
 impl Tty {
     /// A terminal on a machine, whose output goes to a function. Columns and rows.
     pub fn new(machine: &Machine, size: (u16, u16), output: impl Fn(&[u8]) + 'static) -> Self {
+        Self::gated(machine, size, &Gate::default(), output)
+    }
+
+    /// The same, whose processes wait while too much is on its way to the screen.
+    pub fn gated(machine: &Machine, size: (u16, u16), gate: &Gate, output: impl Fn(&[u8]) + 'static) -> Self {
         Self(Rc::new(Shared {
             machine: machine.clone(),
             output: Box::new(output),
+            gate: gate.clone(),
             state: RefCell::default(),
             foreground: Cell::new(0),
             raw: Cell::new(false),
@@ -201,7 +209,8 @@ impl Device for Tty {
         Poll::Ready(Ok(read))
     }
 
-    fn poll_write(&self, _: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
+    fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {
+        std::task::ready!(self.0.gate.poll_ready(cx));
         self.write(data);
         Poll::Ready(Ok(data.len()))
     }

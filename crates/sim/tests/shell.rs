@@ -21,6 +21,7 @@ fn machine(world: &World) -> Machine {
         first_pid: 100,
         memory_bytes_max: None,
         cpu_nano_cores_max: None,
+        groups: None,
         rng: machinery::random::Rng::new(3),
     })
 }
@@ -526,4 +527,27 @@ fn jq_and_yq_ask_documents() {
         let (out, err, code) = run_with(line, yaml);
         assert_eq!((out.as_str(), err.as_str(), code), (expected, "", 0), "{line}");
     }
+}
+
+#[test]
+fn what_never_ends_meets_a_limit() {
+    let (out, ..) = run("for i in $(seq 1 5000); do sleep 1000 & done 2>&1 | head -n 1");
+    assert_eq!(out, "sh: can't fork: Resource temporarily unavailable\n");
+    let (_, errors, code) = run("head -c 300000000 /dev/zero > /tmp/big");
+    assert_ne!(code, 0);
+    assert!(errors.contains("No space left on device"), "{errors}");
+    // Files that go make room.
+    assert_eq!(run("head -c 200000000 /dev/zero > /tmp/a; rm /tmp/a; head -c 200000000 /dev/zero > /tmp/a").2, 0);
+}
+
+#[test]
+fn lines_are_passed_on_as_they_come() {
+    for filter in ["sed s/x/y/", "cut -c1", "uniq", "grep x", "tr x y"] {
+        let script = format!("(echo x; echo z; sleep 1000) | {filter} | (read line; echo \"got $line\"; kill $$)");
+        assert!(run(&script).0.starts_with("got "), "{filter}");
+    }
+    assert_eq!(run("printf 'a\\nb\\nc' | sed '$d'").0, "a\nb\n");
+    assert_eq!(run("printf 'a\\nb\\nc\\n' | sed -n '$p'").0, "c\n");
+    assert_eq!(run("printf 'a\\na\\nb\\na\\n' | uniq -c").0, "      2 a\n      1 b\n      1 a\n");
+    assert_eq!(run("yes | sed 2q").0, "y\ny\n");
 }

@@ -32,6 +32,7 @@ impl Terminal {
             first_pid: 100,
             memory_bytes_max: None,
             cpu_nano_cores_max: None,
+            groups: None,
             rng: machinery::random::Rng::new(3),
         });
         let screen = Rc::new(RefCell::new(Vec::new()));

@@ -12,14 +12,52 @@ use machinery::Timestamp;
 
 use crate::errno::Errno;
 pub use open::OpenFile;
+use tree::Change;
 pub use tree::{Entry, Kind, SharedTree, Tree};
 
 /// How many symbolic links one path may lead through: Linux' limit.
 const LINKS_MAX: usize = 40;
 
-/// What a container or a computer sees: a root file system and what is mounted over it.
+/// What a container or a computer sees: a root file system and what is mounted over it. Cheap to clone; all clones are
+/// one, but each may be somebody's ([`Fs::as_user`]).
 #[derive(Clone)]
-pub struct Fs(Rc<RefCell<Mounts>>);
+pub struct Fs {
+    mounts: Rc<RefCell<Mounts>>,
+    /// Who looks; none where nobody's permissions matter.
+    who: Option<Rc<Who>>,
+}
+
+/// Somebody whose permissions count, and who owns what they make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    /// User; 0 may do everything.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// More groups.
+    pub groups: Vec<u32>,
+}
+
+const READ: u32 = 0o4;
+const WRITE: u32 = 0o2;
+const EXECUTE: u32 = 0o1;
+/// What is made in a folder with this bit is of the folder's group.
+const SET_GROUP: u32 = 0o2000;
+/// From a folder with this bit only owners remove.
+const STICKY: u32 = 0o1000;
+
+impl Who {
+    /// Whether an entry's mode allows them what the bits say.
+    fn may(&self, entry: &Entry, bits: u32) -> bool {
+        let shift = match entry {
+            _ if self.uid == 0 => return true,
+            Entry { uid, .. } if *uid == self.uid => 6,
+            Entry { gid, .. } if *gid == self.gid || self.groups.contains(gid) => 3,
+            _ => 0,
+        };
+        entry.mode >> shift & bits == bits
+    }
+}
 
 struct Mounts {
     /// By mount point; `/` is always there.
@@ -38,18 +76,56 @@ impl Fs {
     /// A file system with the given root.
     pub fn new(root: SharedTree, read_only: bool) -> Self {
         let point = MountPoint { tree: root, sub_path: "/".into(), read_only };
-        Self(Rc::new(RefCell::new(Mounts { points: BTreeMap::from([("/".into(), point)]) })))
+        let mounts = Mounts { points: BTreeMap::from([("/".into(), point)]) };
+        Self { mounts: Rc::new(RefCell::new(mounts)), who: None }
+    }
+
+    /// The same as somebody sees it.
+    pub fn as_user(&self, who: Rc<Who>) -> Self {
+        Self { mounts: self.mounts.clone(), who: Some(who) }
+    }
+
+    /// Whether they may do what the bits (4 read, 2 write, 1 execute) say.
+    pub fn may(&self, entry: &Entry, bits: u32) -> bool {
+        self.who.as_ref().is_none_or(|who| who.may(entry, bits))
+    }
+
+    fn check(&self, entry: &Entry, bits: u32) -> Result<(), Errno> {
+        if self.may(entry, bits) { Ok(()) } else { Err(Errno::PermissionDenied) }
+    }
+
+    /// Whether they may change what a folder holds; the folder, as far as it is there.
+    fn check_folder(&self, path: &str) -> Result<Option<Entry>, Errno> {
+        let folder = self.entry(parent(path));
+        if let Some(folder) = &folder {
+            self.check(folder, WRITE | EXECUTE)?;
+        }
+        Ok(folder)
+    }
+
+    /// A new entry with its owner.
+    fn owned(&self, folder: Option<&Entry>, mut entry: Entry) -> Entry {
+        if let Some(who) = &self.who {
+            (entry.uid, entry.gid) = (who.uid, who.gid);
+        }
+        if let Some(folder) = folder.filter(|folder| folder.mode & SET_GROUP != 0) {
+            entry.gid = folder.gid;
+            if entry.kind == Kind::Directory {
+                entry.mode |= SET_GROUP;
+            }
+        }
+        entry
     }
 
     /// Mounts a tree, or a path inside it, over an absolute path.
     pub fn mount(&self, path: &str, tree: SharedTree, sub_path: &str, read_only: bool) {
         let point = MountPoint { tree, sub_path: absolute("/", sub_path), read_only };
-        self.0.borrow_mut().points.insert(absolute("/", path), point);
+        self.mounts.borrow_mut().points.insert(absolute("/", path), point);
     }
 
     /// Mount points in order, with whether each is read-only.
     pub fn mounts(&self) -> Vec<(String, bool)> {
-        self.0.borrow().points.iter().map(|(path, point)| (path.clone(), point.read_only)).collect()
+        self.mounts.borrow().points.iter().map(|(path, point)| (path.clone(), point.read_only)).collect()
     }
 
     /// What is at a path, through symbolic links.
@@ -85,7 +161,26 @@ impl Fs {
     /// # Errors
     /// When there is no such file.
     pub fn read(&self, path: &str) -> Result<Bytes, Errno> {
-        self.metadata(path)?.content()
+        let entry = self.metadata(path)?;
+        self.check(&entry, READ)?;
+        entry.content()
+    }
+
+    /// A part of a file's content.
+    ///
+    /// # Errors
+    /// When there is no such file.
+    fn read_part(&self, path: &str, start: usize, max: usize) -> Result<Bytes, Errno> {
+        let whole = match self.metadata(path)?.kind {
+            Kind::File(data) => {
+                let start = start.min(data.len());
+                let end = start.saturating_add(max).min(data.len());
+                return Ok(Bytes::copy_from_slice(data.get(start..end).unwrap_or_default()));
+            }
+            _ => self.metadata(path)?.content()?,
+        };
+        let start = start.min(whole.len());
+        Ok(whole.slice(start..start.saturating_add(max).min(whole.len())))
     }
 
     /// A file's content as text; what is not UTF-8 is replaced.
@@ -101,7 +196,7 @@ impl Fs {
     /// # Errors
     /// When the folder is missing, the path is one, or the file system is read-only.
     pub fn write(&self, path: &str, data: impl Into<Bytes>, now: Timestamp) -> Result<(), Errno> {
-        self.change_file(path, now, |file| *file = data.into().to_vec())
+        self.change_file(path, now, Change::Write(&data.into()))
     }
 
     /// Adds to a file's end, making it if it is new.
@@ -109,7 +204,7 @@ impl Fs {
     /// # Errors
     /// As [`Fs::write`].
     pub fn append(&self, path: &str, data: &[u8], now: Timestamp) -> Result<(), Errno> {
-        self.change_file(path, now, |file| file.extend_from_slice(data))
+        self.change_file(path, now, Change::Append(data))
     }
 
     /// Opens a file.
@@ -129,7 +224,8 @@ impl Fs {
         if self.entry(&path).is_some() {
             return Err(Errno::Exists);
         }
-        self.insert(&path, Entry::directory(now))
+        let folder = self.check_folder(&path)?;
+        self.insert(&path, self.owned(folder.as_ref(), Entry::directory(now)))
     }
 
     /// Makes a folder and those on the way to it.
@@ -155,15 +251,16 @@ impl Fs {
     /// When it is not a folder.
     pub fn list(&self, path: &str) -> Result<Vec<(String, Entry)>, Errno> {
         let path = self.follow(path)?;
-        match self.entry(&path).ok_or(Errno::NotFound)?.kind {
-            Kind::Directory => {}
-            _ => return Err(Errno::NotADirectory),
+        let folder = self.entry(&path).ok_or(Errno::NotFound)?;
+        if folder.kind != Kind::Directory {
+            return Err(Errno::NotADirectory);
         }
+        self.check(&folder, READ)?;
         let (point, inner) = self.locate(&path);
         let mut names = point.tree.borrow().children(&inner);
         let below = if path == "/" { "/".to_owned() } else { format!("{path}/") };
         let mounts = self
-            .0
+            .mounts
             .borrow()
             .points
             .keys()
@@ -185,10 +282,16 @@ impl Fs {
     pub fn remove(&self, path: &str) -> Result<(), Errno> {
         let path = self.follow_parent(path)?;
         let entry = self.entry(&path).ok_or(Errno::NotFound)?;
+        if let Some(folder) = self.check_folder(&path)?
+            && folder.mode & STICKY != 0
+            && self.who.as_ref().is_some_and(|who| who.uid != 0 && who.uid != entry.uid && who.uid != folder.uid)
+        {
+            return Err(Errno::NotPermitted);
+        }
         if entry.kind == Kind::Directory && !self.list(&path)?.is_empty() {
             return Err(Errno::NotEmpty);
         }
-        if self.0.borrow().points.contains_key(&path) {
+        if self.mounts.borrow().points.contains_key(&path) {
             return Err(Errno::Busy);
         }
         let (point, inner) = self.locate(&path);
@@ -232,8 +335,12 @@ impl Fs {
         let entry = self.symlink_metadata(from)?;
         let target = self.follow_parent(to)?;
         let folder = entry.kind == Kind::Directory;
+        if !folder {
+            self.check(&entry, READ)?;
+        }
         if !(folder && self.is_dir(&target)) {
-            self.insert(&target, Entry { modified: now, ..entry })?;
+            let above = self.check_folder(&target)?;
+            self.insert(&target, self.owned(above.as_ref(), Entry { modified: now, ..entry }))?;
         }
         if folder {
             let source = self.follow(from)?;
@@ -256,17 +363,25 @@ impl Fs {
         if self.entry(&path).is_some() {
             return Err(Errno::Exists);
         }
-        self.insert(&path, Entry::symlink(target, now))
+        let folder = self.check_folder(&path)?;
+        self.insert(&path, self.owned(folder.as_ref(), Entry::symlink(target, now)))
     }
 
     /// Changes an entry's mode, owner or time.
     ///
     /// # Errors
-    /// When it is absent or the file system is read-only.
+    /// When it is absent, somebody else's, or the file system is read-only. Only root gives things away.
     pub fn update(&self, path: &str, change: impl FnOnce(&mut Entry)) -> Result<(), Errno> {
         let path = self.follow(path)?;
         let mut entry = self.entry(&path).ok_or(Errno::NotFound)?;
+        let before = (entry.uid, entry.gid);
         change(&mut entry);
+        if let Some(who) = self.who.as_ref().filter(|who| who.uid != 0) {
+            let own_group = entry.gid == before.1 || entry.gid == who.gid || who.groups.contains(&entry.gid);
+            if before.0 != who.uid || entry.uid != before.0 || !own_group {
+                return Err(Errno::NotPermitted);
+            }
+        }
         self.insert(&path, entry)
     }
 
@@ -302,7 +417,11 @@ impl Fs {
                 at = self.follow_parent(&absolute(parent(&at), &target))?;
             }
             match self.entry(&at).map(|entry| entry.kind) {
-                Some(Kind::Directory) => {}
+                Some(Kind::Directory) if self.who.is_none() => {}
+                Some(Kind::Directory) => match self.entry(&at) {
+                    Some(folder) => self.check(&folder, EXECUTE)?,
+                    None => return Err(Errno::NotFound),
+                },
                 Some(_) => return Err(Errno::NotADirectory),
                 None => return Err(Errno::NotFound),
             }
@@ -311,7 +430,7 @@ impl Fs {
     }
 
     fn locate(&self, path: &str) -> (MountPoint, String) {
-        let mounts = self.0.borrow();
+        let mounts = self.mounts.borrow();
         let mut at = path;
         loop {
             if let Some(point) = mounts.points.get(at) {
@@ -332,17 +451,31 @@ impl Fs {
         if point.read_only {
             return Err(Errno::ReadOnly);
         }
-        point.tree.borrow_mut().insert(&inner, entry);
+        let mut tree = point.tree.borrow_mut();
+        if matches!(entry.kind, Kind::File(_)) && tree.get(&inner).is_none() && !tree.has_room(entry.size()) {
+            return Err(Errno::NoSpace);
+        }
+        tree.insert(&inner, entry);
         Ok(())
     }
 
-    fn change_file(&self, path: &str, now: Timestamp, change: impl FnOnce(&mut Vec<u8>)) -> Result<(), Errno> {
+    fn change_file(&self, path: &str, now: Timestamp, change: Change<'_>) -> Result<(), Errno> {
         let path = self.follow(path)?;
+        let mut new = Entry::file(Vec::new(), now);
+        if self.who.is_some() {
+            match self.entry(&path) {
+                Some(entry) => self.check(&entry, WRITE)?,
+                None => {
+                    let folder = self.check_folder(&path)?;
+                    new = self.owned(folder.as_ref(), new);
+                }
+            }
+        }
         let (point, inner) = self.locate(&path);
         if point.read_only {
             return Err(Errno::ReadOnly);
         }
-        point.tree.borrow_mut().change_file(&inner, now, change)
+        point.tree.borrow_mut().change_file(&inner, now, change, new)
     }
 }
 

@@ -34,7 +34,11 @@ pub struct OpenFile {
 impl OpenFile {
     pub(super) fn open(fs: &Fs, path: &str, mode: Mode, now: Timestamp) -> Result<Self, Errno> {
         let path = fs.follow(path)?;
-        let kind = fs.metadata(&path).map(|entry| entry.kind);
+        let entry = fs.metadata(&path);
+        if let (Ok(entry), Mode::Read) = (&entry, mode) {
+            fs.check(entry, super::READ)?;
+        }
+        let kind = entry.map(|entry| entry.kind);
         let device = match &kind {
             Ok(Kind::Device(name)) => Some(*name),
             Ok(Kind::Directory) if mode != Mode::Read => return Err(Errno::IsADirectory),
@@ -60,12 +64,8 @@ impl Device for OpenFile {
         if self.mode != Mode::Read {
             return Poll::Ready(Err(Errno::BadDescriptor));
         }
-        Poll::Ready(self.fs.read(&self.path).map(|data| {
-            let start = self.offset.get().min(data.len());
-            let end = start.saturating_add(max).min(data.len());
-            self.offset.set(end);
-            data.slice(start..end)
-        }))
+        let part = self.fs.read_part(&self.path, self.offset.get(), max);
+        Poll::Ready(part.inspect(|part| self.offset.set(self.offset.get() + part.len())))
     }
 
     fn poll_write(&self, _: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Errno>> {

@@ -105,8 +105,24 @@ impl Entry {
             0 => '-',
             _ => ['x', 'w', 'r'][bit % 3],
         });
-        std::iter::once(kind).chain(bits).collect()
+        let mut text: Vec<char> = std::iter::once(kind).chain(bits).collect();
+        // Set-user and set-group, and what only owners may remove from.
+        for (bit, place, with, without) in [(0o4000, 3, 's', 'S'), (0o2000, 6, 's', 'S'), (0o1000, 9, 't', 'T')] {
+            if self.mode & bit != 0
+                && let Some(at) = text.get_mut(place)
+            {
+                *at = if *at == 'x' { with } else { without };
+            }
+        }
+        text.into_iter().collect()
     }
+}
+
+/// What is done to a file.
+#[derive(Clone, Copy)]
+pub(super) enum Change<'a> {
+    Append(&'a [u8]),
+    Write(&'a [u8]),
 }
 
 /// A tree of files. What is written goes to its own layer; a lower layer, shared by many trees, shows
@@ -116,17 +132,31 @@ pub struct Tree {
     /// By absolute path; `None` hides what is below.
     own: BTreeMap<String, Option<Entry>>,
     lower: Option<Rc<Tree>>,
+    /// Bytes of the files in `own`.
+    bytes: usize,
+    /// Most bytes that it holds, where that is less than [`TREE_BYTES_MAX`].
+    limit: Option<usize>,
+}
+
+/// Most bytes of files in one tree. A node's disk is larger; but all of it is in this program's memory.
+const TREE_BYTES_MAX: usize = 256 << 20;
+
+fn file_bytes(entry: &Option<Entry>) -> usize {
+    entry.as_ref().map_or(0, |entry| match &entry.kind {
+        Kind::File(data) => data.len(),
+        _ => 0,
+    })
 }
 
 impl Tree {
     /// An empty tree: a root folder.
     pub fn new(now: Timestamp) -> Self {
-        Self { own: BTreeMap::from([("/".into(), Some(Entry::directory(now)))]), lower: None }
+        Self { own: BTreeMap::from([("/".into(), Some(Entry::directory(now)))]), ..Self::default() }
     }
 
     /// A tree over a shared layer.
     pub fn over(lower: Rc<Tree>) -> Self {
-        Self { own: BTreeMap::new(), lower: Some(lower) }
+        Self { lower: Some(lower), ..Self::default() }
     }
 
     /// The tree, to be mounted.
@@ -150,9 +180,25 @@ impl Tree {
             if self.get(at).is_some() {
                 break;
             }
-            self.own.insert(at.to_owned(), Some(Entry::directory(entry.modified)));
+            self.set(at.to_owned(), Some(Entry::directory(entry.modified)));
         }
-        self.own.insert(path.to_owned(), Some(entry));
+        self.set(path.to_owned(), Some(entry));
+    }
+
+    /// Limits how many bytes of files it holds.
+    pub fn set_limit(&mut self, bytes: usize) {
+        self.limit = Some(bytes);
+    }
+
+    /// Whether so many more bytes have room.
+    pub(super) fn has_room(&self, more: usize) -> bool {
+        self.bytes.saturating_add(more) <= self.limit.unwrap_or(TREE_BYTES_MAX).min(TREE_BYTES_MAX)
+    }
+
+    fn set(&mut self, path: String, entry: Option<Entry>) {
+        let more = file_bytes(&entry);
+        let less = self.own.insert(path, entry).map_or(0, |before| file_bytes(&before));
+        self.bytes = (self.bytes + more).saturating_sub(less);
     }
 
     /// Takes away what is at an absolute path; what was below it goes too.
@@ -160,9 +206,9 @@ impl Tree {
         let below = self.paths_below(path);
         for path in below.into_iter().chain([path.to_owned()]) {
             if self.lower.as_ref().is_some_and(|lower| lower.get(&path).is_some()) {
-                self.own.insert(path, None);
+                self.set(path, None);
             } else {
-                self.own.remove(&path);
+                self.bytes = self.bytes.saturating_sub(self.own.remove(&path).map_or(0, |before| file_bytes(&before)));
             }
         }
     }
@@ -186,19 +232,32 @@ impl Tree {
 
     /// Bytes of all files written to this layer.
     pub fn own_bytes(&self) -> usize {
-        self.own.values().flatten().filter(|entry| matches!(entry.kind, Kind::File(_))).map(Entry::size).sum()
+        self.bytes
     }
 
+    /// Adds to a file, or writes it anew; makes it if it is new, as its folder is there.
     pub(super) fn change_file(
         &mut self,
         path: &str,
         now: Timestamp,
-        change: impl FnOnce(&mut Vec<u8>),
+        change: Change<'_>,
+        new: Entry,
     ) -> Result<(), Errno> {
         let mut entry = match self.get(path) {
             Some(entry) => entry,
-            None if self.get(super::parent(path)).is_some() => Entry::file(Vec::new(), now),
+            None if self.get(super::parent(path)).is_some() => new,
             None => return Err(Errno::NotFound),
+        };
+        let length = match change {
+            Change::Append(data) => data.len(),
+            Change::Write(data) => data.len().saturating_sub(entry.size()),
+        };
+        if length > 0 && !matches!(entry.kind, Kind::Directory | Kind::Device(_)) && !self.has_room(length) {
+            return Err(Errno::NoSpace);
+        }
+        let apply = |file: &mut Vec<u8>| match change {
+            Change::Append(data) => file.extend_from_slice(data),
+            Change::Write(data) => *file = data.to_vec(),
         };
         match &mut entry.kind {
             Kind::Directory => return Err(Errno::IsADirectory),
@@ -206,18 +265,19 @@ impl Tree {
             Kind::File(data) => {
                 // The tree's own copy is let go first, so that appending does not copy the file.
                 if let Some(Some(Entry { kind: Kind::File(stored), .. })) = self.own.get_mut(path) {
+                    self.bytes = self.bytes.saturating_sub(stored.len());
                     *stored = Rc::default();
                 }
-                change(Rc::make_mut(data));
+                apply(Rc::make_mut(data));
             }
             kind => {
                 let mut data = Vec::new();
-                change(&mut data);
+                apply(&mut data);
                 *kind = Kind::File(Rc::new(data));
             }
         }
         entry.modified = now;
-        self.own.insert(path.to_owned(), Some(entry));
+        self.set(path.to_owned(), Some(entry));
         Ok(())
     }
 

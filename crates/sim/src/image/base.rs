@@ -57,6 +57,7 @@ impl Base {
         {
             tree.insert(folder, Entry::directory(time));
         }
+        tree.insert("/root", Entry { mode: 0o700, ..Entry::directory(time) });
         tree.insert("/etc/passwd", Entry::file(self.passwd(), time));
         tree.insert("/etc/group", Entry::file("root:x:0:\nnogroup:x:65534:\n", time));
         if let Some(release) = self.os_release() {

@@ -330,6 +330,16 @@ pub(super) const ROWS: &[Row] = &[
         ..DEFAULT
     },
     Row {
+        names: &["registry.k8s.io/coredns/coredns", "docker.io/coredns/coredns"],
+        programs: &[("/coredns", "coredns")],
+        entrypoint: &["/coredns"],
+        ports: &[53],
+        user: "nonroot:nonroot",
+        size_mb: 23,
+        memory_mib: 18,
+        ..DEFAULT
+    },
+    Row {
         names: &["registry.k8s.io/e2e-test-images/agnhost", "k8s.gcr.io/e2e-test-images/agnhost"],
         base: Base::Alpine,
         programs: &[

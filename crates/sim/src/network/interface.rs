@@ -6,9 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use proxy::dns::{self, Answer, RecordData, RecordType};
-use proxy::{Protocol, ResolvConf, SharedTables};
+use bytes::Bytes;
+use futures::future::{Either, select};
+use proxy::dns::{Answer, Record, RecordData, RecordType};
+use proxy::{Protocol, ResolvConf, SharedTables, message};
 
+use super::datagram::Mailbox;
 use super::route::Route;
 use super::stream::{Backlog, StreamInfo, TcpListener, TcpStream};
 use super::trace::{HopEvent, Party};
@@ -31,8 +34,8 @@ pub struct InterfaceConfig {
     pub tables: Option<SharedTables>,
     /// Whose names are resolved how.
     pub resolv_conf: ResolvConf,
-    /// `/etc/hosts`.
-    pub hosts: Vec<(IpAddr, String)>,
+    /// Whether it is a node's own, and not a pod's.
+    pub is_node: bool,
 }
 
 /// A network namespace as one party sees it. Cheap to clone; the namespace goes when the last clone does.
@@ -46,6 +49,8 @@ pub(super) struct Inner {
     pub(super) network: Network,
     pub(super) config: InterfaceConfig,
     pub(super) listeners: RefCell<BTreeMap<u16, Rc<Backlog>>>,
+    /// UDP ports that somebody has.
+    pub(super) sockets: RefCell<Vec<(u16, Rc<Mailbox>)>>,
     /// Ports of a node that lead to a port of a pod (hostPort).
     pub(super) mappings: RefCell<BTreeMap<u16, (IpAddr, u16)>>,
     pub(super) wires: RefCell<Vec<Wire>>,
@@ -58,6 +63,7 @@ impl Inner {
             network: network.clone(),
             config,
             listeners: RefCell::default(),
+            sockets: RefCell::default(),
             mappings: RefCell::default(),
             wires: RefCell::default(),
             next_port: RefCell::new(EPHEMERAL_PORT_MIN),
@@ -88,11 +94,6 @@ impl Interface {
     /// The network it is in.
     pub fn network(&self) -> &Network {
         &self.inner.network
-    }
-
-    /// The name server that is asked first.
-    pub(super) fn nameserver(&self) -> IpAddr {
-        self.resolv_conf().nameservers.first().copied().unwrap_or(Ipv4Addr::LOCALHOST.into())
     }
 
     /// Takes it off the network, or puts it back: a machine that loses power, or has it again.
@@ -175,14 +176,30 @@ impl Interface {
         }
     }
 
-    /// Opens a connection to an address or a name.
+    /// Opens a connection to an address or a name, whose addresses are tried in turn while they refuse.
     ///
     /// # Errors
     /// When the name does not exist, nobody listens, or no answer came within [`CONNECT_TIMEOUT`].
     pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
         let addresses = self.resolve(host).await?;
-        let address = addresses.first().copied().ok_or_else(|| ConnectError::NameNotFound(host.to_owned()))?;
-        self.dial(address, port).await
+        self.dial_any(host, &addresses, port).await
+    }
+
+    /// Opens a connection to one of a name's addresses.
+    pub(crate) async fn dial_any(
+        &self,
+        host: &str,
+        addresses: &[IpAddr],
+        port: u16,
+    ) -> Result<TcpStream, ConnectError> {
+        let mut result = Err(ConnectError::NameNotFound(host.to_owned()));
+        for address in addresses {
+            result = self.dial(*address, port).await;
+            if !matches!(result, Err(ConnectError::Refused | ConnectError::Unreachable)) {
+                break;
+            }
+        }
+        result
     }
 
     /// Opens a connection to an address.
@@ -199,7 +216,7 @@ impl Interface {
             state.connections += 1;
             state.connections
         };
-        let mut route = Route::find(self, address, port);
+        let mut route = Route::find(self, address, port, Protocol::Tcp);
         if let Ok((inner, port)) = &route.target
             && !network.admits(self, inner, *port, Protocol::Tcp)
         {
@@ -240,6 +257,7 @@ impl Interface {
             remote: SocketAddr::new(target_address, target_port),
             client: self.party.clone(),
             server: server.clone(),
+            secure: backlog.secure.get(),
             network: network.clone(),
         };
         let (client_end, server_end) = TcpStream::pair(info, latency);
@@ -301,19 +319,13 @@ impl Interface {
         Some((network.linked(address)?, address, port))
     }
 
-    /// The addresses of a name: of `/etc/hosts`, of the cluster's DNS by the search path, or of the
-    /// outside world.
+    /// The addresses of a name by the name servers and the search path.
     ///
     /// # Errors
     /// [`ConnectError::NameNotFound`].
     pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ConnectError> {
         if let Ok(address) = name.trim_start_matches('[').trim_end_matches(']').parse() {
             return Ok(vec![address]);
-        }
-        let known: Vec<IpAddr> =
-            self.inner.config.hosts.iter().filter(|(_, host)| host == name).map(|(address, _)| *address).collect();
-        if !known.is_empty() {
-            return Ok(known);
         }
         if name == "localhost" {
             return Ok(vec![Ipv4Addr::LOCALHOST.into()]);
@@ -332,49 +344,99 @@ impl Interface {
         if addresses.is_empty() { Err(ConnectError::NameNotFound(name.to_owned())) } else { Ok(addresses) }
     }
 
-    /// Asks the name server for an absolute name.
+    /// Asks the name servers for an absolute name, each twice at most: resolv.conf's defaults.
     pub async fn query(&self, name: &str, kind: RecordType) -> Answer {
-        /// Two attempts of five seconds: resolv.conf's defaults.
-        const UNANSWERED: Duration = Duration::from_secs(10);
-        if !self.network().admits_dns(self) {
-            self.network().executor().sleep(UNANSWERED).await;
-            return Answer::NoAnswer;
+        const ATTEMPTS: u32 = 2;
+        let servers = &self.resolv_conf().nameservers;
+        if servers.is_empty() {
+            return self.query_outside(name, kind).await;
         }
+        for _ in 0..ATTEMPTS {
+            for server in servers {
+                match self.ask(*server, name, kind).await {
+                    Answer::NoAnswer => {}
+                    answer => return answer,
+                }
+            }
+        }
+        Answer::NoAnswer
+    }
+
+    /// Asks one name server for an absolute name, and waits for as long as resolv.conf's default says.
+    pub async fn ask(&self, server: IpAddr, name: &str, kind: RecordType) -> Answer {
+        const WAIT: Duration = Duration::from_secs(5);
+        const PORT: u16 = 53;
+        if self.is_outside(server) {
+            return self.query_outside(name, kind).await;
+        }
+        let executor = self.network().executor().clone();
+        let Ok(socket) = self.bind(0) else { return Answer::NoAnswer };
+        let id = u16::try_from(self.network().random() % 65_536).unwrap_or_default();
+        let to = SocketAddr::new(server, PORT);
+        let exchange = async {
+            socket.send(to, Bytes::from(message::ask(id, name, kind))).await.ok()?;
+            loop {
+                let datagram = socket.receive().await;
+                if let Some(reply) = message::read(&datagram.data, id).filter(|_| datagram.from == to) {
+                    return Some(reply);
+                }
+            }
+        };
+        match select(Box::pin(exchange), executor.sleep(WAIT)).await {
+            Either::Left((Some(reply), _)) => reply.answer,
+            _ => Answer::NoAnswer,
+        }
+    }
+
+    /// Whether an address is in the world outside: not private, and nobody's here.
+    fn is_outside(&self, address: IpAddr) -> bool {
+        let private = match address {
+            IpAddr::V4(address) => address.is_private() || address.is_loopback() || address.is_link_local(),
+            IpAddr::V6(address) => address.is_loopback() || address.is_unique_local(),
+        };
+        !private && self.network().owner(address).is_none()
+    }
+
+    /// What name servers of the world outside say: of names that they know.
+    pub(crate) async fn query_outside(&self, name: &str, kind: RecordType) -> Answer {
         let latency = self.network().latency(self.inner.config.node.as_deref(), None);
         self.network().executor().sleep(latency * 2).await;
-        let answer = match &self.inner.config.tables {
-            Some(tables) => dns::answer(&tables.borrow(), dns::CLUSTER_DOMAIN, name, kind),
-            None => Answer::NotOurs,
-        };
-        if answer != Answer::NotOurs {
-            return answer;
-        }
         let world = self.network().0.state.borrow();
-        match world.world.get(name.trim_end_matches('.')) {
-            Some(address) => {
-                Answer::Records(vec![dns::Record { name: name.to_owned(), data: RecordData::Address(*address) }])
+        let name = name.trim_end_matches('.');
+        match world.world.get(name) {
+            Some(address) if kind == RecordType::A => {
+                Answer::Records(vec![Record { name: name.to_owned(), data: RecordData::Address(*address) }])
             }
+            Some(_) => Answer::Records(Vec::new()),
             None => Answer::NxDomain,
         }
+    }
+
+    /// The forwarding tables that it goes by.
+    pub(crate) fn tables(&self) -> Option<&SharedTables> {
+        self.inner.config.tables.as_ref()
     }
 
     /// The addresses in an answer, through one alias.
     async fn chase(&self, answer: Answer) -> Vec<IpAddr> {
         let addresses = answer.addresses();
         let Answer::Records(records) = answer else { return addresses };
+        if !addresses.is_empty() {
+            return addresses;
+        }
         match records.into_iter().next().map(|record| record.data) {
             Some(RecordData::Cname(target)) => self.query(&target, RecordType::A).await.addresses(),
             _ => addresses,
         }
     }
 
-    fn ephemeral_port(&self) -> u16 {
+    pub(super) fn ephemeral_port(&self) -> u16 {
         let mut next = self.inner.next_port.borrow_mut();
-        let listeners = self.inner.listeners.borrow();
+        let (listeners, sockets) = (self.inner.listeners.borrow(), self.inner.sockets.borrow());
         loop {
             let port = *next;
             *next = port.checked_add(1).unwrap_or(EPHEMERAL_PORT_MIN);
-            if !listeners.contains_key(&port) {
+            if !listeners.contains_key(&port) && !sockets.iter().any(|(taken, _)| *taken == port) {
                 return port;
             }
         }

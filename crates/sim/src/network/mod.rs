@@ -5,6 +5,7 @@
 //! real node, then to the interface that owns the address. Names are answered by [`proxy::dns`].
 
 mod bridge;
+mod datagram;
 mod error;
 pub mod http;
 mod interface;
@@ -16,19 +17,17 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::ObjectKey;
 use machinery::random::Rng;
-use proxy::{Affinity, Peer, Protocol, SharedPolicies, Via};
+use proxy::{Affinity, Protocol, SharedPolicies, Via};
 
 use crate::executor::Executor;
 use crate::io::PipeWriter;
 pub use bridge::bridge;
+pub use datagram::{Datagram, UdpSocket};
 pub use error::ConnectError;
 use interface::Inner;
 pub use interface::{CONNECT_TIMEOUT, Interface, InterfaceConfig};
@@ -178,18 +177,6 @@ impl Network {
         own_node || same || policies.allows(&policies.peer(from.address()), &policies.peer(*target), port, protocol)
     }
 
-    /// Whether policies let a pod ask the cluster's name server.
-    fn admits_dns(&self, from: &Interface) -> bool {
-        let state = self.0.state.borrow();
-        let Some(policies) = &state.policies else { return true };
-        let policies = policies.borrow();
-        if policies.is_empty() {
-            return true;
-        }
-        let server = Peer { address: from.nameserver(), pod: Some(name_server()) };
-        policies.allows(&policies.peer(from.address()), &server, 53, Protocol::Udp)
-    }
-
     /// How long the lost packets of an exchange between two places delay it: each is sent again after a
     /// second, then two, and so on. None if too many are lost.
     fn lost(&self, from: Option<&str>, to: Option<&str>) -> Option<Duration> {
@@ -270,19 +257,6 @@ impl State {
             loss: 1.0 - (1.0 - sum.loss) * (1.0 - link.loss),
         })
     }
-}
-
-/// The cluster's name server as policies see it: the pod behind the Service `kube-dns`.
-fn name_server() -> Arc<Pod> {
-    Arc::new(Pod {
-        metadata: ObjectMeta {
-            name: Some("coredns".into()),
-            namespace: Some("kube-system".into()),
-            labels: Some([("k8s-app".to_owned(), "kube-dns".to_owned())].into()),
-            ..ObjectMeta::default()
-        },
-        ..Pod::default()
-    })
 }
 
 /// A Service and the door by which a connection entered it.

@@ -17,11 +17,6 @@ pub(super) struct Route {
     pub(super) target: Result<(Rc<Inner>, u16), ConnectError>,
 }
 
-/// Whether a namespace is a node's own, and not a pod's: a pod's name server is in its resolv.conf.
-fn is_node_address(inner: &Inner) -> bool {
-    inner.config.node.is_some() && inner.config.resolv_conf.nameservers.is_empty() && inner.config.hosts.is_empty()
-}
-
 /// A door to look for in the tables.
 enum Door<'a> {
     Address(IpAddr),
@@ -31,10 +26,12 @@ enum Door<'a> {
 
 impl Route {
     /// The way from an interface to an address.
-    pub(super) fn find(from: &Interface, address: IpAddr, port: u16) -> Self {
+    pub(super) fn find(from: &Interface, address: IpAddr, port: u16, protocol: Protocol) -> Self {
         let inner = &from.inner;
+        // What is mapped and what gateways lead to is TCP.
+        let tcp = protocol == Protocol::Tcp;
         let own = address.is_loopback() || inner.config.addresses.contains(&address);
-        if own && inner.listeners.borrow().contains_key(&port) {
+        if own && inner.listens(port, protocol) {
             return Self::direct(Ok((inner.clone(), port)));
         }
         let node = inner.config.node.as_deref();
@@ -42,11 +39,12 @@ impl Route {
             // Of a computer outside the cluster, localhost has the doors a desktop cluster opens there;
             // on a node, its node ports.
             let doors = if node.is_none() { &[Door::Host("localhost"), Door::NodePort][..] } else { &[Door::NodePort] };
-            let found = doors.iter().find_map(|door| Self::forward(from, node, door, port));
-            let other = || inner.mapped(port).or_else(|| from.network().gateway(port)).ok_or(ConnectError::Refused);
+            let found = doors.iter().find_map(|door| Self::forward(from, node, door, port, protocol));
+            let mapped = || inner.mapped(port).or_else(|| from.network().gateway(port)).filter(|_| tcp);
+            let other = || mapped().ok_or(ConnectError::Refused);
             return found.unwrap_or_else(|| Self::direct(other()));
         }
-        if let Some(route) = Self::forward(from, node, &Door::Address(address), port) {
+        if let Some(route) = Self::forward(from, node, &Door::Address(address), port, protocol) {
             return route;
         }
         let Some(owner) = from.network().owner(address) else {
@@ -54,18 +52,18 @@ impl Route {
                 if inner.config.addresses.is_empty() { ConnectError::Unreachable } else { ConnectError::TimedOut };
             return Self::direct(Err(error));
         };
-        if owner.listeners.borrow().contains_key(&port) {
+        if owner.listens(port, protocol) {
             return Self::direct(Ok((owner, port)));
         }
-        if let Some(target) = owner.mapped(port) {
+        if let Some(target) = owner.mapped(port).filter(|_| tcp) {
             return Self::direct(Ok(target));
         }
         // A node's address: its node ports, by its own tables.
-        let is_node = owner.config.tables.is_some() && owner.config.node.is_some();
-        let by_node =
-            is_node.then(|| Self::forward(from, owner.config.node.as_deref(), &Door::NodePort, port)).flatten();
-        let is_machine = owner.config.tables.is_some() && is_node_address(&owner);
-        let gateway = || if is_machine { from.network().gateway(port) } else { None };
+        let is_node = owner.config.is_node;
+        let by_node = is_node
+            .then(|| Self::forward(from, owner.config.node.as_deref(), &Door::NodePort, port, protocol))
+            .flatten();
+        let gateway = || if is_node && tcp { from.network().gateway(port) } else { None };
         by_node.unwrap_or_else(|| Self::direct(Ok(gateway().unwrap_or((owner, port)))))
     }
 
@@ -73,7 +71,7 @@ impl Route {
         Self { service: None, node: None, target }
     }
 
-    fn forward(from: &Interface, node: Option<&str>, door: &Door<'_>, port: u16) -> Option<Self> {
+    fn forward(from: &Interface, node: Option<&str>, door: &Door<'_>, port: u16, protocol: Protocol) -> Option<Self> {
         let tables = from.inner.config.tables.as_ref()?.borrow();
         let network = from.network();
         let mut state = network.0.state.borrow_mut();
@@ -86,9 +84,9 @@ impl Route {
         };
         let affinity = state.affinity.entry(node.map(str::to_owned)).or_default();
         let forward = match door {
-            Door::Address(address) => tables.forward(*address, port, Protocol::Tcp, source, affinity),
-            Door::Host(host) => tables.forward_host(host, port, Protocol::Tcp, source, affinity),
-            Door::NodePort => tables.forward_node_port(port, Protocol::Tcp, source, affinity),
+            Door::Address(address) => tables.forward(*address, port, protocol, source, affinity),
+            Door::Host(host) => tables.forward_host(host, port, protocol, source, affinity),
+            Door::NodePort => tables.forward_node_port(port, protocol, source, affinity),
         };
         drop(state);
         let (service, target) = match forward {
@@ -106,6 +104,14 @@ impl Route {
 }
 
 impl Inner {
+    /// Whether somebody has a port.
+    fn listens(&self, port: u16, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Udp => self.sockets.borrow().iter().any(|(taken, _)| *taken == port),
+            _ => self.listeners.borrow().contains_key(&port),
+        }
+    }
+
     /// The end of a port that is mapped elsewhere.
     fn mapped(&self, port: u16) -> Option<(Rc<Inner>, u16)> {
         let (address, port) = self.mappings.borrow().get(&port).copied()?;

@@ -1,6 +1,6 @@
 //! Connections and those who wait for them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -40,6 +40,9 @@ pub struct StreamInfo {
     pub client: Party,
     /// Who accepted it.
     pub server: Party,
+    /// Whether the server speaks TLS. What passes is not encrypted here; but who speaks and who does not do not
+    /// understand each other.
+    pub secure: bool,
     /// The network.
     pub network: Network,
 }
@@ -131,6 +134,7 @@ pub struct TcpListener {
 #[derive(Default)]
 pub(super) struct Backlog {
     pub(super) party: RefCell<Option<Party>>,
+    pub(super) secure: Cell<bool>,
     waiting: RefCell<VecDeque<TcpStream>>,
     wakers: RefCell<Vec<Waker>>,
 }
@@ -145,6 +149,12 @@ impl Backlog {
 }
 
 impl TcpListener {
+    /// The same port, at which TLS is spoken.
+    pub fn with_tls(self) -> Self {
+        self.queue.secure.set(true);
+        self
+    }
+
     /// Waits for the next connection.
     pub async fn accept(&self) -> TcpStream {
         poll_fn(|cx| match self.queue.waiting.borrow_mut().pop_front() {

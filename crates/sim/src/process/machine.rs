@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -19,11 +20,13 @@ use crate::errno::Errno;
 use crate::executor::Executor;
 use crate::fs::{self, Entry, Fs, Kind};
 use crate::io::Fd;
-use crate::network::Interface;
+use crate::network::{ConnectError, Interface, TcpStream};
 use crate::programs;
 
 /// What starting a process costs: fork, exec and dynamic linking.
 const EXEC_TIME: Duration = Duration::from_millis(1);
+/// How many processes a machine has at most: the kubelet's `podPidsLimit` in the order of its usual size.
+const PROCESSES_MAX: usize = 4096;
 /// What `PATH` is where the environment has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How many interpreters a script may lead through: Linux' limit.
@@ -45,6 +48,8 @@ pub struct MachineConfig {
     pub memory_bytes_max: Option<u64>,
     /// Most CPU its processes get together, in billionths of a CPU.
     pub cpu_nano_cores_max: Option<u64>,
+    /// Groups of its processes beside their own; none where files' permissions do not matter.
+    pub groups: Option<Vec<u32>>,
     /// Seed of what is random on it.
     pub rng: Rng,
 }
@@ -233,9 +238,46 @@ impl Machine {
         &self.0.config.fs
     }
 
+    /// Its files as somebody on it sees them.
+    pub fn fs_of(&self, uid: u32, gid: u32) -> Fs {
+        match &self.0.config.groups {
+            Some(groups) => self.fs().as_user(Rc::new(fs::Who { uid, gid, groups: groups.clone() })),
+            None => self.fs().clone(),
+        }
+    }
+
+    /// Groups of its processes beside their own.
+    pub fn groups(&self) -> &[u32] {
+        self.0.config.groups.as_deref().unwrap_or_default()
+    }
+
     /// Its network.
     pub fn interface(&self) -> &Interface {
         &self.0.config.interface
+    }
+
+    /// The addresses of a name: of `/etc/hosts`, else by the name servers.
+    ///
+    /// # Errors
+    /// [`ConnectError::NameNotFound`].
+    pub async fn resolve(&self, name: &str) -> Result<Vec<IpAddr>, ConnectError> {
+        let hosts = self.fs().read_text("/etc/hosts").unwrap_or_default();
+        let of_line = |line: &str| {
+            let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+            let address: IpAddr = words.next()?.parse().ok()?;
+            words.any(|known| known.eq_ignore_ascii_case(name)).then_some(address)
+        };
+        let known: Vec<IpAddr> = hosts.lines().filter_map(of_line).filter(IpAddr::is_ipv4).collect();
+        if known.is_empty() { self.interface().resolve(name).await } else { Ok(known) }
+    }
+
+    /// Opens a connection to an address or a name.
+    ///
+    /// # Errors
+    /// As [`Interface::connect`].
+    pub async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+        let addresses = self.resolve(host).await?;
+        self.interface().dial_any(host, &addresses, port).await
     }
 
     /// Its host name.
@@ -248,12 +290,12 @@ impl Machine {
         self.0.booted_at
     }
 
-    /// Opens a file by its absolute path.
+    /// Opens a file by its absolute path, as somebody sees it.
     ///
     /// # Errors
     /// When it cannot be opened so.
-    pub fn open(&self, path: &str, mode: fs::Mode) -> Result<Fd, Errno> {
-        let file = self.fs().open(path, mode, self.now())?;
+    pub fn open(&self, fs: &Fs, path: &str, mode: fs::Mode) -> Result<Fd, Errno> {
+        let file = fs.open(path, mode, self.now())?;
         Ok(match file.device() {
             Some(name @ ("zero" | "full" | "random" | "urandom")) if mode == fs::Mode::Read => {
                 Fd::new(Endless::new(self.clone(), name.ends_with("random")))
@@ -272,9 +314,14 @@ impl Machine {
         self.0.oom_killed.get()
     }
 
+    /// Adds a program of the host's own, for executables that carry its name.
+    pub fn provide(&self, name: &str, program: Rc<dyn Program>) {
+        self.0.programs.borrow_mut().insert(name.to_owned(), program);
+    }
+
     /// Adds a program of the host's own, such as `kubectl`, as `/usr/local/bin/<name>`.
     pub fn install(&self, name: &str, program: Rc<dyn Program>) {
-        self.0.programs.borrow_mut().insert(name.to_owned(), program);
+        self.provide(name, program);
         let now = self.now();
         let path = format!("/usr/local/bin/{name}");
         let made = self.fs().create_dir_all("/usr/local/bin", now);
@@ -354,6 +401,9 @@ impl Machine {
 
     /// Starts a process; it first runs when the event loop next does.
     pub fn spawn(&self, spawn: Spawn) -> Child {
+        if self.rows().len() >= PROCESSES_MAX {
+            return self.refuse(spawn);
+        }
         let pid = self.0.processes.0.next_pid.get();
         self.0.processes.0.next_pid.set(pid + 1);
         // A container's machine counts from 1; others have no first process.
@@ -374,6 +424,7 @@ impl Machine {
         self.rows().insert(pid, entry);
         let process = Process {
             machine: self.clone(),
+            fs: self.fs_of(spawn.uid, spawn.gid),
             pid,
             args: spawn.args,
             env: spawn.env,
@@ -411,6 +462,26 @@ impl Machine {
             };
             machine.ended(pid);
             exit.set(code);
+        });
+        child
+    }
+
+    /// There are too many processes: the new one ends before it begins.
+    fn refuse(&self, spawn: Spawn) -> Child {
+        let exit = Rc::new(Exit::default());
+        let child = Child { pid: 0, exit: exit.clone() };
+        let executor = self.executor().clone();
+        self.executor().spawn(async move {
+            executor.sleep(EXEC_TIME).await;
+            let name = spawn.args.first().map_or("sh", String::as_str);
+            if let Some(stderr) = spawn.fds.get(&2) {
+                // Whoever asked may have gone.
+                let _ = stderr
+                    .write_all(format!("{name}: can't fork: Resource temporarily unavailable\n").as_bytes())
+                    .await;
+            }
+            drop(spawn);
+            exit.set(2);
         });
         child
     }

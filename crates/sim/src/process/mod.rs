@@ -47,6 +47,8 @@ where
 pub struct Process {
     /// The machine.
     pub machine: Machine,
+    /// The machine's files, as its user sees them.
+    pub fs: Fs,
     /// Its number.
     pub pid: Pid,
     /// Arguments; the first is the program's name.
@@ -132,9 +134,9 @@ impl Process {
         code
     }
 
-    /// The machine's file system.
+    /// The machine's file system, as its user sees it.
     pub fn fs(&self) -> &Fs {
-        self.machine.fs()
+        &self.fs
     }
 
     /// A path as an absolute one.
@@ -166,7 +168,7 @@ impl Process {
                 if self.fs().is_dir(&self.path(path)) {
                     return Err(Errno::IsADirectory);
                 }
-                self.machine.open(&self.path(path), fs::Mode::Read)
+                self.machine.open(&self.fs, &self.path(path), fs::Mode::Read)
             }
         }
     }

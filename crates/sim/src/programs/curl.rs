@@ -19,6 +19,8 @@ struct Transfer {
     body: Vec<u8>,
     connect_timeout: Duration,
     verbose: bool,
+    /// `--insecure`, or an authority to trust.
+    trusting: bool,
     resolve: Vec<(String, u16, String)>,
 }
 
@@ -28,10 +30,9 @@ impl Transfer {
             return Err((1, format!("Protocol \"{}\" not supported", url.scheme)));
         }
         let begun = process.machine.now();
-        let interface = process.machine.interface().clone();
         let pinned = self.resolve.iter().find(|(host, port, _)| *host == url.host && *port == url.port);
         let host = pinned.map_or(url.host.as_str(), |(_, _, address)| address);
-        let connect = Box::pin(interface.connect(host, url.port));
+        let connect = Box::pin(process.machine.connect(host, url.port));
         let connected = match select(connect, process.machine.executor().sleep(self.connect_timeout)).await {
             Either::Left((connected, _)) => connected,
             Either::Right(_) => Err(ConnectError::TimedOut),
@@ -52,8 +53,18 @@ impl Transfer {
                 (7, format!("Failed to connect to {} port {} after {waited} ms: {what}", url.host, url.port))
             }
         })?;
-        if url.scheme == "https" {
+        let secure = stream.info().secure;
+        if url.scheme == "https" && !secure {
             return Err((35, "OpenSSL/3.0.15: error:0A00010B:SSL routines::wrong version number".into()));
+        }
+        if secure && url.scheme == "http" {
+            let text = "Client sent an HTTP request to an HTTPS server.\n";
+            return Ok(Response::new(400, "text/plain; charset=utf-8", text));
+        }
+        // Whoever signed the certificate is known only to those who were given its authority.
+        if secure && !self.trusting {
+            let what = "SSL certificate problem: unable to get local issuer certificate";
+            return Err((60, what.into()));
         }
         let mut request = Request::new(&self.method, &url.target, &url.authority());
         for (name, value) in &self.headers {
@@ -93,7 +104,10 @@ fn head_of(response: &Response) -> String {
     text + "\r\n"
 }
 
-const CURL_LONG: [(&str, &str); 24] = [
+const CURL_LONG: [(&str, &str); 27] = [
+    ("cacert", "C"),
+    ("cert", "E"),
+    ("key", "K"),
     ("silent", "s"),
     ("show-error", "S"),
     ("head", "I"),
@@ -121,7 +135,7 @@ const CURL_LONG: [(&str, &str); 24] = [
 ];
 
 pub(super) async fn curl(process: Process) -> i32 {
-    let options = match Options::parse(process.operands(), "sSIio:X:H:d:LfkvVm:w:A:u:ONc:r:y:Y:g46", &CURL_LONG) {
+    let options = match Options::parse(process.operands(), "sSIio:X:H:d:LfkvVm:w:A:u:ONc:r:y:Y:g46C:E:K:", &CURL_LONG) {
         Ok(options) => options,
         Err(message) => {
             let option = message.rsplit(": ").next().unwrap_or_default();
@@ -198,7 +212,8 @@ async fn curl_one(process: &Process, options: &Options, text: &str, connect_time
         Some((parts.next()?.to_owned(), parts.next()?.parse().ok()?, parts.next()?.to_owned()))
     });
     let resolve = resolve.collect();
-    let transfer = Transfer { method, headers, body, connect_timeout, verbose: options.has("v"), resolve };
+    let trusting = options.has("k") || options.has("C");
+    let transfer = Transfer { method, headers, body, connect_timeout, verbose: options.has("v"), trusting, resolve };
     let mut response = transfer.once(process, &url).await?;
     for _ in 0..REDIRECTS_MAX {
         let Some(next) = redirected(&url, &response).filter(|_| options.has("L")) else { break };

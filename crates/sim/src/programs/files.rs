@@ -192,20 +192,21 @@ fn change_mode(mut old: u32, text: &str) -> Option<u32> {
                     'r' => 0o444,
                     'w' => 0o222,
                     'x' | 'X' => 0o111,
-                    's' | 't' => 0,
+                    's' => 0o6000,
+                    't' => 0o1000,
                     _ => return None,
                 },
             )
         })?;
         let mask = if who.is_empty() || who.contains('a') {
-            0o777
+            0o7777
         } else {
             who.chars().try_fold(0, |mask, c| {
                 Some(
                     mask | match c {
-                        'u' => 0o700,
-                        'g' => 0o070,
-                        'o' => 0o007,
+                        'u' => 0o4700,
+                        'g' => 0o2070,
+                        'o' => 0o1007,
                         _ => return None,
                     },
                 )

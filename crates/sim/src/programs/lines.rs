@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::escape::unescape;
 use super::options::Options;
-use super::text::{inputs, lines};
+use super::text::{Texts, inputs, lines};
 use crate::io::PIPE_BYTES_MAX;
 use crate::process::Process;
 use crate::shell::pattern::in_class;
@@ -91,22 +91,37 @@ pub(super) async fn uniq(process: Process) -> i32 {
         Ok(options) => options,
         Err(message) => return process.fail(1, message).await,
     };
-    let (texts, code) = inputs(&process, options.operands.get(..1).unwrap_or_default()).await;
-    let mut groups: Vec<(usize, String)> = Vec::new();
-    for line in texts.iter().flat_map(|(_, data)| lines(data)) {
-        let line = String::from_utf8_lossy(line).trim_end_matches('\n').to_owned();
-        match groups.last_mut() {
-            Some((count, last)) if *last == line => *count += 1,
-            _ => groups.push((1, line)),
+    let shown = |count: usize, line: &str| {
+        let wanted = (!options.has("d") || count > 1) && (!options.has("u") || count == 1);
+        match (wanted, options.has("c")) {
+            (false, _) => String::new(),
+            (true, true) => format!("{count:>7} {line}\n"),
+            (true, false) => format!("{line}\n"),
+        }
+    };
+    let mut texts = Texts::new(&process, options.operands.get(..1).unwrap_or_default());
+    let mut group: Option<(usize, String)> = None;
+    while let Some(part) = texts.part().await {
+        let mut out = String::new();
+        for line in lines(&part) {
+            let line = String::from_utf8_lossy(line).trim_end_matches('\n').to_owned();
+            match &mut group {
+                Some((count, last)) if *last == line => *count += 1,
+                group => {
+                    if let Some((count, last)) = group.replace((1, line)) {
+                        out.push_str(&shown(count, &last));
+                    }
+                }
+            }
+        }
+        if !out.is_empty() && !process.print(out).await {
+            return 1;
         }
     }
-    let wanted =
-        groups.into_iter().filter(|(count, _)| (!options.has("d") || *count > 1) && (!options.has("u") || *count == 1));
-    let text: String = wanted
-        .map(|(count, line)| if options.has("c") { format!("{count:>7} {line}\n") } else { format!("{line}\n") })
-        .collect();
-    process.print(text).await;
-    code
+    if let Some((count, last)) = group {
+        process.print(shown(count, &last)).await;
+    }
+    texts.code
 }
 
 pub(super) async fn cut(process: Process) -> i32 {
@@ -131,26 +146,31 @@ pub(super) async fn cut(process: Process) -> i32 {
     let Some(ranges) = ranges else { return process.fail(1, format_args!("bad range '{list}'")).await };
     let wanted = |index: usize| ranges.iter().any(|(from, to)| (*from..=*to).contains(&(index + 1)));
     let delimiter = options.value("d").unwrap_or("\t").to_owned();
-    let (texts, code) = inputs(&process, &options.operands).await;
-    let mut out = String::new();
-    for line in texts.iter().flat_map(|(_, data)| lines(data)) {
-        let line = String::from_utf8_lossy(line);
-        let line = line.trim_end_matches('\n');
+    let part_of = |line: &str| {
         if !options.has("f") {
-            out.extend(line.chars().enumerate().filter(|(index, _)| wanted(*index)).map(|(_, c)| c));
-        } else if !delimiter.is_empty() && line.contains(&delimiter) {
-            let fields: Vec<&str> =
-                line.split(&delimiter).enumerate().filter(|(index, _)| wanted(*index)).map(|(_, f)| f).collect();
-            out.push_str(&fields.join(&delimiter));
-        } else if options.has("s") {
-            continue;
-        } else {
-            out.push_str(line);
+            let chars = line.chars().enumerate().filter(|(index, _)| wanted(*index));
+            return Some(chars.map(|(_, c)| c).collect());
         }
-        out.push('\n');
+        if delimiter.is_empty() || !line.contains(&delimiter) {
+            return (!options.has("s")).then(|| line.to_owned());
+        }
+        let fields = line.split(&delimiter).enumerate().filter(|(index, _)| wanted(*index)).map(|(_, field)| field);
+        Some(fields.collect::<Vec<_>>().join(&delimiter))
+    };
+    let mut texts = Texts::new(&process, &options.operands);
+    while let Some(part) = texts.part().await {
+        let mut out = String::new();
+        for line in lines(&part) {
+            if let Some(part) = part_of(String::from_utf8_lossy(line).trim_end_matches('\n')) {
+                out.push_str(&part);
+                out.push('\n');
+            }
+        }
+        if !process.print(out).await {
+            return 1;
+        }
     }
-    process.print(out).await;
-    code
+    texts.code
 }
 
 pub(super) async fn tr(process: Process) -> i32 {

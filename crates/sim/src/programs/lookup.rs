@@ -8,7 +8,7 @@ use futures::future::select;
 use proxy::dns::{Answer, Record, RecordData, RecordType, TTL_SECONDS};
 
 use crate::network::Interface;
-use crate::process::{Process, Signal};
+use crate::process::{Machine, Process, Signal};
 
 /// Record types by name.
 const TYPES: [(&str, RecordType); 4] =
@@ -45,10 +45,18 @@ struct Found {
     answer: Answer,
 }
 
-async fn look_up(interface: &Interface, names: Vec<String>, kind: RecordType) -> Found {
+/// Asks a name server, or those of resolv.conf.
+async fn ask(interface: &Interface, server: Option<IpAddr>, name: &str, kind: RecordType) -> Answer {
+    match server {
+        Some(server) => interface.ask(server, name, kind).await,
+        None => interface.query(name, kind).await,
+    }
+}
+
+async fn look_up(interface: &Interface, server: Option<IpAddr>, names: Vec<String>, kind: RecordType) -> Found {
     let mut found = Found { name: String::new(), answer: Answer::NxDomain };
     for name in names {
-        let answer = interface.query(&name, kind).await;
+        let answer = ask(interface, server, &name, kind).await;
         let ended = matches!(answer, Answer::Records(_) | Answer::NoAnswer);
         found = Found { name, answer };
         if ended {
@@ -57,11 +65,18 @@ async fn look_up(interface: &Interface, names: Vec<String>, kind: RecordType) ->
     }
     if let Answer::Records(records) = &mut found.answer
         && let Some(RecordData::Cname(target)) = records.last().map(|record| record.data.clone())
-        && let Answer::Records(more) = interface.query(&target, kind).await
+        && let Answer::Records(more) = ask(interface, server, &target, kind).await
     {
         records.extend(more);
     }
     found
+}
+
+/// The address of the name server that a command names, if it names one; the name that has none.
+async fn named_server(machine: &Machine, name: Option<&str>) -> Result<Option<IpAddr>, String> {
+    let Some(name) = name else { return Ok(None) };
+    let addresses = machine.resolve(name).await.unwrap_or_default();
+    addresses.first().copied().map(Some).ok_or_else(|| name.to_owned())
 }
 
 /// What nslookup was asked.
@@ -96,12 +111,19 @@ async fn nslookup_with(process: &Process, port: char, quiet_dot: bool) -> i32 {
         return 1;
     };
     let interface = process.machine.interface();
-    let server = asked.server.unwrap_or_else(|| server_of(interface));
+    let chosen = match named_server(&process.machine, asked.server.as_deref()).await {
+        Ok(server) => server,
+        Err(name) => {
+            process.eprint(format!("nslookup: couldn't get address for '{name}': not found\n")).await;
+            return 1;
+        }
+    };
+    let server = chosen.map_or_else(|| server_of(interface), |server| server.to_string());
     process.print(format!("Server:\t\t{server}\nAddress:\t{server}{port}53\n\n")).await;
     let backwards = reverse_name(&asked.name);
     let names = backwards.clone().map_or_else(|| interface.resolv_conf().candidates(&asked.name), |name| vec![name]);
     let kind = if backwards.is_some() { RecordType::Ptr } else { asked.kind.unwrap_or(RecordType::A) };
-    let found = look_up(interface, names, kind).await;
+    let found = look_up(interface, chosen, names, kind).await;
     match found.answer {
         Answer::Records(records) => {
             for record in &records {
@@ -143,11 +165,11 @@ pub(super) async fn nslookup_old(process: Process) -> i32 {
     };
     let interface = process.machine.interface();
     let server = asked.server.unwrap_or_else(|| server_of(interface));
-    let numbered = async |addresses: Vec<IpAddr>, own: bool| {
+    let numbered = async |addresses: Vec<IpAddr>| {
         let mut text = String::new();
         for (index, address) in addresses.iter().enumerate() {
             let name = match reverse_name(&address.to_string()) {
-                Some(name) => look_up(interface, vec![name], RecordType::Ptr).await.answer,
+                Some(name) => look_up(interface, None, vec![name], RecordType::Ptr).await.answer,
                 None => Answer::NxDomain,
             };
             let name = match name {
@@ -157,20 +179,17 @@ pub(super) async fn nslookup_old(process: Process) -> i32 {
                 }),
                 _ => None,
             };
-            // The kube-dns Service is no object of its own here; its name is what every cluster has.
-            let name = name.or_else(|| own.then(|| "kube-dns.kube-system.svc.cluster.local".to_owned()));
             text.push_str(&format!("Address {}: {address} {}", index + 1, name.unwrap_or_default()));
             text.truncate(text.trim_end().len());
             text.push('\n');
         }
         text
     };
-    let own = server == server_of(interface);
-    let head = numbered(server.parse().into_iter().collect(), own).await;
+    let head = numbered(server.parse().into_iter().collect()).await;
     process.print(format!("Server:    {server}\n{head}\n")).await;
-    match interface.resolve(&asked.name).await {
+    match process.machine.resolve(&asked.name).await {
         Ok(addresses) => {
-            let lines = numbered(addresses, false).await;
+            let lines = numbered(addresses).await;
             process.print(format!("Name:      {}\n{lines}", asked.name)).await;
             0
         }
@@ -184,15 +203,15 @@ pub(super) async fn nslookup_old(process: Process) -> i32 {
 /// BIND's `dig`: `[@server] [name] [type] [-x address] [+short] [+search] [+noall +answer]`.
 pub(super) async fn dig(process: Process) -> i32 {
     let interface = process.machine.interface();
-    let (mut name, mut kind, mut server) = (String::new(), RecordType::A, server_of(interface));
+    let (mut name, mut kind, mut chosen) = (String::new(), RecordType::A, None);
     let (mut short, mut search, mut all, mut answer_only) = (false, false, true, false);
     let mut words = process.operands().iter();
     while let Some(word) = words.next() {
         if let Some(given) = word.strip_prefix('@') {
-            server = match interface.resolve(given).await {
-                Ok(addresses) => addresses.first().map(ToString::to_string).unwrap_or_default(),
-                Err(_) => {
-                    process.eprint(format!("dig: couldn't get address for '{given}': not found\n")).await;
+            chosen = match named_server(&process.machine, Some(given)).await {
+                Ok(server) => server,
+                Err(name) => {
+                    process.eprint(format!("dig: couldn't get address for '{name}': not found\n")).await;
                     return 10;
                 }
             };
@@ -220,10 +239,11 @@ pub(super) async fn dig(process: Process) -> i32 {
             name = word.clone();
         }
     }
+    let server = chosen.map_or_else(|| server_of(interface), |server| server.to_string());
     let absolute = name.trim_end_matches('.').to_owned();
     let names = if search { interface.resolv_conf().candidates(&absolute) } else { vec![absolute] };
     let begun = process.machine.now();
-    let found = look_up(interface, names, kind).await;
+    let found = look_up(interface, chosen, names, kind).await;
     let waited = process.machine.now().duration_since(begun).as_millis();
     let header = format!("\n; <<>> DiG 9.18.28 <<>> {}\n;; global options: +cmd\n", process.operands().join(" "));
     let (status, records) = match found.answer {
@@ -274,7 +294,13 @@ pub(super) async fn host(process: Process) -> i32 {
     let backwards = reverse_name(&asked.name);
     let kind = if backwards.is_some() { RecordType::Ptr } else { RecordType::A };
     let names = backwards.map_or_else(|| interface.resolv_conf().candidates(&asked.name), |name| vec![name]);
-    match look_up(interface, names, kind).await.answer {
+    let Ok(chosen) = named_server(&process.machine, asked.server.as_deref()).await else {
+        process
+            .print(format!("host: couldn't get address for '{}': not found\n", asked.server.unwrap_or_default()))
+            .await;
+        return 1;
+    };
+    match look_up(interface, chosen, names, kind).await.answer {
         Answer::Records(records) => {
             for Record { name, data } in &records {
                 let line = match data {
@@ -307,7 +333,7 @@ pub(super) async fn getent(process: Process) -> i32 {
     match database.as_str() {
         "hosts" | "ahosts" | "ahostsv4" => {
             for key in keys {
-                match process.machine.interface().resolve(key).await {
+                match process.machine.resolve(key).await {
                     Ok(addresses) => {
                         let lines: String = addresses.iter().map(|address| format!("{address:<15} {key}\n")).collect();
                         process.print(lines).await;
@@ -342,7 +368,7 @@ pub(super) async fn ping(process: Process) -> i32 {
     let limit = seconds("W").unwrap_or(Duration::from_secs(10));
     let interval = seconds("i").unwrap_or(INTERVAL);
     let interface = process.machine.interface().clone();
-    let address = match interface.resolve(name).await.ok().and_then(|addresses| addresses.first().copied()) {
+    let address = match process.machine.resolve(name).await.ok().and_then(|addresses| addresses.first().copied()) {
         Some(address) => address,
         None => return process.fail(1, format_args!("bad address '{name}'")).await,
     };

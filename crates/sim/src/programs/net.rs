@@ -1,22 +1,28 @@
 //! Tools for connections and addresses: nc, telnet, ip, ifconfig, netstat, ss.
 
+use std::cell::Cell;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::future::{Either, select};
 
 use super::options::Options;
 use crate::network::{CONNECT_TIMEOUT, ConnectError};
 use crate::process::Process;
 
-/// `nc`: `-z` to try a port, `-l` to wait for a connection, or a connection with standard input and
-/// output.
+/// `nc`: `-z` to try a port, `-l` to wait for a connection, `-u` for datagrams, or a connection with standard input
+/// and output.
 pub(super) async fn nc(process: Process) -> i32 {
-    let options = match Options::parse(process.operands(), "lzvnw:p:k", &[]) {
+    let options = match Options::parse(process.operands(), "lzvnuw:p:k", &[]) {
         Ok(options) => options,
         Err(message) => return process.fail(1, message).await,
     };
     let interface = process.machine.interface().clone();
     let port = |text: &str| text.parse::<u16>().ok();
+    if options.has("u") {
+        return datagrams(&process, &options).await;
+    }
     let stream = if options.has("l") {
         let wanted = options.value("p").or(options.operands.first().map(String::as_str)).and_then(port);
         match interface.listen(wanted.unwrap_or(0)) {
@@ -31,7 +37,7 @@ pub(super) async fn nc(process: Process) -> i32 {
         };
         let limit =
             options.value("w").and_then(|seconds| seconds.parse().ok()).map_or(CONNECT_TIMEOUT, Duration::from_secs);
-        let connect = Box::pin(interface.connect(host, number));
+        let connect = Box::pin(process.machine.connect(host, number));
         let connected = match select(connect, process.machine.executor().sleep(limit)).await {
             Either::Left((connected, _)) => connected,
             Either::Right(_) => Err(ConnectError::TimedOut),
@@ -81,6 +87,66 @@ pub(super) async fn nc(process: Process) -> i32 {
     });
     select(up, down).await;
     0
+}
+
+/// `nc -u`: a line is a datagram. With `-l`, whoever sends first is answered.
+async fn datagrams(process: &Process, options: &Options) -> i32 {
+    let port = |text: Option<&str>| text.and_then(|text| text.parse::<u16>().ok());
+    let listens = options.has("l");
+    let first = options.operands.first().map(String::as_str);
+    let own = if listens { port(options.value("p").or(first)) } else { port(options.value("p")) };
+    let socket = match process.machine.interface().bind(own.unwrap_or(0)) {
+        Ok(socket) => socket,
+        Err(error) => return process.fail(1, format_args!("bind: {error}")).await,
+    };
+    let peer = Cell::new(None);
+    if !listens {
+        let (Some(host), Some(number)) = (first, port(options.operands.get(1).map(String::as_str))) else {
+            return process.fail(1, "missing host or port").await;
+        };
+        match process.machine.resolve(host).await.ok().and_then(|addresses| addresses.first().copied()) {
+            Some(address) => peer.set(Some(SocketAddr::new(address, number))),
+            None => return process.fail(1, format_args!("bad address '{host}'")).await,
+        }
+        if options.has("z") {
+            // What nobody refuses is taken for open.
+            let Some(to) = peer.get() else { return 1 };
+            return i32::from(socket.send(to, Bytes::new()).await.is_err());
+        }
+    }
+    let limit = options.value("w").and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+    let (stdin, stdout) = (process.stdin(), process.stdout());
+    let up = Box::pin(async {
+        loop {
+            let part = stdin.read(65536).await.unwrap_or_default();
+            let Some(to) = peer.get().filter(|_| !part.is_empty()) else { return std::future::pending::<()>().await };
+            if socket.send(to, part).await.is_err() {
+                return;
+            }
+        }
+    });
+    let down = Box::pin(async {
+        loop {
+            let next = Box::pin(socket.receive());
+            let datagram = match limit {
+                None => next.await,
+                Some(limit) => match select(next, process.machine.executor().sleep(limit)).await {
+                    Either::Left((datagram, _)) => datagram,
+                    Either::Right(_) => return,
+                },
+            };
+            if peer.get().is_none() {
+                peer.set(Some(datagram.from));
+            }
+            if stdout.write_all(&datagram.data).await.is_err() {
+                return;
+            }
+        }
+    });
+    match select(up, down).await {
+        Either::Left(_) => 1,
+        Either::Right(_) => 0,
+    }
 }
 
 /// `ip addr`, `ip route`; `ifconfig`, `route`.

@@ -4,7 +4,7 @@ use regex_lite::Regex;
 
 use super::grep::regex;
 use super::options::Options;
-use super::text::{inputs, lines};
+use super::text::{Texts, inputs, lines};
 use crate::process::Process;
 
 /// Which lines a `sed` command is for.
@@ -48,34 +48,81 @@ pub(super) async fn sed(process: Process) -> i32 {
     }
     let is_extended = options.has("E") || options.has("r");
     let script = scripts.join("\n");
-    let mut commands = match (Script { text: script.chars().collect(), at: 0, is_extended }).parse() {
+    let commands = match (Script { text: script.chars().collect(), at: 0, is_extended }).parse() {
         Ok(commands) => commands,
         Err(message) => return process.fail(1, message).await,
     };
-    let (texts, code) = inputs(&process, &operands).await;
+    let mut editor = Editor { commands, quiet: options.has("n"), number: 0, held: None, ended: false };
     if options.has("i") {
+        let (texts, code) = inputs(&process, &operands).await;
         for (path, data) in &texts {
-            let edited = edit(&mut commands, data, options.has("n"));
+            let mut edited = editor.take(data);
+            edited.push_str(&editor.end());
+            (editor.ended, editor.number) = (false, 0);
             if let Err(error) = process.fs().write(&process.path(path), edited, process.machine.now()) {
                 return process.fail(4, format_args!("{path}: {error}")).await;
             }
         }
         return code;
     }
-    let all: Vec<u8> = texts.into_iter().flat_map(|(_, data)| data).collect();
-    process.print(edit(&mut commands, &all, options.has("n"))).await;
-    code
+    let mut texts = Texts::new(&process, &operands);
+    while !editor.ended
+        && let Some(part) = texts.part().await
+    {
+        if !process.print(editor.take(&part)).await {
+            return 1;
+        }
+    }
+    process.print(editor.end()).await;
+    texts.code
 }
 
-fn edit(commands: &mut [Command], data: &[u8], quiet: bool) -> Vec<u8> {
-    let all: Vec<String> = lines(data).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
-    let mut out = String::new();
-    for (index, whole) in all.iter().enumerate() {
+/// Edits lines as they come.
+struct Editor {
+    commands: Vec<Command>,
+    quiet: bool,
+    /// How many lines were edited.
+    number: usize,
+    /// A line that waits for its successor, where it matters which is the last.
+    held: Option<String>,
+    /// Whether a command has ended it.
+    ended: bool,
+}
+
+impl Editor {
+    /// What becomes of whole lines.
+    fn take(&mut self, data: &[u8]) -> String {
+        let last = |address: &Option<Address>| matches!(address, Some(Address::Last));
+        let waits = self.commands.iter().any(|command| last(&command.from) || last(&command.to));
+        let mut out = String::new();
+        for line in lines(data) {
+            let line = String::from_utf8_lossy(line).into_owned();
+            let next = if waits { self.held.replace(line) } else { Some(line) };
+            if let Some(line) = next {
+                self.line(&line, false, &mut out);
+            }
+            if self.ended {
+                break;
+            }
+        }
+        out
+    }
+
+    /// What becomes of the line that waited.
+    fn end(&mut self) -> String {
+        let mut out = String::new();
+        if let Some(line) = self.held.take().filter(|_| !self.ended) {
+            self.line(&line, true, &mut out);
+        }
+        out
+    }
+
+    fn line(&mut self, whole: &str, last: bool, out: &mut String) {
+        self.number += 1;
         let mut line = whole.trim_end_matches('\n').to_owned();
-        let ended = whole.ends_with('\n');
-        let (mut deleted, mut quit, mut after) = (false, false, String::new());
-        for command in commands.iter_mut() {
-            if !command.applies(index + 1, index + 1 == all.len(), &line) {
+        let (mut deleted, mut after) = (false, String::new());
+        for command in &mut self.commands {
+            if !command.applies(self.number, last, &line) {
                 continue;
             }
             match &command.action {
@@ -88,7 +135,7 @@ fn edit(commands: &mut [Command], data: &[u8], quiet: bool) -> Vec<u8> {
                 }
                 Action::Delete => deleted = true,
                 Action::Print => out.push_str(&format!("{line}\n")),
-                Action::Quit => quit = true,
+                Action::Quit => self.ended = true,
                 Action::Append(text) => after.push_str(&format!("{text}\n")),
                 Action::Insert(text) => out.push_str(&format!("{text}\n")),
                 Action::Change(text) => {
@@ -96,22 +143,18 @@ fn edit(commands: &mut [Command], data: &[u8], quiet: bool) -> Vec<u8> {
                     deleted = true;
                 }
             }
-            if deleted || quit {
+            if deleted || self.ended {
                 break;
             }
         }
-        if !deleted && !quiet {
+        if !deleted && !self.quiet {
             out.push_str(&line);
-            if ended || index + 1 < all.len() {
+            if whole.ends_with('\n') {
                 out.push('\n');
             }
         }
         out.push_str(&after);
-        if quit {
-            break;
-        }
     }
-    out.into_bytes()
 }
 
 fn substitute(regex: &Regex, line: &str, with: &str, all: bool, nth: usize) -> (String, bool) {

@@ -1,5 +1,6 @@
 //! Tools for processes, users, time and the shell's conditions.
 
+use machinery::sort::Order;
 use std::time::Duration;
 
 use crate::process::{Process, SIGNALS, Signal};
@@ -233,19 +234,28 @@ pub(super) async fn kill(process: Process) -> i32 {
 }
 
 pub(super) async fn id(process: Process) -> i32 {
-    let user = name_of(&process, "/etc/passwd", process.uid);
-    let group = name_of(&process, "/etc/group", process.gid);
+    let user = |id: u32| name_of(&process, "/etc/passwd", id);
+    let group = |id: u32| name_of(&process, "/etc/group", id);
+    let mut groups = [&[process.gid], process.machine.groups()].concat();
+    groups.order();
+    groups.dedup();
+    let list = |separator: &str, of: &dyn Fn(u32) -> String| {
+        groups.iter().map(|id| of(*id)).collect::<Vec<_>>().join(separator)
+    };
+    let named = |id: u32, name: String| if name == id.to_string() { name } else { format!("{id}({name})") };
     let text = match process.operands().first().map(String::as_str) {
         Some("-u") => process.uid.to_string(),
         Some("-g") => process.gid.to_string(),
-        Some("-un") => user,
-        Some("-gn") => group,
-        _ => {
-            let named =
-                |id: u32, name: &str| if name == id.to_string() { name.to_owned() } else { format!("{id}({name})") };
-            let group = named(process.gid, &group);
-            format!("uid={} gid={group} groups={group}", named(process.uid, &user))
-        }
+        Some("-G") => list(" ", &|id| id.to_string()),
+        Some("-un") => user(process.uid),
+        Some("-gn") => group(process.gid),
+        Some("-Gn") => list(" ", &group),
+        _ => format!(
+            "uid={} gid={} groups={}",
+            named(process.uid, user(process.uid)),
+            named(process.gid, group(process.gid)),
+            list(",", &|id| named(id, group(id)))
+        ),
     };
     i32::from(!process.print(format!("{text}\n")).await)
 }

@@ -54,6 +54,56 @@ pub(super) fn lines(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     data.split_inclusive(|byte| *byte == b'\n')
 }
 
+/// Whole lines of all operands, or of standard input, as they come; what cannot be read is told.
+pub(super) struct Texts<'a> {
+    process: &'a Process,
+    paths: std::collections::VecDeque<String>,
+    fd: Option<Fd>,
+    begun: Vec<u8>,
+    /// The exit code that what could not be read makes.
+    pub(super) code: i32,
+}
+
+impl<'a> Texts<'a> {
+    pub(super) fn new(process: &'a Process, operands: &[String]) -> Self {
+        let mut paths: std::collections::VecDeque<String> = operands.iter().cloned().collect();
+        if paths.is_empty() {
+            paths.push_back("-".into());
+        }
+        Self { process, paths, fd: None, begun: Vec::new(), code: 0 }
+    }
+
+    /// The lines that are complete after the next read, with their ends: the last one may have none. Nothing at the
+    /// end.
+    pub(super) async fn part(&mut self) -> Option<Vec<u8>> {
+        loop {
+            let Some(fd) = &self.fd else {
+                let Some(path) = self.paths.pop_front() else {
+                    let rest = std::mem::take(&mut self.begun);
+                    return (!rest.is_empty()).then_some(rest);
+                };
+                match self.process.open(&path) {
+                    Ok(fd) => self.fd = Some(fd),
+                    Err(error) => self.code = self.process.fail(1, format_args!("{path}: {error}")).await,
+                }
+                continue;
+            };
+            let part = fd.read(PIPE_BYTES_MAX).await.unwrap_or_default();
+            if part.is_empty() {
+                self.fd = None;
+                continue;
+            }
+            let end = part.iter().rposition(|byte| *byte == b'\n');
+            let before = self.begun.len();
+            self.begun.extend_from_slice(&part);
+            if let Some(end) = end {
+                let rest = self.begun.split_off(before + end + 1);
+                return Some(std::mem::replace(&mut self.begun, rest));
+            }
+        }
+    }
+}
+
 /// The lines of what is read, without their ends, as they come.
 pub(super) struct Lines {
     fd: Fd,
@@ -293,7 +343,7 @@ pub(super) async fn tee(process: Process) -> i32 {
     let mut outputs = vec![process.stdout()];
     let mut code = 0;
     for path in &options.operands {
-        match process.machine.open(&process.path(path), mode) {
+        match process.machine.open(&process.fs, &process.path(path), mode) {
             Ok(file) => outputs.push(file),
             Err(error) => code = process.fail(1, format_args!("{path}: {error}")).await,
         }

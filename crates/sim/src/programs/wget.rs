@@ -37,10 +37,7 @@ pub(super) async fn wget(process: Process) -> i32 {
         options.value("T").and_then(|seconds| seconds.parse().ok()).map_or(CONNECT_TIMEOUT, Duration::from_secs);
     let interface = process.machine.interface().clone();
     for _ in 0..REDIRECTS_MAX {
-        if url.scheme == "https" {
-            return process.fail(1, "error getting response: wrong version number").await;
-        }
-        let address = match interface.resolve(&url.host).await {
+        let address = match process.machine.resolve(&url.host).await {
             Ok(addresses) => addresses.first().copied(),
             Err(_) => None,
         };
@@ -64,6 +61,11 @@ pub(super) async fn wget(process: Process) -> i32 {
                 .dial(address, url.port)
                 .await
                 .map_err(|error| format!("can't connect to remote host ({address}): {error}"))?;
+            match (url.scheme == "https", stream.info().secure) {
+                (true, false) => return Err("error getting response: wrong version number".to_owned()),
+                (false, true) => return Err("server returned error: HTTP/1.0 400 Bad Request".to_owned()),
+                _ => {}
+            }
             http::fetch(&stream, &request).await.map_err(|_| "error getting response".to_owned())
         });
         let response = match select(work, process.machine.executor().sleep(timeout)).await {

@@ -159,7 +159,9 @@ impl Container {
         let passwd = fs.read_text("/etc/passwd").unwrap_or_default();
         let row = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|row| row.first() == Some(&user));
         let field = |index: usize| row.as_ref().and_then(|row| row.get(index)?.parse().ok());
-        let uid = user.parse().ok().or_else(|| field(2)).unwrap_or(0);
+        // What images without files of their own call whoever is not root.
+        let nonroot = || (user == "nonroot").then_some(65532);
+        let uid = user.parse().ok().or_else(|| field(2)).or_else(nonroot).unwrap_or(0);
         let gid = group.parse().ok().or_else(|| field(3)).unwrap_or(0);
         let given = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
         let security = &self.config.security;
@@ -362,9 +364,13 @@ impl Node {
         let root = Tree::over(container.image.layer.clone());
         let root = root.share();
         let fs = Fs::new(root.clone(), false);
+        let hosts = match config.etc_hosts.as_str() {
+            "" => format!("127.0.0.1\tlocalhost\n{}\t{}\n", sandbox.interface.address(), sandbox.hostname),
+            text => text.to_owned(),
+        };
         let files = [
             ("/etc/hostname", format!("{}\n", sandbox.hostname)),
-            ("/etc/hosts", sandbox.hosts.clone()),
+            ("/etc/hosts", hosts),
             ("/etc/resolv.conf", sandbox.resolv_conf.clone()),
         ];
         let message_folder = fs::parent(&config.termination_message_path).to_owned();
@@ -386,10 +392,13 @@ impl Node {
         }
         for mount in &config.mounts {
             let (tree, sub_path) = match &mount.source {
-                MountSource::Volume { name, sub_path } => self
-                    .volumes
-                    .get(&config.pod_uid, name, sub_path, now)
-                    .ok_or_else(|| RuntimeError::new(ErrorCode::Unknown, format!("volume {name:?} is not mounted")))?,
+                MountSource::Volume { name, sub_path } => {
+                    let group = config.security.fs_group.and_then(|group| u32::try_from(group).ok());
+                    group.into_iter().for_each(|group| self.volumes.give(&config.pod_uid, name, group));
+                    self.volumes.get(&config.pod_uid, name, sub_path, now).ok_or_else(|| {
+                        RuntimeError::new(ErrorCode::Unknown, format!("volume {name:?} is not mounted"))
+                    })?
+                }
                 MountSource::HostPath(path) => (self.host.clone(), path.clone()),
             };
             let inner = fs::absolute("/", &sub_path);
@@ -413,12 +422,16 @@ impl Node {
             first_pid: 1,
             memory_bytes_max: memory_max(&config.resources),
             cpu_nano_cores_max: cpu_max(&config.resources),
+            groups: Some(config.security.supplemental_groups.iter().filter_map(|id| u32::try_from(*id).ok()).collect()),
             rng: rng.fork(),
         };
         let machine = match processes {
             Some(processes) => Machine::among(machine_config, processes),
             None => Machine::new(machine_config),
         };
+        for (name, program) in self.programs.borrow().iter() {
+            machine.provide(name, program.clone());
+        }
         Ok((machine, root))
     }
 

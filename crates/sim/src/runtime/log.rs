@@ -14,6 +14,10 @@ use machinery::Timestamp;
 
 /// Most bytes a log keeps: the kubelet's default `containerLogMaxSize`. Older lines go.
 const LOG_BYTES_MAX: usize = 10 << 20;
+/// What a line takes of memory beside its content: the entry, and a heap block's overhead.
+const LINE_BYTES: usize = size_of::<LogLine>() + 32;
+/// Most memory that a log takes: one of very short lines keeps fewer of them.
+const HELD_BYTES_MAX: usize = 2 * LOG_BYTES_MAX;
 /// A line longer than this is split, as CRI runtimes split lines.
 const LINE_BYTES_MAX: usize = 16 << 10;
 /// How many pieces of output an attached client may be behind before it loses some.
@@ -27,6 +31,8 @@ pub(super) struct Log(Rc<RefCell<State>>);
 struct State {
     lines: VecDeque<LogLine>,
     bytes: usize,
+    /// What that takes of memory.
+    held: usize,
     /// How many lines were dropped at the front.
     dropped: u64,
     partial: [Vec<u8>; 2],
@@ -142,10 +148,12 @@ impl Log {
 impl State {
     fn push(&mut self, line: LogLine) {
         self.bytes += line.content.len();
+        self.held += LINE_BYTES + line.content.len();
         self.lines.push_back(line);
-        while self.bytes > LOG_BYTES_MAX {
+        while self.bytes > LOG_BYTES_MAX || self.held > HELD_BYTES_MAX {
             let Some(oldest) = self.lines.pop_front() else { break };
             self.bytes -= oldest.content.len();
+            self.held -= LINE_BYTES + oldest.content.len();
             self.dropped += 1;
         }
     }

@@ -32,7 +32,7 @@ use crate::executor::Executor;
 use crate::fs::{Fs, SharedTree, Tree};
 use crate::image::{Base, Image, Registry};
 use crate::network::{Interface, Network};
-use crate::process::{Machine, Signal};
+use crate::process::{Machine, Program, Signal};
 use container::Container;
 pub(crate) use probe::HEALTH_CHECK;
 use sandbox::{Addresses, Sandbox};
@@ -78,6 +78,8 @@ struct Node {
     images: RefCell<BTreeMap<String, Rc<Image>>>,
     volumes: Volumes,
     host: SharedTree,
+    /// Programs of the host's own, by the name that executables carry.
+    programs: RefCell<Vec<(String, Rc<dyn Program>)>>,
     /// Memory and disk taken by what is no pod, in bytes.
     burden: Cell<(u64, u64)>,
 }
@@ -105,6 +107,7 @@ impl SimRuntime {
             images: RefCell::default(),
             volumes: Volumes::default(),
             host,
+            programs: RefCell::default(),
             burden: Cell::new((0, 0)),
             executor,
             config,
@@ -144,6 +147,11 @@ impl SimRuntime {
         let image = self.0.config.registry.pull(reference)?;
         self.0.images.borrow_mut().insert(image.reference.to_string(), image);
         Ok(())
+    }
+
+    /// Adds a program of the host's own, for images whose executables carry its name.
+    pub fn provide(&self, name: &str, program: Rc<dyn Program>) {
+        self.0.programs.borrow_mut().push((name.to_owned(), program));
     }
 
     /// Puts an image onto the node that may be in no registry.

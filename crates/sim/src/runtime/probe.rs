@@ -58,10 +58,12 @@ async fn follow(interface: &Interface, get: &Get) -> Completion {
 async fn once(interface: &Interface, get: &Get, path: &str) -> Result<http::Response, RuntimeError> {
     let stream =
         interface.connect(&get.host, get.port).await.map_err(|error| dial_error(&get.host, get.port, &error))?;
-    if get.https {
-        // No simulated server speaks TLS.
+    if get.https && !stream.info().secure {
         let message = "http: server gave HTTP response to HTTPS client";
         return Err(RuntimeError::new(ErrorCode::Unknown, message));
+    }
+    if stream.info().secure && !get.https {
+        return Ok(http::Response::new(400, "text/plain", "Client sent an HTTP request to an HTTPS server.\n"));
     }
     let mut request = http::Request::new("GET", path, &format!("{}:{}", get.host, get.port));
     for (name, value) in &get.headers {

@@ -19,8 +19,7 @@ pub(super) struct Sandbox {
     pub(super) status: SandboxStatus,
     pub(super) hostname: String,
     pub(super) interface: Interface,
-    /// `/etc/hosts` and `/etc/resolv.conf`.
-    pub(super) hosts: String,
+    /// `/etc/resolv.conf`.
     pub(super) resolv_conf: String,
     /// The processes that all containers see, if they share them.
     pub(super) processes: Option<Processes>,
@@ -80,7 +79,6 @@ impl Node {
             return Err(RuntimeError::new(ErrorCode::Unknown, message));
         }
         let resolv_conf = resolv_conf(&config);
-        let hosts = hosts(&config.hostname, address);
         let interface = match address {
             None => self.config.interface.for_party(party),
             Some(address) => self.config.network.attach(
@@ -90,14 +88,15 @@ impl Node {
                     node: Some(self.config.name.clone()),
                     tables: Some(self.config.tables.clone()),
                     resolv_conf: ResolvConf::parse(&resolv_conf),
-                    hosts: vec![(address.into(), config.hostname.clone())],
+                    is_node: false,
                 },
             ),
         };
         if let Some(address) = address {
-            for mapping in &config.port_mappings {
-                self.config.interface.map_port(mapping.host_port, (IpAddr::from(address), mapping.container_port));
-            }
+            self.map_ports(&config, address.into()).inspect_err(|_| {
+                interface.close();
+                self.addresses.borrow_mut().taken.remove(&address);
+            })?;
         }
         let status = SandboxStatus {
             id: self.new_id(),
@@ -113,9 +112,26 @@ impl Node {
         };
         let processes = (config.pid == NamespaceMode::Pod).then(|| Processes::of_pod(self.executor.now()));
         let hostname = config.hostname;
-        let sandbox = Sandbox { status: status.clone(), hostname, interface, hosts, resolv_conf, processes, address };
+        let sandbox = Sandbox { status: status.clone(), hostname, interface, resolv_conf, processes, address };
         self.sandboxes.borrow_mut().insert(status.id.clone(), sandbox);
         Ok(Outcome::Sandbox(status))
+    }
+
+    /// Leads ports of the node to a pod's: all of them, or none where one is taken.
+    fn map_ports(&self, config: &PodSandboxConfig, address: IpAddr) -> Result<(), RuntimeError> {
+        let tcp = config.port_mappings.iter().filter(|mapping| !mapping.protocol.eq_ignore_ascii_case("UDP"));
+        for mapping in tcp {
+            if !self.config.interface.map_port(mapping.host_port, (address, mapping.container_port)) {
+                self.config.interface.unmap_ports(address);
+                let message = format!(
+                    "rpc error: code = Unknown desc = failed to setup network for sandbox: plugin type=\"portmap\" failed \
+                     (add): cannot open hostport {} for pod: listen tcp4 :{0}: bind: address already in use",
+                    mapping.host_port
+                );
+                return Err(RuntimeError::new(ErrorCode::Unknown, message));
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn stop_sandbox(self: &Rc<Self>, id: &str) -> Completion {
@@ -151,14 +167,6 @@ fn resolv_conf(config: &PodSandboxConfig) -> String {
         text.push_str(&format!("options {}\n", config.dns.options.join(" ")));
     }
     text
-}
-
-fn hosts(hostname: &str, address: Option<Ipv4Addr>) -> String {
-    let own = address.map(|address| format!("{address}\t{hostname}\n")).unwrap_or_default();
-    format!(
-        "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n\
-         fe00::\tip6-localnet\nfe00::\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n{own}"
-    )
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use machinery::wire::{Channels, Frame};
 
 use super::container::Container;
 use super::{Completion, Node};
-use crate::io::{self, Fd, PIPE_BYTES_MAX};
+use crate::io::{self, Fd, Gate, PIPE_BYTES_MAX};
 use crate::process::{Child, Machine, Signal, Spawn};
 use crate::tty::Tty;
 
@@ -80,8 +80,8 @@ fn running(container: &Container) -> Result<Machine, RuntimeError> {
 pub(super) async fn exec_sync(node: &Rc<Node>, id: &str, command: Vec<String>, timeout: Duration) -> Completion {
     let container = node.container(id)?;
     let machine = running(&container)?;
-    let (stdout, out) = Fd::buffer();
-    let (stderr, err) = Fd::buffer();
+    let (stdout, out) = Fd::buffer_of(OUTPUT_BYTES_MAX);
+    let (stderr, err) = Fd::buffer_of(OUTPUT_BYTES_MAX);
     let fds = BTreeMap::from([(0, Fd::null()), (1, stdout), (2, stderr)]);
     let text = command.join(" ");
     let child = start(&container, &machine, command, fds, false)?;
@@ -104,29 +104,36 @@ pub(super) async fn exec_sync(node: &Rc<Node>, id: &str, command: Vec<String>, t
 /// Frames to the client, in the order they were written. What is written while the client's queue is
 /// full waits here.
 #[derive(Clone)]
-struct Outbox(mpsc::UnboundedSender<Frame>);
+struct Outbox(mpsc::UnboundedSender<Frame>, Gate);
 
 impl Outbox {
     fn sink(&self, channel: u8) -> Fd {
         let outbox = self.clone();
-        Fd::sink(move |data| outbox.send(channel, Some(Bytes::copy_from_slice(data))))
+        Fd::gated(&self.1, move |data| outbox.send(channel, Some(Bytes::copy_from_slice(data))))
     }
 
     fn send(&self, channel: u8, data: Option<Bytes>) {
+        self.1.sent(data.as_ref().map_or(0, Bytes::len));
         let _ = self.0.unbounded_send(Frame { channel, data });
     }
 }
 
 fn outbox(mut sender: mpsc::Sender<Frame>) -> (Outbox, impl Future<Output = ()>) {
-    let (outbox, mut queue) = mpsc::unbounded();
+    let (outbox, mut queue) = mpsc::unbounded::<Frame>();
+    let gate = Gate::default();
+    let on_way = gate.clone();
     let pump = async move {
         while let Some(frame) = queue.next().await {
-            if sender.send(frame).await.is_err() {
-                return;
+            let bytes = frame.data.as_ref().map_or(0, Bytes::len);
+            let sent = sender.send(frame).await;
+            on_way.arrived(bytes);
+            if sent.is_err() {
+                break;
             }
         }
+        on_way.open();
     };
-    (Outbox(outbox), pump)
+    (Outbox(outbox, gate), pump)
 }
 
 fn failure(error: &RuntimeError) -> Bytes {
@@ -167,7 +174,9 @@ async fn exec_in(
     let wanted = |wanted: bool, channel: u8| if wanted { outbox.sink(channel) } else { Fd::null() };
     let (fds, tty, mut stdin) = if request.tty {
         let screen = outbox.clone();
-        let tty = Tty::new(&machine, (80, 24), move |data| screen.send(STDOUT, Some(Bytes::copy_from_slice(data))));
+        let tty = Tty::gated(&machine, (80, 24), &outbox.1, move |data| {
+            screen.send(STDOUT, Some(Bytes::copy_from_slice(data)))
+        });
         ((0..3).map(|number| (number, tty.fd())).collect(), Some(tty), None)
     } else {
         let (reader, writer) = if request.stdin {

@@ -20,6 +20,32 @@ struct Mounted {
     files: Option<BTreeMap<String, VolumeFile>>,
     /// The volume's place in the tree: empty for all of it.
     root: String,
+    /// `fsGroup`, once a container has it.
+    group: Option<u32>,
+}
+
+impl Mounted {
+    /// Lets its group read, and write where anybody may, what is in it.
+    fn own(&self) {
+        let Some(group) = self.group else { return };
+        let (folder, file) = if self.files.is_some() { (0o2550, 0o440) } else { (0o2770, 0o660) };
+        let mut tree = self.tree.borrow_mut();
+        let mut paths = vec!["/".to_owned()];
+        while let Some(path) = paths.pop() {
+            let Some(mut entry) = tree.get(&path) else { continue };
+            if entry.kind == Kind::Directory {
+                let below = if path == "/" { "" } else { path.as_str() };
+                paths.extend(tree.children(&path).into_keys().map(|name| format!("{below}/{name}")));
+            }
+            entry.gid = group;
+            entry.mode |= match entry.kind {
+                Kind::Directory => folder,
+                Kind::Symlink(_) => 0,
+                _ => file,
+            };
+            tree.insert(&path, entry);
+        }
+    }
 }
 
 impl Volumes {
@@ -59,11 +85,15 @@ impl Volumes {
         let pod = all.entry(pod_uid.to_owned()).or_default();
         for volume in volumes {
             match &volume.kind {
-                VolumeKind::EmptyDir { .. } => {
+                VolumeKind::EmptyDir { memory, size_limit } => {
                     pod.entry(volume.name.clone()).or_insert_with(|| {
                         let mut tree = Tree::new(now);
+                        // Memory is a file system of its own, of that size; on disk, the kubelet looks now and then.
+                        if let Some(limit) = size_limit.filter(|_| *memory) {
+                            tree.set_limit(usize::try_from(limit).unwrap_or(usize::MAX));
+                        }
                         tree.insert("/", Entry { mode: 0o777, ..Entry::directory(now) });
-                        Mounted { tree: tree.share(), root: String::new(), files: None }
+                        Mounted { tree: tree.share(), root: String::new(), files: None, group: None }
                     });
                 }
                 VolumeKind::Files(files) => {
@@ -71,20 +101,32 @@ impl Volumes {
                         tree: Tree::new(now).share(),
                         root: String::new(),
                         files: None,
+                        group: None,
                     });
                     if mounted.files.as_ref() != Some(files) {
                         replace(&mounted.tree, files, now);
                         mounted.files = Some(files.clone());
+                        mounted.own();
                     }
                 }
                 VolumeKind::HostPath { path, path_type } => {
                     check_host_path(host, path, path_type, now)?;
-                    let mounted = Mounted { tree: host.clone(), root: path.clone(), files: None };
+                    let mounted = Mounted { tree: host.clone(), root: path.clone(), files: None, group: None };
                     pod.insert(volume.name.clone(), mounted);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Gives a volume, as far as it is the pod's own, to a group: upstream's `SetVolumeOwnership`.
+    pub(super) fn give(&self, pod_uid: &str, name: &str, group: u32) {
+        let mut all = self.0.borrow_mut();
+        let mounted = all.get_mut(pod_uid).and_then(|pod| pod.get_mut(name));
+        if let Some(mounted) = mounted.filter(|mounted| mounted.root.is_empty() && mounted.group != Some(group)) {
+            mounted.group = Some(group);
+            mounted.own();
+        }
     }
 
     /// What emptyDir volumes hold, as `<pod uid>/<volume>`.
@@ -152,6 +194,10 @@ fn check_host_path(host: &SharedTree, path: &str, path_type: &str, now: Timestam
     match (path_type, kind) {
         ("DirectoryOrCreate", None) => {
             let _ = fs.create_dir_all(path, now);
+            // What the local-path provisioner makes is for everybody.
+            if path.contains("/local-path-provisioner/") {
+                let _ = fs.update(path, |entry| entry.mode = 0o777);
+            }
             Ok(())
         }
         ("FileOrCreate", None) => {

@@ -250,8 +250,8 @@ async fn cd(shell: &mut Shell, target: Option<&str>) -> Result<i32, Flow> {
         Some(path) => path.to_owned(),
     };
     let path = fs::absolute(&shell.cwd, &target);
-    if !shell.machine.fs().is_dir(&path) {
-        let why = if shell.machine.fs().exists(&path) { "Not a directory" } else { "No such file or directory" };
+    if !shell.fs.is_dir(&path) {
+        let why = if shell.fs.exists(&path) { "Not a directory" } else { "No such file or directory" };
         shell.error(&format!("cd: can't cd to {target}: {why}")).await;
         return Ok(2);
     }
@@ -269,7 +269,7 @@ async fn source(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
     let pipe = path.strip_prefix("/dev/fd/").and_then(|number| shell.fds.get(&number.parse().ok()?).cloned());
     let text = match pipe {
         Some(pipe) => pipe.read_to_end().await.map(|text| String::from_utf8_lossy(&text).into_owned()),
-        None => shell.machine.fs().read_text(&fs::absolute(&shell.cwd, path)),
+        None => shell.fs.read_text(&fs::absolute(&shell.cwd, path)),
     };
     let text = match text {
         Ok(text) => text,
@@ -301,7 +301,7 @@ fn describe(shell: &Shell, name: &str) -> Option<String> {
 fn path_of(shell: &Shell, name: &str) -> Option<String> {
     let folders = shell.get("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let candidates = folders.split(':').map(|folder| format!("{folder}/{name}"));
-    candidates.into_iter().find(|path| shell.machine.fs().exists(path) && !shell.machine.fs().is_dir(path))
+    candidates.into_iter().find(|path| shell.fs.exists(path) && !shell.fs.is_dir(path))
 }
 
 async fn command(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {

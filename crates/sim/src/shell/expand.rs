@@ -65,7 +65,7 @@ impl Shell {
             for field in fields.done {
                 let text = || field.iter().map(|(c, _)| *c).collect::<String>();
                 if pattern::is_pattern(&field) && !self.options.noglob {
-                    let paths = pattern::expand(self.machine.fs(), &self.cwd, &field);
+                    let paths = pattern::expand(&self.fs, &self.cwd, &field);
                     if !paths.is_empty() {
                         all.extend(paths);
                         continue;
@@ -265,12 +265,12 @@ impl Shell {
         Ok(match operation {
             Operation::Trim { suffix, longest, pattern } => {
                 let pattern = self.expand_pattern(pattern).await?;
-                values.iter().map(|value| trim(value, &pattern, *suffix, *longest)).collect()
+                values.iter().map(|value| pattern::trim(value, &pattern, *suffix, *longest)).collect()
             }
             Operation::Replace { all, pattern, text } => {
                 let pattern = self.expand_pattern(pattern).await?;
                 let text = self.expand_one(text).await?;
-                values.iter().map(|value| replace(value, &pattern, &text, *all)).collect()
+                values.iter().map(|value| pattern::replace(value, &pattern, &text, *all)).collect()
             }
             Operation::Case { upper, all } => {
                 let change = |text: &str| if *upper { text.to_uppercase() } else { text.to_lowercase() };
@@ -320,7 +320,7 @@ impl Shell {
     }
 
     fn home_of(&self, user: &str) -> String {
-        let passwd = self.machine.fs().read_text("/etc/passwd").unwrap_or_default();
+        let passwd = self.fs.read_text("/etc/passwd").unwrap_or_default();
         let row = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|row| row.first() == Some(&user));
         row.and_then(|row| row.get(5).map(|home| (*home).to_owned())).unwrap_or_else(|| format!("~{user}"))
     }
@@ -341,48 +341,4 @@ impl Variables for Shell {
             None => Shell::set(self, name, value.to_string()),
         }
     }
-}
-
-/// Cuts off what matches at one end.
-fn trim(text: &str, pattern: &[Char], suffix: bool, longest: bool) -> String {
-    let text: Vec<char> = text.chars().collect();
-    // Cut points, shortest match first.
-    let mut cuts: Vec<usize> = (0..=text.len()).collect();
-    if suffix != longest {
-        cuts.reverse();
-    }
-    for cut in cuts {
-        let (head, tail) = text.split_at(cut);
-        if pattern::matches(pattern, if suffix { tail } else { head }) {
-            return if suffix { head } else { tail }.iter().collect();
-        }
-    }
-    text.into_iter().collect()
-}
-
-fn replace(text: &str, pattern: &[Char], with: &str, all: bool) -> String {
-    let text: Vec<char> = text.chars().collect();
-    let mut out = String::new();
-    let mut at = 0;
-    let mut replaced = false;
-    while at < text.len() {
-        let rest = text.get(at..).unwrap_or_default();
-        let length = if replaced && !all {
-            None
-        } else {
-            (1..=rest.len()).rev().find(|length| pattern::matches(pattern, rest.get(..*length).unwrap_or_default()))
-        };
-        match length {
-            Some(length) => {
-                out.push_str(with);
-                at += length;
-                replaced = true;
-            }
-            None => {
-                out.extend(text.get(at));
-                at += 1;
-            }
-        }
-    }
-    out
 }

@@ -24,7 +24,7 @@ impl Shell {
         tty.set_foreground(self.group);
         if self.bash
             && let Some(home) = self.get("HOME")
-            && let Ok(text) = self.machine.fs().read_text(&format!("{home}/.bashrc"))
+            && let Ok(text) = self.fs.read_text(&format!("{home}/.bashrc"))
         {
             match parse(&text) {
                 Ok(command) => {
@@ -151,7 +151,7 @@ impl Shell {
     }
 
     fn user_name(&self) -> String {
-        let passwd = self.machine.fs().read_text("/etc/passwd").unwrap_or_default();
+        let passwd = self.fs.read_text("/etc/passwd").unwrap_or_default();
         let uid = self.uid.to_string();
         let row = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|row| row.get(2) == Some(&&*uid));
         row.and_then(|row| row.first().map(|name| (*name).to_owned())).unwrap_or_else(|| "I have no name!".into())

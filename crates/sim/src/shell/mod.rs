@@ -79,6 +79,8 @@ pub struct Shell {
     /// What `$$` is: the first shell's process.
     shell_pid: Pid,
     group: Pid,
+    /// The machine's files as its user sees them.
+    fs: crate::fs::Fs,
     uid: u32,
     gid: u32,
     signals: Signals,
@@ -132,6 +134,7 @@ impl Shell {
             pid: process.pid,
             shell_pid: process.pid,
             group: group.unwrap_or(process.pid),
+            fs: process.fs.clone(),
             uid: process.uid,
             gid: process.gid,
             signals: process.signals.clone(),
@@ -286,7 +289,7 @@ pub(crate) async fn main(process: Process) -> i32 {
     }
     if let Some((file, params)) = rest.split_first() {
         let path = crate::fs::absolute(&shell.cwd, file);
-        let text = match shell.machine.fs().read_text(&path) {
+        let text = match shell.fs.read_text(&path) {
             Ok(text) => text,
             Err(error) => {
                 shell.error(&format!("can't open '{file}': {error}")).await;

@@ -54,7 +54,7 @@ impl Shell {
 
     async fn open(&mut self, path: &str, mode: Mode) -> Option<Fd> {
         let absolute = fs::absolute(&self.cwd, path);
-        let device = match self.machine.fs().metadata(&absolute).map(|entry| entry.kind) {
+        let device = match self.fs.metadata(&absolute).map(|entry| entry.kind) {
             Ok(Kind::Device("tty")) => self.fd(0).tty().map(crate::tty::Tty::fd),
             _ => match absolute.as_str() {
                 "/dev/stdin" => Some(self.fd(0)),
@@ -66,7 +66,7 @@ impl Shell {
         if device.is_some() {
             return device;
         }
-        match self.machine.open(&absolute, mode) {
+        match self.machine.open(&self.fs, &absolute, mode) {
             Ok(file) => Some(file),
             Err(error) => {
                 let what = match (mode, error) {

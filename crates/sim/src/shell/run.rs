@@ -288,7 +288,7 @@ impl Shell {
 
     /// Lets a moment of virtual time pass, and looks for Ctrl-C.
     async fn pause(&mut self) -> Result<(), Flow> {
-        self.machine.executor().sleep(BUILTIN_TIME).await;
+        self.machine.executor().sleep(self.machine.stretch(BUILTIN_TIME)).await;
         self.machine.use_cpu(BUILTIN_TIME);
         self.run_traps().await
     }
@@ -389,7 +389,7 @@ impl Shell {
         let result = match function {
             Some(body) => self.function(&body, words.into_iter().skip(1).collect()).await,
             None => {
-                self.machine.executor().sleep(BUILTIN_TIME).await;
+                self.machine.executor().sleep(self.machine.stretch(BUILTIN_TIME)).await;
                 self.machine.use_cpu(BUILTIN_TIME);
                 builtins::run(self, words).await
             }

@@ -63,6 +63,7 @@ impl Shell {
     pub(super) fn process(&self) -> Process {
         Process {
             machine: self.machine.clone(),
+            fs: self.fs.clone(),
             pid: self.pid,
             args: Vec::new(),
             env: self.env(),

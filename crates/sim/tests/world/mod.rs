@@ -42,6 +42,7 @@ impl World {
             InterfaceConfig {
                 addresses: vec![IpAddr::from([10, 244, 0, 1])],
                 node: Some("worker".into()),
+                is_node: true,
                 tables: Some(tables.clone()),
                 ..InterfaceConfig::default()
             },
@@ -54,6 +55,7 @@ impl World {
                 ..InterfaceConfig::default()
             },
         );
+        playground_sim::name_server::run(&network, IpAddr::from([10, 96, 0, 10]), &tables, Rng::new(9));
         let runtime = SimRuntime::new(NodeConfig {
             name: "worker".into(),
             network: network.clone(),

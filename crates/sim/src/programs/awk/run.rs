@@ -518,7 +518,7 @@ impl Awk {
                 Sink { child: self.shell(&name, &[(0, reader)]).await, fd: writer }
             } else {
                 let mode = if redirect.kind == 'a' { Mode::Append } else { Mode::Truncate };
-                match self.process.machine.open(&self.process.path(&name), mode) {
+                match self.process.machine.open(&self.process.fs, &self.process.path(&name), mode) {
                     Ok(fd) => Sink { fd, child: None },
                     Err(error) => return Err(Flow::Fatal(format!("can't redirect to {name} ({error})"))),
                 }

@@ -22,7 +22,29 @@ pub(super) async fn main(process: Process) -> i32 {
         "grpc-health-checking" => grpc_health_checking(process).await,
         "liveness" => liveness(process).await,
         "logs-generator" => logs_generator(process).await,
-        "netexec" => http(process, "--http-port", 8080, netexec).await,
+        "netexec" => {
+            let udp_port = port(&process, "--udp-port", 8081);
+            let machine = process.machine.clone();
+            let udp = async move {
+                let Ok(socket) = machine.interface().bind(udp_port) else { return std::future::pending().await };
+                loop {
+                    let datagram = socket.receive().await;
+                    let answer = match String::from_utf8_lossy(&datagram.data).trim().split_once(' ') {
+                        Some(("echo", message)) => message.to_owned(),
+                        None if datagram.data.trim_ascii().eq_ignore_ascii_case(b"hostname") => {
+                            machine.hostname().to_owned()
+                        }
+                        _ => continue,
+                    };
+                    // Whoever asked may have gone.
+                    let _ = socket.send(datagram.from, answer.into()).await;
+                }
+            };
+            let http = Box::pin(http(process, "--http-port", 8080, netexec));
+            match select(http, Box::pin(udp)).await {
+                Either::Left((code, _)) | Either::Right((code, _)) => code,
+            }
+        }
         "serve-hostname" => http(process, "--port", 9376, |_, machine| Response::text(machine.hostname())).await,
         "test-webserver" => {
             http(process, "--port", 80, |request, machine| match machine.fs().read(request.path()) {
@@ -156,7 +178,7 @@ async fn connect(process: Process) -> i32 {
         process.eprint("OTHER: address: missing port in address\n").await;
         return 1;
     };
-    let dial = Box::pin(process.machine.interface().connect(host, port));
+    let dial = Box::pin(process.machine.connect(host, port));
     let limit = process.machine.executor().sleep(timeout.unwrap_or(std::time::Duration::from_secs(30)));
     let why = match select(dial, limit).await {
         Either::Left((Ok(_), _)) => return 0,

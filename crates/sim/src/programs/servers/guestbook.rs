@@ -14,7 +14,7 @@ use crate::process::Process;
 /// One command to a redis; the value in its answer.
 async fn redis(process: &Process, host: &str, words: &[&str]) -> Result<String, String> {
     let failed = |why: String| format!("Connection to redis failed: {host}:6379: {why}");
-    let connected = process.machine.interface().connect(host, 6379).await;
+    let connected = process.machine.connect(host, 6379).await;
     let stream = connected.map_err(|error| failed(error.to_string()))?;
     let parts: String = words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())).collect();
     let command = format!("*{}\r\n{parts}", words.len());
@@ -82,7 +82,7 @@ pub(super) async fn follower(process: Process) -> i32 {
             .await;
     };
     process.print("* Ready to accept connections\n* Connecting to MASTER redis-leader:6379\n* MASTER <-> REPLICA sync started\n").await;
-    let interface = process.machine.interface().clone();
+    let machine = process.machine.clone();
     until_stopped(&process, GRACEFUL, async {
         let mut clients = FuturesUnordered::new();
         loop {
@@ -95,9 +95,9 @@ pub(super) async fn follower(process: Process) -> i32 {
                     Either::Right(_) => continue,
                 }
             };
-            let interface = interface.clone();
+            let machine = machine.clone();
             clients.push(async move {
-                if let Ok(leader) = interface.connect("redis-leader", 6379).await {
+                if let Ok(leader) = machine.connect("redis-leader", 6379).await {
                     select(Box::pin(copy(&stream, &leader)), Box::pin(copy(&leader, &stream))).await;
                 }
             });

@@ -1,6 +1,7 @@
 //! Servers that images run.
 
 mod agnhost;
+pub mod coredns;
 mod generic;
 mod guestbook;
 mod hello;
@@ -26,6 +27,7 @@ use crate::process::{Process, Signal};
 /// Servers by the name their executables carry.
 pub(super) const SERVERS: &[(&str, Main)] = &[
     ("agnhost", |process| Box::pin(agnhost::main(process))),
+    ("coredns", |process| Box::pin(coredns::main(process))),
     ("currency-exchange", |process| Box::pin(hello::currency_exchange(process))),
     ("echoserver", |process| Box::pin(samples::echoserver(process))),
     ("gb-follower", |process| Box::pin(guestbook::follower(process))),

@@ -216,7 +216,7 @@ pub(super) async fn cli(process: Process) -> i32 {
             word => command.push(word.as_bytes().to_vec()),
         }
     }
-    let stream = match process.machine.interface().connect(&host, port).await {
+    let stream = match process.machine.connect(&host, port).await {
         Ok(stream) => stream,
         Err(error) => {
             process.eprint(format!("Could not connect to Redis at {host}:{port}: {error}\n")).await;

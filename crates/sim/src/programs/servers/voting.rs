@@ -15,7 +15,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Sends a command to the Service `redis`; its answer's first bulk string or line.
 async fn redis(process: &Process, words: &[&str]) -> Option<String> {
-    let stream = process.machine.interface().connect("redis", 6379).await.ok()?;
+    let stream = process.machine.connect("redis", 6379).await.ok()?;
     let mut command = format!("*{}\r\n", words.len());
     for word in words {
         command.push_str(&format!("${}\r\n{word}\r\n", word.len()));

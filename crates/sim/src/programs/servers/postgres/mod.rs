@@ -285,7 +285,7 @@ pub(super) async fn pg_isready(process: Process) -> i32 {
     let words = process.operands();
     let host = words.iter().position(|word| word == "-h").and_then(|at| words.get(at + 1));
     let host = host.map_or("127.0.0.1", String::as_str);
-    let ready = process.machine.interface().connect(host, 5432).await.is_ok();
+    let ready = process.machine.connect(host, 5432).await.is_ok();
     let place = if host == "127.0.0.1" { "/var/run/postgresql" } else { host };
     let words = if ready { "accepting connections" } else { "no response" };
     process.print(format!("{place}:5432 - {words}\n")).await;
@@ -306,7 +306,7 @@ impl Client {
         password: &str,
     ) -> Result<Self, String> {
         let place = format!("connection to server at \"{host}\", port {port} failed");
-        let stream = match process.machine.interface().connect(host, port).await {
+        let stream = match process.machine.connect(host, port).await {
             Ok(stream) => stream,
             Err(crate::network::ConnectError::NameNotFound(name)) => {
                 return Err(format!("could not translate host name \"{name}\" to address: Name or service not known"));
