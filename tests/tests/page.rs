@@ -2,9 +2,9 @@
 
 use playground_tests::browser::{Browser, static_page};
 
-/// The rows of the table, when it is shown.
-const PODS_READY: &str =
-    "return [...document.querySelectorAll('tbody tr')].filter(row => row.innerText.includes('1/1')).length";
+/// Pods in the table, when it is shown, that are ready, the cluster's own not counted.
+const PODS_READY: &str = "return [...document.querySelectorAll('tbody tr')]\
+     .filter(row => row.innerText.includes('1/1') && !row.innerText.includes('kube-system')).length";
 
 #[tokio::test]
 async fn commands_typed_into_the_terminal_change_the_cluster() {

@@ -31,6 +31,7 @@ use crate::control_api::ControlPanel;
 use crate::elected::{Both, Elected, Election, Leadership};
 use crate::gateway::{Call, Gateway, Target, gateway};
 use crate::inlet::Inlet;
+use crate::kube_system;
 use crate::line::Line;
 use crate::metrics_server::{self, Metrics, MetricsServer};
 use crate::options::{HostTime, NodeOptions, Options, PortsChanged};
@@ -73,6 +74,12 @@ pub(crate) struct Inner {
     pub(crate) api_down: Arc<AtomicBool>,
     /// What runs beside the parts.
     tasks: RefCell<Vec<TaskId>>,
+    /// Whether requests without any identity are nobody's.
+    pub(crate) anonymous: bool,
+    /// Where a kubeadm cluster's API server answers, if this is one.
+    addons: Option<u16>,
+    /// How many containers run which part of the control plane.
+    held: RefCell<Vec<(&'static str, u32)>>,
 }
 
 /// A component that can be cut off from the API and, if it can be made again, stopped and started.
@@ -237,7 +244,14 @@ impl Inner {
         };
         let api = ApiServer::new(api)?;
         api.bootstrap()?;
+        let addons = (options.addons && options.runtime.is_none()).then_some(options.advertise.1);
+        if addons.is_some() {
+            kube_system::publish(&registry, executor.now());
+        }
         let world = World::new(&executor, &mut rng, &trace, options.network, registry);
+        if addons.is_none() {
+            world.serve_names();
+        }
         let api_down = Arc::<AtomicBool>::default();
         let public_api = PublicApi::new(api.clone(), clock, trace.clone(), api_down.clone());
         let learners_rng = rng.fork();
@@ -257,6 +271,9 @@ impl Inner {
             faults: RefCell::default(),
             api_down,
             tasks: RefCell::default(),
+            anonymous: options.anonymous,
+            addons,
+            held: RefCell::default(),
         });
         let host = options.nodes.first().map_or("control-plane", |node| node.name.as_str()).to_owned();
         let controllers = controllers::Options {
@@ -266,6 +283,10 @@ impl Inner {
         inner.add_control_plane(&mut rng, &host, controllers, options.ports_changed, options.scheduler);
         inner.add_metrics_server(metrics);
         inner.add_storage_class()?;
+        if addons.is_some() {
+            let endpoint = format!("{}:{}", options.advertise.0, options.advertise.1);
+            kube_system::install(&*inner.line("kubeadm", Arc::default()), &endpoint)?;
+        }
         inner.add_policy_agent();
         inner.add_ingress_controller();
         for node in options.nodes {
@@ -455,6 +476,9 @@ impl Inner {
             return;
         }
         let (runtime, dice) = (self.world.add_node(options), RefCell::new(rng.fork()));
+        if let Some(port) = self.addons {
+            kube_system::prepare(self, options, &runtime, port);
+        }
         let make: Make = Box::new(move |line| {
             runtime.forget_client();
             start(line, Box::new(runtime.clone()), dice.borrow_mut().next_u64())
@@ -507,6 +531,41 @@ impl Inner {
         let Some(make) = &part.make else { return false };
         part.task = Some(self.executor.spawn_component(make(self.line(name, part.cut.clone()))));
         true
+    }
+
+    /// A container runs components from now on, unless a fault keeps them down.
+    pub(crate) fn hold(&self, part: &'static str, components: &[&'static str]) {
+        let mut held = self.held.borrow_mut();
+        match held.iter_mut().find(|(known, _)| *known == part) {
+            Some((_, count)) => *count += 1,
+            None => held.push((part, 1)),
+        }
+        drop(held);
+        let down = |name: &str| {
+            let faults = self.faults.borrow();
+            faults.iter().any(|fault| matches!(fault, Fault::ComponentDown { component } if component == name))
+        };
+        for component in components.iter().filter(|component| !down(component)) {
+            self.start_component(component);
+        }
+    }
+
+    /// A container has ended that ran components: with the last one, they stop.
+    pub(crate) fn release(&self, part: &'static str, components: &[&'static str]) {
+        let mut held = self.held.borrow_mut();
+        let Some((_, count)) = held.iter_mut().find(|(known, _)| *known == part) else { return };
+        *count = count.saturating_sub(1);
+        let last = *count == 0;
+        drop(held);
+        if last {
+            components.iter().for_each(|component| _ = self.stop_component(component));
+        }
+    }
+
+    /// Whether components run.
+    pub(crate) fn runs(&self, components: &[&'static str]) -> bool {
+        let parts = self.parts.borrow();
+        components.iter().all(|name| parts.get(*name).is_some_and(|part| part.task.is_some()))
     }
 
     pub(crate) fn line(&self, name: &str, cut: Arc<AtomicBool>) -> Rc<dyn Transport> {

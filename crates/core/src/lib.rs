@@ -15,6 +15,7 @@ mod gateway;
 mod hints;
 mod inlet;
 pub mod kind_config;
+mod kube_system;
 pub mod kubeconfig;
 mod kubectl_program;
 mod lesson_files;

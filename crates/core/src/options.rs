@@ -78,6 +78,9 @@ pub struct Options {
     pub scheduler: Option<scheduler::Configuration>,
     /// Field documentation for `explain`.
     pub descriptions: Option<bytes::Bytes>,
+    /// Whether simulated nodes are those of a kubeadm cluster: with CoreDNS, kube-proxy and the control plane's parts
+    /// as pods of `kube-system`. Without, the cluster is bare, and names are answered by no pod.
+    pub addons: bool,
     /// Files in the learner's home, by relative path.
     pub files: Vec<(String, String)>,
     /// What is wrong from the start.
@@ -85,7 +88,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// A simulated cluster with no nodes, driven by hand.
+    /// A simulated, bare cluster with no nodes, driven by hand.
     pub fn new(store: Store, start: Timestamp, seed: u64) -> Self {
         Self {
             store,
@@ -103,6 +106,7 @@ impl Options {
             root_ca: String::new(),
             scheduler: None,
             descriptions: None,
+            addons: false,
             files: Vec::new(),
             faults: Vec::new(),
         }

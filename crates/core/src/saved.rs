@@ -19,6 +19,8 @@ use crate::options::{CONTROL_PLANE, NodeOptions, Options};
 const FORMAT: u32 = 1;
 /// Where the store has the nodes.
 const NODES: &str = "/registry/minions/";
+/// What a cluster with kubeadm's add-ons holds.
+const KUBEADM: &str = "/registry/configmaps/kube-system/kubeadm-config";
 /// How long Events live that had expired when the past was saved, in seconds.
 const LEASE_SECONDS: i64 = 3_600;
 /// What every cluster makes for itself: a shared one need not carry it.
@@ -119,9 +121,10 @@ impl Options {
         let entries = contents.entries.iter().filter(|kv| kv.key.starts_with(NODES));
         let nodes = entries.filter_map(|kv| node(&serde_json::from_slice(&kv.value).ok()?));
         let mut nodes: Vec<NodeOptions> = nodes.collect();
+        let addons = contents.entries.iter().any(|kv| &*kv.key == KUBEADM);
         nodes.sort_by_key(|node| node.address);
         let store = Store::restore(&store::Options::default(), contents, head.now);
-        Ok(Self { nodes, faults: head.faults, files: head.files, ..Self::new(store, head.now, seed) })
+        Ok(Self { nodes, addons, faults: head.faults, files: head.files, ..Self::new(store, head.now, seed) })
     }
 }
 

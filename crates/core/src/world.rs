@@ -85,6 +85,11 @@ impl World {
         }
     }
 
+    /// Answers the pods' questions for names at [`CLUSTER_DNS`], where no pod does.
+    pub(crate) fn serve_names(&self) {
+        sim::name_server::run(&self.network, CLUSTER_DNS.into(), &self.tables, self.fork_rng());
+    }
+
     /// The forwarding tables, which kube-proxy writes.
     pub(crate) fn tables(&self) -> SharedTables {
         self.tables.clone()
@@ -134,6 +139,7 @@ impl World {
                 addresses: vec![IpAddr::V4(options.address)],
                 node: Some(options.name.clone()),
                 tables: Some(self.tables.clone()),
+                is_node: true,
                 ..InterfaceConfig::default()
             },
         );

@@ -89,7 +89,8 @@ fn the_api_server_is_away_and_returns() {
     assert_eq!(code, 1);
     assert!(error.contains("was refused - did you specify the right host or port?"), "{error}");
     let runtimes = lab.cluster.world().runtimes();
-    let victim = runtimes.iter().flat_map(sim::SimRuntime::containers).next().expect("a container");
+    let all = runtimes.iter().flat_map(sim::SimRuntime::containers);
+    let victim = all.into_iter().find(|container| container.name == "nginx").expect("a container");
     for runtime in &runtimes {
         runtime.kill(&victim.id, sim::process::Signal::Kill);
     }

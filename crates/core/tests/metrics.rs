@@ -15,7 +15,7 @@ const LIMITED: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: busy, labels:
 
 #[test]
 fn top_tells_what_pods_and_nodes_use() {
-    let lab = Lab::new(1);
+    let lab = Lab::bare(1);
     lab.ok("kubectl run idle --image=nginx");
     lab.ok(&format!("cat > busy.yaml <<'EOF'\n{LIMITED}EOF\nkubectl apply -f busy.yaml"));
     lab.until("kubectl get pods", |table| table.matches("1/1     Running").count() == 2);

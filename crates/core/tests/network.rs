@@ -17,7 +17,9 @@ fn web() -> Lab {
     lab.ok("kubectl run stranger --image=busybox -- sleep 1d");
     lab.ok("kubectl create namespace other && kubectl label namespace other team=blue");
     lab.ok("kubectl run visitor -n other --image=busybox -- sleep 1d");
-    lab.until("kubectl get pods -A", |table| table.matches("1/1").count() == 4);
+    lab.until("kubectl get pods -A --field-selector metadata.namespace!=kube-system", |table| {
+        table.matches("1/1").count() == 4
+    });
     lab
 }
 

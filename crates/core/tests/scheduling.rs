@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// A lab with this many workers beside the control plane.
 fn lab(workers: u16) -> Lab {
-    Lab::new(workers + 1)
+    Lab::bare(workers + 1)
 }
 
 fn apply(lab: &Lab, object: &Value) {

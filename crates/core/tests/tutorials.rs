@@ -220,3 +220,52 @@ fn processes_are_seen_where_they_are_shared() {
         counts == "1 0"
     });
 }
+
+/// "Configure a Security Context for a Pod or Container": who a process is, and what that means for files.
+#[test]
+fn configure_a_security_context() {
+    let lab = Lab::new(1);
+    lab.apply(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: security-context-demo}\nspec:\n  securityContext:\n    runAsUser: 1000\n    \
+         runAsGroup: 3000\n    fsGroup: 2000\n    supplementalGroups: [4000]\n  volumes:\n  - name: sec-ctx-vol\n    emptyDir: {}\n  \
+         - name: config\n    secret: {secretName: hidden, defaultMode: 0400}\n  containers:\n  - name: sec-ctx-demo\n    \
+         image: busybox:1.28\n    command: [sh, -c, sleep 1h]\n    volumeMounts:\n    - {name: sec-ctx-vol, mountPath: /data/demo}\n    \
+         - {name: config, mountPath: /config}\n",
+    );
+    lab.ok("kubectl create secret generic hidden --from-literal=key=value");
+    lab.ok("kubectl wait --for=condition=Ready pod/security-context-demo --timeout=300s");
+    let run = |line: &str| lab.run(&format!("kubectl exec security-context-demo -- sh -c '{line}'"));
+    assert_eq!(run("id").stdout, "uid=1000 gid=3000 groups=2000,3000,4000\n");
+    assert!(run("ps").stdout.contains("    1 1000 "), "{}", run("ps").stdout);
+    let folder = run("ls -l /data").stdout;
+    assert!(folder.contains("drwxrwsrwx    2 root 2000 "), "{folder}");
+    let file = run("cd /data/demo; echo hello > testfile; ls -l").stdout;
+    assert!(file.contains("-rw-r--r--    1 1000 2000 6 "), "{file}");
+    let denied = run("echo x >> /etc/passwd");
+    assert_eq!((denied.code, denied.stderr.contains("Permission denied")), (1, true), "{}", denied.stderr);
+    assert_eq!(run("cat /config/key").stdout, "value", "by its group");
+    assert_ne!(run("ls /root").code, 0);
+    assert_ne!(run("chown 0 /data/demo/testfile").code, 0);
+}
+
+/// "Adding entries to Pod /etc/hosts with HostAliases".
+#[test]
+fn host_aliases() {
+    let lab = Lab::new(1);
+    lab.ok("kubectl run web --image=nginx --port=80 && kubectl wait --for=condition=Ready pod/web --timeout=300s");
+    let address = lab.ok("kubectl get pod web -o jsonpath='{.status.podIP}'");
+    lab.apply(&format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: hostaliases-pod}}\nspec:\n  hostAliases:\n  - ip: {address}\n    hostnames: \
+         [foo.local, bar.local]\n  containers:\n  - name: box\n    image: busybox:1.28\n    command: [sleep, 1h]\n"
+    ));
+    lab.ok("kubectl wait --for=condition=Ready pod/hostaliases-pod --timeout=300s");
+    let hosts = lab.ok("kubectl exec hostaliases-pod -- cat /etc/hosts");
+    assert!(
+        hosts.ends_with(&format!("\n# Entries added by HostAliases.\n{address}\tfoo.local\tbar.local\n")),
+        "{hosts}"
+    );
+    assert!(lab.ok("kubectl exec hostaliases-pod -- wget -qO- http://foo.local").contains("Welcome to nginx"));
+    // What somebody writes there counts too.
+    lab.ok(&format!("kubectl exec hostaliases-pod -- sh -c 'echo {address} mine.example >> /etc/hosts'"));
+    assert!(lab.ok("kubectl exec hostaliases-pod -- wget -qO- http://mine.example").contains("Welcome to nginx"));
+}

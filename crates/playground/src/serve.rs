@@ -117,6 +117,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
                 root_ca,
                 descriptions: Some(machinery::schema::DESCRIPTIONS_JSON.as_bytes().into()),
                 files: lesson_files(),
+                addons: true,
                 ..base
             })
         })?

@@ -60,6 +60,7 @@ fn start(boot: &Boot, saved: &[u8]) -> Result<Rc<Cluster>, String> {
         options.nodes = NodeOptions::cluster(CLUSTER, boot.nodes);
     }
     options.host_time = Some(Arc::new(host_time()));
+    options.addons = true;
     let cluster = Rc::new(Cluster::new(options)?);
     turns::start(Rc::clone(&cluster)).map_err(|_| "this browser has no MessageChannel".to_owned())?;
     Ok(cluster)

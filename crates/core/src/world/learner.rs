@@ -21,7 +21,7 @@ use machinery::wire::{Channels, Frame};
 use sim::Errno;
 use sim::fs::{Fs, Kind};
 use sim::image::Base;
-use sim::io::Fd;
+use sim::io::{Fd, Gate};
 use sim::process::{Child, ExecError, Machine, MachineConfig, Spawn};
 use sim::tty::Tty;
 
@@ -71,6 +71,7 @@ impl Learner {
             first_pid: 100,
             memory_bytes_max: None,
             cpu_nano_cores_max: None,
+            groups: None,
             rng: rng.fork(),
         });
         let nodes = u16::try_from(own.world.runtimes().len()).unwrap_or(u16::MAX);
@@ -158,8 +159,11 @@ impl Learner {
 
     async fn run_terminal(&self, channels: Channels) {
         let Channels { sender, mut receiver } = channels;
-        let (output, written) = futures::channel::mpsc::unbounded();
-        let tty = Tty::new(&self.0, TERMINAL_SIZE, move |data| {
+        let (output, written) = futures::channel::mpsc::unbounded::<bytes::Bytes>();
+        let gate = Gate::default();
+        let sent = gate.clone();
+        let tty = Tty::gated(&self.0, TERMINAL_SIZE, &gate, move |data| {
+            sent.sent(data.len());
             // A terminal that is gone shows nothing.
             let _ = output.unbounded_send(bytes::Bytes::copy_from_slice(data));
         });
@@ -182,7 +186,13 @@ impl Learner {
             // The shell ends by itself now.
             std::future::pending::<()>().await;
         };
-        let screen = written.map(|data| Ok(Frame { channel: OUTPUT, data: Some(data) })).forward(sender);
+        // A part has arrived when the next one is asked for.
+        let on_way = std::cell::Cell::new(0);
+        let screen = written.map(|data| {
+            gate.arrived(on_way.replace(data.len()));
+            Ok(Frame { channel: OUTPUT, data: Some(data) })
+        });
+        let screen = screen.forward(sender);
         let end = async { _ = shell.wait().await };
         let (keyboard, screen, end) = (std::pin::pin!(keyboard), std::pin::pin!(screen), std::pin::pin!(end));
         futures::future::select(end, futures::future::select(keyboard, screen)).await;

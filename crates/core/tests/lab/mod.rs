@@ -27,10 +27,22 @@ impl Lab {
 
     /// The same with another seed.
     pub fn seeded(nodes: u16, seed: u64) -> Self {
+        let lab = Self::made(nodes, seed, true);
+        lab.ok("kubectl wait --for=condition=Ready pods --all -n kube-system --timeout=120s");
+        lab
+    }
+
+    /// A cluster with nothing in kube-system.
+    pub fn bare(nodes: u16) -> Self {
+        Self::made(nodes, 7, false)
+    }
+
+    fn made(nodes: u16, seed: u64, addons: bool) -> Self {
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let store = Store::new(&store::Options::default());
         let nodes = NodeOptions::cluster("hello", nodes);
-        let cluster = Cluster::new(Options { nodes, files: lesson_files(), ..Options::new(store, start, seed) });
+        let cluster =
+            Cluster::new(Options { nodes, addons, files: lesson_files(), ..Options::new(store, start, seed) });
         let lab = Self { cluster: cluster.unwrap() };
         lab.until("kubectl get nodes", |table| !table.contains("NotReady") && table.contains(" Ready "));
         lab

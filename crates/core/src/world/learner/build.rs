@@ -330,6 +330,7 @@ impl Builder<'_> {
             first_pid: 1,
             memory_bytes_max: None,
             cpu_nano_cores_max: None,
+            groups: None,
             rng: machinery::random::Rng::new(self.process.machine.random()),
         });
         let mut env: BTreeMap<String, String> = stage.image.env.iter().cloned().collect();

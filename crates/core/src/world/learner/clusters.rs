@@ -202,12 +202,16 @@ impl Clusters {
         }
         let shared = &self.0;
         let nodes = cluster.nodes.borrow();
-        let advertise = (nodes.first().map_or(Ipv4Addr::LOCALHOST, |node| node.options.address), 6443);
+        let advertise = (
+            nodes.first().map_or(Ipv4Addr::LOCALHOST, |node| node.options.address),
+            if cluster.tool == Tool::Minikube { 8443 } else { 6443 },
+        );
         let seed = shared.rng.borrow_mut().next_u64();
         let options = Options {
             nodes: nodes.iter().map(|node| node.options.clone()).collect(),
             host_time: shared.host_time.clone(),
             advertise,
+            addons: true,
             ..Options::new(cluster.store.clone(), shared.executor.now(), seed)
         };
         let (inner, _) = Inner::start(shared.executor.clone(), shared.pace.clone(), shared.registry.clone(), options)?;

@@ -545,6 +545,19 @@ impl Run {
             remove: flags.is_on("rm"),
         };
         if let Err(error) = self.launch(&mut own).await {
+            let port = error.message.split_once("cannot open hostport ").and_then(|(_, rest)| rest.split(' ').next());
+            if let Some(port) = port {
+                self.process
+                    .eprint(format!(
+                        "docker: Error response from daemon: failed to set up container networking: driver failed programming \
+                         external connectivity on endpoint {} ({}): Bind for 0.0.0.0:{port} failed: port is already \
+                         allocated\n\nRun 'docker run --help' for more information\n",
+                        own.name,
+                        self.docker.0.clusters.new_id()
+                    ))
+                    .await;
+                return Ok(125);
+            }
             self.process.eprint(format!("docker: Error response from daemon: {error}\n")).await;
             return Ok(127);
         }

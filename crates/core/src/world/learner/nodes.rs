@@ -68,6 +68,7 @@ fn machine(runtime: &SimRuntime) -> Machine {
         first_pid: 1000,
         memory_bytes_max: None,
         cpu_nano_cores_max: None,
+        groups: None,
         rng: Rng::new(machinery::random::fnv64a(runtime.node_name().as_bytes())),
     });
     for name in ["crictl", "docker"] {

@@ -1,0 +1,378 @@
+//! The control plane's containers. Each runs a small program that starts its part of the core, stops it when it ends,
+//! answers on the part's ports and logs what the part logs when it starts and ends.
+
+use std::rc::{Rc, Weak};
+
+use machinery::wire::{Body, Request as ApiRequest};
+use sim::network::http::{self, Request, Response};
+use sim::process::{Process, Program, Signal};
+
+use crate::cluster::Inner;
+
+/// A part of the control plane, or kube-proxy.
+pub(super) struct Part {
+    /// Its program, container and static pod.
+    pub(super) name: &'static str,
+    /// Its image's tag, where it is not Kubernetes' version.
+    tag: Option<&'static str>,
+    /// Its image's compressed size, in MB.
+    pub(super) size_mb: u64,
+    /// Memory that it holds, in MiB.
+    pub(super) memory_mib: u64,
+    /// What it uses at rest, in billionths of a CPU.
+    pub(super) cpu_nano_cores: u64,
+    /// Where it tells of its health.
+    pub(super) port: u16,
+    pub(super) health: &'static str,
+    /// Whether it speaks TLS there.
+    pub(super) secure: bool,
+    /// What it says when it starts: the source, and the text.
+    lines: &'static [(&'static str, &'static str)],
+    /// How kubeadm runs it on the control plane's nodes, where it does.
+    pub(super) static_pod: Option<StaticPod>,
+}
+
+/// A static pod of kubeadm's.
+pub(super) struct StaticPod {
+    /// Flags, one a line; `{address}`, `{node}` and `{port}` are the node's and the API server's.
+    pub(super) flags: &'static str,
+    /// Folders of the node: volume, path, type.
+    pub(super) folders: &'static [(&'static str, &'static str, &'static str)],
+    /// What its container requests.
+    pub(super) requests: &'static [(&'static str, &'static str)],
+    pub(super) annotation: Option<(&'static str, &'static str)>,
+}
+
+const PKI: (&str, &str, &str) = ("k8s-certs", "/etc/kubernetes/pki", "DirectoryOrCreate");
+const CA_CERTS: (&str, &str, &str) = ("ca-certs", "/etc/ssl/certs", "DirectoryOrCreate");
+
+/// The parts, in the order of their manifests.
+pub(super) const PARTS: &[Part] = &[
+    Part {
+        name: "etcd",
+        tag: Some("3.6.6-0"),
+        size_mb: 24,
+        memory_mib: 42,
+        cpu_nano_cores: 18_000_000,
+        port: 2381,
+        health: "/health?exclude=NOSPACE&serializable=true",
+        secure: false,
+        lines: &[
+            ("etcdmain/etcd.go:64", "Running: "),
+            ("embed/etcd.go:124", "configuring peer listeners"),
+            ("embed/etcd.go:132", "configuring client listeners"),
+            ("etcdserver/server.go:1938", "published local member to cluster through raft"),
+            ("embed/serve.go:124", "ready to serve client requests"),
+            ("embed/serve.go:275", "serving client traffic securely"),
+        ],
+        static_pod: Some(StaticPod {
+            flags: "--advertise-client-urls=https://{address}:2379
+                --cert-file=/etc/kubernetes/pki/etcd/server.crt
+                --client-cert-auth=true
+                --data-dir=/var/lib/etcd
+                --initial-advertise-peer-urls=https://{address}:2380
+                --initial-cluster={node}=https://{address}:2380
+                --key-file=/etc/kubernetes/pki/etcd/server.key
+                --listen-client-urls=https://127.0.0.1:2379,https://{address}:2379
+                --listen-metrics-urls=http://127.0.0.1:2381
+                --listen-peer-urls=https://{address}:2380
+                --name={node}
+                --peer-cert-file=/etc/kubernetes/pki/etcd/peer.crt
+                --peer-client-cert-auth=true
+                --peer-key-file=/etc/kubernetes/pki/etcd/peer.key
+                --peer-trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt
+                --snapshot-count=10000
+                --trusted-ca-file=/etc/kubernetes/pki/etcd/ca.crt",
+            folders: &[
+                ("etcd-data", "/var/lib/etcd", "DirectoryOrCreate"),
+                ("etcd-certs", "/etc/kubernetes/pki/etcd", "DirectoryOrCreate"),
+            ],
+            requests: &[("cpu", "100m"), ("memory", "100Mi")],
+            annotation: Some(("kubeadm.kubernetes.io/etcd.advertise-client-urls", "https://{address}:2379")),
+        }),
+    },
+    Part {
+        name: "kube-apiserver",
+        tag: None,
+        size_mb: 27,
+        memory_mib: 210,
+        cpu_nano_cores: 35_000_000,
+        port: 6443,
+        health: "/livez",
+        secure: true,
+        lines: &[
+            ("options.go:263", "external host was not specified, using {address}"),
+            ("server.go:150", "Version: {version}"),
+            ("instance.go:239", "Using reconciler: lease"),
+            ("handler.go:288", "Adding GroupVersion v1 to ResourceManager"),
+            ("handler.go:288", "Adding GroupVersion apps v1 to ResourceManager"),
+            ("secure_serving.go:211", "Serving securely on [::]:{port}"),
+            ("cache.go:39", "Caches are synced for APIServiceRegistrationController controller"),
+        ],
+        static_pod: Some(StaticPod {
+            flags: "--advertise-address={address}
+                --allow-privileged=true
+                --authorization-mode=Node,RBAC
+                --client-ca-file=/etc/kubernetes/pki/ca.crt
+                --enable-admission-plugins=NodeRestriction
+                --enable-bootstrap-token-auth=true
+                --etcd-cafile=/etc/kubernetes/pki/etcd/ca.crt
+                --etcd-certfile=/etc/kubernetes/pki/apiserver-etcd-client.crt
+                --etcd-keyfile=/etc/kubernetes/pki/apiserver-etcd-client.key
+                --etcd-servers=https://127.0.0.1:2379
+                --kubelet-preferred-address-types=InternalIP,ExternalIP,Hostname
+                --secure-port={port}
+                --service-account-issuer=https://kubernetes.default.svc.cluster.local
+                --service-account-key-file=/etc/kubernetes/pki/sa.pub
+                --service-account-signing-key-file=/etc/kubernetes/pki/sa.key
+                --service-cluster-ip-range=10.96.0.0/16
+                --tls-cert-file=/etc/kubernetes/pki/apiserver.crt
+                --tls-private-key-file=/etc/kubernetes/pki/apiserver.key",
+            folders: &[CA_CERTS, PKI],
+            requests: &[("cpu", "250m")],
+            annotation: Some(("kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint", "{address}:{port}")),
+        }),
+    },
+    Part {
+        name: "kube-controller-manager",
+        tag: None,
+        size_mb: 23,
+        memory_mib: 48,
+        cpu_nano_cores: 12_000_000,
+        port: 10257,
+        health: "/healthz",
+        secure: true,
+        lines: &[
+            ("serving.go:386", "Generated self-signed cert in-memory"),
+            ("controllermanager.go:188", "\"Starting\" version=\"{version}\""),
+            ("secure_serving.go:211", "Serving securely on 127.0.0.1:10257"),
+            ("leaderelection.go:257", "attempting to acquire leader lease kube-system/kube-controller-manager..."),
+            ("shared_informer.go:349", "\"Waiting for caches to sync\" controller=\"tokens\""),
+            ("shared_informer.go:356", "\"Caches are synced\" controller=\"tokens\""),
+        ],
+        static_pod: Some(StaticPod {
+            flags: "--allocate-node-cidrs=true
+                --authentication-kubeconfig=/etc/kubernetes/controller-manager.conf
+                --authorization-kubeconfig=/etc/kubernetes/controller-manager.conf
+                --bind-address=127.0.0.1
+                --client-ca-file=/etc/kubernetes/pki/ca.crt
+                --cluster-cidr=10.244.0.0/16
+                --cluster-name=kubernetes
+                --cluster-signing-cert-file=/etc/kubernetes/pki/ca.crt
+                --cluster-signing-key-file=/etc/kubernetes/pki/ca.key
+                --controllers=*,bootstrapsigner,tokencleaner
+                --kubeconfig=/etc/kubernetes/controller-manager.conf
+                --leader-elect=true
+                --root-ca-file=/etc/kubernetes/pki/ca.crt
+                --service-account-private-key-file=/etc/kubernetes/pki/sa.key
+                --service-cluster-ip-range=10.96.0.0/16
+                --use-service-account-credentials=true",
+            folders: &[CA_CERTS, PKI, ("kubeconfig", "/etc/kubernetes/controller-manager.conf", "FileOrCreate")],
+            requests: &[("cpu", "200m")],
+            annotation: None,
+        }),
+    },
+    Part {
+        name: "kube-scheduler",
+        tag: None,
+        size_mb: 17,
+        memory_mib: 21,
+        cpu_nano_cores: 4_000_000,
+        port: 10259,
+        health: "/livez",
+        secure: true,
+        lines: &[
+            ("serving.go:386", "Generated self-signed cert in-memory"),
+            ("server.go:175", "\"Starting Kubernetes Scheduler\" version=\"{version}\""),
+            ("secure_serving.go:211", "Serving securely on 127.0.0.1:10259"),
+            ("leaderelection.go:257", "attempting to acquire leader lease kube-system/kube-scheduler..."),
+        ],
+        static_pod: Some(StaticPod {
+            flags: "--authentication-kubeconfig=/etc/kubernetes/scheduler.conf
+                --authorization-kubeconfig=/etc/kubernetes/scheduler.conf
+                --bind-address=127.0.0.1
+                --kubeconfig=/etc/kubernetes/scheduler.conf
+                --leader-elect=true",
+            folders: &[("kubeconfig", "/etc/kubernetes/scheduler.conf", "FileOrCreate")],
+            requests: &[("cpu", "100m")],
+            annotation: None,
+        }),
+    },
+    Part {
+        name: "kube-proxy",
+        tag: None,
+        size_mb: 26,
+        memory_mib: 17,
+        cpu_nano_cores: 1_000_000,
+        port: 10256,
+        health: "/healthz",
+        secure: false,
+        lines: &[
+            ("server_linux.go:63", "\"Using iptables proxy\""),
+            ("server.go:715", "\"Successfully retrieved node IP(s)\" IPs=[\"{address}\"]"),
+            ("server_linux.go:132", "\"Using iptables Proxier\""),
+            ("server.go:527", "\"Version info\" version=\"{version}\""),
+            ("config.go:200", "\"Starting service config controller\""),
+            ("config.go:105", "\"Starting endpoint slice config controller\""),
+            ("shared_informer.go:356", "\"Caches are synced\" controller=\"service config\""),
+            ("shared_informer.go:356", "\"Caches are synced\" controller=\"endpoint slice config\""),
+        ],
+        static_pod: None,
+    },
+];
+
+impl Part {
+    /// Its image.
+    pub(super) fn image(&self) -> String {
+        format!("registry.k8s.io/{}:{}", self.name, self.tag.unwrap_or(kubelet::VERSION))
+    }
+
+    /// The components of the core that it is.
+    fn components(&self) -> Vec<&'static str> {
+        match self.name {
+            "kube-controller-manager" => {
+                controllers::CONTROLLERS.iter().map(|(name, _)| *name).chain([self.name]).collect()
+            }
+            "kube-scheduler" | "kube-proxy" => vec![self.name],
+            // The store and the API server are the core itself.
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A container that runs a part: while there is one, the part runs.
+struct Held {
+    inner: Weak<Inner>,
+    part: &'static Part,
+}
+
+impl Held {
+    fn new(inner: &Weak<Inner>, part: &'static Part) -> Self {
+        if let Some(inner) = inner.upgrade() {
+            inner.hold(part.name, &part.components());
+        }
+        Self { inner: inner.clone(), part }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.upgrade() {
+            inner.release(self.part.name, &self.part.components());
+        }
+    }
+}
+
+/// The program of a part's containers.
+pub(super) fn program(inner: Weak<Inner>, part: &'static Part) -> Rc<dyn Program> {
+    Rc::new(move |process: Process| {
+        let inner = inner.clone();
+        async move { run(process, inner, part).await }
+    })
+}
+
+async fn run(process: Process, inner: Weak<Inner>, part: &'static Part) -> i32 {
+    process.signals.handle(Signal::Term);
+    process.signals.handle(Signal::Int);
+    let secure_port = process.operands().iter().find_map(|word| word.strip_prefix("--secure-port=")?.parse().ok());
+    let port: u16 = secure_port.unwrap_or(part.port);
+    let listener = match process.machine.interface().listen(port) {
+        Ok((_, listener)) if part.secure => listener.with_tls(),
+        Ok((_, listener)) => listener,
+        Err(_) => {
+            let text = format!("failed to create listener: listen tcp :{port}: bind: address already in use");
+            say(&process, part, 'E', "run.go:72", &format!("\"command failed\" err=\"{text}\"")).await;
+            return 1;
+        }
+    };
+    let address = process.machine.interface().address().to_string();
+    for (source, text) in part.lines {
+        let text = text.replace("{version}", kubelet::VERSION).replace("{address}", &address);
+        say(&process, part, 'I', source, &text.replace("{port}", &port.to_string())).await;
+    }
+    let held = Held::new(&inner, part);
+    let serve = http::serve(&listener, |request, _| answer(inner.clone(), part, request));
+    let ended = process.signals.next();
+    futures::future::select(Box::pin(serve), Box::pin(ended)).await;
+    drop(held);
+    if part.static_pod.is_some() {
+        say(&process, part, 'I', "secure_serving.go:259", "Stopped listening").await;
+    }
+    0
+}
+
+/// A line of the log: klog's form, or etcd's JSON.
+async fn say(process: &Process, part: &Part, level: char, source: &str, text: &str) {
+    let now = process.machine.now();
+    let line = match part.name {
+        "etcd" => format!(
+            "{{\"level\":\"{}\",\"ts\":\"{}\",\"caller\":\"{source}\",\"msg\":{}}}\n",
+            if level == 'E' { "fatal" } else { "info" },
+            now.strftime("%Y-%m-%dT%H:%M:%S.%6fZ"),
+            serde_json::Value::from(text),
+        ),
+        _ => format!("{level}{} {:>7} {source}] {text}\n", now.strftime("%m%d %H:%M:%S.%6f"), process.pid),
+    };
+    // A log that nobody keeps is not written.
+    process.eprint(line).await;
+}
+
+/// What a part answers: whether it is well, and the API server its API.
+async fn answer(inner: Weak<Inner>, part: &'static Part, request: Request) -> Response {
+    const PLAIN: &str = "text/plain; charset=utf-8";
+    let Some(inner) = inner.upgrade() else { return Response::new(503, PLAIN, "") };
+    match (part.name, request.path()) {
+        ("kube-apiserver", _) => api(&inner, request).await,
+        ("etcd", "/health") => Response::new(200, "application/json", "{\"health\":\"true\",\"reason\":\"\"}"),
+        (_, "/healthz" | "/livez" | "/readyz") => match inner.runs(&part.components()) {
+            true => Response::new(200, PLAIN, "ok"),
+            false => Response::new(500, PLAIN, "[-]ping failed: reason withheld\nhealthz check failed\n"),
+        },
+        _ => Response::new(404, PLAIN, "404 page not found\n"),
+    }
+}
+
+/// Passes a request to the API server. Who has no token is nobody here, whoever sits at the computer.
+async fn api(inner: &Inner, request: Request) -> Response {
+    let mut call = ApiRequest::new(Body::Bytes(request.body.clone()));
+    let (Ok(method), Ok(uri)) = (request.method.parse(), request.target.parse()) else {
+        return Response::new(400, "text/plain; charset=utf-8", "400 Bad Request");
+    };
+    *call.method_mut() = method;
+    *call.uri_mut() = uri;
+    let mut identified = false;
+    for (name, value) in &request.headers {
+        if let (Ok(name), Ok(value)) = (name.parse::<::http::HeaderName>(), value.parse::<::http::HeaderValue>()) {
+            identified |= name == ::http::header::AUTHORIZATION;
+            call.headers_mut().append(name, value);
+        }
+    }
+    if !identified && !inner.anonymous {
+        let nobody = [("impersonate-user", "system:anonymous"), ("impersonate-group", "system:unauthenticated")];
+        for (name, value) in nobody {
+            call.headers_mut().insert(name, ::http::HeaderValue::from_static(value));
+        }
+    }
+    // Probes are not worth telling.
+    let probe = matches!(request.path(), "/livez" | "/readyz" | "/healthz");
+    let answer = match probe && !inner.public_api().is_down() {
+        true => inner.api.handle(call).await,
+        false => inner.public_api().handle(call).await,
+    };
+    let (parts, body) = answer.into_parts();
+    let mut response = Response::new(parts.status.as_u16(), "application/json", bytes::Bytes::new());
+    if let Some(kind) = parts.headers.get(::http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()) {
+        response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+        response.headers.push(("Content-Type".into(), kind.to_owned()));
+    }
+    // Streams do not pass: a client here reads an answer when it is whole.
+    if matches!(body, Body::Watch(_) | Body::Upgrade(_)) {
+        let refusal =
+            machinery::status::ApiError::new(501, "NotImplemented", "watches do not pass through this network");
+        response.status = 501;
+        response.body = refusal.into_response().into_body().collect().await;
+        return response;
+    }
+    response.body = body.collect().await;
+    response
+}

@@ -1,0 +1,132 @@
+//! kube-system as kubeadm leaves it: what a learner sees there, and that it is what it says.
+
+mod lab;
+
+use std::time::Duration;
+
+pub use lab::{Lab, names};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+#[cfg(target_arch = "wasm32")]
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
+
+#[test]
+fn kube_system_holds_what_a_kubeadm_cluster_holds() {
+    let lab = Lab::new(3);
+    let table = lab.ok("kubectl get pods -n kube-system");
+    let found: Vec<&str> = names(&table);
+    for part in ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+        assert!(found.contains(&format!("{part}-hello-control-plane").as_str()), "{table}");
+    }
+    assert_eq!(found.iter().filter(|name| name.starts_with("coredns-")).count(), 2, "{table}");
+    assert_eq!(found.iter().filter(|name| name.starts_with("kube-proxy-")).count(), 3, "{table}");
+    assert_eq!(table.matches("1/1     Running   0").count(), 9, "{table}");
+    let info = lab.ok("kubectl cluster-info");
+    assert!(info.contains("CoreDNS is running at "), "{info}");
+    assert!(info.contains("/api/v1/namespaces/kube-system/services/kube-dns:dns/proxy"), "{info}");
+    let service = lab.until("kubectl get svc,ds,deploy,cm -n kube-system", |table| table.contains("coredns   2/2"));
+    assert!(
+        service.contains("service/kube-dns   ClusterIP   10.96.0.10   <none>        53/UDP,53/TCP,9153/TCP"),
+        "{service}"
+    );
+    assert!(service.contains("daemonset.apps/kube-proxy   3         3         3"), "{service}");
+    assert!(service.contains("deployment.apps/coredns   2/2     2            2"), "{service}");
+    assert!(service.contains("configmap/kube-proxy"), "{service}");
+    let logs = lab.ok("kubectl logs -n kube-system kube-scheduler-hello-control-plane");
+    assert!(logs.contains("Starting Kubernetes Scheduler"), "{logs}");
+}
+
+#[test]
+fn a_mirror_pod_comes_back_and_a_manifest_that_goes_stops_its_part() {
+    let lab = Lab::new(2);
+    let uid = "kubectl get pod -n kube-system kube-scheduler-hello-control-plane -o jsonpath='{.metadata.uid}'";
+    let before = lab.ok(uid);
+    lab.ok("kubectl delete pod -n kube-system kube-scheduler-hello-control-plane");
+    lab.until(uid, |after| !after.is_empty() && *after != before);
+    // Kubernetes the hard way: without its manifest there is no scheduler, and nothing is scheduled.
+    lab.ok("ssh hello-control-plane mv /etc/kubernetes/manifests/kube-scheduler.yaml /root/");
+    lab.until("kubectl get pods -n kube-system", |table| !table.contains("kube-scheduler"));
+    lab.ok("kubectl run web --image=nginx");
+    lab.pass(Duration::from_secs(60));
+    assert!(lab.ok("kubectl get pod web").contains("Pending"));
+    lab.ok("ssh hello-control-plane mv /root/kube-scheduler.yaml /etc/kubernetes/manifests/");
+    lab.until("kubectl get pod web", |table| table.contains("Running"));
+}
+
+#[test]
+fn names_are_answered_by_coredns_pods() {
+    let lab = Lab::new(2);
+    lab.ok("kubectl run tool --image=busybox:1.36 --command -- sleep 1d");
+    lab.ok("kubectl wait --for=condition=Ready pod/tool --timeout=120s");
+    let answer = lab.ok("kubectl exec tool -- nslookup kubernetes.default.svc.cluster.local");
+    assert!(answer.contains("Server:\t\t10.96.0.10") && answer.contains("Address: 10.96.0.1\n"), "{answer}");
+    // Of one pod of them, asked by its own address.
+    let address = lab.ok("kubectl get pods -n kube-system -l k8s-app=kube-dns -o jsonpath='{.items[0].status.podIP}'");
+    let answer = lab.ok(&format!("kubectl exec tool -- nslookup kubernetes.default.svc.cluster.local {address}"));
+    assert!(answer.contains("Address: 10.96.0.1\n"), "{answer}");
+
+    lab.ok("kubectl -n kube-system scale deployment coredns --replicas=0");
+    lab.until("kubectl get pods -n kube-system -l k8s-app=kube-dns", str::is_empty);
+    let (code, _) = lab.fails("kubectl exec tool -- wget -qO- http://kubernetes.default");
+    assert_eq!(code, 1);
+    let gone = lab.run("kubectl exec tool -- nslookup kubernetes.default.svc.cluster.local");
+    assert!(gone.stdout.contains("connection timed out; no servers could be reached"), "{}", gone.stdout);
+    lab.ok("kubectl -n kube-system scale deployment coredns --replicas=2");
+    lab.ok("kubectl -n kube-system rollout status deployment coredns --timeout=120s");
+    lab.ok("kubectl exec tool -- nslookup kubernetes.default.svc.cluster.local");
+}
+
+/// "Debugging DNS Resolution" and "Customizing DNS Service" of the documentation.
+#[test]
+fn coredns_does_what_its_corefile_says() {
+    let lab = Lab::new(2);
+    lab.ok("kubectl run tool --image=busybox:1.36 --command -- sleep 1d");
+    lab.ok("kubectl wait --for=condition=Ready pod/tool --timeout=120s");
+    let logs = "kubectl logs -n kube-system -l k8s-app=kube-dns --tail=-1";
+    assert!(lab.ok(logs).contains(".:53\n[INFO] plugin/reload: Running configuration SHA512 = "));
+    lab.ok(
+        "kubectl get cm coredns -n kube-system -o yaml | sed 's/^\\( *\\)errors/\\1errors\\n\\1log\\n\\1hosts {\\n\\1  10.1.2.3 db.example\\n\\1  fallthrough\\n\\1}/' | kubectl replace -f -",
+    );
+    lab.until(logs, |text| text.matches("[INFO] Reloading complete").count() == 2);
+    assert!(lab.ok("kubectl exec tool -- nslookup db.example").contains("Address: 10.1.2.3"));
+    let text = lab.ok(logs);
+    assert!(text.contains("\"A IN db.example. udp ") && text.contains("NOERROR qr,aa,rd "), "{text}");
+    // What CoreDNS cannot read it does not take.
+    lab.ok("kubectl get cm coredns -n kube-system -o yaml | sed 's/errors/erors/' | kubectl replace -f -");
+    lab.until(logs, |text| text.contains("Error during parsing: Unknown directive 'erors'"));
+    lab.ok("kubectl exec tool -- nslookup db.example");
+    lab.ok("kubectl delete pods -n kube-system -l k8s-app=kube-dns");
+    lab.until("kubectl get pods -n kube-system -l k8s-app=kube-dns", |table| table.contains("CrashLoopBackOff"));
+}
+
+/// "Accessing the Kubernetes API from a Pod" of the documentation.
+#[test]
+fn the_api_server_answers_pods() {
+    let lab = Lab::new(1);
+    lab.ok("kubectl run tool --image=curlimages/curl --command -- sleep 1d");
+    lab.ok("kubectl wait --for=condition=Ready pod/tool --timeout=120s");
+    let path = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let ask = |url: &str| {
+        lab.ok(&format!(
+            "kubectl exec tool -- sh -c 'curl -s --cacert {path}/ca.crt --header \"Authorization: Bearer $(cat {path}/token)\" https://kubernetes.default.svc{url}'"
+        ))
+    };
+    let versions = ask("/api");
+    assert!(versions.replace(' ', "").contains("\"kind\":\"APIVersions\""), "{versions}");
+    let refused = ask("/api/v1/namespaces/default/pods");
+    assert!(refused.contains("User \\\"system:serviceaccount:default:default\\\" cannot list resource"), "{refused}");
+    let anonymous = lab.ok("kubectl exec tool -- curl -sk https://kubernetes.default.svc/api/v1/nodes");
+    assert!(anonymous.contains("User \\\"system:anonymous\\\" cannot list resource"), "{anonymous}");
+}
+
+#[test]
+fn datagrams_go_through_services() {
+    let lab = Lab::new(2);
+    lab.ok("kubectl create deployment echo --image=registry.k8s.io/e2e-test-images/agnhost:2.40 -- /agnhost netexec");
+    lab.ok("kubectl create service clusterip echo --tcp=80:8080");
+    lab.ok("kubectl patch service echo -p '{\"spec\":{\"ports\":[{\"port\":81,\"targetPort\":8081,\"protocol\":\"UDP\",\"name\":\"udp\"}]}}'");
+    lab.ok("kubectl run tool --image=busybox:1.36 --command -- sleep 1d");
+    lab.ok("kubectl wait --for=condition=Ready pods --all --timeout=120s");
+    lab.until("kubectl exec tool -- sh -c 'echo echo hello | nc -u -w 1 echo 81'", |answer| answer == "hello");
+}
