@@ -120,7 +120,11 @@ impl Process {
 
     /// Writes to standard output. False when nobody reads it any more: the program should end.
     pub async fn print(&self, text: impl AsRef<[u8]>) -> bool {
-        self.stdout().write_all(text.as_ref()).await.is_ok()
+        let written = self.stdout().write_all(text.as_ref()).await;
+        if written == Err(Errno::NoSpace) {
+            self.eprint(format!("{}: write error: {}\n", self.name(), Errno::NoSpace)).await;
+        }
+        written.is_ok()
     }
 
     /// Writes to standard error; that this may fail is nobody's concern.

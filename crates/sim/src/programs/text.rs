@@ -248,7 +248,7 @@ async fn head_stream(process: &Process, input: &Fd, mut count: usize, bytes: boo
         if bytes {
             count -= part.len().min(count);
             if !process.print(part).await {
-                break;
+                return 1;
             }
             continue;
         }
@@ -258,7 +258,7 @@ async fn head_stream(process: &Process, input: &Fd, mut count: usize, bytes: boo
         }
         count -= shown.iter().filter(|byte| **byte == b'\n').count().min(count);
         if !process.print(shown).await {
-            break;
+            return 1;
         }
     }
     0
