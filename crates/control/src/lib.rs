@@ -165,9 +165,10 @@ pub struct NodeRequest {
 }
 
 /// What passes between two parts of the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HopKind {
     /// A call to the API server.
+    #[default]
     Request,
     /// The API server stores a revision.
     Write,
@@ -185,7 +186,7 @@ pub enum HopKind {
 /// controller by the name it writes under (`deployment-controller`), or a kind and a name for what
 /// there are many of: `kubelet/worker`, `runtime/worker`, `node/worker`, `service/default/web`,
 /// `pod/default/web-x`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hop {
     /// Grows by at least one with every hop; orders hops of one instant.
@@ -209,6 +210,12 @@ pub struct Hop {
     /// The hop that caused this one, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<u64>,
+    /// The revision whose change made the sender act, where it said so: what a controller had heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<u64>,
+    /// The command line by which a person asked, where the client tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// Why it failed, where it did: an HTTP status, `refused`, `timeout`, `reset`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt, stream};
+use http::HeaderValue;
 use kubectl::{Connection, DirEntry, Endpoint, FileError, Host, Listener, SendError};
 use machinery::Timestamp;
 use machinery::wire::{Channels, Request, Response};
@@ -21,6 +22,7 @@ use sim::process::{Completer, Process, Program, Spawn};
 use sim::split;
 
 use crate::hints;
+use crate::public_api::COMMAND;
 use crate::world::Clusters;
 
 /// The channel of a [`Connection`] that carries its bytes.
@@ -114,6 +116,26 @@ async fn copy_out(process: Rc<Process>, mut written: mpsc::UnboundedReceiver<(St
     }
 }
 
+/// How long a command line may be to be told whole.
+const LINE_BYTES_MAX: usize = 400;
+
+/// The line that a person typed, near enough: with quotes where they are needed.
+fn command_line(arguments: &[String]) -> String {
+    let mut line = "kubectl".to_owned();
+    for argument in arguments {
+        let plain = |c: char| c.is_ascii_graphic() && !"'\"\\$`;&|<>*?()#".contains(c);
+        line.push(' ');
+        match argument.chars().all(plain) && !argument.is_empty() {
+            true => line.push_str(argument),
+            false => line.push_str(&format!("'{}'", argument.replace('\'', "'\\''").replace(['\n', '\r', '\t'], " "))),
+        }
+    }
+    match line.char_indices().find(|(at, _)| *at > LINE_BYTES_MAX) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
 struct ProcessHost {
     process: Rc<Process>,
     clusters: Clusters,
@@ -157,6 +179,9 @@ impl Host for ProcessHost {
         endpoint: &'a Endpoint,
         mut request: Request,
     ) -> LocalBoxFuture<'a, Result<Response, SendError>> {
+        if let Ok(line) = HeaderValue::from_bytes(command_line(self.process.operands()).as_bytes()) {
+            request.headers_mut().insert(COMMAND, line);
+        }
         // Whoever sits at this computer has the administrator's kubeconfig, or is whose token it comes with.
         if !request.headers().contains_key(http::header::AUTHORIZATION) {
             request.extensions_mut().insert(UserInfo::admin());

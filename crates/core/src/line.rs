@@ -9,12 +9,12 @@ use apiserver::{ApiServer, RequestInfo, UserInfo};
 use client::Transport;
 use futures::{FutureExt, Stream};
 use machinery::status::ApiError;
-use machinery::wire::{Body, Request, Response, WatchEvent, WatchStream};
+use machinery::wire::{Body, Origin, Request, Response, WatchEvent, WatchStream};
 use machinery::{Clock, Encoded};
 use sim::Executor;
 
-use crate::control::HopKind;
-use crate::trace::Trace;
+use crate::control::{Hop, HopKind};
+use crate::trace::{Asker, Trace};
 
 /// One component's line to the API server. While it is cut, requests are refused and watches end.
 pub struct Line {
@@ -40,6 +40,7 @@ impl Transport for Line {
         }
         let uri = request.uri();
         let call = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
+        let because = request.extensions().get::<Origin>().map_or(0, |origin| origin.cause);
         request.extensions_mut().insert(UserInfo::admin());
         // Plain verbs are ready at once. What waits for somebody else, a webhook say, lets the others
         // run meanwhile, at this very instant.
@@ -49,7 +50,8 @@ impl Transport for Line {
             None => self.executor.block_on(self.executor.now(), answer),
         };
         let response = response.unwrap_or_else(|| ApiError::timeout("the server did not answer", 1).into_response());
-        self.trace.exchange(self.executor.now(), &self.component, &call, &response, self.api.store().revision());
+        let asker = Asker { name: &self.component, because, command: None };
+        self.trace.exchange(self.executor.now(), &asker, &call, &response, self.api.store().revision());
         response.map(|body| match body {
             Body::Watch(events) => Body::Watch(Box::pin(Watched {
                 events,
@@ -89,26 +91,29 @@ impl Stream for Watched {
         if let Poll::Ready(Some(event)) = &event
             && self.trace.is_watched()
         {
-            let object = describe(&self.resource, &event.object);
-            let now = self.clock.now();
-            self.trace.report(now, HopKind::Watch, "kube-apiserver", &self.component, event.kind.as_str(), &object);
+            self.trace.report_with(|| Hop {
+                time: self.clock.now().to_string(),
+                kind: HopKind::Watch,
+                from: "kube-apiserver".into(),
+                to: self.component.to_string(),
+                verb: event.kind.as_str().into(),
+                ..described(&self.resource, &event.object)
+            });
         }
         event
     }
 }
 
-/// `resource/namespace/name`, for events whose object is decoded, as those in the same process mostly
-/// are.
-fn describe(resource: &str, object: &Encoded) -> String {
-    object.object().map_or_else(
-        || resource.to_owned(),
-        |object| {
-            let metadata = object.metadata();
-            let name = metadata.name.as_deref().unwrap_or_default();
-            match metadata.namespace.as_deref() {
-                Some(namespace) => format!("{resource}/{namespace}/{name}"),
-                None => format!("{resource}/{name}"),
-            }
-        },
-    )
+/// A hop with `resource/namespace/name` and the revision, for events whose object is decoded, as those in the same
+/// process mostly are.
+fn described(resource: &str, object: &Encoded) -> Hop {
+    let Some(object) = object.object() else { return Hop { object: resource.to_owned(), ..Hop::default() } };
+    let metadata = object.metadata();
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let address = match metadata.namespace.as_deref() {
+        Some(namespace) => format!("{resource}/{namespace}/{name}"),
+        None => format!("{resource}/{name}"),
+    };
+    let revision = metadata.resource_version.as_deref().and_then(|version| version.parse().ok());
+    Hop { object: address, revision, ..Hop::default() }
 }

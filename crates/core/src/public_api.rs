@@ -10,7 +10,10 @@ use machinery::Clock;
 use machinery::status::ApiError;
 use machinery::wire::{Request, Response};
 
-use crate::trace::Trace;
+use crate::trace::{Asker, Trace};
+
+/// The header by which kubectl tells its command.
+pub(crate) const COMMAND: &str = "kubectl-command";
 
 /// The API for any thread; what passes is in the trace, under the name by which the client calls
 /// itself.
@@ -44,6 +47,8 @@ impl PublicApi {
         let call = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
         let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
         let client = client_name(agent.unwrap_or_default());
+        // kubectl says what it was called with (KEP-859): upstream's the command, the learner's the whole line.
+        let command = request.headers().get(COMMAND).map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned());
         let (answer, clock, trace) = (self.server.handle(request), self.clock.clone(), self.trace.clone());
         let store = self.server.store().clone();
         // The control API is not Kubernetes': it is there to heal the fault.
@@ -53,7 +58,8 @@ impl PublicApi {
                 return ApiError::service_unavailable("the API server is down").into_response();
             }
             let response = answer.await;
-            trace.exchange(clock.now(), &client, &call, &response, store.revision());
+            let asker = Asker { name: &client, because: 0, command: command.as_deref() };
+            trace.exchange(clock.now(), &asker, &call, &response, store.revision());
             response
         }
     }

@@ -12,9 +12,23 @@ use crate::control::{Hop, HopKind};
 /// How many hops a reader may fall behind; a slower one misses the rest and sees a gap in the sequence.
 const HOPS_QUEUED_MAX: usize = 4096;
 
+/// Subresources to which one posts without changing what is stored.
+const UNSTORED: [&str; 5] = ["token", "exec", "attach", "portforward", "proxy"];
+
 /// Where hops are reported. Cheap to clone; all clones are one trace.
 #[derive(Clone, Default)]
 pub struct Trace(Arc<Mutex<State>>);
+
+/// Who calls the API server, and why.
+#[derive(Clone, Copy, Default)]
+pub struct Asker<'a> {
+    /// The component or client.
+    pub name: &'a str,
+    /// The revision whose change made it act; 0 where it does not say.
+    pub because: u64,
+    /// A person's command line.
+    pub command: Option<&'a str>,
+}
 
 #[derive(Default)]
 struct State {
@@ -38,23 +52,20 @@ impl Trace {
     /// Reports a hop; its sequence number is given here.
     pub fn report(&self, time: Timestamp, kind: HopKind, from: &str, to: &str, verb: &str, object: &str) {
         self.report_with(|| Hop {
-            sequence: 0,
             time: time.to_string(),
             kind,
             from: from.into(),
             to: to.into(),
             verb: verb.into(),
             object: object.into(),
-            revision: None,
-            cause: None,
-            error: None,
+            ..Hop::default()
         });
     }
 
     /// Reports a call to the API server that has been answered and, where it changed something, the
     /// write that it caused: at the revision of the answer, or at the store's newest, `revision`, where the
     /// answer has none, as that to a deletion.
-    pub fn exchange(&self, time: Timestamp, component: &str, call: &RequestInfo, response: &Response, revision: i64) {
+    pub fn exchange(&self, time: Timestamp, asker: &Asker<'_>, call: &RequestInfo, response: &Response, revision: i64) {
         if !self.is_watched() || !call.is_resource_request() {
             return;
         }
@@ -72,19 +83,19 @@ impl Trace {
         let object = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
         let status = response.status();
         let request = Hop {
-            sequence: 0,
             time: time.to_string(),
-            kind: HopKind::Request,
-            from: component.into(),
+            from: asker.name.into(),
             to: "kube-apiserver".into(),
             verb: call.verb.clone(),
             object,
-            revision: None,
-            cause: None,
+            because: (asker.because > 0).then_some(asker.because),
+            command: asker.command.map(Into::into),
             error: (status.is_client_error() || status.is_server_error()).then(|| status.to_string()),
+            ..Hop::default()
         };
         let reads = matches!(call.verb.as_str(), "get" | "list" | "watch");
-        let changed = status.is_success() && !reads && !call.query.has("dryRun");
+        let kept = !UNSTORED.contains(&call.subresource.as_str()) && !call.resource.ends_with("reviews");
+        let changed = status.is_success() && !reads && kept && !call.query.has("dryRun");
         let answered_revision = metadata.and_then(|metadata| metadata.resource_version.as_deref()?.parse().ok());
         let write = changed.then(|| Hop {
             kind: HopKind::Write,

@@ -339,6 +339,7 @@ impl Scheduler {
 
     /// A node is found: volumes first, then the pod.
     fn place(&mut self, pod: &Arc<PodInfo>, prepared: &Prepared, node: &Arc<str>, now: Timestamp) {
+        self.work_at(pod);
         let bound = match self.cache.node(node) {
             Some(info) => self.storage.bind(pod, &prepared.volumes, info),
             None => return self.queue.retry(&pod.key, now),
@@ -388,8 +389,15 @@ impl Scheduler {
         self.binding_deadline = self.binding.values().map(|(_, _, deadline)| *deadline).min();
     }
 
+    /// Writes from now on are because of this pod, as it was heard of.
+    fn work_at(&self, pod: &PodInfo) {
+        let heard = pod.pod.metadata.resource_version.as_deref().and_then(|version| version.parse().ok());
+        self.client.set_cause(&pod.key.to_string(), heard.unwrap_or_default());
+    }
+
     fn bind(&mut self, pod: &Arc<PodInfo>, node: &str, now: Timestamp) {
         let uid = pod.pod.metadata.uid.as_deref().unwrap_or_default();
+        self.work_at(pod);
         match self.client.bind(&pod.key, uid, node) {
             Ok(()) => {
                 self.queue.remove(&pod.key);
@@ -425,6 +433,7 @@ impl Scheduler {
         decision: &mut Decision,
         now: Timestamp,
     ) {
+        self.work_at(info);
         let mut message = decision.failure_message();
         let mut nominated = info.nominated_node().map(str::to_owned);
         if let Some(profile) = self.profiles.get(profile).filter(|it| it.preempts && decision.nodes > 0) {

@@ -36,16 +36,5 @@ fn describe(hop: NetworkHop) -> Hop {
     };
     let asker = hop.from.to_string();
     let (from, to) = if answered { (to, asker) } else { (asker, to) };
-    Hop {
-        sequence: 0,
-        time: hop.time.to_string(),
-        kind: HopKind::Network,
-        from,
-        to,
-        verb,
-        object,
-        revision: None,
-        cause: None,
-        error,
-    }
+    Hop { time: hop.time.to_string(), kind: HopKind::Network, from, to, verb, object, error, ..Hop::default() }
 }
