@@ -226,6 +226,22 @@ fn every_lesson_is_solved_by_its_own_solution_and_not_before() {
     assert!(broken.is_empty(), "{}", broken.join("\n\n"));
 }
 
+/// Translations have the originals' commands, files and checks: what solves one solves the other.
+#[test]
+fn every_lesson_is_translated() {
+    for (id, original) in lessons() {
+        let path = Path::new(FOLDER).join(format!("zh/{id}.md"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let lesson = compile::translation(&text, &original).unwrap_or_else(|mistake| panic!("zh/{id}.md:{mistake}"));
+        assert_ne!(lesson.title, original.title, "{id}");
+        let acts = |lesson: &Lesson| {
+            let pieces = lesson.steps.iter().flat_map(|step| &step.pieces);
+            pieces.filter(|piece| !matches!(piece, Piece::Html(_) | Piece::Hint(_))).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(acts(&lesson), acts(&original), "{id}");
+    }
+}
+
 #[test]
 fn the_index_names_every_lesson() {
     let text = std::fs::read_to_string(Path::new(FOLDER).join("index.yaml")).expect("the index");

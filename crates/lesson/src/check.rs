@@ -49,6 +49,14 @@ pub struct Check {
     asked: String,
 }
 
+impl Check {
+    /// The same check in other words.
+    #[must_use]
+    pub fn saying(self, text: String) -> Self {
+        Self { text, ..self }
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
 fn is_zero(number: &usize) -> bool {
     *number == 0

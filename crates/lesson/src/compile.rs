@@ -15,6 +15,9 @@
 //!
 //! `{pods:app=web}` in a command line stands for the name of a pod with that label.
 //!
+//! A translation, in a folder with the language's name, holds text alone: its `run`, `fails`, `file`, `solution` and
+//! `fault` fences are empty and stand for the original's next one, and its `check` fences have the `text` of each check.
+//!
 //! `index.yaml` lists courses and their lessons; each lesson stands in it once.
 
 use std::fmt;
@@ -45,7 +48,16 @@ impl fmt::Display for Mistake {
 struct FrontMatter {
     title: String,
     summary: String,
+    /// A translation takes as long as its original.
+    #[serde(default)]
     minutes: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CourseText {
+    title: String,
+    summary: String,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +98,10 @@ pub fn index(text: &str, lessons: &[(String, Lesson)]) -> Result<Index, Mistake>
 /// # Errors
 /// What is wrong with it.
 pub fn lesson(text: &str) -> Result<Lesson, Mistake> {
+    read(text, false)
+}
+
+fn read(text: &str, translated: bool) -> Result<Lesson, Mistake> {
     let text = text.replace("\r\n", "\n");
     let first = |reason: &str| Mistake { line: 1, reason: reason.into() };
     let rest = text.strip_prefix("---\n").ok_or_else(|| first("a lesson begins with a line ---"))?;
@@ -94,6 +110,7 @@ pub fn lesson(text: &str) -> Result<Lesson, Mistake> {
         serde_yaml::from_str(front).map_err(|error| first(&format!("front matter: {error}")))?;
     let mut compiler = Compiler {
         body,
+        translated,
         first_line: front.lines().count() + 3,
         lesson: Lesson { title, summary, minutes, steps: Vec::new() },
         step: Step::default(),
@@ -103,12 +120,83 @@ pub fn lesson(text: &str) -> Result<Lesson, Mistake> {
     Ok(compiler.lesson)
 }
 
+/// Reads and renders a lesson's translation: commands, files and checks are those of the original.
+///
+/// # Errors
+/// What is wrong with it, such as a step or a fence that the original has not.
+pub fn translation(text: &str, original: &Lesson) -> Result<Lesson, Mistake> {
+    let first = |reason: String| Mistake { line: 1, reason };
+    let mut lesson = read(text, true)?;
+    lesson.minutes = original.minutes;
+    if lesson.steps.len() != original.steps.len() {
+        return Err(first(format!("it has {} steps, the original {}", lesson.steps.len(), original.steps.len())));
+    }
+    for (step, of) in lesson.steps.iter_mut().zip(&original.steps) {
+        let wrong = |what: &str| first(format!("{}: other {what} than in {}", step.title, of.title));
+        let acts = |piece: &&Piece| !matches!(piece, Piece::Html(_) | Piece::Hint(_));
+        let hints = |of: &Step| of.pieces.iter().filter(|piece| matches!(piece, Piece::Hint(_))).count();
+        if hints(step) != hints(of) {
+            return Err(wrong("hints"));
+        }
+        if step.checks.len() != of.checks.len() {
+            return Err(wrong("checks"));
+        }
+        let mut originals = of.pieces.iter().filter(acts);
+        let mut pieces = Vec::with_capacity(step.pieces.len());
+        for piece in &step.pieces {
+            pieces.push(match piece {
+                text @ (Piece::Html(_) | Piece::Hint(_)) => text.clone(),
+                act => match originals.next() {
+                    Some(original) if std::mem::discriminant(original) == std::mem::discriminant(act) => {
+                        original.clone()
+                    }
+                    _ => return Err(wrong("commands or files")),
+                },
+            });
+        }
+        if originals.next().is_some() {
+            return Err(wrong("commands or files"));
+        }
+        step.pieces = pieces;
+        for (check, of) in step.checks.iter_mut().zip(&of.checks) {
+            *check = of.clone().saying(std::mem::take(&mut check.text));
+        }
+    }
+    Ok(lesson)
+}
+
+/// Reads the translation of `index.yaml`: title and summary of each course, in the original's order.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn translated_index(text: &str, original: &Index, lessons: &[(String, Lesson)]) -> Result<Index, Mistake> {
+    let wrong = |reason: String| Mistake { line: 1, reason };
+    let courses: Vec<CourseText> = serde_yaml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    if courses.len() != original.courses.len() {
+        return Err(wrong(format!("{} courses, the original has {}", courses.len(), original.courses.len())));
+    }
+    let course = |(CourseText { title, summary }, of): (CourseText, &Course)| {
+        let entry = |of: &Entry| {
+            let found = lessons.iter().find(|(id, _)| *id == of.id);
+            let (title, summary) = match found {
+                Some((_, lesson)) => (lesson.title.clone(), lesson.summary.clone()),
+                None => (of.title.clone(), of.summary.clone()),
+            };
+            Entry { title, summary, ..of.clone() }
+        };
+        Course { title, summary, lessons: of.lessons.iter().map(entry).collect() }
+    };
+    Ok(Index { courses: courses.into_iter().zip(&original.courses).map(course).collect() })
+}
+
 fn options() -> Options {
     Options::ENABLE_TABLES
 }
 
 struct Compiler<'a> {
     body: &'a str,
+    /// Whether commands and checks are somebody else's.
+    translated: bool,
     /// The body's first line in the file.
     first_line: usize,
     lesson: Lesson,
@@ -156,7 +244,23 @@ impl<'a> Compiler<'a> {
     fn fence(&mut self, info: &str, text: String, range: &Range<usize>) -> Result<(), Mistake> {
         let lines = || text.lines().filter(|line| !line.trim().is_empty()).map(Into::into).collect::<Vec<String>>();
         let (word, rest) = info.split_once(' ').unwrap_or((info, ""));
+        if self.translated && !matches!(word, "hint" | "check") && !(text.is_empty() && rest.is_empty()) {
+            return Err(self.mistake(
+                range,
+                1,
+                "a translation's commands and files are the original's: leave it empty".into(),
+            ));
+        }
         let piece = match word {
+            "check" if self.translated => {
+                let texts =
+                    lines().into_iter().map(|line| line.strip_prefix("text:").map(|text| text.trim().to_owned()));
+                for text in texts {
+                    let text = text.ok_or_else(|| self.mistake(range, 1, "a translated check is a text".into()))?;
+                    self.step.checks.push(Check::default().saying(text));
+                }
+                return Ok(());
+            }
             "check" => {
                 let checks = Check::parse_all(&text);
                 let checks = checks.map_err(|(line, reason)| self.mistake(range, line + 1, reason))?;
@@ -176,7 +280,7 @@ impl<'a> Compiler<'a> {
             }
             _ => {
                 let name = rest.trim();
-                if name.is_empty() || name.contains(['/', ' ']) {
+                if !self.translated && (name.is_empty() || name.contains(['/', ' '])) {
                     return Err(self.mistake(range, 0, "a file needs a plain name".into()));
                 }
                 Piece::File(name.into(), text)
@@ -275,6 +379,29 @@ mod tests {
         assert_eq!(lesson.files().collect::<Vec<_>>(), [("web.yaml", "kind: Pod\n")]);
         let json = serde_json::to_string(&lesson).unwrap();
         assert_eq!(serde_json::from_str::<Lesson>(&json).unwrap(), lesson);
+    }
+
+    #[test]
+    fn a_translation_has_the_originals_commands_and_its_own_words() {
+        let original = lesson(LESSON).unwrap();
+        let text = "---\ntitle: 你好\nsummary: 初见\n---\n介绍。\n\n## 第一步\n\n```run\n```\n\n再看：\n\n```hint\n试试。\n```\n\n```file\n```\n\n```check\ntext: 有一个 Pod\n```\n";
+        let translated = translation(text, &original).unwrap();
+        assert_eq!((translated.title.as_str(), translated.minutes), ("你好", 5));
+        let step = &translated.steps[1];
+        assert_eq!(step.pieces[0], Piece::Run(vec!["kubectl get pods".into(), "kubectl get nodes".into()]));
+        assert_eq!(step.pieces[3], Piece::File("web.yaml".into(), "kind: Pod\n".into()));
+        assert_eq!(step.checks[0].text, "有一个 Pod");
+        assert_eq!(step.checks[0], original.steps[1].checks[0].clone().saying("有一个 Pod".into()));
+        for (from, to, reason) in [
+            ("```run\n```", "```run\nkubectl get pods\n```", "leave it empty"),
+            ("```run\n```", "```solution\n```", "other commands"),
+            ("```run\n```", "", "other commands"),
+            ("text: 有一个 Pod\n", "", "other checks"),
+            ("## 第一步", "", "1 steps, the original 2"),
+        ] {
+            let mistake = translation(&text.replace(from, to), &original).unwrap_err();
+            assert!(mistake.reason.contains(reason), "{mistake}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod view;
 use serde::{Deserialize, Serialize};
 
 pub use check::Check;
-pub use place::filled;
+pub use place::{filled, waiting};
 pub use view::{RESOURCES, View, condition, is_like, matches, name, namespace, terminating};
 
 /// All lessons there are, in the order of reading.

@@ -25,6 +25,14 @@ pub fn filled(line: &str, view: &dyn View) -> String {
     out + rest
 }
 
+/// What a filled line still waits for, if anything: a resource, and the labels that one of its objects must have.
+pub fn waiting(line: &str) -> Option<(&str, &str)> {
+    line.split('{').skip(1).find_map(|rest| {
+        let (resource, labels) = rest.split_once('}')?.0.split_once(':')?;
+        view::RESOURCES.iter().any(|(known, _)| *known == resource).then_some((resource, labels))
+    })
+}
+
 fn name(place: &str, view: &dyn View) -> Option<String> {
     let (resource, labels) = place.split_once(':')?;
     let mut first = None;
@@ -36,4 +44,15 @@ fn name(place: &str, view: &dyn View) -> Option<String> {
         first = first.or(Some(object));
     }
     first.map(|object| view::name(object).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::waiting;
+
+    #[test]
+    fn a_line_waits_for_what_has_no_name_yet() {
+        assert_eq!(waiting("kubectl logs {pods:app=web} -f"), Some(("pods", "app=web")));
+        assert_eq!(waiting("kubectl get pods -o jsonpath='{.items}' '{a:b}'"), None);
+    }
 }

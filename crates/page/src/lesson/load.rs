@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::text::NO_LESSON;
+use crate::text::{Language, NO_LESSON, language};
 
 /// All lessons there are.
 ///
@@ -24,7 +24,11 @@ pub async fn lesson(id: &str) -> Result<Lesson, String> {
 }
 
 async fn json<T: DeserializeOwned>(name: &str) -> Result<T, String> {
-    let text = text(&format!("./lessons/{name}.json")).await;
+    let folder = match language() {
+        Language::English => "",
+        Language::Chinese => "zh/",
+    };
+    let text = text(&format!("./lessons/{folder}{name}.json")).await;
     text.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| NO_LESSON.with(&[name]))
 }
 
