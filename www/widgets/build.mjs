@@ -27,13 +27,7 @@ for (const { file, weights: [min, max] } of FONTS) {
   });
   await writeFile(join(out, "fonts", file.split("/").at(-1)), subset);
 }
-await build({
-  entryPoints: [join(here, "widgets.js")],
-  outfile: join(out, "widgets.js"),
-  bundle: true,
-  minify: true,
-  format: "iife",
-  target: "es2022",
-  legalComments: "linked",
-  logLevel: "warning",
-});
+const options = { bundle: true, minify: true, target: "es2022", legalComments: "linked", logLevel: "warning" };
+await build({ ...options, entryPoints: [join(here, "widgets.js")], outfile: join(out, "widgets.js"), format: "iife" });
+// The editor is a chunk of its own, which widgets.js imports when one is opened.
+await build({ ...options, entryPoints: [join(here, "editor.js")], outfile: join(out, "editor.js"), format: "esm" });

@@ -53,3 +53,9 @@ globalThis.PlaygroundKeep = {
   /** The files of a drop: names and texts. */
   dropped: (transfer) => Promise.all([...(transfer?.files ?? [])].map(async (file) => [file.name, await file.text()])),
 };
+
+/** Opens the YAML editor, whose code comes when the first one is opened. */
+globalThis.playgroundEditor = async (element, text, label, onChange, ask) => {
+  const { open } = await import(new URL("editor.js", document.baseURI).href);
+  return open(element, { text, label, onChange, ask });
+};

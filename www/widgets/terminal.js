@@ -34,8 +34,17 @@ class PlaygroundTerminal {
         if (event.type === "keydown") this.leave();
         return false;
       }
-      return true;
+      const key = event.ctrlKey && !event.altKey ? event.key.toLowerCase() : "";
+      // Control C is the shell's, unless something is marked.
+      if (key === "c" && (event.shiftKey || this.xterm.hasSelection())) {
+        if (event.type === "keydown") this.copy();
+        event.preventDefault();
+        return false;
+      }
+      // The browser pastes.
+      return key !== "v";
     });
+    this.xterm.registerLinkProvider({ provideLinks: (row, found) => found(this.links(row)) });
     this.xterm.open(element);
     // For tests, which see no further than the page.
     element.widget = this;
@@ -79,6 +88,25 @@ class PlaygroundTerminal {
     this.xterm.select(column, row, text.length);
     this.xterm.scrollToLine(Math.max(0, row - Math.floor(this.xterm.rows / 2)));
     return true;
+  }
+
+  /** Puts what is marked into the clipboard. */
+  copy() {
+    navigator.clipboard?.writeText(this.xterm.getSelection()).catch(() => {});
+    this.xterm.clearSelection();
+  }
+
+  /** The addresses in a row. Those of this cluster are asked by curl: the browser does not reach them. */
+  links(row) {
+    const text = this.xterm.buffer.active.getLine(row - 1)?.translateToString(true) ?? "";
+    return [...text.matchAll(/https?:\/\/[^\s"'<>|]*[^\s"'<>|.,:;)\]]/g)].map(({ 0: address, index }) => ({
+      text: address,
+      range: { start: { x: index + 1, y: row }, end: { x: index + address.length, y: row } },
+      activate: () => {
+        if (/^https?:\/\/(localhost|[\d.]+|[^./]+)(:\d+)?(\/|$)/.test(address)) this.type(`curl '${address}'\r`);
+        else window.open(address, "_blank", "noopener,noreferrer");
+      },
+    }));
   }
 
   leave() {

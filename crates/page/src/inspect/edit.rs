@@ -1,14 +1,36 @@
 //! An object as YAML to change: the server checks it, the difference is shown, then it is applied.
 
-use web_sys::HtmlTextAreaElement;
+use gloo::timers::callback::Timeout;
+use js_sys::Promise;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, future_to_promise};
+use web_sys::{HtmlElement, HtmlTextAreaElement};
 use yew::prelude::*;
 
+use super::diff::diff;
 use super::yaml;
 use crate::api::{Api, Call};
-use crate::text::{APPLY, CANCEL, CHECK, EDIT, WOULD_CHANGE, t};
+use crate::text::{APPLY, ASKING, CANCEL, EDIT, WOULD_CHANGE, YAML_OF, t};
 use crate::ui::kinds::Kind;
 
 const YAML: &str = "application/yaml";
+/// How long nobody types before the server is asked.
+const PAUSE_MS: u32 = 500;
+
+#[wasm_bindgen]
+extern "C" {
+    /// The class in www/widgets/editor.js.
+    type PlaygroundEditor;
+
+    #[wasm_bindgen(js_name = playgroundEditor)]
+    fn open_editor(element: &HtmlElement, text: &str, label: &str, on_change: &JsValue, ask: &JsValue) -> Promise;
+    #[wasm_bindgen(method, js_name = "setError")]
+    fn set_error(this: &PlaygroundEditor, message: &str);
+    #[wasm_bindgen(method)]
+    fn focus(this: &PlaygroundEditor);
+    #[wasm_bindgen(method)]
+    fn dispose(this: &PlaygroundEditor);
+}
 
 /// What the editor is given.
 #[derive(Properties, PartialEq)]
@@ -27,27 +49,81 @@ pub struct EditProps {
 struct Draft {
     before: String,
     now: String,
-    /// What the server said; the difference is shown once it has nothing against it.
+    /// What the server said of the text as it is now; nothing while it is asked.
     verdict: Option<Result<(), String>>,
+}
+
+/// What happens to a draft.
+enum Act {
+    Begin(String),
+    Write(String),
+    /// The server's word on a text.
+    Judge(String, Result<(), String>),
+    End,
+}
+
+/// What is edited, if anything is.
+#[derive(Default, PartialEq)]
+struct Desk(Option<Draft>);
+
+impl Reducible for Desk {
+    type Action = Act;
+
+    fn reduce(self: std::rc::Rc<Self>, act: Act) -> std::rc::Rc<Self> {
+        let draft = match (act, self.0.clone()) {
+            (Act::Begin(text), _) => Some(Draft { before: text.clone(), now: text, verdict: None }),
+            (Act::Write(now), Some(draft)) => Some(Draft { now, verdict: None, ..draft }),
+            (Act::Judge(of, verdict), Some(draft)) if of == draft.now => {
+                Some(Draft { verdict: Some(verdict), ..draft })
+            }
+            (Act::End, _) => None,
+            (_, draft) => draft,
+        };
+        Self(draft).into()
+    }
 }
 
 /// The editor.
 #[component]
 pub fn Edit(props: &EditProps) -> Html {
-    let draft = use_state_eq(|| None::<Draft>);
+    let desk = use_reducer_eq(Desk::default);
     let path = props.kind.path_of(&props.object_key);
     let begin = {
-        let (draft, api, path) = (draft.clone(), props.api.clone(), path.clone());
+        let (desk, api, path) = (desk.dispatcher(), props.api.clone(), path.clone());
         Callback::from(move |_: MouseEvent| {
-            let (draft, api, path) = (draft.clone(), api.clone(), path.clone());
+            let (desk, api, path) = (desk.clone(), api.clone(), path.clone());
             wasm_bindgen_futures::spawn_local(async move {
                 let Ok(answer) = api.send(Call::get(path).header("accept", YAML)).await else { return };
-                let text = without_managed_fields(&String::from_utf8_lossy(&answer.bytes().await));
-                draft.set(Some(Draft { before: text.clone(), now: text, verdict: None }));
+                desk.dispatch(Act::Begin(without_managed_fields(&String::from_utf8_lossy(&answer.bytes().await))));
             });
         })
     };
-    let Some(now) = (*draft).clone() else {
+    let put = {
+        let (desk, api, path) = (desk.dispatcher(), props.api.clone(), path.clone());
+        move |text: String, dry_run: bool| {
+            let (desk, api) = (desk.clone(), api.clone());
+            let query = if dry_run { "?dryRun=All&fieldValidation=Strict" } else { "?fieldValidation=Strict" };
+            let mut call = Call::get(format!("{path}{query}")).header("content-type", YAML);
+            call.method = "PUT".into();
+            call.body = text.clone().into();
+            wasm_bindgen_futures::spawn_local(async move {
+                desk.dispatch(match api.json(call).await {
+                    Ok(_) if !dry_run => Act::End,
+                    outcome => Act::Judge(text, outcome.map(drop).map_err(|error| error.0)),
+                });
+            });
+        }
+    };
+    {
+        // The server is asked whenever nobody has typed for a moment.
+        let put = put.clone();
+        let asked = desk.0.as_ref().filter(|draft| draft.now != draft.before).map(|draft| draft.now.clone());
+        use_effect_with(asked, move |asked| {
+            let timer = asked.clone().map(|text| Timeout::new(PAUSE_MS, move || put(text, true)));
+            move || drop(timer)
+        });
+    }
+    let Some(draft) = desk.0.clone() else {
         return html! {
             <>
                 <div class="actions"><button type="button" class="small" onclick={begin}>{ t(EDIT) }</button></div>
@@ -55,56 +131,123 @@ pub fn Edit(props: &EditProps) -> Html {
             </>
         };
     };
-    let oninput = {
-        let (draft, now) = (draft.clone(), now.clone());
-        Callback::from(move |event: InputEvent| {
-            if let Some(area) = event.target_dyn_into::<HtmlTextAreaElement>() {
-                draft.set(Some(Draft { now: area.value(), verdict: None, ..now.clone() }));
-            }
-        })
+    let on_write = {
+        let desk = desk.dispatcher();
+        Callback::from(move |text: String| desk.dispatch(Act::Write(text)))
     };
-    let put = |dry_run: bool| {
-        let (draft, now, api, path) = (draft.clone(), now.clone(), props.api.clone(), path.clone());
-        Callback::from(move |_: MouseEvent| {
-            let (draft, now, api) = (draft.clone(), now.clone(), api.clone());
-            let query = if dry_run { "?dryRun=All&fieldValidation=Strict" } else { "?fieldValidation=Strict" };
-            let mut call = Call::get(format!("{path}{query}")).header("content-type", YAML);
-            call.method = "PUT".into();
-            call.body = now.now.clone().into();
-            wasm_bindgen_futures::spawn_local(async move {
-                match api.json(call).await {
-                    Ok(_) if !dry_run => draft.set(None),
-                    outcome => {
-                        let verdict = Some(outcome.map(drop).map_err(|error| error.0));
-                        draft.set(Some(Draft { verdict, ..now }));
-                    }
-                }
-            });
-        })
+    let apply = {
+        let text = draft.now.clone();
+        Callback::from(move |_: MouseEvent| put(text.clone(), false))
     };
     let cancel = {
-        let draft = draft.clone();
-        Callback::from(move |_: MouseEvent| draft.set(None))
+        let desk = desk.dispatcher();
+        Callback::from(move |_: MouseEvent| desk.dispatch(Act::End))
     };
+    let error = draft.verdict.clone().and_then(Result::err).unwrap_or_default();
     html! {
         <div class="edit">
-            <label><span class="hidden">{ "YAML" }</span>
-                <textarea spellcheck="false" autocapitalize="off" value={now.now.clone()} {oninput} />
-            </label>
-            { match &now.verdict {
-                None => html! {},
-                Some(Err(error)) => html! { <p class="error" role="alert">{ error }</p> },
-                Some(Ok(())) => difference(&now.before, &now.now),
+            <Area api={props.api.clone()} label={YAML_OF.with(&[&props.object_key])} text={draft.before.clone()} now={draft.now.clone()}
+                error={error.clone()} {on_write} />
+            { match &draft.verdict {
+                _ if draft.now == draft.before => html! {},
+                None => html! { <p class="soft" role="status">{ t(ASKING) }</p> },
+                Some(Err(_)) => html! { <p class="error" role="alert">{ error }</p> },
+                Some(Ok(())) => difference(&draft.before, &draft.now),
             } }
             <div class="actions">
-                if now.verdict == Some(Ok(())) {
-                    <button type="button" class="primary small" onclick={put(false)}>{ t(APPLY) }</button>
-                } else {
-                    <button type="button" class="small" disabled={now.now == now.before} onclick={put(true)}>{ t(CHECK) }</button>
-                }
+                <button type="button" class="primary small" disabled={draft.verdict != Some(Ok(()))} onclick={apply}>{ t(APPLY) }</button>
                 <button type="button" class="small" onclick={cancel}>{ t(CANCEL) }</button>
             </div>
         </div>
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct AreaProps {
+    api: Api,
+    label: String,
+    /// The text to begin with.
+    text: String,
+    /// The text as it is now.
+    now: String,
+    /// What the server has against it.
+    error: String,
+    on_write: Callback<String>,
+}
+
+/// An editor that is open, and what it needs to stay so.
+struct Open {
+    widget: PlaygroundEditor,
+    _on_change: Closure<dyn Fn(String)>,
+    _ask: Closure<dyn Fn(String) -> Promise>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.widget.dispose();
+    }
+}
+
+/// Where YAML is written: a plain field until the editor's code has come.
+#[component]
+fn Area(props: &AreaProps) -> Html {
+    let place = use_node_ref();
+    let open = use_mut_ref(|| None::<Open>);
+    let rich = use_state_eq(|| false);
+    {
+        let (place, open, rich) = (place.clone(), open.clone(), rich.clone());
+        let (api, label, text, on_write) =
+            (props.api.clone(), props.label.clone(), props.text.clone(), props.on_write.clone());
+        use_effect_with((), move |()| {
+            let on_change = Closure::<dyn Fn(String)>::new(move |text: String| on_write.emit(text));
+            let ask = Closure::<dyn Fn(String) -> Promise>::new(move |path: String| {
+                let api = api.clone();
+                future_to_promise(async move {
+                    let answer = api.send(Call::get(path)).await.map_err(|error| JsValue::from(error.0))?;
+                    Ok(String::from_utf8_lossy(&answer.bytes().await).as_ref().into())
+                })
+            });
+            let gone = std::rc::Rc::new(std::cell::Cell::new(false));
+            let (left, keep) = (gone.clone(), open.clone());
+            if let Some(element) = place.cast::<HtmlElement>() {
+                let coming = open_editor(&element, &text, &label, on_change.as_ref(), ask.as_ref());
+                wasm_bindgen_futures::spawn_local(async move {
+                    // Without the editor's code the plain field stays.
+                    let Ok(widget) = JsFuture::from(coming).await else { return };
+                    let opened = Open { widget: widget.unchecked_into(), _on_change: on_change, _ask: ask };
+                    if !left.get() {
+                        opened.widget.focus();
+                        *keep.borrow_mut() = Some(opened);
+                        rich.set(true);
+                    }
+                });
+            }
+            move || {
+                gone.set(true);
+                drop(open.take());
+            }
+        });
+    }
+    {
+        let open = open.clone();
+        use_effect_with((props.error.clone(), *rich), move |(error, _)| {
+            if let Some(open) = open.borrow().as_ref() {
+                open.widget.set_error(error);
+            }
+        });
+    }
+    let oninput = props.on_write.reform(|event: InputEvent| {
+        event.target_dyn_into::<HtmlTextAreaElement>().map(|area| area.value()).unwrap_or_default()
+    });
+    html! {
+        <>
+            <div class="editor" ref={place} hidden={!*rich} />
+            if !*rich {
+                <label><span class="hidden">{ &props.label }</span>
+                    <textarea spellcheck="false" autocapitalize="off" value={props.now.clone()} {oninput} />
+                </label>
+            }
+        </>
     }
 }
 
@@ -122,44 +265,11 @@ fn without_managed_fields(text: &str) -> String {
 /// The lines that go and the lines that come.
 fn difference(before: &str, now: &str) -> Html {
     let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), now.lines().collect());
-    let rows = diff(&old, &new).into_iter().map(|(sign, line)| {
+    let rows = diff(&old, &new).into_iter().map(|(sign, _, line)| {
         let class = if sign == '+' { "plus" } else { "minus" };
         html! { <span {class}>{ format!("{sign} {line}\n") }</span> }
     });
     html! { <pre class="diff" tabindex="0" aria-label={t(WOULD_CHANGE)}>{ for rows }</pre> }
-}
-
-/// The shortest way from one text to the other, without the lines that stay.
-fn diff<'a>(old: &[&'a str], new: &[&'a str]) -> Vec<(char, &'a str)> {
-    let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-    let (old, new) = (&old[same..], &new[same..]);
-    let tail = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
-    let (old, new) = (&old[..old.len() - tail], &new[..new.len() - tail]);
-    // The lengths of longest common subsequences; what is left after the cuts above is short.
-    let width = new.len() + 1;
-    let mut common = vec![0u32; (old.len() + 1) * width];
-    for i in (0..old.len()).rev() {
-        for j in (0..new.len()).rev() {
-            common[i * width + j] = if old[i] == new[j] {
-                common[(i + 1) * width + j + 1] + 1
-            } else {
-                common[(i + 1) * width + j].max(common[i * width + j + 1])
-            };
-        }
-    }
-    let (mut i, mut j, mut out) = (0, 0, Vec::new());
-    while i < old.len() || j < new.len() {
-        if i < old.len() && j < new.len() && old[i] == new[j] {
-            (i, j) = (i + 1, j + 1);
-        } else if j == new.len() || (i < old.len() && common[(i + 1) * width + j] >= common[i * width + j + 1]) {
-            out.push(('-', old[i]));
-            i += 1;
-        } else {
-            out.push(('+', new[j]));
-            j += 1;
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -167,13 +277,6 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     use super::*;
-
-    #[wasm_bindgen_test]
-    fn a_difference_is_what_goes_and_what_comes() {
-        assert_eq!(diff(&["a", "b", "c"], &["a", "x", "c"]), [('-', "b"), ('+', "x")]);
-        assert_eq!(diff(&["a"], &["a"]), []);
-        assert_eq!(diff(&["a", "b"], &["b", "c"]), [('-', "a"), ('+', "c")]);
-    }
 
     #[wasm_bindgen_test]
     fn managed_fields_are_left_out() {
