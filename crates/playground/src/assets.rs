@@ -30,8 +30,14 @@ pub fn serve(path: &str, asked: &HeaderMap) -> Response<Body> {
     };
     let Some(file) = find(name) else { return not_found(name) };
     let caching = if names_its_content(name) { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let gzip = accepts_gzip(asked);
-    let body = if gzip { Body::from(file) } else { Body::from(unpacked(file)) };
+    // A page without its token is not to be taken for this server's: it tells by this mark who brought it.
+    let marked = name == "index.html";
+    let gzip = accepts_gzip(asked) && !marked;
+    let body = match (marked, gzip) {
+        (true, _) => Body::from(String::from_utf8_lossy(&unpacked(file)).replacen("<html ", "<html data-served ", 1)),
+        (false, true) => Body::from(file),
+        (false, false) => Body::from(unpacked(file)),
+    };
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(name)));

@@ -78,6 +78,9 @@ impl Calls {
     }
 }
 
+/// How many parts of a body may go to the page together.
+const TOGETHER_MAX: usize = 256;
+
 /// Sends an answer, part by part.
 async fn send(id: CallId, response: Response, from_page: mpsc::UnboundedReceiver<Frame>) {
     let (head, body) = response.into_parts();
@@ -91,9 +94,10 @@ async fn send(id: CallId, response: Response, from_page: mpsc::UnboundedReceiver
     match body {
         Body::Upgrade(channels) => join(id, channels, from_page).await,
         other => {
-            let mut parts = other.into_stream();
-            while let Some(part) = parts.next().await {
-                post(&FromWorker::Chunk { id }, &part);
+            // What is there already goes in one message: a watch or the trace may have hundreds of lines at once.
+            let mut parts = other.into_stream().ready_chunks(TOGETHER_MAX);
+            while let Some(parts) = parts.next().await {
+                post(&FromWorker::Chunk { id }, &parts.concat());
             }
         }
     }
