@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use thirtyfour::extensions::query::ElementQueryable;
@@ -18,23 +20,37 @@ use crate::{PATIENCE, root};
 /// # Panics
 /// When the page is not built.
 pub fn static_page() -> String {
+    page_that_goes().0
+}
+
+/// The same, and a switch by which the server goes away and comes back.
+///
+/// # Panics
+/// When the page is not built.
+pub fn page_that_goes() -> (String, Arc<AtomicBool>) {
     assert!(root().join("dist/index.html").exists(), "dist/: build it with `cargo xtask page`");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
+    let gone = Arc::new(AtomicBool::new(false));
+    let switch = Arc::clone(&gone);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            std::thread::spawn(move || answer(stream));
+            let switch = Arc::clone(&switch);
+            std::thread::spawn(move || answer(stream, &switch));
         }
     });
-    format!("http://{address}/")
+    (format!("http://{address}/"), gone)
 }
 
-/// Answers the requests of a connection: files of `dist/`, as any static host would.
-fn answer(stream: TcpStream) {
+/// Answers the requests of a connection: files of `dist/`, as any static host would, until the server is gone.
+fn answer(stream: TcpStream, gone: &AtomicBool) {
     let Ok(mut out) = stream.try_clone() else { return };
     let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     while let Some(request) = lines.next() {
         lines.by_ref().take_while(|line| !line.is_empty()).for_each(drop);
+        if gone.load(Ordering::Relaxed) {
+            return;
+        }
         let path = request.split_whitespace().nth(1).unwrap_or("/").split('?').next().unwrap_or("/");
         let path = if path == "/" { "/index.html" } else { path };
         let (status, body) = match fs::read(root().join("dist").join(path.trim_start_matches('/'))) {

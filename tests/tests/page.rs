@@ -1,6 +1,8 @@
 //! The page, its cluster in a Web Worker, as a person uses it: in Chromium, by WebDriver.
 
-use playground_tests::browser::{Browser, static_page};
+use std::sync::atomic::Ordering;
+
+use playground_tests::browser::{Browser, page_that_goes, static_page};
 
 /// Pods in the table, when it is shown, that are ready, the cluster's own not counted.
 const PODS_READY: &str = "return [...document.querySelectorAll('tbody tr')]\
@@ -126,19 +128,37 @@ async fn an_edit_is_checked_shown_and_applied() {
     browser.click("tbody .link").await;
     browser.click(".tabs button:nth-child(2)").await;
     browser.click(".inspector .actions .small").await;
-    browser.until("the editor", ".edit textarea").await;
+    browser.until_true("the editor has come", "return !!document.querySelector('.editor')?.widget").await;
     let write = |from: &str, to: &str| {
         format!(
-            "const area = document.querySelector('.edit textarea'); area.value = area.value.replace('{from}', '{to}'); \
-             area.dispatchEvent(new InputEvent('input', {{bubbles: true}}))"
+            "const editor = document.querySelector('.editor').widget; editor.setText(editor.text().replace('{from}', '{to}'))"
         )
     };
     browser.script(&write("replicas: 1", "replicas: many")).await;
-    browser.click(".edit .actions .small").await;
     browser.until("the server's error", ".edit .error").await;
-    browser.script(&write("replicas: many", "replicas: 3")).await;
-    browser.click(".edit .actions .small").await;
+    browser.script(&write("replicas: many", "replicasas: 3")).await;
+    browser
+        .until_true(
+            "the server knows no such field",
+            "return document.querySelector('.edit .error')?.innerText.includes('unknown field') ?? false",
+        )
+        .await;
+    let marked = "return document.querySelector('.cm-lintRange-error')?.innerText == 'replicasas'";
+    browser.until_true("it is marked", marked).await;
+    browser.script(&write("replicasas: 3", "replicas: 3")).await;
     browser.until("the difference", ".diff .plus").await;
+    // The cluster's schema completes and explains.
+    browser
+        .script(
+            "const editor = document.querySelector('.editor').widget; editor.focus(); \
+             const at = editor.text().indexOf('replicas: 3'); editor.view.dispatch({selection: {anchor: at}}); \
+             editor.suggest()",
+        )
+        .await;
+    let offered = "return [...document.querySelectorAll('.cm-tooltip-autocomplete li')] \
+                   .some(item => item.innerText.startsWith('minReadySeconds'))";
+    browser.until_true("the schema's fields are offered", offered).await;
+    assert_eq!(browser.accessibility().await, Vec::<String>::new(), "the editor");
     browser.click(".edit .actions .primary").await;
     let applied = "return [...document.querySelectorAll('tbody tr')].some(row => row.innerText.includes('/3'))";
     browser.until_true("three are wanted", applied).await;
@@ -411,5 +431,161 @@ async fn axe_finds_nothing() {
     browser.click(".eyebrow .link").await;
     browser.until("the catalogue", ".catalogue li").await;
     assert_eq!(browser.accessibility().await, Vec::<String>::new(), "the catalogue");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_happened_is_played_step_by_step() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    browser.type_line("kubectl create deployment web --image=nginx:1.27 --replicas=2").await;
+    let ready = "return [...document.querySelectorAll('.stories code')].some(line => line.innerText == \
+                 'kubectl create deployment web --image=nginx:1.27 --replicas=2')";
+    browser.until_true("the command has a story", ready).await;
+    press(&browser, "h").await;
+    browser.until("its steps", ".story-steps li").await;
+    let ended = "return document.querySelector('.story-steps').innerText.includes('StartContainer')";
+    browser.until_true("the chain has come to its end", ended).await;
+    let told = browser.text(".story-steps").await;
+    for part in [
+        "kubectl creates Deployment web",
+        "deployment-controller hears of Deployment web",
+        "deployment-controller creates ReplicaSet",
+        "replicaset-controller creates 2 pods",
+        "kube-scheduler chooses a node for",
+        "tells its runtime: StartContainer",
+    ] {
+        assert!(told.contains(part), "{part} is not in:\n{told}");
+    }
+    // By the keyboard: to the beginning, and on.
+    let keys = browser.until("the present step", ".story-steps [aria-current]").await;
+    keys.send_keys("\u{e011}").await.expect("Home");
+    browser
+        .until_true(
+            "the first step",
+            "return document.querySelector('.story-detail h3').innerText == \
+        'kubectl creates Deployment web'",
+        )
+        .await;
+    let plus =
+        "return document.querySelector('.story-detail .diff')?.innerText.includes('+ kind: Deployment') ?? false";
+    browser.until_true("what it stored", plus).await;
+    browser.until("the page shows that time", ".timeline.past").await;
+    assert_eq!(browser.accessibility().await, Vec::<String>::new(), "the story");
+    browser
+        .until("the present step", ".story-steps [aria-current]")
+        .await
+        .send_keys("\u{e014}")
+        .await
+        .expect("an arrow");
+    browser
+        .until_true(
+            "who hears of it",
+            "return document.querySelector('.story-detail h3').innerText == \
+        'deployment-controller hears of Deployment web'",
+        )
+        .await;
+    browser.until("the present step", ".story-steps [aria-current]").await.send_keys("\u{e00c}").await.expect("Escape");
+    browser.until_true("the page is back in the present", "return !document.querySelector('.timeline.past')").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_paused_cluster_says_so_where_one_types() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    browser.click(".clock .icon").await;
+    browser.click(".stands-still .small").await;
+    browser.until_true("time goes on", "return !document.querySelector('.clock.paused')").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn lessons_are_read_in_chinese() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    browser.click(".language").await;
+    browser
+        .until_true("the lesson is Chinese", "return document.querySelector('.lesson h1')?.innerText == '你好，集群'")
+        .await;
+    let command = browser.text(".command code").await;
+    assert_eq!(command, "kubectl get nodes");
+    browser.click(".eyebrow .link").await;
+    browser
+        .until_true(
+            "so is the catalogue",
+            "return document.querySelector('.catalogue h2')?.innerText == '试试 Kubernetes'",
+        )
+        .await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_page_is_there_without_a_network() {
+    let (address, gone) = page_that_goes();
+    let browser = Browser::open(&address, 1440, 900).await;
+    let installed = "const [done] = arguments; navigator.serviceWorker.ready.then(() => done(true))";
+    let ready = browser.driver.execute_async(installed, Vec::new()).await.expect("a service worker");
+    assert_eq!(ready.json(), &serde_json::Value::Bool(true));
+    browser.until("all is saved", ".cluster-name.saved").await;
+    gone.store(true, Ordering::Relaxed);
+    browser.script("window.before = true; location.reload()").await;
+    until_anew(&browser).await;
+    browser.type_line("kubectl get nodes").await;
+    browser.until_terminal(|text| text.contains("hello-control-plane"), "the nodes").await;
+    browser.close().await;
+}
+
+/// 200 % of 1440 by 900, and a phone held upright: nothing reaches beyond the screen, nothing lies on another.
+#[tokio::test]
+async fn everything_has_room_when_it_is_large() {
+    let browser = Browser::open(&static_page(), 720, 500).await;
+    two_pods(&browser).await;
+    for (width, height) in [(720, 500), (500, 844)] {
+        browser.resize(width, height).await;
+        for tab in 1..=4 {
+            browser.click(&format!(".bottom button:nth-child({tab})")).await;
+            let wide = browser.script("return document.documentElement.scrollWidth > innerWidth").await;
+            assert_eq!(wide, serde_json::Value::Bool(false), "{width} pixels, pane {tab}");
+            assert_eq!(browser.accessibility().await, Vec::<String>::new(), "{width} pixels, pane {tab}");
+        }
+        browser.click(".bottom button:nth-child(2)").await;
+        let squeezed = "return [...document.querySelectorAll('.explorer nav button')].some(kind => kind.scrollWidth > kind.clientWidth + 1)";
+        assert_eq!(browser.script(squeezed).await, serde_json::Value::Bool(false), "kinds can be read");
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_table_has_keys_for_its_rows() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    two_pods(&browser).await;
+    let second = browser
+        .script(
+            "document.querySelector('tbody .link').focus(); \
+        return document.querySelectorAll('tbody .link')[1].innerText",
+        )
+        .await;
+    let row = browser.until("a row", "tbody .link:focus").await;
+    row.send_keys("j").await.expect("a key");
+    browser.until_true("the next row", &format!("return document.activeElement.innerText == {second}")).await;
+    browser.until("the row", "tbody .link:focus").await.send_keys("d").await.expect("a key");
+    let name = second.as_str().unwrap_or_default().to_owned();
+    browser.until_terminal(|text| text.contains(&format!("kubectl describe pods {name}")), "the command").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_workload_shows_its_family_and_all_logs() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    two_pods(&browser).await;
+    browser.script("document.querySelectorAll('.explorer nav button')[1].click()").await;
+    browser
+        .until_true("Deployments are listed", "return document.querySelector('tbody .link')?.innerText == 'web'")
+        .await;
+    browser.click("tbody .link").await;
+    browser.until_true("ReplicaSet and pods", "return document.querySelectorAll('.family .member').length == 4").await;
+    browser.click(".tabs button:last-child").await;
+    let both = "return new Set([...document.querySelectorAll('.log .source')].map(from => from.innerText)).size == 2";
+    browser.until_true("lines of both pods", both).await;
     browser.close().await;
 }

@@ -17,8 +17,8 @@ use crate::{serve, tools};
 /// What a first visit may transfer, until the terminal shows its prompt.
 const PAGE_BYTES_MAX: u64 = 1_500_000;
 
-/// What loads when it is first used: kubectl, the simulated programs, lessons.
-const ON_DEMAND: [&str; 4] = ["split_kubectl", "split_programs", "split_tools", "lessons/"];
+/// What loads when it is first used: kubectl, the simulated programs, the YAML editor, lessons.
+const ON_DEMAND: [&str; 5] = ["split_kubectl", "split_programs", "split_tools", "editor.js", "lessons/"];
 
 /// What there is to measure beside the page and the server.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -27,6 +27,8 @@ pub enum What {
     Scale,
     /// Real containers, beside what Docker does by itself
     Docker,
+    /// The page in a browser: bytes, time to the first answer, frames during rollouts, memory
+    Page,
 }
 
 /// Builds everything, then measures the page's transfer size and a server with three simulated nodes,
@@ -38,6 +40,7 @@ pub fn run(what: Option<What>) -> Result<()> {
     match what {
         Some(What::Scale) => return scale::run(),
         Some(What::Docker) => return docker::run_all(),
+        Some(What::Page) => return page(),
         None => {}
     }
     tools::for_tests()?;
@@ -49,6 +52,16 @@ pub fn run(what: Option<What>) -> Result<()> {
         bail!("the page transfers {page_bytes} bytes, {} more than it may", page_bytes - PAGE_BYTES_MAX);
     }
     Ok(())
+}
+
+/// The page alone: its bytes, then what `tests/tests/page_bench.rs` measures in Chromium.
+fn page() -> Result<()> {
+    crate::page::build()?;
+    tools::for_tests()?;
+    page_sizes(Path::new("dist"))?;
+    let test =
+        ["cargo", "test", "--package", "playground-tests", "--test", "page_bench", "--", "--ignored", "--nocapture"];
+    crate::shell::run(&mut command(&test))
 }
 
 /// Prints the bytes of each asset, raw and by brotli as a web host would send it. Returns the sum of the latter

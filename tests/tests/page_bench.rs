@@ -1,0 +1,112 @@
+//! What the page costs in a browser: `cargo xtask bench page` runs it and prints the figures.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use playground_tests::browser::{Browser, static_page};
+use serde_json::Value;
+
+/// Pods, and the nodes that hold them.
+const CLUSTERS: [(u32, u32); 3] = [(100, 3), (1_000, 20), (10_000, 120)];
+/// How long a rollout is watched at most.
+const WATCHED_MAX: Duration = Duration::from_secs(150);
+
+/// Counts the time of each frame from now on.
+const BEGIN: &str = "window.frames = []; let last = 0; const frame = (now) => { if (last) frames.push(now - last); \
+                     last = now; window.counting = requestAnimationFrame(frame); }; requestAnimationFrame(frame);";
+/// Median, 95th and 99th percentile, the longest, and how many in a hundred came within 60 a second and half of that.
+const END: &str = "cancelAnimationFrame(counting); const all = frames.sort((a, b) => a - b); \
+                   const at = (part) => all[Math.min(all.length - 1, Math.floor(all.length * part))]; \
+                   const within = (ms) => 100 * all.filter((time) => time <= ms).length / all.length; \
+                   return [at(0.5), at(0.95), at(0.99), at(1), within(17.5), within(34), all.length];";
+
+#[tokio::test]
+#[ignore = "takes minutes and prints figures; `cargo xtask bench page` runs it"]
+async fn measure() {
+    let address = static_page();
+    println!("\nfirst visit, cold, until kubectl has answered");
+    for _ in 0..3 {
+        println!("{:>10.0} ms", first_answer(&address).await);
+    }
+    println!("\nframes during a rollout");
+    println!(
+        "{:>7} {:>7} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8} {:>9} {:>9}",
+        "pods", "nodes", "median", "95 %", "99 %", "longest", "60/s", "30/s", "rollout", "memory"
+    );
+    for (pods, nodes) in CLUSTERS {
+        rollout(&address, pods, nodes).await;
+    }
+}
+
+/// Milliseconds from the navigation to the first line that kubectl wrote, in a browser that has never been here.
+async fn first_answer(address: &str) -> f64 {
+    let browser = Browser::open(&format!("{address}?command=kubectl%20get%20nodes"), 1440, 900).await;
+    let answered = "return document.querySelector('.terminal')?.widget?.text().includes('control-plane') ? \
+                    performance.now() : 0";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let ms = loop {
+        let ms = browser.script(answered).await.as_f64().unwrap_or(0.0);
+        if ms > 0.0 || Instant::now() > deadline {
+            break ms;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    browser.close().await;
+    ms
+}
+
+/// Rolls a Deployment out in a cluster of its own, with the map in view.
+async fn rollout(address: &str, pods: u32, nodes: u32) {
+    let browser = Browser::open(address, 1440, 900).await;
+    browser
+        .script(&format!(
+            "localStorage.setItem('nodes', '{nodes}'); sessionStorage.clear(); indexedDB.deleteDatabase('playground'); \
+             window.before = true; location.reload()"
+        ))
+        .await;
+    browser.until_true("the page comes anew", "return !window.before").await;
+    browser.until("the cluster is connected", ".link-state.up").await;
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    browser.script(BEGIN).await;
+    let started = Instant::now();
+    browser.type_line(&format!("kubectl create deployment web --image=nginx:1.27 --replicas={pods}")).await;
+    browser.type_line("kubectl rollout status deployment/web --timeout=300s").await;
+    let done = "return document.querySelector('.terminal').widget.text().includes('successfully rolled out')";
+    while browser.script(done).await != Value::Bool(true) && started.elapsed() < WATCHED_MAX {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    let complete = browser.script(done).await == Value::Bool(true);
+    let took = started.elapsed();
+    let figures = browser.script(END).await;
+    let of = |index: usize| figures[index].as_f64().unwrap_or(0.0);
+    println!(
+        "{pods:>7} {nodes:>7} {:>6.1} ms {:>6.1} ms {:>6.1} ms {:>6.0} ms {:>6.1} % {:>6.1} % {:>7.1} s {:>5} MiB{}",
+        of(0),
+        of(1),
+        of(2),
+        of(3),
+        of(4),
+        of(5),
+        took.as_secs_f64(),
+        renderers_mib(),
+        if complete { "" } else { "  (not complete)" }
+    );
+    browser.close().await;
+}
+
+/// Memory of the browser's largest renderer, which is the page's with its Worker, in MiB.
+fn renderers_mib() -> u64 {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let resident = processes.filter_map(|process| {
+        let line = fs::read(process.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if !line.contains("--type=renderer") {
+            return None;
+        }
+        let status = fs::read_to_string(process.path().join("status")).ok()?;
+        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        rss.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    resident.max().unwrap_or(0) / 1024
+}
