@@ -3,7 +3,7 @@
 //! The page is a client: it knows the Kubernetes API and the control API, nothing else. [`api`] is
 //! its way there, to the Worker of this tab or to the `playground serve` it came from. [`world`] and
 //! [`trace`] follow the cluster; [`map`], [`lesson`], [`inspect`] and [`ui`] show it; [`saved`] keeps it between
-//! visits; [`text`] has the words, in every language. The other side, a Cluster in a Web Worker, is `crates/web`.
+//! visits; [`story`] plays what happened; [`text`] has the words, in every language. The other side, a Cluster in a Web Worker, is `crates/web`.
 
 pub mod api;
 mod import;
@@ -11,6 +11,7 @@ pub mod inspect;
 pub mod lesson;
 pub mod map;
 pub mod saved;
+mod story;
 pub mod terminal;
 pub mod terminals;
 pub mod text;

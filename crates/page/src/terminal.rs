@@ -73,6 +73,8 @@ pub struct TerminalProps {
     pub theme: Theme,
     /// A command line to type, with a number that makes each of them new.
     pub typed: Option<(u32, String)>,
+    /// Keys that were pressed beside it, as a terminal sends them, with a number that makes each of them new.
+    pub pressed: Option<(u32, &'static str)>,
     /// A text to look for, with a number that makes each search new.
     pub sought: Option<(u32, String)>,
     /// Hears whether what was looked for is there.
@@ -112,12 +114,24 @@ pub fn Terminal(props: &TerminalProps) -> Html {
             }
         });
     }
-    use_effect_with(props.typed.clone(), move |typed| {
-        if let (Some((_, command)), Some(open)) = (typed, open.borrow().as_ref()) {
-            open.widget.type_text(&format!("{command}\r"));
-            open.widget.focus();
-        }
-    });
+    {
+        let open = open.clone();
+        use_effect_with(props.typed.clone(), move |typed| {
+            if let (Some((_, command)), Some(open)) = (typed, open.borrow().as_ref()) {
+                open.widget.type_text(&format!("{command}\r"));
+                open.widget.focus();
+            }
+        });
+    }
+    {
+        let open = open.clone();
+        use_effect_with(props.pressed, move |pressed| {
+            if let (Some((_, keys)), Some(open)) = (pressed, open.borrow().as_ref()) {
+                open.widget.type_text(keys);
+                open.widget.focus();
+            }
+        });
+    }
     html! { <div class="terminal" ref={place} /> }
 }
 

@@ -10,8 +10,23 @@ use crate::import;
 use crate::saved::dropped;
 use crate::terminal::Terminal;
 use crate::text::*;
+use crate::ui::clock::ClockAct;
 use crate::ui::icon::{Icon, IconName};
 use crate::ui::theme::Theme;
+
+/// What a keyboard on glass has not, or hides: the label, its name, and what a terminal sends.
+const KEYS_OF_A_TERMINAL: [(&str, &str, &str); 10] = [
+    ("Tab", "Tab", "\t"),
+    ("Esc", "Escape", "\x1b"),
+    ("^C", "Control C", "\x03"),
+    ("↑", "Up", "\x1b[A"),
+    ("↓", "Down", "\x1b[B"),
+    ("←", "Left", "\x1b[D"),
+    ("→", "Right", "\x1b[C"),
+    ("|", "Pipe", "|"),
+    ("/", "Slash", "/"),
+    ("-", "Dash", "-"),
+];
 
 /// What a file needs to be applied.
 const MANIFESTS: [&str; 3] = [".yaml", ".yml", ".json"];
@@ -33,6 +48,10 @@ pub struct TerminalsProps {
     pub search: u32,
     /// Hears a command line to type.
     pub on_run: Callback<String>,
+    /// Whether time stands still: programs wait then.
+    pub paused: bool,
+    /// Hears what is to become of the clock.
+    pub on_clock: Callback<ClockAct>,
 }
 
 /// Which terminals there are.
@@ -110,6 +129,7 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
     let sought = use_state_eq(|| None::<(u32, String)>);
     let found = use_state_eq(|| true);
     let over = use_state_eq(|| false);
+    let pressed = use_state_eq(|| None::<(u32, &'static str)>);
     let field = use_node_ref();
     {
         let (typed, front) = (typed.clone(), tabs.front);
@@ -230,19 +250,35 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
                     <span class="hidden" role="status">{ if *found { "" } else { t(NOT_FOUND) } }</span>
                 }
             </div>
+            if props.paused {
+                <div class="stands-still" role="status">
+                    <Icon name={IconName::Pause} /><span>{ t(STANDS_STILL) }</span>
+                    <button type="button" class="small" onclick={props.on_clock.reform(|_: MouseEvent| ClockAct::Toggle)}>{ t(GO_ON) }</button>
+                </div>
+            }
             <div class={classes!("shells-shown", tabs.beside.map(|_| "two"))}>
                 { for tabs.all.iter().map(|which| {
                     let shown = *which == tabs.front || Some(*which) == tabs.beside;
                     let typed = typed.as_ref().filter(|(of, _)| of == which).map(|(_, line)| line.clone());
                     let sought = (*sought).clone().filter(|_| *which == tabs.front);
+                    let pressed = (*pressed).filter(|_| *which == tabs.front);
                     let found = found.clone();
                     html! {
                         <div key={*which} id={format!("shell-{which}")} class={classes!("shell", shown.then_some("shown"), (*which == tabs.front).then_some("front"))}
                             role="tabpanel" aria-labelledby={format!("shell-tab-{which}")}>
-                            <Terminal api={props.api.clone()} theme={props.theme} {typed} {sought}
+                            <Terminal api={props.api.clone()} theme={props.theme} {typed} {pressed} {sought}
                                 on_found={Callback::from(move |there| found.set(there))} />
                         </div>
                     }
+                }) }
+            </div>
+            <div class="keys" role="group" aria-label={t(KEYS)}>
+                { for KEYS_OF_A_TERMINAL.into_iter().map(|(label, name, keys)| {
+                    let pressed = pressed.clone();
+                    let onclick = Callback::from(move |_: MouseEvent| {
+                        pressed.set(Some((pressed.map_or(0, |(count, _)| count + 1), keys)));
+                    });
+                    html! { <button type="button" aria-label={name} {onclick}>{ label }</button> }
                 }) }
             </div>
             if *over { <p class="drop-here">{ t(DROP_HERE) }</p> }

@@ -25,6 +25,13 @@ texts! {
     INSPECTOR_WIDTH: "Width of the inspector", "检查器宽度";
     CLOSE: "Close", "关闭";
 
+    SERVED_PAGE: "This page belongs to a playground serve", "此页面属于一个 playground serve";
+    TOKEN_SAYS: "Its cluster is shown to whoever comes by its link. The terminal in which playground serve runs has printed that link: “page http://…/#token=…”. Open it, or paste it here.", "只有通过其链接才能看到它的集群。运行 playground serve 的终端打印了该链接：“page http://…/#token=…”。请打开它，或粘贴到这里。";
+    TOKEN_REFUSED: "The server does not know this token; perhaps it has started anew. The terminal in which playground serve runs has printed the link: “page http://…/#token=…”. Open it, or paste it here.", "服务器不认识此令牌；它可能已重新启动。运行 playground serve 的终端打印了链接：“page http://…/#token=…”。请打开它，或粘贴到这里。";
+    PASTE_LINK: "Link or token", "链接或令牌";
+    OPEN: "Open", "打开";
+    OWN_CLUSTER: "A cluster in this tab instead", "改用此标签页中的集群";
+
     // The clock and history
     CLOCK: "The cluster's clock", "集群时钟";
     CLUSTER_TIME: "The cluster's time: {}", "集群时间：{}";
@@ -61,6 +68,8 @@ texts! {
     FILTER: "Filter", "筛选";
     FILTER_ANY: "Filter by any column", "按任意列筛选";
     ASKING: "Asking the API server…", "正在询问 API 服务器…";
+    ROW_KEYS: "j k rows · d describe · y YAML · e edit · l logs · s shell", "j k 行 · d 描述 · y YAML · e 编辑 · l 日志 · s shell";
+    SHELL: "Shell", "Shell";
     NONE_HERE: "No {} here.", "这里没有 {}。";
 
     // The inspector
@@ -74,8 +83,10 @@ texts! {
     LOGS: "Logs", "日志";
     NO_EVENTS: "No events about this object.", "没有关于此对象的事件。";
     TIMES: "{} times", "{} 次";
-    OWNED_BY: "Owned by", "所属对象";
-    OWNS: "Owns", "拥有的对象";
+    FAMILY: "Belongs together", "所属关系";
+    AND_MORE: "and {} more", "还有 {} 个";
+    ALL_CONTAINERS: "All containers", "所有容器";
+    PREVIOUS_LOG: "Before the restart", "重启之前";
     PODS: "Pods", "Pod";
     CONTAINERS: "Containers", "容器";
     CONDITIONS: "Conditions", "状况";
@@ -93,7 +104,7 @@ texts! {
     CONTAINER: "Container", "容器";
     NOTHING_LOGGED: "Nothing has been logged yet.", "还没有日志。";
     EDIT: "Edit", "编辑";
-    CHECK: "Check", "检查";
+    YAML_OF: "YAML of {}", "{} 的 YAML";
     APPLY: "Apply", "应用";
     CANCEL: "Cancel", "取消";
     WOULD_CHANGE: "What would change", "将会改变的内容";
@@ -110,6 +121,53 @@ texts! {
     SCORE: "Score", "得分";
     PLUGINS: "Plugins", "插件";
     BREAK_IT: "Break it", "制造故障";
+
+    // What happened
+    WHAT_HAPPENED: "What happened", "发生了什么";
+    STORY_SAYS: "Every command is a chain: who asked, what was stored, who heard of it, and what they did then. Play it step by step.", "每条命令都是一条链：谁发出请求、存储了什么、谁得知了它、随后又做了什么。可以一步一步播放。";
+    NO_STORY: "Run a command that changes something, and its story appears here.", "运行一条会改变集群的命令，它的经过就会出现在这里。";
+    STORY_STEPS: "{} steps", "{} 步";
+    STORY_ALL: "What began by itself, too", "也显示自行开始的";
+    ALL_STORIES: "All changes", "全部变更";
+    STORY: "The story", "经过";
+    STORY_STEP: "This step", "当前步骤";
+    STORY_AT: "{} of {}", "第 {} 步，共 {} 步";
+    STORY_CHANGE: "What it changed", "它改变的内容";
+    STORY_SAME: "Nothing that a person looks at has changed.", "没有值得关注的变化。";
+    STORY_OTHERS: "{} others were told and had nothing to do", "另有 {} 个组件得知，但无事可做";
+    STEP_BACK: "Step back", "上一步";
+    STEP_ON: "Step on", "下一步";
+    PLAY: "Play", "播放";
+    THIS_PAGE: "this page", "本页面";
+    STORE: "Store", "存储";
+    KUBELETS: "Kubelets", "kubelet";
+    KUBELET_OF: "The kubelet of {}", "{} 的 kubelet";
+    RUNTIME_OF: "the container runtime of {}", "{} 的容器运行时";
+    STORY_HEARS: "{} hears of {}", "{} 得知 {}";
+    STORY_TELLS: "{} tells its runtime: {}, {}", "{} 通知其运行时：{}，{}";
+    STORY_CREATES: "{} creates {}", "{} 创建 {}";
+    STORY_CHANGES: "{} changes {}", "{} 修改 {}";
+    STORY_DELETES: "{} deletes {}", "{} 删除 {}";
+    STORY_REPORTS: "{} reports the status of {}", "{} 上报 {} 的状态";
+    STORY_SCALES: "{} scales {}", "{} 扩缩 {}";
+    STORY_BINDS: "{} chooses a node for {}", "{} 为 {} 选择节点";
+    STORY_EVICTS: "{} evicts {}", "{} 驱逐 {}";
+    STORY_REFUSED: "{}: refused, {}", "{}：被拒绝，{}";
+    FOR_KUBECTL: "kubectl turns a command line into calls to the API server. It never speaks with a node or a container.", "kubectl 把命令行变成对 API 服务器的调用。它从不直接与节点或容器通信。";
+    FOR_DEPLOYMENTS: "The deployment controller keeps one ReplicaSet for each version of a Deployment, and moves replicas from the old one to the new.", "Deployment 控制器为 Deployment 的每个版本维护一个 ReplicaSet，并把副本从旧的移到新的。";
+    FOR_REPLICASETS: "The ReplicaSet controller compares how many pods are wanted with how many there are, and creates or deletes the difference.", "ReplicaSet 控制器比较期望与实际的 Pod 数量，并创建或删除差额。";
+    FOR_STATEFULSETS: "The StatefulSet controller makes pods one after the other, each with a name and a disk of its own.", "StatefulSet 控制器逐个创建 Pod，每个都有自己的名称和磁盘。";
+    FOR_DAEMONSETS: "The DaemonSet controller keeps one pod on every node that fits.", "DaemonSet 控制器在每个合适的节点上保持一个 Pod。";
+    FOR_JOBS: "The Job controller starts pods until enough of them have ended well.", "Job 控制器不断启动 Pod，直到足够多的 Pod 成功结束。";
+    FOR_CRONJOBS: "The CronJob controller makes a Job whenever its schedule says so.", "CronJob 控制器按计划创建 Job。";
+    FOR_SLICES: "The endpoint controllers write down which ready pods are behind each Service; every node's proxy reads that.", "端点控制器记录每个 Service 背后有哪些就绪的 Pod；每个节点的代理都会读取它。";
+    FOR_GARBAGE: "The garbage collector deletes what belonged to something that is gone.", "垃圾回收器删除所属对象已消失的东西。";
+    FOR_NODES: "The node lifecycle controller watches for nodes that are no longer heard of, and taints them.", "节点生命周期控制器留意失去联系的节点，并给它们加上污点。";
+    FOR_TAINTS: "The taint eviction controller sends pods away from nodes whose taints they do not tolerate.", "污点驱逐控制器把不容忍节点污点的 Pod 赶走。";
+    FOR_NAMESPACES: "The namespace controller empties a namespace that is to go.", "命名空间控制器清空将被删除的命名空间。";
+    FOR_SCHEDULER: "The scheduler looks for pods without a node, rules nodes out, scores the rest, and writes down the best: that is all it does.", "调度器寻找没有节点的 Pod，排除不合适的节点，为其余节点打分，写下最佳者：它只做这些。";
+    FOR_KUBELETS: "Each node's kubelet takes care of the pods that are bound to its node: it has their containers started, watches them, and reports.", "每个节点的 kubelet 负责绑定到本节点的 Pod：让容器启动、监视它们并上报。";
+    FOR_RUNTIMES: "The container runtime pulls images and starts processes. It knows nothing of Kubernetes: the kubelet speaks to it through CRI.", "容器运行时拉取镜像并启动进程。它对 Kubernetes 一无所知：kubelet 通过 CRI 与它通信。";
 
     // Lessons
     LESSONS: "Lessons", "课程";
@@ -131,6 +189,7 @@ texts! {
     NEXT_LESSON: "Next lesson", "下一课";
     HINT: "Hint", "提示";
     SOLUTION: "Solution", "答案";
+    WAITS_FOR: "waits for {} with {}", "等待 {}（{}）";
     TYPE_THIS: "Type this into the terminal", "输入到终端";
     CUT_PART: "Cut off {}", "切断 {}";
     JOIN_PART: "Join {} again", "重新连接 {}";
@@ -145,6 +204,8 @@ texts! {
     FIND_IN_TERMINAL: "Find in the terminal", "在终端中查找";
     FIND_UPWARDS: "Find upwards (Enter)", "向上查找（Enter）";
     NOT_FOUND: "Not found", "未找到";
+    STANDS_STILL: "Time stands still: commands wait until it goes on.", "时间已暂停：命令会等到时间继续。";
+    KEYS: "Keys", "按键";
     DROP_HERE: "Drop YAML here to apply it", "将 YAML 拖放到这里以应用";
     SHELL_ENDED: "the shell has ended; a new one starts", "shell 已结束；正在启动新的";
 

@@ -10,6 +10,7 @@ use playground_control::{Hop, HopKind};
 use playground_lesson::is_like;
 
 use crate::api::{Api, Call};
+use crate::story::Log;
 use crate::text::{ASKS, HEARS, REVISION_IS, STORES, TELLS};
 
 /// How many hops are kept for the list in words.
@@ -26,6 +27,7 @@ pub struct Trace {
     hops: RefCell<VecDeque<Rc<Hop>>>,
     count: Cell<usize>,
     writes: RefCell<Vec<Write>>,
+    log: RefCell<Log>,
     /// The last request of a person, by its number.
     asked: Cell<Option<u64>>,
 }
@@ -90,13 +92,15 @@ impl Trace {
             let mut writes = self.writes.borrow_mut();
             if writes.last().is_none_or(|last| last.revision < revision) {
                 if writes.len() == WRITES_MAX {
-                    writes.remove(0);
+                    // Many at once: each time, all others move up.
+                    writes.drain(..WRITES_MAX / 5);
                 }
                 let (verb, object) = (hop.verb.clone(), hop.object.clone());
                 let by_person_ms = by_person.then(js_sys::Date::now);
                 writes.push(Write { revision, time: hop.time.clone(), verb, object, by_person_ms });
             }
         }
+        self.log.borrow_mut().push(&hop);
         let mut hops = self.hops.borrow_mut();
         for leg in legs(hop) {
             if hops.len() == KEPT_MAX {
@@ -110,6 +114,11 @@ impl Trace {
     /// The changes since the page came, by revision.
     pub fn writes(&self) -> Ref<'_, Vec<Write>> {
         self.writes.borrow()
+    }
+
+    /// What stories are made of.
+    pub fn log(&self) -> Ref<'_, Log> {
+        self.log.borrow()
     }
 
     /// Where undoing leads; nowhere while no person has changed anything.
@@ -208,15 +217,12 @@ mod tests {
     fn hop(kind: HopKind, verb: &str, object: &str) -> Hop {
         Hop {
             sequence: 1,
-            time: Default::default(),
             kind,
             from: "replicaset-controller".into(),
             to: "service/default/web".into(),
             verb: verb.into(),
             object: object.into(),
-            revision: None,
-            cause: None,
-            error: None,
+            ..Hop::default()
         }
     }
 

@@ -90,18 +90,19 @@ impl Answer {
 
     /// The body's lines as they come, without their newlines.
     pub fn lines(self) -> LocalBoxStream<'static, Vec<u8>> {
-        let start = (self.body, Vec::new());
-        futures::stream::unfold(start, |(mut body, mut rest)| async move {
+        // The body, what of it has come, and how much of that has been given.
+        let start = (self.body, Vec::<u8>::new(), 0usize);
+        futures::stream::unfold(start, |(mut body, mut come, mut given)| async move {
             loop {
-                if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                    let next = rest.split_off(end + 1);
-                    rest.truncate(end);
-                    return Some((rest, (body, next)));
+                if let Some(length) = come[given..].iter().position(|byte| *byte == b'\n') {
+                    let line = come[given..given + length].to_vec();
+                    return Some((line, (body, come, given + length + 1)));
                 }
+                come.drain(..std::mem::take(&mut given));
                 match body.next().await {
-                    Some(part) => rest.extend_from_slice(&part),
-                    None if rest.is_empty() => return None,
-                    None => return Some((rest, (body, Vec::new()))),
+                    Some(part) => come.extend_from_slice(&part),
+                    None if come.is_empty() => return None,
+                    None => return Some((std::mem::take(&mut come), (body, come, 0))),
                 }
             }
         })

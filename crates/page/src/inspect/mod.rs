@@ -2,7 +2,9 @@
 
 mod actions;
 mod activity;
+mod diff;
 mod edit;
+mod family;
 mod findings;
 mod logs;
 mod view;
@@ -10,4 +12,6 @@ mod why;
 mod yaml;
 
 pub use activity::Activity;
+pub use diff::diff;
 pub use view::Inspector;
+pub use yaml::text as yaml_text;

@@ -10,10 +10,12 @@ use yew::prelude::*;
 
 use super::actions::Actions;
 use super::edit::Edit;
-use super::logs::Logs;
+use super::family::family;
+use super::logs::{Logs, sources};
 use super::why::Why;
 use super::{Activity, yaml};
 use crate::api::{Api, Call};
+use crate::story::{Spot, Story};
 use crate::text::*;
 use crate::trace::Trace;
 use crate::ui::faults;
@@ -22,7 +24,7 @@ use crate::ui::kinds::Kind;
 use crate::world::{Object, World, text};
 
 /// What the inspector is given.
-#[derive(Properties)]
+#[derive(Clone, Properties)]
 pub struct InspectorProps {
     /// The way to the cluster.
     pub api: Api,
@@ -40,11 +42,20 @@ pub struct InspectorProps {
     pub on_select: Callback<String>,
     /// Hears what is to go wrong.
     pub on_fault: Callback<Fault>,
+    /// Hears a command line to type into the terminal.
+    pub on_run: Callback<String>,
+    /// Counts the wishes to know what happened last.
+    pub told: u32,
+    /// Hears where the map's light is to be.
+    pub on_spot: Callback<Option<Spot>>,
 }
 
 impl PartialEq for InspectorProps {
     fn eq(&self, other: &Self) -> bool {
-        self.news == other.news && self.selected == other.selected && Rc::ptr_eq(&self.kinds, &other.kinds)
+        self.news == other.news
+            && self.told == other.told
+            && self.selected == other.selected
+            && Rc::ptr_eq(&self.kinds, &other.kinds)
     }
 }
 
@@ -56,9 +67,34 @@ enum Tab {
     Logs,
 }
 
-/// The pane.
+/// The pane: what is chosen, over what happened, which goes on playing below.
 #[component]
 pub fn Inspector(props: &InspectorProps) -> Html {
+    let raw = use_state_eq(|| false);
+    let chosen = !props.selected.is_empty();
+    let tab = |label: Text, which: bool| {
+        let (raw, here) = (raw.clone(), *raw == which);
+        let onclick = Callback::from(move |_: MouseEvent| raw.set(which));
+        html! { <button type="button" role="tab" aria-selected={here.to_string()} {onclick}>{ t(label) }</button> }
+    };
+    html! {
+        <>
+            if chosen { <Chosen ..props.clone() /> }
+            <section class="inspector" aria-label={t(WHAT_HAPPENED)} hidden={chosen}>
+                <div class="tabs" role="tablist" aria-label={t(INSPECTOR)}>{ tab(WHAT_HAPPENED, false) }{ tab(ACTIVITY, true) }</div>
+                <div class="happened" role="tabpanel" hidden={*raw}>
+                    <Story api={props.api.clone()} world={props.world.clone()} trace={props.trace.clone()} shown={!chosen && !*raw}
+                        kinds={props.kinds.clone()} wished={props.told} on_spot={props.on_spot.clone()} on_select={props.on_select.clone()} />
+                </div>
+                if *raw && !chosen { <Activity trace={props.trace.clone()} news={props.news} /> }
+            </section>
+        </>
+    }
+}
+
+/// What is chosen.
+#[component]
+fn Chosen(props: &InspectorProps) -> Html {
     let tab = use_state_eq(|| Tab::Overview);
     let fetched = use_state(|| None::<Rc<Object>>);
     let (resource, key) = props.selected.split_once('/').unwrap_or_default();
@@ -79,20 +115,16 @@ pub fn Inspector(props: &InspectorProps) -> Html {
         });
     }
     let Some(object) = live.or_else(|| (*fetched).clone().filter(|_| !past)) else {
-        let title = if key.is_empty() { t(ACTIVITY) } else { key };
         return html! {
             <section class="inspector" aria-label={t(INSPECTOR)}>
-                <header><h2>{ title }</h2>{ close(props, !key.is_empty()) }</header>
-                if key.is_empty() {
-                    <Activity trace={props.trace.clone()} news={props.news} />
-                } else {
-                    <p class="empty">{ t(NOT_THERE) }</p>
-                }
+                <header><h2>{ key }</h2>{ close(props) }</header>
+                <p class="empty">{ t(NOT_THERE) }</p>
             </section>
         };
     };
     let mut tabs = vec![(Tab::Overview, t(OVERVIEW)), (Tab::Yaml, "YAML"), (Tab::Events, t(EVENTS))];
-    if resource == "pods" {
+    let logs = if past { Vec::new() } else { sources(&object, resource, &props.world.live()) };
+    if !logs.is_empty() {
         tabs.push((Tab::Logs, t(LOGS)));
     }
     let shown = if tabs.iter().any(|(which, _)| *which == *tab) { *tab } else { Tab::Overview };
@@ -109,7 +141,7 @@ pub fn Inspector(props: &InspectorProps) -> Html {
                     </p>
                     <h2>{ object.name().to_owned() }</h2>
                 </div>
-                { close(props, true) }
+                { close(props) }
             </header>
             <div class="tabs" role="tablist">
                 { for tabs.into_iter().map(|(which, name)| {
@@ -129,7 +161,7 @@ pub fn Inspector(props: &InspectorProps) -> Html {
                                 <Actions api={props.api.clone()} world={props.world.clone()} kind={kind.clone()} object={object.clone()} />
                             }
                             { breakage(props, resource, &object, past) }
-                            { overview(props, &object) }
+                            { overview(props, resource, &object) }
                         </>
                     },
                     Tab::Yaml => {
@@ -141,7 +173,7 @@ pub fn Inspector(props: &InspectorProps) -> Html {
                             None => yaml::show(&lines),
                         }
                     }
-                    Tab::Logs => html! { <Logs api={props.api.clone()} pod={object.clone()} /> },
+                    Tab::Logs => html! { <Logs key={props.selected.to_string()} api={props.api.clone()} sources={logs} /> },
                     Tab::Events => events(props, &object, &kind_name),
                 } }
             </div>
@@ -184,17 +216,13 @@ async fn watch_one(api: Api, path: String, state: UseStateHandle<Option<Rc<Objec
     }
 }
 
-fn close(props: &InspectorProps, shown: bool) -> Html {
+fn close(props: &InspectorProps) -> Html {
     let onclick = props.on_select.reform(|_: MouseEvent| String::new());
-    if !shown {
-        return html! {};
-    }
     html! { <button type="button" class="icon" aria-label={t(CLOSE)} title={t(CLOSE)} {onclick}><Icon name={IconName::Close} /></button> }
 }
 
-fn overview(props: &InspectorProps, object: &Object) -> Html {
+fn overview(props: &InspectorProps, resource: &str, object: &Object) -> Html {
     let labels = object.0.pointer("/metadata/labels").and_then(Value::as_object);
-    let owners = object.items("/metadata/ownerReferences");
     let conditions = object.items("/status/conditions");
     let containers = object.items("/status/containerStatuses");
     let facts = [
@@ -217,20 +245,11 @@ fn overview(props: &InspectorProps, object: &Object) -> Html {
                     html! { <><dt>{ t(name) }</dt><dd>{ node.unwrap_or_else(|| html! { { value } }) }</dd></> }
                 }) }
             </dl>
-            if !owners.is_empty() {
-                <h3>{ t(OWNED_BY) }</h3>
-                <ul class="links">{ for owners.iter().map(|owner| {
-                    let (kind, name) = (text(owner, "/kind"), text(owner, "/name"));
-                    let found = props.kinds.iter().find(|known| known.kind == kind);
-                    let label = format!("{kind} {name}");
-                    let to = found.map(|known| match known.namespaced {
-                        true => format!("{}/{}/{name}", known.resource, object.namespace()),
-                        false => format!("{}/{name}", known.resource),
-                    });
-                    html! { <li>{ to.map_or_else(|| html! { { label.clone() } }, |to| link(props, to, &label)) }</li> }
-                }) }</ul>
+            if resource == "nodes" {
+                { on_node(props, object) }
+            } else {
+                { family(object, resource, &props.world.snapshot(), &props.kinds, &props.on_select) }
             }
-            { dependants(props, object) }
             if !containers.is_empty() {
                 <h3>{ t(CONTAINERS) }</h3>
                 <ul class="conditions">{ for containers.iter().map(|status| {
@@ -247,6 +266,7 @@ fn overview(props: &InspectorProps, object: &Object) -> Html {
                                 } }
                             </span>
                             <code>{ text(status, "/image").to_owned() }</code>
+                            if state == "running" { { shell(props, object, text(status, "/name")) } }
                         </li>
                     }
                 }) }</ul>
@@ -274,26 +294,24 @@ fn overview(props: &InspectorProps, object: &Object) -> Html {
     }
 }
 
-/// What an object owns, among what the page follows, and the pods of a node.
-fn dependants(props: &InspectorProps, object: &Object) -> Html {
-    let uid = object.text("/metadata/uid");
-    let on_node =
-        |other: &Object| props.selected.starts_with("nodes/") && other.text("/spec/nodeName") == object.name();
-    let owned = |other: &Object| {
-        other.items("/metadata/ownerReferences").iter().any(|owner| text(owner, "/uid") == uid) || on_node(other)
-    };
+/// A button that opens a shell in a container, in the terminal.
+fn shell(props: &InspectorProps, pod: &Object, container: &str) -> Html {
+    let line = format!("kubectl exec -it {} -n {} -c {container} -- sh", pod.name(), pod.namespace());
+    let onclick = props.on_run.reform(move |_: MouseEvent| line.clone());
+    html! { <button type="button" class="small" {onclick}>{ t(SHELL) }</button> }
+}
+
+/// The pods of a node.
+fn on_node(props: &InspectorProps, node: &Object) -> Html {
     let snapshot = props.world.snapshot();
-    let found = ["replicasets", "pods", "endpointslices"].into_iter().flat_map(|resource| {
-        let objects = snapshot.list(resource).filter(|other| owned(other));
-        objects.map(move |other| (format!("{resource}/{}", other.key()), other.name().to_owned()))
-    });
-    let found: Vec<_> = found.collect();
+    let found = snapshot.list("pods").filter(|pod| pod.text("/spec/nodeName") == node.name());
+    let found: Vec<_> = found.map(|pod| (format!("pods/{}", pod.key()), pod.name().to_owned())).collect();
     if found.is_empty() {
         return html! {};
     }
     html! {
         <>
-            <h3>{ if props.selected.starts_with("nodes/") { t(PODS) } else { t(OWNS) } }</h3>
+            <h3>{ t(PODS) }</h3>
             <ul class="links">{ for found.into_iter().map(|(id, name)| html! { <li>{ link(props, id, &name) }</li> }) }</ul>
         </>
     }

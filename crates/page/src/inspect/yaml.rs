@@ -98,6 +98,17 @@ fn quoted(text: &str) -> String {
     }
 }
 
+/// The lines of a value as text.
+pub fn text(value: &Value) -> Vec<String> {
+    let written = lines(value).into_iter().map(|line| {
+        let key = line.key.map_or(String::new(), |key| format!("{key}:"));
+        let value = line.value.map_or(String::new(), |(_, value)| value);
+        let space = if key.is_empty() || value.is_empty() { "" } else { " " };
+        format!("{}{}{key}{space}{value}", " ".repeat(line.indent), "- ".repeat(line.dashes))
+    });
+    written.collect()
+}
+
 /// The lines as elements.
 pub fn show(lines: &[Line]) -> Html {
     let shown = lines.iter().map(|line| {
@@ -124,23 +135,13 @@ mod tests {
 
     use super::*;
 
-    fn text(value: &Value) -> String {
-        let lines = lines(value).into_iter().map(|line| {
-            let key = line.key.map_or(String::new(), |key| format!("{key}:"));
-            let value = line.value.map_or(String::new(), |(_, value)| value);
-            let space = if key.is_empty() || value.is_empty() { "" } else { " " };
-            format!("{}{}{key}{space}{value}\n", " ".repeat(line.indent), "- ".repeat(line.dashes))
-        });
-        lines.collect()
-    }
-
     #[wasm_bindgen_test]
     fn yaml_reads_as_kubectl_writes_it() {
         let value =
             json!({"a": {"b": [{"c": 1, "d": "x"}, "e", [true]], "f": {}}, "g": "yes", "h": "two\nlines", "i": []});
         let expected =
             "a:\n  b:\n  - c: 1\n    d: x\n  - e\n  - - true\n  f: {}\ng: \"yes\"\nh: |-\n  two\n  lines\ni: []\n";
-        assert_eq!(text(&value), expected);
+        assert_eq!(text(&value).join("\n") + "\n", expected);
     }
 
     #[wasm_bindgen_test]

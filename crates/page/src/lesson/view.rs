@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use playground_lesson::{Check, Lesson, Piece, filled};
+use playground_lesson::{Check, Lesson, Piece, filled, waiting};
 use yew::prelude::*;
 
 use super::progress::Progress;
@@ -175,6 +175,14 @@ fn show(props: &LessonProps, piece: &Piece, seen: &Seen<'_>) -> Html {
 fn commands(props: &LessonProps, lines: &[String], seen: &Seen<'_>) -> Html {
     let command = |line: &String| {
         let line = filled(line, seen);
+        if let Some((resource, labels)) = waiting(&line) {
+            let shown = line.replace(&format!("{{{resource}:{labels}}}"), "…");
+            return html! {
+                <button type="button" class="command" disabled={true}>
+                    <code>{ shown }</code><small>{ WAITS_FOR.with(&[resource, labels]) }</small>
+                </button>
+            };
+        }
         let (on_run, typed) = (props.on_run.clone(), line.clone());
         let onclick = Callback::from(move |_: MouseEvent| on_run.emit(typed.clone()));
         html! {

@@ -1,15 +1,16 @@
 //! One frame of the map on a canvas.
 
 use playground_control::HopKind;
-use web_sys::CanvasRenderingContext2d as Canvas;
+use web_sys::{CanvasRenderingContext2d as Canvas, CanvasWindingRule};
 
-use super::flow::{Flow, Places};
+use super::flow::{Flow, Places, along};
 use super::geometry::{Point, Rect};
 use super::layout::{Detail, Layout, NODE_HEADER, Station};
 use super::motion::{Motion, Sprite};
 use super::palette::Palette;
 use super::pen::{MONO, fitting};
 use super::scene::{ContainerState, NodeItem, PodState, Scene, ServiceItem};
+use crate::story::Spot;
 use crate::text::*;
 
 /// With more ready endpoints than this, a Service's lines go to nodes.
@@ -35,6 +36,10 @@ pub struct Frame<'a> {
     pub selected: &'a str,
     /// The same of what the pointer is over.
     pub hovered: &'a str,
+    /// The step of a story that is shown.
+    pub spot: Option<&'a Spot>,
+    /// Whether nothing is to move by itself.
+    pub calm: bool,
     /// The browser's time in milliseconds.
     pub now_ms: f64,
 }
@@ -49,14 +54,15 @@ impl Frame<'_> {
         for (service, rect) in self.scene.services.iter().zip(&self.layout.services) {
             self.service_lines(service, *rect);
         }
-        for sprite in self.motion.sprites() {
-            self.pod(sprite);
-        }
+        self.pods();
         self.client();
         for (service, rect) in self.scene.services.iter().zip(&self.layout.services) {
             self.service(service, *rect);
         }
-        self.dots();
+        match self.spot {
+            Some(spot) => self.spotlight(spot),
+            None => self.dots(),
+        }
     }
 
     fn control_plane(&self) {
@@ -152,6 +158,48 @@ impl Frame<'_> {
         let taken = self.canvas.measure_text(&state).map(|measure| measure.width()).unwrap_or(0.0);
         let room = rect.w - taken - 50.0;
         self.words(&node.name, x + 14.0, y, 12.5, 600, &self.palette.ink, "left", room);
+    }
+
+    /// All pods. Where they are mere dots, those that look alike are one shape: a thousand of them cost no more than
+    /// a few.
+    fn pods(&self) {
+        let dots = self.layout.detail == Some(Detail::Dot);
+        let mut alike: Vec<((&str, PodState), Vec<Rect>)> = Vec::new();
+        for sprite in self.motion.sprites() {
+            let item = &sprite.item;
+            let plain =
+                matches!(item.state, PodState::Ready | PodState::Succeeded | PodState::NotReady | PodState::Creating);
+            let marked =
+                [self.selected, self.hovered].iter().any(|id| id.strip_prefix("pods/") == Some(item.key.as_str()));
+            if !dots || !plain || marked || sprite.alpha < 1.0 {
+                self.pod(sprite);
+                continue;
+            }
+            let look = (self.palette.owner(&item.owner), item.state);
+            match alike.iter_mut().find(|(known, _)| *known == look) {
+                Some((_, places)) => places.push(sprite.rect),
+                None => alike.push((look, vec![sprite.rect])),
+            }
+        }
+        for ((color, state), places) in alike {
+            self.canvas.begin_path();
+            for place in &places {
+                self.canvas.rect(place.x, place.y, place.w, place.h);
+            }
+            self.canvas.set_fill_style_str(&self.palette.panel);
+            self.canvas.fill();
+            self.canvas.set_fill_style_str(color);
+            self.canvas.set_global_alpha(match state {
+                PodState::Ready => 0.9,
+                PodState::Succeeded => 0.12,
+                _ => 0.3,
+            });
+            self.canvas.fill();
+            self.canvas.set_global_alpha(1.0);
+            self.canvas.set_stroke_style_str(color);
+            self.canvas.set_line_width(1.0);
+            self.canvas.stroke();
+        }
     }
 
     fn pod(&self, sprite: &Sprite) {
@@ -253,7 +301,7 @@ impl Frame<'_> {
             }
         } else {
             for (node, place) in self.scene.nodes.iter().zip(&self.layout.nodes) {
-                if node.pods.iter().any(|pod| service.endpoints.contains(&pod.key)) {
+                if service.nodes.contains(&node.name) {
                     self.curve(start, Point { x: place.center().x, y: place.bottom() });
                 }
             }
@@ -328,6 +376,73 @@ impl Frame<'_> {
         self.outline(place, 5.0, color, 1.0);
         self.mono(&words, place.x + 6.0, place.center().y, 10.5, &self.palette.ink, "left", width);
         place
+    }
+
+    /// A step of a story: what does not act is dimmed, and what passes is an arrow with a dot on it.
+    fn spotlight(&self, spot: &Spot) {
+        const DIM: f64 = 0.55;
+        const ROUND_MS: f64 = 1_500.0;
+        const FAR: f64 = 20_000.0;
+        let places = Places { scene: self.scene, layout: self.layout, motion: self.motion };
+        let mut lit: Vec<Rect> = Vec::new();
+        for leg in &spot.legs {
+            for rect in [&leg.from, &leg.to].into_iter().filter_map(|part| places.rect(part, leg)) {
+                if !lit.contains(&rect) {
+                    lit.push(rect);
+                }
+            }
+        }
+        self.canvas.begin_path();
+        self.canvas.rect(-FAR, -FAR, 2.0 * FAR, 2.0 * FAR);
+        for rect in &lit {
+            let hole = rect.inset(-5.0);
+            self.canvas.rect(hole.x, hole.y, hole.w, hole.h);
+        }
+        self.canvas.set_fill_style_str(&self.palette.water);
+        self.canvas.set_global_alpha(DIM);
+        self.canvas.fill_with_canvas_winding_rule(CanvasWindingRule::Evenodd);
+        self.canvas.set_global_alpha(1.0);
+        let mut bus_x = None;
+        let count = spot.legs.len().max(1) as f64;
+        // The legs are passed one after the other.
+        let part = if self.calm { count } else { self.now_ms / ROUND_MS % 1.0 * (count + 0.4) };
+        for (index, leg) in spot.legs.iter().enumerate() {
+            let color = match leg.kind {
+                _ if leg.error.is_some() => &self.palette.bad,
+                HopKind::Request => &self.palette.request,
+                HopKind::Write => &self.palette.write,
+                HopKind::Watch => &self.palette.watch,
+                HopKind::Runtime => &self.palette.runtime,
+                HopKind::Network => &self.palette.accent,
+            };
+            for part in [&leg.from, &leg.to] {
+                if let Some(rect) = places.rect(part, leg) {
+                    self.outline(rect.inset(-2.5), 10.0, color, 2.5);
+                }
+            }
+            let mut path = places.path(leg, bus_x);
+            // Below the API server's name, not through it.
+            let (bus, middle) = (self.layout.bus, self.layout.bus.center().y);
+            path.iter_mut().filter(|point| point.y == middle).for_each(|point| point.y = bus.bottom() - 5.5);
+            bus_x = places.anchor(&leg.from, leg).map(|point| point.x);
+            self.canvas.set_stroke_style_str(color);
+            self.canvas.set_line_width(3.0);
+            self.line(&path);
+            let (Some(end), false) = (path.last(), path.len() < 2) else { continue };
+            let before = along(&path, 0.985);
+            let turn = (end.y - before.y).atan2(end.x - before.x);
+            let wing = |by: f64| Point { x: end.x - 11.0 * (turn + by).cos(), y: end.y - 11.0 * (turn + by).sin() };
+            self.line(&[wing(0.45), *end, wing(-0.45)]);
+            let here = part - index as f64;
+            if (0.0..=1.0).contains(&here) {
+                self.canvas.set_fill_style_str(color);
+                self.circle(along(&path, here * here * (3.0 - 2.0 * here)), 6.5);
+            }
+        }
+        if let Some(leg) = spot.legs.first().filter(|leg| !self.layout.narrow && !leg.verb.is_empty()) {
+            let at = along(&places.path(leg, None), 0.5);
+            self.tag(at, &format!("{} {}", leg.verb, leg.object), &self.palette.ink_soft, &[]);
+        }
     }
 
     fn wire(&self, x: f64, top: f64, bottom: f64) {

@@ -15,6 +15,7 @@ use super::layout::Layout;
 use super::motion::Motion;
 use super::palette::Palette;
 use super::scene::{PodState, Scene};
+use crate::story::Spot;
 use crate::trace::Trace;
 
 const ZOOM: (f64, f64) = (0.4, 6.0);
@@ -59,7 +60,9 @@ struct State {
     size: (f64, f64),
     selected: String,
     hovered: String,
-    told: usize,
+    spot: Option<Spot>,
+    /// How far the trace has been told; what passed before the map was there is no news.
+    told: Option<usize>,
 }
 
 impl Engine {
@@ -105,8 +108,8 @@ impl Engine {
     /// Takes over the hops that are new in the trace.
     pub fn tell(&self, trace: &Trace, filter: HopFilter) {
         let mut state = self.state.borrow_mut();
-        let hops = trace.since(state.told);
-        state.told = trace.count();
+        let told = state.told.replace(trace.count()).unwrap_or(trace.count());
+        let hops = trace.since(told);
         if !self.calm {
             hops.into_iter().for_each(|hop| state.flow.push(hop, filter));
         }
@@ -117,6 +120,12 @@ impl Engine {
     /// Marks `resource/key` as chosen.
     pub fn select(&self, selected: &str) {
         self.state.borrow_mut().selected = selected.into();
+        self.wake();
+    }
+
+    /// Lights what acts in a step of a story, and dims the rest.
+    pub fn light(&self, spot: Option<Spot>) {
+        self.state.borrow_mut().spot = spot;
         self.wake();
     }
 
@@ -244,6 +253,8 @@ impl Engine {
         moving |= flow.advance(now_ms, &places);
         moving |= !self.calm && scene.pods().any(|pod| pod.state == PodState::Creating);
 
+        moving |= !self.calm && state.spot.is_some();
+
         let ratio = web_sys::window().map_or(1.0, |window| window.device_pixel_ratio());
         let Camera { scale, x, y } = state.camera;
         let context = &self.context;
@@ -261,6 +272,8 @@ impl Engine {
             flow: &state.flow,
             selected: &state.selected,
             hovered: &state.hovered,
+            spot: state.spot.as_ref(),
+            calm: self.calm,
             now_ms,
         }
         .paint();

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use playground_control::{Hop, HopKind};
 
-use super::geometry::Point;
+use super::geometry::{Point, Rect};
 use super::layout::{Layout, Station};
 use super::motion::Motion;
 use super::scene::Scene;
@@ -134,7 +134,7 @@ pub struct Places<'a> {
 
 impl Places<'_> {
     /// The way of a hop, point by point.
-    fn path(&self, hop: &Hop, from_bus_x: Option<f64>) -> Vec<Point> {
+    pub fn path(&self, hop: &Hop, from_bus_x: Option<f64>) -> Vec<Point> {
         let bus_y = self.layout.bus.center().y;
         let from = self.anchor(&hop.from, hop);
         let to = self.anchor(&hop.to, hop);
@@ -177,6 +177,23 @@ impl Places<'_> {
         Some(point.unwrap_or(Point { x: station.center().x, y: station.bottom() }))
     }
 
+    /// The place of a part, where it has one of its own.
+    pub fn rect(&self, part: &str, hop: &Hop) -> Option<Rect> {
+        let (kind, name) = part.split_once('/').unwrap_or((part, ""));
+        let node = || {
+            self.scene.nodes.iter().position(|node| node.name == name).and_then(|at| self.layout.nodes.get(at)).copied()
+        };
+        match kind {
+            "kube-apiserver" => Some(self.layout.bus),
+            "kubelet" | "node" => node(),
+            "runtime" => {
+                let pod = hop.object.strip_prefix("pods/").and_then(|key| self.motion.get(key));
+                pod.map(|pod| pod.rect).or_else(node)
+            }
+            _ => Some(self.layout.station(station(kind))),
+        }
+    }
+
     /// The name under which a part glows.
     pub fn glow_key(&self, part: &str) -> String {
         let kind = part.split('/').next().unwrap_or_default();
@@ -207,7 +224,7 @@ fn distance(a: Point, b: Point) -> f64 {
 }
 
 /// The point a part of the way along a path.
-fn along(path: &[Point], part: f64) -> Point {
+pub fn along(path: &[Point], part: f64) -> Point {
     let mut left = length(path) * part;
     for pair in path.windows(2) {
         let leg = distance(pair[0], pair[1]);
@@ -243,15 +260,11 @@ mod tests {
         let places = Places { scene: &scene, layout: &layout, motion: &motion };
         let hop = Hop {
             sequence: 1,
-            time: Default::default(),
-            kind: HopKind::Request,
             from: "kubectl".into(),
             to: "kube-apiserver".into(),
             verb: "create".into(),
             object: "deployments/default/web".into(),
-            revision: None,
-            cause: None,
-            error: None,
+            ..Hop::default()
         };
         let mut flow = Flow::default();
         flow.push(Rc::new(hop), HopFilter { control: true, network: true });

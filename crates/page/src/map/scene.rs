@@ -1,6 +1,6 @@
 //! What there is to draw, read from the cluster's objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -93,6 +93,8 @@ pub struct ServiceItem {
     pub detail: String,
     /// Keys of the pods behind it that are ready.
     pub endpoints: Vec<String>,
+    /// The nodes that they are on.
+    pub nodes: BTreeSet<String>,
 }
 
 /// All of it.
@@ -138,11 +140,10 @@ impl Scene {
         let services = snapshot
             .list("services")
             .filter(|service| shown(service))
-            .map(|service| ServiceItem {
-                key: service.key(),
-                name: service.name().into(),
-                detail: service_detail(service),
-                endpoints: endpoints.get(&service.key()).cloned().unwrap_or_default(),
+            .map(|service| {
+                let (endpoints, nodes) = endpoints.get(&service.key()).cloned().unwrap_or_default();
+                let (key, name, detail) = (service.key(), service.name().into(), service_detail(service));
+                ServiceItem { key, name, detail, endpoints, nodes }
             })
             .collect();
         Self { nodes, unscheduled, services }
@@ -210,16 +211,20 @@ fn workload(snapshot: &Snapshot, pod: &Object) -> String {
     above.map_or(name, |(_, name)| name).into()
 }
 
-/// Keys of the ready pods behind each Service, by the Service's key.
-fn endpoints(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
-    let mut services: BTreeMap<String, Vec<String>> = BTreeMap::new();
+/// Keys of the ready pods behind a Service, and their nodes.
+type Behind = (Vec<String>, BTreeSet<String>);
+
+/// What is behind each Service, by the Service's key.
+fn endpoints(snapshot: &Snapshot) -> BTreeMap<String, Behind> {
+    let mut services: BTreeMap<String, Behind> = BTreeMap::new();
     for slice in snapshot.list("endpointslices") {
         let Some(service) = slice.label("kubernetes.io/service-name") else { continue };
-        let pods = services.entry(format!("{}/{service}", slice.namespace())).or_default();
+        let (pods, nodes) = services.entry(format!("{}/{service}", slice.namespace())).or_default();
         for endpoint in slice.items("/endpoints") {
             let ready = endpoint.pointer("/conditions/ready").and_then(Value::as_bool) != Some(false);
             if ready && text(endpoint, "/targetRef/kind") == "Pod" {
                 pods.push(format!("{}/{}", slice.namespace(), text(endpoint, "/targetRef/name")));
+                nodes.insert(text(endpoint, "/nodeName").to_owned());
             }
         }
     }

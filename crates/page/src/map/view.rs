@@ -9,6 +9,7 @@ use yew::prelude::*;
 use super::engine::Engine;
 use super::flow::HopFilter;
 use super::scene::Scene;
+use crate::story::Spot;
 use crate::text::{CONTROL_LEGEND, MAP_SAYS, SHOW_ALL, TRAFFIC, WHAT_PASSES, ZOOM, ZOOM_IN, ZOOM_OUT, t};
 use crate::trace::Trace;
 use crate::ui::icon::{Icon, IconName};
@@ -30,6 +31,8 @@ pub struct MapProps {
     pub theme: Theme,
     /// `resource/key` of what is chosen.
     pub selected: AttrValue,
+    /// The step of a story to light.
+    pub spot: Option<Spot>,
     /// Hears what was chosen, empty for nothing.
     pub on_select: Callback<String>,
     /// Hears of what a menu is wanted, and where on the page.
@@ -38,8 +41,8 @@ pub struct MapProps {
 
 impl PartialEq for MapProps {
     fn eq(&self, other: &Self) -> bool {
-        (self.news, &self.namespace, self.theme, &self.selected)
-            == (other.news, &other.namespace, other.theme, &other.selected)
+        (self.news, &self.namespace, self.theme, &self.selected, &self.spot)
+            == (other.news, &other.namespace, other.theme, &other.selected, &other.spot)
     }
 }
 
@@ -77,6 +80,15 @@ pub fn MapView(props: &MapProps) -> Html {
             if let Some(engine) = engine.borrow().as_ref() {
                 engine.select(selected);
                 engine.recolor();
+            }
+        });
+    }
+
+    {
+        let engine = engine.clone();
+        use_effect_with(props.spot.clone(), move |spot| {
+            if let Some(engine) = engine.borrow().as_ref() {
+                engine.light(spot.clone());
             }
         });
     }

@@ -8,10 +8,10 @@ use gloo::timers::callback::Interval;
 use playground_control::{ClockStatus, Fault};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsCast;
-use web_sys::{HtmlElement, HtmlSelectElement, KeyboardEvent};
+use web_sys::{HtmlElement, HtmlInputElement, HtmlSelectElement, KeyboardEvent};
 use yew::prelude::*;
 
-use super::boot::{self, Found};
+use super::boot::{self, Found, Locked};
 use super::clock::{self, Clock, ClockAct};
 use super::clusters::Clusters;
 use super::explorer::Explorer;
@@ -28,6 +28,7 @@ use crate::inspect::Inspector;
 use crate::lesson::Book;
 use crate::map::MapView;
 use crate::saved::{Entry, Keeper, keeper, shelf};
+use crate::story::Spot;
 use crate::terminals::Terminals;
 use crate::text::*;
 use crate::trace::Trace;
@@ -68,10 +69,14 @@ enum Over {
 pub fn App() -> Html {
     let failure = use_state_eq(|| None::<String>);
     let found = use_state_eq(|| None::<Found>);
+    let locked = use_state_eq(|| None::<Locked>);
     {
-        let (failure, found) = (failure.clone(), found.clone());
+        let (failure, found, locked) = (failure.clone(), found.clone(), locked.clone());
         use_effect_with((), move |()| {
             wasm_bindgen_futures::spawn_local(async move {
+                if let Some(why) = boot::locked().await {
+                    return locked.set(Some(why));
+                }
                 let died = failure.clone();
                 match boot::connect(move |message| died.set(Some(message))).await {
                     Ok(cluster) => found.set(Some(cluster)),
@@ -84,6 +89,9 @@ pub fn App() -> Html {
         shelf::begin_anew(shelf::nodes());
         keeper::reload();
     });
+    if let Some(why) = *locked {
+        return html! { <Door {why} /> };
+    }
     match (&*found, &*failure) {
         (Some(found), None) => html! { <Desk api={found.api.clone()} entry={found.entry.clone()} /> },
         (None, None) => html! { <main class="stopped" aria-busy="true"><h1>{ t(STARTING) }</h1></main> },
@@ -94,6 +102,44 @@ pub fn App() -> Html {
                 <button type="button" class="primary" onclick={begin_anew}>{ t(BEGIN_NEW_ONE) }</button>
             </main>
         },
+    }
+}
+
+#[derive(Properties, PartialEq)]
+struct DoorProps {
+    why: Locked,
+}
+
+/// A server's page that was opened without its token: how to get in, or a cluster of one's own.
+#[component]
+fn Door(props: &DoorProps) -> Html {
+    let link = use_state_eq(String::new);
+    let oninput = {
+        let link = link.clone();
+        Callback::from(move |event: InputEvent| {
+            if let Some(input) = event.target_dyn_into::<HtmlInputElement>() {
+                link.set(input.value());
+            }
+        })
+    };
+    let onsubmit = {
+        let link = link.clone();
+        Callback::from(move |event: SubmitEvent| {
+            event.prevent_default();
+            boot::unlock(&link);
+        })
+    };
+    html! {
+        <main class="stopped">
+            <h1>{ t(SERVED_PAGE) }</h1>
+            <p>{ t(if props.why == Locked::Refused { TOKEN_REFUSED } else { TOKEN_SAYS }) }</p>
+            <form class="door" {onsubmit}>
+                <label><span class="hidden">{ t(PASTE_LINK) }</span>
+                    <input type="search" autocomplete="off" spellcheck="false" placeholder={t(PASTE_LINK)} value={(*link).clone()} {oninput} /></label>
+                <button type="submit" class="primary" disabled={link.trim().is_empty()}>{ t(OPEN) }</button>
+            </form>
+            <button type="button" class="quiet" onclick={Callback::from(|_: MouseEvent| boot::own())}>{ t(OWN_CLUSTER) }</button>
+        </main>
     }
 }
 
@@ -129,6 +175,8 @@ fn Desk(props: &DeskProps) -> Html {
     let filtering = use_reducer(|| News(0));
     let more_terminals = use_reducer(|| News(0));
     let searching = use_reducer(|| News(0));
+    let telling = use_reducer(|| News(0));
+    let spot = use_state_eq(|| None::<Spot>);
     let pane = use_state_eq(|| Pane::Cluster);
     let over = use_state_eq(|| Over::Nothing);
     let menu = use_state_eq(|| None::<(String, (i32, i32))>);
@@ -244,8 +292,9 @@ fn Desk(props: &DeskProps) -> Html {
     let on_command = {
         let (over, table, pane, theme, spoken) =
             (over.clone(), table.clone(), pane.clone(), theme.clone(), spoken.clone());
-        let (filtering, more, searching) =
-            (filtering.dispatcher(), more_terminals.dispatcher(), searching.dispatcher());
+        let (filtering, more, searching, telling) =
+            (filtering.dispatcher(), more_terminals.dispatcher(), searching.dispatcher(), telling.dispatcher());
+        let on_select = on_select.clone();
         let (on_clock, follow, notice) = (on_clock.clone(), follow.clone(), notice.clone());
         Callback::from(move |command: Command| {
             over.set(Over::Nothing);
@@ -263,6 +312,12 @@ fn Desk(props: &DeskProps) -> Html {
                 Command::Pause => on_clock.emit(ClockAct::Toggle),
                 Command::Step => on_clock.emit(ClockAct::Step),
                 Command::Undo => undo(&follow, &notice),
+                Command::Story => {
+                    show(false);
+                    on_select.emit(String::new());
+                    pane.set(Pane::Inspector);
+                    telling.dispatch(());
+                }
                 Command::Faults => over.set(Over::Faults),
                 Command::Clusters => over.set(Over::Clusters),
                 Command::Theme => {
@@ -385,7 +440,7 @@ fn Desk(props: &DeskProps) -> Html {
                         <span class="hidden">{ t(if keeper.is_current() { SAVED } else { SAVING }) }</span>
                     </button>
                 }
-                <Clock key={said("clock")} status={(*clock).clone()} on_act={on_clock} />
+                <Clock key={said("clock")} status={(*clock).clone()} on_act={on_clock.clone()} />
                 <div class="top-end">
                     <label class="namespace"><span class="hidden">{ t(NAMESPACE) }</span>
                         <select onchange={on_namespace} data-after-terminal="">
@@ -424,24 +479,27 @@ fn Desk(props: &DeskProps) -> Html {
                 if *table {
                     <Explorer key={said("table")} api={api.clone()} kinds={(*kinds).clone()} namespace={(*namespace).clone()}
                         resource={(*resource).clone()} {on_resource} filtering={filtering.0}
-                        revision={world.revision()} selected={(*selected).clone()} on_select={on_select.clone()} />
+                        revision={world.revision()} selected={(*selected).clone()} on_select={on_select.clone()} on_run={on_run.clone()} />
                 } else {
                     <MapView key={said("map")} world={world.clone()} trace={trace.clone()} news={news.0} namespace={(*namespace).clone()}
-                        theme={*theme} selected={(*selected).clone()} on_select={on_select.clone()} {on_menu} />
+                        theme={*theme} selected={(*selected).clone()} spot={(*spot).clone()} on_select={on_select.clone()} {on_menu} />
                 }
-                <Timeline key={said("time")} api={api.clone()} world={world.clone()} trace={trace.clone()} keeper={keeper.clone()} news={news.0} />
+                <Timeline key={said("time")} api={api.clone()} world={world.clone()} trace={trace.clone()} keeper={keeper.clone()} news={news.0}
+                    on_story={on_command.reform(|()| Command::Story)} />
             </main>
             <Split label={t(TERMINAL_HEIGHT)} upright={false} before={false} size={sizes.terminal} limits={(120.0, 700.0)}
                 on_resize={resize(|sizes, size| sizes.terminal = size)} />
             <section class="terminal-pane" aria-label={t(TERMINAL_SAYS)}>
                 <Terminals api={api.clone()} theme={*theme} language={*spoken} typed={(*typed).clone()} more={more_terminals.0}
-                    search={searching.0} on_run={on_run.clone()} />
+                    search={searching.0} on_run={on_run.clone()} paused={clock.as_ref().is_some_and(|clock| clock.paused)}
+                    on_clock={on_clock.clone()} />
             </section>
             <Split label={t(INSPECTOR_WIDTH)} upright={true} before={false} size={sizes.inspector} limits={(240.0, 720.0)}
                 on_resize={resize(|sizes, size| sizes.inspector = size)} />
             <aside class="inspector-pane">
                 <Inspector key={said("inspector")} api={api.clone()} world={world.clone()} trace={trace.clone()} news={news.0}
-                    kinds={(*kinds).clone()} selected={(*selected).clone()} on_select={on_select.clone()} on_fault={on_fault.clone()} />
+                    kinds={(*kinds).clone()} selected={(*selected).clone()} told={telling.0} on_select={on_select.clone()} on_run={on_run.clone()} on_fault={on_fault.clone()}
+                    on_spot={ { let spot = spot.clone(); Callback::from(move |lit| spot.set(lit)) } } />
             </aside>
             <nav class="bottom" aria-label={t(PANES)}>
                 { tab(t(LESSON), IconName::Book, Pane::Lesson) }
@@ -585,6 +643,7 @@ fn use_keys(on_clock: Callback<ClockAct>, on_key: Callback<Key>) {
                         ":" => on_key.emit(Key::Palette),
                         "/" => on_key.emit(Key::Command(Command::Filter)),
                         "u" => on_key.emit(Key::Command(Command::Undo)),
+                        "h" => on_key.emit(Key::Command(Command::Story)),
                         " " if !pressing => on_clock.emit(ClockAct::Toggle),
                         "." => on_clock.emit(ClockAct::Step),
                         "]" => on_clock.emit(ClockAct::Faster(1)),

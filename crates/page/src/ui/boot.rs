@@ -6,13 +6,15 @@ use gloo::storage::{SessionStorage, Storage};
 use playground_control::tab::Boot;
 use web_sys::window;
 
-use crate::api::{Api, Origin, WorkerLink};
-use crate::saved::{Entry, link, shelf};
+use crate::api::{Api, Call, Origin, WorkerLink};
+use crate::saved::{Entry, keeper, link, shelf};
 use crate::text::{LINK_BROKEN, NO_WORKER, SHARED_CLUSTER, t};
 
 /// The Worker's script, beside the page.
 const WORKER: &str = "./playground-worker_loader.js";
 const TOKEN: &str = "token";
+/// Says in this tab that its person wants a cluster of the tab's own, though a server brought the page.
+const OWN: &str = "own-cluster";
 
 /// The cluster that was found.
 #[derive(Clone, PartialEq)]
@@ -52,6 +54,41 @@ pub async fn connect(on_failure: impl Fn(String) + 'static) -> Result<Found, Str
     let boot = Boot { nodes: shelf::nodes(), seed: js_sys::Date::now() as u64, start_ms: js_sys::Date::now() as i64 };
     let link = WorkerLink::start(WORKER, boot, &state, on_failure).map_err(|_| t(NO_WORKER).to_owned())?;
     Ok(Found { api: Api::Worker(link), entry })
+}
+
+/// Why the cluster of the server that brought this page is not shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locked {
+    /// There is no token.
+    NoToken,
+    /// The server does not know the token.
+    Refused,
+}
+
+/// Whether a `playground serve` brought this page and does not let it in. It marks its page so that a cluster in
+/// the tab is not taken for the server's.
+pub async fn locked() -> Option<Locked> {
+    let root = window()?.document()?.document_element()?;
+    if !root.has_attribute("data-served") || SessionStorage::get::<bool>(OWN).is_ok() || asked("embed").is_some() {
+        return None;
+    }
+    let Some(token) = token() else { return Some(Locked::NoToken) };
+    let answer = Origin::new(token).send(Call::get("/api")).await;
+    answer.is_ok_and(|answer| answer.status == 401).then_some(Locked::Refused)
+}
+
+/// Takes a token, or the link that has it, and comes anew.
+pub fn unlock(link: &str) {
+    let token = link.rsplit("token=").next().unwrap_or_default().trim();
+    let _ = SessionStorage::set(TOKEN, token);
+    keeper::reload();
+}
+
+/// Comes anew with a cluster of the tab's own.
+pub fn own() {
+    let _ = SessionStorage::set(OWN, true);
+    SessionStorage::delete(TOKEN);
+    keeper::reload();
 }
 
 /// What the address asks for under a name, as `?name=value`.

@@ -5,11 +5,13 @@ use std::rc::Rc;
 
 use gloo::timers::callback::Interval;
 use serde_json::Value;
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, KeyboardEvent};
 use yew::prelude::*;
 
 use super::kinds::Kind;
 use crate::api::{Api, Call};
-use crate::text::{ASKING, FILTER, FILTER_ANY, KINDS, NAMESPACE, NONE_HERE, t};
+use crate::text::{ASKING, FILTER, FILTER_ANY, KINDS, NAMESPACE, NONE_HERE, ROW_KEYS, t};
 use crate::world::{items, text};
 
 /// How often the table is asked for anew while it is shown.
@@ -40,6 +42,8 @@ pub struct ExplorerProps {
     pub selected: AttrValue,
     /// Hears what is chosen.
     pub on_select: Callback<String>,
+    /// Hears a command line to type into the terminal.
+    pub on_run: Callback<String>,
 }
 
 impl PartialEq for ExplorerProps {
@@ -59,7 +63,7 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
     {
         let search = search.clone();
         use_effect_with(props.filtering, move |wishes| {
-            if let Some(input) = search.cast::<web_sys::HtmlElement>().filter(|_| *wishes > 0) {
+            if let Some(input) = search.cast::<HtmlElement>().filter(|_| *wishes > 0) {
                 // An element that is not shown takes no focus.
                 let _ = input.focus();
             }
@@ -130,6 +134,7 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
             <div class="table">
                 <label class="filter"><span class="hidden">{ t(FILTER) }</span>
                     <input ref={search} type="search" placeholder={t(FILTER_ANY)} value={(*filter).clone()} oninput={on_filter} />
+                    <small class="row-keys" aria-hidden="true">{ t(ROW_KEYS) }</small>
                 </label>
                 { match &*table {
                     None => html! { <p class="empty">{ t(ASKING) }</p> },
@@ -223,7 +228,7 @@ fn rows(
     }
     html! {
         <div class="scroll" tabindex="0">
-            <table>
+            <table aria-keyshortcuts="j k d y e l s" onkeydown={on_row_key(props)}>
                 <thead><tr>
                     if with_namespace { <th scope="col">{ t(NAMESPACE) }</th> }
                     { for columns.iter().enumerate().map(|(index, (_, name))| head(index, name)) }
@@ -234,7 +239,7 @@ fn rows(
                     let choose = id.clone();
                     let onclick = Callback::from(move |_: MouseEvent| on_select.emit(choose.clone()));
                     html! {
-                        <tr key={id} aria-selected={here.to_string()}>
+                        <tr key={id.clone()} data-id={id} aria-selected={here.to_string()}>
                             if with_namespace { <td class="soft">{ namespace }</td> }
                             { for cells.into_iter().enumerate().map(|(index, cell)| if index == 0 {
                                 html! { <th scope="row"><button type="button" class="link" onclick={onclick.clone()}>{ cell }</button></th> }
@@ -249,10 +254,71 @@ fn rows(
     }
 }
 
+/// What a key does to the row that it is pressed in, as k9s has it: a row on or back, or a command for the object.
+fn on_row_key(props: &ExplorerProps) -> Callback<KeyboardEvent> {
+    let on_run = props.on_run.clone();
+    Callback::from(move |event: KeyboardEvent| {
+        let target = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok());
+        let row = target.and_then(|target| target.closest("tr[data-id]").ok()?);
+        let Some(row) = row.filter(|_| !event.ctrl_key() && !event.meta_key() && !event.alt_key()) else { return };
+        let to = match event.key().as_str() {
+            "j" | "ArrowDown" => row.next_element_sibling(),
+            "k" | "ArrowUp" => row.previous_element_sibling(),
+            key => {
+                let id = row.get_attribute("data-id").unwrap_or_default();
+                let Some(line) = line_of(key, &id) else { return };
+                event.prevent_default();
+                event.stop_propagation();
+                return on_run.emit(line);
+            }
+        };
+        event.prevent_default();
+        event.stop_propagation();
+        let link =
+            to.and_then(|row| row.query_selector(".link").ok()?).and_then(|link| link.dyn_into::<HtmlElement>().ok());
+        if let Some(link) = link {
+            // The last row has none after it.
+            let _ = link.focus();
+        }
+    })
+}
+
+/// The command line for a key and `resource/namespace/name` or `resource/name`.
+fn line_of(key: &str, id: &str) -> Option<String> {
+    let (resource, object) = id.split_once('/')?;
+    let (name, namespace) = match object.split_once('/') {
+        Some((namespace, name)) => (name, format!(" -n {namespace}")),
+        None => (object, String::new()),
+    };
+    let logged = matches!(resource, "pods" | "deployments" | "replicasets" | "statefulsets" | "daemonsets" | "jobs");
+    Some(match key {
+        "d" => format!("kubectl describe {resource} {name}{namespace}"),
+        "y" => format!("kubectl get {resource} {name}{namespace} -o yaml"),
+        "e" => format!("kubectl edit {resource} {name}{namespace}"),
+        "l" if logged => format!("kubectl logs {resource}/{name}{namespace}"),
+        "s" if resource == "pods" => format!("kubectl exec -it {name}{namespace} -- sh"),
+        _ => return None,
+    })
+}
+
 fn cell(row: &Value, index: usize) -> String {
     match items(row, "/cells").get(index) {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Null) | None => String::new(),
         Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::line_of;
+
+    #[wasm_bindgen_test]
+    fn keys_of_a_row_are_commands() {
+        assert_eq!(line_of("d", "pods/default/web-1").as_deref(), Some("kubectl describe pods web-1 -n default"));
+        assert_eq!(line_of("y", "nodes/n1").as_deref(), Some("kubectl get nodes n1 -o yaml"));
+        assert_eq!(line_of("s", "nodes/n1"), None);
     }
 }

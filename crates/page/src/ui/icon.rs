@@ -51,6 +51,10 @@ pub enum IconName {
     Shelf,
     /// Side by side.
     Columns,
+    /// One step back.
+    Back,
+    /// What happened.
+    Story,
 }
 
 impl IconName {
@@ -81,6 +85,10 @@ impl IconName {
             Self::Undo => "M5.5 3L2.5 6l3 3M3 6h6.5a3.7 3.7 0 0 1 0 7.4H6",
             Self::Fork => "M4 2.5v11M4 8.5c4.5 0 7-1.5 7-5.5M8.8 5L11 2.6L13.2 5",
             Self::Shelf => "M2.5 3.5h11v3.2h-11zM2.5 9.3h11v3.2h-11zM5 5.1h2M5 10.9h2",
+            Self::Back => "M12.5 3v10L6 8zM3.5 3v10",
+            Self::Story => {
+                "M3 2.5v11M8 2.5v11M13 2.5v11M3 5.2h5M6.4 3.8L8 5.2L6.4 6.6M8 10.6h5M11.4 9.2l1.6 1.4l-1.6 1.4"
+            }
             Self::Columns => "M2.5 3h11v10h-11zM8 3v10",
             Self::Inspect => "M7 2.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9zM10.3 10.3L14 14",
         }

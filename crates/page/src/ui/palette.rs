@@ -27,6 +27,8 @@ pub enum Command {
     Step,
     /// Back to before the last change.
     Undo,
+    /// What the last command did, step by step.
+    Story,
     /// What can go wrong.
     Faults,
     /// Saved clusters, sharing.
@@ -41,13 +43,14 @@ pub enum Command {
     FindInTerminal,
 }
 
-const COMMANDS: [(Text, &str, Command); 12] = [
+const COMMANDS: [(Text, &str, Command); 13] = [
     (SHOW_MAP, "", Command::Map),
     (SHOW_TABLE, "", Command::Table),
     (FILTER_TABLE, "/", Command::Filter),
     (PAUSE_OR_GO_ON, "space", Command::Pause),
     (NEXT_EVENT, ".", Command::Step),
     (UNDO, "u", Command::Undo),
+    (WHAT_HAPPENED, "h", Command::Story),
     (FAULTS, "", Command::Faults),
     (CLUSTERS, "", Command::Clusters),
     (NEXT_THEME, "", Command::Theme),

@@ -25,6 +25,8 @@ pub struct TimelineProps {
     pub keeper: Option<Rc<Keeper>>,
     /// Counts up when world or trace have news.
     pub news: u32,
+    /// Hears that somebody wants to know what happened.
+    pub on_story: Callback<()>,
 }
 
 impl PartialEq for TimelineProps {
@@ -106,6 +108,9 @@ pub fn Timeline(props: &TimelineProps) -> Html {
                     </button>
                 }
             } else if let Some(point) = undo {
+                <button type="button" class="small story-button" title={t(STORY_SAYS)} onclick={props.on_story.reform(|_: MouseEvent| ())}>
+                    <Icon name={IconName::Story} />{ t(WHAT_HAPPENED) }
+                </button>
                 <button type="button" class="small undo" title={UNDO_SAYS.with(&[&point.what])} onclick={fork(point.revision, point.time)}>
                     <Icon name={IconName::Undo} />{ t(UNDO) }
                 </button>

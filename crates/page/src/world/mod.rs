@@ -12,6 +12,12 @@ use gloo::render::{AnimationFrame, request_animation_frame};
 
 pub use object::{Object, items, text};
 
+/// With more pods than this, the page is drawn anew less often than the browser draws: the map's motion goes on.
+const MANY: usize = 400;
+const MANY_APART_MS: f64 = 80.0;
+/// The same for more than ten times as many.
+const MANY_MORE_APART_MS: f64 = 400.0;
+
 /// How many deleted objects are remembered, for lessons that ask whether something was deleted.
 const GONE_MAX: usize = 200;
 
@@ -77,6 +83,8 @@ pub struct World {
     listeners: RefCell<BTreeMap<u32, Rc<dyn Fn()>>>,
     last_listener: Cell<u32>,
     frame: RefCell<Option<AnimationFrame>>,
+    /// When the listeners were told last, by the browser's clock.
+    told_ms: Cell<f64>,
     me: Weak<Self>,
 }
 
@@ -105,6 +113,7 @@ impl World {
             listeners: RefCell::default(),
             last_listener: Cell::new(0),
             frame: RefCell::default(),
+            told_ms: Cell::new(0.0),
             me: me.clone(),
         })
     }
@@ -149,12 +158,25 @@ impl World {
         self.changed();
     }
 
+    /// How long listeners are left alone.
+    fn apart_ms(&self) -> f64 {
+        match self.live().resources.get("pods").map_or(0, BTreeMap::len) {
+            pods if pods > 10 * MANY => MANY_MORE_APART_MS,
+            pods if pods > MANY => MANY_APART_MS,
+            _ => 0.0,
+        }
+    }
+
     fn changed(&self) {
         let me = self.me.clone();
         self.frame.borrow_mut().get_or_insert_with(|| {
-            request_animation_frame(move |_| {
+            request_animation_frame(move |now_ms| {
                 let Some(world) = me.upgrade() else { return };
                 world.frame.borrow_mut().take();
+                if now_ms - world.told_ms.get() < world.apart_ms() {
+                    return world.changed();
+                }
+                world.told_ms.set(now_ms);
                 let listeners: Vec<_> = world.listeners.borrow().values().cloned().collect();
                 for listener in listeners {
                     listener();
