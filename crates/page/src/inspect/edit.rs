@@ -12,8 +12,11 @@ use super::yaml;
 use crate::api::{Api, Call};
 use crate::text::{APPLY, ASKING, CANCEL, EDIT, WOULD_CHANGE, YAML_OF, t};
 use crate::ui::kinds::Kind;
+use crate::world::text as in_text;
 
 const YAML: &str = "application/yaml";
+/// What kinds say that take no update without a revision.
+const MUST_NAME_REVISION: &str = "must be specified for an update";
 /// How long nobody types before the server is asked.
 const PAUSE_MS: u32 = 500;
 
@@ -94,7 +97,7 @@ pub fn Edit(props: &EditProps) -> Html {
             let (desk, api, path) = (desk.clone(), api.clone(), path.clone());
             wasm_bindgen_futures::spawn_local(async move {
                 let Ok(answer) = api.send(Call::get(path).header("accept", YAML)).await else { return };
-                desk.dispatch(Act::Begin(without_managed_fields(&String::from_utf8_lossy(&answer.bytes().await))));
+                desk.dispatch(Act::Begin(editable(&String::from_utf8_lossy(&answer.bytes().await))));
             });
         })
     };
@@ -103,11 +106,22 @@ pub fn Edit(props: &EditProps) -> Html {
         move |text: String, dry_run: bool| {
             let (desk, api) = (desk.clone(), api.clone());
             let query = if dry_run { "?dryRun=All&fieldValidation=Strict" } else { "?fieldValidation=Strict" };
-            let mut call = Call::get(format!("{path}{query}")).header("content-type", YAML);
-            call.method = "PUT".into();
-            call.body = text.clone().into();
+            let path = path.clone();
+            let put = move |text: String| {
+                let mut call = Call::get(format!("{path}{query}")).header("content-type", YAML);
+                call.method = "PUT".into();
+                call.body = text.into();
+                (path.clone(), call)
+            };
             wasm_bindgen_futures::spawn_local(async move {
-                desk.dispatch(match api.json(call).await {
+                // The object goes on living while it is edited, so that the update names no revision, unless it must.
+                let (path, call) = put(text.clone());
+                let mut outcome = api.json(call).await;
+                if outcome.as_ref().is_err_and(|error| error.0.contains(MUST_NAME_REVISION)) {
+                    let now = api.json(Call::get(path)).await.unwrap_or_default();
+                    outcome = api.json(put(at_revision(&text, in_text(&now, "/metadata/resourceVersion"))).1).await;
+                }
+                desk.dispatch(match outcome {
                     Ok(_) if !dry_run => Act::End,
                     outcome => Act::Judge(text, outcome.map(drop).map_err(|error| error.0)),
                 });
@@ -251,15 +265,31 @@ fn Area(props: &AreaProps) -> Html {
     }
 }
 
-/// What nobody wants to edit goes: it stays as it is when an update does not name it.
-fn without_managed_fields(text: &str) -> String {
-    let mut inside = false;
+/// What nobody edits goes: what the server writes itself, and the status, which an update leaves as it is.
+fn editable(text: &str) -> String {
+    const SERVERS: [&str; 5] =
+        ["  creationTimestamp:", "  generation:", "  managedFields:", "  resourceVersion:", "  uid:"];
+    // The indentation of the field that is left out, while its lines last.
+    let mut left_out = None::<usize>;
     let kept = text.lines().filter(|line| {
-        let deep = line.starts_with("    ") || line.starts_with("  -");
-        inside = line.starts_with("  managedFields:") || (inside && deep);
-        !inside
+        let indent = line.len() - line.trim_start().len();
+        let (item, blank) = (line.trim_start().starts_with('-'), line.trim().is_empty());
+        if left_out.is_some_and(|of| blank || indent > of || (indent == of && item)) {
+            return false;
+        }
+        let goes = line.starts_with("status:") || SERVERS.iter().any(|field| line.starts_with(field));
+        left_out = goes.then_some(indent);
+        !goes
     });
     kept.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The text as an update of the object at a revision.
+fn at_revision(text: &str, revision: &str) -> String {
+    if revision.is_empty() || text.contains("\n  resourceVersion:") {
+        return text.to_owned();
+    }
+    text.replacen("metadata:\n", &format!("metadata:\n  resourceVersion: \"{revision}\"\n"), 1)
 }
 
 /// The lines that go and the lines that come.
@@ -279,8 +309,12 @@ mod tests {
     use super::*;
 
     #[wasm_bindgen_test]
-    fn managed_fields_are_left_out() {
-        let text = "metadata:\n  labels:\n    a: b\n  managedFields:\n  - apiVersion: v1\n    fieldsV1: {}\n  name: web\nspec: {}\n";
-        assert_eq!(without_managed_fields(text), "metadata:\n  labels:\n    a: b\n  name: web\nspec: {}\n");
+    fn what_the_server_writes_is_left_out() {
+        let text = "metadata:\n  labels:\n    a: b\n  managedFields:\n  - apiVersion: v1\n    fieldsV1: {}\n  name: web\n  uid: x\nspec: {}\nstatus:\n  conditions:\n  - type: Ready\n";
+        assert_eq!(editable(text), "metadata:\n  labels:\n    a: b\n  name: web\nspec: {}\n");
+        assert_eq!(
+            at_revision("kind: Pod\nmetadata:\n  name: a\n", "7"),
+            "kind: Pod\nmetadata:\n  resourceVersion: \"7\"\n  name: a\n"
+        );
     }
 }
