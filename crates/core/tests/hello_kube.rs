@@ -74,16 +74,14 @@ fn the_fifth_documents_pod_has_tabs_in_its_manifest() {
 
 #[test]
 fn components_that_are_cut_off_or_stopped_converge_afterwards() {
-    for name in
-        [
-            "deployment-controller",
-            "replicaset-controller",
-            "kube-controller-manager",
-            "kube-scheduler",
-            "kube-proxy",
-            "endpointslice-controller",
-        ]
-    {
+    for name in [
+        "deployment-controller",
+        "replicaset-controller",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kube-proxy",
+        "endpointslice-controller",
+    ] {
         let lab = Lab::new(3);
         assert!(lab.cluster.cut_off(name, true), "{name}");
         lab.ok("kubectl apply -f hellodep.yaml -f helloservice.yaml");
