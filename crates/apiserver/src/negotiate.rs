@@ -7,7 +7,7 @@ use machinery::ApiError;
 use machinery::sort::Order;
 
 /// The media types objects are served in; they are read in protobuf too.
-const MEDIA_TYPES: &[&str] = &["application/json", "application/yaml"];
+pub(crate) const MEDIA_TYPES: &[&str] = &["application/json", "application/yaml"];
 
 /// How bytes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +135,7 @@ pub fn body_format(headers: &HeaderMap) -> Result<BodyFormat, ApiError> {
 pub(crate) fn encode(json: Bytes, encoding: Encoding) -> (Bytes, &'static str) {
     match encoding {
         Encoding::Json => (json, "application/json"),
-        Encoding::PrettyJson => (indent(&json), "application/json"),
+        Encoding::PrettyJson => (indent(json.trim_ascii_end()), "application/json"),
         Encoding::Yaml => {
             let value: serde_json::Value = serde_json::from_slice(&json).unwrap_or_default();
             (machinery::yaml::emit(&value).into(), "application/yaml")

@@ -55,7 +55,7 @@ pub(crate) fn answer(call: &Call, code: StatusCode, object: Encoded) -> Result<R
             Ok(response(code, "application/json", Body::Object(object)))
         }
         View::Object => {
-            let (bytes, content_type) = encode(object.bytes().clone(), representation.encoding);
+            let (bytes, content_type) = encode(object.to_bytes(), representation.encoding);
             Ok(response(code, content_type, Body::Bytes(bytes)))
         }
         View::Metadata => {

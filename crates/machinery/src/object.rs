@@ -155,6 +155,30 @@ impl Encoded {
         })
     }
 
+    /// Appends the JSON bytes, for one reader: unless they are at hand, they are not kept for others.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        match (&self.0.stored, self.0.bytes.get()) {
+            (Some(stored), None) => push_with_resource_version(out, &stored.bytes, stored.resource_version),
+            _ => out.extend_from_slice(self.bytes()),
+        }
+    }
+
+    /// The JSON bytes, as [`Encoded::write_to`] gives them.
+    pub fn to_bytes(&self) -> Bytes {
+        match (&self.0.stored, self.0.bytes.get()) {
+            (Some(stored), None) => with_resource_version(&stored.bytes, stored.resource_version),
+            _ => self.bytes().clone(),
+        }
+    }
+
+    /// How many JSON bytes there are, or a few more.
+    pub fn len_at_most(&self) -> usize {
+        match (&self.0.stored, self.0.bytes.get()) {
+            (Some(stored), None) => stored.bytes.len() + RESOURCE_VERSION_LEN,
+            _ => self.bytes().len(),
+        }
+    }
+
     /// The text of the object's `metadata`.
     pub fn metadata(&self) -> Vec<u8> {
         let Some(stored) = &self.0.stored else {
@@ -277,15 +301,22 @@ fn put_kind_first(object: &mut [u8]) {
     }
 }
 
+/// What `"resourceVersion":"…",` takes at most.
+const RESOURCE_VERSION_LEN: usize = 42;
+
 /// Writes `metadata.resourceVersion` into an object's JSON bytes, which have a `metadata` without it.
 pub fn with_resource_version(object: &[u8], resource_version: i64) -> Bytes {
-    let Some(metadata) = raw::member(object, "metadata") else { return Bytes::copy_from_slice(object) };
-    let start = raw::offset(object, metadata);
-    let mut bytes = Vec::with_capacity(object.len() + 42);
-    bytes.extend_from_slice(object.get(..start).unwrap_or_default());
-    push_metadata(&mut bytes, metadata, resource_version);
-    bytes.extend_from_slice(object.get(start + metadata.len()..).unwrap_or_default());
+    let mut bytes = Vec::with_capacity(object.len() + RESOURCE_VERSION_LEN);
+    push_with_resource_version(&mut bytes, object, resource_version);
     bytes.into()
+}
+
+fn push_with_resource_version(out: &mut Vec<u8>, object: &[u8], resource_version: i64) {
+    let Some(metadata) = raw::member(object, "metadata") else { return out.extend_from_slice(object) };
+    let start = raw::offset(object, metadata);
+    out.extend_from_slice(object.get(..start).unwrap_or_default());
+    push_metadata(out, metadata, resource_version);
+    out.extend_from_slice(object.get(start + metadata.len()..).unwrap_or_default());
 }
 
 /// Appends the text of a `metadata` with its resourceVersion, which it lacks.

@@ -106,12 +106,15 @@ pub struct WatchEvent {
 impl WatchEvent {
     /// One line of a watch response: `{"type":…,"object":…}` and a newline.
     pub fn to_line(&self) -> Bytes {
-        let object = self.object.bytes();
-        let mut line = Vec::with_capacity(object.len() + 40);
+        // Many watchers are told of a change, few of what there is when they come.
+        if self.kind != WatchEventType::Added {
+            self.object.bytes();
+        }
+        let mut line = Vec::with_capacity(self.object.len_at_most() + 40);
         line.extend_from_slice(b"{\"type\":\"");
         line.extend_from_slice(self.kind.as_str().as_bytes());
         line.extend_from_slice(b"\",\"object\":");
-        line.extend_from_slice(object);
+        self.object.write_to(&mut line);
         line.extend_from_slice(b"}\n");
         line.into()
     }
@@ -157,7 +160,7 @@ impl Body {
     pub fn into_stream(self) -> ByteStream {
         match self {
             Self::Bytes(bytes) => Box::pin(stream::iter((!bytes.is_empty()).then_some(bytes))),
-            Self::Object(object) => Box::pin(stream::iter([object.bytes().clone()])),
+            Self::Object(object) => Box::pin(stream::iter([object.to_bytes()])),
             Self::List(list) => Box::pin(stream::iter([list.to_bytes()])),
             Self::Watch(events) => Box::pin(events.map(|event| event.to_line())),
             Self::Stream(bytes) => bytes,
@@ -169,7 +172,7 @@ impl Body {
     pub async fn collect(self) -> Bytes {
         match self {
             Self::Bytes(bytes) => bytes,
-            Self::Object(object) => object.bytes().clone(),
+            Self::Object(object) => object.to_bytes(),
             Self::List(list) => list.to_bytes(),
             other => other
                 .into_stream()
@@ -184,7 +187,7 @@ impl Body {
 }
 
 impl List {
-    /// The list as JSON, written from the items' stored bytes.
+    /// The list as a line of JSON, written from the items' stored bytes.
     pub fn to_bytes(&self) -> Bytes {
         let mut metadata = serde_json::Map::new();
         metadata.insert("resourceVersion".into(), self.resource_version.clone().into());
@@ -194,7 +197,7 @@ impl List {
         if let Some(count) = self.remaining_item_count {
             metadata.insert("remainingItemCount".into(), count.into());
         }
-        let size: usize = self.items.iter().map(|item| item.bytes().len() + 1).sum();
+        let size: usize = self.items.iter().map(|item| item.len_at_most() + 1).sum();
         let mut out = Vec::with_capacity(size + 160);
         out.extend_from_slice(
             format!(
@@ -209,9 +212,9 @@ impl List {
             if index > 0 {
                 out.push(b',');
             }
-            out.extend_from_slice(item.bytes());
+            item.write_to(&mut out);
         }
-        out.extend_from_slice(b"]}");
+        out.extend_from_slice(b"]}\n");
         out.into()
     }
 }

@@ -16,6 +16,9 @@ use store::{Options, Store};
 /// Between attempts to write to a disk that does not take it.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+/// How many bytes history may take at most, within the minutes that it is kept.
+const HISTORY_BYTES_MAX: usize = 8 << 20;
+
 /// The writer's thread. It ends, and closes the database, when [`Writer::close`] is called.
 pub struct Writer {
     stop: oneshot::Sender<()>,
@@ -28,7 +31,7 @@ pub struct Writer {
 /// When the directory cannot be used, is in use, or is damaged: one line that says what to do.
 pub fn open(directory: &Path) -> Result<(Store, Writer)> {
     let (disk, contents) = Disk::open(directory)?;
-    let options = Options { journal: true, ..Options::default() };
+    let options = Options { journal: true, history_bytes_max: HISTORY_BYTES_MAX, ..Options::default() };
     let store = Store::restore(&options, contents, Timestamp::now());
     let (stop, stopped) = oneshot::channel();
     let writer = {

@@ -10,8 +10,8 @@ use crate::snapshot::Snapshot;
 /// A snapshot is kept for every so many commits, so that reading the past undoes at most as many.
 const COMMITS_PER_CHECKPOINT: usize = 512;
 
-/// How many commits keep what readers made of the values they replaced. Watchers that keep up are well
-/// within it; older values are only bytes.
+/// How many commits keep what readers made of the values they wrote and replaced. Watchers that keep up are
+/// well within it; older values are only bytes, until somebody asks for them again.
 const COMMITS_WARM: usize = 1024;
 
 /// The commits after `compact_revision`, oldest first.
@@ -20,8 +20,17 @@ pub(crate) struct History {
     /// Snapshots of some revisions, oldest first.
     checkpoints: VecDeque<Snapshot>,
     commits_since_checkpoint: usize,
+    /// What the commits take, about.
+    bytes: usize,
     compact_revision: i64,
     hash: u64,
+}
+
+/// What a commit takes, about: itself, and the values that it alone still has.
+fn weight(commit: &Commit) -> usize {
+    const COMMIT_BYTES: usize = 512;
+    let replaced = commit.changes.iter().filter_map(|change| change.previous.as_ref());
+    COMMIT_BYTES + replaced.map(|kv| kv.value.len()).sum::<usize>()
 }
 
 impl History {
@@ -31,6 +40,7 @@ impl History {
             commits: VecDeque::new(),
             checkpoints: VecDeque::new(),
             commits_since_checkpoint: 0,
+            bytes: 0,
             compact_revision: revision,
             hash: 0xcbf2_9ce4_8422_2325,
         }
@@ -46,8 +56,11 @@ impl History {
         self.hash
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.commits.len()
+    /// Whether there are more than these many commits, or bytes in them, and a tenth: compaction is not to be
+    /// done at each commit.
+    pub(crate) fn exceeds(&self, commits: usize, bytes: usize) -> bool {
+        let with_tenth = |limit: usize| limit.saturating_add(limit / 10);
+        self.commits.len() > with_tenth(commits) || self.bytes > with_tenth(bytes)
     }
 
     /// Adds the newest commit and the snapshot after it.
@@ -61,13 +74,12 @@ impl History {
                 None => self.hash_number(-1),
             }
         }
+        self.bytes += weight(&commit);
         self.commits.push_back(commit);
         let cooled = self.commits.len().checked_sub(COMMITS_WARM + 1).and_then(|index| self.commits.get(index));
         for change in cooled.iter().flat_map(|commit| &commit.changes) {
             change.memo.clear();
-            change.previous.iter().for_each(|previous| previous.memo.clear());
-            // What lives with a lease is news, and seldom looked at again: Events are most of what there is.
-            change.current.iter().filter(|kv| kv.lease.is_some()).for_each(|kv| kv.memo.clear());
+            change.previous.iter().chain(&change.current).for_each(|kv| kv.memo.clear());
         }
         self.commits_since_checkpoint += 1;
         if self.commits_since_checkpoint == COMMITS_PER_CHECKPOINT {
@@ -104,18 +116,24 @@ impl History {
     /// Forgets what came before `revision`, which stays readable.
     pub(crate) fn compact(&mut self, revision: i64) {
         self.compact_revision = revision;
-        while self.commits.front().is_some_and(|commit| commit.revision <= revision) {
-            self.commits.pop_front();
+        while let Some(commit) = self.commits.pop_front_if(|commit| commit.revision <= revision) {
+            self.bytes = self.bytes.saturating_sub(weight(&commit));
         }
         while self.checkpoints.front().is_some_and(|checkpoint| checkpoint.revision() < revision) {
             self.checkpoints.pop_front();
         }
     }
 
-    /// The revision to compact to, to keep only the newest `commits` commits.
-    pub(crate) fn revision_before_newest(&self, commits: usize) -> Option<i64> {
-        let last_forgotten = self.commits.len().checked_sub(commits + 1)?;
-        self.commits.get(last_forgotten).map(|commit| commit.revision)
+    /// The revision to compact to, to keep no more than these many commits, and bytes in them.
+    pub(crate) fn revision_beyond(&self, commits: usize, bytes: usize) -> Option<i64> {
+        let (mut count, mut sum) = (self.commits.len(), self.bytes);
+        let beyond = self.commits.iter().take_while(|commit| {
+            let beyond = count > commits || sum > bytes;
+            count -= 1;
+            sum = sum.saturating_sub(weight(commit));
+            beyond
+        });
+        beyond.last().map(|commit| commit.revision)
     }
 
     fn hash_bytes(&mut self, bytes: &[u8]) {

@@ -25,6 +25,7 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) value_bytes_max: usize,
     pub(crate) commits_max: usize,
+    pub(crate) history_bytes_max: usize,
 }
 
 impl State {
@@ -135,9 +136,8 @@ impl State {
         self.history.push(commit.clone(), &self.newest);
         wakers.extend(self.watchers.dispatch(&commit));
         wakers.extend(self.journal.push(JournalEntry::Commit(commit)));
-        // A tenth more than the limit is let pass, so that compaction is not done at each commit.
-        if self.history.len() > self.commits_max.saturating_add(self.commits_max / 10)
-            && let Some(revision) = self.history.revision_before_newest(self.commits_max)
+        if self.history.exceeds(self.commits_max, self.history_bytes_max)
+            && let Some(revision) = self.history.revision_beyond(self.commits_max, self.history_bytes_max)
         {
             self.history.compact(revision);
         }

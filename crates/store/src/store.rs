@@ -26,11 +26,13 @@ pub struct Options {
     /// How many commits of history are kept at most, whether compacted by request or not: how far back
     /// watches and time travel reach, and what that costs in memory.
     pub commits_max: usize,
+    /// How many bytes that history may take, about.
+    pub history_bytes_max: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { journal: false, value_bytes_max: 3 << 19, commits_max: 50_000 }
+        Self { journal: false, value_bytes_max: 3 << 19, commits_max: 50_000, history_bytes_max: 64 << 20 }
     }
 }
 
@@ -77,6 +79,7 @@ impl Store {
                 journal: Journal::new(options.journal, revision),
                 value_bytes_max: options.value_bytes_max,
                 commits_max: options.commits_max,
+                history_bytes_max: options.history_bytes_max,
             }),
         }))
     }

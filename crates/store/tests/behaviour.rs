@@ -406,6 +406,14 @@ fn history_is_bounded() {
     }
     let kept = store.revision() - store.compact_revision();
     assert!((100..=110).contains(&kept), "{kept}");
+
+    let store = Store::new(&Options { history_bytes_max: 1 << 20, ..Options::default() });
+    let large = "x".repeat(10_000);
+    for _ in 0..1000 {
+        put(&store, "/a", &large);
+    }
+    let kept = store.revision() - store.compact_revision();
+    assert!((90..=110).contains(&kept), "{kept}");
 }
 
 #[test]
