@@ -326,6 +326,11 @@ pub struct ServeOptions {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
 
+    /// Where the first node's kubelet is to be reached, for clients that ask it directly; elsewhere it is
+    /// port 10250 of the node
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub kubelet_listen: Option<SocketAddr>,
+
     /// Where to write the kubeconfig file; `kubeconfig` in the data directory without this
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,

@@ -77,6 +77,8 @@ pub struct Server {
     pub tls: Arc<rustls::ServerConfig>,
     /// Where this server listens.
     pub address: SocketAddr,
+    /// The node whose kubelet this is; `None` for the API server.
+    pub kubelet_of: Option<String>,
 }
 
 /// Who is at the other end of a connection.
@@ -150,7 +152,8 @@ where
     let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
         let (server, peer, one) = (server.clone(), peer.clone(), counted.one());
         async move {
-            let response = answer(&server, &peer, request.map(HttpBody::new)).await;
+            // On the heap while it lasts: a watch would else keep its room until it ends.
+            let response = Box::pin(answer(&server, &peer, request.map(HttpBody::new))).await;
             Ok::<_, std::convert::Infallible>(response.map(|body| one.until_end_of(body)))
         }
     });
@@ -177,10 +180,18 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
     if let Err(reason) = guard::check(&request, peer, server.address) {
         return to_http(ApiError::new(403, "Forbidden", reason).into_response());
     }
-    if wants_page(peer, &request) {
+    if server.kubelet_of.is_none() && wants_page(peer, &request) {
         return assets::serve(request.uri().path(), request.headers());
     }
     let (mut parts, body) = request.into_parts();
+    if let Some(node) = &server.kubelet_of {
+        // A kubelet asks the API server who somebody is and what he may: so it is asked by way of it.
+        let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        match format!("/api/v1/nodes/{node}/proxy{path}").parse() {
+            Ok(uri) => parts.uri = uri,
+            Err(error) => return to_http(ApiError::bad_request(format!("{error}")).into_response()),
+        }
+    }
     if let Some(user) = &peer.user {
         parts.extensions.insert(user.clone());
     }
@@ -239,7 +250,12 @@ fn wants_page(peer: &Peer, request: &http::Request<HttpBody>) -> bool {
 fn to_http(response: Response) -> http::Response<HttpBody> {
     response.map(|body| match body {
         Body::Bytes(bytes) => HttpBody::from(bytes),
-        Body::Object(object) => HttpBody::from(object.bytes().clone()),
+        Body::Object(object) => {
+            let mut line = Vec::with_capacity(object.len_at_most() + 1);
+            object.write_to(&mut line);
+            line.push(b'\n');
+            HttpBody::from(line)
+        }
         Body::List(list) => HttpBody::from(list.to_bytes()),
         streaming => HttpBody::from_stream(streaming.into_stream().map(Ok::<_, std::convert::Infallible>)),
     })
@@ -267,7 +283,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let tls = Certificates::load_or_create(folder.path(), &[]).unwrap().server_config().unwrap();
         let api = cluster.public_api().clone();
-        let server = Server { api, store, tls: Arc::new(tls), address: "127.0.0.1:6443".parse().unwrap() };
+        let address = "127.0.0.1:6443".parse().unwrap();
+        let server = Server { api, store, tls: Arc::new(tls), address, kubelet_of: None };
         (cluster, server, token.as_str().to_owned())
     }
 

@@ -61,6 +61,10 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     // The port first: a second server must not touch the first one's data.
     let listener = listen(settings.listen.unwrap_or(LISTEN)).await?;
     let address = listener.local_addr()?;
+    let kubelet = match options.kubelet_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
     home.make()?;
     let mut seat = home.take_seat()?;
     home.save(&settings)?;
@@ -81,6 +85,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
         Some(docker) => (Some((docker.runtimes, docker.network)), Some(docker.power)),
         None => (None, None),
     };
+    let first_node = nodes.first().map(|node| node.name.clone()).unwrap_or_default();
     let (ports, wanted_ports) = watch::channel(BTreeSet::new());
     // Docker publishes the ports of its nodes itself.
     let published: BTreeSet<u16> = mappings.iter().map(|(mapping, _)| mapping.host).collect();
@@ -122,8 +127,20 @@ async fn serve(options: &ServeOptions) -> Result<()> {
             })
         })?
     };
-    let server = Arc::new(crate::http::Server { api: host.api.clone(), store: store.clone(), tls, address });
-    let accepting = tokio::spawn(crate::http::serve(server, listener));
+    let server = |address, kubelet_of| {
+        let (api, store, tls) = (host.api.clone(), store.clone(), tls.clone());
+        Arc::new(crate::http::Server { api, store, tls, address, kubelet_of })
+    };
+    let kubelet = match kubelet {
+        Some(listener) => Some(crate::http::serve(server(listener.local_addr()?, Some(first_node)), listener)),
+        None => None,
+    };
+    let accepting = tokio::spawn(crate::http::serve(server(address, None), listener));
+    let kubelet = tokio::spawn(async {
+        if let Some(kubelet) = kubelet {
+            kubelet.await;
+        }
+    });
     let forwarding = tokio::spawn(ports::keep_open(host.inlet.clone(), wanted_ports, published));
     for (listener, to) in led {
         tokio::spawn(ports::lead(host.inlet.clone(), listener, to));
@@ -149,7 +166,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     println!("  kubectl  export KUBECONFIG={}\n\nCtrl-C stops it; what is in it stays.", file.display());
     interrupted().await?;
 
-    for task in [accepting, forwarding, compacting, powering] {
+    for task in [accepting, kubelet, forwarding, compacting, powering] {
         task.abort();
     }
     host.stop();

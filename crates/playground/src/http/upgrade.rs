@@ -20,6 +20,9 @@ const SPDY: &str = "SPDY/3.1";
 const STREAM_PROTOCOL: &str = "x-stream-protocol-version";
 const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
 const WEBSOCKET_PROTOCOLS: [&str; 3] = [websocket::V5, websocket::V4, "channel.k8s.io"];
+/// Upstream forwards ports by v4 alone: who can speak it hears it. The page's kubectl takes v5, and knows which
+/// port it has asked for.
+const PORT_PROTOCOLS: [&str; 3] = [TUNNEL, websocket::V4, websocket::V5];
 
 /// A client's wish to upgrade its connection, and its request.
 pub struct Requested {
@@ -56,7 +59,7 @@ impl Requested {
                 upgrade.on_upgrade(|socket| websocket::carry(socket, channels, Vec::new()))
             }
             (Wish::WebSocket(upgrade), true) => {
-                let upgrade = upgrade.protocols([TUNNEL].into_iter().chain(WEBSOCKET_PROTOCOLS));
+                let upgrade = upgrade.protocols(PORT_PROTOCOLS);
                 let chosen = upgrade.selected_protocol().map_or(&b""[..], HeaderValue::as_bytes);
                 if chosen == TUNNEL.as_bytes() {
                     return upgrade.on_upgrade(|socket| async {
@@ -64,7 +67,6 @@ impl Requested {
                         tokio::join!(forward_ports(io, api, head), carrying);
                     });
                 }
-                // The page's kubectl takes v5, and knows which port it has asked for.
                 let greeting = match chosen == websocket::V5.as_bytes() {
                     true => Vec::new(),
                     false => websocket::port_greeting(&ports(&head.uri)),
