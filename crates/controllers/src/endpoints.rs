@@ -43,12 +43,13 @@ impl Controller for EndpointsController {
 
     fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
         self.behind.observe(cx, queue);
+        let starting = !self.endpoints.synced();
         for event in self.endpoints.poll(cx) {
             let endpoints = event.object();
-            // Those of a Service that went while nobody watched are found at the start; one that
-            // somebody deletes is made anew.
+            // Those of a Service that went while nobody watched are found at the start, later ones are for
+            // whoever made them; one that somebody deletes is made anew.
             let concerned = match &event {
-                Event::Added(endpoints) => pods::annotation(&**endpoints, LEADER).is_none(),
+                Event::Added(endpoints) => starting && pods::annotation(&**endpoints, LEADER).is_none(),
                 Event::Deleted(_) => true,
                 Event::Updated { .. } => false,
             };

@@ -41,6 +41,7 @@ pub mod resourcequota;
 pub mod rootca;
 pub mod service_lb;
 pub mod serviceaccount;
+pub mod servicecidr;
 pub mod services;
 pub mod statefulset;
 pub mod taint_eviction;
@@ -149,6 +150,9 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     }),
     ("taint-eviction-controller", |setup, client| {
         driver(taint_eviction::TaintEvictionController::new(setup, &client), client)
+    }),
+    ("service-cidr-controller", |setup, client| {
+        driver(servicecidr::ServiceCidrController::new(setup, &client), client)
     }),
     ("service-lb-controller", |setup, client| driver(service_lb::ServiceLbController::new(setup, &client), client)),
 ];

@@ -6,6 +6,7 @@ mod world;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
 use serde_json::{Value, json};
 use world::World;
 
@@ -234,4 +235,41 @@ fn quotas_show_what_is_used() {
     let status = world.get::<ResourceQuota>("default", "quota").status.clone().unwrap();
     let used: Vec<_> = status.used.unwrap().into_iter().map(|(name, amount)| format!("{name}={}", amount.0)).collect();
     assert_eq!(used, ["count/deployments.apps=1", "limits.memory=192Mi", "pods=3", "requests.cpu=750m", "services=1"]);
+}
+
+#[test]
+fn endpoints_that_somebody_makes_are_his() {
+    let mut world = World::new(1);
+    world.run(2);
+    world.create::<Endpoints>(json!({ "metadata": { "name": "theirs", "namespace": "default" } }));
+    world.run(5);
+    assert!(world.exists::<Endpoints>("default", "theirs"));
+}
+
+#[test]
+fn a_service_cidr_stays_while_a_service_has_an_address_from_it() {
+    let mut world = World::new(1);
+    world.create::<ServiceCIDR>(json!({ "metadata": { "name": "more" }, "spec": { "cidrs": ["10.250.0.0/24"] } }));
+    world.run(2);
+    let ready = |world: &World| {
+        let status = world.get::<ServiceCIDR>("", "more").status.clone().unwrap_or_default();
+        status
+            .conditions
+            .unwrap_or_default()
+            .iter()
+            .map(|one| format!("{}={}", one.type_, one.status))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ready(&world), ["Ready=True"]);
+    world.create::<IPAddress>(json!({
+        "metadata": { "name": "10.250.0.7" },
+        "spec": { "parentRef": { "resource": "services", "namespace": "default", "name": "web" } },
+    }));
+    world.run(2);
+    world.delete::<ServiceCIDR>("", "more", &client::DeleteOptions::default());
+    world.run(2);
+    assert_eq!(ready(&world), ["Ready=False"]);
+    world.delete::<IPAddress>("", "10.250.0.7", &client::DeleteOptions::default());
+    world.run(2);
+    assert!(!world.exists::<ServiceCIDR>("", "more"));
 }
