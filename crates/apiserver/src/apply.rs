@@ -46,6 +46,11 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
     for _ in 0..ATTEMPTS {
         let key = call.key();
         let Some(kv) = call.server.store().get(&key) else {
+            if let Some(uid) = config.pointer("/metadata/uid").and_then(Value::as_str).filter(|uid| !uid.is_empty()) {
+                let error =
+                    format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
+                return Err(ApiError::conflict(&call.resource(), &call.info.name, error));
+            }
             call.applied = Some(managed_fields::applied_fields(call, &config));
             call.warnings.extend(repeated);
             let object = decode_value(call, config, Source::Tree)?;

@@ -1,8 +1,8 @@
 //! One request about a resource, on its way through the chain.
 
 use http::HeaderMap;
-use machinery::field::ErrorList;
-use machinery::{ApiError, GroupResource, Timestamp};
+use machinery::field::{Error, ErrorList, Path};
+use machinery::{ApiError, GroupResource, GroupVersionKind, Timestamp};
 
 use crate::auth::UserInfo;
 use crate::managed_fields::FieldSet;
@@ -30,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) now: Timestamp,
     /// What a server-side apply sets; its manager owns these fields, and not what it finds changed.
     pub(crate) applied: Option<FieldSet>,
+    /// Whether the object is changed by way of its scale, which manages what it sets apart.
+    pub(crate) scales: bool,
     /// Texts for Warning headers.
     pub(crate) warnings: Vec<String>,
 }
@@ -67,16 +69,37 @@ impl Call {
         }
     }
 
+    /// Refuses a field manager that is too long or cannot be printed.
+    ///
+    /// # Errors
+    /// 422 with what is wrong with it.
+    pub(crate) fn check_field_manager(&self) -> Result<()> {
+        let (path, given) = (Path::new("fieldManager"), self.info.query.get("fieldManager"));
+        let mut errors = ErrorList::new();
+        if given.len() > FIELD_MANAGER_BYTES_MAX {
+            errors.push(Error::too_long(&path, FIELD_MANAGER_BYTES_MAX));
+        }
+        for (at, _) in given.char_indices().filter(|(_, c)| !machinery::go::is_print(*c)) {
+            let detail = format!("should only contain printable characters (at position {at})");
+            errors.push(Error::invalid(&path, given, detail));
+        }
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let kind = GroupVersionKind::from_api_version("meta.k8s.io/v1", options_kind(self));
+        Err(ApiError::invalid(&kind, "", &errors))
+    }
+
     /// The field manager: as given, or the first word of the user agent.
     pub(crate) fn field_manager(&self) -> String {
-        const BYTES_MAX: usize = 128;
         let given = self.info.query.get("fieldManager");
         if !given.is_empty() {
             return given.to_owned();
         }
         let agent = self.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         let first = agent.unwrap_or_default().split('/').next().unwrap_or_default();
-        let printable = first.chars().filter(|c| machinery::go::is_print(*c)).take(BYTES_MAX).collect::<String>();
+        let printable =
+            first.chars().filter(|c| machinery::go::is_print(*c)).take(FIELD_MANAGER_BYTES_MAX).collect::<String>();
         if printable.is_empty() { "unknown".into() } else { printable }
     }
 
@@ -85,6 +108,9 @@ impl Call {
         if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(&self.row.gvk(), name, &errors)) }
     }
 }
+
+/// How long a field manager's name may be.
+const FIELD_MANAGER_BYTES_MAX: usize = 128;
 
 /// The kind of the request's own parameters, as errors name it.
 pub(crate) fn options_kind(call: &Call) -> &'static str {

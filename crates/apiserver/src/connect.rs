@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use futures::future::{self, BoxFuture};
-use http::{Method, Uri};
+use http::{Method, StatusCode, Uri};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use machinery::field::{Error, ErrorList, Path};
 use machinery::wire::{Body, Request, Response};
-use machinery::{ApiError, Kind};
+use machinery::{ApiError, GroupVersionKind, Kind};
 
 use crate::call::{Call, Result};
 use crate::options::NodeConnector;
@@ -25,7 +26,17 @@ pub(crate) fn is_connection(subresource: &str) -> bool {
 pub(crate) fn prepare(call: &mut Call, method: Method, body: Body) -> Result<BoxFuture<'static, Response>> {
     let nodes = call.server.options().nodes.clone();
     let target = match (call.row.resource, call.info.subresource.as_str()) {
-        ("pods", "log") => kubelet(call, log_path(call)?)?,
+        ("pods", "log") => {
+            check_log_options(call)?;
+            let path = log_path(call)?;
+            // A pod that no node has yet has said nothing.
+            if node_of(&*pod(call)?).is_empty() {
+                let mut nothing = Response::new(Body::empty());
+                *nothing.status_mut() = StatusCode::NO_CONTENT;
+                return Ok(Box::pin(future::ready(nothing)));
+            }
+            kubelet(call, path)?
+        }
         ("pods", "exec") => kubelet(call, stream_path(call, "exec")?)?,
         ("pods", "attach") => kubelet(call, stream_path(call, "attach")?)?,
         ("pods", "portforward") => {
@@ -84,10 +95,39 @@ fn pod_path(pod: &Pod) -> String {
     format!("{}/{}", text(&pod.metadata.namespace), text(&pod.metadata.name))
 }
 
+/// The name of the node that has a pod; empty for none.
+fn node_of(pod: &Pod) -> &str {
+    pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
+}
+
+/// Upstream's `ValidatePodLogOptions`.
+fn check_log_options(call: &Call) -> Result<()> {
+    const NONNEGATIVE: &str = "must be greater than or equal to 0";
+    const POSITIVE: &str = "must be greater than 0";
+    let query = &call.info.query;
+    let mut errors = ErrorList::new();
+    if let Some(lines) = query.number("tailLines")?.filter(|lines| *lines < 0) {
+        errors.push(Error::invalid(&Path::new("tailLines"), lines, NONNEGATIVE));
+    }
+    if let Some(bytes) = query.number("limitBytes")?.filter(|bytes| *bytes < 1) {
+        errors.push(Error::invalid(&Path::new("limitBytes"), bytes, POSITIVE));
+    }
+    match query.number("sinceSeconds")? {
+        Some(_) if !query.get("sinceTime").is_empty() => {
+            let detail = "at most one of `sinceTime` or `sinceSeconds` may be specified";
+            errors.push(Error::forbidden(&Path::new("[]"), detail));
+        }
+        Some(seconds @ ..1) => errors.push(Error::invalid(&Path::new("sinceSeconds"), seconds, POSITIVE)),
+        _ => {}
+    }
+    let kind = GroupVersionKind::from_api_version("v1", "PodLogOptions");
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::invalid(&kind, &call.info.name, &errors)) }
+}
+
 /// The kubelet that has the pod the request names.
 fn kubelet(call: &Call, path: String) -> Result<Target> {
     let pod = pod(call)?;
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
+    let node = node_of(&pod).to_owned();
     if node.is_empty() {
         let name = &call.info.name;
         return Err(ApiError::bad_request(format!("pod {name} does not have a host assigned")));

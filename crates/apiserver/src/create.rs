@@ -41,13 +41,14 @@ pub(crate) fn create_missing(call: &mut Call, object: Box<dyn Object>) -> Result
 /// Creates a decoded and defaulted object.
 pub(crate) fn create_object(call: &mut Call, mut object: Box<dyn Object>) -> Result<Response> {
     set_namespace(call, &mut *object)?;
+    name_owners_once(call, &mut *object);
     let dry_run = call.dry_run()?;
     let generate = object.metadata().name.as_deref().unwrap_or_default().is_empty()
         && !object.metadata().generate_name.as_deref().unwrap_or_default().is_empty();
     let uid = call.server.rng().uuid();
     let metadata = object.metadata_mut();
     if metadata.resource_version.as_deref().is_some_and(|version| !matches!(version, "" | "0")) {
-        return Err(ApiError::internal("resourceVersion should not be set on objects to be created"));
+        return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     metadata.resource_version = None;
     metadata.uid = Some(uid);
@@ -72,7 +73,8 @@ fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Re
     let managed = managed_fields::on_create(call, &mut *object);
     admission::mutate(call, Operation::Create, &mut *object, None)?;
     escalation::check(call, &*object, None)?;
-    let errors = call.row.before_create(&mut *object);
+    let mut errors = call.row.before_create(&mut *object);
+    errors.extend(call.row.conversion.iter().flat_map(|conversion| (conversion.validate)(&*object)));
     call.check(&name, errors)?;
     let warnings = call.row.strategy.warnings(&*object, None);
     let namespace = object.metadata().namespace.clone().unwrap_or_default();
@@ -114,6 +116,21 @@ fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Re
     }
     reserved.release(call);
     Err(ApiError::server_timeout(&call.resource(), "create", 1))
+}
+
+/// Names each owner once, and tells who named one twice (upstream's `dedupOwnerReferencesAndAddWarning`).
+pub(crate) fn name_owners_once(call: &mut Call, object: &mut dyn Object) {
+    let Some(owners) = &mut object.metadata_mut().owner_references else { return };
+    let mut twice = Vec::new();
+    let mut once = Vec::with_capacity(owners.len());
+    for owner in owners.drain(..) {
+        if once.contains(&owner) { twice.push(owner.uid) } else { once.push(owner) }
+    }
+    *owners = once;
+    if !twice.is_empty() {
+        let twice = twice.join(", ");
+        call.warnings.push(format!(".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {twice}"));
+    }
 }
 
 /// The object's namespace is the request's, given or not.

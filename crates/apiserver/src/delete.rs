@@ -57,6 +57,15 @@ impl DeleteOptions {
             options.propagation = Some(query.get("propagationPolicy").to_owned()).filter(|text| !text.is_empty());
             options.orphan_dependents = query.has("orphanDependents").then(|| query.flag("orphanDependents"));
         }
+        if options.propagation.is_some() && options.orphan_dependents.is_some() {
+            let value = machinery::go::quote(options.propagation.as_deref().unwrap_or_default());
+            return Err(invalid_options(
+                "propagationPolicy",
+                &format!("Invalid value: {value}: orphanDependents and deletionPropagation cannot be both set"),
+                "FieldValueInvalid",
+                "DeleteOptions",
+            ));
+        }
         match options.propagation.as_deref() {
             None | Some("Foreground" | "Background" | "Orphan") => Ok(options),
             Some(other) => Err(invalid_options(
@@ -127,7 +136,7 @@ fn success(call: &Call, object: &dyn Object) -> bytes::Bytes {
         }),
         ..Status::default()
     };
-    serde_json::to_vec(&status).unwrap_or_default().into()
+    machinery::status::status_text(&status)
 }
 
 /// Answers `DELETE` of a collection: the objects that were deleted, as a list.

@@ -28,7 +28,9 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 
 impl Document {
     pub(crate) fn new(value: &Value, content_type: &'static str) -> Self {
-        Self::of_bytes(serde_json::to_vec(value).unwrap_or_default().into(), content_type)
+        let mut text = serde_json::to_vec(value).unwrap_or_default();
+        text.push(b'\n');
+        Self::of_bytes(text.into(), content_type)
     }
 
     pub(crate) fn of_bytes(bytes: Bytes, content_type: &'static str) -> Self {

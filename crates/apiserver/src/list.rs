@@ -1,7 +1,7 @@
 //! `list`: from stored bytes, in chunks, at a revision.
 
-use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine};
 use http::StatusCode;
 use machinery::wire::{Body, List, Response};
 use machinery::{ApiError, Encoded};
@@ -165,9 +165,11 @@ fn token(revision: i64, start: &str) -> String {
 }
 
 fn read_token(token: &str) -> Result<(i64, String)> {
-    let invalid = |error: &str| ApiError::bad_request(format!("continue key is not valid: {error}"));
-    let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|error| invalid(&error.to_string()))?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
+    let invalid =
+        |error: &str| ApiError::bad_request(format!("invalid continue token: continue key is not valid: {error}"));
+    let bytes =
+        URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|error| invalid(&illegal(token, &error)))?;
+    let value = machinery::json::decode(&bytes).map_err(|error| invalid(&error.message))?.value;
     if value.get("v").and_then(Value::as_str) != Some("meta.k8s.io/v1") {
         return Err(invalid("server does not recognize this encoded version"));
     }
@@ -175,6 +177,15 @@ fn read_token(token: &str) -> Result<(i64, String)> {
     let revision =
         revision.ok_or_else(|| invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"))?;
     let start = value.get("start").and_then(Value::as_str).filter(|start| !start.is_empty());
-    let start = start.ok_or_else(|| invalid("encoded start key is not valid"))?;
+    let start = start.ok_or_else(|| invalid("encoded start key empty (version meta.k8s.io/v1)"))?;
     Ok((revision, start.to_owned()))
+}
+
+/// Where text is not base64, in Go's words.
+fn illegal(text: &str, error: &DecodeError) -> String {
+    let at = match error {
+        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => *at,
+        DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
+    };
+    format!("illegal base64 data at input byte {at}")
 }

@@ -105,11 +105,18 @@ pub(crate) fn requested<'a>(
             carried.map(|carried| serde_json::to_vec(carried).unwrap_or_default()).unwrap_or_default().into()
         }
         Some([only]) if call.info.subresource.is_empty() && *only == ManagedFieldsEntry::default() => Cow::default(),
-        Some(carried @ [_, ..]) if call.info.subresource.is_empty() => {
+        Some(carried @ [_, ..]) if call.info.subresource.is_empty() && carried.iter().all(is_readable) => {
             serde_json::to_vec(carried).unwrap_or_default().into()
         }
         _ => raw::managed_fields(&before.value).unwrap_or_default().into(),
     }
+}
+
+/// Whether an entry is one (upstream's `DecodeManagedFields`); where one is not, none is taken.
+fn is_readable(entry: &ManagedFieldsEntry) -> bool {
+    matches!(entry.operation.as_deref(), Some("Apply" | "Update"))
+        && entry.api_version.as_deref().is_some_and(|version| !version.is_empty())
+        && entry.fields_type.as_deref() == Some("FieldsV1")
 }
 
 /// The entries of an object that is applied: those it has, or else one for all that is there already.
@@ -261,7 +268,7 @@ impl Entry {
             api_version: call.row.api_version(),
             manager: call.field_manager(),
             operation: if call.applied.is_some() { "Apply" } else { "Update" }.into(),
-            subresource: call.info.subresource.clone(),
+            subresource: if call.scales { "scale".into() } else { call.info.subresource.clone() },
             time: machinery::time::format_seconds(call.now),
             fields,
         }

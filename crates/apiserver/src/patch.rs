@@ -7,7 +7,7 @@ use machinery::wire::Response;
 use machinery::{ApiError, GroupVersionKind};
 use serde_json::Value;
 
-use crate::call::{Call, Result};
+use crate::call::{Call, Result, invalid_options};
 use crate::codec::{Payload, decode_value};
 use crate::negotiate::content_type;
 use crate::storage::{self, wire_value};
@@ -27,6 +27,10 @@ pub(crate) const APPLY: &str = "application/apply-patch+yaml";
 pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
     if content_type(&call.headers) == APPLY {
         return crate::apply::apply(call, payload);
+    }
+    if call.info.query.has("force") {
+        let message = "Forbidden: may not be specified for non-apply patch";
+        return Err(invalid_options("force", message, "FieldValueForbidden", "PatchOptions"));
     }
     let row = call.row;
     let warnings = call.warnings.clone();
@@ -76,16 +80,21 @@ fn go_map(payload: &Payload) -> String {
     write(&serde_json::from_slice(bytes).unwrap_or_default())
 }
 
+/// What Go's decoder calls a value.
+fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "object",
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        _ => "number",
+    }
+}
+
 /// A JSON patch is a list of operations, and not too many.
 fn check_operations(patch: &Value) -> Result<()> {
     let mismatch = |value: &Value, list: &str| {
-        let name = match value {
-            Value::Object(_) => "object",
-            Value::Array(_) => "array",
-            Value::String(_) => "string",
-            Value::Bool(_) => "bool",
-            _ => "number",
-        };
+        let name = json_type(value);
         let go_type = format!("{list}handlers.jsonPatchOp");
         ApiError::bad_request(format!(
             "error decoding patch: json: cannot unmarshal {name} into Go value of type {go_type}"
@@ -119,18 +128,24 @@ pub(crate) fn apply(call: &Call, payload: &Payload, target: Value, kind: &GroupV
     if !matches!(given, JSON | MERGE | STRATEGIC) {
         return Err(ApiError::unsupported_media_type(&[JSON, MERGE, STRATEGIC, APPLY]));
     }
-    let patch: Value = serde_json::from_slice(bytes)
-        .map_err(|error| ApiError::bad_request(format!("error decoding patch: {error}")))?;
+    // Upstream says so of a strategic patch without that it is one.
+    let context = if given == STRATEGIC { "" } else { "error decoding patch: " };
+    let patch = machinery::json::decode(bytes)
+        .map_err(|error| ApiError::bad_request(format!("{context}{}", error.message)))?
+        .value;
     if given == JSON {
         check_operations(&patch)?;
+    } else if !patch.is_object() {
+        let name = json_type(&patch);
+        let message = format!("{context}json: cannot unmarshal {name} into Go value of type map[string]interface {{}}");
+        return Err(ApiError::bad_request(message));
     }
     match given {
         // Upstream does not say what failed: NewGenericServerResponse with no cause.
         JSON => patch::json(&target, &patch).map_err(|_| {
             ApiError::new(422, "Invalid", "the server rejected our request due to an error in our request")
         }),
-        MERGE if patch.is_object() => Ok(patch::merge(&target, &patch)),
-        MERGE => Err(ApiError::bad_request("a merge patch must be an object")),
+        MERGE => Ok(patch::merge(&target, &patch)),
         _ => match Strategic::for_kind(kind) {
             Some(strategic) => strategic.apply(&target, &patch).map_err(|error| ApiError::bad_request(error.0)),
             None => Err(ApiError::unsupported_media_type(&[JSON, MERGE, APPLY])),

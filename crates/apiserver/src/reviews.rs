@@ -10,6 +10,7 @@ use crate::auth::token::ISSUER;
 use crate::auth::{UserInfo, rbac};
 use crate::call::{Call, Result};
 use crate::codec::{Payload, complete_type};
+use crate::negotiate::{MEDIA_TYPES, View, negotiate};
 use crate::request_info::RequestInfo;
 use crate::{read, subresources};
 
@@ -24,6 +25,9 @@ pub(crate) fn answer(call: &mut Call, payload: &Payload) -> Result<Response> {
 }
 
 fn review(call: &mut Call, payload: &Payload, resource: &str) -> Result<Response> {
+    if negotiate(&call.headers, false)?.view == View::Table {
+        return Err(ApiError::not_acceptable(MEDIA_TYPES));
+    }
     let kind = call.row.gvk();
     let mut review = payload.value(&call.headers, &kind)?;
     complete_type(&mut review, &kind)?;

@@ -212,6 +212,7 @@ impl ApiServer {
             from_component: parts.extensions.get::<machinery::wire::Origin>().is_some(),
             now: self.now(),
             applied: None,
+            scales: false,
             warnings: row.deprecation.iter().map(ToString::to_string).collect(),
             info,
         };
@@ -227,6 +228,10 @@ impl ApiServer {
                 Ok(answer) => answer.await,
                 Err(error) => refusal(&call, error),
             };
+        }
+        // Routes are GET's, and no more than that.
+        if matches!(parts.method, Method::HEAD | Method::OPTIONS) {
+            return refusal(&call, ApiError::wrong_method());
         }
         let payload = Payload::read(body).await;
         let answer = dispatch(&mut call, &payload);
@@ -247,11 +252,10 @@ impl ApiServer {
 fn dispatch(call: &mut Call, payload: &Payload) -> Result<Response> {
     let (verb, subresource) = (call.info.verb.clone(), call.info.subresource.clone());
     if !supports(call, &verb, &subresource) {
-        return Err(ApiError::new(
-            405,
-            "MethodNotAllowed",
-            "the server does not allow this method on the requested resource",
-        ));
+        return Err(ApiError::wrong_method());
+    }
+    if matches!(verb.as_str(), "create" | "update" | "patch") {
+        call.check_field_manager()?;
     }
     if !call.row.is_stored() {
         return reviews::answer(call, payload);

@@ -105,6 +105,7 @@ pub(crate) fn update_scale(call: &mut Call, payload: &Payload) -> Result<Respons
         object.metadata_mut().resource_version = Some(if bound { version.to_owned() } else { revision.to_string() });
         // Scaling is a change of the object's own spec.
         let subresource = std::mem::take(&mut call.info.subresource);
+        call.scales = true;
         let outcome = update::replace(call, object, &kv);
         call.info.subresource = subresource;
         if let Some(new) = outcome? {

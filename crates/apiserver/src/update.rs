@@ -9,7 +9,7 @@ use crate::admission::{self, Operation};
 use crate::auth::escalation;
 use crate::call::{Call, Result};
 use crate::codec::{Payload, decode_object};
-use crate::create::{create_missing, set_namespace};
+use crate::create::{create_missing, name_owners_once, set_namespace};
 use crate::registry::Update;
 use crate::storage::{self, Written};
 use crate::{managed_fields, read, service_allocation};
@@ -56,6 +56,7 @@ pub(crate) fn replace(call: &mut Call, mut object: Box<dyn Object>, kv: &KeyValu
     let old = &*old;
     let (key, mod_revision) = (kv.key.to_string(), kv.mod_revision);
     set_namespace(call, &mut *object)?;
+    name_owners_once(call, &mut *object);
     let name = call.info.name.clone();
     let dry_run = call.dry_run()?;
     let version = object.metadata().resource_version.clone().unwrap_or_default();

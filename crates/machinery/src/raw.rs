@@ -31,6 +31,23 @@ pub fn member<'a>(object: &'a [u8], name: &str) -> Option<&'a [u8]> {
     members(object).find(|(other, _)| is_name(other, name)).map(|(_, value)| value)
 }
 
+/// An object's text with the members of these names, in their order; `value` makes each one's text anew.
+pub fn ordered(object: &[u8], names: &[&str], value: &dyn Fn(&str, &[u8]) -> Vec<u8>) -> Vec<u8> {
+    let mut out = b"{".to_vec();
+    for name in names {
+        if let Some(text) = member(object, name) {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            push_text(&mut out, name);
+            out.push(b':');
+            out.extend_from_slice(&value(name, text));
+        }
+    }
+    out.push(b'}');
+    out
+}
+
 /// The text of a string, such as a member's name.
 pub fn text(string: &[u8]) -> String {
     match string {

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, Status
 use crate::field::{self, ErrorList};
 use crate::go;
 use crate::gvk::{GroupResource, GroupVersionKind};
+use crate::raw;
 use crate::wire::{Body, Response};
 
 /// Why a request failed: a `Status` with reason, code, details and a message for people, which is what
@@ -141,6 +142,12 @@ impl ApiError {
     pub fn method_not_supported(resource: &GroupResource, action: &str) -> Self {
         let message = format!("{action} is not supported on resources of kind \"{resource}\"");
         Self::about(405, "MethodNotAllowed", resource, "", message)
+    }
+
+    /// 405 for a method that a resource's path does not take.
+    pub fn wrong_method() -> Self {
+        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+            .with_details(StatusDetails::default())
     }
 
     /// 406: nothing the client accepts is on offer.
@@ -310,9 +317,9 @@ impl ApiError {
         causes.is_some_and(|causes| causes.iter().any(|cause| cause.reason.as_deref() == Some(reason)))
     }
 
-    /// The Status as compact JSON.
+    /// The Status as compact JSON, its members in upstream's order: there are clients that compare the text.
     pub fn to_bytes(&self) -> bytes::Bytes {
-        crate::object::kind_first(serde_json::to_vec(&self.0).unwrap_or_default())
+        status_text(&self.0)
     }
 
     /// The answer that carries this error.
@@ -322,11 +329,33 @@ impl ApiError {
         if let Some(seconds) = self.retry_after_seconds() {
             headers.insert(RETRY_AFTER, seconds.into());
         }
-        let mut response = Response::new(Body::Bytes(self.to_bytes()));
+        // As Go's encoder, which ends what it writes with a line.
+        let text = [&self.to_bytes()[..], b"\n"].concat();
+        let mut response = Response::new(Body::Bytes(text.into()));
         *response.status_mut() = self.code();
         *response.headers_mut() = headers;
         response
     }
+}
+
+/// A Status as compact JSON, its members in the order in which upstream declares them.
+pub fn status_text(status: &Status) -> bytes::Bytes {
+    const MEMBERS: [&str; 8] = ["kind", "apiVersion", "metadata", "status", "message", "reason", "details", "code"];
+    const DETAILS: [&str; 6] = ["name", "group", "kind", "uid", "causes", "retryAfterSeconds"];
+    const CAUSE: [&str; 3] = ["reason", "message", "field"];
+    let plain = |_: &str, text: &[u8]| text.to_vec();
+    let causes = |name: &str, text: &[u8]| match name {
+        "causes" => {
+            let causes: Vec<Vec<u8>> = raw::items(text).map(|cause| raw::ordered(cause, &CAUSE, &plain)).collect();
+            [b"[", causes.join(&b","[..]).as_slice(), b"]"].concat()
+        }
+        _ => text.to_vec(),
+    };
+    let details = |name: &str, text: &[u8]| match name {
+        "details" => raw::ordered(text, &DETAILS, &causes),
+        _ => text.to_vec(),
+    };
+    raw::ordered(&serde_json::to_vec(status).unwrap_or_default(), &MEMBERS, &details).into()
 }
 
 impl fmt::Display for ApiError {

@@ -76,6 +76,8 @@ pub struct Conversion {
     /// The selectable fields by their names in the wire form, each with its name in the stored form;
     /// empty where they are the same.
     pub fields: &'static [(&'static str, &'static str)],
+    /// What else must hold for an object, in its stored form, that is created in this version.
+    pub validate: fn(&dyn Object) -> ErrorList,
 }
 
 /// One resource in one version.

@@ -9,6 +9,7 @@ mod admission;
 mod apply;
 mod bodies;
 mod concurrency;
+mod conventions;
 mod deletion;
 mod discovery;
 mod hostile;

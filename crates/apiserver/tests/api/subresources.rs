@@ -97,7 +97,7 @@ fn what_needs_a_node_goes_to_its_kubelet() {
     let bench = Bench::with(|options| options.nodes = Some(Arc::new(Echo)));
     bench.tell("POST /api/v1/nodes", &json!({"metadata": {"name": "n1"}})).expect(201);
     bench.tell(&format!("POST {PODS}"), &pod("a")).expect(201);
-    let unbound = bench.ask(&format!("GET {PODS}/a/log")).expect(400);
+    let unbound = bench.ask(&format!("GET {PODS}/a/exec?command=ls")).expect(400);
     assert_eq!(unbound.message(), "pod a does not have a host assigned");
     bench.tell(&format!("POST {PODS}/a/binding"), &json!({"target": {"name": "n1"}})).expect(201);
     bench

@@ -58,7 +58,7 @@ fn what_cannot_be_created_is_refused_in_upstreams_words() {
             CONFIG_MAPS,
             json!({"metadata": {"name": "b", "resourceVersion": "7"}}),
             500,
-            "Internal error occurred: resourceVersion should not be set on objects to be created",
+            "resourceVersion should not be set on objects to be created",
         ),
         (
             CONFIG_MAPS,

@@ -1,12 +1,13 @@
 //! `autoscaling/v1` to the second version and back: the first knows one metric, the share of cpu, and
 //! keeps what else there is in annotations.
 
+use machinery::field::ErrorList;
 use serde_json::{Map, Value, json};
 
 use crate::registry::info::Conversion;
 
 /// Between `autoscaling/v1` and the stored form.
-pub const CONVERSION: Conversion = Conversion { to_stored, from_stored, fields: &[] };
+pub const CONVERSION: Conversion = Conversion { to_stored, from_stored, fields: &[], validate: |_| ErrorList::new() };
 
 const SPEC_PERCENT: &str = "targetCPUUtilizationPercentage";
 const STATUS_PERCENT: &str = "currentCPUUtilizationPercentage";

@@ -1,11 +1,14 @@
 //! `events.k8s.io/v1` to the core form and back (upstream's `pkg/apis/events/v1/conversion.go`).
 
+use machinery::field::ErrorList;
 use serde_json::Value;
 
+use super::validate_new;
 use crate::registry::info::Conversion;
 
 /// Between `events.k8s.io/v1` and the stored form.
 pub const CONVERSION: Conversion = Conversion {
+    validate: |event| event.as_any().downcast_ref().map_or_else(ErrorList::new, validate_new),
     to_stored: |event| rename(event, "v1", |(wire, stored)| (wire, stored)),
     from_stored: |event| rename(event, "events.k8s.io/v1", |(wire, stored)| (stored, wire)),
     fields: &[

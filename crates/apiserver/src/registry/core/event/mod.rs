@@ -45,6 +45,34 @@ fn source(event: &Event) -> String {
     component.or_else(|| event.reporting_component.clone()).unwrap_or_default()
 }
 
+/// What must hold for an Event that is created in the newer group: it has a time of its own, and nothing of
+/// what only the older one's clients set (upstream's `ValidateEventCreate`).
+pub(super) fn validate_new(event: &Event) -> ErrorList {
+    let mut errors = ErrorList::new();
+    if event.event_time.is_none() {
+        errors.push(Error::required(&Path::new("eventTime"), ""));
+    }
+    let of_type = event.type_.as_deref().unwrap_or_default();
+    if !matches!(of_type, "Normal" | "Warning") {
+        errors.push(Error::invalid(&Path::new("type"), "", format!("has invalid value: {of_type}")));
+    }
+    let source = event
+        .source
+        .as_ref()
+        .is_some_and(|source| [&source.component, &source.host].into_iter().flatten().any(|text| !text.is_empty()));
+    for (field, is_set) in [
+        ("firstTimestamp", event.first_timestamp.is_some()),
+        ("lastTimestamp", event.last_timestamp.is_some()),
+        ("count", event.count.unwrap_or_default() != 0),
+        ("source", source),
+    ] {
+        if is_set {
+            errors.push(Error::invalid(&Path::new(field), "", "needs to be unset"));
+        }
+    }
+    errors
+}
+
 /// Events are in the namespace of what they are about; those about cluster-scoped objects in `default`.
 /// The newer kind, which has a time of its own, must say who reports what.
 fn validate(event: &Event) -> ErrorList {
