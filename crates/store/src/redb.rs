@@ -58,6 +58,14 @@ pub enum DiskError {
     },
 }
 
+/// What the database may keep of the file in memory. Everything is in memory already: it is read once, at the
+/// start, and then only written.
+const CACHE_BYTES_MAX: usize = 4 << 20;
+
+fn open_file(path: &Path) -> Result<Database, DatabaseError> {
+    Database::builder().set_cache_size(CACHE_BYTES_MAX).create(path)
+}
+
 /// An open database.
 pub struct Disk {
     path: PathBuf,
@@ -75,7 +83,7 @@ impl Disk {
         std::fs::create_dir_all(directory).map_err(|error| unusable(error.to_string()))?;
         let path = directory.join(FILE_NAME);
         let corrupt = |reason: String| DiskError::Corrupt { path: path.clone(), reason };
-        let database = Database::create(&path).map_err(|error| match error {
+        let database = open_file(&path).map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => DiskError::InUse { path: directory.to_path_buf() },
             DatabaseError::Storage(redb::StorageError::Io(error))
                 if error.kind() != std::io::ErrorKind::InvalidData
@@ -121,7 +129,7 @@ impl Disk {
     fn database(&mut self) -> Result<&Database, redb::Error> {
         let database = match self.database.take() {
             Some(database) => database,
-            None => Database::create(&self.path)?,
+            None => open_file(&self.path)?,
         };
         Ok(self.database.insert(database))
     }
