@@ -8,8 +8,8 @@
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
 use machinery::wire::Response;
-use machinery::{ApiError, raw, schema};
-use serde_json::{Map, Value};
+use machinery::{ApiError, Encoded, GroupVersionKind, raw, schema};
+use serde_json::{Map, Value, json};
 
 use crate::call::{Call, Result, invalid_options};
 use crate::codec::{FieldValidation, Payload, complete_type, decode_value, field_validation, yaml_error};
@@ -27,25 +27,19 @@ const LAST_APPLIED: &str = "/metadata/annotations/kubectl.kubernetes.io~1last-ap
 
 /// Answers an apply.
 pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
-    let manager = call.info.query.get("fieldManager").to_owned();
-    if manager.is_empty() {
-        return Err(invalid_options(
-            "fieldManager",
-            "Required value: is required for apply patch",
-            "FieldValueRequired",
-            "PatchOptions",
-        ));
-    }
+    let manager = manager(call)?;
     let (mut config, repeated) = configuration(call, payload)?;
     complete_type(&mut config, &call.row.gvk())?;
     if config.pointer("/metadata/managedFields").is_some_and(|given| !given.is_null()) {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     name_configuration(call, &mut config)?;
-    let warnings = call.warnings.clone();
-    for _ in 0..ATTEMPTS {
-        let key = call.key();
-        let Some(kv) = call.server.store().get(&key) else {
+    match apply_to_stored(call, &manager, &config, &repeated)? {
+        Some(stored) => {
+            let stored = storage::to_wire(call.row, stored);
+            read::answer(call, StatusCode::OK, stored)
+        }
+        None => {
             if let Some(uid) = config.pointer("/metadata/uid").and_then(Value::as_str).filter(|uid| !uid.is_empty()) {
                 let error =
                     format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
@@ -54,17 +48,55 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
             call.applied = Some(managed_fields::applied_fields(call, &config));
             call.warnings.extend(repeated);
             let object = decode_value(call, config, Source::Tree)?;
-            return create_missing(call, object);
-        };
+            create_missing(call, object)
+        }
+    }
+}
+
+/// Applies to an object's scale, which is to apply to what it stands for; the object as it is then.
+pub(crate) fn apply_scale(call: &mut Call, payload: &Payload, kind: &GroupVersionKind) -> Result<Encoded> {
+    let manager = manager(call)?;
+    let (mut scale, repeated) = document(call, payload)?;
+    if let Some(error) = schema::type_mismatch(kind, &scale) {
+        return Err(schema::decode_error(kind, error));
+    }
+    complete_type(&mut scale, kind)?;
+    name_configuration(call, &mut scale)?;
+    let mut spec = Map::new();
+    spec.extend(scale.pointer("/spec/replicas").map(|replicas| ("replicas".to_owned(), replicas.clone())));
+    let config = json!({
+        "apiVersion": call.row.api_version(), "kind": call.row.kind, "metadata": scale["metadata"], "spec": spec,
+    });
+    apply_to_stored(call, &manager, &config, &repeated)?.ok_or_else(|| call.not_found())
+}
+
+fn manager(call: &Call) -> Result<String> {
+    match call.info.query.get("fieldManager") {
+        "" => Err(invalid_options(
+            "fieldManager",
+            "Required value: is required for apply patch",
+            "FieldValueRequired",
+            "PatchOptions",
+        )),
+        manager => Ok(manager.to_owned()),
+    }
+}
+
+/// Applies a configuration to what is stored; `None` if there is nothing.
+fn apply_to_stored(call: &mut Call, manager: &str, config: &Value, repeated: &[String]) -> Result<Option<Encoded>> {
+    let warnings = call.warnings.clone();
+    for _ in 0..ATTEMPTS {
+        let key = call.key();
+        let Some(kv) = call.server.store().get(&key) else { return Ok(None) };
         let old = storage::stored(&kv);
         let mut live = wire_value(call.row, &old)?;
         // They are kept apart.
         live.get_mut("metadata").and_then(Value::as_object_mut).map(|metadata| metadata.remove("managedFields"));
         let entries = managed_fields::entries(raw::managed_fields(&kv.value).unwrap_or_default());
         let entries = managed_fields::before_apply(call, &live, entries);
-        let applied = managed_fields::applied_fields(call, &config);
-        let before = owned(call, &entries, &manager);
-        let others = entries.iter().filter(|entry| !is_own(call, entry, &manager));
+        let applied = managed_fields::applied_fields(call, config);
+        let before = owned(call, &entries, manager);
+        let others = entries.iter().filter(|entry| !is_own(call, entry, manager));
         let others = others.fold(FieldSet::default(), |mut all, entry| {
             all.extend(entry.fields.clone());
             all
@@ -75,17 +107,18 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         kept.extend(applied.clone());
         let abandoned = before.with_optional_structs(schemas, definition).difference(&kept.with_parents());
         let mut merged = live.clone();
-        managed_fields::merge(schemas, definition, &mut merged, &config);
+        managed_fields::merge(schemas, definition, &mut merged, config);
         abandoned.remove_from(&mut merged);
         let changed = managed_fields::fields_changed(call, &merged, &live);
         if !call.info.query.flag("force") {
             let taken_over = if manager == KUBECTL { applied_by_client(call, &live) } else { FieldSet::default() };
-            check_conflicts(call, &manager, &changed.difference(&taken_over), &entries)?;
+            check_conflicts(call, manager, &changed.difference(&taken_over), &entries)?;
         }
         if manager == KUBECTL
+            && !call.scales
             && let Some(last) = merged.pointer_mut(LAST_APPLIED)
         {
-            *last = last_applied(&config).into();
+            *last = last_applied(config).into();
         }
         let carried = serde_json::from_slice(&managed_fields::write(&entries)).unwrap_or_default();
         merged["metadata"]["managedFields"] = carried;
@@ -95,30 +128,15 @@ pub(crate) fn apply(call: &mut Call, payload: &Payload) -> Result<Response> {
         let object = decode_value(call, merged, Source::Tree)?;
         update::check_identity(call, &*object)?;
         if let Some(stored) = update::replace(call, object, &kv)? {
-            let stored = storage::to_wire(call.row, stored);
-            return read::answer(call, StatusCode::OK, stored);
+            return Ok(Some(stored));
         }
     }
     Err(ApiError::modified(&call.resource(), &call.info.name))
 }
 
-/// The applied configuration, YAML or JSON, checked for fields its kind has not.
+/// The applied configuration, checked for fields its kind has not.
 fn configuration(call: &mut Call, payload: &Payload) -> Result<(Value, Vec<String>)> {
-    let Payload::Bytes(bytes) = payload else { return Err(ApiError::bad_request("an apply must be given as bytes")) };
-    let undecodable = |error: &dyn std::fmt::Display| ApiError::bad_request(format!("error decoding YAML: {error}"));
-    let text = std::str::from_utf8(bytes).map_err(|error| undecodable(&error))?;
-    let document = machinery::yaml::document(text).map_err(|error| undecodable(&error))?;
-    let (value, mut repeated) = (document.value, document.duplicates);
-    match field_validation(call)? {
-        FieldValidation::Strict if !repeated.is_empty() => {
-            let error = yaml_error(&repeated);
-            return Err(ApiError::bad_request(format!(
-                "error strict decoding YAML: error converting YAML to JSON: {error}"
-            )));
-        }
-        FieldValidation::Ignore => repeated.clear(),
-        _ => {}
-    }
+    let (value, repeated) = document(call, payload)?;
     let kind = call.row.gvk();
     if let Some(error) = schema::type_mismatch(&kind, &value) {
         return Err(schema::decode_error(&kind, error));
@@ -147,6 +165,26 @@ fn configuration(call: &mut Call, payload: &Payload) -> Result<(Value, Vec<Strin
     Ok((value, repeated))
 }
 
+/// What is applied, YAML or JSON, and what stands in it more than once, if that is to be told.
+fn document(call: &Call, payload: &Payload) -> Result<(Value, Vec<String>)> {
+    let Payload::Bytes(bytes) = payload else { return Err(ApiError::bad_request("an apply must be given as bytes")) };
+    let undecodable = |error: &dyn std::fmt::Display| ApiError::bad_request(format!("error decoding YAML: {error}"));
+    let text = std::str::from_utf8(bytes).map_err(|error| undecodable(&error))?;
+    let document = machinery::yaml::document(text).map_err(|error| undecodable(&error))?;
+    let (value, mut repeated) = (document.value, document.duplicates);
+    match field_validation(call)? {
+        FieldValidation::Strict if !repeated.is_empty() => {
+            let error = yaml_error(&repeated);
+            return Err(ApiError::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: {error}"
+            )));
+        }
+        FieldValidation::Ignore => repeated.clear(),
+        _ => {}
+    }
+    Ok((value, repeated))
+}
+
 /// The configuration has the name and namespace of the URL.
 fn name_configuration(call: &Call, config: &mut Value) -> Result<()> {
     let Some(config) = config.as_object_mut() else { return Err(ApiError::bad_request("an apply must be an object")) };
@@ -169,7 +207,7 @@ fn name_configuration(call: &Call, config: &mut Value) -> Result<()> {
 }
 
 fn is_own(call: &Call, entry: &Entry, manager: &str) -> bool {
-    entry.manager == manager && entry.operation == "Apply" && entry.subresource == call.info.subresource
+    entry.manager == manager && entry.operation == "Apply" && entry.subresource == call.manages_through()
 }
 
 /// What client-side apply set that has not changed since (`lastAppliedManager`).

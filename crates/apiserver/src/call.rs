@@ -69,6 +69,11 @@ impl Call {
         }
     }
 
+    /// The subresource through which this call's manager has the fields it sets; empty for the object itself.
+    pub(crate) fn manages_through(&self) -> &str {
+        if self.scales { "scale" } else { &self.info.subresource }
+    }
+
     /// Refuses a field manager that is too long or cannot be printed.
     ///
     /// # Errors

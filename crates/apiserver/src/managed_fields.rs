@@ -268,7 +268,7 @@ impl Entry {
             api_version: call.row.api_version(),
             manager: call.field_manager(),
             operation: if call.applied.is_some() { "Apply" } else { "Update" }.into(),
-            subresource: if call.scales { "scale".into() } else { call.info.subresource.clone() },
+            subresource: call.manages_through().to_owned(),
             time: machinery::time::format_seconds(call.now),
             fields,
         }

@@ -14,9 +14,10 @@ use store::KeyValue;
 use crate::call::{Call, Result};
 use crate::codec::{Payload, complete_type};
 use crate::delete::{DeleteOptions, Deleted, delete_object};
+use crate::negotiate::content_type;
 use crate::registry::{self, ScaleView};
 use crate::storage::{self, Written};
-use crate::{patch, read, update};
+use crate::{apply, patch, read, update};
 
 /// How often a change of a subresource starts again because the object changed under it.
 const ATTEMPTS: usize = 8;
@@ -69,16 +70,30 @@ pub(crate) fn get_scale(call: &mut Call) -> Result<Response> {
 /// Answers `PUT` and `PATCH` of `…/scale`.
 pub(crate) fn update_scale(call: &mut Call, payload: &Payload) -> Result<Response> {
     let kind = GroupVersionKind::from_api_version("autoscaling/v1", "Scale");
+    // Scaling is a change of the object's own spec.
+    call.scales = true;
+    let subresource = std::mem::take(&mut call.info.subresource);
+    let outcome = scaled(call, payload, &kind);
+    call.info.subresource = subresource;
+    let scale = scale_of(call, &*storage::typed(call.row, &outcome?)?)?;
+    answer_value(call, StatusCode::OK, &scale)
+}
+
+/// The object, scaled as a request says.
+fn scaled(call: &mut Call, payload: &Payload, kind: &GroupVersionKind) -> Result<Encoded> {
+    if call.info.verb == "patch" && content_type(&call.headers) == patch::APPLY {
+        return apply::apply_scale(call, payload, kind);
+    }
     for _ in 0..ATTEMPTS {
         let (kv, encoded) = stored(call)?;
         let revision = kv.mod_revision;
         let old = storage::typed(call.row, &encoded)?;
         let mut scale = if call.info.verb == "patch" {
-            patch::apply(call, payload, scale_of(call, &*old)?, &kind)?
+            patch::apply(call, payload, scale_of(call, &*old)?, kind)?
         } else {
-            payload.value(&call.headers, &kind)?
+            payload.value(&call.headers, kind)?
         };
-        complete_type(&mut scale, &kind)?;
+        complete_type(&mut scale, kind)?;
         let name = scale.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         if name != call.info.name {
             return Err(ApiError::bad_request(format!(
@@ -89,28 +104,22 @@ pub(crate) fn update_scale(call: &mut Call, payload: &Payload) -> Result<Respons
         let replicas = scale.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
         let replicas = replicas.as_i64().and_then(|replicas| i32::try_from(replicas).ok()).ok_or_else(|| {
             machinery::schema::decode_error(
-                &kind,
+                kind,
                 "json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32",
             )
         })?;
         if replicas < 0 {
             let path = machinery::field::Path::new("spec.replicas");
             let error = machinery::field::Error::invalid(&path, replicas, "must be greater than or equal to 0");
-            return Err(ApiError::invalid(&kind, &call.info.name, &vec![error]));
+            return Err(ApiError::invalid(kind, &call.info.name, &vec![error]));
         }
         let version = scale.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
         let bound = !version.is_empty() && (call.info.verb == "update" || version.parse() != Ok(revision));
         let mut object = old.clone_object();
         call.row.strategy.set_replicas(&mut *object, replicas);
         object.metadata_mut().resource_version = Some(if bound { version.to_owned() } else { revision.to_string() });
-        // Scaling is a change of the object's own spec.
-        let subresource = std::mem::take(&mut call.info.subresource);
-        call.scales = true;
-        let outcome = update::replace(call, object, &kv);
-        call.info.subresource = subresource;
-        if let Some(new) = outcome? {
-            let scale = scale_of(call, &*storage::typed(call.row, &new)?)?;
-            return answer_value(call, StatusCode::OK, &scale);
+        if let Some(new) = update::replace(call, object, &kv)? {
+            return Ok(new);
         }
     }
     Err(ApiError::modified(&call.resource(), &call.info.name))

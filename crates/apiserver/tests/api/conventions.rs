@@ -99,6 +99,21 @@ fn who_scales_manages_replicas_through_the_scale() {
     assert_eq!(scaler["subresource"], "scale");
     assert_eq!(scaler["fieldsV1"], json!({"f:spec": {"f:replicas": {}}}));
 
+    // An apply to the scale is one to what it stands for.
+    let apply = |force: &str, replicas: i32| {
+        let line = format!("PATCH {DEPLOYMENTS}/web/scale?fieldManager=applier{force}");
+        let scale = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "web"}, "spec": {"replicas": replicas}});
+        bench.tell(&format!("{line}\ncontent-type: application/apply-patch+yaml"), &scale)
+    };
+    let conflict = apply("", 7).expect(409).message();
+    assert!(conflict.contains("conflict with \"scaler\" with subresource \"scale\" using apps/v1"), "{conflict}");
+    let scale = apply("&force=true", 7).expect(200);
+    assert_eq!((scale.at("/kind"), scale.at("/spec/replicas")), (json!("Scale"), json!(7)));
+    let entries = bench.ask(&format!("GET {DEPLOYMENTS}/web")).at("/metadata/managedFields");
+    let applier = entries.as_array().unwrap().iter().find(|entry| entry["manager"] == "applier").unwrap();
+    assert_eq!((&applier["operation"], &applier["subresource"]), (&json!("Apply"), &json!("scale")));
+    assert!(!entries.as_array().unwrap().iter().any(|entry| entry["manager"] == "scaler"));
+
     // What is no entry changes nothing.
     let none = json!({"metadata": {"managedFields": [{"manager": "x", "operation": "Guess"}]}});
     let kept = bench.patch(&format!("{DEPLOYMENTS}/web"), "merge-patch+json", &none).expect(200);
