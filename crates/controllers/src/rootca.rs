@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use client::{Client, Context, Event, Informer, key_of};
+use client::{Client, Context, Event, Informer, ListOptions, key_of};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::ObjectKey;
@@ -39,7 +39,8 @@ impl RootCaPublisher {
             client: client.clone(),
             options: setup.options.clone(),
             namespaces: setup.informers.informer(),
-            config_maps: setup.informers.informer(),
+            // Not all that there are: an informer keeps what it follows.
+            config_maps: setup.informers.filtered(&ListOptions::fields(format!("metadata.name={NAME}"))),
         }
     }
 }
@@ -53,7 +54,7 @@ impl Controller for RootCaPublisher {
         }
         for event in self.config_maps.poll(cx) {
             let map = event.object();
-            if pods::name(&**map) == NAME && !matches!(event, Event::Added(_)) {
+            if !matches!(event, Event::Added(_)) {
                 queue.add_for(ObjectKey::new("", pods::namespace(&**map)), &**map);
             }
         }

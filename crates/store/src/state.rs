@@ -34,7 +34,8 @@ impl State {
         let succeeded = txn.compare.iter().all(|compare| compare.holds(&self.newest));
         let ops = if succeeded { txn.then } else { txn.otherwise };
         self.check(&ops)?;
-        let mut changes = Vec::new();
+        // As long as history keeps them: no larger than needed.
+        let mut changes = Vec::with_capacity(ops.len());
         let responses = ops.into_iter().map(|op| self.apply(op, &mut changes)).collect();
         self.commit(changes, origin, wakers);
         Ok(TxnResponse { succeeded, revision: self.newest.revision(), responses })
