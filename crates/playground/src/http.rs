@@ -26,6 +26,7 @@ use http::Method;
 use hyper::body::Body as _;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use machinery::Encoded;
 use machinery::status::ApiError;
 use machinery::wire::{Body, Request, Response};
 use playground_core::PublicApi;
@@ -247,15 +248,18 @@ fn wants_page(peer: &Peer, request: &http::Request<HttpBody>) -> bool {
     !peer.secure && request.method() == Method::GET && !API.contains(&first)
 }
 
+/// An object as Go's encoder writes it, with the end of a line.
+fn line(object: &Encoded) -> Bytes {
+    let mut line = Vec::with_capacity(object.len_at_most() + 1);
+    object.write_to(&mut line);
+    line.push(b'\n');
+    line.into()
+}
+
 fn to_http(response: Response) -> http::Response<HttpBody> {
     response.map(|body| match body {
         Body::Bytes(bytes) => HttpBody::from(bytes),
-        Body::Object(object) => {
-            let mut line = Vec::with_capacity(object.len_at_most() + 1);
-            object.write_to(&mut line);
-            line.push(b'\n');
-            HttpBody::from(line)
-        }
+        Body::Object(object) => HttpBody::from(line(&object)),
         Body::List(list) => HttpBody::from(list.to_bytes()),
         streaming => HttpBody::from_stream(streaming.into_stream().map(Ok::<_, std::convert::Infallible>)),
     })

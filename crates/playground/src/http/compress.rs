@@ -31,7 +31,7 @@ pub fn gzip(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     let bytes = match body {
         Body::Bytes(bytes) => bytes,
-        Body::Object(object) => object.to_bytes(),
+        Body::Object(object) => super::line(&object),
         Body::List(list) => list.to_bytes(),
         streaming => return Response::from_parts(parts, streaming),
     };
