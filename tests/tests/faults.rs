@@ -163,6 +163,8 @@ struct Unmount(std::path::PathBuf);
 impl Drop for Unmount {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        // It could not be removed while it was mounted.
+        let _ = std::fs::remove_dir(&self.0);
     }
 }
 
