@@ -13,13 +13,18 @@
 //! | `= ` | done out of sight: what the document takes to be there |
 //! | `@ NAME LINE` | what a line prints, to stand for `{NAME}` from here on |
 //! | `# ` | a remark: what is not literally the document's, and why |
+//! | `~ ` | why the next line is not typed into a native terminal (`tests/tests/transcripts.rs`) |
+//! | `% ` | what is typed there instead, and below it what that prints, if it is something else |
 
+#[path = "transcripts/format.rs"]
+mod format;
 mod lab;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use format::{Line, missing};
 use futures::{FutureExt, StreamExt};
 use lab::Lab;
 use machinery::wire::{Channels, Frame};
@@ -122,49 +127,22 @@ fn plain(shown: &str) -> String {
     lines.into_iter().map(|line| line.into_iter().collect()).collect::<Vec<String>>().join("\n")
 }
 
-/// Whether a line has some words in order, `*` standing for any of them.
-fn fits(line: &str, pattern: &str) -> bool {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let line = words.join(" ");
-    let mut rest = line.as_str();
-    pattern.split('*').all(|part| {
-        let part = part.split_whitespace().collect::<Vec<_>>().join(" ");
-        match rest.find(&part) {
-            Some(at) => {
-                rest = &rest[at + part.len()..];
-                true
-            }
-            None => false,
-        }
-    })
-}
-
-fn missing<'a>(printed: &str, wanted: &[&'a str]) -> Option<&'a str> {
-    wanted.iter().copied().find(|pattern| !printed.lines().any(|line| fits(line, pattern)))
-}
-
 fn play(text: &str, nodes: u16) {
     let lab = Lab::new(nodes);
     let mut first = Terminal::open(&lab);
     let mut second: Option<Terminal> = None;
     let mut names: BTreeMap<String, String> = BTreeMap::new();
-    let mut lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).peekable();
-    while let Some(line) = lines.next() {
-        let (kind, rest) = line.split_at_checked(2).unwrap_or((line, ""));
+    for Line { kind, text, wanted, .. } in format::lines(text) {
         let filled =
-            names.iter().fold(rest.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
-        let mut wanted = Vec::new();
-        while let Some(pattern) = lines.next_if(|line| line.starts_with("> ")) {
-            wanted.push(&pattern[2..]);
-        }
+            names.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
         match kind {
-            "$ " | "! " => {
+            '$' | '!' => {
                 let printed = first.type_line(&lab, &filled);
                 let code = first.exit_code(&lab);
-                assert_eq!(code == 0, kind == "$ ", "{filled}\nexit code {code}\n{printed}");
+                assert_eq!(code == 0, kind == '$', "{filled}\nexit code {code}\n{printed}");
                 assert_eq!(missing(&printed, &wanted), None, "{filled}\n{printed}");
             }
-            "? " => {
+            '?' => {
                 let deadline = machinery::time::after(lab.cluster.now(), PATIENCE);
                 loop {
                     let printed = first.type_line(&lab, &filled);
@@ -173,7 +151,7 @@ fn play(text: &str, nodes: u16) {
                     lab.pass(STEP * 5);
                 }
             }
-            "& " => {
+            '&' => {
                 let mut terminal = Terminal::open(&lab);
                 terminal.send(INPUT, &format!("{filled}\r"));
                 for _ in 0..SETTLING_STEPS {
@@ -184,20 +162,19 @@ fn play(text: &str, nodes: u16) {
                 assert_eq!(missing(&shown, &wanted), None, "{filled}\n{shown}");
                 second = Some(terminal);
             }
-            "^C" => {
+            '^' => {
                 let mut terminal = second.take().expect("a second terminal");
                 terminal.send(INPUT, "\x03");
                 terminal.wait_for_prompt(&lab);
             }
-            "= " => {
+            '=' => {
                 println!("{filled}");
                 lab.ok(&filled);
             }
-            "@ " => {
+            _ => {
                 let (name, line) = filled.split_once(' ').expect("a name and a line");
                 names.insert(name.to_owned(), lab.ok(line).trim().to_owned());
             }
-            other => panic!("{other}{rest}: no line of a transcript"),
         }
     }
 }
