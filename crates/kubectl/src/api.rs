@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::future::{Either, select};
 use futures::stream::{self, LocalBoxStream};
 use http::Method;
 use machinery::ApiError;
@@ -12,12 +13,15 @@ use machinery::wire::{Body, Request, Response};
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::host::Host;
+use crate::host::{Host, SendError};
 use crate::kubeconfig::Target;
 
 /// Asks for the server's own columns.
 pub const TABLE: &str =
     "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+
+/// From this verbosity on, requests are told of.
+const VERBOSE: i64 = 6;
 
 /// Talks to one cluster.
 pub struct Client<'h> {
@@ -113,10 +117,57 @@ impl<'h> Client<'h> {
         }
         request = request.header("User-Agent", "kubectl/v1.37.0");
         let request: Request = request.body(Body::Bytes(body)).map_err(|error| Error::message(error.to_string()))?;
-        self.host
-            .send(&self.target.endpoint, request)
-            .await
-            .map_err(|error| Error::Send { server: server.clone(), error })
+        let told = (self.target.verbosity >= VERBOSE).then(|| self.tell_request(&request));
+        let began = self.host.now();
+        let answer = match self.target.request_timeout {
+            None => self.host.send(&self.target.endpoint, request).await,
+            Some(limit) => match select(self.host.send(&self.target.endpoint, request), self.host.sleep(limit)).await {
+                Either::Left((answer, _)) => answer,
+                Either::Right(_) => Err(SendError::Failed(
+                    "net/http: request canceled (Client.Timeout exceeded while awaiting headers)".into(),
+                )),
+            },
+        };
+        if let Some(which) = told {
+            let status = answer.as_ref().map_or_else(|_| String::new(), |response| response.status().to_string());
+            let took = self.host.now().duration_since(began).as_millis();
+            self.log(&format!("\"Response\" {which}status={status:?} milliseconds={took}"));
+        }
+        answer.map_err(|error| Error::Send { server: server.clone(), error })
+    }
+
+    /// Tells of a request as `-v` wants it, and gives what its answer is told with (client-go's
+    /// transport/round_trippers.go).
+    fn tell_request(&self, request: &Request) -> String {
+        let which = format!("verb=\"{}\" url=\"{}{}\" ", request.method(), self.target.endpoint.server, request.uri());
+        if self.target.verbosity <= VERBOSE {
+            return which;
+        }
+        let shown = request.headers().iter().map(|(name, value)| match name.as_str() {
+            "authorization" => format!("\t{name}: <masked>\n"),
+            name => format!("\t{name}: {}\n", value.to_str().unwrap_or_default()),
+        });
+        self.log(&format!("\"Request\" {which}headers=<\n{} >", shown.collect::<String>()));
+        if self.target.verbosity > VERBOSE + 1
+            && let Body::Bytes(body) = request.body()
+            && !body.is_empty()
+        {
+            self.log(&format!("\"Request Body\" body={:?}", String::from_utf8_lossy(body)));
+        }
+        String::new()
+    }
+
+    fn log(&self, text: &str) {
+        let time = self.host.now().strftime("%m%d %H:%M:%S.%6f").to_string();
+        self.host.stderr(format!("I{time}       1 round_trippers.go:632] {text}\n").as_bytes());
+    }
+
+    /// Whatever comes until the time for a request is over.
+    fn limited(&self, stream: LocalBoxStream<'static, Bytes>) -> LocalBoxStream<'h, Bytes> {
+        match self.target.request_timeout {
+            Some(limit) => stream.take_until(self.host.sleep(limit)).boxed_local(),
+            None => stream,
+        }
     }
 
     /// Sends somebody else's request; any answer is one.
@@ -126,11 +177,11 @@ impl<'h> Client<'h> {
     pub async fn pass(
         &self,
         method: Method,
-        path: String,
+        url: impl Into<Url>,
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<Response, Error> {
-        self.exchange(method, path.into(), headers, body).await
+        self.exchange(method, url.into(), headers, body).await
     }
 
     /// Prints the `Warning` headers that have not been printed yet.
@@ -177,16 +228,16 @@ impl<'h> Client<'h> {
     ///
     /// # Errors
     /// No answer, or a Status.
-    pub async fn stream(&self, url: impl Into<Url>, accept: &str) -> Result<LocalBoxStream<'static, Bytes>, Error> {
+    pub async fn stream(&self, url: impl Into<Url>, accept: &str) -> Result<LocalBoxStream<'h, Bytes>, Error> {
         let response = self.send(Method::GET, url, &[("Accept", accept)], Bytes::new()).await?;
-        Ok(response.into_body().into_stream().boxed_local())
+        Ok(self.limited(response.into_body().into_stream().boxed_local()))
     }
 
     /// A watch: `(type, object)` as they come.
     ///
     /// # Errors
     /// No answer, or a Status.
-    pub async fn watch(&self, url: Url, accept: &str) -> Result<LocalBoxStream<'static, (String, Value)>, Error> {
+    pub async fn watch(&self, url: Url, accept: &str) -> Result<LocalBoxStream<'h, (String, Value)>, Error> {
         let chunks = self.stream(url.with("watch", "true"), accept).await?;
         let events = stream::unfold((chunks, Vec::new()), async |(mut chunks, mut pending)| {
             loop {

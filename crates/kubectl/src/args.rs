@@ -137,6 +137,13 @@ impl Invocation {
         if self.command.has_own_flag(name) { "" } else { self.string(name) }
     }
 
+    /// `--request-timeout`: seconds, or Go's notation; `None` for no limit.
+    pub fn request_timeout(&self) -> Option<Duration> {
+        let given = self.global("request-timeout");
+        let limit = given.parse().map(Duration::from_secs).ok().or_else(|| parse_duration(given).ok());
+        limit.filter(|limit| !limit.is_zero())
+    }
+
     /// Whether the values of the flags that every command has make sense.
     ///
     /// # Errors
@@ -149,7 +156,13 @@ impl Invocation {
                  corresponding time unit (e.g. 1s | 2m | 3h)",
             ));
         }
-        Ok(())
+        match self.global("profile") {
+            "" | "none" => Ok(()),
+            known @ ("cpu" | "heap" | "goroutine" | "threadcreate" | "block" | "mutex" | "trace") => Err(
+                Error::message(format!("profile '{known}' is one of Go's runtime, which this kubectl does not have")),
+            ),
+            other => Err(Error::message(format!("unknown profile '{other}'"))),
+        }
     }
 
     /// A boolean flag.

@@ -46,18 +46,8 @@ pub struct Flag {
 }
 
 /// Repeatable flags whose values are not split at commas. The pages do not tell them from others.
-const ARRAYS: &[&str] = &[
-    "annotation",
-    "as-group",
-    "env",
-    "exec-arg",
-    "exec-env",
-    "for",
-    "from-literal",
-    "prune-allowlist",
-    "resource-name",
-    "rule",
-];
+const ARRAYS: &[&str] =
+    &["annotation", "as-group", "env", "exec-env", "for", "from-literal", "prune-allowlist", "resource-name", "rule"];
 /// The same, where it depends on the command.
 const ARRAYS_OF: &[(&str, &str)] = &[
     ("create rolebinding", "user"),

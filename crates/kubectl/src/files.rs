@@ -33,7 +33,7 @@ pub async fn read(session: &Session<'_>) -> Result<Vec<Result<Document, Error>>,
     }
     let mut documents = Vec::new();
     if !kustomization.is_empty() {
-        let built = kustomize::build(session.host, kustomization).await?;
+        let built = kustomize::build(session.host, kustomization, true).await?;
         documents.extend(built.into_iter().map(|object| Ok(Document { object, source: kustomization.to_owned() })));
     }
     let mut errors = Vec::new();
@@ -162,7 +162,10 @@ fn matches_glob(pattern: &[char], name: &[char]) -> bool {
 }
 
 /// A file's name for messages, and its contents.
-async fn load(session: &Session<'_>, source: &str) -> Result<(String, Vec<u8>), Error> {
+///
+/// # Errors
+/// Files and addresses that cannot be read.
+pub async fn load(session: &Session<'_>, source: &str) -> Result<(String, Vec<u8>), Error> {
     if source == "-" {
         let mut all = Vec::new();
         while let Some(part) = session.host.read_stdin().await {

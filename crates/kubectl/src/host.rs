@@ -124,7 +124,18 @@ pub trait Host {
         Box::pin(async { Err("there is no editor on this machine".into()) })
     }
 
-    /// Listens on a port (`port-forward`, `proxy`).
+    /// Runs a program of this machine to its end, without standard input; what it says on standard error is shown.
+    /// Exit code and standard output come back; [`SendError::Refused`] if there is no such program.
+    fn run_program<'a>(
+        &'a self,
+        words: &'a [String],
+        _variables: &'a [(String, String)],
+    ) -> LocalBoxFuture<'a, Result<(i32, Bytes), SendError>> {
+        let name = words.first().cloned().unwrap_or_default();
+        Box::pin(async move { Err(SendError::Failed(format!("this machine runs no {name}: it is a simulated one"))) })
+    }
+
+    /// Listens on a port (`port-forward`, `proxy`). An address that begins with a slash is that of a Unix socket.
     fn listen<'a>(&'a self, _address: &'a str, _port: u16) -> LocalBoxFuture<'a, Result<Listener, String>> {
         Box::pin(async { Err("this machine has no ports".into()) })
     }

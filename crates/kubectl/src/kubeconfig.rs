@@ -1,11 +1,14 @@
 //! kubeconfig: which clusters there are, who we are there, and which context is current.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use machinery::sort::Order;
 use serde_json::{Value, json};
 
 use crate::args::Invocation;
+use crate::credentials::credentials;
 use crate::error::Error;
 use crate::host::{FileError, Host};
 use crate::value::ValueExt;
@@ -39,6 +42,10 @@ pub struct Target {
     pub namespace: String,
     /// `Authorization` and `Impersonate-*` headers.
     pub headers: Vec<(String, String)>,
+    /// How long a request may take; `None` for as long as it does.
+    pub request_timeout: Option<Duration>,
+    /// How much to say about requests: `-v`.
+    pub verbosity: i64,
 }
 
 /// The kubeconfig files and what they say together.
@@ -145,6 +152,8 @@ impl Kubeconfig {
                 "" => "default".to_owned(),
                 namespace => namespace.to_owned(),
             },
+            request_timeout: args.request_timeout(),
+            verbosity: args.int("v"),
             ..Target::default()
         };
         target.endpoint = Endpoint {
@@ -171,6 +180,7 @@ impl Kubeconfig {
         if !token.is_empty() {
             target.headers.push(("Authorization".into(), format!("Bearer {token}")));
         } else if let Some(path) = user["tokenFile"].as_str() {
+            let path = &self.resolved("users", user, path);
             let bytes = host.read_file(path).await.map_err(|error| {
                 Error::message(format!("failed to read token file {path:?}: open {path}: {}", error.as_str()))
             })?;
@@ -183,15 +193,37 @@ impl Kubeconfig {
             };
             let encoded = BASE64.encode(format!("{username}:{password}"));
             target.headers.push(("Authorization".into(), format!("Basic {encoded}")));
+        } else if target.endpoint.client_certificate.is_empty() && user["exec"].is_object() {
+            check_plugin(&user["exec"], &user_name)?;
+            let found = credentials(host, &user["exec"], &target.endpoint).await?;
+            if !found.token.is_empty() {
+                target.headers.push(("Authorization".into(), format!("Bearer {}", found.token)));
+            }
+            target.endpoint.client_certificate = found.certificate;
+            target.endpoint.client_key = found.key;
+        } else if let Some(name) = user["auth-provider"]["name"].as_str() {
+            return Err(Error::message(format!("no Auth Provider found for name {name:?}")));
         }
-        if !args.global("as").is_empty() {
-            target.headers.push(("Impersonate-User".into(), args.global("as").to_owned()));
+        for (flag, header) in [("as", "Impersonate-User"), ("as-uid", "Impersonate-Uid")] {
+            let value = match args.global(flag) {
+                "" => text(user, flag),
+                given => given.to_owned(),
+            };
+            if !value.is_empty() {
+                target.headers.push((header.into(), value));
+            }
         }
-        if !args.global("as-uid").is_empty() {
-            target.headers.push(("Impersonate-Uid".into(), args.global("as-uid").to_owned()));
-        }
-        for group in args.list("as-group") {
-            target.headers.push(("Impersonate-Group".into(), group.clone()));
+        let groups: Vec<String> = match args.list("as-group") {
+            [] => {
+                user["as-groups"].as_array().into_iter().flatten().filter_map(Value::as_str).map(Into::into).collect()
+            }
+            given => given.to_vec(),
+        };
+        target.headers.extend(groups.into_iter().map(|group| ("Impersonate-Group".into(), group)));
+        for (key, values) in user["as-user-extra"].as_object().into_iter().flatten() {
+            for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                target.headers.push((format!("Impersonate-Extra-{key}"), value.to_owned()));
+            }
         }
         Ok(target)
     }
@@ -211,16 +243,53 @@ impl Kubeconfig {
                 return BASE64.decode(data).map_err(|error| Error::message(format!("invalid {key}-data: {error}")));
             }
             let Some(named) = entry[key].as_str().filter(|path| !path.is_empty()) else { return Ok(Vec::new()) };
-            path = match self.folder_of(section, entry) {
-                Some(folder) if !named.starts_with('/') => format!("{folder}/{named}"),
-                _ => named.to_owned(),
-            };
+            path = self.resolved(section, entry, named);
         }
         let bytes = host
             .read_file(&path)
             .await
             .map_err(|error| Error::message(format!("unable to read {key} {path}: open {path}: {}", error.as_str())))?;
         Ok(bytes.to_vec())
+    }
+
+    /// A path that an entry names: relative ones start at the folder of the file that it stands in.
+    fn resolved(&self, section: &str, entry: &Value, path: &str) -> String {
+        match self.folder_of(section, entry) {
+            Some(folder) if !path.starts_with('/') => plain_path(&format!("{folder}/{path}")),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// All files together, with their paths made absolute and, for `flatten`, replaced by what is in the files.
+    ///
+    /// # Errors
+    /// Files that cannot be read, where they are wanted.
+    pub async fn resolved_paths(&self, host: &dyn Host, flatten: bool) -> Result<Value, Error> {
+        let mut merged = self.merged.clone();
+        for (section, entry_key) in SECTIONS {
+            for entry in merged.list_mut(&[section]).into_iter().flatten() {
+                let original = entry[entry_key].clone();
+                for key in ["certificate-authority", "client-certificate", "client-key", "tokenFile"] {
+                    let Some(path) = original[key].as_str().filter(|path| !path.is_empty()) else { continue };
+                    let path = self.resolved(section, &original, path);
+                    if !flatten || key == "tokenFile" {
+                        entry[entry_key][key] = path.into();
+                        continue;
+                    }
+                    let data = format!("{key}-data");
+                    if !entry[entry_key][&data].is_null() {
+                        return Err(Error::message("cannot have values for both path and contents"));
+                    }
+                    let bytes = host.read_file(&path).await;
+                    let bytes = bytes.map_err(|error| Error::message(format!("open {path}: {}", error.as_str())))?;
+                    entry[entry_key][data] = BASE64.encode(bytes).into();
+                    if let Some(fields) = entry.fields_mut(&[entry_key]) {
+                        fields.remove(key);
+                    }
+                }
+            }
+        }
+        Ok(merged)
     }
 
     /// The folder of the file that an entry stands in: relative paths start there.
@@ -232,6 +301,37 @@ impl Kubeconfig {
         let (path, _) = self.files.iter().find(|(_, contents)| contents.as_ref().is_some_and(holds))?;
         path.rsplit_once('/').map(|(folder, _)| folder)
     }
+}
+
+/// Whether a plugin is described well enough to be run.
+fn check_plugin(plugin: &Value, user: &str) -> Result<(), Error> {
+    let mode = plugin["interactiveMode"].as_str().unwrap_or_default();
+    // Versions before the first one have a default.
+    let needs_mode = plugin["apiVersion"] == "client.authentication.k8s.io/v1";
+    for (field, needed) in [("command", true), ("apiVersion", true), ("interactiveMode", needs_mode)] {
+        if needed && plugin[field].as_str().is_none_or(str::is_empty) {
+            return Err(Error::message(format!(
+                "{field} must be specified for {user} to use exec authentication plugin"
+            )));
+        }
+    }
+    match mode {
+        "" | "Never" | "IfAvailable" | "Always" => Ok(()),
+        other => Err(Error::message(format!("invalid interactiveMode for {user}: {other:?}"))),
+    }
+}
+
+/// A path without `.`, and without `..` where there is something before it.
+pub fn plain_path(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match (part, parts.last()) {
+            (".", _) => {}
+            ("..", Some(last)) if !matches!(*last, "" | "..") => _ = parts.pop(),
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
 }
 
 fn parse(path: &str, bytes: &[u8]) -> Result<Value, Error> {

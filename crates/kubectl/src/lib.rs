@@ -9,6 +9,7 @@ mod args;
 mod command;
 mod commands;
 mod complete;
+mod credentials;
 mod error;
 mod files;
 mod help;

@@ -348,14 +348,17 @@ pub fn list_error(error: Error, resource: &Resource, choice: &Choice<'_>) -> Err
 /// As [`crate::api::Client::get`].
 pub async fn list_all(session: &Session<'_>, url: Url) -> Result<Vec<Value>, Error> {
     let client = session.client().await?;
-    let chunk = match session.args.int("chunk-size") {
-        0 => 500,
-        size => size,
+    let args = &session.args;
+    // No limit where the user wants no chunks; commands without the flag have the original's.
+    let limit = match args.int("chunk-size") {
+        0 if args.changed("chunk-size") => String::new(),
+        0 => "500".to_owned(),
+        size => size.to_string(),
     };
     let mut all = Vec::new();
     let mut token = String::new();
     loop {
-        let url = url.clone().with("limit", chunk.to_string()).with_some("continue", &token);
+        let url = url.clone().with_some("limit", &limit).with_some("continue", &token);
         let mut list = client.get(url).await?;
         token = resources::text(&list["metadata"]["continue"]);
         if let Some(items) = list.list_mut(&["items"]) {

@@ -7,6 +7,7 @@ use machinery::Timestamp;
 
 use crate::api::Client;
 use crate::args::Invocation;
+use crate::commands::server::CLIENT_VERSION;
 use crate::error::Error;
 use crate::host::{Host, SendError};
 use crate::kubeconfig::{Kubeconfig, Target};
@@ -119,6 +120,15 @@ impl<'h> Session<'h> {
     pub async fn mapper(&self) -> Result<&Mapper, Error> {
         if self.mapper.get().is_none() {
             let mapper = Mapper::discover(self.client().await?).await.inspect_err(|error| self.undiscovered(error))?;
+            if self.args.bool("match-server-version") {
+                let version = self.client().await?.get("/version").await?;
+                let (theirs, ours) = (version["gitVersion"].as_str().unwrap_or_default(), CLIENT_VERSION);
+                if theirs != ours {
+                    return Err(Error::message(format!(
+                        "server version ({theirs}) differs from client version ({ours})"
+                    )));
+                }
+            }
             return Ok(self.mapper.get_or_init(|| mapper));
         }
         self.mapper.get().ok_or_else(|| Error::message("no discovery"))

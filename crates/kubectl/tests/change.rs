@@ -91,3 +91,51 @@ fn replace_and_delete() {
     world.check("delete deploy --all", "No resources found");
     world.check("delete deploy", "! error: resource(s) were provided, but no name was specified\nexit 1");
 }
+
+#[test]
+fn a_deletion_is_confirmed() {
+    let world = with_deployment();
+    let asked =
+        "You are about to delete the following 1 resource(s):\ndeployment.apps/web\nDo you want to continue? (y/n): ";
+    *world.stdin.borrow_mut() = b"n\n".to_vec();
+    world.check("delete deploy web -i", &format!("{asked}deletion is cancelled"));
+    *world.stdin.borrow_mut() = b"y\n".to_vec();
+    world.check("delete deploy web -i", &format!("{asked}deployment.apps \"web\" deleted"));
+    world.check("delete --raw /api -i", "! error: --interactive can not be used with --raw\nexit 1");
+}
+
+#[test]
+fn references_are_resolved() {
+    let world = with_deployment();
+    world.run("create configmap settings --from-literal=colour=red");
+    world.run("set env deploy/web --from=configmap/settings");
+    world.check(
+        "set env deploy/web --list",
+        "# Deployment web, container web\n# COLOUR from configmap settings, key colour",
+    );
+    world.check("set env deploy/web --list --resolve", "# Deployment web, container web\nCOLOUR=red");
+}
+
+#[test]
+fn an_edit_is_tried_again_once_it_is_wrong() {
+    let world = with_deployment();
+    *world.edit.borrow_mut() = Some(Box::new(|text| text.replace("replicas: 2", "replicas: -2")));
+    let told = world.run("edit deploy web");
+    assert!(told.starts_with("! error: deployments.apps \"web\" is invalid\n"), "{told}");
+    assert!(told.ends_with("! error: Edit cancelled, no valid changes were saved.\nexit 1\n"), "{told}");
+    *world.edit.borrow_mut() = Some(Box::new(|text| text.replace("nginx:1.27", "nginx:1.28")));
+    let told = world.run("edit deploy web --output-patch");
+    assert!(told.starts_with("Patch: {") && told.ends_with("deployment.apps/web edited\n"), "{told}");
+}
+
+#[test]
+fn raw_requests() {
+    let world = World::new();
+    world.file("cm.json", "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"raw\"}}");
+    let answer = world.run("create --raw /api/v1/namespaces/default/configmaps -f cm.json");
+    assert!(answer.starts_with('{') && answer.contains("\"raw\""), "{answer}");
+    assert!(world.run("replace --raw /api/v1/namespaces/default/configmaps/raw -f cm.json").starts_with('{'));
+    assert!(world.run("delete --raw /api/v1/namespaces/default/configmaps/raw").starts_with('{'));
+    world.check("create --raw /api -f cm.json -o yaml", "! error: --raw and --output are mutually exclusive\nexit 1");
+    world.check("create --raw x -f cm.json --edit", "! error: --raw and --edit are mutually exclusive\nexit 1");
+}

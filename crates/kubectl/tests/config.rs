@@ -74,3 +74,35 @@ fn completion() {
     assert_eq!(world.complete("kubectl get pods --name"), ["--namespace="]);
     assert_eq!(world.complete("kubectl get pods -o ya"), ["yaml"]);
 }
+
+#[test]
+fn credentials_of_plugins() {
+    let world = World::alone();
+    world.check(
+        "config set-credentials ada --exec-command=aws --exec-api-version=client.authentication.k8s.io/v1beta1 \
+         --exec-arg=eks,get-token --exec-env=A=b",
+        "User \"ada\" set.",
+    );
+    world.check(
+        "config view -o jsonpath={.users[0].user}",
+        "{\"exec\":{\"apiVersion\":\"client.authentication.k8s.io/v1beta1\",\"args\":[\"eks\",\"get-token\"],\"command\":\"aws\",\
+         \"env\":[{\"name\":\"A\",\"value\":\"b\"}],\"provideClusterInfo\":false}}",
+    );
+    world.run("config set-cluster here --server=http://127.0.0.1:1");
+    world.run("config set-context here --cluster=here --user=ada");
+    world.run("config use-context here");
+    world.check(
+        "get pods",
+        "! Unable to connect to the server: getting credentials: exec: this machine runs no aws: it is a simulated \
+         one\nexit 1",
+    );
+}
+
+#[test]
+fn a_flat_view_has_the_files() {
+    let world = World::alone();
+    world.file("/home/learner/.kube/ca.crt", "PEM");
+    world.run("config set-cluster here --server=https://127.0.0.1:1 --certificate-authority=ca.crt");
+    world.check("config view -o jsonpath={.clusters[0].cluster.certificate-authority}", "/home/learner/.kube/ca.crt");
+    world.check("config view --flatten -o jsonpath={.clusters[0].cluster.certificate-authority-data}", "UEVN");
+}

@@ -85,3 +85,16 @@ fn generators_make_it() {
         "! error: Unexpected args: [foo]\n! See 'kubectl create -h' for help and examples\nexit 1",
     );
 }
+
+#[test]
+fn overrides_in_three_ways() {
+    let world = World::new();
+    let line = |kind: &str, patch: &str| {
+        let path = "-o jsonpath={.spec.containers[0].image}";
+        world.run(&format!("run web --image=a --dry-run=client --override-type={kind} --overrides='{patch}' {path}"))
+    };
+    assert_eq!(line("merge", "{\"spec\":{\"containers\":[{\"name\":\"web\",\"image\":\"b\"}]}}"), "b");
+    assert_eq!(line("strategic", "{\"spec\":{\"containers\":[{\"name\":\"web\",\"image\":\"c\"}]}}"), "c");
+    assert_eq!(line("json", "[{\"op\":\"replace\",\"path\":\"/spec/containers/0/image\",\"value\":\"d\"}]"), "d");
+    assert_eq!(line("odd", "{}"), "! error: invalid override type: odd\nexit 1\n");
+}

@@ -83,3 +83,15 @@ fn usage() {
     );
     World::alone().check_refused("get pods", "http://localhost:8080");
 }
+
+#[test]
+fn flags_that_change_the_table() {
+    let world = World::new();
+    world.run("create configmap settings --from-literal=colour=red");
+    world.later(60);
+    world.check("get cm settings --server-print=false", "NAME       AGE\nsettings   60s");
+    world.check("get cm a b --ignore-not-found -o json", "");
+    world.check("get cm settings --profile=cake", "! error: unknown profile 'cake'\nexit 1");
+    let told = world.run("get cm settings -v=6");
+    assert!(told.contains("\"Response\" verb=\"GET\" url=\""), "{told}");
+}

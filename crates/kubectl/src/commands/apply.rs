@@ -18,6 +18,7 @@ use crate::resources::text;
 use crate::select::{self, Info};
 use crate::session::{DryRun, Session};
 use crate::value::ValueExt;
+use crate::yaml;
 
 const MANAGER: &str = "kubectl-client-side-apply";
 const CONFLICT_RETRIES: usize = 5;
@@ -30,7 +31,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     match session.args.command.path {
         "apply view-last-applied" => super::last_applied::view(session).await,
         "apply set-last-applied" => super::last_applied::set(session).await,
-        "apply edit-last-applied" => super::last_applied::edit(session).await,
+        "apply edit-last-applied" => super::edit::last_applied(session).await,
         _ => apply(session).await,
     }
 }
@@ -137,6 +138,14 @@ fn describe(info: &Info) -> String {
     )
 }
 
+/// Where an object, or the subresource to apply to, is.
+fn path(session: &Session<'_>, info: &Info) -> String {
+    match session.args.string("subresource") {
+        "" => info.path(),
+        subresource => format!("{}/{subresource}", info.path()),
+    }
+}
+
 async fn client_side_apply(session: &Session<'_>, info: &mut Info, dry_run: DryRun) -> Result<&'static str, Error> {
     let client = session.client().await?;
     let mut modified = info.object.clone();
@@ -151,9 +160,9 @@ async fn client_side_apply(session: &Session<'_>, info: &mut Info, dry_run: DryR
             &info.source,
         ));
     }
-    let current = match client.get(info.path()).await {
+    let current = match client.get(path(session, info)).await {
         Ok(current) => current,
-        Err(error) if error.is_not_found() => {
+        Err(error) if error.is_not_found() && session.args.string("subresource").is_empty() => {
             info.object = modified;
             if dry_run != DryRun::Client {
                 info.object = post(session, &info.resource, &info.namespace, &info.object, MANAGER, dry_run)
@@ -198,7 +207,8 @@ async fn patch_current(
         kind: info.resource.kind.clone(),
     };
     for attempt in 0.. {
-        let (patch, content_type) = three_way(&kind, modified, &current).map_err(|error| {
+        let overwrite = session.args.bool("overwrite") || session.args.command.path != "apply";
+        let (patch, content_type) = three_way(&kind, modified, &current, overwrite).map_err(|error| {
             Error::message(error).with_source(
                 &format!(
                     "creating patch with:\noriginal:\n{}\nmodified:\n{modified}\ncurrent:\n{current}\nfor:",
@@ -221,7 +231,7 @@ async fn patch_current(
             "" => MANAGER,
             given => given,
         };
-        let url = Url::new(info.path())
+        let url = Url::new(path(session, info))
             .with_some("dryRun", dry_run.parameter())
             .with("fieldManager", manager)
             .with("fieldValidation", validation(session)?);
@@ -230,7 +240,7 @@ async fn patch_current(
         match answer {
             Ok(patched) => return Ok((patched, "configured")),
             Err(error) if error.is_reason("Conflict") && attempt < CONFLICT_RETRIES => {
-                current = client.get(info.path()).await?;
+                current = client.get(path(session, info)).await?;
             }
             Err(error) if session.args.bool("force") && (error.is_reason("Conflict") || error.is_reason("Invalid")) => {
                 return Ok((replace(session, info, modified).await?, "configured"));
@@ -268,30 +278,51 @@ async fn replace(session: &Session<'_>, info: &Info, modified: &Value) -> Result
     let grace_period = session.args.int("grace-period").max(-1);
     let deletion = Deletion { grace_period, propagation: delete::propagation(session)?, dry_run: DryRun::None };
     let uid = delete::delete(session, info, &deletion).await?;
-    delete::wait_until_gone(session, info, &uid, None).await?;
+    delete::wait_until_gone(session, info, &uid, delete::limit(session)).await?;
     post(session, &info.resource, &info.namespace, modified, MANAGER, DryRun::None).await
 }
 
-/// The patch from what was applied last, what is wanted and what is there; and its content type.
-fn three_way(kind: &GroupVersionKind, modified: &Value, current: &Value) -> Result<(Value, &'static str), String> {
+/// The patch from what was applied last, what is wanted and what is there; and its content type. Without `overwrite`,
+/// what somebody else has changed is no longer ours to change.
+fn three_way(
+    kind: &GroupVersionKind,
+    modified: &Value,
+    current: &Value,
+    overwrite: bool,
+) -> Result<(Value, &'static str), String> {
     let original = current["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap_or("{}");
     let original: Value = serde_json::from_str(original).map_err(|error| error.to_string())?;
     let original = if original.is_null() { json!({}) } else { original };
-    match patch::Strategic::for_kind(kind) {
-        Some(strategic) => strategic
-            .three_way(&original, modified, current)
-            .map(|patch| (patch, super::STRATEGIC_PATCH))
-            .map_err(|error| error.to_string()),
-        None => patch::merge_three_way(&original, modified, current)
-            .map(|patch| (patch, super::MERGE_PATCH))
-            .map_err(|error| error.to_string()),
+    let failed = |error: &dyn std::fmt::Display| error.to_string();
+    let Some(strategic) = patch::Strategic::for_kind(kind) else {
+        let patch = patch::merge_three_way(&original, modified, current).map_err(|error| failed(&error))?;
+        return Ok((patch, super::MERGE_PATCH));
+    };
+    let patch = strategic.three_way(&original, modified, current).map_err(|error| failed(&error))?;
+    if !overwrite {
+        let changed = strategic.diff(&original, current).map_err(|error| failed(&error))?;
+        if in_conflict(&patch, &changed) {
+            let (patch, changed) = (yaml::to_string(&patch), yaml::to_string(&changed));
+            return Err(format!("patch:\n{patch}\nconflicts with changes made from original to current:\n{changed}\n"));
+        }
+    }
+    Ok((patch, super::STRATEGIC_PATCH))
+}
+
+/// Whether two patches give the same field different values.
+fn in_conflict(one: &Value, other: &Value) -> bool {
+    match (one.as_object(), other.as_object()) {
+        (Some(one), Some(other)) => {
+            one.iter().any(|(key, value)| other.get(key).is_some_and(|other| in_conflict(value, other)))
+        }
+        _ => one != other,
     }
 }
 
 async fn server_side_apply(session: &Session<'_>, info: &mut Info, dry_run: DryRun) -> Result<&'static str, Error> {
     let args = &session.args;
     let manager = if args.changed("field-manager") { args.string("field-manager") } else { "kubectl" };
-    let url = Url::new(info.path())
+    let url = Url::new(path(session, info))
         .with_some("dryRun", dry_run.parameter())
         .with("fieldManager", manager)
         .with("fieldValidation", validation(session)?)

@@ -3,14 +3,13 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::create::visit;
-use super::policy_rules;
+use super::{policy_rules, reconcile};
 use crate::error::Error;
 use crate::print::output::{COMMON, Output, done};
 use crate::print::tabs;
 use crate::resources::{items, text};
 use crate::select::{self, Choice};
-use crate::session::{DryRun, Session};
+use crate::session::Session;
 use crate::value::ValueExt;
 
 /// `kubectl auth …`
@@ -18,7 +17,7 @@ pub(super) async fn run(session: &Session<'_>) -> Result<(), Error> {
     match session.args.command.name() {
         "can-i" => can_i(session).await,
         "whoami" => whoami(session).await,
-        _ => reconcile(session).await,
+        _ => reconcile::run(session).await,
     }
 }
 
@@ -29,7 +28,7 @@ async fn review(session: &Session<'_>, kind: &str, group: &str, spec: Value) -> 
 }
 
 /// Verbs that are not asked about by mistake.
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "get",
     "list",
     "watch",
@@ -45,6 +44,7 @@ const VERBS: [&str; 15] = [
     "approve",
     "sign",
     "escalate",
+    "attest",
 ];
 
 async fn can_i(session: &Session<'_>) -> Result<(), Error> {
@@ -94,7 +94,7 @@ async fn can_i(session: &Session<'_>) -> Result<(), Error> {
             let suffix = if group.is_empty() { String::new() } else { format!(" in group '{group}'") };
             session.errln(format!("Warning: resource '{plural}' is not namespace scoped{suffix}\n"));
         }
-        if !VERBS.contains(&verb.as_str()) && verb != "attest" {
+        if !VERBS.contains(&verb.as_str()) {
             session.errln(format!("Warning: verb '{verb}' is not a known verb\n"));
         }
         spec["resourceAttributes"] = json!({
@@ -160,54 +160,6 @@ async fn whoami(session: &Session<'_>) -> Result<(), Error> {
     }
     session.out(tabs::align(&lines, tabs::TABLE));
     Ok(())
-}
-
-/// Creates what is not there, and replaces what is.
-async fn reconcile(session: &Session<'_>) -> Result<(), Error> {
-    let dry_run = session.dry_run()?;
-    if dry_run == DryRun::Server {
-        return Err(Error::message("--dry-run=server for command reconcile is not supported yet"));
-    }
-    let output = Output::new(session, COMMON).await?;
-    let client = session.client().await?;
-    for info in visit(session).await? {
-        let mut info = info?;
-        if info.resource.group != "rbac.authorization.k8s.io" {
-            return Err(Error::message("only rbac.authorization.k8s.io/v1 is supported"));
-        }
-        let collection = info.resource.path(&info.namespace, "");
-        match client.get(info.path()).await {
-            _ if dry_run == DryRun::Client => {}
-            Err(error) if error.is_not_found() => {
-                missing_rules(session, &info.object);
-                info.object = client.write(Method::POST, collection, "application/json", &info.object).await?;
-            }
-            Err(error) => return Err(error),
-            Ok(current) => {
-                info.object["metadata"]["resourceVersion"] = current["metadata"]["resourceVersion"].clone();
-                info.object = client.write(Method::PUT, info.path(), "application/json", &info.object).await?;
-            }
-        }
-        done(session, &output, &info.object, &format!("reconciled{}", dry_run.suffix()))?;
-    }
-    Ok(())
-}
-
-/// Says which rules a role gets that it did not have.
-fn missing_rules(session: &Session<'_>, role: &Value) {
-    let Some(rules) = role["rules"].as_array() else { return };
-    let list = |value: &Value| items(value).map(text).collect::<Vec<_>>().join(" ");
-    session.errln("\treconciliation required create\n\tmissing rules added:");
-    for rule in rules {
-        session.errln(format!(
-            "\t\t{{Verbs:[{}] APIGroups:[{}] Resources:[{}] ResourceNames:[{}] NonResourceURLs:[{}]}}",
-            list(&rule["verbs"]),
-            list(&rule["apiGroups"]),
-            list(&rule["resources"]),
-            list(&rule["resourceNames"]),
-            list(&rule["nonResourceURLs"])
-        ));
-    }
 }
 
 /// `kubectl certificate approve` and `deny`

@@ -6,7 +6,7 @@ use machinery::sort::Order;
 use serde_json::{Map, Value, json};
 
 use crate::error::Error;
-use crate::kubeconfig::{Kubeconfig, SECTIONS, normalized};
+use crate::kubeconfig::{Kubeconfig, SECTIONS, normalized, plain_path};
 use crate::print::output::{COMMON, Format, Output};
 use crate::print::tabs;
 use crate::resources::{items, text};
@@ -151,7 +151,10 @@ async fn view(session: &Session<'_>, config: &Kubeconfig) -> Result<(), Error> {
     if !args.args.is_empty() {
         return Err(args.usage_error(format!("unexpected arguments: [{}]", args.args.join(" "))));
     }
-    let mut shown = normalized(&config.merged);
+    if args.changed("merge") && !args.bool("merge") && !args.changed("kubeconfig") {
+        return Err(Error::message("if merge==false a precise file must be specified"));
+    }
+    let mut shown = normalized(&config.resolved_paths(session.host, args.bool("flatten")).await?);
     if args.bool("minify") {
         minify(args.string("context"), &mut shown)?;
     }
@@ -295,7 +298,11 @@ async fn certificate(session: &Session<'_>, flag: &str, fields: &mut Map<String,
     let path = args.string(flag);
     let data = format!("{flag}-data");
     if !args.bool("embed-certs") {
-        fields.insert(flag.to_owned(), path.into());
+        let home = match session.host.env("PWD") {
+            Some(home) if !path.is_empty() && !path.starts_with('/') => plain_path(&format!("{home}/{path}")),
+            _ => path.to_owned(),
+        };
+        fields.insert(flag.to_owned(), home.into());
         fields.insert(data, Value::Null);
         return Ok(());
     }
@@ -371,9 +378,89 @@ async fn set_credentials(session: &Session<'_>, config: &mut Kubeconfig) -> Resu
     }
     certificate(session, "client-certificate", &mut fields).await?;
     certificate(session, "client-key", &mut fields).await?;
+    let old = config.entry("users", name).cloned().unwrap_or_default();
+    for (field, changed) in [("exec", plugin(session, &old["exec"])?), ("auth-provider", provider(session, &old)?)] {
+        if changed.is_object() {
+            fields.insert(field.into(), changed);
+        }
+    }
     config.change(session, "users", name, |user| assign(user, fields)).await?;
     session.outln(format!("User {name:?} set."));
     Ok(())
+}
+
+/// What to set, and what to remove.
+type Pairs<'a> = (Vec<(&'a str, &'a str)>, Vec<&'a str>);
+
+/// Reads `NAME=value` to set and `NAME-` to remove.
+fn pairs<'a>(flag: &str, words: &'a [String]) -> Result<Pairs<'a>, Error> {
+    let (mut set, mut remove) = (Vec::new(), Vec::new());
+    for word in words {
+        match (word.split_once('='), word.strip_suffix('-')) {
+            (Some((name, value)), _) if !name.is_empty() => set.push((name, value)),
+            (None, Some(name)) if !name.is_empty() => remove.push(name),
+            _ => return Err(Error::message(format!("unable to parse {flag}: {word:?}"))),
+        }
+    }
+    Ok((set, remove))
+}
+
+/// A user's `exec` as the `--exec-…` flags change it. Without a command there is none.
+fn plugin(session: &Session<'_>, old: &Value) -> Result<Value, Error> {
+    let args = &session.args;
+    let mut plugin = old.clone();
+    if args.changed("exec-command") {
+        if !plugin.is_object() {
+            plugin = json!({});
+        }
+        plugin["command"] = args.string("exec-command").into();
+        plugin["args"] = Value::Null;
+    }
+    if !plugin.is_object() {
+        return Ok(plugin);
+    }
+    if args.changed("exec-api-version") {
+        plugin["apiVersion"] = args.string("exec-api-version").into();
+    }
+    if !args.list("exec-arg").is_empty() {
+        plugin["args"] = json!(args.list("exec-arg"));
+    }
+    if args.changed("exec-interactive-mode") {
+        plugin["interactiveMode"] = args.string("exec-interactive-mode").into();
+    }
+    if args.changed("exec-provide-cluster-info") || plugin["provideClusterInfo"].is_null() {
+        plugin["provideClusterInfo"] = args.bool("exec-provide-cluster-info").into();
+    }
+    let (set, remove) = pairs("exec-env", args.list("exec-env"))?;
+    let mut env: Vec<Value> = items(&plugin["env"]).cloned().collect();
+    env.retain(|variable| !remove.iter().any(|name| variable["name"] == *name));
+    for (name, value) in set {
+        match env.iter_mut().find(|variable| variable["name"] == name) {
+            Some(variable) => variable["value"] = value.into(),
+            None => env.push(json!({ "name": name, "value": value })),
+        }
+    }
+    plugin["env"] = if env.is_empty() { Value::Null } else { env.into() };
+    Ok(plugin)
+}
+
+/// A user's `auth-provider` as the flags change it.
+fn provider(session: &Session<'_>, user: &Value) -> Result<Value, Error> {
+    let args = &session.args;
+    let mut provider = user["auth-provider"].clone();
+    if args.changed("auth-provider") && provider["name"] != args.string("auth-provider") {
+        provider = json!({ "name": args.string("auth-provider") });
+    }
+    if provider.is_object() {
+        let (set, remove) = pairs("auth-provider-arg", args.list("auth-provider-arg"))?;
+        for (name, value) in set {
+            provider.put(&["config", name], value);
+        }
+        if let Some(config) = provider.fields_mut(&["config"]) {
+            config.retain(|name, _| !remove.contains(&name.as_str()));
+        }
+    }
+    Ok(provider)
 }
 
 async fn rename_context(session: &Session<'_>, config: &mut Kubeconfig) -> Result<(), Error> {

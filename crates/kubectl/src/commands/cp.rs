@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::exec::{choose_container, run_for_output, the_pod};
+use super::exec::{Tell, choose_container, run_for_output, the_pod};
 use crate::error::Error;
 use crate::session::Session;
 use crate::tar::{self, Member};
@@ -45,35 +45,68 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
 }
 
 async fn from_pod(session: &Session<'_>, from: &Place<'_>, pod: &str, to: &str) -> Result<(), Error> {
-    let archive = in_pod(session, from, pod, &["tar", "cf", "-", from.path], None).await?;
-    let top = from.path.trim_matches('/').trim_start_matches("./");
-    let into_folder = session.host.read_dir(to).await.is_ok();
-    let target = match into_folder {
-        true => format!("{}/{}", to.trim_end_matches('/'), file_name(top)),
-        false => to.to_owned(),
-    };
+    let archive = fetched(session, from, pod).await?;
+    let top = cleaned(from.path);
     for Member { path, content } in tar::members(&archive) {
-        let path = path.trim_start_matches('/').trim_start_matches("./");
-        let Some(below) = path.strip_prefix(top) else { continue };
+        let path = path.trim_start_matches('/').trim_start_matches("./").trim_end_matches('/');
+        let path = if path == "." { "" } else { path };
+        let Some(below) = path.strip_prefix(top.as_str()) else { return Err(Error::message("tar contents corrupted")) };
+        let place = match below.trim_start_matches('/') {
+            "" => to.to_owned(),
+            below => format!("{}/{below}", to.trim_end_matches('/')),
+        };
         // Nothing that an archive says leads out of the target.
         if below.split('/').any(|part| part == "..") {
-            let text = format!("warning: file {path:?} is outside target destination, skipping");
-            session.errln(text);
+            session.errln(format!("warning: file {place:?} is outside target destination, skipping"));
             continue;
         }
-        let path = format!("{target}{below}");
         if let Some(content) = content {
-            let written = session.host.write_file(&path, content.into()).await;
-            written.map_err(|error| Error::message(format!("open {path}: {}", error.as_str())))?;
+            let written = session.host.write_file(&place, content.into()).await;
+            written.map_err(|error| Error::message(format!("open {place}: {}", error.as_str())))?;
         }
     }
     Ok(())
 }
 
+/// A path without slashes around it, and without what leads to itself or above.
+fn cleaned(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => _ = parts.pop(),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// What is at a place of a pod, as an archive; tried again as often as `--retries` says when the line breaks.
+async fn fetched(session: &Session<'_>, from: &Place<'_>, pod: &str) -> Result<Bytes, Error> {
+    let limit = session.args.int("retries");
+    let mut tries = 0;
+    loop {
+        // What `tar` has to say stands beside what it copies.
+        let told = |text: &[u8]| session.host.stdout(text);
+        match in_pod(session, from, pod, &["tar", "cf", "-", from.path], None, Some(&told)).await {
+            Err(Error::Message(_) | Error::Send { .. }) if limit < 0 || tries < limit => {
+                tries += 1;
+                session.outln(format!("Resuming copy at 0 bytes, retry {tries}/{limit}"));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 async fn to_pod(session: &Session<'_>, from: &str, to: &Place<'_>, pod: &str) -> Result<(), Error> {
+    let there = session.host.read_dir(from).await.is_ok() || session.host.read_file(from).await.is_ok();
+    if !there {
+        return Err(Error::message(format!("{from} doesn't exist in local filesystem")));
+    }
     let path = to.path.trim_end_matches('/');
     // Into a folder, under the old name; anything else is the new name.
-    let is_folder = to.path.ends_with('/') || in_pod_quietly(session, to, pod, &["test", "-d", to.path]).await;
+    let is_folder =
+        to.path.ends_with('/') || in_pod(session, to, pod, &["test", "-d", to.path], None, None).await.is_ok();
     let target = if is_folder { format!("{path}/{}", file_name(from.trim_end_matches('/'))) } else { path.to_owned() };
     let (folder, name) = target.rsplit_once('/').unwrap_or((".", &target));
     let mut archive = Vec::new();
@@ -84,8 +117,9 @@ async fn to_pod(session: &Session<'_>, from: &str, to: &Place<'_>, pod: &str) ->
         true => vec!["tar", "--no-same-permissions", "--no-same-owner", "-xmf", "-", "-C", folder],
         false => vec!["tar", "-xmf", "-", "-C", folder],
     };
-    let told = in_pod(session, to, pod, &command, Some(archive.into())).await?;
-    session.host.stdout(&told);
+    let told = |text: &[u8]| session.host.stderr(text);
+    let output = in_pod(session, to, pod, &command, Some(archive.into()), Some(&told)).await?;
+    session.host.stdout(&output);
     Ok(())
 }
 
@@ -117,16 +151,13 @@ fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-async fn in_pod_quietly(session: &Session<'_>, place: &Place<'_>, pod: &str, command: &[&str]) -> bool {
-    in_pod(session, place, pod, command, None).await.is_ok()
-}
-
 async fn in_pod(
     session: &Session<'_>,
     place: &Place<'_>,
     pod: &str,
     command: &[&str],
     input: Option<Bytes>,
+    told: Option<&Tell<'_>>,
 ) -> Result<Bytes, Error> {
     let pod = match place.namespace {
         None => the_pod(session, &[pod.to_owned()]).await?,
@@ -136,5 +167,5 @@ async fn in_pod(
         }
     };
     let container = choose_container(session, &pod, session.args.string("container"), true)?;
-    run_for_output(session, &pod, &container, command, input, command.first() == Some(&"tar")).await
+    run_for_output(session, &pod, &container, command, input, told).await
 }

@@ -11,9 +11,88 @@ use crate::error::Error;
 use crate::resources::{self, items, text};
 use crate::session::Session;
 use crate::value::ValueExt;
+use crate::yaml;
 
-/// What a debugging container may do.
-const PROFILES: [&str; 6] = ["legacy", "general", "baseline", "netadmin", "restricted", "sysadmin"];
+/// What a debugging container may do (upstream's cmd/debug/profiles.go).
+struct Profile {
+    name: &'static str,
+    /// Whether what its container was allowed before is forgotten.
+    clears: bool,
+    /// Whether a container on a node sees the node's files.
+    node_files: bool,
+    /// Whether it shares the node's namespaces.
+    node_namespaces: bool,
+    /// Whether a copy loses labels, annotations, probes and init containers that no `--keep-…` keeps.
+    bares_copy: bool,
+    /// Capabilities, but for a container on a node.
+    traces: bool,
+    /// What becomes part of the container's security context.
+    context: fn() -> Value,
+}
+
+static PROFILES: [Profile; 6] = [
+    Profile {
+        name: "legacy",
+        clears: false,
+        node_files: true,
+        node_namespaces: true,
+        bares_copy: false,
+        traces: false,
+        context: || Value::Null,
+    },
+    Profile {
+        name: "general",
+        clears: false,
+        node_files: true,
+        node_namespaces: true,
+        bares_copy: true,
+        traces: true,
+        context: || Value::Null,
+    },
+    Profile {
+        name: "baseline",
+        clears: true,
+        node_files: false,
+        node_namespaces: false,
+        bares_copy: true,
+        traces: false,
+        context: || Value::Null,
+    },
+    Profile {
+        name: "restricted",
+        clears: true,
+        node_files: false,
+        node_namespaces: false,
+        bares_copy: true,
+        traces: false,
+        context: || {
+            json!({
+                "runAsNonRoot": true,
+                "capabilities": { "drop": ["ALL"] },
+                "allowPrivilegeEscalation": false,
+                "seccompProfile": { "type": "RuntimeDefault" },
+            })
+        },
+    },
+    Profile {
+        name: "netadmin",
+        clears: false,
+        node_files: false,
+        node_namespaces: true,
+        bares_copy: true,
+        traces: false,
+        context: || json!({ "capabilities": { "add": ["NET_ADMIN", "NET_RAW"] } }),
+    },
+    Profile {
+        name: "sysadmin",
+        clears: false,
+        node_files: true,
+        node_namespaces: true,
+        bares_copy: true,
+        traces: false,
+        context: || json!({ "privileged": true }),
+    },
+];
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "kubectl-debug");
 
 /// Runs the command.
@@ -31,16 +110,16 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     if names.is_empty() {
         return Err(Error::message("NAME or TYPE/NAME is required for debug"));
     }
-    if !PROFILES.contains(&args.string("profile")) {
-        return Err(Error::message(format!("unknown profile: {}", args.string("profile"))));
-    }
+    let profile = PROFILES.iter().find(|profile| profile.name == args.string("profile"));
+    let profile = profile.ok_or_else(|| Error::message(format!("unknown profile: {}", args.string("profile"))))?;
+    let custom = custom(session).await?;
     let node = names.first().and_then(|name| name.strip_prefix("node/").or_else(|| name.strip_prefix("nodes/")));
     if let Some(node) = node {
-        return on_node(session, node, command).await;
+        return on_node(session, node, command, (profile, &custom)).await;
     }
     if !args.string("copy-to").is_empty() {
         let pod = the_pod(session, names).await?;
-        return copy(session, pod, command).await;
+        return copy(session, pod, command, (profile, &custom)).await;
     }
     let pod = the_pod(session, names).await?;
     let (namespace, pod_name) = (text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]));
@@ -56,10 +135,70 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     if !args.string("target").is_empty() {
         container["targetContainerName"] = args.string("target").into();
     }
+    let container = fitted(container, profile.traces, profile, &custom)?;
     let path = format!("{}/ephemeralcontainers", pods().path(&namespace, &pod_name));
     let patch = json!({ "spec": { "ephemeralContainers": [container] } });
     resources::patch(session.client().await?, path, super::STRATEGIC_PATCH, &patch).await?;
     join(session, &namespace, &pod_name, &name).await
+}
+
+/// `--custom`: a part of a container's spec.
+async fn custom(session: &Session<'_>) -> Result<Value, Error> {
+    let path = session.args.string("custom");
+    if path.is_empty() {
+        return Ok(Value::Null);
+    }
+    let bytes = session.host.read_file(path).await.map_err(|error| {
+        Error::message(format!(
+            "must pass a container spec json file for custom profile: open {path}: {}",
+            error.as_str()
+        ))
+    })?;
+    let custom = yaml::parse(&String::from_utf8_lossy(&bytes))
+        .map_err(|error| Error::message(format!("{path} does not contain a valid container spec: {error}")))?;
+    if !custom.is_object() {
+        return Err(Error::message(format!("{path} does not contain a valid container spec")));
+    }
+    let fixed = ["name", "command", "image", "lifecycle", "volumeDevices"];
+    if fixed.iter().any(|field| !custom[*field].is_null()) {
+        return Err(Error::message(
+            "name, command, image, lifecycle and volume devices are not modifiable via custom profile",
+        ));
+    }
+    Ok(custom)
+}
+
+/// A debugging container as its profile, and then `--custom`, want it.
+fn fitted(mut container: Value, traces: bool, profile: &Profile, custom: &Value) -> Result<Value, Error> {
+    if profile.clears
+        && let Some(fields) = container.as_object_mut()
+    {
+        fields.remove("securityContext");
+    }
+    let mut change = json!({});
+    change["securityContext"] = (profile.context)();
+    if traces {
+        change["securityContext"] = json!({ "capabilities": { "add": ["SYS_PTRACE"] } });
+    }
+    if !change["securityContext"].is_null() {
+        let mut added: Vec<Value> = items(&container["securityContext"]["capabilities"]["add"]).cloned().collect();
+        added.extend(items(&change["securityContext"]["capabilities"]["add"]).cloned());
+        if !added.is_empty() {
+            change.put(&["securityContext", "capabilities", "add"], added);
+        }
+        container = machinery::patch::merge(&container, &change);
+    }
+    if custom.is_null() {
+        return Ok(container);
+    }
+    let mut custom = custom.clone();
+    custom["name"] = container["name"].clone();
+    let whole = json!({ "spec": { "containers": [container] } });
+    let change = json!({ "spec": { "containers": [custom] } });
+    let pod = machinery::GroupVersionKind::from_api_version("v1", "Pod");
+    let strategic = machinery::patch::Strategic::for_kind(&pod).ok_or_else(|| Error::message("no schema of a pod"))?;
+    let mut patched = strategic.apply(&whole, &change).map_err(|error| Error::message(error.to_string()))?;
+    Ok(patched.pointer_mut("/spec/containers/0").map(Value::take).unwrap_or_default())
 }
 
 /// The debugging container.
@@ -109,7 +248,12 @@ async fn join(session: &Session<'_>, namespace: &str, pod: &str, container: &str
 }
 
 /// `--copy-to`: a pod like another one, with a debugging container or with what was asked to be different.
-async fn copy(session: &Session<'_>, pod: Value, command: &[String]) -> Result<(), Error> {
+async fn copy(
+    session: &Session<'_>,
+    pod: Value,
+    command: &[String],
+    (profile, custom): (&Profile, &Value),
+) -> Result<(), Error> {
     let args = &session.args;
     let (namespace, name) = (text(&pod["metadata"]["namespace"]), args.string("copy-to"));
     let mut spec = pod["spec"].clone();
@@ -118,17 +262,21 @@ async fn copy(session: &Session<'_>, pod: Value, command: &[String]) -> Result<(
         if !args.bool("same-node") {
             fields.remove("nodeName");
         }
-        if !args.bool("keep-init-containers") {
+        if profile.bares_copy && !args.bool("keep-init-containers") {
             fields.remove("initContainers");
         }
-        if args.bool("share-processes") {
-            fields.insert("shareProcessNamespace".into(), true.into());
+        if args.changed("share-processes") || args.bool("share-processes") {
+            fields.insert("shareProcessNamespace".into(), args.bool("share-processes").into());
         }
     }
-    let probes =
-        [("livenessProbe", "keep-liveness"), ("readinessProbe", "keep-readiness"), ("startupProbe", "keep-startup")];
+    let mut probes = vec![
+        ("livenessProbe", "keep-liveness"),
+        ("readinessProbe", "keep-readiness"),
+        ("startupProbe", "keep-startup"),
+    ];
+    probes.retain(|(_, keep)| profile.bares_copy && !args.bool(keep));
     for fields in spec.list_mut(&["containers"]).into_iter().flatten().filter_map(Value::as_object_mut) {
-        for (probe, _) in probes.iter().filter(|(_, keep)| !args.bool(keep)) {
+        for (probe, _) in &probes {
             fields.remove(*probe);
         }
     }
@@ -166,14 +314,16 @@ async fn copy(session: &Session<'_>, pod: Value, command: &[String]) -> Result<(
         let more = container(session, &debugging, command);
         spec.list_mut(&["containers"]).into_iter().for_each(|containers| containers.push(more.clone()));
     }
-    let mut metadata = json!({ "name": name, "namespace": namespace });
-    if pod["metadata"]["annotations"].is_object() {
-        metadata["annotations"] = pod["metadata"]["annotations"].clone();
+    for container in spec.list_mut(&["containers"]).into_iter().flatten() {
+        if container["name"] == debugging.as_str() {
+            *container = fitted(container.take(), profile.traces, profile, custom)?;
+        }
     }
+    let mut metadata = json!({ "name": name, "namespace": namespace });
     if args.bool("keep-labels") {
         metadata["labels"] = pod["metadata"]["labels"].clone();
     }
-    if args.bool("keep-annotations") || args.string("profile") == "legacy" {
+    if args.bool("keep-annotations") || !profile.bares_copy {
         metadata["annotations"] = pod["metadata"]["annotations"].clone();
     }
     let object = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec });
@@ -187,7 +337,12 @@ async fn copy(session: &Session<'_>, pod: Value, command: &[String]) -> Result<(
 }
 
 /// A pod on a node, in the node's own namespaces, with the node's files below `/host`.
-async fn on_node(session: &Session<'_>, node: &str, command: &[String]) -> Result<(), Error> {
+async fn on_node(
+    session: &Session<'_>,
+    node: &str,
+    command: &[String],
+    (profile, custom): (&Profile, &Value),
+) -> Result<(), Error> {
     let client = session.client().await?;
     client.get(format!("/api/v1/nodes/{node}")).await?;
     let namespace = session.namespace().await?.0;
@@ -199,23 +354,29 @@ async fn on_node(session: &Session<'_>, node: &str, command: &[String]) -> Resul
     };
     session.outln(format!("Creating debugging pod {name} with container {container_name} on node {node}."));
     let mut container = container(session, container_name, command);
-    container["volumeMounts"] = json!([{ "name": "host-root", "mountPath": "/host" }]);
+    if profile.node_files {
+        container["volumeMounts"] = json!([{ "name": "host-root", "mountPath": "/host" }]);
+    }
+    // The node's own processes are not traced by a capability.
+    let container = fitted(container, false, profile, custom)?;
     let (key, value) = MANAGED_BY;
-    let object = json!({
+    let mut object = json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": { "name": name, "namespace": namespace, "labels": { key: value } },
         "spec": {
             "containers": [container],
             "nodeName": node,
-            "hostIPC": true,
-            "hostNetwork": true,
-            "hostPID": true,
             "restartPolicy": "Never",
             "tolerations": [{ "operator": "Exists" }],
-            "volumes": [{ "name": "host-root", "hostPath": { "path": "/" } }],
         },
     });
+    for field in ["hostIPC", "hostNetwork", "hostPID"].iter().filter(|_| profile.node_namespaces) {
+        object["spec"][*field] = true.into();
+    }
+    if profile.node_files {
+        object["spec"]["volumes"] = json!([{ "name": "host-root", "hostPath": { "path": "/" } }]);
+    }
     client.write(Method::POST, pods().path(&namespace, ""), "application/json", &object).await?;
     join(session, &namespace, &name, container_name).await
 }

@@ -54,11 +54,12 @@ pub fn propagation(session: &Session<'_>) -> Result<&'static str, Error> {
 /// What kubectl says.
 pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
+    let interactive = args.bool("interactive");
     if !args.string("raw").is_empty() {
-        let answer =
-            session.client().await?.write(Method::DELETE, args.string("raw"), "application/json", &Value::Null).await?;
-        session.outln(answer.to_string());
-        return Ok(());
+        if interactive {
+            return Err(Error::message("--interactive can not be used with --raw"));
+        }
+        return super::raw::raw(session, Method::DELETE).await;
     }
     let dry_run = session.dry_run()?;
     let propagation = propagation(session)?;
@@ -92,7 +93,8 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     if force && grace_period == 0 && !args.changed("wait") {
         wait = false;
     }
-    let ignore_not_found = args.bool("ignore-not-found") || (all && !args.changed("ignore-not-found"));
+    let chosen = all || !selector.is_empty() || !field_selector.is_empty();
+    let ignore_not_found = args.bool("ignore-not-found") || (chosen && !args.changed("ignore-not-found"));
     match args.string("output") {
         "" | "name" => {}
         other => {
@@ -142,6 +144,15 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
             }
         }
     }
+    if interactive {
+        if !shown(session, &targets)? {
+            return Ok(());
+        }
+        if !confirmed(session).await {
+            session.outln("deletion is cancelled");
+            return Ok(());
+        }
+    }
     let deletion = Deletion { grace_period, propagation, dry_run };
     let mut gone = Vec::new();
     let found = targets.len();
@@ -171,8 +182,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         session.outln("No resources found");
     }
     if wait && dry_run == DryRun::None {
-        let timeout = args.duration("timeout");
-        let limit = (!timeout.is_zero()).then_some(timeout);
+        let limit = limit(session);
         for (info, uid) in &gone {
             if let Err(error) = wait_until_gone(session, info, uid, limit).await {
                 errors.push(error);
@@ -180,6 +190,36 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         }
     }
     Error::all(errors)
+}
+
+/// Shows what would be deleted, and asks whether to.
+fn shown(session: &Session<'_>, targets: &[Result<Info, Error>]) -> Result<bool, Error> {
+    for target in targets {
+        if let Err(error) = target {
+            return Err(error.clone());
+        }
+    }
+    if targets.is_empty() {
+        session.outln("No resources found");
+        return Ok(false);
+    }
+    session.outln(format!("You are about to delete the following {} resource(s):", targets.len()));
+    for info in targets.iter().flatten() {
+        session.outln(info.display());
+    }
+    session.out("Do you want to continue? (y/n): ");
+    Ok(true)
+}
+
+/// Whether the next line of standard input is `y`.
+async fn confirmed(session: &Session<'_>) -> bool {
+    let mut answer = Vec::new();
+    while !answer.contains(&b'\n')
+        && let Some(part) = session.host.read_stdin().await
+    {
+        answer.extend_from_slice(&part);
+    }
+    String::from_utf8_lossy(&answer).trim().eq_ignore_ascii_case("y")
 }
 
 fn say(session: &Session<'_>, info: &Info, deletion: &Deletion) {
@@ -219,6 +259,12 @@ pub async fn delete(session: &Session<'_>, info: &Info, deletion: &Deletion) -> 
         true => text(&answer["details"]["uid"]),
         false => text(&answer["metadata"]["uid"]),
     })
+}
+
+/// Reads `--timeout`: how long to wait for the end of what is deleted; `None` for as long as it takes.
+pub fn limit(session: &Session<'_>) -> Option<Duration> {
+    let timeout = session.args.duration("timeout");
+    (!timeout.is_zero()).then_some(timeout)
 }
 
 /// Waits until an object is gone, or another has its name.

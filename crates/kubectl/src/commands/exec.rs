@@ -6,7 +6,7 @@ use http::Method;
 use machinery::wire::{Body, Channels, Frame};
 use serde_json::{Value, json};
 
-use super::logs::{all_containers, attachable, container_names, pods};
+use super::logs::{all_containers, attachable_within, container_names, pods};
 use crate::api::Url;
 use crate::error::Error;
 use crate::files;
@@ -130,7 +130,7 @@ pub(super) async fn the_pod(session: &Session<'_>, words: &[String]) -> Result<V
     if info.resource.kind == "Pod" {
         return Ok(info.object);
     }
-    let first = attachable(session, &info).await?.into_iter().next();
+    let first = attachable_within(session, &info).await?.into_iter().next();
     first.ok_or_else(|| Error::message("timed out waiting for the condition"))
 }
 
@@ -169,11 +169,18 @@ pub(super) async fn upgrade(session: &Session<'_>, url: Url, protocol: &str) -> 
         ("Sec-WebSocket-Version", "13"),
         ("Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="),
     ];
-    let response = session.client().await?.send(Method::GET, url, &headers, Bytes::new()).await?;
-    match response.into_body() {
-        Body::Upgrade(channels) => Ok(channels),
-        _ => Err(Error::message("unable to upgrade connection: the server did not switch protocols")),
+    let response = session.client().await?.pass(Method::GET, url, &headers, Bytes::new()).await?;
+    let code = response.status();
+    let body = match response.into_body() {
+        Body::Upgrade(channels) => return Ok(channels),
+        body => body.collect().await,
+    };
+    // Kubelets say in plain words what is wrong, the API server by a Status.
+    if serde_json::from_slice(&body).is_ok_and(|answer: Value| answer["kind"] == "Status") {
+        return Err(Error::Status(machinery::ApiError::from_answer(code, &body)));
     }
+    let reason = String::from_utf8_lossy(&body);
+    Err(Error::message(format!("unable to upgrade connection: {}", reason.trim())))
 }
 
 /// Connects the terminal to the channels of a container, until its process ends.
@@ -222,8 +229,11 @@ async fn connect(session: &Session<'_>, url: Url, stdin: bool, tty: bool) -> Res
     outcome
 }
 
-/// Runs a command in a container, with some input; its output comes back. With `told`, what it writes to
-/// standard error is shown, and that it fails is no error.
+/// Takes what a command writes to standard error.
+pub(super) type Tell<'a> = dyn Fn(&[u8]) + 'a;
+
+/// Runs a command in a container, with some input; its output comes back. `told` gets what it writes to standard
+/// error, as far as anybody is told.
 ///
 /// # Errors
 /// What the server says, and else the command's failure.
@@ -233,7 +243,7 @@ pub(super) async fn run_for_output(
     container: &str,
     command: &[&str],
     input: Option<Bytes>,
-    told: bool,
+    told: Option<&Tell<'_>>,
 ) -> Result<Bytes, Error> {
     let url = command.iter().fold(subresource(pod, "exec"), |url, word| url.with("command", word));
     let url = streams(url.with("container", container), input.is_some(), false);
@@ -247,13 +257,15 @@ pub(super) async fn run_for_output(
         let Some(data) = frame.data else { continue };
         match frame.channel {
             STDOUT => output.extend_from_slice(&data),
-            // `cp` lets `tar` say what it has to say beside its own output.
-            STDERR if told => session.host.stdout(&data),
-            ERROR if !told => ended(&data)?,
+            STDERR => told.into_iter().for_each(|tell| tell(&data)),
+            ERROR => {
+                ended(&data)?;
+                return Ok(output.into());
+            }
             _ => {}
         }
     }
-    Ok(output.into())
+    Err(Error::message("error reading from error stream: EOF"))
 }
 
 /// What the Status on the error channel says about the process's end.

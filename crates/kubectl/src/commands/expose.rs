@@ -24,10 +24,11 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     let (infos, errors) = select::infos(session, &choice).await?;
     Error::all(errors)?;
     for info in infos {
-        let object = service(session, &info)?;
+        let mut object = service(session, &info)?;
         let object = if dry_run == DryRun::Client {
             object
         } else {
+            create::save_generated(session, &mut object);
             create::post(session, &services(), &info.namespace, &object, "kubectl-expose", dry_run).await?
         };
         done(session, &output, &object, &format!("exposed{}", dry_run.suffix()))?;
@@ -74,7 +75,7 @@ fn selector_of(info: &Info) -> Result<Value, Error> {
         "Service" => {
             let selector = &object["spec"]["selector"];
             if selector.is_null() {
-                return Err(failed("invalid service: no selector".to_owned() + " set"));
+                return Err(failed("invalid service: no selector set".into()));
             }
             selector
         }
@@ -173,19 +174,12 @@ fn service(session: &Session<'_>, info: &Info) -> Result<Value, Error> {
     if !info.namespace.is_empty() && args.changed("namespace") {
         metadata["namespace"] = text(&info.object["metadata"]["namespace"]).into();
     }
-    let mut service = json!({
+    let service = json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata,
         "spec": spec,
         "status": { "loadBalancer": {} },
     });
-    match args.string("overrides") {
-        "" => {}
-        overrides => {
-            let change: Value = serde_json::from_str(overrides).map_err(|error| Error::message(error.to_string()))?;
-            service = machinery::patch::merge(&service, &change);
-        }
-    }
-    Ok(service)
+    create::overridden(session, service)
 }

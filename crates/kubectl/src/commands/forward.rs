@@ -1,14 +1,12 @@
-//! `kubectl port-forward` and `kubectl proxy`.
+//! `kubectl port-forward`.
 
-use bytes::Bytes;
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::{SinkExt, future};
-use http::Method;
 use machinery::wire::{Channels, Frame};
 use serde_json::Value;
 
 use super::exec::{the_pod, upgrade};
-use super::logs::{attachable, pods};
+use super::logs::{attachable_within, pods};
 use crate::api::Url;
 use crate::error::Error;
 use crate::host::{Connection, Listener};
@@ -29,10 +27,7 @@ pub(super) async fn port_forward(session: &Session<'_>) -> Result<(), Error> {
             text(&pod["status"]["phase"])
         )));
     }
-    let address = match args.string("address") {
-        "" | "localhost" | "[localhost]" => "127.0.0.1",
-        address => address,
-    };
+    let addresses = addresses(args.list("address"))?;
     let mut listeners = Vec::new();
     for spec in specs {
         let (local, remote) = spec.split_once(':').unwrap_or((spec, spec));
@@ -42,25 +37,57 @@ pub(super) async fn port_forward(session: &Session<'_>) -> Result<(), Error> {
                 "error parsing local port '{text}': strconv.ParseUint: parsing {text:?}: invalid syntax"
             ))
         };
-        let local: u16 = match (local.parse(), service.as_ref()) {
+        let mut local: u16 = match (local.parse(), service.as_ref()) {
             (Ok(port), _) => port,
             // A bare name means the Service's own port of that name.
             (Err(_), Some(service)) if local == remote => port_of(service, remote).0.unwrap_or(0),
             _ => return Err(invalid(local)),
         };
         let remote = remote_port(&pod, service.as_ref(), remote)?;
-        let listener = session.host.listen(address, local).await.map_err(|error| {
-            Error::message(format!(
-                "unable to listen on port {local}: Listeners failed to create with the following errors: [{error}]"
-            ))
-        })?;
-        session.outln(format!("Forwarding from {address}:{} -> {remote}", listener.port));
-        listeners.push((listener, remote));
+        let mut failures = Vec::new();
+        let before = listeners.len();
+        for (address, shown, is_optional) in &addresses {
+            match session.host.listen(address, local).await {
+                Ok(listener) => {
+                    local = listener.port;
+                    session.outln(format!("Forwarding from {shown}:{local} -> {remote}"));
+                    listeners.push((listener, remote));
+                }
+                Err(_) if *is_optional && listeners.len() > before => {}
+                Err(error) => failures.push(error),
+            }
+        }
+        if !failures.is_empty() {
+            return Err(Error::message(format!(
+                "unable to listen on port {local}: Listeners failed to create with the following errors: [{}]",
+                failures.join(" ")
+            )));
+        }
     }
     let mut running: FuturesUnordered<_> =
         listeners.into_iter().map(|(listener, remote)| serve(session, &pod, listener, remote)).collect();
     while running.next().await.is_some() {}
     Ok(())
+}
+
+/// `(address, as it is shown, whether it may fail)` of what `--address` lists; `localhost` is both of its own.
+fn addresses(list: &[String]) -> Result<Vec<(String, String, bool)>, Error> {
+    let mut addresses = Vec::new();
+    let localhost = ["localhost".to_owned()];
+    for address in if list.is_empty() { &localhost[..] } else { list } {
+        if address == "localhost" {
+            addresses.push(("127.0.0.1".into(), "127.0.0.1".into(), false));
+            addresses.push(("::1".into(), "[::1]".into(), true));
+            continue;
+        }
+        let shown = match address.parse() {
+            Ok(std::net::IpAddr::V4(_)) => address.clone(),
+            Ok(std::net::IpAddr::V6(_)) => format!("[{address}]"),
+            Err(_) => return Err(Error::message(format!("{address} is not a valid IP"))),
+        };
+        addresses.push((address.clone(), shown, false));
+    }
+    Ok(addresses)
 }
 
 /// The pod that a target means, and the Service if it was named.
@@ -75,7 +102,7 @@ async fn target_pod(session: &Session<'_>, target: &String) -> Result<(Value, Op
     if info.resource.kind == "Pod" {
         return Ok((info.object, None));
     }
-    let pod = attachable(session, &info).await?.into_iter().next();
+    let pod = attachable_within(session, &info).await?.into_iter().next();
     let pod = pod.ok_or_else(|| Error::message("timed out waiting for the condition"))?;
     Ok((pod, (info.resource.kind == "Service").then_some(info.object)))
 }
@@ -188,109 +215,4 @@ async fn carry(session: &Session<'_>, pod: &Value, connection: Connection, remot
     };
     let (up, down) = (std::pin::pin!(up), std::pin::pin!(down));
     future::select(up, down).await;
-}
-
-/// `kubectl proxy`
-pub(super) async fn proxy(session: &Session<'_>) -> Result<(), Error> {
-    let args = &session.args;
-    let address = match args.string("address") {
-        "" => "127.0.0.1",
-        address => address,
-    };
-    let port = u16::try_from(args.int("port")).map_err(|_| Error::message("invalid port"))?;
-    let listener = session
-        .host
-        .listen(address, port)
-        .await
-        .map_err(|error| Error::message(format!("listen tcp {address}:{port}: {error}")))?;
-    session.outln(format!("Starting to serve on {address}:{}", listener.port));
-    let mut connections = listener.connections;
-    let mut open = FuturesUnordered::new();
-    loop {
-        match future::select(connections.next(), open.next()).await {
-            future::Either::Left((Some(connection), _)) => open.push(proxy_connection(session, connection)),
-            future::Either::Left((None, _)) => return Ok(()),
-            future::Either::Right((Some(()), _)) => {}
-            future::Either::Right((None, waiting)) => match waiting.await {
-                Some(connection) => open.push(proxy_connection(session, connection)),
-                None => return Ok(()),
-            },
-        }
-    }
-}
-
-/// Answers one HTTP/1.1 request of a connection with the API server's answer.
-async fn proxy_connection(session: &Session<'_>, connection: Connection) {
-    const HEAD_LENGTH_MAX: usize = 64 * 1024;
-    let Channels { mut sender, mut receiver } = connection.channels;
-    let mut received: Vec<u8> = Vec::new();
-    let head_end = loop {
-        if let Some(at) = received.windows(4).position(|window| window == b"\r\n\r\n") {
-            break at;
-        }
-        match receiver.next().await {
-            Some(Frame { data: Some(data), .. }) if received.len() < HEAD_LENGTH_MAX => {
-                received.extend_from_slice(&data)
-            }
-            _ => return,
-        }
-    };
-    let head = String::from_utf8_lossy(received.get(..head_end).unwrap_or_default()).into_owned();
-    let mut lines = head.split("\r\n");
-    let mut request_line = lines.next().unwrap_or_default().split(' ');
-    let method =
-        request_line.next().and_then(|method| Method::from_bytes(method.as_bytes()).ok()).unwrap_or(Method::GET);
-    let path = request_line.next().unwrap_or("/").to_owned();
-    let headers: Vec<(String, String)> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.trim().to_lowercase(), value.trim().to_owned()))
-        .collect();
-    let length: usize = headers
-        .iter()
-        .find(|(name, _)| name == "content-length")
-        .and_then(|(_, value)| value.parse().ok())
-        .unwrap_or(0);
-    let mut body = received.split_off((head_end + 4).min(received.len()));
-    while body.len() < length {
-        match receiver.next().await {
-            Some(Frame { data: Some(data), .. }) => body.extend_from_slice(&data),
-            _ => break,
-        }
-    }
-    let passed: Vec<(&str, &str)> = headers
-        .iter()
-        .filter(|(name, _)| matches!(name.as_str(), "accept" | "content-type"))
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let answer = match session.client().await {
-        Ok(client) => client.pass(method, path, &passed, Bytes::from(body)).await,
-        Err(error) => Err(error),
-    };
-    let mut send = async |data: Option<Bytes>| sender.send(Frame { channel: 0, data }).await.is_ok();
-    match answer {
-        Ok(response) => {
-            let (parts, body) = response.into_parts();
-            let mut head = format!("HTTP/1.1 {}\r\nConnection: close\r\n", parts.status);
-            for (name, value) in
-                parts.headers.iter().filter(|(name, _)| *name != "connection" && *name != "transfer-encoding")
-            {
-                head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
-            }
-            head.push_str("\r\n");
-            let mut stream = body.into_stream();
-            let mut going = send(Some(head.into())).await;
-            while going && let Some(part) = stream.next().await {
-                going = send(Some(part)).await;
-            }
-        }
-        Err(error) => {
-            let text = error.to_string();
-            let head = format!(
-                "HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{text}",
-                text.len()
-            );
-            send(Some(head.into())).await;
-        }
-    }
-    send(None).await;
 }

@@ -80,6 +80,11 @@ fn options(session: &Session<'_>, output: &Output, kind: Option<String>, namespa
     }
 }
 
+/// What to ask for to print a table: the server's, or the objects where `--server-print` does not want it.
+fn form(session: &Session<'_>) -> &'static str {
+    if session.args.bool("server-print") { TABLE } else { "application/json" }
+}
+
 fn table_url(session: &Session<'_>, url: Url) -> Url {
     if session.args.string("sort-by").is_empty() { url } else { url.with("includeObject", "Object") }
 }
@@ -171,7 +176,7 @@ async fn list_table(
     let mut whole = Value::Null;
     let mut token = String::new();
     loop {
-        let answer = client.get_as(base.clone().with_some("continue", &token), TABLE).await;
+        let answer = client.get_as(base.clone().with_some("continue", &token), form(session)).await;
         let answer = answer.map_err(|error| select::list_error(error, resource, choice))?;
         token = text(&answer["metadata"]["continue"]);
         let mut part = as_table(session, answer);
@@ -188,7 +193,7 @@ async fn list_table(
 
 async fn named_table(session: &Session<'_>, resource: &Resource, namespace: &str, name: &str) -> Result<Value, Error> {
     let path = with_subresource(session, resource.path(namespace, name));
-    let answer = session.client().await?.get_as(table_url(session, Url::new(path)), TABLE).await?;
+    let answer = session.client().await?.get_as(table_url(session, Url::new(path)), form(session)).await?;
     Ok(as_table(session, answer))
 }
 
@@ -212,7 +217,6 @@ async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, ou
     let single = matches!(plan.as_slice(), [Item::Named(..) | Item::File(_)]);
     let mut found: Vec<Value> = Vec::new();
     let mut errors = Vec::new();
-    let mut ignored = false;
     for item in plan {
         let objects = match item {
             Item::Failed(error) => Err(error),
@@ -233,7 +237,7 @@ async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, ou
         match objects {
             Ok(objects) => found.extend(objects),
             Err(error @ Error::Send { .. }) => return Err(error),
-            Err(error) if args.bool("ignore-not-found") && error.is_not_found() => ignored = true,
+            Err(error) if args.bool("ignore-not-found") && error.is_not_found() => {}
             Err(error) => errors.push(error),
         }
     }
@@ -244,7 +248,7 @@ async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, ou
         if let Some(object) = found.first() {
             session.out(output.render(object)?);
         }
-    } else if !found.is_empty() || (errors.is_empty() && !ignored) {
+    } else if !found.is_empty() || (errors.is_empty() && !args.bool("ignore-not-found")) {
         session.out(output.render(&list_of(found))?);
     }
     Error::all(errors)
@@ -266,6 +270,12 @@ async fn watch(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, outp
         Item::File(info) => (&info.resource, info.namespace.as_str(), info.name.as_str()),
         Item::Failed(error) => return Err(error.clone()),
     };
+    if !args.string("sort-by").is_empty() {
+        session.errln(match args.bool("watch") {
+            true => "warning: --watch requested, --sort-by will be ignored for watch events received",
+            false => "warning: --watch-only requested, --sort-by will be ignored",
+        });
+    }
     let kind = args.bool("show-kind").then(|| resource.kind_name());
     let mut options = options(session, output, kind, resource.namespaced);
     let mut printer = Printer::default();
@@ -280,7 +290,7 @@ async fn watch(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, outp
         }
         Ok(())
     };
-    let accept = if output.is_human() { TABLE } else { "application/json" };
+    let accept = if output.is_human() { form(session) } else { "application/json" };
     let client = session.client().await?;
     let current = if name.is_empty() {
         let url = Url::new(resource.path(namespace, ""))

@@ -1,4 +1,4 @@
-//! `kubectl apply view-last-applied`, `set-last-applied` and `edit-last-applied`.
+//! `kubectl apply view-last-applied` and `set-last-applied`.
 
 use serde_json::{Value, json};
 
@@ -75,27 +75,6 @@ pub(super) async fn set(session: &Session<'_>) -> Result<(), Error> {
         let config = std::mem::replace(&mut info.object, live);
         let stored = store(session, &info, &config, dry_run).await?;
         done(session, &output, &stored, &format!("configured{}", dry_run.suffix()))?;
-    }
-    Ok(())
-}
-
-/// Lets the user edit what was applied last.
-pub(super) async fn edit(session: &Session<'_>) -> Result<(), Error> {
-    let output = Output::new(session, COMMON).await?;
-    for info in live(session).await? {
-        let Some(text) = info.object["metadata"]["annotations"][LAST_APPLIED].as_str() else {
-            return Err(Error::message("no last-applied-configuration annotation found on resource"));
-        };
-        let value: Value = serde_json::from_str(text).map_err(|error| Error::message(error.to_string()))?;
-        let before = yaml::to_string(&value);
-        let after = session.host.edit("edit.yaml", before.clone()).await.map_err(Error::message)?;
-        if before == after {
-            session.errln("Edit cancelled, no changes made.");
-            continue;
-        }
-        let edited = yaml::parse(&after).map_err(Error::message)?;
-        let stored = store(session, &info, &edited, DryRun::None).await?;
-        done(session, &output, &stored, "edited")?;
     }
     Ok(())
 }

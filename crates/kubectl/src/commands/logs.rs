@@ -16,6 +16,7 @@ use crate::session::Session;
 const USAGE: &str = "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required \
                      argument for the logs command";
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
+const JSON: &str = "application/json";
 const FOLLOWED_MAX: usize = 5;
 const SELECTOR_TAIL: i64 = 10;
 
@@ -138,7 +139,7 @@ async fn pods_of(session: &Session<'_>, typed: &str) -> Result<Vec<Value>, Error
     if info.resource.kind == "Pod" {
         return Ok(vec![info.object]);
     }
-    let found = attachable(session, &info).await?;
+    let found = attachable_within(session, &info).await?;
     if session.args.bool("all-pods") {
         return Ok(found);
     }
@@ -150,10 +151,35 @@ async fn pods_of(session: &Session<'_>, typed: &str) -> Result<Vec<Value>, Error
     Ok(vec![first])
 }
 
-/// The pods that an object selects, the best for a look at first.
-pub(super) async fn attachable(session: &Session<'_>, info: &Info) -> Result<Vec<Value>, Error> {
+/// The pods that an object selects, the best for a look at first; waits `--pod-running-timeout` for one.
+pub(super) async fn attachable_within(session: &Session<'_>, info: &Info) -> Result<Vec<Value>, Error> {
+    let selector = pods_selector(info)?;
+    let url = Url::new(pods().path(&info.namespace, "")).with("labelSelector", selector);
+    let appear = async {
+        loop {
+            let list = session.client().await?.get(url.clone()).await?;
+            let found: Vec<Value> = items(&list["items"]).cloned().collect();
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            let version = text(&list["metadata"]["resourceVersion"]);
+            let mut events = session.client().await?.watch(url.clone().with("resourceVersion", version), JSON).await?;
+            events.next().await;
+        }
+    };
+    let limit = session.args.duration("pod-running-timeout");
+    let mut found = session
+        .within(Some(limit), appear)
+        .await
+        .unwrap_or_else(|| Err(Error::message("timed out waiting for the condition")))?;
+    best_first(&mut found);
+    Ok(found)
+}
+
+/// The label selector of a kind that has pods.
+fn pods_selector(info: &Info) -> Result<String, Error> {
     let spec = &info.object["spec"];
-    let selector = match info.resource.kind.as_str() {
+    Ok(match info.resource.kind.as_str() {
         "ReplicationController" | "Service" if spec["selector"].is_object() => {
             let labels = spec["selector"].as_object().into_iter().flatten();
             labels.map(|(key, value)| format!("{key}={}", text(value))).collect::<Vec<_>>().join(",")
@@ -175,14 +201,16 @@ pub(super) async fn attachable(session: &Session<'_>, info: &Info) -> Result<Vec
                 .map_err(|error| Error::message(error.to_string()))?
                 .to_string()
         }
-    };
-    let url = Url::new(pods().path(&info.namespace, "")).with("labelSelector", selector);
-    let mut found = select::list_all(session, url).await?;
+    })
+}
+
+/// Running pods before others, ready ones before others, old ones before new ones.
+fn best_first(pods: &mut [Value]) {
     let ready = |pod: &Value| {
         items(&pod["status"]["conditions"])
             .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
     };
-    found.order_by(|a, b| {
+    pods.order_by(|a, b| {
         let key = |pod: &Value| {
             let phase = match pod["status"]["phase"].as_str() {
                 Some("Running") => 0,
@@ -195,7 +223,6 @@ pub(super) async fn attachable(session: &Session<'_>, info: &Info) -> Result<Vec
         let name = |pod: &Value| text(&pod["metadata"]["name"]);
         key(a).cmp(&key(b)).then_with(|| created(a).cmp(&created(b))).then_with(|| natural(&name(a), &name(b)))
     });
-    Ok(found)
 }
 
 /// All containers of a pod: `(field, name)`.

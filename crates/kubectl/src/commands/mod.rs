@@ -10,6 +10,7 @@ mod debug;
 mod delete;
 mod describe;
 mod diff;
+mod edit;
 mod events;
 mod exec;
 mod explain;
@@ -22,12 +23,16 @@ mod logs;
 mod nodes;
 mod patch;
 mod policy_rules;
+mod proxy;
 mod prune;
+mod raw;
+mod reconcile;
+mod references;
 mod replace;
 mod rollout;
 mod run;
 mod scale;
-mod server;
+pub(crate) mod server;
 mod set;
 mod shell;
 mod top;
@@ -69,7 +74,7 @@ const COMMANDS: &[(&str, Run)] = &[
     ("describe", |session| Box::pin(describe::run(session))),
     ("diff", |session| Box::pin(diff::run(session))),
     ("drain", |session| Box::pin(nodes::drain(session))),
-    ("edit", |session| Box::pin(replace::edit(session))),
+    ("edit", |session| Box::pin(edit::run(session))),
     ("events", |session| Box::pin(events::run(session))),
     ("exec", |session| Box::pin(exec::exec(session))),
     ("explain", |session| Box::pin(explain::run(session))),
@@ -79,9 +84,9 @@ const COMMANDS: &[(&str, Run)] = &[
     ("label", |session| Box::pin(label::label(session))),
     ("logs", |session| Box::pin(logs::run(session))),
     ("patch", |session| Box::pin(patch::run(session))),
-    ("plugin", |_| Box::pin(async { shell::plugin() })),
+    ("plugin", |session| Box::pin(shell::plugin(session))),
     ("port-forward", |session| Box::pin(forward::port_forward(session))),
-    ("proxy", |session| Box::pin(forward::proxy(session))),
+    ("proxy", |session| Box::pin(proxy::run(session))),
     ("replace", |session| Box::pin(replace::replace(session))),
     ("rollout", |session| Box::pin(rollout::run(session))),
     ("run", |session| Box::pin(run::run(session))),

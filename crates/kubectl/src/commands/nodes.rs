@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use http::Method;
 use serde_json::{Value, json};
 
 use super::delete::{self, Deletion};
 use super::label::split_pairs;
+use super::logs::pods;
 use crate::api::Url;
 use crate::error::Error;
 use crate::print::output::{COMMON, Output, done};
-use crate::resources::{self, Resource, items, text};
+use crate::resources::{self, items, text};
 use crate::select::{self, Choice, Info};
 use crate::session::{DryRun, Session};
 
@@ -64,17 +67,6 @@ async fn set_unschedulable(session: &Session<'_>, info: &Info, cordon: bool) -> 
     }
     session.outln(format!("node/{} {word}{}", info.name, dry_run.suffix()));
     Ok(())
-}
-
-fn pods() -> Resource {
-    Resource {
-        version: "v1".into(),
-        name: "pods".into(),
-        singular: "pod".into(),
-        kind: "Pod".into(),
-        namespaced: true,
-        ..Resource::default()
-    }
 }
 
 /// `kubectl drain`
@@ -186,36 +178,87 @@ async fn drain_one(session: &Session<'_>, node: &Info, dry_run: DryRun) -> Resul
         .with("fieldSelector", format!("spec.nodeName={}", node.name))
         .with_some("labelSelector", args.string("pod-selector"));
     let chosen = choose(session, select::list_all(session, url).await?)?;
-    let mut waiting = Vec::new();
-    for pod in chosen {
-        let info = select::of_object(&resource, pod);
-        let place = format!("{}/{}", info.namespace, info.name);
-        if dry_run != DryRun::Client {
-            session.errln(format!("evicting pod {place}"));
-            evict(session, &info, dry_run).await?;
+    let infos: Vec<Info> = chosen.into_iter().map(|pod| select::of_object(&resource, pod)).collect();
+    if dry_run == DryRun::Client {
+        for info in &infos {
+            session.outln(format!("pod/{} evicted{}", info.name, dry_run.suffix()));
         }
-        waiting.push((info, place));
+        return Ok(());
     }
-    let limit = args.duration("timeout");
-    let limit = (!limit.is_zero()).then_some(limit);
-    for (info, _) in &waiting {
-        if dry_run == DryRun::None {
-            let uid = text(&info.object["metadata"]["uid"]);
-            delete::wait_until_gone(session, info, &uid, limit).await?;
+    // One pod that may not go keeps no other from going; the time is for all of them.
+    let limit = delete::limit(session);
+    let mut leaving: FuturesUnordered<_> = infos.iter().map(|info| leave(session, info, dry_run)).collect();
+    let mut errors = Vec::new();
+    let all = async {
+        while let Some(outcome) = leaving.next().await {
+            errors.extend(outcome.err());
         }
-        session.outln(format!("pod/{} evicted{}", info.name, dry_run.suffix()));
+    };
+    if session.within(limit, all).await.is_none() {
+        drop(leaving);
+        let client = session.client().await?;
+        let limit = machinery::time::format_duration(limit.unwrap_or_default());
+        for info in &infos {
+            if client.get(info.path()).await.is_ok() {
+                errors.push(Error::message(format!(
+                    "error when evicting pods/{:?} -n {:?}: global timeout reached: {limit}",
+                    info.name, info.namespace
+                )));
+            }
+        }
+    }
+    match errors.len() {
+        0 => Ok(()),
+        _ => Err(Error::message(Error::Many(errors).plain())),
+    }
+}
+
+/// Gets a pod off its node and waits until it is gone.
+async fn leave(session: &Session<'_>, pod: &Info, dry_run: DryRun) -> Result<(), Error> {
+    let args = &session.args;
+    let uid = text(&pod.object["metadata"]["uid"]);
+    let evicts = !args.bool("disable-eviction");
+    if evicts {
+        evict(session, pod, dry_run).await?;
+    } else {
+        let deletion = Deletion { grace_period: args.int("grace-period"), propagation: "Background", dry_run };
+        match delete::delete(session, pod, &deletion).await {
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => {}
+        }
+    }
+    if dry_run == DryRun::None {
+        if overdue(session, pod) {
+            let seconds = args.int("skip-wait-for-delete-timeout");
+            session
+                .outln(format!("pod \"{}\" has DeletionTimestamp older than {seconds} seconds, skipping\n", pod.name));
+            return Ok(());
+        }
+        delete::wait_until_gone(session, pod, &uid, None).await.map_err(|error| {
+            let (name, namespace) = (&pod.name, &pod.namespace);
+            let reason = error.plain();
+            Error::message(format!(
+                "error when waiting for pod {name:?} in namespace {namespace:?} to terminate: {reason}"
+            ))
+        })?;
+    }
+    if dry_run == DryRun::None {
+        session.outln(format!("pod/{} {}", pod.name, if evicts { "evicted" } else { "deleted" }));
     }
     Ok(())
+}
+
+/// Whether a pod has been going for longer than `--skip-wait-for-delete-timeout` waits for.
+fn overdue(session: &Session<'_>, pod: &Info) -> bool {
+    let limit = session.args.int("skip-wait-for-delete-timeout");
+    let since = pod.object["metadata"]["deletionTimestamp"].as_str();
+    let since: Option<machinery::Timestamp> = since.and_then(|time| time.parse().ok());
+    limit > 0 && since.is_some_and(|since| session.now().duration_since(since).as_secs() > limit)
 }
 
 async fn evict(session: &Session<'_>, pod: &Info, dry_run: DryRun) -> Result<(), Error> {
     let args = &session.args;
     let grace_period = args.int("grace-period");
-    if args.bool("disable-eviction") {
-        let deletion = Deletion { grace_period, propagation: "Background", dry_run };
-        delete::delete(session, pod, &deletion).await?;
-        return Ok(());
-    }
     let mut options = json!({});
     if grace_period >= 0 {
         options["gracePeriodSeconds"] = grace_period.into();
@@ -228,27 +271,21 @@ async fn evict(session: &Session<'_>, pod: &Info, dry_run: DryRun) -> Result<(),
     });
     let path = format!("{}/eviction", pod.path());
     loop {
+        session.errln(format!("evicting pod {}/{}{}", pod.namespace, pod.name, dry_run.suffix()));
         let url = Url::new(path.as_str()).with_some("dryRun", dry_run.parameter());
+        let failed = |delay: &str, error: &Error| {
+            let (name, namespace) = (&pod.name, &pod.namespace);
+            format!("error when evicting pods/{name:?} -n {namespace:?}{delay}: {}", error.plain())
+        };
         match session.client().await?.write(Method::POST, url, "application/json", &eviction).await {
             Ok(_) => return Ok(()),
             Err(error) if error.is_not_found() => return Ok(()),
             Err(error) if error.is_reason("TooManyRequests") => {
-                session.errln(format!(
-                    "error when evicting pods/{:?} -n {:?} (will retry after 5s): {}",
-                    pod.name,
-                    pod.namespace,
-                    error.plain()
-                ));
+                session.errln(failed(" (will retry after 5s)", &error));
                 session.sleep(EVICTION_RETRY).await;
             }
-            Err(error) => {
-                return Err(Error::message(format!(
-                    "error when evicting pods/{:?} -n {:?}: {}",
-                    pod.name,
-                    pod.namespace,
-                    error.plain()
-                )));
-            }
+            Err(error @ Error::Send { .. }) => return Err(error),
+            Err(error) => return Err(Error::message(failed("", &error))),
         }
     }
 }
@@ -387,7 +424,10 @@ async fn taint_one(
     if dry_run == DryRun::Client {
         return Ok((object, operation));
     }
-    let url = Url::new(info.path()).with_some("dryRun", dry_run.parameter());
+    let url = Url::new(info.path())
+        .with_some("dryRun", dry_run.parameter())
+        .with("fieldManager", session.args.string("field-manager"))
+        .with("fieldValidation", super::create::validation(session)?);
     let taints = if new.is_empty() { Value::Null } else { Value::Array(new) };
     let patch = json!({ "spec": { "taints": taints } });
     let object = resources::patch(session.client().await?, url, super::MERGE_PATCH, &patch).await?;

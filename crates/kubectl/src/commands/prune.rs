@@ -7,7 +7,7 @@ use super::delete::{self, Deletion};
 use crate::api::Url;
 use crate::error::Error;
 use crate::resources::text;
-use crate::select;
+use crate::select::{self, Info};
 use crate::session::{DryRun, Session};
 
 /// Kinds that are pruned unless `--prune-allowlist` says otherwise: `(apiVersion, kind)`.
@@ -37,6 +37,21 @@ pub(super) async fn prune(
     namespaces: &BTreeSet<String>,
     dry_run: DryRun,
 ) -> Result<(), Error> {
+    let grace_period = session.args.int("grace-period");
+    let deletion = Deletion { grace_period, propagation: delete::propagation(session)?, dry_run };
+    for info in outdated(session, kept, namespaces).await? {
+        delete::delete(session, &info, &deletion).await?;
+        session.outln(format!("{} pruned{}", info.display(), dry_run.suffix()));
+    }
+    Ok(())
+}
+
+/// Applied objects that are not among those to keep, by their uids.
+pub(super) async fn outdated(
+    session: &Session<'_>,
+    kept: &BTreeSet<String>,
+    namespaces: &BTreeSet<String>,
+) -> Result<Vec<Info>, Error> {
     let mapper = session.mapper().await?;
     let allowlist = session.args.list("prune-allowlist");
     let mut kinds: Vec<(String, String)> = Vec::new();
@@ -59,8 +74,7 @@ pub(super) async fn prune(
     if allowlist.is_empty() {
         kinds.extend(DEFAULT.iter().map(|(version, kind)| ((*version).to_owned(), (*kind).to_owned())));
     }
-    let grace_period = session.args.int("grace-period");
-    let deletion = Deletion { grace_period, propagation: delete::propagation(session)?, dry_run };
+    let mut outdated = Vec::new();
     for (version, kind) in &kinds {
         let Some(resource) = mapper.for_kind(version, kind) else { continue };
         let everywhere = BTreeSet::from([String::new()]);
@@ -73,11 +87,9 @@ pub(super) async fn prune(
                 if !applied || kept.contains(&text(&metadata["uid"])) {
                     continue;
                 }
-                let info = select::of_object(resource, object);
-                delete::delete(session, &info, &deletion).await?;
-                session.outln(format!("{} pruned{}", info.display(), dry_run.suffix()));
+                outdated.push(select::of_object(resource, object));
             }
         }
     }
-    Ok(())
+    Ok(outdated)
 }

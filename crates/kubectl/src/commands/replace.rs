@@ -1,23 +1,23 @@
-//! `kubectl replace` and `kubectl edit`.
+//! `kubectl replace`.
 
 use http::Method;
-use machinery::{GroupVersionKind, patch};
 
-use super::create::{annotate_last_applied, post, validation, visit};
+use super::create::{post, save_config, validation, visit};
 use super::delete::{self, Deletion};
 use crate::api::Url;
 use crate::error::Error;
 use crate::files;
 use crate::print::output::{COMMON, Output, done};
-use crate::resources;
-use crate::select::{self, Choice};
+use crate::select;
 use crate::session::{DryRun, Session};
 use crate::value::ValueExt;
-use crate::yaml;
 
 /// `kubectl replace`
 pub(super) async fn replace(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
+    if !args.string("raw").is_empty() {
+        return super::raw::raw(session, Method::PUT).await;
+    }
     if !files::given(session) {
         return Err(Error::message("must specify one of -f and -k"));
     }
@@ -33,6 +33,9 @@ pub(super) async fn replace(session: &Session<'_>) -> Result<(), Error> {
     if args.int("grace-period") >= 0 && !force {
         return Err(Error::message("--grace-period must have --force specified"));
     }
+    if !args.duration("timeout").is_zero() && !force {
+        return Err(Error::message("--timeout must have --force specified"));
+    }
     let output = Output::new(session, COMMON).await?;
     let mut errors = Vec::new();
     let mut count = 0;
@@ -45,9 +48,7 @@ pub(super) async fn replace(session: &Session<'_>) -> Result<(), Error> {
             }
         };
         count += 1;
-        if args.bool("save-config") {
-            annotate_last_applied(&mut info.object);
-        }
+        save_config(session, &mut info.object);
         let outcome = if force { recreate(session, &info).await } else { put(session, &info, dry_run).await };
         match outcome {
             Ok(object) => done(session, &output, &object, &format!("replaced{}", dry_run.suffix()))?,
@@ -92,82 +93,10 @@ async fn recreate(session: &Session<'_>, info: &select::Info) -> Result<serde_js
     match delete::delete(session, info, &deletion).await {
         Ok(uid) => {
             session.outln(format!("{} {:?} deleted", info.resource.kind_name(), info.name));
-            delete::wait_until_gone(session, info, &uid, None).await?;
+            delete::wait_until_gone(session, info, &uid, delete::limit(session)).await?;
         }
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error),
     }
     post(session, &info.resource, &info.namespace, &info.object, "kubectl-replace", DryRun::None).await
-}
-
-/// `kubectl edit`
-pub(super) async fn edit(session: &Session<'_>) -> Result<(), Error> {
-    const HEADER: &str = "# Please edit the object below. Lines beginning with a '#' will be ignored,\n# and an empty \
-                          file will abort the edit. If an error occurs while saving this file will be\n# reopened \
-                          with the relevant failures.\n#\n";
-    let args = &session.args;
-    let output = Output::new(session, COMMON).await?;
-    let choice = Choice { args: &args.args, all: true, latest: true, ..Choice::default() };
-    let (infos, errors) = select::infos(session, &choice).await?;
-    Error::all(errors)?;
-    if infos.is_empty() {
-        return Err(Error::message("edit cancelled, no objects found"));
-    }
-    for info in infos {
-        let mut shown = info.object.clone();
-        if let Some(metadata) = shown.fields_mut(&["metadata"]) {
-            metadata.remove("managedFields");
-        }
-        let before = format!("{HEADER}{}", yaml::to_string(&shown));
-        let mut text = before.clone();
-        loop {
-            let edited =
-                session.host.edit(&format!("{}.yaml", info.name), text.clone()).await.map_err(Error::message)?;
-            if edited == before || edited.lines().all(|line| line.trim().is_empty() || line.starts_with('#')) {
-                session.errln("Edit cancelled, no changes made.");
-                break;
-            }
-            if edited == text && text != before {
-                session.errln("Edit cancelled, no valid changes were saved.");
-                return Err(Error::Exit(1));
-            }
-            match save(session, &info, &shown, &edited).await {
-                Ok(object) => {
-                    done(session, &output, &object, "edited")?;
-                    break;
-                }
-                Err(error @ Error::Send { .. }) => return Err(error),
-                Err(error) => {
-                    session.report(&error);
-                    let reason: String = error.plain().lines().map(|line| format!("# {line}\n")).collect();
-                    let body: Vec<&str> = edited.lines().skip_while(|line| line.starts_with('#')).collect();
-                    text = format!("{HEADER}{reason}#\n{}\n", body.join("\n"));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn save(
-    session: &Session<'_>,
-    info: &select::Info,
-    before: &serde_json::Value,
-    text: &str,
-) -> Result<serde_json::Value, Error> {
-    let edited = yaml::parse(text).map_err(|error| {
-        Error::message(format!(
-            "The edited file had a syntax error: error parsing edited-file: error converting YAML to JSON: {error}"
-        ))
-    })?;
-    let kind = GroupVersionKind::from_api_version(&info.resource.api_version(), &info.resource.kind);
-    let (change, content_type) = match patch::Strategic::for_kind(&kind) {
-        Some(strategic) => {
-            let change = strategic.diff(before, &edited).map_err(|error| Error::message(error.to_string()))?;
-            (change, super::STRATEGIC_PATCH)
-        }
-        None => (patch::merge_diff(before, &edited), super::MERGE_PATCH),
-    };
-    let url = Url::new(info.path()).with("fieldManager", "kubectl-edit").with("fieldValidation", validation(session)?);
-    resources::patch(session.client().await?, url, content_type, &change).await
 }

@@ -65,19 +65,13 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         other => return Err(args.usage_error(format!("invalid image pull policy: {other}"))),
     }
     let mut object = pod(session, name, command, restart)?;
-    match args.string("overrides") {
-        "" => {}
-        overrides => {
-            let change: Value = serde_json::from_str(overrides)
-                .map_err(|error| Error::message(format!("error parsing overrides: {error}")))?;
-            object = machinery::patch::merge(&object, &change);
-        }
-    }
+    object = create::overridden(session, object)?;
     let output = Output::new(session, COMMON).await?;
     // Which kinds the server has decides about the request, even when nothing is sent.
     session.mapper().await?;
     let namespace = session.namespace().await?.0;
     if dry_run != DryRun::Client {
+        create::save_generated(session, &mut object);
         object = create::post(session, &pods(), &namespace, &object, "kubectl-run", dry_run).await?;
     }
     let suffix = dry_run.suffix();
@@ -85,6 +79,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     if args.bool("expose") {
         let mut made = service_for(name, port, &object);
         if dry_run != DryRun::Client {
+            create::save_generated(session, &mut made);
             made = create::post(session, &services(), &namespace, &made, "kubectl-run", dry_run).await?;
         }
         done(session, &output, &made, &format!("created{suffix}"))?;
@@ -100,7 +95,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     }
     let outcome = attach_to(session, &namespace, name, (stdin, tty), quiet).await;
     if remove {
-        let deletion = Deletion { grace_period: -1, propagation: "Background", dry_run: DryRun::None };
+        let deletion = Deletion { grace_period: -1, propagation: delete::propagation(session)?, dry_run: DryRun::None };
         let info = Info {
             resource: pods(),
             namespace: namespace.clone(),

@@ -160,6 +160,7 @@ pub(super) async fn autoscale(session: &Session<'_>) -> Result<(), Error> {
             "status": { "currentReplicas": 0, "desiredReplicas": 0 },
         });
         if dry_run != DryRun::Client {
+            create::save_generated(session, &mut object);
             let resource = Resource {
                 group: "autoscaling".into(),
                 version: "v1".into(),

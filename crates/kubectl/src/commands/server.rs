@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::Url;
 use crate::error::Error;
+use crate::print::output::{COMMON, Format, Output};
 use crate::print::{json, tabs};
 use crate::resources::{Resource, items, text};
 use crate::select;
@@ -14,7 +15,7 @@ use crate::session::Session;
 use crate::yaml;
 
 /// The version of Kubernetes whose kubectl this is.
-const CLIENT_VERSION: &str = "v1.37.0";
+pub(crate) const CLIENT_VERSION: &str = "v1.37.0";
 /// The version of Kustomize in it.
 const KUSTOMIZE_VERSION: &str = "v5.8.1";
 /// Minor versions that client and server may be apart.
@@ -232,17 +233,29 @@ async fn services(session: &Session<'_>) -> Result<(), Error> {
 
 /// `kubectl cluster-info dump`: everything of interest as JSON.
 async fn dump(session: &Session<'_>) -> Result<(), Error> {
+    /// Path, plural, and the name of the file.
     const LISTS: [(&str, &str, &str); 7] = [
-        ("/api/v1", "events", "EventList"),
-        ("/api/v1", "replicationcontrollers", "ReplicationControllerList"),
-        ("/api/v1", "services", "ServiceList"),
-        ("/apis/apps/v1", "daemonsets", "DaemonSetList"),
-        ("/apis/apps/v1", "deployments", "DeploymentList"),
-        ("/apis/apps/v1", "replicasets", "ReplicaSetList"),
-        ("/api/v1", "pods", "PodList"),
+        ("/api/v1", "events", "events"),
+        ("/api/v1", "replicationcontrollers", "replication-controllers"),
+        ("/api/v1", "services", "services"),
+        ("/apis/apps/v1", "daemonsets", "daemonsets"),
+        ("/apis/apps/v1", "deployments", "deployments"),
+        ("/apis/apps/v1", "replicasets", "replicasets"),
+        ("/api/v1", "pods", "pods"),
     ];
     let client = session.client().await?;
-    session.out(json::pretty(&client.get("/api/v1/nodes").await?));
+    let output = Output::new(session, COMMON).await?;
+    let extension = match output.format {
+        Format::Human | Format::Json => "json",
+        Format::Yaml => "yaml",
+        _ => "txt",
+    };
+    let render = |list: &Value| match output.format {
+        Format::Human => Ok(json::pretty(list)),
+        _ => output.render(list),
+    };
+    let nodes = render(&client.get("/api/v1/nodes").await?)?;
+    dumped(session, &format!("nodes.{extension}"), nodes.as_bytes()).await?;
     let mut namespaces = session.args.list("namespaces").to_vec();
     if namespaces.is_empty() {
         namespaces = vec!["kube-system".into(), session.namespace().await?.0];
@@ -253,23 +266,44 @@ async fn dump(session: &Session<'_>) -> Result<(), Error> {
     }
     for namespace in namespaces {
         let mut pods = Value::Null;
-        for (prefix, plural, _) in LISTS {
+        for (prefix, plural, file) in LISTS {
             let list = client.get(format!("{prefix}/namespaces/{namespace}/{plural}")).await?;
-            session.out(json::pretty(&list));
+            dumped(session, &format!("{namespace}/{file}.{extension}"), render(&list)?.as_bytes()).await?;
             pods = list;
         }
         for pod in items(&pods["items"]) {
             let name = text(&pod["metadata"]["name"]);
-            for container in items(&pod["spec"]["containers"]) {
+            let mut logs = Vec::new();
+            for container in items(&pod["spec"]["initContainers"]).chain(items(&pod["spec"]["containers"])) {
                 let container = text(&container["name"]);
-                session.outln(format!("==== START logs for container {container} of pod {namespace}/{name} ===="));
+                let of = format!("logs for container {container} of pod {namespace}/{name} ====\n");
+                logs.extend_from_slice(format!("==== START {of}").as_bytes());
                 let url =
                     Url::new(format!("/api/v1/namespaces/{namespace}/pods/{name}/log")).with("container", &container);
-                if let Ok(log) = client.get_bytes(url).await {
-                    session.host.stdout(&log);
+                match client.get_bytes(url).await {
+                    Ok(log) => logs.extend_from_slice(&log),
+                    Err(error) => logs.extend_from_slice(format!("Request log error: {}\n", error.plain()).as_bytes()),
                 }
-                session.outln(format!("==== END logs for container {container} of pod {namespace}/{name} ===="));
+                logs.extend_from_slice(format!("==== END {of}").as_bytes());
             }
+            dumped(session, &format!("{namespace}/{name}/logs.txt"), &logs).await?;
+        }
+    }
+    match session.args.string("output-directory") {
+        "" | "-" => {}
+        folder => session.outln(format!("Cluster info dumped to {folder}")),
+    }
+    Ok(())
+}
+
+/// Writes a part of the dump: to standard output, or to its file below `--output-directory`.
+async fn dumped(session: &Session<'_>, file: &str, data: &[u8]) -> Result<(), Error> {
+    match session.args.string("output-directory") {
+        "" | "-" => session.host.stdout(data),
+        folder => {
+            let path = format!("{}/{file}", folder.trim_end_matches('/'));
+            let written = session.host.write_file(&path, data.to_vec().into()).await;
+            written.map_err(|error| Error::message(format!("open {path}: {}", error.as_str())))?;
         }
     }
     Ok(())

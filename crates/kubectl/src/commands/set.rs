@@ -1,9 +1,11 @@
 //! `kubectl set`.
 
+use machinery::sort::Order;
 use machinery::{GroupVersionKind, patch};
 use serde_json::{Value, json};
 
-use super::scale::pod_spec;
+use super::references;
+use super::scale::{pod_spec, pod_spec_path};
 use crate::api::Url;
 use crate::error::Error;
 use crate::files;
@@ -78,13 +80,21 @@ async fn each(
 }
 
 async fn send(session: &Session<'_>, info: &Info, object: &Value, dry_run: DryRun) -> Result<Value, Error> {
+    let mut before = info.object.clone();
+    let mut object = object.clone();
+    let version = session.args.string("resource-version");
+    // It has to be part of what is sent, also where it is the one that is there.
+    if !version.is_empty() {
+        before.put(&["metadata", "resourceVersion"], Value::Null);
+        object.put(&["metadata", "resourceVersion"], version);
+    }
     let kind = GroupVersionKind::from_api_version(&info.resource.api_version(), &info.resource.kind);
     let (change, content_type) = match patch::Strategic::for_kind(&kind) {
         Some(strategic) => {
-            let change = strategic.diff(&info.object, object).map_err(|error| Error::message(error.to_string()))?;
+            let change = strategic.diff(&before, &object).map_err(|error| Error::message(error.to_string()))?;
             (change, super::STRATEGIC_PATCH)
         }
-        None => (patch::merge_diff(&info.object, object), super::MERGE_PATCH),
+        None => (patch::merge_diff(&before, &object), super::MERGE_PATCH),
     };
     let url = Url::new(info.path())
         .with_some("dryRun", dry_run.parameter())
@@ -210,6 +220,12 @@ async fn env(session: &Session<'_>) -> Result<(), Error> {
     }
     let mut pairs = pairs;
     pairs.extend(args.list("env").iter().cloned());
+    let (input, words): (Vec<String>, Vec<String>) = words.into_iter().partition(|word| word == "-");
+    if !input.is_empty() {
+        let text = files::load(session, "-").await?.1;
+        let text = String::from_utf8_lossy(&text);
+        pairs.extend(text.lines().map(str::trim).filter(|line| line.contains('=')).map(str::to_owned));
+    }
     let list = args.bool("list");
     let mut set = from_source(session).await?;
     let mut remove = Vec::new();
@@ -233,35 +249,39 @@ async fn env(session: &Session<'_>) -> Result<(), Error> {
     let overwrite = args.bool("overwrite");
     each(session, &words, "env updated", |info, object| {
         let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;
-        for container in spec.list_mut(&["containers"]).into_iter().flatten() {
-            if !chosen(pattern, &text(&container["name"])) {
-                continue;
-            }
-            let mut env: Vec<Value> = items(&container["env"]).cloned().collect();
-            for variable in &set {
-                match env.iter_mut().find(|known| known["name"] == variable["name"]) {
-                    Some(known) if !overwrite && *known != *variable => {
-                        let (name, value) = (text(&known["name"]), text(&known["value"]));
-                        return Err(vec![Error::message(format!(
-                            "'{name}' already has a value ({value}), and --overwrite is false"
-                        ))]);
-                    }
-                    Some(known) => *known = variable.clone(),
-                    None => env.push(variable.clone()),
-                }
-            }
-            env.retain(|variable| !remove.iter().any(|name| variable["name"] == name.as_str()));
-            if env.is_empty() {
-                if let Some(fields) = container.as_object_mut() {
-                    fields.remove("env");
-                }
-            } else {
-                container.put(&["env"], env);
+        for field in ["containers", "initContainers"] {
+            let containers = spec.list_mut(&[field]).into_iter().flatten();
+            for container in containers.filter(|container| chosen(pattern, &text(&container["name"]))) {
+                set_env(container, &set, &remove, overwrite).map_err(|error| vec![error])?;
             }
         }
         Ok(())
     })
     .await
+}
+
+/// Sets variables of a container and removes others.
+fn set_env(container: &mut Value, set: &[Value], remove: &[String], overwrite: bool) -> Result<(), Error> {
+    let mut env: Vec<Value> = items(&container["env"]).cloned().collect();
+    for variable in set {
+        match env.iter_mut().find(|known| known["name"] == variable["name"]) {
+            Some(known) if !overwrite && *known != *variable => {
+                let (name, value) = (text(&known["name"]), text(&known["value"]));
+                return Err(Error::message(format!(
+                    "'{name}' already has a value ({value}), and --overwrite is false"
+                )));
+            }
+            Some(known) => *known = variable.clone(),
+            None => env.push(variable.clone()),
+        }
+    }
+    env.retain(|variable| !remove.iter().any(|name| variable["name"] == name.as_str()));
+    if !env.is_empty() {
+        container.put(&["env"], env);
+    } else if let Some(fields) = container.as_object_mut() {
+        fields.remove("env");
+    }
+    Ok(())
 }
 
 /// Whether what is named exists: that is found out before anything else is wrong.
@@ -289,10 +309,12 @@ async fn list_env(session: &Session<'_>, words: &[String], pattern: &str) -> Res
         ..Choice::default()
     };
     let (infos, errors) = select::infos(session, &choice).await?;
-    for mut info in infos {
-        let kind = info.resource.kind.clone();
-        let Some(spec) = pod_spec(&kind, &mut info.object) else { continue };
+    let mut store = references::Store::new();
+    for info in infos {
+        let kind = &info.resource.kind;
+        let Some(spec) = pod_spec_path(kind).and_then(|path| info.object.pointer(path)) else { continue };
         let all = items(&spec["containers"]).chain(items(&spec["initContainers"]));
+        let mut unresolved: Vec<(String, Vec<String>)> = Vec::new();
         for container in all.filter(|container| chosen(pattern, &text(&container["name"]))) {
             session.outln(format!("# {kind} {}, container {}", info.name, text(&container["name"])));
             for variable in items(&container["env"]) {
@@ -300,17 +322,30 @@ async fn list_env(session: &Session<'_>, words: &[String], pattern: &str) -> Res
                 let from = &variable["valueFrom"];
                 if from.is_null() {
                     session.outln(format!("{name}={}", text(&variable["value"])));
-                } else if let Some(path) = from["fieldRef"]["fieldPath"].as_str() {
-                    session.outln(format!("# {name} from field path {path}"));
-                } else {
-                    let (what, source) = match from["secretKeyRef"].is_null() {
-                        false => ("secret", &from["secretKeyRef"]),
-                        true => ("configmap", &from["configMapKeyRef"]),
-                    };
-                    let (source, key) = (text(&source["name"]), text(&source["key"]));
-                    session.outln(format!("# {name} from {what} {source}, key {key}"));
+                    continue;
                 }
+                if args.bool("resolve") {
+                    match references::resolved(session, &mut store, from, &info.object, container).await {
+                        Ok(value) => {
+                            session.outln(format!("{name}={value}"));
+                            continue;
+                        }
+                        Err(error) => {
+                            let error = error.plain();
+                            match unresolved.iter_mut().find(|(known, _)| *known == error) {
+                                Some((_, names)) => names.push(name.clone()),
+                                None => unresolved.push((error, vec![name.clone()])),
+                            }
+                        }
+                    }
+                }
+                session.outln(format!("# {name} from {}", references::described(from)));
             }
+        }
+        unresolved.order_by(|a, b| a.0.cmp(&b.0));
+        for (error, names) in &mut unresolved {
+            names.order();
+            session.errln(format!("error retrieving reference for {}: {error}", names.join(", ")));
         }
     }
     Error::all(errors)
@@ -418,7 +453,13 @@ async fn subject(session: &Session<'_>) -> Result<(), Error> {
             account.split_once(':').ok_or_else(|| Error::message("serviceaccount must be <namespace>:<name>"))?;
         subjects.push(json!({ "kind": "ServiceAccount", "namespace": namespace, "name": name }));
     }
-    each(session, &args.args, "subjects updated", |_, object| {
+    each(session, &args.args, "subjects updated", |info, object| {
+        if !matches!(info.resource.kind.as_str(), "RoleBinding" | "ClusterRoleBinding") {
+            return Err(vec![Error::message(format!(
+                "error: {}/{} setting subjects is only supported for RoleBinding/ClusterRoleBinding\n",
+                info.resource.name, info.name
+            ))]);
+        }
         let mut all: Vec<Value> = items(&object["subjects"]).cloned().collect();
         for subject in &subjects {
             if !all.contains(subject) {

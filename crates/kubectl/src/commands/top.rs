@@ -133,7 +133,16 @@ async fn pods(session: &Session<'_>) -> Result<(), Error> {
         rows.push((key, cores, bytes, [lead, vec![name, cpu(&cores), memory(&bytes)]].concat()));
     }
     sort(&mut rows, args.string("sort-by"));
-    print(session, &headers, rows.into_iter().map(|(.., cells)| cells));
+    let mut sum = Vec::new();
+    if args.bool("sum") {
+        let zero = Quantity::of(None);
+        let (cores, bytes) = rows.iter().fold((zero, zero), |sum, (_, cpu, memory, _)| (sum.0 + *cpu, sum.1 + *memory));
+        let blank = |count: usize| vec![String::new(); count];
+        sum.push([blank(headers.len() - 2), vec!["________".into(), "________".into()]].concat());
+        // The name is empty too.
+        sum.push([blank(headers.len() - 2), vec![cpu(&cores), memory(&bytes)]].concat());
+    }
+    print(session, &headers, rows.into_iter().map(|(.., cells)| cells).chain(sum));
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! `-o custom-columns`.
 
+use std::cell::Cell;
+
 use machinery::go;
 use serde_json::Value;
 
@@ -12,7 +14,8 @@ use crate::resources::items;
 #[derive(Clone, Debug)]
 pub struct Columns {
     columns: Vec<(String, JsonPath)>,
-    no_headers: bool,
+    /// Whether headers are not, or not any more, to be printed.
+    no_headers: Cell<bool>,
 }
 
 impl Columns {
@@ -28,7 +31,7 @@ impl Columns {
             })?;
             columns.push((header.to_owned(), relaxed(path)?));
         }
-        Ok(Self { columns, no_headers })
+        Ok(Self { columns, no_headers: Cell::new(no_headers) })
     }
 
     /// Reads a line of headers over a line of paths.
@@ -49,13 +52,13 @@ impl Columns {
             )));
         }
         let paths = paths.iter().map(|path| relaxed(path)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { columns: headers.into_iter().zip(paths).collect(), no_headers })
+        Ok(Self { columns: headers.into_iter().zip(paths).collect(), no_headers: Cell::new(no_headers) })
     }
 
-    /// A line for the object, or one for each object of a list.
+    /// A line for the object, or one for each object of a list; headers above the first.
     pub fn render(&self, object: &Value) -> String {
         let mut lines = String::new();
-        if !self.no_headers {
+        if !self.no_headers.replace(true) {
             let headers: Vec<&str> = self.columns.iter().map(|(header, _)| header.as_str()).collect();
             lines.push_str(&headers.join("\t"));
             lines.push('\n');

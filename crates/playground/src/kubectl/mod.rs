@@ -6,8 +6,9 @@ mod tls;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,7 +18,7 @@ use jiff::Timestamp;
 use kubectl::{Connection, DirEntry, Endpoint, FileError, Host, Listener, SendError};
 use machinery::wire::{Channels, Request, Response};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::ports;
 use connection::Connections;
@@ -137,8 +138,31 @@ impl Host for ThisMachine {
         async move { edit(name, &text).map_err(|error| error.to_string()) }.boxed_local()
     }
 
+    fn run_program<'a>(
+        &'a self,
+        words: &'a [String],
+        variables: &'a [(String, String)],
+    ) -> LocalBoxFuture<'a, Result<(i32, Bytes), SendError>> {
+        async move {
+            let Some((program, arguments)) = words.split_first() else { return Err(SendError::Refused) };
+            let mut command = tokio::process::Command::new(program);
+            command.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
+            command.stdin(Stdio::null()).stdout(Stdio::piped());
+            let output = async { command.spawn()?.wait_with_output().await };
+            match output.await {
+                Ok(output) => Ok((output.status.code().unwrap_or(1), output.stdout.into())),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(SendError::Refused),
+                Err(error) => Err(SendError::Failed(go_reason(&error))),
+            }
+        }
+        .boxed_local()
+    }
+
     fn listen<'a>(&'a self, address: &'a str, port: u16) -> LocalBoxFuture<'a, Result<Listener, String>> {
         async move {
+            if address.starts_with('/') {
+                return listen_at(address);
+            }
             let bound = TcpListener::bind((address, port)).await;
             let failed = |error: &std::io::Error| {
                 let reason = go_reason(error);
@@ -161,6 +185,28 @@ impl Host for ThisMachine {
         }
         .boxed_local()
     }
+}
+
+/// Listens on a Unix socket, which nobody but this user may use. One that another run has left goes away.
+fn listen_at(path: &str) -> Result<Listener, String> {
+    let failed = |error: std::io::Error| format!("listen unix {path}: bind: {}", go_reason(&error));
+    if std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    let connections = stream::unfold(listener, async |listener| {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            };
+            let (ours, channels) = Channels::pair();
+            tokio::spawn(ports::carry(stream, ours));
+            return Some((Connection { channels, remote: String::new() }, listener));
+        }
+    });
+    Ok(Listener { port: 0, connections: connections.boxed_local() })
 }
 
 /// Lets the user's editor change a text, as upstream's cmd/util/editor does.

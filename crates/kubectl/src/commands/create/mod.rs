@@ -124,9 +124,7 @@ async fn submit(session: &Session<'_>, made: Generated) -> Result<(), Error> {
     if resource.namespaced && session.args.changed("namespace") {
         object.put(&["metadata", "namespace"], session.args.string("namespace"));
     }
-    if session.args.bool("save-config") {
-        annotate_last_applied(&mut object);
-    }
+    save_generated(session, &mut object);
     if dry_run != DryRun::Client {
         let namespace = if resource.namespaced { session.namespace().await?.0 } else { String::new() };
         if resource.namespaced {
@@ -207,6 +205,22 @@ pub async fn post(
     session.client().await?.write(Method::POST, url, "application/json", object).await
 }
 
+/// Does so if `--save-config` says it; what is there already is brought up to date in any case.
+pub fn save_config(session: &Session<'_>, object: &mut Value) {
+    if session.args.bool("save-config") || !object["metadata"]["annotations"][LAST_APPLIED].is_null() {
+        annotate_last_applied(object);
+    }
+}
+
+/// The same for an object that a command has made itself. Go's types leave out that it has no annotations.
+pub fn save_generated(session: &Session<'_>, object: &mut Value) {
+    if !session.args.bool("save-config") {
+        return;
+    }
+    let text = format!("{}\n", machinery::go::json(object));
+    object.put(&["metadata", "annotations", LAST_APPLIED], text);
+}
+
 /// Notes in the object itself what it is now, for a later apply.
 pub fn annotate_last_applied(object: &mut Value) {
     let mut bare = object.clone();
@@ -273,7 +287,7 @@ pub async fn visit(session: &Session<'_>) -> Result<Vec<Result<select::Info, Err
 
 async fn from_files(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
-    if !files::given(session) && args.args.is_empty() && args.string("raw").is_empty() {
+    if !files::given(session) && args.args.is_empty() {
         return Err(Error::message("must specify one of -f and -k"));
     }
     if !args.args.is_empty() {
@@ -282,13 +296,11 @@ async fn from_files(session: &Session<'_>) -> Result<(), Error> {
     let dry_run = session.dry_run()?;
     validation(session)?;
     if !args.string("raw").is_empty() {
-        for document in files::read(session).await? {
-            let url = args.string("raw");
-            let answer =
-                session.client().await?.write(Method::POST, url, "application/json", &document?.object).await?;
-            session.outln(answer.to_string());
-        }
-        return Ok(());
+        return super::raw::raw(session, Method::POST).await;
+    }
+    if args.bool("edit") {
+        let infos = visit(session).await?.into_iter().collect::<Result<_, _>>()?;
+        return super::edit::before_create(session, infos).await;
     }
     let selector = machinery::labels::Selector::parse(args.string("selector"))
         .map_err(|error| Error::message(error.to_string()))?;
@@ -306,9 +318,7 @@ async fn from_files(session: &Session<'_>) -> Result<(), Error> {
         if !matches_labels(&selector, &info.object) {
             continue;
         }
-        if args.bool("save-config") {
-            annotate_last_applied(&mut info.object);
-        }
+        save_config(session, &mut info.object);
         if dry_run != DryRun::Client {
             match post(session, &info.resource, &info.namespace, &info.object, "kubectl-create", dry_run).await {
                 Ok(object) => info.object = object,
@@ -336,6 +346,32 @@ pub fn matches_labels(selector: &machinery::labels::Selector, object: &Value) ->
         .map(|(key, value)| (key.clone(), text(value)))
         .collect();
     selector.matches(&labels)
+}
+
+/// What `--overrides` makes of an object, in the way of `--override-type`.
+///
+/// # Errors
+/// What is no JSON, and patches that cannot be applied.
+pub fn overridden(session: &Session<'_>, object: Value) -> Result<Value, Error> {
+    let overrides = session.args.string("overrides");
+    if overrides.is_empty() {
+        return Ok(object);
+    }
+    let failed = |error: &dyn std::fmt::Display| Error::message(error.to_string());
+    let change: Value = serde_json::from_str(overrides).map_err(|_| Error::message("Invalid JSON Patch"))?;
+    match session.args.string("override-type") {
+        "" | "merge" => Ok(machinery::patch::merge(&object, &change)),
+        "json" => machinery::patch::json(&object, &change).map_err(|error| failed(&error)),
+        "strategic" => {
+            let kind =
+                machinery::GroupVersionKind::from_api_version(&text(&object["apiVersion"]), &text(&object["kind"]));
+            match machinery::patch::Strategic::for_kind(&kind) {
+                Some(strategic) => strategic.apply(&object, &change).map_err(|error| failed(&error)),
+                None => Ok(machinery::patch::merge(&object, &change)),
+            }
+        }
+        other => Err(Error::message(format!("invalid override type: {other}"))),
+    }
 }
 
 /// `a=b,c=d` as an object.

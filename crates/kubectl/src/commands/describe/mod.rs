@@ -61,12 +61,25 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
             false => session.errln(format!("No resources found in {} namespace.", session.namespace().await?.0)),
         }
     }
-    for (index, info) in infos.iter().enumerate() {
+    let mut first = true;
+    for info in &infos {
         let by_prefix = info.source == BY_PREFIX;
-        if index > 0 && !by_prefix {
+        let page = match describe(session, info).await {
+            Ok(page) => page,
+            Err(error @ Error::Send { .. }) => return Err(error),
+            // What cannot be described keeps no other from being.
+            Err(error) => {
+                if !errors.contains(&error) {
+                    errors.push(error);
+                }
+                continue;
+            }
+        };
+        if !first && !by_prefix {
             session.out("\n\n");
         }
-        session.out(describe(session, info).await?);
+        first = false;
+        session.out(page);
         if by_prefix {
             session.out("\n");
         }

@@ -125,5 +125,19 @@ pub(super) fn class(page: &mut Page, object: &Value) {
     }
     page.field("ReclaimPolicy", text(&object["reclaimPolicy"]));
     page.field("VolumeBindingMode", text(&object["volumeBindingMode"]));
-    page.field("AllowedTopologies", "<none>");
+    let Some(terms) = object["allowedTopologies"].as_array() else { return };
+    if terms.is_empty() {
+        page.field("AllowedTopologies", "<none>");
+        return;
+    }
+    page.line(0, "AllowedTopologies:\t");
+    for (index, term) in terms.iter().enumerate() {
+        let expressions: Vec<String> = items(&term["matchLabelExpressions"])
+            .map(|one| {
+                let values: Vec<String> = items(&one["values"]).map(text).collect();
+                format!("{} in [{}]", text(&one["key"]), values.join(", "))
+            })
+            .collect();
+        page.line(1, format!("Term {index}:\t{}", or(&expressions.join("\n  \t"), "<none>")));
+    }
 }

@@ -264,6 +264,51 @@ pub(super) fn cron_job(page: &mut Page, object: &Value) {
     page.field("Active Jobs", if active.is_empty() { "<none>".into() } else { active.join(", ") });
 }
 
+/// A metric of an autoscaler, of whatever kind: what it is of, what it is and what it should be.
+fn metric_of(metric: &Value, status: &Value) -> String {
+    let kind = text(&metric["type"]);
+    let field = match kind.as_str() {
+        "External" => "external",
+        "Pods" => "pods",
+        "Object" => "object",
+        "Resource" => "resource",
+        "ContainerResource" => "containerResource",
+        _ => return format!("<unknown metric type {kind:?}>"),
+    };
+    let (source, current) = (&metric[field], &status[field]["current"]);
+    let target = &source["target"];
+    let amounts = |field: &str| {
+        let now = plain(&current[field]);
+        format!("{} / {}", or(&now, "<unknown>"), plain(&target[field]))
+    };
+    let average = target["type"] == "AverageValue" || !target["averageValue"].is_null();
+    let (average, how) = match average {
+        true => (amounts("averageValue"), "target average value"),
+        false => (amounts("value"), "target value"),
+    };
+    let name = text(&source["metric"]["name"]);
+    let of = match field {
+        "external" => return format!("{name:?} ({how}):\t{average}"),
+        "pods" => return format!("{name:?} on pods:\t{}", amounts("averageValue")),
+        "object" => {
+            let object = &source["describedObject"];
+            let object = format!("{}/{}", text(&object["kind"]), text(&object["name"]));
+            return format!("{name:?} on {object} ({how}):\t{average}");
+        }
+        "resource" => format!("resource {} on pods", text(&source["name"])),
+        _ => format!("resource {} of container {:?} on pods", text(&source["name"]), text(&source["container"])),
+    };
+    if !target["averageValue"].is_null() {
+        return format!("{of}:\t{average}");
+    }
+    let now = match current["averageUtilization"].as_i64() {
+        Some(now) => format!("{now}% ({})", plain(&current["averageValue"])),
+        None => "<unknown>".into(),
+    };
+    let wanted = target["averageUtilization"].as_i64().map_or("<auto>".into(), |percent| format!("{percent}%"));
+    format!("{of}  (as a percentage of request):\t{now} / {wanted}")
+}
+
 pub(super) fn autoscaler(page: &mut Page, object: &Value) {
     let (spec, status) = (&object["spec"], &object["status"]);
     page.head(object);
@@ -278,22 +323,7 @@ pub(super) fn autoscaler(page: &mut Page, object: &Value) {
     } else {
         page.line(0, "Metrics:\t( current / target )");
         for (index, metric) in items(&spec["metrics"]).enumerate() {
-            let current = &status["currentMetrics"][index]["resource"]["current"];
-            let (resource, target) = (text(&metric["resource"]["name"]), &metric["resource"]["target"]);
-            if let Some(percent) = target["averageUtilization"].as_i64() {
-                let now = match current["averageUtilization"].as_i64() {
-                    Some(now) => format!("{now}% ({})", plain(&current["averageValue"])),
-                    None => "<unknown>".into(),
-                };
-                page.line(
-                    0,
-                    format!("  resource {resource} on pods  (as a percentage of request):\t{now} / {percent}%"),
-                );
-            } else {
-                let now = plain(&current["averageValue"]);
-                let wanted = plain(&target["averageValue"]);
-                page.line(0, format!("  resource {resource} on pods:\t{} / {wanted}", or(&now, "<unknown>")));
-            }
+            page.line(0, format!("  {}", metric_of(metric, &status["currentMetrics"][index])));
         }
     }
     page.field("Min replicas", spec["minReplicas"].as_i64().map_or("<unset>".into(), |min| min.to_string()));
