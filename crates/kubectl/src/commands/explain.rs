@@ -85,7 +85,9 @@ async fn resolve<'t>(session: &Session<'_>, typed: &'t str) -> Result<(Resource,
             .find(|resource| resource.api_version() == api_version && resource.name == found.name);
         return match exact {
             Some(resource) => Ok((resource.clone(), path)),
-            None => Err(Error::message(format!("couldn't find resource for \"{api_version}, Kind={}\"", found.kind))),
+            None => {
+                Err(Error::message(format!("couldn't find resource for \"{api_version}, Resource={}\"", found.name)))
+            }
         };
     }
     Ok((found, path))

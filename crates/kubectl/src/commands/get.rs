@@ -261,6 +261,14 @@ pub fn list_of(objects: Vec<Value>) -> Value {
 
 async fn watch(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, output: &Output) -> Result<(), Error> {
     let args = &session.args;
+    let kind = |item: &Item| match item {
+        Item::List(resource, _) | Item::Named(resource, ..) => resource.kind.clone(),
+        Item::File(info) => info.resource.kind.clone(),
+        Item::Failed(_) => String::new(),
+    };
+    if plan.iter().any(|item| plan.first().map(kind) != Some(kind(item))) {
+        return Err(Error::message("you may only specify a single resource type"));
+    }
     let [item] = plan.as_slice() else {
         return Err(Error::message("watch is only supported on individual resources and resource collections"));
     };

@@ -28,7 +28,7 @@ async fn nodes(session: &Session<'_>) -> Result<Vec<Info>, Error> {
         return Err(args.usage_error(format!("USAGE: {name} NODE [flags]")));
     }
     if !args.args.is_empty() && !selector.is_empty() {
-        return Err(args.usage_error("error: cannot specify both a node name and a --selector option"));
+        return Err(args.usage_error("cannot specify both a node name and a --selector option"));
     }
     let mut words = Vec::new();
     if !args.args.iter().any(|arg| arg.contains('/')) {
@@ -38,7 +38,7 @@ async fn nodes(session: &Session<'_>) -> Result<Vec<Info>, Error> {
     let choice = Choice { args: &words, selector, latest: true, ..Choice::default() };
     let (infos, errors) = select::infos(session, &choice).await?;
     Error::all(errors)?;
-    if infos.is_empty() {
+    if infos.is_empty() && args.command.name() != "drain" {
         session.outln("No resources found");
     }
     Ok(infos)
@@ -308,7 +308,16 @@ pub(super) async fn taint(session: &Session<'_>) -> Result<(), Error> {
                 let key = key.split('=').next().unwrap_or_default();
                 remove.push((key.to_owned(), effect.to_owned()));
             }
-            None => add.push(parse_taint(spec).map_err(|error| args.usage_error(error))?),
+            None => {
+                let taint = parse_taint(spec).map_err(|error| args.usage_error(error))?;
+                if add.iter().any(|known: &Value| known["key"] == taint["key"] && known["effect"] == taint["effect"]) {
+                    let (key, value, effect) = (text(&taint["key"]), text(&taint["value"]), text(&taint["effect"]));
+                    return Err(args.usage_error(format!(
+                        "duplicated taints with the same key and effect: {{{key} {value} {effect} <nil>}}"
+                    )));
+                }
+                add.push(taint);
+            }
         }
     }
     let dry_run = session.dry_run()?;
@@ -342,7 +351,7 @@ pub(super) async fn taint(session: &Session<'_>) -> Result<(), Error> {
     for info in infos {
         match taint_one(session, &info, &add, &remove, dry_run).await {
             Ok((object, operation)) => {
-                done(session, &output, &object, &format!("{operation}{}", dry_run.suffix()))?;
+                done(session, &output, &object, operation)?;
             }
             Err(error @ Error::Send { .. }) => return Err(error),
             Err(error) => errors.push(error),
@@ -365,6 +374,10 @@ fn parse_taint(spec: &str) -> Result<Value, String> {
         errors => format!("invalid taint spec: {spec}, {}", errors.join("; ")),
     })?;
     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let problems = machinery::names::is_qualified_name(key);
+    if !problems.is_empty() {
+        return Err(format!("invalid taint spec: {spec}, {}", problems.join("; ")));
+    }
     if !matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute") {
         return Err(format!("invalid taint effect: {effect}, unsupported taint effect"));
     }

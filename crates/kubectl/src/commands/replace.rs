@@ -27,6 +27,7 @@ pub(super) async fn replace(session: &Session<'_>) -> Result<(), Error> {
     let dry_run = session.dry_run()?;
     validation(session)?;
     let force = args.bool("force");
+    let propagation = delete::propagation(session)?;
     if force && dry_run != DryRun::None {
         return Err(Error::message("--dry-run can not be used when --force is set"));
     }
@@ -49,7 +50,8 @@ pub(super) async fn replace(session: &Session<'_>) -> Result<(), Error> {
         };
         count += 1;
         save_config(session, &mut info.object);
-        let outcome = if force { recreate(session, &info).await } else { put(session, &info, dry_run).await };
+        let outcome =
+            if force { recreate(session, &info, propagation).await } else { put(session, &info, dry_run).await };
         match outcome {
             Ok(object) => done(session, &output, &object, &format!("replaced{}", dry_run.suffix()))?,
             Err(error @ Error::Send { .. }) => return Err(error),
@@ -84,12 +86,16 @@ async fn put(session: &Session<'_>, info: &select::Info, dry_run: DryRun) -> Res
 }
 
 /// `--force`: deletes the object, waits, and makes it anew.
-async fn recreate(session: &Session<'_>, info: &select::Info) -> Result<serde_json::Value, Error> {
+async fn recreate(
+    session: &Session<'_>,
+    info: &select::Info,
+    propagation: &'static str,
+) -> Result<serde_json::Value, Error> {
     let grace_period = match session.args.int("grace-period") {
         period if period < 0 => 0,
         period => period,
     };
-    let deletion = Deletion { grace_period, propagation: delete::propagation(session)?, dry_run: DryRun::None };
+    let deletion = Deletion { grace_period, propagation, dry_run: DryRun::None };
     match delete::delete(session, info, &deletion).await {
         Ok(uid) => {
             session.outln(format!("{} {:?} deleted", info.resource.kind_name(), info.name));

@@ -130,8 +130,8 @@ pub(super) async fn autoscale(session: &Session<'_>) -> Result<(), Error> {
         let scalable = ["Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"];
         if !scalable.contains(&info.resource.kind.as_str()) {
             return Err(Error::message(format!(
-                "cannot autoscale a {}: not one of the supported kinds",
-                info.resource.kind
+                "cannot autoscale a {}: could not find scale subresource for {}/{}, Resource={} in discovery information",
+                info.resource.kind, info.resource.group, info.resource.version, info.resource.name
             )));
         }
         let name = match args.string("name") {

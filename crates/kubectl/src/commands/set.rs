@@ -57,7 +57,10 @@ async fn each(
         let mut object = info.object.clone();
         if let Err(found) = change(&info, &mut object) {
             errors.extend(found);
-            continue;
+            // Of several images those are set whose containers there are.
+            if operation != "image updated" || object == info.object {
+                continue;
+            }
         }
         if local || dry_run == DryRun::Client {
             if !local {
@@ -249,11 +252,20 @@ async fn env(session: &Session<'_>) -> Result<(), Error> {
     let overwrite = args.bool("overwrite");
     each(session, &words, "env updated", |info, object| {
         let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;
+        let (resource, name) = (&info.resource, &info.name);
+        let mut found = false;
         for field in ["containers", "initContainers"] {
             let containers = spec.list_mut(&[field]).into_iter().flatten();
             for container in containers.filter(|container| chosen(pattern, &text(&container["name"]))) {
-                set_env(container, &set, &remove, overwrite).map_err(|error| vec![error])?;
+                found = true;
+                set_env(container, &set, &remove, overwrite).map_err(|error| {
+                    vec![Error::message(format!("error: {}/{name} {}", resource.name, error.plain()))]
+                })?;
             }
+        }
+        if !found {
+            let kind = &resource.kind;
+            session.errln(format!("Warning: {kind}/{name} does not have any containers matching {pattern:?}"));
         }
         Ok(())
     })
@@ -406,9 +418,7 @@ async fn service_account(session: &Session<'_>) -> Result<(), Error> {
         return Err(Error::message("serviceaccount is required"));
     };
     if words.is_empty() && !files::given(session) {
-        return Err(Error::message(
-            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
-        ));
+        return Err(select::missing());
     }
     each(session, words, "serviceaccount updated", |info, object| {
         let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;

@@ -9,6 +9,24 @@ use crate::error::Error;
 use crate::print::output::{COMMON, Output};
 use crate::session::Session;
 
+/// Verbs that requests for resources have.
+const STANDARD_VERBS: [&str; 14] = [
+    "*",
+    "get",
+    "delete",
+    "list",
+    "create",
+    "update",
+    "patch",
+    "watch",
+    "proxy",
+    "deletecollection",
+    "use",
+    "bind",
+    "escalate",
+    "impersonate",
+];
+
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 fn unique(values: &[String]) -> Vec<String> {
@@ -41,6 +59,11 @@ pub(super) async fn role(session: &Session<'_>, kind: &str) -> Result<Generated,
     }
     if verbs.is_empty() {
         return Err(Error::message("at least one verb must be specified"));
+    }
+    if !args.list("resource").is_empty() {
+        for verb in verbs.iter().filter(|verb| !STANDARD_VERBS.contains(&verb.as_str())) {
+            session.errln(format!("Warning: '{verb}' is not a standard resource verb"));
+        }
     }
     let urls = args.list("non-resource-url");
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();

@@ -12,6 +12,10 @@ use crate::session::Session;
 async fn contents(session: &Session<'_>) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let args = &session.args;
     let mut found: Vec<(String, Vec<u8>)> = Vec::new();
+    let alone = args.list("from-file").is_empty() && args.list("from-literal").is_empty();
+    if !alone && !args.list("from-env-file").is_empty() {
+        return Err(Error::message("from-env-file cannot be combined with from-file or from-literal"));
+    }
     for source in args.list("from-file") {
         let (key, path) = match source.split_once('=') {
             Some((key, path)) => (Some(key), path),
@@ -24,8 +28,7 @@ async fn contents(session: &Session<'_>) -> Result<Vec<(String, Vec<u8>)>, Error
             return Err(Error::message(format!("file path for key name {} missing", key.unwrap_or_default())));
         }
         if let Ok(entries) = session.host.read_dir(path).await {
-            if let Some(key) = key {
-                let _ = key;
+            if key.is_some() {
                 return Err(Error::message("cannot give a key name for a directory path"));
             }
             for entry in entries.into_iter().filter(|entry| !entry.is_dir) {

@@ -89,7 +89,7 @@ pub(super) async fn job(session: &Session<'_>) -> Result<Generated, Error> {
     let namespace = session.namespace().await?.0;
     let cron = resources::get(session.client().await?, &resource, &namespace, cron_name).await?;
     if cron["kind"] != "CronJob" {
-        return Err(Error::message(format!("from must be an existing cronjob: unknown object type {}", resource.kind)));
+        return Err(Error::message(format!("unknown object type *{}.{}", resource.version, resource.kind)));
     }
     let template = &cron["spec"]["jobTemplate"];
     let mut made =

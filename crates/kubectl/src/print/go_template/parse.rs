@@ -148,7 +148,11 @@ impl Parser {
                 Piece::Action(action, line) => (action, line),
             };
             self.last_line = line;
-            let (word, rest) = match action.find([' ', '\t', '\n']) {
+            // `{{range.items}}`: a keyword ends where its letters do.
+            let letters = action.find(|c: char| !c.is_alphanumeric()).unwrap_or(action.len());
+            let is_keyword = matches!(&action[..letters], "if" | "with" | "range");
+            let end = if is_keyword { Some(letters) } else { action.find([' ', '\t', '\n']) };
+            let (word, rest) = match end {
                 Some(at) => (&action[..at], action[at..].trim()),
                 None => (action.as_str(), ""),
             };
