@@ -17,6 +17,7 @@
 //! | `% ` | what is typed there instead, and below it what that prints, if it is something else |
 
 #[path = "transcripts/format.rs"]
+#[allow(dead_code, reason = "what is typed natively is another test's")]
 mod format;
 mod lab;
 
