@@ -372,7 +372,7 @@ fn changed(read: Option<Read>) -> Html {
                 html! { <span {class}>{ format!("{} {}\n", row.sign, row.text) }</span> }
             });
             html! {
-                <pre class="diff" aria-label={t(STORY_CHANGE)}>{ for shown }{ if cut { "…" } else { "" } }</pre>
+                <pre class="diff" tabindex="0" aria-label={t(STORY_CHANGE)}>{ for shown }{ if cut { "…" } else { "" } }</pre>
             }
         }
         Some((_, Err(error))) => html! { <p class="soft">{ error }</p> },
