@@ -8,8 +8,8 @@ const files = entries
   .filter((entry) => entry.isFile() && entry.name !== "offline.js")
   .map((entry) => relative(folder, join(entry.parentPath, entry.name)))
   .sort();
-// What nobody needs who only looks in: the Worker's and the page's chunks, and the lessons' texts.
-const isLater = (file) => /^(split_|chunk_|lessons\/(?!index\.json))/.test(file);
+// What nobody needs who only looks in: chunks, the editor and the lessons' texts.
+const isLater = (file) => /^(split_|chunk_|editor|lessons\/(?!index\.json))/.test(file);
 const list = (name, files) => [`${name} = []`, `${name} = ${JSON.stringify(files)}`];
 const script = await readFile(join("www", "offline.js"), "utf8");
 await writeFile(

@@ -3,6 +3,7 @@
 mod api;
 mod docker;
 mod scale;
+mod visit;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,8 @@ use anyhow::{Context, Result, bail};
 use crate::shell::{command, output, say};
 use crate::{serve, tools};
 
-/// What a first visit may transfer, until the terminal shows its prompt.
+/// What a first visit may transfer, until the cluster runs, the terminal shows its prompt and nothing more comes.
 const PAGE_BYTES_MAX: u64 = 1_500_000;
-
-/// What loads when it is first used: kubectl, the simulated programs, the YAML editor, lessons.
-const ON_DEMAND: [&str; 5] = ["split_kubectl", "split_programs", "split_tools", "editor.js", "lessons/"];
 
 /// What there is to measure beside the page and the server.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -65,8 +63,9 @@ fn page() -> Result<()> {
 }
 
 /// Prints the bytes of each asset, raw and by brotli as a web host would send it. Returns the sum of the latter
-/// for a first visit.
+/// for a first visit, which a browser makes.
 fn page_sizes(folder: &Path) -> Result<u64> {
+    let visited = visit::first(folder)?;
     say("page, bytes by asset");
     println!("{:>10} {:>10}  asset", "raw", "brotli");
     let (mut first_visit, mut on_demand) = (0, 0);
@@ -75,7 +74,7 @@ fn page_sizes(folder: &Path) -> Result<u64> {
         let compressed = command(&["brotli", "--quality=11", "--stdout"]).arg(&file).stderr(Stdio::null()).output()?;
         let brotli = compressed.stdout.len() as u64;
         let name = file.strip_prefix(folder)?.to_string_lossy().into_owned();
-        let later = ON_DEMAND.iter().any(|prefix| name.starts_with(prefix));
+        let later = !visited.contains(&name);
         println!("{raw:>10} {brotli:>10}  {name}{}", if later { "  (when first used)" } else { "" });
         *(if later { &mut on_demand } else { &mut first_visit }) += brotli;
     }
