@@ -99,3 +99,59 @@ fn bad_input_gets_the_errors_that_kubectl_users_know() {
     let (_, error) = server.fails("create namespace twice");
     assert_eq!(error, "Error from server (AlreadyExists): namespaces \"twice\" already exists\n");
 }
+
+/// The documentation's task "Issue a Certificate for a Kubernetes API Client Using A
+/// CertificateSigningRequest".
+#[test]
+fn an_approved_request_gives_a_certificate_that_its_owner_comes_in_with() {
+    let server = Server::start(&["--runtime", "sim", "--nodes", "1"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "myuser");
+    params.distinguished_name.push(rcgen::DnType::OrganizationName, "developers");
+    let request = params.serialize_request(&key).expect("a request").pem().expect("PEM");
+    let ask = |name: &str, request: &str, usage: &str| {
+        let request = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, request);
+        server.apply(&format!(
+            "apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\nmetadata:\n  name: {name}\nspec:\n  \
+             request: {request}\n  signerName: kubernetes.io/kube-apiserver-client\n  expirationSeconds: 86400\n  \
+             usages:\n  - {usage}\n"
+        ));
+    };
+    ask("myuser", &request, "client auth");
+    let table = server.ok("get csr");
+    assert!(table.contains("kubernetes-admin") && table.contains("24h") && table.contains("Pending"), "{table}");
+    let approved = server.ok("certificate approve myuser");
+    assert_eq!(approved, "certificatesigningrequest.certificates.k8s.io/myuser approved\n");
+    server.until("get csr myuser", |table| table.contains("Approved,Issued"));
+    let certificate = server.ok("get csr myuser -o jsonpath={.status.certificate}");
+    let certificate = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, certificate).expect("base64");
+
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("a file");
+        path.display().to_string()
+    };
+    let (certificate, key) = (file("myuser.crt", &certificate), file("myuser.key", key.serialize_pem().as_bytes()));
+    server.ok(&format!(
+        "config set-credentials myuser --client-key={key} --client-certificate={certificate} --embed-certs"
+    ));
+    let context = server.ok("config view -o jsonpath={.contexts[0].context.cluster}");
+    server.ok(&format!("config set-context myuser --cluster={context} --user=myuser"));
+    let whoami = server.ok("--context myuser auth whoami");
+    assert!(whoami.contains("myuser") && whoami.contains("[developers system:authenticated]"), "{whoami}");
+    let (_, refused) = server.fails("--context myuser get pods");
+    assert!(refused.contains("pods is forbidden: User \"myuser\" cannot list resource \"pods\""), "{refused}");
+    server.ok("create role developer --verb=get,list --resource=pods");
+    server.ok("create rolebinding developer-binding-myuser --role=developer --user=myuser");
+    server.ok("--context myuser get pods");
+
+    // What the signer does not sign.
+    ask("serving", &request, "server auth");
+    server.ok("certificate approve serving");
+    server.until("get csr serving", |table| table.contains("Approved,Failed"));
+    let why = server.ok("get csr serving -o jsonpath={.status.conditions[1].message}");
+    assert_eq!(why, "invalid usage for client certificate: server auth");
+}

@@ -12,6 +12,7 @@ use client::{Client, Component, SharedInformers, Transport};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::ReplicationController;
 
+pub mod certificates;
 pub mod claim;
 pub mod clusterrole_aggregation;
 pub mod controller;
@@ -69,13 +70,15 @@ pub struct Setup {
 pub struct Options {
     /// The PEM of the cluster's certificate authority, published as `kube-root-ca.crt`.
     pub root_ca: String,
+    /// What signs certificates, where there is something.
+    pub authority: Option<Rc<dyn certificates::Authority>>,
     /// The ingress that LoadBalancer Services get: an address, or else a host name.
     pub load_balancer: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { root_ca: String::new(), load_balancer: "localhost".into() }
+        Self { root_ca: String::new(), authority: None, load_balancer: "localhost".into() }
     }
 }
 
@@ -153,6 +156,15 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     }),
     ("service-cidr-controller", |setup, client| {
         driver(servicecidr::ServiceCidrController::new(setup, &client), client)
+    }),
+    ("certificatesigningrequest-approving-controller", |setup, client| {
+        driver(certificates::approver::CertificateApprover::new(setup, &client), client)
+    }),
+    ("certificatesigningrequest-signing-controller", |setup, client| {
+        driver(certificates::signer::CertificateSigner::new(setup, &client), client)
+    }),
+    ("certificatesigningrequest-cleaner-controller", |setup, client| {
+        driver(certificates::cleaner::CertificateCleaner::new(setup, &client), client)
     }),
     ("service-lb-controller", |setup, client| driver(service_lb::ServiceLbController::new(setup, &client), client)),
 ];

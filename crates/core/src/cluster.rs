@@ -276,7 +276,11 @@ impl Inner {
             held: RefCell::default(),
         });
         let host = options.nodes.first().map_or("control-plane", |node| node.name.as_str()).to_owned();
-        let controllers = controllers::Options { root_ca: options.root_ca, ..controllers::Options::default() };
+        let controllers = controllers::Options {
+            root_ca: options.root_ca,
+            authority: options.authority,
+            ..controllers::Options::default()
+        };
         inner.add_control_plane(&mut rng, &host, controllers, options.ports_changed, options.scheduler);
         inner.add_metrics_server(metrics);
         inner.add_storage_class()?;

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use apiserver::Authenticator;
+use controllers::certificates::Authority;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Taint;
@@ -74,6 +76,8 @@ pub struct Options {
     pub advertise: (Ipv4Addr, u16),
     /// The PEM of the certificate authority that clients inside the cluster trust.
     pub root_ca: String,
+    /// What signs certificates, where there is something.
+    pub authority: Option<Rc<dyn Authority>>,
     /// How the scheduler is set up, where not as upstream's default.
     pub scheduler: Option<scheduler::Configuration>,
     /// Field documentation for `explain`.
@@ -104,6 +108,7 @@ impl Options {
             anonymous: false,
             advertise: (Ipv4Addr::new(172, 18, 0, 2), 6443),
             root_ca: String::new(),
+            authority: None,
             scheduler: None,
             descriptions: None,
             addons: false,

@@ -2,6 +2,8 @@
 //! administrator's. The authority is kept in the data directory, so that a kubeconfig file outlives a
 //! restart.
 
+mod authority;
+
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -13,15 +15,18 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     SanType,
 };
+use rustls::crypto::SecureRandom;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+pub use authority::RequestSigner;
 use rustls::{RootCertStore, ServerConfig};
 
 /// PEM texts of the authority and of the two certificates.
 pub struct Certificates {
     /// The authority's certificate.
     pub authority: String,
+    authority_key: String,
     server: Pair,
     /// The administrator's certificate and key, for kubeconfig files.
     pub administrator: Pair,
@@ -52,15 +57,25 @@ impl Certificates {
             write_private(&authority_key, &pair.key)?;
             write_private(&authority, &pair.certificate)?;
         }
-        let key = KeyPair::from_pem(&read(&authority_key)?).with_context(|| damaged(&authority_key))?;
+        let authority_key_pem = read(&authority_key)?;
+        let key = KeyPair::from_pem(&authority_key_pem).with_context(|| damaged(&authority_key))?;
         let authority_pem = read(&authority)?;
         let issuer = Issuer::from_ca_cert_pem(&authority_pem, key).with_context(|| damaged(&authority))?;
         Ok(Self {
             server: sign_server(&issuer, addresses)?,
             administrator: sign_administrator(&issuer)?,
             authority: authority_pem,
+            authority_key: authority_key_pem,
             service_account_key: load_or_create_key(file("sa.key"))?,
         })
+    }
+
+    /// What signs the requests of the cluster's users.
+    ///
+    /// # Errors
+    /// When the authority's key is of another kind than this program makes.
+    pub fn request_signer(&self, random: &'static dyn SecureRandom) -> Result<RequestSigner> {
+        RequestSigner::new(&self.authority, &self.authority_key, random)
     }
 
     /// TLS with this server certificate, asking clients for a certificate of this authority but not

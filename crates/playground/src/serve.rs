@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -71,11 +72,13 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     let directory = home.directory.clone();
     let provider = rustls::crypto::ring::default_provider();
     let token = Arc::new(PageToken::create(provider.secure_random)?);
-    let seed = random_seed(provider.secure_random)?;
+    let random = provider.secure_random;
+    let seed = random_seed(random)?;
     // Another provider can only be one that was installed before, which serves as well.
     let _ = provider.install_default();
     let certificates = Certificates::load_or_create(&directory.join("pki"), &addresses(address))?;
     let tls = Arc::new(certificates.server_config()?);
+    let signer = certificates.request_signer(random)?;
     let (store, writer) = durability::open(&directory)?;
 
     let Chosen { mut nodes, docker, simulated, mappings } = choose_runtime(&settings, &home, address).await?;
@@ -120,6 +123,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
                 advertise,
                 nodes,
                 root_ca,
+                authority: Some(Rc::new(signer)),
                 descriptions: Some(machinery::schema::DESCRIPTIONS_JSON.as_bytes().into()),
                 files: lesson_files(),
                 addons: true,
