@@ -1,30 +1,12 @@
 // The page without a network: a service worker that keeps what the page is made of. The network is asked
 // first, so that a new version is there at the next visit. `offline.mjs` puts the files' names in.
-const FIRST = [];
-// What loads when it is first used. All of it is kept as soon as any of it is used: who only looks in
-// transfers none of it, who begins to work can go on without a network.
-const LATER = [];
+const FILES = [];
 const CACHE = "playground";
 
-const address = (file) => new URL(file || "index.html", registration.scope);
-
-let keeping;
-const keepLater = () => (keeping ??= keepMissing());
-
-async function keepMissing() {
-  const cache = await caches.open(CACHE);
-  for (const file of LATER) if (!(await cache.match(address(file)))) await cache.add(file);
-}
-
 addEventListener("install", (event) => {
-  const keep = async () => {
-    const cache = await caches.open(CACHE);
-    // All or nothing of what loads later: chunks of two versions do not fit together.
-    const kept = (await Promise.all(LATER.map((file) => cache.match(address(file))))).some(Boolean);
-    await Promise.all([...FIRST, ...(kept ? LATER : [])].map((file) => cache.add(file)));
-    await skipWaiting();
-  };
-  event.waitUntil(keep());
+  event.waitUntil(
+    caches.open(CACHE).then((cache) => Promise.all(FILES.map((file) => cache.add(file)))).then(() => skipWaiting()),
+  );
 });
 
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
@@ -33,19 +15,17 @@ addEventListener("fetch", (event) => {
   const { request } = event;
   const path = request.url.startsWith(registration.scope) ? request.url.slice(registration.scope.length) : null;
   const file = path?.split(/[?#]/)[0];
-  const later = LATER.includes(file);
   // The API of `playground serve` is on the same origin: it is none of this script's business.
-  if (request.method !== "GET" || file === undefined || (file !== "" && !later && !FIRST.includes(file))) return;
+  if (request.method !== "GET" || file === undefined || (file !== "" && !FILES.includes(file))) return;
   event.respondWith(
     fetch(request)
       .then((response) => {
         if (response.ok) {
           const copy = response.clone();
-          const keep = caches.open(CACHE).then((cache) => cache.put(address(file), copy));
-          event.waitUntil(later ? keep.then(keepLater) : keep);
+          event.waitUntil(caches.open(CACHE).then((cache) => cache.put(file || "index.html", copy)));
         }
         return response;
       })
-      .catch(async () => (await caches.match(address(file))) ?? Response.error()),
+      .catch(async () => (await caches.match(new URL(file || "index.html", registration.scope))) ?? Response.error()),
   );
 });
