@@ -171,6 +171,7 @@ const ENTRYPOINTS: &[(&str, Main)] = &[
 const TOOL_NAMES: [&str; TOOLS.len()] = names(TOOLS);
 const SHELL_NAMES: [&str; SHELLS.len()] = names(SHELLS);
 const SERVER_NAMES: [&str; servers::SERVERS.len()] = names(servers::SERVERS);
+const SYSTEM_NAMES: [&str; servers::SYSTEM.len()] = names(servers::SYSTEM);
 const ENTRYPOINT_NAMES: [&str; ENTRYPOINTS.len()] = names(ENTRYPOINTS);
 
 /// The names alone: who refers to a table refers to its programs' code.
@@ -193,8 +194,16 @@ split! {
 }
 
 split! {
+    system,
+    /// The main function of a program that a cluster runs from its birth on.
+    fn system_main(name: &'static str) -> Option<Main> {
+        main_in(&[servers::SYSTEM], name)
+    }
+}
+
+split! {
     programs,
-    /// The main function of a program that is no shell.
+    /// The main function of any other program.
     fn program_main(name: &'static str) -> Option<Main> {
         main_in(&[TOOLS, servers::SERVERS, ENTRYPOINTS], name)
     }
@@ -206,12 +215,15 @@ fn main_in(tables: &[&[(&str, Main)]], name: &str) -> Option<Main> {
 
 /// A built-in program by the name its executables carry ([`crate::fs::Kind::Program`]).
 pub fn find(name: &str) -> Option<Rc<dyn Program>> {
-    let names = [TOOL_NAMES.as_slice(), &SHELL_NAMES, &SERVER_NAMES, &ENTRYPOINT_NAMES];
+    let names = [TOOL_NAMES.as_slice(), &SHELL_NAMES, &SYSTEM_NAMES, &SERVER_NAMES, &ENTRYPOINT_NAMES];
     let name = *names.into_iter().flatten().find(|known| **known == name)?;
     Some(Rc::new(move |process: Process| async move {
-        let main = match SHELL_NAMES.contains(&name) {
-            true => shell_main(name).await,
-            false => program_main(name).await,
+        let main = if SHELL_NAMES.contains(&name) {
+            shell_main(name).await
+        } else if SYSTEM_NAMES.contains(&name) {
+            system_main(name).await
+        } else {
+            program_main(name).await
         };
         match main {
             Ok(Some(main)) => main(process).await,

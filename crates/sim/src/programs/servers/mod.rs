@@ -24,10 +24,13 @@ use crate::network::http::{self, Request, Response};
 use crate::network::{TcpListener, TcpStream};
 use crate::process::{Process, Signal};
 
+/// What runs in every cluster from its birth on.
+pub(super) const SYSTEM: &[(&str, Main)] =
+    &[("coredns", |process| Box::pin(coredns::main(process))), ("pause", |process| Box::pin(pause(process)))];
+
 /// Servers by the name their executables carry.
 pub(super) const SERVERS: &[(&str, Main)] = &[
     ("agnhost", |process| Box::pin(agnhost::main(process))),
-    ("coredns", |process| Box::pin(coredns::main(process))),
     ("currency-exchange", |process| Box::pin(hello::currency_exchange(process))),
     ("echoserver", |process| Box::pin(samples::echoserver(process))),
     ("gb-follower", |process| Box::pin(guestbook::follower(process))),
@@ -42,7 +45,6 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("kubernetes-bootcamp", |process| Box::pin(hello::bootcamp(process))),
     ("nginx", |process| Box::pin(web::nginx(process))),
     ("nginx-entrypoint", |process| Box::pin(web::nginx_entrypoint(process))),
-    ("pause", |process| Box::pin(pause(process))),
     ("perl", |process| Box::pin(samples::perl(process))),
     ("pg_isready", |process| Box::pin(postgres::pg_isready(process))),
     ("postgres", |process| Box::pin(postgres::server(process))),
