@@ -330,7 +330,8 @@ impl<'a> Rollout<'a> {
             }
         }
         let min_available = wanted(&self.deployment) - arithmetic::max_unavailable(&self.deployment);
-        let mut left = sum(self.all().iter().map(|set| available(set))) - min_available;
+        // A set that was scaled down just now may still count pods that go: not more than `max` in all.
+        let mut left = left.min(sum(self.all().iter().map(|set| available(set))) - min_available);
         for set in Self::active(&self.old) {
             let count = size(&set).min(left);
             if count > 0 {
