@@ -233,7 +233,8 @@ fn every_lesson_is_translated() {
         let path = Path::new(FOLDER).join(format!("zh/{id}.md"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let lesson = compile::translation(&text, &original).unwrap_or_else(|mistake| panic!("zh/{id}.md:{mistake}"));
-        assert_ne!(lesson.title, original.title, "{id}");
+        // A title may be a word of Kubernetes'.
+        assert_ne!(lesson.summary, original.summary, "{id}");
         let acts = |lesson: &Lesson| {
             let pieces = lesson.steps.iter().flat_map(|step| &step.pieces);
             pieces.filter(|piece| !matches!(piece, Piece::Html(_) | Piece::Hint(_))).cloned().collect::<Vec<_>>()

@@ -103,7 +103,9 @@ mod tests {
             let plain = serve("/", &HeaderMap::new());
             assert!(!plain.headers().contains_key(CONTENT_ENCODING));
             let asked = HeaderMap::from_iter([(http::header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br"))]);
-            assert_eq!(serve("/", &asked).headers()[CONTENT_ENCODING], "gzip");
+            let (script, _) = FILES.iter().find(|(name, _)| name.ends_with(".js")).unwrap();
+            assert_eq!(serve(script, &asked).headers()[CONTENT_ENCODING], "gzip");
+            assert!(!serve(script, &HeaderMap::new()).headers().contains_key(CONTENT_ENCODING));
         }
         assert_eq!(serve("/no/such/file", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);
     }
