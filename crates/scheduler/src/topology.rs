@@ -159,7 +159,10 @@ impl Question {
 /// Pods by domain.
 #[derive(Clone, Debug, Default)]
 pub struct Domains {
-    domains: BTreeMap<String, Domain>,
+    /// By a hash of their names: there may be as many as nodes, and each node of each pod is looked up.
+    domains: BTreeMap<u64, Vec<(String, Domain)>>,
+    /// How many domains there are.
+    count: usize,
     /// How many domains have how many pods.
     histogram: BTreeMap<i64, usize>,
     total: i64,
@@ -174,7 +177,8 @@ struct Domain {
 impl Domains {
     /// The pods in a domain.
     pub fn pods(&self, value: &str) -> i64 {
-        self.domains.get(value).map_or(0, |domain| domain.pods)
+        let alike = self.domains.get(&hash(value)).map_or(&[][..], Vec::as_slice);
+        alike.iter().find(|(name, _)| name == value).map_or(0, |(_, domain)| domain.pods)
     }
 
     /// The pods in all domains.
@@ -184,7 +188,7 @@ impl Domains {
 
     /// How many domains there are.
     pub fn len(&self) -> usize {
-        self.domains.len()
+        self.count
     }
 
     /// The pods in the domain that has the fewest; 0 where there is none.
@@ -196,10 +200,16 @@ impl Domains {
         if nodes == 0 && pods == 0 {
             return;
         }
-        if !self.domains.contains_key(value) {
-            self.domains.insert(value.to_owned(), Domain::default());
-        }
-        let Some(domain) = self.domains.get_mut(value) else { return };
+        let alike = self.domains.entry(hash(value)).or_default();
+        let place = match alike.iter().position(|(name, _)| name == value) {
+            Some(place) => place,
+            None => {
+                alike.push((value.to_owned(), Domain::default()));
+                self.count += 1;
+                alike.len() - 1
+            }
+        };
+        let Some((_, domain)) = alike.get_mut(place) else { return };
         let before = *domain;
         *domain = Domain { nodes: before.nodes + nodes, pods: before.pods + pods };
         let after = *domain;
@@ -213,11 +223,20 @@ impl Domains {
             }
         }
         if after == Domain::default() {
-            self.domains.remove(value);
+            alike.swap_remove(place);
+            self.count -= 1;
+            if alike.is_empty() {
+                self.domains.remove(&hash(value));
+            }
         } else {
             *self.histogram.entry(after.pods).or_default() += 1;
         }
     }
+}
+
+/// FNV-1a.
+fn hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// What running pods say about a pod that comes near.

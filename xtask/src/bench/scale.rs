@@ -11,6 +11,9 @@ use crate::shell::{command, run as execute, say};
 const EXAMPLE: &str = "target/release/examples/scale";
 /// Nodes and pods.
 const CLUSTERS: [(u32, u32); 3] = [(10, 1_000), (1_000, 10_000), (5_000, 150_000)];
+/// The same number of pods on ever more nodes, and ever more pods on the same: a pod is to cost the same.
+const CURVE: [(u32, u32); 6] =
+    [(10, 1_000), (100, 1_000), (1_000, 1_000), (5_000, 1_000), (1_000, 3_000), (1_000, 30_000)];
 
 /// Builds the release and prints a table of each kind of measurement.
 ///
@@ -20,22 +23,9 @@ pub fn run() -> Result<()> {
     let build = ["cargo", "build", "--release", "--package", "playground-core", "--example", "scale"];
     execute(&mut command(&build))?;
     say("one Deployment, from its creation to all pods ready");
-    println!(
-        "{:>6} {:>8} {:>9} {:>8} {:>8} {:>9} {:>9}",
-        "nodes", "pods", "seconds", "pods/s", "us/pod", "KB/pod", "KB/node"
-    );
-    for (nodes, pods) in CLUSTERS {
-        let it = measure(&["pods", &nodes.to_string(), &pods.to_string()])?;
-        let number = |name: &str| it[name].as_f64().unwrap_or_default();
-        println!(
-            "{nodes:>6} {pods:>8} {:>9.2} {:>8.0} {:>8.0} {:>9.1} {:>9.1}",
-            number("seconds"),
-            number("podsPerSecond"),
-            number("microsPerPod"),
-            number("bytesPerPod") / 1e3,
-            number("bytesPerNode") / 1e3,
-        );
-    }
+    pods(&CLUSTERS)?;
+    say("the curve: processor time for a pod as the cluster grows");
+    pods(&CURVE)?;
     say("scheduler decisions in a second");
     println!("{:>6} {:>14} {:>10}", "nodes", "pods are", "decisions");
     for nodes in [1_000, 5_000] {
@@ -54,6 +44,27 @@ pub fn run() -> Result<()> {
             number("turnsPerClusterSecond"),
             number("revisionsPerClusterSecond"),
             number("microsPerClusterSecond"),
+        );
+    }
+    Ok(())
+}
+
+fn pods(clusters: &[(u32, u32)]) -> Result<()> {
+    println!(
+        "{:>6} {:>8} {:>9} {:>9} {:>8} {:>8} {:>9} {:>9}",
+        "nodes", "pods", "seconds", "cpu s", "pods/s", "cpu us", "KB/pod", "KB/node"
+    );
+    for (nodes, pods) in clusters {
+        let it = measure(&["pods", &nodes.to_string(), &pods.to_string()])?;
+        let number = |name: &str| it[name].as_f64().unwrap_or_default();
+        println!(
+            "{nodes:>6} {pods:>8} {:>9.2} {:>9.2} {:>8.0} {:>8.0} {:>9.1} {:>9.1}",
+            number("seconds"),
+            number("processorSeconds"),
+            number("podsPerSecond"),
+            number("microsPerPod"),
+            number("bytesPerPod") / 1e3,
+            number("bytesPerNode") / 1e3,
         );
     }
     Ok(())

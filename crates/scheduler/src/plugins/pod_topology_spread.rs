@@ -135,15 +135,18 @@ impl Score for PodTopologySpread {
     fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
         let state = &cycle.prepared.spread;
         let labels = node.labels();
-        if state.all_keys && state.soft.iter().any(|it| !labels.contains_key(&it.key)) {
-            return IGNORED;
+        let mut sum = 0_i64;
+        for it in &state.soft {
+            let Some(value) = labels.get(&it.key) else {
+                if state.all_keys {
+                    return IGNORED;
+                }
+                continue;
+            };
+            let Some(domains) = cycle.cache.topology().domains(it.answer) else { continue };
+            let pods = domains.pods(value);
+            sum = sum.saturating_add(pods.saturating_mul(it.weight) + (it.max_skew - 1) * MICRO);
         }
-        let each = state.soft.iter().filter_map(|it| {
-            let domains = cycle.cache.topology().domains(it.answer)?;
-            let pods = domains.pods(labels.get(&it.key)?);
-            Some(pods.saturating_mul(it.weight) + (it.max_skew - 1) * MICRO)
-        });
-        let sum = each.fold(0, i64::saturating_add);
         (sum + MICRO / 2) / MICRO
     }
 
