@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Pod, PodAffinityTerm, Toleration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use machinery::labels::{Labels, Operator, Requirement, Selector};
+use machinery::random::fnv64a;
 
 use crate::framework::{NodeInfo, PodInfo};
 use crate::plugins::node_affinity::Required;
@@ -159,7 +160,7 @@ impl Question {
 /// Pods by domain.
 #[derive(Clone, Debug, Default)]
 pub struct Domains {
-    /// By a hash of their names: there may be as many as nodes, and each node of each pod is looked up.
+    /// By a hash of their names: there may be as many as nodes, and each of them is looked up for each pod.
     domains: BTreeMap<u64, Vec<(String, Domain)>>,
     /// How many domains there are.
     count: usize,
@@ -177,7 +178,7 @@ struct Domain {
 impl Domains {
     /// The pods in a domain.
     pub fn pods(&self, value: &str) -> i64 {
-        let alike = self.domains.get(&hash(value)).map_or(&[][..], Vec::as_slice);
+        let alike = self.domains.get(&fnv64a(value.as_bytes())).map_or(&[][..], Vec::as_slice);
         alike.iter().find(|(name, _)| name == value).map_or(0, |(_, domain)| domain.pods)
     }
 
@@ -200,7 +201,7 @@ impl Domains {
         if nodes == 0 && pods == 0 {
             return;
         }
-        let alike = self.domains.entry(hash(value)).or_default();
+        let alike = self.domains.entry(fnv64a(value.as_bytes())).or_default();
         let place = match alike.iter().position(|(name, _)| name == value) {
             Some(place) => place,
             None => {
@@ -226,17 +227,12 @@ impl Domains {
             alike.swap_remove(place);
             self.count -= 1;
             if alike.is_empty() {
-                self.domains.remove(&hash(value));
+                self.domains.remove(&fnv64a(value.as_bytes()));
             }
         } else {
             *self.histogram.entry(after.pods).or_default() += 1;
         }
     }
-}
-
-/// FNV-1a.
-fn hash(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// What running pods say about a pod that comes near.
