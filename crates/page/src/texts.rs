@@ -8,6 +8,7 @@ texts! {
     NO_WORKER: "This browser does not start Web Workers here.", "此浏览器无法在这里启动 Web Worker。";
     NAMESPACE: "Namespace", "命名空间";
     ALL_NAMESPACES: "All namespaces", "所有命名空间";
+    WORKLOADS: "All but the system's", "除系统外的全部";
     VIEW: "View", "视图";
     MAP: "Map", "地图";
     TABLE: "Table", "表格";

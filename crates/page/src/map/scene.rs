@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::text::*;
-use crate::world::{Object, Snapshot, text};
+use crate::world::{Object, Shown, Snapshot, text};
 
 /// What a pod is doing, as far as the map tells states apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,9 +109,9 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// Reads the scene of one namespace, or of all with `None`.
-    pub fn read(snapshot: &Snapshot, namespace: Option<&str>) -> Self {
-        let shown = |object: &Object| namespace.is_none_or(|namespace| object.namespace() == namespace);
+    /// Reads the scene of the namespaces that are shown.
+    pub fn read(snapshot: &Snapshot, namespaces: &Shown) -> Self {
+        let shown = |object: &Object| namespaces.has(object.namespace());
         let mut by_node: BTreeMap<&str, Vec<PodItem>> = BTreeMap::new();
         for pod in snapshot.list("pods").filter(|pod| shown(pod)) {
             by_node.entry(pod.text("/spec/nodeName")).or_default().push(pod_item(snapshot, pod));
@@ -306,13 +306,13 @@ pub(super) mod tests {
         for (resource, object) in objects {
             snapshot.put(resource, Object(object));
         }
-        let scene = Scene::read(&snapshot, None);
+        let scene = Scene::read(&snapshot, &Shown::Workloads);
         let pod = &scene.nodes[0].pods[0];
         assert_eq!((pod.owner.as_str(), pod.state, pod.restarts), ("web", PodState::Ready, 2));
         assert_eq!(pod.containers, [ContainerState::Running]);
         assert_eq!(scene.unscheduled[0].state, PodState::Unscheduled);
         assert_eq!(scene.services[0].detail, "NodePort 8080:30950");
         assert_eq!(scene.services[0].endpoints, ["default/web-1-a"]);
-        assert!(Scene::read(&snapshot, Some("other")).services.is_empty());
+        assert!(Scene::read(&snapshot, &Shown::Only("other".into())).services.is_empty());
     }
 }

@@ -14,7 +14,7 @@ use crate::text::{CONTROL_LEGEND, MAP_SAYS, SHOW_ALL, TRAFFIC, WHAT_PASSES, ZOOM
 use crate::trace::Trace;
 use crate::ui::icon::{Icon, IconName};
 use crate::ui::theme::Theme;
-use crate::world::World;
+use crate::world::{Shown, World};
 
 /// What the map is given.
 #[derive(Properties)]
@@ -25,8 +25,8 @@ pub struct MapProps {
     pub trace: Rc<Trace>,
     /// Counts up when world or trace have news.
     pub news: u32,
-    /// The namespace to show, or all.
-    pub namespace: Option<AttrValue>,
+    /// The namespaces to show.
+    pub shown: Shown,
     /// The colours; the engine reads them anew when they change.
     pub theme: Theme,
     /// `resource/key` of what is chosen.
@@ -41,8 +41,8 @@ pub struct MapProps {
 
 impl PartialEq for MapProps {
     fn eq(&self, other: &Self) -> bool {
-        (self.news, &self.namespace, self.theme, &self.selected, &self.spot)
-            == (other.news, &other.namespace, other.theme, &other.selected, &other.spot)
+        (self.news, &self.shown, self.theme, &self.selected, &self.spot)
+            == (other.news, &other.shown, other.theme, &other.selected, &other.spot)
     }
 }
 
@@ -67,9 +67,9 @@ pub fn MapView(props: &MapProps) -> Html {
     }
     {
         let (engine, world, trace, filter) = (engine.clone(), props.world.clone(), props.trace.clone(), *filter);
-        use_effect_with((props.news, props.namespace.clone()), move |(_, namespace)| {
+        use_effect_with((props.news, props.shown.clone()), move |(_, shown)| {
             if let Some(engine) = engine.borrow().as_ref() {
-                engine.show(Scene::read(&world.snapshot(), namespace.as_deref()));
+                engine.show(Scene::read(&world.snapshot(), shown));
                 engine.tell(&trace, filter);
             }
         });

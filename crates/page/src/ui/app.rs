@@ -32,7 +32,7 @@ use crate::story::Spot;
 use crate::terminals::Terminals;
 use crate::text::*;
 use crate::trace::Trace;
-use crate::world::{Subscription, World};
+use crate::world::{Shown, Subscription, World};
 
 /// How often the clock is read, and what is wrong.
 const CLOCK_MS: u32 = 250;
@@ -183,7 +183,7 @@ fn Desk(props: &DeskProps) -> Html {
     let wrong = use_state_eq(Vec::<Fault>::new);
     let notice = use_state_eq(|| None::<String>);
     let chaos = use_state_eq(|| None::<u32>);
-    let namespace = use_state_eq(|| None::<AttrValue>);
+    let shown_namespaces = use_state_eq(Shown::default);
     let selected = use_state_eq(|| AttrValue::from(""));
     let typed = use_state_eq(|| boot::asked_command(api).map(|command| (0, command)));
     let sizes = use_state_eq(|| {
@@ -375,10 +375,10 @@ fn Desk(props: &DeskProps) -> Html {
     };
     let command = |command: Command| on_command.reform(move |_: MouseEvent| command);
     let on_namespace = {
-        let namespace = namespace.clone();
+        let shown = shown_namespaces.clone();
         Callback::from(move |event: Event| {
             let chosen = event.target_dyn_into::<HtmlSelectElement>().map(|select| select.value()).unwrap_or_default();
-            namespace.set((!chosen.is_empty()).then(|| chosen.into()));
+            shown.set(Shown::from_value(&chosen));
         })
     };
     let view = |label: &'static str, icon: IconName, is_table: bool| {
@@ -444,9 +444,11 @@ fn Desk(props: &DeskProps) -> Html {
                 <div class="top-end">
                     <label class="namespace"><span class="hidden">{ t(NAMESPACE) }</span>
                         <select onchange={on_namespace} data-after-terminal="">
-                            <option value="" selected={namespace.is_none()}>{ t(ALL_NAMESPACES) }</option>
+                            { for [(Shown::Workloads, t(WORKLOADS)), (Shown::All, t(ALL_NAMESPACES))].map(|(shown, label)| html! {
+                                <option value={shown.value().to_owned()} selected={*shown_namespaces == shown}>{ label }</option>
+                            }) }
                             { for namespaces.into_iter().map(|name| html! {
-                                <option value={name.clone()} selected={namespace.as_deref() == Some(&name)}>{ name }</option>
+                                <option value={name.clone()} selected={shown_namespaces.only() == Some(name.as_str())}>{ name }</option>
                             }) }
                         </select>
                     </label>
@@ -477,11 +479,11 @@ fn Desk(props: &DeskProps) -> Html {
                 on_resize={resize(|sizes, size| sizes.lesson = size)} />
             <main class="cluster-pane" aria-label={t(THE_CLUSTER)}>
                 if *table {
-                    <Explorer key={said("table")} api={api.clone()} kinds={(*kinds).clone()} namespace={(*namespace).clone()}
+                    <Explorer key={said("table")} api={api.clone()} kinds={(*kinds).clone()} shown={(*shown_namespaces).clone()}
                         resource={(*resource).clone()} {on_resource} filtering={filtering.0}
                         revision={world.revision()} selected={(*selected).clone()} on_select={on_select.clone()} on_run={on_run.clone()} />
                 } else {
-                    <MapView key={said("map")} world={world.clone()} trace={trace.clone()} news={news.0} namespace={(*namespace).clone()}
+                    <MapView key={said("map")} world={world.clone()} trace={trace.clone()} news={news.0} shown={(*shown_namespaces).clone()}
                         theme={*theme} selected={(*selected).clone()} spot={(*spot).clone()} on_select={on_select.clone()} {on_menu} />
                 }
                 <Timeline key={said("time")} api={api.clone()} world={world.clone()} trace={trace.clone()} keeper={keeper.clone()} news={news.0}

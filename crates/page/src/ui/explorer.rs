@@ -12,7 +12,7 @@ use yew::prelude::*;
 use super::kinds::Kind;
 use crate::api::{Api, Call};
 use crate::text::{ASKING, FILTER, FILTER_ANY, KINDS, NAMESPACE, NONE_HERE, ROW_KEYS, t};
-use crate::world::{items, text};
+use crate::world::{Shown, items, text};
 
 /// How often the table is asked for anew while it is shown.
 const REFRESH_MS: u32 = 1_000;
@@ -28,8 +28,8 @@ pub struct ExplorerProps {
     pub api: Api,
     /// The cluster's kinds.
     pub kinds: Rc<Vec<Kind>>,
-    /// The namespace to show, or all.
-    pub namespace: Option<AttrValue>,
+    /// The namespaces to show.
+    pub shown: Shown,
     /// The kind whose table is shown, by its plural.
     pub resource: AttrValue,
     /// Hears which kind's table to show.
@@ -49,7 +49,7 @@ pub struct ExplorerProps {
 impl PartialEq for ExplorerProps {
     fn eq(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.kinds, &other.kinds)
-            && self.namespace == other.namespace
+            && self.shown == other.shown
             && (self.revision, &self.selected) == (other.revision, &other.selected)
             && (self.filtering, &self.resource) == (other.filtering, &other.resource)
     }
@@ -82,10 +82,10 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
         });
     }
     let kind = props.kinds.iter().find(|kind| kind.resource == resource.as_str()).cloned();
-    let wide = props.namespace.is_none();
+    let wide = props.shown.only().is_none();
     {
         let (api, table) = (props.api.clone(), table.clone());
-        let path = kind.as_ref().map(|kind| kind.list_path(props.namespace.as_deref()));
+        let path = kind.as_ref().map(|kind| kind.list_path(props.shown.only()));
         let path = path.map(|path| match props.revision {
             Some(revision) => format!("{path}?resourceVersion={revision}&resourceVersionMatch=Exact"),
             None => path,
@@ -197,7 +197,7 @@ fn rows(
         let fits = wanted.is_empty() || cells.iter().any(|cell| cell.to_lowercase().contains(&wanted));
         let name = text(row, "/object/metadata/name");
         let key = if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") };
-        fits.then(|| (format!("{resource}/{key}"), namespace.to_owned(), cells))
+        (fits && props.shown.has(namespace)).then(|| (format!("{resource}/{key}"), namespace.to_owned(), cells))
     });
     let mut rows: Vec<_> = rows.collect();
     if let Some(Sort { column, down }) = **sort {

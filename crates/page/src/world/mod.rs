@@ -3,6 +3,7 @@
 mod object;
 mod past;
 mod reflect;
+mod shown;
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,6 +12,7 @@ use std::rc::{Rc, Weak};
 use gloo::render::{AnimationFrame, request_animation_frame};
 
 pub use object::{Object, items, text};
+pub use shown::Shown;
 
 /// With more pods than this, the page is drawn anew less often than the browser draws: the map's motion goes on.
 const MANY: usize = 400;
