@@ -538,7 +538,7 @@ async fn the_page_is_there_without_a_network() {
 /// 200 % of 1440 by 900, and a phone held upright: nothing reaches beyond the screen, nothing lies on another.
 #[tokio::test]
 async fn everything_has_room_when_it_is_large() {
-    let browser = Browser::open(&static_page(), 720, 500).await;
+    let browser = Browser::open(&static_page(), 1440, 900).await;
     two_pods(&browser).await;
     for (width, height) in [(720, 500), (500, 844)] {
         browser.resize(width, height).await;
