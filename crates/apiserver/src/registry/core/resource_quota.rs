@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::registry::shared::defaults::canonical;
 use crate::registry::shared::printer::{AGE, NAME, age, column, name};
-use crate::registry::shared::resources::quantity;
+use crate::registry::shared::resources::{self, quantity};
 use crate::registry::shared::validate::complain;
 use crate::registry::strategy::{Typed, parts};
 
@@ -52,28 +52,6 @@ fn validate(quota: &ResourceQuota) -> ErrorList {
     errors
 }
 
-/// Names that stand for resources of this API, in whatever scope.
-const STANDARD: [&str; 19] = [
-    "cpu",
-    "memory",
-    "ephemeral-storage",
-    "requests.cpu",
-    "requests.memory",
-    "requests.storage",
-    "requests.ephemeral-storage",
-    "limits.cpu",
-    "limits.memory",
-    "limits.ephemeral-storage",
-    "pods",
-    "resourcequotas",
-    "services",
-    "replicationcontrollers",
-    "secrets",
-    "persistentvolumeclaims",
-    "configmaps",
-    "services.nodeports",
-    "services.loadbalancers",
-];
 const SCOPES: [&str; 7] = [
     "Terminating",
     "NotTerminating",
@@ -97,7 +75,8 @@ fn applies(scope: &str, resource: &str) -> bool {
 /// Upstream's `validateResourceQuotaScopes` and `validateScopedResourceSelectorRequirement`.
 fn validate_scopes(errors: &mut ErrorList, quota: &ResourceQuota) {
     let Some(spec) = &quota.spec else { return };
-    let hard = || spec.hard.iter().flatten().map(|(name, _)| name.as_str()).filter(|name| STANDARD.contains(name));
+    let hard =
+        || spec.hard.iter().flatten().map(|(name, _)| name.as_str()).filter(|name| resources::OF_QUOTAS.contains(name));
     let root = Path::new("spec");
     let scopes = spec.scopes.as_deref().unwrap_or_default();
     let path = root.child("scopes");

@@ -10,10 +10,14 @@ use super::validate::{NONNEGATIVE, complain};
 
 /// Resources a container may have that need no domain before their name.
 const OF_CONTAINERS: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
-/// Resources without a domain that containers cannot have, but that quotas and nodes know.
-const STANDARD: [&str; 13] = [
+/// Resources without a domain that quotas may bound (upstream's `standardQuotaResources`).
+pub const OF_QUOTAS: [&str; 19] = [
+    "cpu",
+    "memory",
+    "ephemeral-storage",
     "requests.cpu",
     "requests.memory",
+    "requests.storage",
     "requests.ephemeral-storage",
     "limits.cpu",
     "limits.memory",
@@ -25,6 +29,8 @@ const STANDARD: [&str; 13] = [
     "secrets",
     "persistentvolumeclaims",
     "configmaps",
+    "services.nodeports",
+    "services.loadbalancers",
 ];
 const HUGE_PAGES: &str = "hugepages-";
 
@@ -88,7 +94,7 @@ fn container_resource(errors: &mut ErrorList, path: &Path<'_>, name: &str) {
     if name.contains('/') || OF_CONTAINERS.contains(&name) || name.starts_with(HUGE_PAGES) {
         return;
     }
-    if !STANDARD.contains(&name) {
+    if !OF_QUOTAS.contains(&name) && name != "storage" {
         errors.push(Error::invalid(path, name, "must be a standard resource type or fully qualified"));
     }
     errors.push(Error::invalid(path, name, "must be a standard resource for containers"));
