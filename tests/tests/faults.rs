@@ -66,8 +66,8 @@ fn docker_is_stopped_slow_and_back() {
     answers(&server);
     server.apply(&pod("second", IMAGE, ""));
     answers(&server);
-    std::thread::sleep(Duration::from_secs(3));
-    assert!(!server.ok("get pod second").contains("Running"));
+    let known = server.until("get pod second -o wide", |table| table.contains("playground-control-plane"));
+    assert!(!known.contains("Running"), "{known}");
     daemon.thaw();
     server.until_within(PATIENCE, "get pods", |table| table.matches("1/1     Running").count() == 2);
 
@@ -251,7 +251,10 @@ fn a_pod_floods_its_log() {
     // Somebody follows it and reads nothing.
     let mut follower = server.command(&["logs", "-f", "flood"]);
     let mut follower = follower.stdout(std::process::Stdio::piped()).spawn().expect("kubectl");
-    std::thread::sleep(Duration::from_secs(8));
+    // Docker begins its log anew once it has 10 MB.
+    let id = containers(&server, "^/k8s_c_flood_").remove(0);
+    let log = docker(&["inspect", "--format", "{{.LogPath}}", &id]);
+    eventually("the log has been full once", || Path::new(&format!("{}.1", log.trim())).exists().then_some(()));
     answers(&server);
     assert_eq!(server.ok("logs flood --tail=5").lines().count(), 5);
     let memory = resident_mib(server.pid());
@@ -259,7 +262,6 @@ fn a_pod_floods_its_log() {
     follower.kill().expect("kubectl");
     let _ = follower.wait();
     // What is kept has an end.
-    let id = containers(&server, "^/k8s_c_flood_").remove(0);
     let options = docker(&["inspect", "--format", "{{json .HostConfig.LogConfig}}", &id]);
     assert!(options.contains("max-size"), "{options}");
     server.ok("delete pod flood");
