@@ -15,17 +15,17 @@ use crate::ui::icon::{Icon, IconName};
 use crate::ui::theme::Theme;
 
 /// What a keyboard on glass has not, or hides: the label, its name, and what a terminal sends.
-const KEYS_OF_A_TERMINAL: [(&str, &str, &str); 10] = [
-    ("Tab", "Tab", "\t"),
-    ("Esc", "Escape", "\x1b"),
-    ("^C", "Control C", "\x03"),
-    ("↑", "Up", "\x1b[A"),
-    ("↓", "Down", "\x1b[B"),
-    ("←", "Left", "\x1b[D"),
-    ("→", "Right", "\x1b[C"),
-    ("|", "Pipe", "|"),
-    ("/", "Slash", "/"),
-    ("-", "Dash", "-"),
+const KEYS_OF_A_TERMINAL: [(&str, Text, &str); 10] = [
+    ("Tab", KEY_TAB, "\t"),
+    ("Esc", KEY_ESCAPE, "\x1b"),
+    ("^C", KEY_INTERRUPT, "\x03"),
+    ("↑", KEY_UP, "\x1b[A"),
+    ("↓", KEY_DOWN, "\x1b[B"),
+    ("←", KEY_LEFT, "\x1b[D"),
+    ("→", KEY_RIGHT, "\x1b[C"),
+    ("|", KEY_PIPE, "|"),
+    ("/", KEY_SLASH, "/"),
+    ("-", KEY_DASH, "-"),
 ];
 
 /// What a file needs to be applied.
@@ -278,7 +278,7 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
                     let onclick = Callback::from(move |_: MouseEvent| {
                         pressed.set(Some((pressed.map_or(0, |(count, _)| count + 1), keys)));
                     });
-                    html! { <button type="button" aria-label={name} {onclick}>{ label }</button> }
+                    html! { <button type="button" aria-label={t(name)} {onclick}>{ label }</button> }
                 }) }
             </div>
             if *over { <p class="drop-here">{ t(DROP_HERE) }</p> }

@@ -1,10 +1,10 @@
 texts! {
     // The frame
-    START_PAGE: "playground, start page", "playground，首页";
+    START_PAGE: "playground, start page", "playground 首页";
     STARTING: "starting…", "正在启动…";
     IN_THIS_TAB: "in this tab", "运行在此标签页";
     CLUSTER_STOPPED: "The cluster has stopped", "集群已停止";
-    BEGIN_NEW_ONE: "Start a new one", "新建集群";
+    BEGIN_NEW_ONE: "Start a new one", "新建一个集群";
     NO_WORKER: "This browser does not start Web Workers here.", "此浏览器无法在这里启动 Web Worker。";
     NAMESPACE: "Namespace", "命名空间";
     ALL_NAMESPACES: "All namespaces", "所有命名空间";
@@ -21,14 +21,14 @@ texts! {
     CLUSTER: "Cluster", "集群";
     TERMINAL: "Terminal", "终端";
     INSPECT: "Inspect", "查看";
-    LESSON_WIDTH: "Width of the lesson", "课程宽度";
+    LESSON_WIDTH: "Width of the lesson", "课程栏宽度";
     TERMINAL_HEIGHT: "Height of the terminal", "终端高度";
     INSPECTOR_WIDTH: "Width of the inspector", "检查器宽度";
     CLOSE: "Close", "关闭";
 
-    SERVED_PAGE: "This page belongs to a playground serve", "此页面属于一个 playground serve";
-    TOKEN_SAYS: "Its cluster is shown to whoever comes by its link. The terminal in which playground serve runs has printed that link: “page http://…/#token=…”. Open it, or paste it here.", "只有通过其链接才能看到它的集群。运行 playground serve 的终端打印了该链接：“page http://…/#token=…”。请打开它，或粘贴到这里。";
-    TOKEN_REFUSED: "The server does not know this token; perhaps it has started anew. The terminal in which playground serve runs has printed the link: “page http://…/#token=…”. Open it, or paste it here.", "服务器不认识此令牌；它可能已重新启动。运行 playground serve 的终端打印了链接：“page http://…/#token=…”。请打开它，或粘贴到这里。";
+    SERVED_PAGE: "This page belongs to a playground serve", "此页面由 playground serve 提供";
+    TOKEN_SAYS: "Its cluster is shown to whoever comes by its link. The terminal in which playground serve runs has printed that link: “page http://…/#token=…”. Open it, or paste it here.", "它的集群只对持有链接的人开放。运行 playground serve 的终端里打印了这个链接：“page http://…/#token=…”。请打开它，或粘贴到这里。";
+    TOKEN_REFUSED: "The server does not know this token; perhaps it has started anew. The terminal in which playground serve runs has printed the link: “page http://…/#token=…”. Open it, or paste it here.", "服务器不认识此令牌，它可能已重新启动。运行 playground serve 的终端里打印了链接：“page http://…/#token=…”。请打开它，或粘贴到这里。";
     PASTE_LINK: "Link or token", "链接或令牌";
     OPEN: "Open", "打开";
     OWN_CLUSTER: "A cluster in this tab instead", "改用此标签页中的集群";
@@ -44,18 +44,19 @@ texts! {
     REVISION: "Revision", "修订版本";
     REVISION_AT: "Revision {}, {}", "修订版本 {}，{}";
     REVISION_IS: "revision {}", "修订版本 {}";
+    AT_REVISION: ", revision {}", "，修订版本 {}";
     NOW: "Now", "现在";
-    CHANGE_BACK: "One change back", "后退一次变更";
-    CHANGE_ON: "One change on", "前进一次变更";
+    CHANGE_BACK: "One change back", "上一次变更";
+    CHANGE_ON: "One change on", "下一次变更";
     BACK_TO_NOW: "Back to now", "回到现在";
     FORK: "Continue from here", "从这里继续";
-    FORK_SAYS: "A cluster as of this revision; the present one stays saved", "以此修订版本建立一个集群；当前集群会保留";
+    FORK_SAYS: "A cluster as of this revision; the present one stays saved", "以此修订版本新建一个集群；当前集群会保留";
     UNDO: "Undo", "撤销";
-    UNDO_SAYS: "Go on from before: {}. The present cluster stays saved.", "从此变更之前继续：{}。当前集群会保留。";
+    UNDO_SAYS: "Go on from before: {}. The present cluster stays saved.", "回到此变更之前，从那里继续：{}。当前集群会保留。";
     NOTHING_TO_UNDO: "Nobody has changed anything since the page came.", "打开页面以来还没有任何人为变更。";
 
     // The map
-    MAP_SAYS: "Live map of the cluster. Arrow keys choose a node, pod or Service; plus, minus and 0 zoom; the menu key breaks what is chosen. The Table view shows the same as text.", "集群实时地图。方向键选择节点、Pod 或 Service；加号、减号和 0 缩放；菜单键可以破坏所选对象。表格视图以文字显示同样的内容。";
+    MAP_SAYS: "Live map of the cluster. Arrow keys choose a node, pod or Service; plus, minus and 0 zoom; the menu key breaks what is chosen. The Table view shows the same as text.", "集群实时地图。方向键选择节点、Pod 或 Service；加号、减号和 0 缩放；菜单键对所选对象制造故障。表格视图以文字显示同样的内容。";
     WHAT_PASSES: "What passes", "流动的内容";
     CONTROL_LEGEND: "Control: asks, stores, hears", "控制：请求、存储、通知";
     TRAFFIC: "Traffic", "流量";
@@ -69,7 +70,7 @@ texts! {
     FILTER: "Filter", "筛选";
     FILTER_ANY: "Filter by any column", "按任意列筛选";
     ASKING: "Asking the API server…", "正在询问 API 服务器…";
-    ROW_KEYS: "j k rows · d describe · y YAML · e edit · l logs · s shell", "j k 行 · d 描述 · y YAML · e 编辑 · l 日志 · s shell";
+    ROW_KEYS: "j k rows · d describe · y YAML · e edit · l logs · s shell", "j k 移动 · d 描述 · y YAML · e 编辑 · l 日志 · s Shell";
     SHELL: "Shell", "Shell";
     NONE_HERE: "No {} here.", "这里没有 {}。";
 
@@ -77,8 +78,8 @@ texts! {
     INSPECTOR: "Inspector", "检查器";
     ACTIVITY: "Activity", "活动";
     NOTHING_PASSED: "Nothing has passed yet. Run a command, and every step it causes appears here.", "还没有任何活动。运行一条命令，它引起的每一步都会出现在这里。";
-    NOT_THERE: "This object is not there (any more).", "此对象不存在（或已不在）。";
-    IN_NAMESPACE: " in ", " 位于 ";
+    NOT_THERE: "This object is not there (any more).", "此对象不存在，或已被删除。";
+    IN_NAMESPACE: " in ", " · 命名空间 ";
     OVERVIEW: "Overview", "概览";
     EVENTS: "Events", "事件";
     LOGS: "Logs", "日志";
@@ -94,7 +95,7 @@ texts! {
     LABELS: "Labels", "标签";
     RESTARTS: "{} restarts", "重启 {} 次";
     CREATED: "Created", "创建时间";
-    DELETING_SINCE: "Deleting since", "开始删除";
+    DELETING_SINCE: "Deleting since", "开始删除时间";
     PHASE: "Phase", "阶段";
     NODE: "Node", "节点";
     POD_IP: "Pod IP", "Pod IP";
@@ -113,11 +114,11 @@ texts! {
     RESTART: "Restart", "重启";
     CORDON: "Cordon", "停止调度";
     UNCORDON: "Uncordon", "恢复调度";
-    DRAIN: "Drain", "驱逐";
+    DRAIN: "Drain", "腾空";
     DELETE: "Delete", "删除";
-    REALLY: "{}, really", "确定{}";
+    REALLY: "{}, really", "确定{}？";
     WHY: "Why", "原因";
-    WHY_NOWHERE: "Why on no node", "为什么没有节点";
+    WHY_NOWHERE: "Why on no node", "为什么没有合适的节点";
     WHY_ON: "Why on {}", "为什么在 {} 上";
     SCORE: "Score", "得分";
     PLUGINS: "Plugins", "插件";
@@ -125,10 +126,10 @@ texts! {
 
     // What happened
     WHAT_HAPPENED: "What happened", "发生了什么";
-    STORY_SAYS: "Every command is a chain: who asked, what was stored, who heard of it, and what they did then. Play it step by step.", "每条命令都是一条链：谁发出请求、存储了什么、谁得知了它、随后又做了什么。可以一步一步播放。";
+    STORY_SAYS: "Every command is a chain: who asked, what was stored, who heard of it, and what they did then. Play it step by step.", "每条命令都会引发一条链：谁发出请求，存储了什么，谁得知此事，随后又做了什么。可以一步一步播放。";
     NO_STORY: "Run a command that changes something, and its story appears here.", "运行一条会改变集群的命令，它的经过就会出现在这里。";
     STORY_STEPS: "{} steps", "{} 步";
-    STORY_ALL: "What began by itself, too", "也显示自行开始的";
+    STORY_ALL: "What began by itself, too", "也显示自发的变更";
     ALL_STORIES: "All changes", "全部变更";
     STORY: "The story", "经过";
     STORY_STEP: "This step", "当前步骤";
@@ -155,19 +156,19 @@ texts! {
     STORY_EVICTS: "{} evicts {}", "{} 驱逐 {}";
     STORY_REFUSED: "{}: refused, {}", "{}：被拒绝，{}";
     FOR_KUBECTL: "kubectl turns a command line into calls to the API server. It never speaks with a node or a container.", "kubectl 把命令行变成对 API 服务器的调用。它从不直接与节点或容器通信。";
-    FOR_DEPLOYMENTS: "The deployment controller keeps one ReplicaSet for each version of a Deployment, and moves replicas from the old one to the new.", "Deployment 控制器为 Deployment 的每个版本维护一个 ReplicaSet，并把副本从旧的移到新的。";
-    FOR_REPLICASETS: "The ReplicaSet controller compares how many pods are wanted with how many there are, and creates or deletes the difference.", "ReplicaSet 控制器比较期望与实际的 Pod 数量，并创建或删除差额。";
-    FOR_STATEFULSETS: "The StatefulSet controller makes pods one after the other, each with a name and a disk of its own.", "StatefulSet 控制器逐个创建 Pod，每个都有自己的名称和磁盘。";
-    FOR_DAEMONSETS: "The DaemonSet controller keeps one pod on every node that fits.", "DaemonSet 控制器在每个合适的节点上保持一个 Pod。";
+    FOR_DEPLOYMENTS: "The deployment controller keeps one ReplicaSet for each version of a Deployment, and moves replicas from the old one to the new.", "Deployment 控制器为 Deployment 的每个版本维护一个 ReplicaSet，并在更新时逐步减少旧版本的副本、增加新版本的副本。";
+    FOR_REPLICASETS: "The ReplicaSet controller compares how many pods are wanted with how many there are, and creates or deletes the difference.", "ReplicaSet 控制器比较期望与实际的 Pod 数量，补足缺少的，或删除多余的。";
+    FOR_STATEFULSETS: "The StatefulSet controller makes pods one after the other, each with a name and a disk of its own.", "StatefulSet 控制器逐个创建 Pod，每个 Pod 都有自己的名称和磁盘。";
+    FOR_DAEMONSETS: "The DaemonSet controller keeps one pod on every node that fits.", "DaemonSet 控制器让每个合适的节点上都有一个 Pod。";
     FOR_JOBS: "The Job controller starts pods until enough of them have ended well.", "Job 控制器不断启动 Pod，直到足够多的 Pod 成功结束。";
     FOR_CRONJOBS: "The CronJob controller makes a Job whenever its schedule says so.", "CronJob 控制器按计划创建 Job。";
-    FOR_SLICES: "The endpoint controllers write down which ready pods are behind each Service; every node's proxy reads that.", "端点控制器记录每个 Service 背后有哪些就绪的 Pod；每个节点的代理都会读取它。";
-    FOR_GARBAGE: "The garbage collector deletes what belonged to something that is gone.", "垃圾回收器删除所属对象已消失的东西。";
-    FOR_NODES: "The node lifecycle controller watches for nodes that are no longer heard of, and taints them.", "节点生命周期控制器留意失去联系的节点，并给它们加上污点。";
-    FOR_TAINTS: "The taint eviction controller sends pods away from nodes whose taints they do not tolerate.", "污点驱逐控制器把不容忍节点污点的 Pod 赶走。";
-    FOR_NAMESPACES: "The namespace controller empties a namespace that is to go.", "命名空间控制器清空将被删除的命名空间。";
-    FOR_SCHEDULER: "The scheduler looks for pods without a node, rules nodes out, scores the rest, and writes down the best: that is all it does.", "调度器寻找没有节点的 Pod，排除不合适的节点，为其余节点打分，写下最佳者：它只做这些。";
-    FOR_KUBELETS: "Each node's kubelet takes care of the pods that are bound to its node: it has their containers started, watches them, and reports.", "每个节点的 kubelet 负责绑定到本节点的 Pod：让容器启动、监视它们并上报。";
+    FOR_SLICES: "The endpoint controllers write down which ready pods are behind each Service; every node's proxy reads that.", "端点控制器记录每个 Service 背后有哪些就绪的 Pod；每个节点的 kube-proxy 都会读取它。";
+    FOR_GARBAGE: "The garbage collector deletes what belonged to something that is gone.", "垃圾收集器删除属主已不存在的对象。";
+    FOR_NODES: "The node lifecycle controller watches for nodes that are no longer heard of, and taints them.", "节点生命周期控制器发现失去联系的节点，并给它们加上污点。";
+    FOR_TAINTS: "The taint eviction controller sends pods away from nodes whose taints they do not tolerate.", "污点驱逐控制器驱逐不容忍所在节点污点的 Pod。";
+    FOR_NAMESPACES: "The namespace controller empties a namespace that is to go.", "命名空间控制器清空即将删除的命名空间。";
+    FOR_SCHEDULER: "The scheduler looks for pods without a node, rules nodes out, scores the rest, and writes down the best: that is all it does.", "调度器寻找没有节点的 Pod，排除不合适的节点，为其余节点打分，记下得分最高的：它只做这些。";
+    FOR_KUBELETS: "Each node's kubelet takes care of the pods that are bound to its node: it has their containers started, watches them, and reports.", "每个节点的 kubelet 负责绑定到本节点的 Pod：让它们的容器启动，监视它们，并上报状态。";
     FOR_RUNTIMES: "The container runtime pulls images and starts processes. It knows nothing of Kubernetes: the kubelet speaks to it through CRI.", "容器运行时拉取镜像并启动进程。它对 Kubernetes 一无所知：kubelet 通过 CRI 与它通信。";
 
     // Lessons
@@ -192,7 +193,7 @@ texts! {
     SOLUTION: "Solution", "答案";
     WAITS_FOR: "waits for {} with {}", "等待 {}（{}）";
     TYPE_THIS: "Type this into the terminal", "输入到终端";
-    CUT_PART: "Cut off {}", "切断 {}";
+    CUT_PART: "Cut off {}", "断开 {}";
     JOIN_PART: "Join {} again", "重新连接 {}";
 
     // Terminals
@@ -205,8 +206,18 @@ texts! {
     FIND_IN_TERMINAL: "Find in the terminal", "在终端中查找";
     FIND_UPWARDS: "Find upwards (Enter)", "向上查找（Enter）";
     NOT_FOUND: "Not found", "未找到";
-    STANDS_STILL: "Time stands still: commands wait until it goes on.", "时间已暂停：命令会等到时间继续。";
+    STANDS_STILL: "Time stands still: commands wait until it goes on.", "时间已暂停：时间继续之后，命令才会执行。";
     KEYS: "Keys", "按键";
+    KEY_TAB: "Tab", "Tab";
+    KEY_ESCAPE: "Escape", "Escape";
+    KEY_INTERRUPT: "Control C", "Ctrl+C";
+    KEY_UP: "Up", "上";
+    KEY_DOWN: "Down", "下";
+    KEY_LEFT: "Left", "左";
+    KEY_RIGHT: "Right", "右";
+    KEY_PIPE: "Pipe", "竖线";
+    KEY_SLASH: "Slash", "斜杠";
+    KEY_DASH: "Dash", "短横线";
     DROP_HERE: "Drop YAML here to apply it", "将 YAML 拖放到这里以应用";
     SHELL_ENDED: "the shell has ended; a new one starts", "shell 已结束；正在启动新的";
 
@@ -220,7 +231,7 @@ texts! {
     SAVED: "saved", "已保存";
     SAVING: "saving…", "正在保存…";
     RESET: "Throw away and start anew", "丢弃并重新开始";
-    RESUME_SAYS: "It is saved in this browser as it runs, and goes on after a reload: its objects, its time, its faults and your text files. Containers start anew then, as after a node's reboot; images built here and further clusters made with kind are not kept.", "集群运行时会自动保存在此浏览器中，重新加载后继续：包括对象、时间、故障和你的文本文件。容器会重新启动，如同节点重启；在此构建的镜像和用 kind 创建的其他集群不会保留。";
+    RESUME_SAYS: "It is saved in this browser as it runs, and goes on after a reload: its objects, its time, its faults and your text files. Containers start anew then, as after a node's reboot; images built here and further clusters made with kind are not kept.", "集群运行时会自动保存在此浏览器中，重新加载后继续：对象、时间、故障和你的文本文件都会保留。届时容器会重新启动，如同节点重启过；在这里构建的镜像和用 kind 另外创建的集群不会保留。";
     SAVED_CLUSTERS: "Saved clusters", "已保存的集群";
     SAVED_SAYS: "The newest {} are kept.", "保留最新的 {} 个。";
     DELETE_CLUSTER: "Throw {} away", "丢弃 {}";
@@ -235,8 +246,8 @@ texts! {
     LINK: "Link", "链接";
     LINK_COPIED: "The link is in the clipboard.", "链接已复制到剪贴板。";
     LINK_HERE: "Copy the link from here.", "请从这里复制链接。";
-    LINK_TOO_LONG: "This cluster is too large for a link. Share it as a file.", "此集群太大，无法放入链接。请以文件分享。";
-    LINK_BROKEN: "The cluster in this link cannot be read. Perhaps it was cut off.", "无法读取此链接中的集群，可能被截断了。";
+    LINK_TOO_LONG: "This cluster is too large for a link. Share it as a file.", "此集群太大，无法放入链接。请以文件形式分享。";
+    LINK_BROKEN: "The cluster in this link cannot be read. Perhaps it was cut off.", "无法读取此链接中的集群，链接可能被截断了。";
     NO_CLUSTER_IN_IT: "There is no cluster in this file.", "此文件中没有集群。";
     NOT_KEPT: "This browser keeps nothing for this page.", "此浏览器不为本页面保存数据。";
     LOCALE: "en-GB", "zh-CN";
@@ -249,9 +260,9 @@ texts! {
     HEAL_ALL: "Heal all", "全部修复";
     PARTS: "Parts", "组件";
     STOP: "Stop {}", "停止 {}";
-    PODS_SAY: "Containers are broken where they are: in the inspector, or by the map's menu.", "容器故障请在检查器或地图菜单中制造。";
+    PODS_SAY: "Containers are broken where they are: in the inspector, or by the map's menu.", "容器的故障请在检查器中或通过地图的菜单制造。";
     POWER_OFF: "Power off", "断电";
-    CUT_LINK: "Cut the link", "切断网络";
+    CUT_LINK: "Cut the link", "断开网络";
     SLOW_LINK: "Slow link", "网络变慢";
     FILL_DISK: "Fill the disk", "填满磁盘";
     STOP_KUBELET: "Stop the kubelet", "停止 kubelet";
@@ -260,15 +271,15 @@ texts! {
     IS_OFF: "{} has no power", "{} 已断电";
     DOES_NOT_RUN: "{} does not run", "{} 未运行";
     IS_CUT_OFF: "{} does not reach the API server", "{} 无法访问 API 服务器";
-    CRASHED: "{} of {} was killed", "{}（{}）已被终止";
-    HANGS: "{} of {} is frozen", "{}（{}）已冻结";
+    CRASHED: "{} of {} was killed", "容器 {}（Pod {}）已被终止";
+    HANGS: "{} of {} is frozen", "容器 {}（Pod {}）已冻结";
     LINK_LOSES: "{} loses {} of its packets", "{} 丢失 {} 的数据包";
-    LINK_SLOW: "{} answers {} ms late", "{} 延迟 {} 毫秒";
-    IS_FULL: "{} has no room left", "{} 已没有空间";
-    CHAOS: "Chaos", "混沌";
-    CHAOS_SAYS: "Breaks something every few seconds and heals it before the next. The same seed makes the same choices.", "每隔几秒破坏一处，并在下一次之前修复。相同的种子做出相同的选择。";
-    CHAOS_BEGIN: "Let chaos reign", "开始混沌";
-    CHAOS_END: "End the chaos", "结束混沌";
+    LINK_SLOW: "{} answers {} ms late", "{} 的响应延迟 {} 毫秒";
+    IS_FULL: "{} has no room left", "{} 已没有剩余空间";
+    CHAOS: "Chaos", "混沌测试";
+    CHAOS_SAYS: "Breaks something every few seconds and heals it before the next. The same seed makes the same choices.", "每隔几秒制造一处故障，并在制造下一处之前修复它。种子相同，选择就相同。";
+    CHAOS_BEGIN: "Let chaos reign", "开始混沌测试";
+    CHAOS_END: "End the chaos", "结束混沌测试";
     SEED: "Seed", "种子";
 
     // Commands
@@ -278,46 +289,46 @@ texts! {
     SHOW_MAP: "Show the map", "显示地图";
     SHOW_TABLE: "Show the table", "显示表格";
     FILTER_TABLE: "Filter the table", "筛选表格";
-    PAUSE_OR_GO_ON: "Pause time, or go on", "暂停或继续时间";
+    PAUSE_OR_GO_ON: "Pause time, or go on", "暂停时间，或继续";
     NEXT_EVENT: "To the next event", "到下一个事件";
     NEXT_THEME: "Next theme", "下一个主题";
     OTHER_LANGUAGE: "中文", "English";
 
     // What happened, and why
-    ENDED_WELL: "it ended by itself, and well", "它自行正常结束";
+    ENDED_WELL: "it ended by itself, and well", "自行正常退出";
     OWN_ERROR: "the program's own error: its log tells more", "程序自身的错误：详见日志";
     NOT_RUNNABLE: "the command is there, but cannot be run", "命令存在，但无法执行";
     NO_COMMAND: "there is no such command in the image", "镜像中没有此命令";
-    KILLED: "killed: for its memory, or because it did not stop in time", "被终止：因内存不足，或未能及时停止";
-    SEGFAULT: "it touched memory that is not its own", "它访问了不属于自己的内存";
-    ASKED_TO_STOP: "it was asked to stop", "它被要求停止";
+    KILLED: "killed: for its memory, or because it did not stop in time", "被强制终止：因内存不足，或未能及时停止";
+    SEGFAULT: "it touched memory that is not its own", "访问了不属于自己的内存";
+    ASKED_TO_STOP: "it was asked to stop", "被要求停止";
     OWN_CODE: "the program's own code: its log tells more", "程序自身的退出码：详见日志";
-    OUT_OF_MEMORY: "it took more memory than its limit allows", "它使用的内存超过了限制";
-    IS_DELETED: "It is being deleted.", "它正在被删除。";
-    IS_DELETED_ON: "It is being deleted. It goes when the kubelet of {} has ended its containers.", "它正在被删除。{} 的 kubelet 结束其容器后它就会消失。";
+    OUT_OF_MEMORY: "it took more memory than its limit allows", "使用的内存超过了限制";
+    IS_DELETED: "It is being deleted.", "正在删除。";
+    IS_DELETED_ON: "It is being deleted. It goes when the kubelet of {} has ended its containers.", "正在删除。{} 的 kubelet 结束它的容器后，它就会消失。";
     NO_NODE_YET: "No node has been chosen for it yet.", "尚未为它选定节点。";
     NO_NODE_FITS: "No node can take it: {}", "没有节点可以容纳它：{}";
-    POD_RUNS: "It runs, and its Services lead to it.", "它正在运行，Service 会将请求引向它。";
-    CRASH_LOOP: "{} ends again and again; the kubelet waits longer before each new try.", "{} 反复结束；kubelet 每次重试前等待更久。";
+    POD_RUNS: "It runs, and its Services lead to it.", "它正在运行，Service 会把请求引向它。";
+    CRASH_LOOP: "{} ends again and again; the kubelet waits longer before each new try.", "{} 反复退出；kubelet 每次重试前等待得更久。";
     NO_IMAGE: "The image of {}, {}, cannot be had: {}", "无法获取 {} 的镜像 {}：{}";
     WAITS: "{} waits: {}. {}", "{} 正在等待：{}。{}";
     RESTARTED: "{} was restarted {} times. Last, it ended with code {}: {}.", "{} 已重启 {} 次。最近一次以退出码 {} 结束：{}。";
     HAS_ENDED: "{} has ended with code {}: {}.", "{} 已以退出码 {} 结束：{}。";
-    NO_SELECTOR: "It has no selector: somebody else keeps its endpoints.", "它没有选择器：端点由其他人维护。";
-    MATCHES_NONE: "Its selector {} matches no pod here.", "它的选择器 {} 在此不匹配任何 Pod。";
-    NEAR_MATCH: "A pod with {} is here. Is that the one?", "这里有一个带 {} 的 Pod。是它吗？";
+    NO_SELECTOR: "It has no selector: somebody else keeps its endpoints.", "它没有选择器：端点由别处维护。";
+    MATCHES_NONE: "Its selector {} matches no pod here.", "它的选择器 {} 在这里不匹配任何 Pod。";
+    NEAR_MATCH: "A pod with {} is here. Is that the one?", "这里有一个带有标签 {} 的 Pod。要找的是它吗？";
     MATCHES: "Its selector {} matches {} pods.", "它的选择器 {} 匹配 {} 个 Pod。";
-    NONE_READY: "None of them is ready, so it leads nowhere.", "它们都未就绪，因此它不通向任何地方。";
+    NONE_READY: "None of them is ready, so it leads nowhere.", "它们都未就绪，因此 Service 不通向任何地方。";
     ALL_READY: "All {} are ready.", "{} 个全部就绪。";
     SOME_READY: "{} are ready; {} are not, and get no requests.", "{} 个就绪；{} 个未就绪，收不到请求。";
     PORT_LEADS: "Port {} leads to port {} of the pods.", "端口 {} 通向 Pod 的端口 {}。";
     PORT_LEADS_NOWHERE: "Port {} leads to port {}, which no container declares. Does one listen there?", "端口 {} 通向端口 {}，但没有容器声明它。有容器在那里监听吗？";
-    READY_OF: "{} of {} are ready.", "{}/{} 个就绪。";
+    READY_OF: "{} of {} are ready.", "就绪 {}/{}。";
     NOT_READY_YET: "not ready yet", "尚未就绪";
-    KUBELET_SILENT: "Its kubelet has not been heard of for a while. Pods are taken off it after five minutes.", "有一段时间没有收到它的 kubelet 的消息。五分钟后 Pod 会被移走。";
+    KUBELET_SILENT: "Its kubelet has not been heard of for a while. Pods are taken off it after five minutes.", "已有一段时间没有收到它的 kubelet 的消息。五分钟后会驱逐它上面的 Pod。";
     KUBELET_NOT_READY: "Its kubelet says that it is not ready.", "它的 kubelet 表示尚未就绪。";
     RUNS_SHORT: "{}: it runs short, and sends pods away.", "{}：资源不足，正在驱逐 Pod。";
-    TAINT_STAYS: "Taint {} ({}): no pod stays or comes that does not tolerate it.", "污点 {}（{}）：不容忍它的 Pod 不能留下，也不能进来。";
+    TAINT_STAYS: "Taint {} ({}): no pod stays or comes that does not tolerate it.", "污点 {}（{}）：不容忍它的 Pod 既不能留下，也不能进来。";
     PODS_ON_IT: "{} pods are on it.", "上面有 {} 个 Pod。";
     TAINT_COMES: "Taint {} ({}): no pod comes that does not tolerate it.", "污点 {}（{}）：不容忍它的 Pod 不能进来。";
     ASKS: "{} asks the API server: {}{}", "{} 请求 API 服务器：{}{}";
@@ -332,12 +343,16 @@ texts! {
     YOU_SAYS: "kubectl, clients", "kubectl、客户端";
     CONTROLLERS: "Controllers", "控制器";
     CONTROLLERS_SHORT: "Ctrl", "控制";
-    CONTROLLERS_SAY: "make it so", "使之成真";
+    CONTROLLERS_SAY: "make it so", "使期望成真";
     SCHEDULER: "Scheduler", "调度器";
     SCHEDULER_SHORT: "Sched", "调度";
     SCHEDULER_SAYS: "chooses nodes", "选择节点";
-    ETCD_SAYS: "remembers", "记忆";
+    ETCD_SAYS: "remembers", "保存状态";
     NODE_NOT_READY: "not ready", "未就绪";
+    NODE_CORDONED: "cordoned", "不可调度";
+    ONE_POD: "1 pod", "1 个 Pod";
+    MANY_PODS: "{} pods", "{} 个 Pod";
+    WITHOUT_NODE: "{} without a node", "{} 个 Pod 尚无节点";
     OUTSIDE: "The world outside", "外部世界";
     OUTSIDE_SAYS: "curl, browsers", "curl、浏览器";
     POD_UNSCHEDULED: "Waiting for a node", "等待节点";
@@ -345,6 +360,6 @@ texts! {
     POD_NOT_READY: "Not ready", "未就绪";
     POD_READY: "Ready", "就绪";
     POD_SUCCEEDED: "Finished", "已完成";
-    POD_FAILING: "Failing", "失败";
+    POD_FAILING: "Failing", "异常";
     POD_TERMINATING: "Terminating", "终止中";
 }

@@ -11,7 +11,7 @@ use playground_lesson::is_like;
 
 use crate::api::{Api, Call};
 use crate::story::Log;
-use crate::text::{ASKS, HEARS, REVISION_IS, STORES, TELLS};
+use crate::text::{ASKS, AT_REVISION, HEARS, STORES, TELLS};
 
 /// How many hops are kept for the list in words.
 const KEPT_MAX: usize = 300;
@@ -200,7 +200,7 @@ pub fn sentence(hop: &Hop) -> String {
         HopKind::Network => format!("{} → {}: {verb}", hop.from, hop.to),
     };
     if let Some(revision) = hop.revision {
-        words.push_str(&format!(", {}", REVISION_IS.with(&[&revision.to_string()])));
+        words.push_str(&AT_REVISION.with(&[&revision.to_string()]));
     }
     if let Some(error) = &hop.error {
         words.push_str(&format!(": {error}"));

@@ -116,7 +116,7 @@ impl Frame<'_> {
         self.outline(tray, 8.0, &self.palette.line, 1.0);
         self.dash(false);
         if tray.w > 150.0 {
-            let words = format!("{count} without a node");
+            let words = WITHOUT_NODE.with(&[&count.to_string()]);
             let y = tray.bottom() - 9.0;
             self.words(&words, tray.right() - 8.0, y, 10.5, 500, &self.palette.ink_soft, "right", tray.w - 12.0);
         }
@@ -143,12 +143,12 @@ impl Frame<'_> {
         self.circle(Point { x: x + 3.0, y }, 3.5);
         let pods = match node.pods.len() {
             count if rect.w < 180.0 => count.to_string(),
-            1 => "1 pod".to_owned(),
-            count => format!("{count} pods"),
+            1 => t(ONE_POD).to_owned(),
+            count => MANY_PODS.with(&[&count.to_string()]),
         };
         let state = match (node.ready, node.cordoned) {
             (false, _) => t(NODE_NOT_READY).to_owned(),
-            (_, true) => format!("cordoned · {pods}"),
+            (_, true) => format!("{} · {pods}", t(NODE_CORDONED)),
             _ if rect.w < 300.0 => pods,
             _ => format!("kubelet · {pods}"),
         };
