@@ -21,10 +21,9 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
     if let Ok(quantity) = Quantity::parse(text) {
         let written = quantity.to_string();
         let again = Quantity::parse(&written).expect("what is written can be read");
-        // Beyond 64 bits digits are lost.
-        if quantity.value().unsigned_abs() < i64::MAX.unsigned_abs() {
-            assert_eq!(again.to_string(), written);
-        }
-        let _ = (quantity.milli_value(), quantity.as_f64(), quantity.times(3));
+        assert_eq!((again, again.to_string()), (quantity, written));
+        let canonical = Quantity::canonical(text).expect("what can be read has a canonical form");
+        assert_eq!(Quantity::parse(&canonical), Ok(quantity));
+        let _ = (quantity.milli_value(), quantity.as_f64(), quantity.times(3), quantity + quantity.times(-7));
     }
 });

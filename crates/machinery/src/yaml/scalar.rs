@@ -163,9 +163,9 @@ impl Scalar {
     }
 }
 
-/// A float as JSON: a whole one is an integer there, as Go writes it.
+/// A float as JSON: a whole one is an integer there, as Go writes it; `-0.0` is its `-0`, which reads as 0.
 pub(super) fn float_value(float: f64) -> Option<Value> {
-    if float.fract() == 0.0 && float.abs() < 1e15 && !(float == 0.0 && float.is_sign_negative()) {
+    if float.fract() == 0.0 && float.abs() < 1e15 {
         return Some(Value::from(float as i64));
     }
     Number::from_f64(float).map(Value::Number)

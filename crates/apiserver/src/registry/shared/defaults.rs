@@ -29,7 +29,7 @@ pub fn canonical(amounts: Option<&mut BTreeMap<String, Text>>) {
 
 /// As [`canonical`], of one amount.
 pub fn canonical_amount(amount: &mut Text) {
-    if let Ok(quantity) = Quantity::parse(&amount.0) {
-        amount.0 = quantity.to_string();
+    if let Ok(canonical) = Quantity::canonical(&amount.0) {
+        amount.0 = canonical;
     }
 }
