@@ -81,8 +81,7 @@ pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap
             ("apis aggregated".into(), Box::new(|| Document::new(&group_list_v2(server, false), AGGREGATED)))
         }
         ["api"] => {
-            let address = format!("{}:{}", server.options().advertise_address, server.options().advertise_port);
-            (path.clone(), Box::new(move || Document::new(&api_versions(&address), JSON)))
+            (path.clone(), Box::new(|| Document::new(&api_versions(server.address()), JSON)))
         }
         ["apis"] => (path.clone(), Box::new(|| Document::new(&group_list(server), JSON))),
         ["apis", group] => {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::StatusCode;
+use machinery::metrics::{head, line};
 use machinery::wire::{Body, Response};
 
 use crate::health::GIT_VERSION;
@@ -44,6 +45,8 @@ struct Counted {
     total: Duration,
     /// Watches that are open.
     open: u64,
+    /// What they were sent.
+    events: u64,
 }
 
 /// What requests have in common that are counted together.
@@ -167,6 +170,11 @@ impl Metrics {
         *open = if opened { *open + 1 } else { open.saturating_sub(1) };
     }
 
+    /// A watch sent so many events.
+    pub(crate) fn sent(&self, labels: Labels, events: u64) {
+        self.lock().counted(labels).events += events;
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -183,6 +191,7 @@ impl State {
                     durations: [0; BUCKETS_MS.len() + 1],
                     total: Duration::ZERO,
                     open: 0,
+                    events: 0,
                 };
                 self.requests.insert(at, new);
                 at
@@ -234,6 +243,7 @@ fn text(server: &ApiServer) -> String {
         }
     }
     deprecated(&mut out, &state);
+    watch_events(&mut out, &state);
     drop(state);
     objects(&mut out, server);
     head(
@@ -244,6 +254,7 @@ fn text(server: &ApiServer) -> String {
     );
     let labels = format!("compiler=\"rustc\",git_version=\"{GIT_VERSION}\",major=\"1\",minor=\"37\"");
     line(&mut out, "kubernetes_build_info", &labels, 1);
+    server.component_metrics().write(&mut out);
     out
 }
 
@@ -268,6 +279,22 @@ fn durations(out: &mut String, state: &State) {
         let _ = writeln!(out, "{NAME}_sum{{{labels}}} {}", counted.total.as_secs_f64());
         line(out, &format!("{NAME}_count"), &labels, sum);
     }
+}
+
+/// How many events of each resource were sent, whatever part of it was watched.
+fn watch_events(out: &mut String, state: &State) {
+    const NAME: &str = "apiserver_watch_events_total";
+    head(out, NAME, "counter", "[ALPHA] Number of events sent in watch clients");
+    let mut sums: Vec<(String, u64)> = Vec::new();
+    for counted in state.requests.iter().filter(|counted| counted.labels.verb == "watch") {
+        let Labels { group, version, resource, .. } = counted.labels;
+        let labels = format!("group=\"{group}\",resource=\"{resource}\",version=\"{version}\"");
+        match sums.last_mut().filter(|(last, _)| *last == labels) {
+            Some((_, sum)) => *sum += counted.events,
+            None => sums.push((labels, counted.events)),
+        }
+    }
+    sums.iter().for_each(|(labels, sum)| line(out, NAME, labels, *sum));
 }
 
 /// Which deprecated versions have been asked for; none of them has a release in which it ends.
@@ -307,12 +334,4 @@ fn objects(out: &mut String, server: &ApiServer) {
     for (row, count) in &counted {
         line(out, NAME, &format!("resource=\"{}\"", row.group_resource()), *count as u64);
     }
-}
-
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
-}
-
-fn line(out: &mut String, name: &str, labels: &str, value: u64) {
-    let _ = writeln!(out, "{name}{{{labels}}} {value}");
 }

@@ -47,6 +47,9 @@ struct Inner {
     services: Mutex<ServiceAllocation>,
     timers: Timers,
     metrics: Metrics,
+    /// What the components of the server's process count.
+    component_metrics: machinery::Metrics,
+    address: String,
     /// Watches that have begun.
     watches: AtomicU64,
     /// The newest lease of Events: its span of time, and its id.
@@ -69,6 +72,8 @@ impl ApiServer {
             services: Mutex::new(services),
             timers: Timers::default(),
             metrics: Metrics::default(),
+            component_metrics: machinery::Metrics::new(options.clock.clone()),
+            address: format!("{}:{}", options.advertise_address, options.advertise_port),
             watches: AtomicU64::new(0),
             event_lease: Mutex::new(None),
             documents: Mutex::new(BTreeMap::new()),
@@ -158,6 +163,16 @@ impl ApiServer {
 
     pub(crate) fn aggregated(&self) -> impl Iterator<Item = &dyn AggregatedApi> {
         self.0.options.aggregated.iter().map(AsRef::as_ref)
+    }
+
+    /// What the components of the server's process count: shown at `/metrics`, with what it counts itself.
+    pub fn component_metrics(&self) -> &machinery::Metrics {
+        &self.0.component_metrics
+    }
+
+    /// The address and the port at which it is reached.
+    pub fn address(&self) -> &str {
+        &self.0.address
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -87,6 +87,7 @@ pub(crate) fn watch(call: &mut Call) -> Result<Response> {
         sent_revision: start,
         timer: None,
         labels,
+        uncounted: 0,
     };
     Ok(response(StatusCode::OK, "application/json", Body::Watch(Box::pin(events))))
 }
@@ -140,11 +141,14 @@ struct Events {
     timer: Option<Timer>,
     /// Under which it is counted as open.
     labels: Labels,
+    /// Events that are not counted yet.
+    uncounted: u64,
 }
 
 impl Drop for Events {
     fn drop(&mut self) {
         self.stop_timer();
+        self.count();
         self.server.metrics().watching(self.labels, false);
     }
 }
@@ -187,7 +191,10 @@ impl Stream for Events {
                 Poll::Ready(Some(Err(_)) | None) => self.source = None,
                 Poll::Pending => match self.poll_time(cx) {
                     Poll::Ready(event) => self.initial.extend(event),
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        self.count();
+                        return Poll::Pending;
+                    }
                 },
             }
         }
@@ -214,6 +221,14 @@ impl Events {
         self.selection.is_everything()
             || storage::typed(self.row, &storage::stored(kv))
                 .is_ok_and(|object| self.selection.matches(self.row, &*object))
+    }
+
+    /// Counts what was sent, once it is quiet.
+    fn count(&mut self) {
+        let sent = std::mem::take(&mut self.uncounted);
+        if sent > 0 {
+            self.server.metrics().sent(self.labels, sent);
+        }
     }
 
     fn stop_timer(&mut self) {
@@ -254,6 +269,7 @@ impl Events {
         let row = self.row;
         let object = match &mut self.view {
             WatchView::Object => storage::to_wire(row, event.object),
+        self.uncounted += 1;
             WatchView::Metadata => Encoded::from_bytes(table::partial_metadata(&event.object)),
             WatchView::Table { include, columns_sent } => {
                 let columns = (!std::mem::replace(columns_sent, true)).then_some(row);

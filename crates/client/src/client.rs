@@ -9,7 +9,7 @@ use http::{HeaderValue, Method};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::status::ApiError;
 use machinery::wire::{Body, Origin, Request, Response, WatchStream};
-use machinery::{Encoded, Kind, ObjectKey, Timestamp};
+use machinery::{Encoded, Kind, Metrics, ObjectKey, Timestamp};
 use serde_json::{Value, json};
 
 use crate::options::{DeleteOptions, ListOptions, Patch};
@@ -65,6 +65,11 @@ impl Client {
     /// The component's name.
     pub fn component(&self) -> Arc<str> {
         self.origin.borrow().writer.clone()
+    }
+
+    /// Where the component's process counts, if it does.
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.transport.metrics()
     }
 
     /// What the component works at from now on: the key it processes, and the revision whose event

@@ -4,19 +4,55 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use machinery::Timestamp;
+use machinery::metrics::{Family, Kind, Metrics};
 
 /// The first delay of [`WorkQueue::add_rate_limited`]; each further failure doubles it.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 /// The longest delay of [`WorkQueue::add_rate_limited`].
 const BACKOFF_MAX: Duration = Duration::from_secs(1000);
 
+/// Upper bounds of durations, in seconds: upstream's, as it multiplies them.
+const SECONDS: Kind =
+    Kind::Histogram(&[1e-6, 9.999999999999999e-6, 9.999999999999999e-5, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]);
+
+static ADDS: Family = Family {
+    name: "workqueue_adds_total",
+    help: "[BETA] Total number of adds handled by workqueue",
+    kind: Kind::Counter,
+};
+static DEPTH: Family = Family { name: "workqueue_depth", help: "[BETA] Current depth of workqueue", kind: Kind::Gauge };
+static QUEUE_DURATION: Family = Family {
+    name: "workqueue_queue_duration_seconds",
+    help: "[BETA] How long in seconds an item stays in workqueue before being requested.",
+    kind: SECONDS,
+};
+static RETRIES: Family = Family {
+    name: "workqueue_retries_total",
+    help: "[BETA] Total number of retries handled by workqueue",
+    kind: Kind::Counter,
+};
+static WORK_DURATION: Family = Family {
+    name: "workqueue_work_duration_seconds",
+    help: "[BETA] How long in seconds processing an item from workqueue takes.",
+    kind: SECONDS,
+};
+
+/// Where a queue counts (component-base `metrics/prometheus/workqueue`). What is in progress is not counted:
+/// a key is done before anybody can look.
+struct Counters {
+    metrics: Metrics,
+    labels: String,
+    /// When the key was taken that is being processed.
+    working_since: Option<Timestamp>,
+}
+
 /// Keys waiting to be processed: each at most once, first in, first out, some only after a while.
 ///
 /// A controller processes one key at a time, so a key that is added while it is processed simply
 /// queues again.
-#[derive(Debug)]
 pub struct WorkQueue<K: Ord + Clone> {
-    ready: VecDeque<K>,
+    /// Keys, each with the time since which it is ready.
+    ready: VecDeque<(K, Timestamp)>,
     queued: BTreeSet<K>,
     /// Keys by the time they become ready, then by the order they were added.
     delayed: BTreeMap<(Timestamp, u64), K>,
@@ -24,6 +60,7 @@ pub struct WorkQueue<K: Ord + Clone> {
     failures: BTreeMap<K, u32>,
     sequence: u64,
     backoff: (Duration, Duration),
+    counters: Option<Counters>,
 }
 
 impl<K: Ord + Clone> Default for WorkQueue<K> {
@@ -43,20 +80,39 @@ impl<K: Ord + Clone> WorkQueue<K> {
             failures: BTreeMap::new(),
             sequence: 0,
             backoff: (min, max),
+            counters: None,
         }
     }
 
+    /// The same queue, counted under a name such as `deployment`.
+    #[must_use]
+    pub fn counted(mut self, metrics: &Metrics, name: &str) -> Self {
+        let labels = format!("name=\"{name}\"");
+        metrics.add(&ADDS, &labels, 0);
+        metrics.add(&RETRIES, &labels, 0);
+        metrics.set(&DEPTH, &labels, 0.0);
+        self.counters = Some(Counters { metrics: metrics.clone(), labels, working_since: None });
+        self
+    }
+
     /// Adds a key, unless it is queued already.
-    pub fn add(&mut self, key: K) {
+    pub fn add(&mut self, now: Timestamp, key: K) {
         if self.queued.insert(key.clone()) {
-            self.ready.push_back(key);
+            self.ready.push_back((key, now));
+            if let Some(Counters { metrics, labels, .. }) = &self.counters {
+                metrics.add(&ADDS, labels, 1);
+                metrics.set(&DEPTH, labels, self.ready.len() as f64);
+            }
         }
     }
 
     /// Adds a key once `delay` has passed. Of several delays for one key, the shortest counts.
     pub fn add_after(&mut self, now: Timestamp, key: K, delay: Duration) {
+        if let Some(Counters { metrics, labels, .. }) = &self.counters {
+            metrics.add(&RETRIES, labels, 1);
+        }
         if delay.is_zero() {
-            return self.add(key);
+            return self.add(now, key);
         }
         let time = now.saturating_add(delay).unwrap_or(Timestamp::MAX);
         if let Some(earlier) = self.delays.get(&key).copied() {
@@ -79,6 +135,15 @@ impl<K: Ord + Clone> WorkQueue<K> {
         self.add_after(now, key, delay);
     }
 
+    /// The key that was taken last has been processed, well or not.
+    pub fn done(&mut self) {
+        if let Some(Counters { metrics, labels, working_since }) = &mut self.counters
+            && let Some(since) = working_since.take()
+        {
+            metrics.observe_since(&WORK_DURATION, labels, since);
+        }
+    }
+
     /// The key has been processed well: its backoff starts anew.
     pub fn forget(&mut self, key: &K) {
         self.failures.remove(key);
@@ -95,12 +160,17 @@ impl<K: Ord + Clone> WorkQueue<K> {
             if entry.key().0 > now {
                 break;
             }
-            let key = entry.remove();
+            let (due, key) = (entry.key().0, entry.remove());
             self.delays.remove(&key);
-            self.add(key);
+            self.add(due, key);
         }
-        let key = self.ready.pop_front()?;
+        let (key, since) = self.ready.pop_front()?;
         self.queued.remove(&key);
+        if let Some(Counters { metrics, labels, working_since }) = &mut self.counters {
+            *working_since = Some(metrics.now());
+            metrics.set(&DEPTH, labels, self.ready.len() as f64);
+            metrics.observe(&QUEUE_DURATION, labels, now.duration_since(since).try_into().unwrap_or_default());
+        }
         Some(key)
     }
 
@@ -137,7 +207,7 @@ mod tests {
     fn a_key_queues_once_and_in_order() {
         let mut queue = WorkQueue::default();
         for key in ["b", "a", "b"] {
-            queue.add(key);
+            queue.add(at(0), key);
         }
         assert_eq!([queue.get(at(0)), queue.get(at(0)), queue.get(at(0))], [Some("b"), Some("a"), None]);
     }

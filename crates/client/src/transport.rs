@@ -1,5 +1,6 @@
 //! The way to the API server.
 
+use machinery::Metrics;
 use machinery::wire::{Request, Response};
 
 /// The way to the API server for a component in the same process: it answers at once. A component
@@ -9,4 +10,9 @@ use machinery::wire::{Request, Response};
 pub trait Transport {
     /// Sends one request.
     fn send(&self, request: Request) -> Response;
+
+    /// Where the process counts, if it does.
+    fn metrics(&self) -> Option<&Metrics> {
+        None
+    }
 }

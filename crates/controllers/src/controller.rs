@@ -43,7 +43,7 @@ impl<K: Ord + Clone> Queue<K> {
 
     /// Adds a key because of nothing in particular.
     pub fn add(&mut self, key: K) {
-        self.work.add(key);
+        self.work.add(self.now, key);
     }
 
     /// Adds a key because of this object's newest revision.
@@ -54,7 +54,7 @@ impl<K: Ord + Clone> Queue<K> {
     /// Adds a key because of a revision; 0 for none.
     pub fn add_caused(&mut self, key: K, cause: u64) {
         self.causes.insert(key.clone(), cause);
-        self.work.add(key);
+        self.work.add(self.now, key);
     }
 
     /// [`Queue::add_for`], once `delay` has passed.
@@ -96,7 +96,11 @@ pub struct Driver<K: Ord + Clone> {
 impl<K: Ord + Clone + Display> Driver<K> {
     /// A component that writes through this client; it takes the client's name.
     pub fn new(client: Client, controller: Box<dyn Controller<Key = K>>) -> Self {
-        let queue = Queue { work: WorkQueue::default(), causes: BTreeMap::new(), now: Timestamp::UNIX_EPOCH };
+        let mut work = WorkQueue::default();
+        if let Some(metrics) = client.metrics() {
+            work = work.counted(metrics, queue_name(&client.component()));
+        }
+        let queue = Queue { work, causes: BTreeMap::new(), now: Timestamp::UNIX_EPOCH };
         Self { name: client.component(), client, controller, queue }
     }
 }
@@ -119,12 +123,35 @@ impl<K: Ord + Clone + Display> Component for Driver<K> {
                 Ok(()) => self.queue.work.forget(&key),
                 Err(_) => self.queue.work.add_rate_limited(cx.now(), key),
             }
+            self.queue.work.done();
         }
         if self.queue.work.has_ready(cx.now()) {
             cx.wake_now();
         } else if let Some(time) = self.queue.work.next_deadline() {
             cx.wake_at(time);
         }
+    }
+}
+
+/// The name of a controller's queue in metrics, where it is not the controller's own.
+fn queue_name(controller: &str) -> &str {
+    match controller {
+        "clusterrole-aggregation-controller" => "ClusterRoleAggregator",
+        "endpoints-controller" => "endpoint",
+        "endpointslice-controller" => "endpoint_slice",
+        "endpointslice-mirroring-controller" => "endpoint_slice_mirroring",
+        "garbage-collector-controller" => "garbage_collector_attempt_to_delete",
+        "horizontal-pod-autoscaler-controller" => "horizontalpodautoscaler",
+        "node-lifecycle-controller" => "node_lifecycle_controller",
+        "persistentvolume-binder-controller" => "claims",
+        "persistentvolume-protection-controller" => "pvprotection",
+        "persistentvolumeclaim-protection-controller" => "pvcprotection",
+        "pod-garbage-collector-controller" => "orphaned_pods_nodes",
+        "replicationcontroller-controller" => "replicationmanager",
+        "resourcequota-controller" => "resourcequota_primary",
+        "root-ca-certificate-publisher-controller" => "root_ca_cert_publisher",
+        "ttl-after-finished-controller" => "ttl_jobs_to_delete",
+        other => other.strip_suffix("-controller").unwrap_or(other),
     }
 }
 

@@ -8,13 +8,26 @@ use std::task::{Context, Poll};
 use apiserver::{ApiServer, RequestInfo, UserInfo};
 use client::Transport;
 use futures::{FutureExt, Stream};
+use http::Method;
+use machinery::metrics::{Family, Kind};
 use machinery::status::ApiError;
 use machinery::wire::{Body, Origin, Request, Response, WatchEvent, WatchStream};
-use machinery::{Clock, Encoded};
+use machinery::{Clock, Encoded, Metrics};
 use sim::Executor;
 
 use crate::control::{Hop, HopKind};
 use crate::trace::{Asker, Trace};
+
+static REQUESTS: Family = Family {
+    name: "rest_client_requests_total",
+    help: "[ALPHA] Number of HTTP requests, partitioned by status code, method, and host.",
+    kind: Kind::Counter,
+};
+static DURATION: Family = Family {
+    name: "rest_client_request_duration_seconds",
+    help: "[ALPHA] Request latency in seconds. Broken down by verb, and host.",
+    kind: Kind::Histogram(&[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0]),
+};
 
 /// One component's line to the API server. While it is cut, requests are refused and watches end.
 pub struct Line {
@@ -33,9 +46,25 @@ impl Line {
     }
 }
 
+impl Line {
+    /// Counts a request as client-go does, by the status of its answer, or without one.
+    fn count(&self, method: &Method, status: &str) {
+        let host = self.api.address();
+        let labels = format!("code=\"{status}\",host=\"{host}\",method=\"{method}\"");
+        self.api.component_metrics().add(&REQUESTS, &labels, 1);
+    }
+}
+
 impl Transport for Line {
+    fn metrics(&self) -> Option<&Metrics> {
+        Some(self.api.component_metrics())
+    }
+
     fn send(&self, mut request: Request) -> Response {
+        let (method, metrics) = (request.method().clone(), self.api.component_metrics());
+        let began = metrics.now();
         if is_cut(&self.cut) {
+            self.count(&method, "<error>");
             return ApiError::service_unavailable("connection refused").into_response();
         }
         let uri = request.uri();
@@ -50,6 +79,9 @@ impl Transport for Line {
             None => self.executor.block_on(self.executor.now(), answer),
         };
         let response = response.unwrap_or_else(|| ApiError::timeout("the server did not answer", 1).into_response());
+        self.count(&method, response.status().as_str());
+        let labels = format!("host=\"{}\",verb=\"{method}\"", self.api.address());
+        metrics.observe_since(&DURATION, &labels, began);
         let asker = Asker { name: &self.component, because, command: None };
         self.trace.exchange(self.executor.now(), &asker, &call, &response, self.api.store().revision());
         response.map(|body| match body {

@@ -14,6 +14,25 @@ wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
 const LIMITED: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: busy, labels: {app: busy}}\nspec:\n  containers:\n  - {name: c, image: polinux/stress, command: [stress], args: [--cpu, \"2\"], resources: {limits: {cpu: 500m}}}\n";
 
 #[test]
+fn what_the_components_count_is_told() {
+    let lab = Lab::bare(1);
+    lab.ok("kubectl create deployment web --image=nginx");
+    lab.until("kubectl get pods", |table| table.contains("1/1     Running"));
+    let metrics = lab.ok("kubectl get --raw /metrics");
+    let value = |series: &str| -> f64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {series} in {metrics}")).parse().unwrap()
+    };
+    assert!(value("workqueue_adds_total{name=\"deployment\"}") >= 2.0);
+    assert_eq!(value("workqueue_depth{name=\"replicaset\"}"), 0.0);
+    let taken = value("workqueue_queue_duration_seconds_count{name=\"deployment\"}");
+    assert_eq!(taken, value("workqueue_work_duration_seconds_count{name=\"deployment\"}"));
+    let host = "host=\"172.18.0.2:6443\"";
+    assert!(value(&format!("rest_client_requests_total{{code=\"201\",{host},method=\"POST\"}}")) >= 2.0);
+    assert!(value(&format!("rest_client_request_duration_seconds_count{{{host},verb=\"GET\"}}")) > 0.0);
+}
+
+#[test]
 fn top_tells_what_pods_and_nodes_use() {
     let lab = Lab::bare(1);
     lab.ok("kubectl run idle --image=nginx");

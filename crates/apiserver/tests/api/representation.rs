@@ -112,6 +112,69 @@ fn what_is_counted_has_upstreams_names() {
     assert!(text.contains(&format!("apiserver_longrunning_requests{{{}}} 0\n", labels("WATCH", "namespace"))));
 }
 
+/// A name, labels, and a value.
+type Sample = (String, String, f64);
+
+/// Reads Prometheus' text format as strictly as its own parser: the samples, each with its labels.
+fn prometheus(text: &str) -> Vec<Sample> {
+    let is_name = |name: &str| {
+        name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    assert!(text.ends_with('\n'), "the last line ends");
+    let (mut families, mut samples) = (Vec::<(&str, &str)>::new(), Vec::<Sample>::new());
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let name = help.split(' ').next().unwrap();
+            let kind = lines.next().unwrap().strip_prefix("# TYPE ").unwrap().strip_prefix(name).unwrap().trim();
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}: {kind}");
+            assert!(is_name(name) && !families.iter().any(|(other, _)| *other == name), "{name} once");
+            families.push((name, kind));
+            continue;
+        }
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let labels = labels.strip_suffix('}').unwrap();
+        let (family, kind) = families.last().unwrap();
+        let suffix = name.strip_prefix(family).unwrap_or_else(|| panic!("{name} under {family}"));
+        let fits =
+            if *kind == "histogram" { ["_bucket", "_sum", "_count"].contains(&suffix) } else { suffix.is_empty() };
+        assert!(fits && is_name(name), "{line} is of a {kind}");
+        let mut names = Vec::new();
+        for label in labels.split(',').filter(|label| !label.is_empty()) {
+            let (name, value) = label.split_once('=').unwrap();
+            assert!(is_name(name) && !names.contains(&name), "{line}");
+            assert!(value.len() > 1 && value.starts_with('"') && value.ends_with('"'), "{line}");
+            names.push(name);
+        }
+        samples.push((name.to_owned(), labels.to_owned(), value.parse().unwrap()));
+        let same = |(other, others, _): &&Sample| other == name && others == labels;
+        assert_eq!(samples.iter().filter(same).count(), 1, "{line} once");
+    }
+    // A histogram's buckets grow, and the last has all.
+    for pair in samples.windows(2).filter(|pair| pair[0].0.ends_with("_bucket")) {
+        let same_series = pair[0].1.split("le=").next() == pair[1].1.split("le=").next();
+        assert!(pair[0].0 != pair[1].0 || !same_series || pair[0].2 <= pair[1].2, "{pair:?}");
+    }
+    samples
+}
+
+#[test]
+fn metrics_can_be_read() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {CONFIG_MAPS}?dryRun=All"), &config_map("a")).expect(201);
+    let mut watch = bench.watch(&format!("GET {CONFIG_MAPS}?watch=1&resourceVersion=0"));
+    bench.tell(&format!("POST {CONFIG_MAPS}"), &config_map("a")).expect(201);
+    bench.ask(&format!("GET {CONFIG_MAPS}/\"x\\")).expect(404);
+    let seen = watch.events().len();
+    let samples = prometheus(&bench.ask("GET /metrics").expect(200).text);
+    let sent = samples.iter().find(|(name, labels, _)| {
+        name == "apiserver_watch_events_total" && labels == "group=\"\",resource=\"configmaps\",version=\"v1\""
+    });
+    assert_eq!(sent.unwrap().2, seen as f64);
+}
+
 #[test]
 fn answers_are_kept_by_nobody() {
     let bench = Bench::new();
