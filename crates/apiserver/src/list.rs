@@ -80,10 +80,10 @@ pub(crate) fn page(call: &Call, selection: &Selection) -> Result<Page> {
     if let Some(name) = selection.fields.exact("metadata.name")
         && (!call.row.namespaced || !call.info.namespace.is_empty())
     {
-        let kv = snapshot.get(&format!("{prefix}{name}")).map(|kv| storage::stored(kv));
+        let kv = snapshot.get(&format!("{prefix}{name}")).map(|kv| storage::read(call, kv));
         let mut items = Vec::new();
         if let Some(item) = kv
-            && selection.matches(call.row, &*storage::typed(call.row, &item)?)
+            && selection.selects(call.row, &item)?
         {
             items.push(item);
         }
@@ -99,8 +99,8 @@ pub(crate) fn page(call: &Call, selection: &Selection) -> Result<Page> {
             more = true;
             break;
         }
-        let item = storage::stored(kv);
-        if everything || selection.matches(call.row, &*storage::typed(call.row, &item)?) {
+        let item = storage::read(call, kv);
+        if selection.selects(call.row, &item)? {
             items.push(item);
         }
         last_key = &kv.key;

@@ -20,7 +20,7 @@ pub(crate) fn get(call: &mut Call) -> Result<Response> {
             return Err(too_large_resource_version(revision, snapshot.revision()));
         }
     }
-    let object = storage::stored(kv);
+    let object = storage::read(call, kv);
     match representation_view(call)? {
         View::Table => {
             let version = snapshot.revision().to_string();

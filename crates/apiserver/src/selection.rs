@@ -1,10 +1,11 @@
 //! Which objects of a resource a request is about: namespace, label and field selectors.
 
 use machinery::labels::{Labels, Selector};
-use machinery::{ApiError, Object, fields};
+use machinery::{ApiError, Encoded, Object, fields, raw};
 
 use crate::call::{Call, Result};
 use crate::registry::ResourceInfo;
+use crate::storage;
 
 /// The selectors of a list, a watch or a deletecollection.
 #[derive(Clone)]
@@ -42,6 +43,23 @@ impl Selection {
     /// Whether every object is selected.
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// Whether a stored object is selected, found with as little work as there is to it.
+    ///
+    /// # Errors
+    /// When it cannot be decoded.
+    pub(crate) fn selects(&self, row: &ResourceInfo, stored: &Encoded) -> Result<bool> {
+        if self.is_everything() {
+            return Ok(true);
+        }
+        if self.fields.is_everything() && stored.object().is_none() {
+            let metadata = stored.metadata();
+            let members = raw::member(&metadata, "labels").into_iter().flat_map(raw::members);
+            let labels: Labels = members.map(|(name, value)| (raw::text(name), raw::text(value))).collect();
+            return Ok(self.labels.matches(Some(&labels)));
+        }
+        Ok(self.matches(row, &*storage::typed(row, stored)?))
     }
 
     /// Whether an object is selected.

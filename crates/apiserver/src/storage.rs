@@ -37,6 +37,18 @@ pub(crate) fn stored(kv: &KeyValue) -> Encoded {
     Encoded::clone(&kv.memo.get_or_init(|| Encoded::from_stored(kv.value.clone(), kv.mod_revision, None)))
 }
 
+/// As [`stored`], for one reader who looks at many: what nobody else works with is not kept for others.
+/// Components of this process share what they keep anyway.
+pub(crate) fn read(call: &Call, kv: &KeyValue) -> Encoded {
+    if call.from_component {
+        return stored(kv);
+    }
+    match kv.memo.get::<Encoded>() {
+        Some(shared) => Encoded::clone(&shared),
+        None => Encoded::from_stored(kv.value.clone(), kv.mod_revision, None),
+    }
+}
+
 /// The last state of an object that an event deletes, with the revision of its deletion.
 pub(crate) fn deleted(event: &Event, previous: &KeyValue) -> Encoded {
     let make = || Encoded::from_stored(previous.value.clone(), event.commit.revision, None);

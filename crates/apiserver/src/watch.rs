@@ -49,8 +49,8 @@ pub(crate) fn watch(call: &mut Call) -> Result<Response> {
         }
         if with_state {
             for kv in snapshot.range(&storage::prefix(call.row, &call.info.namespace), "") {
-                let object = storage::stored(kv);
-                if selection.is_everything() || selection.matches(call.row, &*storage::typed(call.row, &object)?) {
+                let object = storage::read(call, kv);
+                if selection.selects(call.row, &object)? {
                     initial.push_back(WatchEvent { kind: WatchEventType::Added, object });
                 }
             }
@@ -218,9 +218,7 @@ impl Events {
     }
 
     fn matches(&self, kv: &KeyValue) -> bool {
-        self.selection.is_everything()
-            || storage::typed(self.row, &storage::stored(kv))
-                .is_ok_and(|object| self.selection.matches(self.row, &*object))
+        self.selection.is_everything() || self.selection.selects(self.row, &storage::stored(kv)).unwrap_or_default()
     }
 
     /// Counts what was sent, once it is quiet.
@@ -263,13 +261,13 @@ impl Events {
 
     /// The event in the representation the client asked for.
     fn show(&mut self, event: WatchEvent) -> WatchEvent {
+        self.uncounted += 1;
         if event.kind == WatchEventType::Error {
             return event;
         }
         let row = self.row;
         let object = match &mut self.view {
             WatchView::Object => storage::to_wire(row, event.object),
-        self.uncounted += 1;
             WatchView::Metadata => Encoded::from_bytes(table::partial_metadata(&event.object)),
             WatchView::Table { include, columns_sent } => {
                 let columns = (!std::mem::replace(columns_sent, true)).then_some(row);
@@ -294,7 +292,7 @@ fn resource_version(object: &Encoded) -> String {
 }
 
 fn bookmark(row: &ResourceInfo, revision: i64, initial_events_end: bool) -> WatchEvent {
-    let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+    let mut metadata = json!({"resourceVersion": revision.to_string()});
     if initial_events_end {
         metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
     }

@@ -212,7 +212,9 @@ impl<'h> Client<'h> {
     /// As [`Client::get`].
     pub async fn get_as(&self, url: impl Into<Url>, accept: &str) -> Result<Value, Error> {
         let response = self.send(Method::GET, url, &[("Accept", accept)], Bytes::new()).await?;
-        json(response).await
+        let mut answer = json(response).await?;
+        name_kinds(&mut answer);
+        Ok(answer)
     }
 
     /// GET, as bytes.
@@ -281,6 +283,22 @@ impl<'h> Client<'h> {
     ) -> Result<Value, Error> {
         let headers = [("Accept", "application/json"), ("Content-Type", content_type)];
         json(self.send(method, url, &headers, body).await?).await
+    }
+}
+
+/// Items that do not say of what kind they are, as those of typed lists, are of the list's.
+fn name_kinds(answer: &mut Value) {
+    let Some(kind) = answer["kind"].as_str().and_then(|kind| kind.strip_suffix("List")).map(str::to_owned) else {
+        return;
+    };
+    let version = answer["apiVersion"].clone();
+    for item in answer.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(item) = item.as_object_mut()
+            && !item.contains_key("kind")
+        {
+            item.insert("kind".into(), kind.as_str().into());
+            item.insert("apiVersion".into(), version.clone());
+        }
     }
 }
 

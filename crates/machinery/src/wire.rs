@@ -161,7 +161,7 @@ impl Body {
         match self {
             Self::Bytes(bytes) => Box::pin(stream::iter((!bytes.is_empty()).then_some(bytes))),
             Self::Object(object) => Box::pin(stream::iter([object.to_bytes()])),
-            Self::List(list) => Box::pin(stream::iter([list.to_bytes()])),
+            Self::List(list) => Box::pin(stream::iter(list.into_parts())),
             Self::Watch(events) => Box::pin(events.map(|event| event.to_line())),
             Self::Stream(bytes) => bytes,
             Self::Upgrade(_) => Box::pin(stream::empty()),
@@ -186,9 +186,48 @@ impl Body {
     }
 }
 
+/// About how long the parts of a list are.
+const PART_BYTES: usize = 64 * 1024;
+const LIST_END: &[u8] = b"]}\n";
+/// The items of this list are of no kind of their own, and say so.
+const PARTIAL_LIST: &str = "PartialObjectMetadataList";
+
 impl List {
     /// The list as a line of JSON, written from the items' stored bytes.
     pub fn to_bytes(&self) -> Bytes {
+        let size: usize = self.items.iter().map(|item| item.len_at_most() + 1).sum();
+        let (mut out, type_meta) = (self.head(size), self.type_meta());
+        for index in 0..self.items.len() {
+            self.write_item(index, &type_meta, &mut out);
+        }
+        out.extend_from_slice(LIST_END);
+        out.into()
+    }
+
+    /// As [`List::to_bytes`], in parts that are made as they are sent: a large list is nowhere as a whole.
+    pub fn into_parts(self) -> impl Iterator<Item = Bytes> + Send {
+        let (mut next, mut out, mut done) = (0, self.head(PART_BYTES), false);
+        let type_meta = self.type_meta();
+        std::iter::from_fn(move || {
+            while next < self.items.len() && out.len() < PART_BYTES {
+                self.write_item(next, &type_meta, &mut out);
+                next += 1;
+            }
+            if next == self.items.len() && !std::mem::replace(&mut done, true) {
+                out.extend_from_slice(LIST_END);
+            }
+            let rest = if done { Vec::new() } else { Vec::with_capacity(PART_BYTES + PART_BYTES / 4) };
+            Some(Bytes::from(std::mem::replace(&mut out, rest))).filter(|part| !part.is_empty())
+        })
+    }
+
+    /// Whether the list is long enough to be sent in parts.
+    pub fn is_long(&self) -> bool {
+        self.items.iter().map(Encoded::len_at_most).sum::<usize>() > 2 * PART_BYTES
+    }
+
+    /// What stands before the items.
+    fn head(&self, item_bytes: usize) -> Vec<u8> {
         let mut metadata = serde_json::Map::new();
         metadata.insert("resourceVersion".into(), self.resource_version.clone().into());
         if !self.continue_token.is_empty() {
@@ -197,8 +236,7 @@ impl List {
         if let Some(count) = self.remaining_item_count {
             metadata.insert("remainingItemCount".into(), count.into());
         }
-        let size: usize = self.items.iter().map(|item| item.len_at_most() + 1).sum();
-        let mut out = Vec::with_capacity(size + 160);
+        let mut out = Vec::with_capacity(item_bytes + 160);
         out.extend_from_slice(
             format!(
                 "{{\"kind\":{:?},\"apiVersion\":{:?},\"metadata\":{},\"items\":[",
@@ -208,14 +246,24 @@ impl List {
             )
             .as_bytes(),
         );
-        for (index, item) in self.items.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            item.write_to(&mut out);
+        out
+    }
+
+    /// What the items say of their kind if it is the list's: it is not said again, as in Go's typed lists.
+    fn type_meta(&self) -> String {
+        let kind = self.kind.strip_suffix("List").unwrap_or(&self.kind);
+        format!("{{\"kind\":{kind:?},\"apiVersion\":{:?},", self.api_version)
+    }
+
+    fn write_item(&self, index: usize, type_meta: &str, out: &mut Vec<u8>) {
+        if index > 0 {
+            out.push(b',');
         }
-        out.extend_from_slice(b"]}\n");
-        out.into()
+        let start = out.len();
+        self.items.get(index).into_iter().for_each(|item| item.write_to(out));
+        if self.kind != PARTIAL_LIST && out.get(start..).is_some_and(|item| item.starts_with(type_meta.as_bytes())) {
+            out.drain(start + 1..start + type_meta.len());
+        }
     }
 }
 
@@ -228,6 +276,34 @@ impl fmt::Debug for Body {
             Self::Watch(_) => f.write_str("Watch"),
             Self::Stream(_) => f.write_str("Stream"),
             Self::Upgrade(_) => f.write_str("Upgrade"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lists_parts_are_the_list() {
+        let item = |name: &str| format!(r#"{{"kind":"A","apiVersion":"v1","metadata":{{"name":"{name}"}}}}"#);
+        for (count, padding) in [(0, 0), (1, 0), (3, 70_000), (2_000, 100)] {
+            let items = || (0..count).map(|index| Encoded::from_bytes(item(&"x".repeat(padding + index % 7)).into()));
+            let list = || List {
+                api_version: "v1".into(),
+                kind: "AList".into(),
+                resource_version: "7".into(),
+                continue_token: String::new(),
+                remaining_item_count: None,
+                items: items().collect(),
+            };
+            let parts: Vec<Bytes> = list().into_parts().collect();
+            assert_eq!(parts.concat(), list().to_bytes(), "{count}");
+            assert!(parts.iter().all(|part| part.len() < 3 * PART_BYTES), "{count}");
+            assert_eq!(list().is_long(), count > 2);
+            let value: serde_json::Value = serde_json::from_slice(&parts.concat()).unwrap();
+            assert_eq!(value["items"].as_array().unwrap().len(), count);
+            assert!(value["items"].as_array().unwrap().iter().all(|item| item.get("kind").is_none()));
         }
     }
 }

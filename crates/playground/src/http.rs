@@ -260,7 +260,7 @@ fn to_http(response: Response) -> http::Response<HttpBody> {
     response.map(|body| match body {
         Body::Bytes(bytes) => HttpBody::from(bytes),
         Body::Object(object) => HttpBody::from(line(&object)),
-        Body::List(list) => HttpBody::from(list.to_bytes()),
+        Body::List(list) if !list.is_long() => HttpBody::from(list.to_bytes()),
         streaming => HttpBody::from_stream(streaming.into_stream().map(Ok::<_, std::convert::Infallible>)),
     })
 }

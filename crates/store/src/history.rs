@@ -7,12 +7,13 @@ use crate::error::StoreError;
 use crate::kv::Commit;
 use crate::snapshot::Snapshot;
 
-/// A snapshot is kept for every so many commits, so that reading the past undoes at most as many.
-const COMMITS_PER_CHECKPOINT: usize = 512;
+/// A snapshot is kept for every so many commits, so that reading the past undoes at most as many: that is a
+/// millisecond. What a snapshot does not share with its neighbours takes about as much as the commits themselves.
+const COMMITS_PER_CHECKPOINT: usize = 1024;
 
 /// How many commits keep what readers made of the values they wrote and replaced. Watchers that keep up are
 /// well within it; older values are only bytes, until somebody asks for them again.
-const COMMITS_WARM: usize = 1024;
+const COMMITS_WARM: usize = 512;
 
 /// The commits after `compact_revision`, oldest first.
 pub(crate) struct History {

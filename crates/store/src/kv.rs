@@ -27,6 +27,11 @@ impl Memo {
         made
     }
 
+    /// What is remembered, if it is a `T`.
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.lock().as_ref().and_then(|held| Arc::clone(held).downcast::<T>().ok())
+    }
+
     pub(crate) fn clear(&self) {
         self.lock().take();
     }

@@ -176,6 +176,12 @@ pub const CONFIG_MAPS: &str = "/api/v1/namespaces/default/configmaps";
 pub const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
 pub const SERVICES: &str = "/api/v1/namespaces/default/services";
 
+/// An object as it stands in a list of its kind.
+pub fn item(mut object: Value) -> Value {
+    object.as_object_mut().unwrap().retain(|field, _| !matches!(field.as_str(), "kind" | "apiVersion"));
+    object
+}
+
 pub fn config_map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
 }

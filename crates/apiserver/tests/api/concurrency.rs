@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use crate::bench::{Bench, CONFIG_MAPS, SERVICES, config_map, service};
+use crate::bench::{Bench, CONFIG_MAPS, SERVICES, config_map, item, service};
 
 const THREADS: usize = 4;
 const ROUNDS: usize = 60;
@@ -51,7 +51,7 @@ fn no_write_is_lost_and_a_watch_replays_to_the_list() {
         if kind == "DELETED" {
             replayed.remove(&name)
         } else {
-            replayed.insert(name, object)
+            replayed.insert(name, item(object))
         };
     }
     let listed = bench.ask(&format!("GET {CONFIG_MAPS}")).expect(200).at("/items");

@@ -135,3 +135,18 @@ fn what_is_no_number_is_refused() {
         assert_eq!(bench.ask(&format!("GET {CONFIG_MAPS}?{query}")).expect(400).message(), error);
     }
 }
+
+#[test]
+fn items_are_of_their_lists_kind_and_do_not_say_so() {
+    let bench = with_config_maps(2);
+    let list = bench.ask(&format!("GET {CONFIG_MAPS}")).expect(200).json();
+    assert_eq!((&list["kind"], &list["apiVersion"]), (&json!("ConfigMapList"), &json!("v1")));
+    for item in list["items"].as_array().unwrap() {
+        assert!(item.get("kind").is_none() && item.get("apiVersion").is_none(), "{item}");
+        assert!(item["metadata"]["resourceVersion"].is_string());
+    }
+    let line = format!("GET {CONFIG_MAPS}\naccept: application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
+    assert_eq!(bench.ask(&line).expect(200).at("/items/0/kind"), "PartialObjectMetadata");
+    let mut watch = bench.watch(&format!("GET {CONFIG_MAPS}?watch=1"));
+    assert!(watch.events().iter().all(|(_, object)| object["kind"] == "ConfigMap"));
+}

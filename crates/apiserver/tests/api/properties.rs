@@ -1,10 +1,12 @@
 //! What holds whatever is written: applying twice is applying once, managers own what is there, a chunked
 //! list is the list, and a watch replays the history.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::bench::{Answer, Bench, CONFIG_MAPS, DEPLOYMENTS, config_map};
+use crate::bench::{Answer, Bench, CONFIG_MAPS, DEPLOYMENTS, config_map, item};
 
 const WEB: &str = "/apis/apps/v1/namespaces/default/deployments/web";
 
@@ -157,6 +159,58 @@ proptest! {
             };
             prop_assert!(matches!(answer.code, 200 | 422), "{}", answer.text);
             check_managers(&bench.ask(&format!("GET {WEB}")).expect(200).json());
+        }
+    }
+
+    #[test]
+    fn a_list_and_its_watch_make_the_newest_list(
+        steps in prop::collection::vec((0..4usize, 0..3usize, prop::bool::ANY), 1..20),
+        begin in any::<prop::sample::Index>(),
+        compacted in any::<prop::sample::Index>(),
+    ) {
+        let bench = Bench::new();
+        let mut versions = vec![bench.store.revision()];
+        for (name, action, labelled) in &steps {
+            let mut object = config_map(&format!("c{name}"));
+            object["metadata"]["labels"] = json!({"chosen": labelled.to_string()});
+            let line = format!("{CONFIG_MAPS}/c{name}");
+            let _ = match action {
+                0 => bench.ask(&format!("DELETE {line}")),
+                1 => bench.tell(&format!("PUT {line}"), &object),
+                _ => bench.tell(&format!("POST {CONFIG_MAPS}"), &object),
+            };
+            versions.push(bench.store.revision());
+        }
+        let items = |query: &str| {
+            let list = bench.ask(&format!("GET {CONFIG_MAPS}?{query}")).expect(200).json();
+            let items = list["items"].as_array().unwrap().clone();
+            items.into_iter().map(|item| (item["metadata"]["name"].to_string(), item)).collect::<BTreeMap<_, _>>()
+        };
+        let version = versions[begin.index(versions.len())];
+        for selector in ["", "labelSelector=chosen%3Dtrue"] {
+            let mut seen = items(&format!("resourceVersion={version}&resourceVersionMatch=Exact&{selector}"));
+            let mut watch = bench.watch(&format!("GET {CONFIG_MAPS}?watch=1&resourceVersion={version}&{selector}"));
+            let mut newest = version;
+            for (kind, object) in watch.events() {
+                let revision: i64 = object["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap();
+                prop_assert!(revision > newest, "each event has a revision of its own");
+                newest = revision;
+                let name = object["metadata"]["name"].to_string();
+                let object = item(object);
+                match kind.as_str() {
+                    "ADDED" => prop_assert!(seen.insert(name, object).is_none()),
+                    "MODIFIED" => prop_assert!(seen.insert(name, object).is_some()),
+                    _ => prop_assert!(seen.remove(&name).is_some()),
+                }
+            }
+            prop_assert_eq!(&seen, &items(selector), "from {}", version);
+        }
+        // What is compacted is gone, and said to be.
+        let compact = versions[compacted.index(versions.len())];
+        if bench.store.compact(compact).is_ok() {
+            let first = bench.watch(&format!("GET {CONFIG_MAPS}?watch=1&resourceVersion={version}")).events();
+            let gone = first.first().is_some_and(|(kind, status)| kind == "ERROR" && status["code"] == 410);
+            prop_assert_eq!(gone, version < compact);
         }
     }
 

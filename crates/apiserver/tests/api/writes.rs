@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, CONFIG_MAPS, DEPLOYMENTS, PODS, config_map, deployment, pod};
+use crate::bench::{Bench, CONFIG_MAPS, DEPLOYMENTS, PODS, config_map, deployment, item, pod};
 
 #[test]
 fn create_sets_what_the_server_sets() {
@@ -21,7 +21,7 @@ fn create_sets_what_the_server_sets() {
     let read = bench.ask(&format!("GET {DEPLOYMENTS}/web")).expect(200);
     assert_eq!(read.json(), created.json());
     let listed = bench.ask(&format!("GET {DEPLOYMENTS}")).expect(200);
-    assert_eq!(listed.at("/items/0"), created.json());
+    assert_eq!(listed.at("/items/0"), item(created.json()));
 }
 
 #[test]
