@@ -134,9 +134,33 @@ fn apply_to_stored(call: &mut Call, manager: &str, config: &Value, repeated: &[S
     Err(ApiError::modified(&call.resource(), &call.info.name))
 }
 
+/// A configuration says of what version and kind it is, and the version is the URL's.
+fn check_type(call: &Call, config: &Value) -> Result<()> {
+    let text = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (version, expected) = (text("apiVersion"), call.row.api_version());
+    if version != expected {
+        return Err(ApiError::bad_request(format!(
+            "incorrect version specified in apply patch. Specified patch version: {version}, expected: {expected}"
+        )));
+    }
+    if text("kind").is_empty() {
+        return Err(untyped(call, "", &format!("no corresponding type for {expected}, Kind=")));
+    }
+    Ok(())
+}
+
+/// What is applied cannot be read as its kind. Upstream gives this error no reason.
+fn untyped(call: &Call, kind: &str, problem: &str) -> ApiError {
+    let (namespace, name, version) = (&call.info.namespace, &call.info.name, call.row.api_version());
+    let message =
+        format!("failed to create typed patch object ({namespace}/{name}; {version}, Kind={kind}): {problem}");
+    ApiError::new(500, "", message)
+}
+
 /// The applied configuration, checked for fields its kind has not.
 fn configuration(call: &mut Call, payload: &Payload) -> Result<(Value, Vec<String>)> {
     let (value, repeated) = document(call, payload)?;
+    check_type(call, &value)?;
     let kind = call.row.gvk();
     if let Some(error) = schema::type_mismatch(&kind, &value) {
         return Err(schema::decode_error(&kind, error));
@@ -152,15 +176,7 @@ fn configuration(call: &mut Call, payload: &Payload) -> Result<(Value, Vec<Strin
             .map(|(list, item)| format!("{list}: duplicate entries for key {item}")),
     };
     if let Some(problem) = problem {
-        let message = format!(
-            "failed to create typed patch object ({}/{}; {}, Kind={}): {problem}",
-            call.info.namespace,
-            call.info.name,
-            call.row.api_version(),
-            kind.kind
-        );
-        // Upstream gives this error no reason.
-        return Err(ApiError::new(500, "", message));
+        return Err(untyped(call, &kind.kind, &problem));
     }
     Ok((value, repeated))
 }
@@ -172,6 +188,12 @@ fn document(call: &Call, payload: &Payload) -> Result<(Value, Vec<String>)> {
     let text = std::str::from_utf8(bytes).map_err(|error| undecodable(&error))?;
     let document = machinery::yaml::document(text).map_err(|error| undecodable(&error))?;
     let (value, mut repeated) = (document.value, document.duplicates);
+    if !(value.is_object() || value.is_null()) {
+        let found = crate::patch::json_type(&value);
+        return Err(undecodable(&format_args!(
+            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+        )));
+    }
     match field_validation(call)? {
         FieldValidation::Strict if !repeated.is_empty() => {
             let error = yaml_error(&repeated);

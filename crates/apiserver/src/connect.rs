@@ -24,6 +24,14 @@ pub(crate) fn is_connection(subresource: &str) -> bool {
 
 /// Finds out where the request goes; the answer comes when the node gives it.
 pub(crate) fn prepare(call: &mut Call, method: Method, body: Body) -> Result<BoxFuture<'static, Response>> {
+    let method_fits = match call.info.subresource.as_str() {
+        "log" => method == Method::GET,
+        "proxy" => true,
+        _ => matches!(method, Method::GET | Method::POST),
+    };
+    if !method_fits {
+        return Err(ApiError::wrong_method());
+    }
     let nodes = call.server.options().nodes.clone();
     let target = match (call.row.resource, call.info.subresource.as_str()) {
         ("pods", "log") => {

@@ -1,11 +1,13 @@
 //! `/openapi/v2` and `/openapi/v3`: schema as data, dressed as OpenAPI documents.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use http::HeaderMap;
-use machinery::ApiError;
+use http::header::{CACHE_CONTROL, EXPIRES, HeaderValue, LOCATION};
+use http::{HeaderMap, StatusCode};
 use machinery::schema::{self, Schema};
-use machinery::wire::Response;
+use machinery::wire::{Body, Response};
+use machinery::{ApiError, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::discovery::{Document, cached, groups};
@@ -14,7 +16,7 @@ use crate::health::GIT_VERSION;
 use crate::negotiate::accepted;
 use crate::registry::{self, ResourceInfo};
 use crate::request_info::RequestInfo;
-use crate::server::ApiServer;
+use crate::server::{ApiServer, response};
 
 const JSON: &str = "application/json";
 const PROTOBUF: &str = gnostic::MEDIA_TYPES[0];
@@ -62,8 +64,35 @@ pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap
     }
     // Not by the path, of which there are as many spellings as one likes.
     let key = format!("openapi/v3/{group}/{version}");
+    let hash = info.query.get("hash");
+    if !hash.is_empty() && hash != GIT_VERSION {
+        return Some(moved(&format!("/{path}?hash={GIT_VERSION}")));
+    }
     let document = cached(server, key, || Document::new(&v3(server, &group, &version), JSON));
-    Some(document.respond(headers))
+    let mut answer = document.respond(headers);
+    if !hash.is_empty() {
+        keep(answer.headers_mut(), server.now());
+    }
+    Some(answer)
+}
+
+/// The document is where its hash is: a client that knows another one is told.
+fn moved(location: &str) -> Response {
+    let mut answer = response(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", Body::empty());
+    if let Ok(location) = HeaderValue::from_str(location) {
+        answer.headers_mut().insert(LOCATION, location);
+    }
+    answer
+}
+
+/// What has its hash in its address never changes: clients may keep it for a year.
+fn keep(headers: &mut HeaderMap, now: Timestamp) {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, immutable"));
+    let expires = machinery::time::after(now, YEAR).strftime("%a, %d %b %Y %H:%M:%S UTC").to_string();
+    if let Ok(expires) = HeaderValue::from_str(&expires) {
+        headers.insert(EXPIRES, expires);
+    }
 }
 
 fn accepts_json(headers: &HeaderMap) -> bool {

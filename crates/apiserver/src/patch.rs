@@ -60,6 +60,17 @@ pub(crate) fn patch(call: &mut Call, payload: &Payload) -> Result<Response> {
     Err(ApiError::modified(&call.resource(), &call.info.name))
 }
 
+/// Refuses a patch of a kind that there is not.
+///
+/// # Errors
+/// 415, whatever is patched.
+pub(crate) fn check_content_type(call: &Call) -> Result<()> {
+    if matches!(content_type(&call.headers), JSON | MERGE | STRATEGIC | APPLY) {
+        return Ok(());
+    }
+    Err(ApiError::unsupported_media_type(&[JSON, MERGE, STRATEGIC, APPLY]))
+}
+
 /// A patch as Go's `%+v` writes its map.
 fn go_map(payload: &Payload) -> String {
     fn write(value: &Value) -> String {
@@ -81,7 +92,7 @@ fn go_map(payload: &Payload) -> String {
 }
 
 /// What Go's decoder calls a value.
-fn json_type(value: &Value) -> &'static str {
+pub(crate) fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Object(_) => "object",
         Value::Array(_) => "array",
@@ -125,9 +136,6 @@ fn problems(call: &Call, payload: &Payload) -> Vec<String> {
 pub(crate) fn apply(call: &Call, payload: &Payload, target: Value, kind: &GroupVersionKind) -> Result<Value> {
     let Payload::Bytes(bytes) = payload else { return Err(ApiError::bad_request("a patch must be given as bytes")) };
     let given = content_type(&call.headers);
-    if !matches!(given, JSON | MERGE | STRATEGIC) {
-        return Err(ApiError::unsupported_media_type(&[JSON, MERGE, STRATEGIC, APPLY]));
-    }
     // Upstream says so of a strategic patch without that it is one.
     let context = if given == STRATEGIC { "" } else { "error decoding patch: " };
     let patch = machinery::json::decode(bytes)

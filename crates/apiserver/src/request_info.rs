@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::num::{IntErrorKind, ParseIntError};
 
 use http::Method;
-use machinery::ApiError;
+use machinery::{ApiError, fields, names};
 
 /// What a request is about. Non-resource requests (`/version`, `/healthz`, discovery) have an empty
 /// [`RequestInfo::resource`].
@@ -66,6 +66,14 @@ impl Query {
     /// Every parameter with each of its values.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| (name.as_str(), value.as_str())))
+    }
+
+    /// Selects the object of this name, besides what is selected already.
+    fn select_name(&mut self, name: &str) {
+        let given = self.get("fieldSelector");
+        let comma = if given.is_empty() { "" } else { "," };
+        let selector = format!("{given}{comma}metadata.name={}", fields::escape(name));
+        self.0.insert("fieldSelector".into(), vec![selector]);
     }
 
     /// A boolean as apimachinery converts it: absent, `0` and `false` are false, all else is true.
@@ -139,6 +147,10 @@ impl RequestInfo {
         if !info.rest.is_empty() && path.ends_with('/') {
             info.rest.push('/');
         }
+        // The old path of one object's watch is a watch of all with its name.
+        if info.verb == "watch" && info.subresource.is_empty() && !info.name.is_empty() {
+            info.query.select_name(&std::mem::take(&mut info.name));
+        }
         if info.name.is_empty() {
             match info.verb.as_str() {
                 "get" if info.query.flag("watch") => info.verb = "watch".into(),
@@ -148,6 +160,19 @@ impl RequestInfo {
             }
         }
         info
+    }
+
+    /// The name of the object it is about, for who decides whether it may be asked: that by which a list or
+    /// a watch selects, too.
+    pub fn name_asked(&self) -> String {
+        if matches!(self.verb.as_str(), "list" | "watch")
+            && let Ok(selector) = fields::Selector::parse(self.query.get("fieldSelector"))
+            && let Some(name) = selector.exact("metadata.name")
+            && names::is_path_segment_name(name).is_empty()
+        {
+            return name.to_owned();
+        }
+        self.name.clone()
     }
 
     /// Whether it is about a resource.
@@ -172,6 +197,7 @@ mod tests {
             ("GET", "/api/v1/pods?watch=1", "watch||pods||"),
             ("GET", "/api/v1/pods?watch=false", "list||pods||"),
             ("GET", "/api/v1/watch/namespaces/a/pods", "watch|a|pods||"),
+            ("GET", "/api/v1/watch/namespaces/a/pods/p", "watch|a|pods||"),
             ("GET", "/api/v1/namespaces", "list||namespaces||"),
             ("GET", "/api/v1/namespaces/a", "get|a|namespaces|a|"),
             ("PUT", "/api/v1/namespaces/a/finalize", "update|a|namespaces|a|finalize"),
@@ -189,6 +215,11 @@ mod tests {
             let got = [info.verb, info.namespace, info.resource, info.name, info.subresource].join("|");
             assert_eq!(got, expected, "{url}");
         }
+        let asked = |path: &str, query: &str| RequestInfo::parse(&Method::GET, path, query).name_asked();
+        assert_eq!(asked("/api/v1/watch/namespaces/a/pods/p", "fieldSelector=spec.nodeName%3Dn"), "p");
+        assert_eq!(asked("/api/v1/namespaces/a/pods", "fieldSelector=metadata.name%3Dp"), "p");
+        assert_eq!(asked("/api/v1/namespaces/a/pods", "fieldSelector=metadata.name!%3Dp"), "");
+        assert_eq!(asked("/api/v1/namespaces/a/pods/q", "fieldSelector=metadata.name%3Dp"), "q");
         let info = RequestInfo::parse(&Method::GET, "/api/v1/namespaces/a/services/http:s:80/proxy/x/y/", "");
         assert_eq!((info.name.as_str(), info.rest.as_str()), ("http:s:80", "/x/y/"));
     }

@@ -68,7 +68,7 @@ fn review(call: &mut Call, payload: &Payload, resource: &str) -> Result<Response
         _ => return Err(ApiError::method_not_supported(&call.resource(), "create")),
     };
     if review.get("metadata").is_none() {
-        review["metadata"] = json!({"creationTimestamp": null});
+        review["metadata"] = json!({});
     }
     answer_value(call, StatusCode::CREATED, &review)
 }
@@ -196,7 +196,7 @@ fn component_statuses(call: &mut Call) -> Result<Response> {
         json!({
             "kind": kind.kind,
             "apiVersion": "v1",
-            "metadata": {"name": name, "creationTimestamp": null},
+            "metadata": {"name": name},
             "conditions": [{"type": "Healthy", "status": "True", "message": "ok"}],
         })
     };

@@ -18,7 +18,7 @@ use crate::aggregated::{self, AggregatedApi};
 use crate::auth::UserInfo;
 use crate::auth::token::TokenSigner;
 use crate::call::{Call, Result};
-use crate::codec::Payload;
+use crate::codec::{self, Payload};
 use crate::metrics::{Labels, Metrics};
 use crate::negotiate::{Encoding, content_type, encode, negotiate};
 use crate::options::Options;
@@ -244,6 +244,9 @@ impl ApiServer {
                 Err(error) => refusal(&call, error),
             };
         }
+        if row.namespaced && call.info.namespace.is_empty() && !call.info.name.is_empty() {
+            return not_found_page();
+        }
         // Routes are GET's, and no more than that.
         if matches!(parts.method, Method::HEAD | Method::OPTIONS) {
             return refusal(&call, ApiError::wrong_method());
@@ -270,7 +273,12 @@ fn dispatch(call: &mut Call, payload: &Payload) -> Result<Response> {
         return Err(ApiError::wrong_method());
     }
     if matches!(verb.as_str(), "create" | "update" | "patch") {
+        if verb == "patch" {
+            patch::check_content_type(call)?;
+        }
         call.check_field_manager()?;
+        call.dry_run()?;
+        codec::field_validation(call)?;
     }
     if !call.row.is_stored() {
         return reviews::answer(call, payload);
@@ -299,6 +307,10 @@ fn supports(call: &Call, verb: &str, subresource: &str) -> bool {
         "" => call.row.verbs,
         name => call.row.subresource(name).map_or(&[][..], |row| row.verbs),
     };
+    // Of all namespaces' objects there is no more than a list.
+    if call.row.namespaced && call.info.namespace.is_empty() && !matches!(verb, "list" | "watch") {
+        return false;
+    }
     // A name belongs to an object's verbs, and only to them.
     let named = !call.info.name.is_empty();
     verbs.contains(&verb) && named == (matches!(verb, "get" | "update" | "patch" | "delete") || !subresource.is_empty())
@@ -377,5 +389,5 @@ pub(crate) fn forbidden(user: &UserInfo, info: &RequestInfo, reason: &str) -> Ap
         error += &format!(": {reason}");
     }
     let resource = GroupResource { group: info.group.clone(), resource: info.resource.clone() };
-    ApiError::forbidden(&resource, &info.name, error)
+    ApiError::forbidden(&resource, &info.name_asked(), error)
 }

@@ -208,6 +208,9 @@ pub(crate) fn evict(call: &mut Call, payload: &Payload) -> Result<Response> {
     let value = payload.value(&call.headers, &kind)?;
     let mut options = DeleteOptions::from_value(value.get("deleteOptions").unwrap_or(&Value::Null))?;
     options.dry_run |= call.dry_run()?;
+    if value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default() != call.info.name {
+        return Err(ApiError::bad_request("name in URL does not match name in Eviction object"));
+    }
     let (_, encoded) = stored(call)?;
     let pod = encoded.get::<Pod>().map_err(ApiError::internal)?;
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default();

@@ -125,6 +125,9 @@ impl ApiServer {
 
     /// Whether a user may do something, and the reason for the answer, which may be empty.
     pub(crate) fn authorize(&self, user: &UserInfo, request: &RequestInfo) -> std::result::Result<String, String> {
+        let name = request.name_asked();
+        let named = (name != request.name).then(|| RequestInfo { name, ..request.clone() });
+        let request = named.as_ref().unwrap_or(request);
         match &self.options().authorizer {
             Some(authorizer) => authorizer.authorize(user, request).map(|()| String::new()),
             None if user.is_in(MASTERS) => Ok(String::new()),

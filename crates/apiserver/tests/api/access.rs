@@ -160,3 +160,24 @@ fn nobody_grants_what_he_has_not() {
         "clusterroles.rbac.authorization.k8s.io \"gathering\" is forbidden: must have cluster-admin privileges to use an aggregationRule"
     );
 }
+
+#[test]
+fn a_list_of_one_name_needs_no_more_than_that_name() {
+    let bench = Bench::new();
+    const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let rule = json!({"apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"], "verbs": ["list", "watch"]});
+    bench.tell(&format!("POST {RBAC}/roles"), &json!({"metadata": {"name": "one"}, "rules": [rule]})).expect(201);
+    let binding = json!({
+        "metadata": {"name": "one"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "one"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "bob"}],
+    });
+    bench.tell(&format!("POST {RBAC}/rolebindings"), &binding).expect(201);
+    bench.tell(&format!("POST {PODS}"), &pod("a")).expect(201);
+    let ask = |query: &str| bench.ask(&format!("GET {PODS}{query}\nimpersonate-user: bob"));
+    assert_eq!(ask("?fieldSelector=metadata.name%3Da").expect(200).at("/items/0/metadata/name"), "a");
+    assert!(ask("?fieldSelector=metadata.name%3Db").expect(403).message().starts_with("pods \"b\" is forbidden"));
+    assert!(ask("").expect(403).message().starts_with("pods is forbidden"));
+    let line = "GET /api/v1/watch/namespaces/default/pods/a\nimpersonate-user: bob";
+    assert_eq!(bench.watch(line).names(), ["ADDED a"]);
+}

@@ -30,6 +30,8 @@ fn methods_without_a_route_are_refused() {
         format!("OPTIONS {CONFIG_MAPS}/a"),
         format!("PUT {CONFIG_MAPS}"),
         format!("POST {CONFIG_MAPS}/a"),
+        format!("PUT {PODS}/a/log"),
+        format!("DELETE {PODS}/a/exec"),
     ] {
         let answer = bench.tell(&line, &config_map("a"));
         assert_eq!(answer.code, 405, "{line}: {}", answer.text);
@@ -201,4 +203,156 @@ fn a_quotas_scopes_fit_what_it_limits() {
         assert_eq!(message, format!("ResourceQuota \"q\" is invalid: {said}"));
     }
     bench.tell(&format!("POST {QUOTAS}"), &quota(of("PriorityClass", "In", &["high"]))).expect(201);
+}
+
+#[test]
+fn a_namespaces_objects_are_written_in_their_namespace() {
+    let bench = Bench::new();
+    bench.tell("POST /api/v1/configmaps", &config_map("a")).expect(405);
+    bench.ask("DELETE /api/v1/configmaps").expect(405);
+    bench.ask("GET /api/v1/configmaps").expect(200);
+    assert_eq!(bench.ask("GET /api/v1/configmaps/a").expect(404).text, "404 page not found\n");
+}
+
+#[test]
+fn what_is_asked_is_checked_before_what_there_is() {
+    let bench = Bench::new();
+    for (line, kind) in [("PUT", "UpdateOptions"), ("PATCH", "PatchOptions")] {
+        let line = format!("{line} {CONFIG_MAPS}/a?dryRun=Some\ncontent-type: application/merge-patch+json");
+        let message = format!(
+            "{kind}.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: \"Some\": supported values: \"All\""
+        );
+        assert_eq!(bench.tell(&line, &config_map("a")).expect(422).message(), message);
+    }
+    bench
+        .tell(
+            &format!("PATCH {CONFIG_MAPS}/a?fieldValidation=Often\ncontent-type: application/merge-patch+json"),
+            &json!({}),
+        )
+        .expect(422);
+    bench.tell(&format!("PATCH {CONFIG_MAPS}/a\ncontent-type: application/json"), &json!({})).expect(415);
+}
+
+#[test]
+fn an_eviction_names_its_pod() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {PODS}"), &pod("a")).expect(201);
+    let eviction = |name: &str| json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}});
+    let answer = bench.tell(&format!("POST {PODS}/a/eviction"), &eviction("b")).expect(400);
+    assert_eq!(answer.message(), "name in URL does not match name in Eviction object");
+    bench.tell(&format!("POST {PODS}/a/eviction"), &eviction("a")).expect(201);
+}
+
+#[test]
+fn an_apply_says_of_what_it_is() {
+    let bench = Bench::new();
+    let line = format!("PATCH {CONFIG_MAPS}/a?fieldManager=me\ncontent-type: application/apply-patch+yaml");
+    for (body, code, message) in [
+        ("{}", 400, "incorrect version specified in apply patch. Specified patch version: , expected: v1"),
+        (
+            "apiVersion: v2\nkind: ConfigMap\n",
+            400,
+            "incorrect version specified in apply patch. Specified patch version: v2, expected: v1",
+        ),
+        (
+            "apiVersion: v1\n",
+            500,
+            "failed to create typed patch object (default/a; v1, Kind=): no corresponding type for v1, Kind=",
+        ),
+        (
+            "[]",
+            400,
+            "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal array into Go value of type map[string]interface {}",
+        ),
+    ] {
+        assert_eq!(bench.tell_text(&line, body).expect(code).message(), message);
+    }
+    bench.tell_text(&line, "apiVersion: v1\nkind: ConfigMap\ndata: {a: b}\n").expect(201);
+}
+
+#[test]
+fn networks_and_addresses_have_one_form() {
+    let bench = Bench::new();
+    let cidr = |cidrs: &[&str]| json!({"metadata": {"name": "more"}, "spec": {"cidrs": cidrs}});
+    for (cidrs, said) in [
+        (&[][..], "spec.cidrs: Required value: at least one CIDR required"),
+        (
+            &["x"],
+            "spec.cidrs[0]: Invalid value: \"x\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+        ),
+        (
+            &["10.0.0.0/8", "11.0.0.0/8"],
+            "spec.cidrs: Invalid value: {\"cidrs\":[\"10.0.0.0/8\",\"11.0.0.0/8\"]}: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
+        ),
+        (
+            &["10.0.0.1/8"],
+            "spec.cidrs[0]: Invalid value: \"10.0.0.1/8\": must not have bits set beyond the prefix length",
+        ),
+    ] {
+        let answer = bench.tell("POST /apis/networking.k8s.io/v1/servicecidrs", &cidr(cidrs)).expect(422);
+        assert_eq!(answer.message(), format!("ServiceCIDR.networking.k8s.io \"more\" is invalid: {said}"));
+    }
+    bench.tell("POST /apis/networking.k8s.io/v1/servicecidrs", &cidr(&["10.200.0.0/16", "fd00::/64"])).expect(201);
+    let address = |name: &str| json!({"metadata": {"name": name}, "spec": {"parentRef": {"resource": "services"}}});
+    assert_eq!(
+        bench.tell("POST /apis/networking.k8s.io/v1/ipaddresses", &address("10.1.2.03")).expect(422).message(),
+        "IPAddress.networking.k8s.io \"10.1.2.03\" is invalid: [metadata.name: Invalid value: \"10.1.2.03\": must not have leading 0s, spec.parentRef.name: Required value]"
+    );
+}
+
+#[test]
+fn a_certificate_request_is_one_and_says_what_for() {
+    let bench = Bench::new();
+    let request = json!({
+        "metadata": {"name": "a"},
+        "spec": {"request": "eA==", "signerName": "example.com/signer", "usages": ["client auth", "fun", "client auth"]},
+    });
+    let answer = bench.tell("POST /apis/certificates.k8s.io/v1/certificatesigningrequests", &request).expect(422);
+    let causes: Vec<String> = answer
+        .at("/details/causes")
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cause| {
+            cause["field"].as_str().unwrap().to_owned()
+                + ": "
+                + cause["message"].as_str().unwrap().split(": ").next().unwrap()
+        })
+        .collect();
+    assert_eq!(
+        causes,
+        ["spec.request: Invalid value", "spec.usages[1]: Unsupported value", "spec.usages[2]: Duplicate value",]
+    );
+}
+
+#[test]
+fn a_limit_ranges_bounds_fit_each_other() {
+    let bench = Bench::new();
+    let range = |limit: serde_json::Value| json!({"metadata": {"name": "l"}, "spec": {"limits": [limit]}});
+    for (limit, said) in [
+        (json!({"type": "Some"}), "type: Invalid value: \"Some\": must be a standard limit type or fully qualified"),
+        (
+            json!({"type": "Pod", "default": {"cpu": "1"}}),
+            "default: Forbidden: may not be specified when `type` is 'Pod'",
+        ),
+        (
+            json!({"type": "PersistentVolumeClaim", "min": {"cpu": "1"}}),
+            "limits: Required value: either minimum or maximum storage value is required, but neither was provided",
+        ),
+        (
+            json!({"type": "Container", "min": {"cpu": "2"}, "defaultRequest": {"cpu": "1"}}),
+            "defaultRequest[cpu]: Invalid value: \"1\": min value 2 is greater than default request value 1",
+        ),
+        (
+            json!({"type": "Container", "max": {"cpu": "2"}, "min": {"cpu": "1"}, "maxLimitRequestRatio": {"cpu": "4"}}),
+            "maxLimitRequestRatio[cpu]: Invalid value: \"4\": ratio 4 is greater than max/min = 2.000000",
+        ),
+        (
+            json!({"type": "Container", "maxLimitRequestRatio": {"cpu": "500m"}}),
+            "maxLimitRequestRatio[cpu]: Invalid value: \"500m\": ratio 500m is less than 1",
+        ),
+    ] {
+        let answer = bench.tell("POST /api/v1/namespaces/default/limitranges", &range(limit)).expect(422);
+        assert_eq!(answer.message(), format!("LimitRange \"l\" is invalid: spec.limits[0].{said}"));
+    }
 }

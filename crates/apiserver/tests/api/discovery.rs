@@ -117,3 +117,15 @@ fn every_version_of_a_group_has_its_service() {
     assert_eq!(core.at("/spec"), json!({"groupPriorityMinimum": 18000, "version": "v1", "versionPriority": 1}));
     assert_eq!(core.at("/status/conditions/0/reason"), json!("Local"));
 }
+
+#[test]
+fn what_has_its_hash_in_its_address_may_be_kept() {
+    let bench = Bench::new();
+    let url = bench.ask("GET /openapi/v3").expect(200).at("/paths/apis~1apps~1v1/serverRelativeURL");
+    let url = url.as_str().unwrap();
+    let kept = bench.ask(&format!("GET {url}")).expect(200);
+    assert_eq!(kept.headers["cache-control"], "public, immutable");
+    assert_eq!(kept.headers["expires"], "Fri, 01 Jan 2027 00:00:00 UTC");
+    assert_eq!(bench.ask("GET /openapi/v3/apis/apps/v1?hash=OLD").expect(301).headers["location"], url);
+    assert_eq!(bench.ask("GET /openapi/v3/apis/apps/v1").expect(200).headers["cache-control"], "no-cache, private");
+}

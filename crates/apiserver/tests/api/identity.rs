@@ -350,7 +350,7 @@ fn who_asks_for_a_certificate_is_written_down_and_not_everybody_may_approve() {
     let ada = |line: &str, body: &Value| bench.tell(&format!("{line}\nimpersonate-user: ada"), body);
     let mut request = json!({
         "metadata": {"name": "ada"},
-        "spec": {"request": "eA==", "signerName": "example.com/signer", "usages": ["client auth"], "username": "root"},
+        "spec": {"request": "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUE9PQotLS0tLUVORCBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K", "signerName": "example.com/signer", "usages": ["client auth"], "username": "root"},
     });
     let mut made = ada(&format!("POST {REQUESTS}"), &request).expect(201).json();
     assert_eq!(made["spec"]["username"], json!("ada"));

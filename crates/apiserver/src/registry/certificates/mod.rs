@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::info::{Column, OBJECT_VERBS, ResourceInfo, STATUS, SubresourceInfo};
 use super::shared::meta::immutable;
+use super::shared::names;
 use super::shared::printer::{AGE, NAME, age, column, name};
 use super::shared::validate::{anything, required, shown};
 use super::strategy::{Field, Subresource, Typed, parts};
@@ -15,6 +16,32 @@ use super::strategy::{Field, Subresource, Typed, parts};
 /// The shortest time a certificate may be asked for.
 const EXPIRATION_SECONDS_MIN: i32 = 600;
 const DECISIONS: [&str; 2] = ["Approved", "Denied"];
+/// What a certificate can be used for.
+const USAGES: [&str; 23] = [
+    "any",
+    "cert sign",
+    "client auth",
+    "code signing",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "email protection",
+    "encipher only",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "key agreement",
+    "key encipherment",
+    "microsoft sgc",
+    "netscape sgc",
+    "ocsp signing",
+    "s/mime",
+    "server auth",
+    "signing",
+    "timestamping",
+];
 
 /// The rows of the group.
 pub(super) static ROWS: &[ResourceInfo] = &[ResourceInfo {
@@ -31,6 +58,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[ResourceInfo {
 }];
 
 static STRATEGY: Typed<CertificateSigningRequest> = Typed {
+    name: names::path_segment,
     validate,
     validate_update: |new, old| immutable(&new.spec, &old.spec, &Path::new("spec")),
     prepare_status_update: |new, old| {
@@ -79,12 +107,21 @@ fn validate(request: &CertificateSigningRequest) -> ErrorList {
     let path = Path::new("spec");
     let mut errors = ErrorList::new();
     let spec = &request.spec;
-    if spec.usages.as_ref().is_none_or(|usages| usages.is_empty()) {
-        errors.push(Error::required(&path.child("usages"), "usages must be provided"));
-    }
-    if spec.request.0.is_empty() {
+    if !is_request(&spec.request.0) {
         let detail = "PEM block type must be CERTIFICATE REQUEST";
-        errors.push(Error::invalid(&path.child("request"), "", detail));
+        errors.push(Error::invalid(&path.child("request"), shown(&spec.request), detail));
+    }
+    let (usages, path_usages) = (spec.usages.as_deref().unwrap_or_default(), path.child("usages"));
+    if usages.is_empty() {
+        errors.push(Error::required(&path_usages, "usages must be provided"));
+    }
+    for (index, usage) in usages.iter().enumerate().filter(|(_, usage)| !USAGES.contains(&usage.as_str())) {
+        errors.push(Error::not_supported(&path_usages.index(index), usage.as_str(), &USAGES));
+    }
+    for (index, usage) in usages.iter().enumerate() {
+        if usages.iter().take(index).any(|other| other == usage) {
+            errors.push(Error::duplicate(&path_usages.index(index), usage.as_str()));
+        }
     }
     required(&mut errors, &path.child("signerName"), &spec.signer_name, anything);
     if !spec.signer_name.is_empty() && !spec.signer_name.contains('/') {
@@ -96,6 +133,15 @@ fn validate(request: &CertificateSigningRequest) -> ErrorList {
         errors.push(Error::invalid(&path.child("expirationSeconds"), seconds, detail));
     }
     errors
+}
+
+/// Whether it is a request in PEM. Whether it is well-formed and signed, who signs it finds out: the server
+/// knows no X.509.
+fn is_request(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim();
+    let body = text.split_once("-----BEGIN ").and_then(|(_, rest)| rest.strip_prefix("CERTIFICATE REQUEST-----"));
+    body.is_some_and(|body| body.contains("-----END CERTIFICATE REQUEST-----"))
 }
 
 const COLUMNS: &[Column] = &[

@@ -6,9 +6,12 @@ use k8s_openapi::api::core::v1::{LimitRange, LimitRangeItem};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use machinery::Quantity;
 use machinery::field::{Error, ErrorList, Path};
+use machinery::names::is_qualified_name;
+use machinery::quantity::Format;
 
 use crate::registry::shared::printer::{NAME_AND_CREATED, name_and_created};
 use crate::registry::shared::resources::quantity;
+use crate::registry::shared::validate::complain;
 use crate::registry::strategy::{Typed, parts};
 
 /// LimitRange's strategy.
@@ -44,6 +47,7 @@ fn validate(range: &LimitRange) -> ErrorList {
     let mut seen = std::collections::BTreeSet::new();
     for (index, item) in range.spec.iter().flat_map(|spec| &spec.limits).enumerate() {
         let at = path.index(index);
+        kind(&mut errors, &at.child("type"), &item.type_);
         if !seen.insert(&item.type_) {
             errors.push(Error::duplicate(&at.child("type"), item.type_.as_str()));
         }
@@ -52,36 +56,74 @@ fn validate(range: &LimitRange) -> ErrorList {
     errors
 }
 
+fn kind(errors: &mut ErrorList, path: &Path<'_>, kind: &str) {
+    complain(errors, path, kind, is_qualified_name(kind));
+    if !kind.contains('/') && !matches!(kind, "Pod" | "Container" | "PersistentVolumeClaim") {
+        errors.push(Error::invalid(path, kind, "must be a standard limit type or fully qualified"));
+    }
+}
+
+/// A bound: its field, what errors call it, and its amounts.
+type Bound<'a> = (&'a str, &'a str, &'a Option<BTreeMap<String, Text>>);
+
 /// min <= defaultRequest <= default <= max, for each resource.
 fn item(errors: &mut ErrorList, path: &Path<'_>, item: &LimitRangeItem) {
-    let bounds =
-        [("min", &item.min), ("defaultRequest", &item.default_request), ("default", &item.default), ("max", &item.max)];
-    for (field, amounts) in bounds {
+    let min: Bound<'_> = ("min", "min", &item.min);
+    let request: Bound<'_> = ("defaultRequest", "default request", &item.default_request);
+    let default: Bound<'_> = ("default", "default", &item.default);
+    let max: Bound<'_> = ("max", "max", &item.max);
+    let ratio: Bound<'_> = ("maxLimitRequestRatio", "ratio", &item.max_limit_request_ratio);
+    let of_pods = item.type_ == "Pod";
+    for (field, _, amounts) in [max, min, default, request, ratio] {
         let at = path.child(field);
+        if of_pods && field.starts_with("default") {
+            if amounts.as_ref().is_some_and(|amounts| !amounts.is_empty()) {
+                errors.push(Error::forbidden(&at, "may not be specified when `type` is 'Pod'"));
+            }
+            continue;
+        }
         for (resource, amount) in amounts.iter().flatten() {
             quantity(errors, &at.key(resource), resource, amount);
         }
     }
-    for (position, (low_name, low)) in bounds.into_iter().enumerate() {
-        for (high_name, high) in bounds.into_iter().skip(position + 1) {
-            for (resource, low) in low.iter().flatten() {
-                let Some(high) = high.as_ref().and_then(|high| high.get(resource)) else { continue };
-                if Quantity::of(Some(low)) > Quantity::of(Some(high)) {
-                    let words = |name: &str| match name {
-                        "defaultRequest" => "default request".to_owned(),
-                        name => name.to_owned(),
-                    };
-                    let detail = format!(
-                        "{} value {} is greater than {} value {}",
-                        words(low_name),
-                        low.0,
-                        words(high_name),
-                        high.0
-                    );
-                    let at = path.child(low_name);
-                    errors.push(Error::invalid(&at.key(resource), low.0.as_str(), detail));
-                }
+    let has_storage = |(_, _, amounts): Bound<'_>| amounts.iter().flatten().any(|(name, _)| name == "storage");
+    if item.type_ == "PersistentVolumeClaim" && !has_storage(min) && !has_storage(max) {
+        let detail = "either minimum or maximum storage value is required, but neither was provided";
+        errors.push(Error::required(&path.child("limits"), detail));
+    }
+    // What must not be greater than what; whose field the error is at, and whose amount it shows.
+    for (low, high, at, shown) in [
+        (min, max, min, min),
+        (min, request, request, request),
+        (request, max, request, request),
+        (request, ("default", "default limit", default.2), request, request),
+        (min, default, default, min),
+        (default, max, default, max),
+    ] {
+        if of_pods && (low.0.starts_with("default") || high.0.starts_with("default")) {
+            continue;
+        }
+        for (resource, amount) in low.2.iter().flatten() {
+            let Some(limit) = high.2.as_ref().and_then(|high| high.get(resource)) else { continue };
+            if Quantity::of(Some(amount)) > Quantity::of(Some(limit)) {
+                let detail = format!("{} value {} is greater than {} value {}", low.1, amount.0, high.1, limit.0);
+                let shown = if shown.0 == low.0 { amount } else { limit };
+                errors.push(Error::invalid(&path.child(at.0).key(resource), shown.0.as_str(), detail));
             }
+        }
+    }
+    let ratio_path = path.child(ratio.0);
+    for (resource, amount) in ratio.2.iter().flatten() {
+        let (at, value) = (ratio_path.key(resource), Quantity::of(Some(amount)));
+        if value < Quantity::new(1, Format::DecimalSi) {
+            errors.push(Error::invalid(&at, amount.0.as_str(), format!("ratio {} is less than 1", amount.0)));
+        }
+        let bound = |(_, _, amounts): Bound<'_>| Some(Quantity::of(Some(amounts.as_ref()?.get(resource)?)).as_f64());
+        if let (Some(min), Some(max)) = (bound(min), bound(max))
+            && value.as_f64() > max / min
+        {
+            let detail = format!("ratio {} is greater than max/min = {:.6}", amount.0, max / min);
+            errors.push(Error::invalid(&at, amount.0.as_str(), detail));
         }
     }
 }

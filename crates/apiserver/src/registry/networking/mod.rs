@@ -5,13 +5,16 @@ mod network_policy;
 
 use k8s_openapi::api::networking::v1::{IPAddress, IngressClass, ServiceCIDR};
 use machinery::Timestamp;
-use machinery::field::Path;
+use machinery::field::{Error, ErrorList, Path};
+use machinery::names::{is_dns1123_subdomain, is_path_segment_name};
 use serde_json::Value;
 
 use super::info::{ResourceInfo, STATUS};
 use super::shared::defaults::text;
 use super::shared::meta::immutable;
+use super::shared::net;
 use super::shared::printer::{AGE, NAME, age, column, joined, name, or_none};
+use super::shared::validate::{complain, optional, required, shown};
 use super::strategy::{Typed, parts};
 
 /// The group and version of these rows.
@@ -86,6 +89,16 @@ fn ingress_class_cells(class: &IngressClass, now: Timestamp) -> Vec<Value> {
 }
 
 static IP_ADDRESS: Typed<IPAddress> = Typed {
+    name: |name, _| net::ip(name),
+    validate: |address| {
+        let (path, parent) = (Path::new("spec.parentRef"), &address.spec.parent_ref);
+        let mut errors = ErrorList::new();
+        optional(&mut errors, &path.child("group"), parent.group.as_deref(), is_dns1123_subdomain);
+        required(&mut errors, &path.child("resource"), &parent.resource, is_path_segment_name);
+        required(&mut errors, &path.child("name"), &parent.name, is_path_segment_name);
+        optional(&mut errors, &path.child("namespace"), parent.namespace.as_deref(), is_path_segment_name);
+        errors
+    },
     validate_update: |new, old| immutable(&new.spec.parent_ref, &old.spec.parent_ref, &Path::new("spec.parentRef")),
     columns: &[NAME, column("ParentRef", "string", "What the address belongs to."), AGE],
     cells: ip_address_cells,
@@ -107,6 +120,27 @@ fn ip_address_cells(address: &IPAddress, now: Timestamp) -> Vec<Value> {
 }
 
 static SERVICE_CIDR: Typed<ServiceCIDR> = Typed {
+    validate: |cidr| {
+        let path = Path::new("spec.cidrs");
+        let cidrs = cidr.spec.as_ref().and_then(|spec| spec.cidrs.as_deref()).unwrap_or_default();
+        let whole = |detail: &str| vec![Error::invalid(&path, shown(&cidr.spec), detail)];
+        match cidrs.len() {
+            0 => return vec![Error::required(&path, "at least one CIDR required")],
+            1 => {}
+            2 if net::is_dual_stack(cidrs) => {}
+            2 => {
+                return whole(
+                    "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
+                );
+            }
+            _ => return whole("may only hold up to 2 values"),
+        }
+        let mut errors = ErrorList::new();
+        for (index, cidr) in cidrs.iter().enumerate() {
+            complain(&mut errors, &path.index(index), cidr, net::cidr(cidr));
+        }
+        errors
+    },
     validate_update: |new, old| {
         let cidrs = |cidr: &ServiceCIDR| cidr.spec.as_ref().and_then(|spec| spec.cidrs.clone());
         immutable(&cidrs(new), &cidrs(old), &Path::new("spec.cidrs"))

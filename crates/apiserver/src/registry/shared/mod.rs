@@ -4,6 +4,7 @@ pub(super) mod defaults;
 pub(super) mod immutable_data;
 pub(super) mod meta;
 pub(super) mod names;
+pub(super) mod net;
 pub(super) mod printer;
 pub(super) mod resources;
 pub(super) mod validate;

@@ -12,7 +12,7 @@ use serde_json::Value;
 /// What is said of numbers below 0.
 pub const NONNEGATIVE: &str = "must be greater than or equal to 0";
 /// What is said of texts that are no address.
-const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+pub(super) const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 
 /// A value as errors show it.
 pub fn shown<T: Serialize>(value: &T) -> Value {
