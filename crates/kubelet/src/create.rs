@@ -25,7 +25,7 @@ pub fn config(
     attempt: u32,
 ) -> Result<ContainerConfig, String> {
     let pod = &*worker.pod;
-    let ips = worker.ips(node.config);
+    let ips = worker.ips_in(worker.place(), node.config);
     let host_ips = node.config.internal_ips();
     let facts = Facts { pod, pod_ips: &ips, host_ips: &host_ips, allocatable: node.config.allocatable() };
     let env = env::environment(&facts, spec, node.objects)?;

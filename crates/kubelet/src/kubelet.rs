@@ -159,6 +159,13 @@ impl Kubelet {
                         self.with_worker(cx.now(), &uid, |worker, node| worker.pull_goes_on(node, &name, &progress));
                     }
                 }
+                Event::SandboxMade { ticket, status } => {
+                    if let Some(Owner::Pod { uid, purpose: Purpose::RunSandbox }) = self.tickets.owner(ticket) {
+                        let uid = uid.clone();
+                        self.with_worker(cx.now(), &uid, |worker, node| worker.sandbox_made(node, status));
+                        self.mark(&uid);
+                    }
+                }
                 Event::ContainerChanged(status) => {
                     let uid = status.pod_uid.clone();
                     if self.workers.get_mut(&uid).is_some_and(|slot| slot.worker.container_changed(*status)) {

@@ -63,7 +63,7 @@ impl Worker {
 
     /// Brings a pod that should run one step further.
     pub(crate) fn sync_running(&mut self, node: &mut Node<'_>) {
-        if !self.sync_volumes(node) || !self.sync_sandbox(node) {
+        if !self.sync_volumes(node) || !(self.sync_sandbox(node) || self.place().is_some()) {
             return;
         }
         let pod = self.pod.clone();

@@ -244,6 +244,14 @@ pub enum Event {
         /// In words: `12.5 MB of 50.0 MB (25%)`.
         progress: String,
     },
+    /// A sandbox is made and about to start: containers can be made in it, and are started when
+    /// [`Operation::RunPodSandbox`] has ended. Runtimes need not tell.
+    SandboxMade {
+        /// The operation's ticket.
+        ticket: Ticket,
+        /// The sandbox, with its addresses.
+        status: SandboxStatus,
+    },
     /// A container started, ended or was paused: as it is now. Every exit is told, whoever caused it.
     ContainerChanged(Box<ContainerStatus>),
     /// A container is gone, by whatever hand.

@@ -9,6 +9,7 @@ use crate::NodeConfig;
 use crate::fieldref::Facts;
 use crate::runtime::{
     DnsConfig, ErrorCode, NamespaceMode, Operation, Outcome, PodSandboxConfig, PortMapping, RuntimeError, SandboxState,
+    SandboxStatus,
 };
 use crate::spec;
 use crate::text::str;
@@ -108,20 +109,47 @@ impl Worker {
                 self.submit(node, Purpose::StopSandbox, operation);
                 return false;
             }
-            Sandbox::Starting | Sandbox::Stopping(_) | Sandbox::Stopped(_) => return false,
+            Sandbox::Starting(_) | Sandbox::Stopping(_) | Sandbox::Stopped(_) => return false,
             Sandbox::None => {}
         }
         if let Some(retry_at) = self.sandbox_retry_at.filter(|retry_at| node.now < *retry_at) {
             node.wake_at(retry_at);
             return false;
         }
-        self.sandbox = Sandbox::Starting;
+        self.sandbox = Sandbox::Starting(None);
         let config = sandbox_config(&self.pod, node.config, self.sandbox_attempt);
         self.submit(node, Purpose::RunSandbox, Operation::RunPodSandbox(Box::new(config)));
         false
     }
 
+    /// The sandbox is made and about to start: containers can be made meanwhile.
+    pub(crate) fn sandbox_made(&mut self, node: &mut Node<'_>, status: SandboxStatus) {
+        self.forget_made(node);
+        if let Sandbox::Starting(made) = &mut self.sandbox {
+            *made = Some(status);
+        }
+    }
+
+    /// Removes what was made in a sandbox that does not start.
+    fn forget_made(&mut self, node: &mut Node<'_>) {
+        let Sandbox::Starting(Some(made)) = &self.sandbox else { return };
+        let made = made.id.clone();
+        let mut gone = Vec::new();
+        for container in self.containers.values_mut() {
+            if let Some(run) = container.current.take_if(|run| run.sandbox_id == made) {
+                container.current = container.previous.take();
+                gone.push(run.id);
+            }
+        }
+        for container_id in gone {
+            self.submit(node, Purpose::Forget, Operation::RemoveContainer { container_id });
+        }
+    }
+
     pub(crate) fn sandbox_started(&mut self, node: &mut Node<'_>, result: Result<Outcome, RuntimeError>) {
+        if result.is_err() {
+            self.forget_made(node);
+        }
         match result {
             Ok(Outcome::Sandbox(status)) => {
                 self.sandbox_attempt = status.attempt + 1;
@@ -152,7 +180,7 @@ impl Worker {
             return;
         }
         self.sandbox = if self.termination.is_some() {
-            Sandbox::Stopped(crate::runtime::SandboxStatus { state: SandboxState::NotReady, ..status })
+            Sandbox::Stopped(SandboxStatus { state: SandboxState::NotReady, ..status })
         } else {
             Sandbox::None
         };

@@ -36,12 +36,16 @@ impl Worker {
             }
             return;
         }
-        let sandbox = self.sandbox_status().map(|sandbox| sandbox.id.clone());
+        let place = self.place().map(|sandbox| sandbox.id.clone());
+        let runs = self.ready_sandbox().is_some();
         let container = self.container(&spec.name);
-        // Made before a restart of the kubelet, never started.
+        // Made before the sandbox ran, or before a restart of the kubelet.
         if let Some(run) = container.current.as_ref().filter(|run| run.state == ContainerState::Created)
-            && Some(&run.sandbox_id) == sandbox.as_ref()
+            && Some(&run.sandbox_id) == place.as_ref()
         {
+            if !runs {
+                return;
+            }
             let container_id = run.id.clone();
             container.step = Step::Starting;
             self.submit_start(node, &spec.name, Operation::StartContainer { container_id });
@@ -101,6 +105,8 @@ impl Worker {
             }
             (Step::Pulling(since), result) => self.image_pulled(node, spec, since, result),
             (Step::Creating, Ok(Outcome::Container(status))) => self.created(node, spec, *status),
+            // Its sandbox did not start: that is what is told.
+            (Step::Creating, Err(_)) if self.place().is_none() => self.container(name).step = Step::Idle,
             (Step::Creating, Err(error)) => {
                 self.container_event(node, name, true, "Failed", format!("Error: {}", error.message));
                 self.fail_start(node, name, "CreateContainerError", error.message);
@@ -225,7 +231,7 @@ impl Worker {
 
     fn create(&mut self, node: &mut Node<'_>, spec: &Spec, image: ImageInfo) {
         let name = spec.name.as_str();
-        let Some(sandbox_id) = self.ready_sandbox().map(|sandbox| sandbox.id.clone()) else {
+        let Some(sandbox_id) = self.place().map(|sandbox| sandbox.id.clone()) else {
             self.container(name).step = Step::Idle;
             return;
         };
@@ -249,6 +255,11 @@ impl Worker {
     fn created(&mut self, node: &mut Node<'_>, spec: &Spec, status: ContainerStatus) {
         let name = spec.name.as_str();
         let container_id = status.id.clone();
+        if self.place().is_none_or(|sandbox| sandbox.id != status.sandbox_id) {
+            self.container(name).step = Step::Idle;
+            self.submit(node, Purpose::Forget, Operation::RemoveContainer { container_id });
+            return;
+        }
         self.container_event(node, name, false, "Created", "Container created");
         let container = self.container(name);
         let oldest = container.previous.take().map(|run| run.id);
@@ -257,7 +268,7 @@ impl Worker {
         if let Some(container_id) = oldest {
             self.submit(node, Purpose::Forget, Operation::RemoveContainer { container_id });
         }
-        if self.termination.is_some() {
+        if self.termination.is_some() || self.ready_sandbox().is_none() {
             self.container(name).step = Step::Idle;
             return;
         }

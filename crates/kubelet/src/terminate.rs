@@ -72,7 +72,7 @@ impl Worker {
                 self.sandbox = Sandbox::Stopping(status);
                 self.submit(node, Purpose::StopSandbox, operation);
             }
-            Sandbox::Starting | Sandbox::Stopping(_) => {}
+            Sandbox::Starting(_) | Sandbox::Stopping(_) => {}
             Sandbox::None | Sandbox::Stopped(_) => self.sync_cleanup(node),
         }
     }

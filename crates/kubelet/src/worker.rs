@@ -71,8 +71,8 @@ pub enum Sandbox {
     /// There is none.
     #[default]
     None,
-    /// It is being made.
-    Starting,
+    /// It is being started: as it was made, once containers can be made in it.
+    Starting(Option<SandboxStatus>),
     /// It exists; whether it runs is in its status.
     Exists(SandboxStatus),
     /// It is being stopped.
@@ -199,7 +199,7 @@ impl Worker {
     pub fn sandbox_status(&self) -> Option<&SandboxStatus> {
         match &self.sandbox {
             Sandbox::Exists(status) | Sandbox::Stopping(status) | Sandbox::Stopped(status) => Some(status),
-            Sandbox::None | Sandbox::Starting => None,
+            Sandbox::None | Sandbox::Starting(_) => None,
         }
     }
 
@@ -211,9 +211,22 @@ impl Worker {
         }
     }
 
+    /// The sandbox, if containers can be made in it; they start when it runs.
+    pub fn place(&self) -> Option<&SandboxStatus> {
+        match &self.sandbox {
+            Sandbox::Starting(made) => made.as_ref(),
+            _ => self.ready_sandbox(),
+        }
+    }
+
     /// The pod's addresses: the sandbox's, or the node's for a pod on the node's network.
     pub fn ips(&self, config: &NodeConfig) -> Vec<String> {
-        match self.sandbox_status() {
+        self.ips_in(self.sandbox_status(), config)
+    }
+
+    /// The pod's addresses in a sandbox.
+    pub fn ips_in(&self, sandbox: Option<&SandboxStatus>, config: &NodeConfig) -> Vec<String> {
+        match sandbox {
             Some(_) if spec::is_host_network(&self.pod) => config.internal_ips(),
             Some(status) => status.ips.clone(),
             None => Vec::new(),

@@ -49,7 +49,9 @@ pub async fn create(
         }
         Err(error) => return Err(failed(error)),
     };
-    status(engine, &id).await
+    let made = status(engine, &id).await?;
+    engine.keep(&made);
+    Ok(made)
 }
 
 async fn body(
@@ -135,14 +137,26 @@ fn security_options(security: &LinuxSecurity) -> Vec<String> {
 }
 
 /// Starts a container.
-pub async fn start(engine: &Engine, id: &str) -> Result<ContainerStatus, RuntimeError> {
-    match engine.docker.start_container(id, None).await {
-        Ok(()) | Err(Error::DockerResponseServerError { status_code: 304, .. }) => status(engine, id).await,
-        Err(Error::DockerResponseServerError { status_code, message }) if status_code != 404 => {
+pub async fn start(engine: &Engine, id: String) -> Result<ContainerStatus, RuntimeError> {
+    let made = engine.take(&id);
+    if made.is_some() {
+        engine.started().insert(id.clone());
+    }
+    let outcome = engine.docker.start_container(&id, None).await;
+    if outcome.is_err() {
+        engine.started().remove(&id);
+    }
+    match (outcome, made) {
+        // An end that comes at once is told by itself.
+        (Ok(()), Some(made)) => {
+            Ok(ContainerStatus { state: ContainerState::Running, started_at: Some(Timestamp::now()), ..made })
+        }
+        (Ok(()) | Err(Error::DockerResponseServerError { status_code: 304, .. }), _) => status(engine, &id).await,
+        (Err(Error::DockerResponseServerError { status_code, message }), _) if status_code != 404 => {
             let message = format!("failed to start container {id:?}: Error response from daemon: {}", message.trim());
             Err(RuntimeError::new(ErrorCode::Unknown, message))
         }
-        Err(error) => Err(failed(error)),
+        (Err(error), _) => Err(failed(error)),
     }
 }
 
@@ -181,6 +195,7 @@ pub async fn stop(engine: &Engine, id: &str, grace: Duration) -> Result<Containe
 
 /// Removes a container that has ended, with its log and what it left in the data directory.
 pub async fn remove(engine: &Engine, id: &str) -> Result<(), RuntimeError> {
+    engine.take(id);
     if let Ok(found) = status(engine, id).await {
         volumes::remove_container_dir(engine, &found.pod_uid, &found.name, found.attempt);
     }

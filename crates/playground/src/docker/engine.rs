@@ -1,16 +1,16 @@
 //! One node on Docker: the connection, and what the node needs before its first pod.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveImageOptionsBuilder};
 use futures::channel::mpsc;
-use kubelet::runtime::Event;
+use kubelet::runtime::{ContainerStatus, Event};
 use playground_core::kind_config::PortMapping;
 
 use super::connection::{self, ConnectError, explain, force_remove};
@@ -27,6 +27,10 @@ pub struct Engine {
     /// The container whose network is the node's own.
     node_container: Mutex<String>,
     events: mpsc::UnboundedSender<Event>,
+    /// Containers made here that have not been started: Docker is slow to describe one that has just started.
+    made: Mutex<HashMap<String, ContainerStatus>>,
+    /// Containers started here whose start Docker has not told yet.
+    started: Mutex<HashSet<String>>,
     up: AtomicBool,
     off: AtomicBool,
 }
@@ -47,6 +51,8 @@ impl Engine {
             version: Mutex::default(),
             node_container: Mutex::default(),
             events,
+            made: Mutex::default(),
+            started: Mutex::default(),
             up: AtomicBool::new(true),
             off: AtomicBool::new(false),
         };
@@ -80,6 +86,25 @@ impl Engine {
     /// The engine's version.
     pub fn version(&self) -> String {
         self.version.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the description of a container until it is started.
+    pub fn keep(&self, status: &ContainerStatus) {
+        self.made().insert(status.id.clone(), status.clone());
+    }
+
+    /// The description of a container that is to be started, if it was made here.
+    pub fn take(&self, id: &str) -> Option<ContainerStatus> {
+        self.made().remove(id)
+    }
+
+    fn made(&self) -> MutexGuard<'_, HashMap<String, ContainerStatus>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Containers started here whose start Docker has not told yet.
+    pub fn started(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the kubelet; one that is gone need not know.

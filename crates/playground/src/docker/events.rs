@@ -56,6 +56,8 @@ async fn happened(engine: &Engine, event: EventMessage) {
     match (action.as_str(), kind) {
         ("die", own::NODE) => engine.power_off().await,
         ("start", own::NODE) => engine.power_on().await,
+        // Told by the operation that started it.
+        ("start", names::CONTAINER) if engine.started().remove(&id) => {}
         ("die" | "start", names::CONTAINER) => {
             // One that is gone already tells so itself.
             if let Ok(status) = containers::status(engine, &id).await {
@@ -66,7 +68,10 @@ async fn happened(engine: &Engine, event: EventMessage) {
                 }
             }
         }
-        ("destroy", names::CONTAINER) => engine.tell(Event::ContainerRemoved { container_id: id }),
+        ("destroy", names::CONTAINER) => {
+            engine.take(&id);
+            engine.tell(Event::ContainerRemoved { container_id: id });
+        }
         ("die", names::SANDBOX) => {
             engine.network.leave(&id);
             if let Ok(status) = sandbox::status(engine, &id).await {

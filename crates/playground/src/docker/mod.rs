@@ -143,7 +143,7 @@ async fn perform(engine: &Engine, ticket: Ticket, operation: Operation) -> Resul
             volumes::tear_down(engine, &pod_uid)?;
             Outcome::Done
         }
-        Operation::RunPodSandbox(config) => Outcome::Sandbox(sandbox::run(engine, *config).await?),
+        Operation::RunPodSandbox(config) => Outcome::Sandbox(sandbox::run(engine, ticket, *config).await?),
         Operation::StopPodSandbox { sandbox_id } => {
             sandbox::stop(engine, &sandbox_id).await?;
             Outcome::Done
@@ -161,7 +161,7 @@ async fn perform(engine: &Engine, ticket: Ticket, operation: Operation) -> Resul
             Outcome::Container(Box::new(containers::create(engine, &sandbox_id, *config).await?))
         }
         Operation::StartContainer { container_id } => {
-            Outcome::Container(Box::new(containers::start(engine, &container_id).await?))
+            Outcome::Container(Box::new(containers::start(engine, container_id).await?))
         }
         Operation::StopContainer { container_id, grace } => {
             Outcome::Container(Box::new(containers::stop(engine, &container_id, grace).await?))

@@ -9,7 +9,7 @@ use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, StopContainerOptionsBuilder,
 };
 use kubelet::runtime::{
-    ErrorCode, NamespaceMode, PodSandboxConfig, PortMapping, RuntimeError, SandboxState, SandboxStatus,
+    ErrorCode, Event, NamespaceMode, PodSandboxConfig, PortMapping, RuntimeError, SandboxState, SandboxStatus, Ticket,
 };
 
 use super::connection::failed;
@@ -20,7 +20,7 @@ use super::{connection, images, names, own, volumes};
 
 /// Makes and starts a sandbox, and waits until its network is in force. One that is left of an
 /// interrupted start under the same name is replaced.
-pub async fn run(engine: &Engine, config: PodSandboxConfig) -> Result<SandboxStatus, RuntimeError> {
+pub async fn run(engine: &Engine, ticket: Ticket, config: PodSandboxConfig) -> Result<SandboxStatus, RuntimeError> {
     volumes::write_resolv_conf(engine, &config)?;
     let name = names::sandbox(&config);
     loop {
@@ -28,7 +28,7 @@ pub async fn run(engine: &Engine, config: PodSandboxConfig) -> Result<SandboxSta
             NamespaceMode::Node => None,
             _ => Some(engine.network.take_address(config.pod_cidr.as_deref())?),
         };
-        match start(engine, &config, &name, address).await {
+        match start(engine, ticket, &config, &name, address).await {
             // By something that is not ours: it stays taken.
             Err(error) if error.message.contains("Address already in use") => force_remove(engine, &name).await?,
             Err(error) => {
@@ -45,6 +45,7 @@ pub async fn run(engine: &Engine, config: PodSandboxConfig) -> Result<SandboxSta
 
 async fn start(
     engine: &Engine,
+    ticket: Ticket,
     config: &PodSandboxConfig,
     name: &str,
     address: Option<Ipv4Addr>,
@@ -59,6 +60,7 @@ async fn start(
         }
         Err(error) => return Err(failed(error)),
     };
+    engine.tell(Event::SandboxMade { ticket, status: made(engine, config, &id, address) });
     engine.docker.start_container(&id, None).await.map_err(failed)?;
     let found = engine.docker.inspect_container(&id, None).await.map_err(failed)?;
     match join(engine, &found) {
@@ -67,6 +69,22 @@ async fn start(
         None => return Err(RuntimeError::new(ErrorCode::Unknown, "the sandbox ended as soon as it was started")),
     }
     Ok(convert(engine, found))
+}
+
+/// A sandbox that is made, before it runs.
+fn made(engine: &Engine, config: &PodSandboxConfig, id: &str, address: Option<Ipv4Addr>) -> SandboxStatus {
+    SandboxStatus {
+        id: id.into(),
+        pod_name: config.name.clone(),
+        pod_namespace: config.namespace.clone(),
+        pod_uid: config.uid.clone(),
+        attempt: config.attempt,
+        state: SandboxState::NotReady,
+        ips: vec![address.unwrap_or(engine.address()).to_string()],
+        labels: config.labels.clone(),
+        annotations: config.annotations.clone(),
+        ..SandboxStatus::default()
+    }
 }
 
 /// Takes a running sandbox into the pods' network; one on the node's network is not in it.

@@ -91,6 +91,8 @@ struct State {
     namespaces: BTreeMap<String, Namespace>,
     nodes: BTreeMap<String, Ipv4Addr>,
     next_id: u32,
+    /// Counts changes that concern every namespace.
+    changes: u64,
     /// What is wrong with the agent, while it is.
     trouble: String,
 }
@@ -101,6 +103,8 @@ struct Namespace {
     argument: String,
     place: Place,
     host_ports: Vec<PortMapping>,
+    /// How many changes its rules have followed.
+    seen: Option<u64>,
     /// The batch in force, and the one being put in force.
     in_force: Option<u64>,
     in_flight: Option<(u32, u64)>,
@@ -277,7 +281,10 @@ impl PodNetwork {
 
     /// The forwarding tables have changed.
     pub fn set_tables(&self, tables: &Tables) {
-        self.state().tables = Arc::new(tables.clone());
+        let mut state = self.state();
+        state.tables = Arc::new(tables.clone());
+        state.changes += 1;
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -291,7 +298,10 @@ impl PodNetwork {
         let mut policies = policies.clone();
         // Rules that speak of the cluster's name server mean this one.
         policies.insert(self.name_server().into(), Arc::new(name_server_pod()));
-        self.state().policies = Arc::new(policies);
+        let mut state = self.state();
+        state.policies = Arc::new(policies);
+        state.changes += 1;
+        drop(state);
         self.changed.notify_one();
     }
 
@@ -304,6 +314,9 @@ impl PodNetwork {
         {
             state.nodes.insert(member.node.clone(), address);
         }
+        if member.is_node || !member.host_ports.is_empty() {
+            state.changes += 1;
+        }
         let place = Place { address: member.address, node: member.node, is_node: member.is_node, ..Place::default() };
         if let Some(address) = member.address {
             self.addresses.take(address);
@@ -312,6 +325,7 @@ impl PodNetwork {
         if namespace.pid != member.pid {
             (namespace.in_force, namespace.in_flight) = (None, None);
         }
+        namespace.seen = None;
         namespace.pid = member.pid;
         namespace.argument = member.argument;
         namespace.place = Place { affinity: std::mem::take(&mut namespace.place.affinity), ..place };
@@ -342,8 +356,11 @@ impl PodNetwork {
 
     /// Lets a namespace go that has ended.
     pub fn leave(&self, id: &str) {
-        let gone = self.state().namespaces.remove(id);
+        let mut state = self.state();
+        let gone = state.namespaces.remove(id);
         if gone.is_some_and(|gone| !gone.host_ports.is_empty()) {
+            state.changes += 1;
+            drop(state);
             self.changed.notify_one();
         }
     }
@@ -405,7 +422,10 @@ impl PodNetwork {
         }
         let state = &mut *state;
         let mut due = Vec::new();
-        for namespace in state.namespaces.values_mut().filter(|namespace| namespace.in_flight.is_none()) {
+        let changes = state.changes;
+        let behind = |namespace: &&mut Namespace| namespace.in_flight.is_none() && namespace.seen != Some(changes);
+        for namespace in state.namespaces.values_mut().filter(behind) {
+            namespace.seen = Some(changes);
             if namespace.place.is_node {
                 namespace.place.host_ports = host_ports.remove(&namespace.place.node).unwrap_or_default();
             }
@@ -444,7 +464,7 @@ impl PodNetwork {
     /// Nothing is known to be in force: the agent is another one.
     fn forget(&self) {
         for namespace in self.state().namespaces.values_mut() {
-            (namespace.in_force, namespace.in_flight) = (None, None);
+            (namespace.in_force, namespace.in_flight, namespace.seen) = (None, None, None);
         }
     }
 }
