@@ -11,10 +11,10 @@ use controllers::certificates::Authority;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Taint;
-use k8s_openapi::api::networking::v1::Ingress;
 use kubelet::ContainerRuntime;
 use machinery::wire::{Channels, Request, Response};
 use proxy::{Policies, Tables};
+use sim::ingress::InForce;
 use store::Store;
 
 use crate::control::Fault;
@@ -43,8 +43,8 @@ pub trait HostNetwork: Send + Sync {
     /// Which connections pods may make and take has changed.
     fn set_policies(&self, policies: &Policies);
 
-    /// The Ingresses in force have changed.
-    fn set_ingresses(&self, ingresses: &[Arc<Ingress>]);
+    /// The Ingresses in force, or their certificates, have changed.
+    fn set_ingresses(&self, ingresses: &InForce);
 }
 
 /// What a cluster is made with.

@@ -178,7 +178,7 @@ impl World {
         &self.network
     }
 
-    /// Starts the Ingress controller's server, on port 80 of nodes and of the learner's `localhost`.
+    /// Starts the Ingress controller's server, on ports 80 and 443 of nodes and of the learner's `localhost`.
     pub(crate) fn serve_ingress(&self) -> SharedIngresses {
         let ingresses = SharedIngresses::default();
         let interface = self.network.attach(
@@ -190,10 +190,14 @@ impl World {
                 ..InterfaceConfig::default()
             },
         );
-        // Nobody else can have the port of a new interface.
-        if let Ok((port, listener)) = interface.listen(80) {
+        for secure in [false, true] {
+            // Nobody else can have the ports of a new interface.
+            let Ok((port, mut listener)) = interface.listen(if secure { 443 } else { 80 }) else { continue };
+            if secure {
+                listener = listener.with_tls(ingress::presents(ingresses.clone()));
+            }
             self.network.set_gateway(port, (IpAddr::V4(INGRESS), port));
-            let serve = ingress::serve(listener, interface, self.tables.clone(), ingresses.clone());
+            let serve = ingress::serve(listener, interface.clone(), self.tables.clone(), ingresses.clone());
             self.network.executor().spawn(serve);
         }
         ingresses

@@ -9,10 +9,10 @@ use axum::body::Body as HttpBody;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::networking::v1::Ingress;
 use machinery::status::ApiError;
 use machinery::wire::{Body, Channels, Request, Response};
 use playground_core::HostNetwork;
+use playground_core::ingress::InForce;
 use proxy::{Policies, Tables};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
@@ -30,7 +30,7 @@ pub struct Sockets {
     /// What carries the pods' own connections.
     pub pods: Arc<PodNetwork>,
     /// Told of the Ingresses in force.
-    pub ingresses: watch::Sender<Vec<Arc<Ingress>>>,
+    pub ingresses: watch::Sender<InForce>,
 }
 
 impl HostNetwork for Sockets {
@@ -65,9 +65,9 @@ impl HostNetwork for Sockets {
         self.pods.set_policies(policies);
     }
 
-    fn set_ingresses(&self, ingresses: &[Arc<Ingress>]) {
+    fn set_ingresses(&self, ingresses: &InForce) {
         // Nobody serves them where the host is about to end.
-        let _ = self.ingresses.send(ingresses.to_vec());
+        let _ = self.ingresses.send(ingresses.clone());
     }
 }
 

@@ -10,6 +10,7 @@ use apiserver::UserInfo;
 use jiff::Timestamp;
 use kubelet::ContainerRuntime;
 use machinery::wire::Body;
+use playground_core::ingress::InForce;
 use playground_core::kind_config::{KindConfig, PortMapping};
 use playground_core::{MakeRuntime, NodeOptions, Options, PublicApi, control, lesson_files};
 use rustls::crypto::SecureRandom;
@@ -97,11 +98,13 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     for (mapping, node) in &mappings {
         match &docker {
             None => led.push((ports::open(mapping).await?, SocketAddr::new((*node).into(), mapping.node))),
-            Some(_) if is_ingress(mapping) => doors.push(ports::open(mapping).await?),
+            Some(_) if is_ingress(mapping) => {
+                doors.push((ports::open(mapping).await?, crate::ingress::is_secure(mapping.node)));
+            }
             Some(_) => {}
         }
     }
-    let (ingresses, wanted_ingresses) = watch::channel(Vec::new());
+    let (ingresses, wanted_ingresses) = watch::channel(InForce::default());
     let pods = docker.as_ref().map(|(_, network)| network.clone());
     let host = {
         let (store, token, root_ca) = (store.clone(), token.clone(), certificates.authority.clone());
@@ -256,9 +259,9 @@ async fn docker_nodes(
     Ok(DockerNodes { runtimes, network, power })
 }
 
-/// Whether a port leads to the Ingresses, which have port 80 of all nodes, and are served by this process.
+/// Whether a port leads to the Ingresses, which have ports 80 and 443 of all nodes, and are served by this process.
 fn is_ingress(mapping: &PortMapping) -> bool {
-    mapping.node == crate::ingress::PORT && mapping.protocol == "tcp"
+    crate::ingress::PORTS.contains(&mapping.node) && mapping.protocol == "tcp"
 }
 
 /// Hands each node its runtime.

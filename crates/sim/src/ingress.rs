@@ -1,4 +1,5 @@
-//! A simulated ingress-nginx: Ingress objects to HTTP requests passed on to pods.
+//! A simulated ingress-nginx: Ingress objects to HTTP requests passed on to pods. Where TLS is spoken, each host has
+//! the certificate of its Ingress' Secret, or the controller's own.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -6,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Component, Context, EventRecorder, EventType, Informer, SharedInformers, key_of};
-use k8s_openapi::api::core::v1::ObjectReference;
+use client::{Client, Component, Context, EventRecorder, EventType, Informer, ListOptions, SharedInformers, key_of};
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, Ingress, IngressBackend, IngressClass, IngressClassSpec, IngressLoadBalancerIngress,
     IngressLoadBalancerStatus, IngressStatus,
@@ -19,24 +20,77 @@ use proxy::{SharedTables, Tables, TrafficPolicy};
 use regex_lite::Regex;
 
 use crate::network::http::{self, Request, Response};
-use crate::network::{Interface, TcpListener, TcpStream};
+use crate::network::{Interface, Presents, TcpListener, TcpStream};
+use crate::x509::{Certificate, covers};
 
 /// The class it serves, which it makes itself.
 const CLASS: &str = "nginx";
 const CONTROLLER: &str = "k8s.io/ingress-nginx";
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 const DEFAULT_CLASS: &str = "ingressclass.kubernetes.io/is-default-class";
+const TLS_SECRET: &str = "kubernetes.io/tls";
+const SSL_REDIRECT: &str = "nginx.ingress.kubernetes.io/ssl-redirect";
+const FORCE_SSL_REDIRECT: &str = "nginx.ingress.kubernetes.io/force-ssl-redirect";
 const REWRITE: &str = "nginx.ingress.kubernetes.io/rewrite-target";
 /// How often addresses are written into statuses: ingress-nginx's status sync is slower still.
 const STATUS_INTERVAL: Duration = Duration::from_secs(5);
 /// Where the controller is reached, as kind's manifest publishes it.
 const ADDRESS: &str = "localhost";
 
-/// The Ingresses in force, shared between the component that hears of them and the server.
-pub type SharedIngresses = Rc<RefCell<Vec<Arc<Ingress>>>>;
+/// The names in the certificate of hosts that have no other, as ingress-nginx makes it.
+pub const FAKE_NAME: &str = "Kubernetes Ingress Controller Fake Certificate";
+/// The organization in it.
+pub const FAKE_ORGANIZATION: &str = "Acme Co";
+/// The host it is for.
+pub const FAKE_HOST: &str = "ingress.local";
 
-/// Told of the Ingresses in force.
-type Changed = Box<dyn Fn(&[Arc<Ingress>])>;
+/// What is in force.
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
+    /// The Ingresses.
+    pub ingresses: Vec<Arc<Ingress>>,
+    /// Hosts with TLS; the first entry of a host stands. Without a certificate of its own it has the controller's.
+    pub hosts: Vec<(String, Option<Arc<HostCertificate>>)>,
+}
+
+/// A host's certificate, from a Secret of the type `kubernetes.io/tls`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostCertificate {
+    /// `tls.crt`: PEM.
+    pub chain: Vec<u8>,
+    /// `tls.key`: PEM.
+    pub key: Vec<u8>,
+    /// What the first of the chain says.
+    pub certificate: Certificate,
+}
+
+impl HostCertificate {
+    fn of(secret: &Secret) -> Option<Self> {
+        let data = secret.data.as_ref()?;
+        let (chain, key) = (data.get("tls.crt")?.0.clone(), data.get("tls.key")?.0.clone());
+        let certificate = Certificate::of_pem(&chain).into_iter().next()?;
+        Some(Self { chain, key, certificate })
+    }
+}
+
+impl InForce {
+    /// The certificate for a host; none means the controller's own.
+    pub fn certificate(&self, host: &str) -> Option<&Arc<HostCertificate>> {
+        self.tls(host)?.as_ref()
+    }
+
+    /// Whether a host has TLS, and by which certificate.
+    fn tls(&self, host: &str) -> Option<&Option<Arc<HostCertificate>>> {
+        let exact = self.hosts.iter().find(|(known, _)| known.eq_ignore_ascii_case(host));
+        exact.or_else(|| self.hosts.iter().find(|(known, _)| covers(known, host))).map(|(_, found)| found)
+    }
+}
+
+/// What is in force, shared between the component that hears of it and the server.
+pub type SharedIngresses = Rc<RefCell<InForce>>;
+
+/// Told of what is in force.
+type Changed = Box<dyn Fn(&InForce)>;
 
 /// Keeps [`SharedIngresses`] in step with the API, and writes addresses into statuses.
 pub struct IngressController {
@@ -44,6 +98,7 @@ pub struct IngressController {
     recorder: EventRecorder,
     ingresses: Informer<Ingress>,
     classes: Informer<IngressClass>,
+    secrets: Informer<Secret>,
     shared: SharedIngresses,
     changed: Option<Changed>,
     class_made: bool,
@@ -62,6 +117,7 @@ impl IngressController {
             recorder: EventRecorder::new(client.clone(), Self::NAME, ""),
             ingresses: informers.informer(),
             classes: informers.informer(),
+            secrets: Informer::new(&client, "", ListOptions::fields(format!("type={TLS_SECRET}"))),
             client,
             shared,
             changed: None,
@@ -73,7 +129,7 @@ impl IngressController {
 
     /// Also tells of the Ingresses in force when they change.
     #[must_use]
-    pub fn on_change(self, changed: impl Fn(&[Arc<Ingress>]) + 'static) -> Self {
+    pub fn on_change(self, changed: impl Fn(&InForce) + 'static) -> Self {
         Self { changed: Some(Box::new(changed)), ..self }
     }
 
@@ -93,6 +149,31 @@ impl IngressController {
                 annotations.and_then(|all| all.get(DEFAULT_CLASS)).is_some_and(|value| value == "true")
             }),
         }
+    }
+
+    /// The hosts of an Ingress that have TLS, by ingress-nginx' rules (`createServers`): a host's Secret is that of the
+    /// entry that names it, else of one whose certificate is for it.
+    fn hosts(&self, ingress: &Ingress) -> Vec<(String, Option<Arc<HostCertificate>>)> {
+        let Some(spec) = &ingress.spec else { return Vec::new() };
+        let Some(tls) = spec.tls.as_deref().filter(|tls| !tls.is_empty()) else { return Vec::new() };
+        let namespace = ingress.metadata.namespace.clone().unwrap_or_default();
+        let read = |name: &Option<String>| {
+            let key = ObjectKey::new(namespace.clone(), name.clone()?);
+            HostCertificate::of(&*self.secrets.get(&key)?)
+        };
+        let hosts = spec.rules.iter().flatten().filter_map(|rule| rule.host.clone()).filter(|host| !host.is_empty());
+        let with_certificate = hosts.map(|host| {
+            let named = tls.iter().find(|entry| entry.hosts.iter().flatten().any(|name| *name == host));
+            let found = match named {
+                Some(entry) => read(&entry.secret_name),
+                None => tls.iter().find_map(|entry| {
+                    read(&entry.secret_name).filter(|found| found.certificate.is_for(&host))
+                }),
+            };
+            let fits = found.filter(|found| found.certificate.names.contains(&host) || found.certificate.is_for(&host));
+            (host, fits.map(Arc::new))
+        });
+        with_certificate.collect()
     }
 
     fn make_class(&mut self) {
@@ -117,7 +198,7 @@ impl IngressController {
                 }]),
             }),
         };
-        for ingress in self.shared.borrow().iter() {
+        for ingress in &self.shared.borrow().ingresses {
             let seen = (key_of(&**ingress), ingress.metadata.generation);
             if !self.synced.contains(&seen) {
                 self.synced.retain(|(key, _)| *key != seen.0);
@@ -147,8 +228,10 @@ impl Component for IngressController {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) {
-        let changed = !self.ingresses.poll(cx).is_empty() | !self.classes.poll(cx).is_empty();
-        if !self.classes.synced() || !self.ingresses.synced() {
+        let changed = !self.ingresses.poll(cx).is_empty()
+            | !self.classes.poll(cx).is_empty()
+            | !self.secrets.poll(cx).is_empty();
+        if !self.classes.synced() || !self.ingresses.synced() || !self.secrets.synced() {
             return;
         }
         if !self.class_made {
@@ -158,8 +241,9 @@ impl Component for IngressController {
             }
         }
         if changed {
-            let mine = self.ingresses.list().into_iter().filter(|ingress| self.is_mine(ingress)).collect();
-            *self.shared.borrow_mut() = mine;
+            let mine: Vec<_> = self.ingresses.list().into_iter().filter(|ingress| self.is_mine(ingress)).collect();
+            let hosts = mine.iter().flat_map(|ingress| self.hosts(ingress)).collect();
+            *self.shared.borrow_mut() = InForce { ingresses: mine, hosts };
             if let Some(changed) = &self.changed {
                 changed(&self.shared.borrow());
             }
@@ -173,6 +257,22 @@ impl Component for IngressController {
             cx.wake_at(self.status_at);
         }
     }
+}
+
+/// What is presented at the port of HTTPS.
+pub fn presents(ingresses: SharedIngresses) -> Presents {
+    let subject = format!("O={FAKE_ORGANIZATION}; CN={FAKE_NAME}");
+    let fake = Rc::new(Certificate {
+        issuer: subject.clone(),
+        subject,
+        names: vec![FAKE_HOST.into()],
+        not_before: "20260101000000Z".into(),
+        not_after: "20270101000000Z".into(),
+    });
+    Rc::new(move |host| {
+        let found = ingresses.borrow().certificate(host).map(|found| Rc::new(found.certificate.clone()));
+        Some(found.unwrap_or_else(|| fake.clone()))
+    })
 }
 
 /// Serves HTTP for the Ingresses.
@@ -198,11 +298,17 @@ pub enum Route {
     },
     /// Nowhere: the answer's status.
     Nowhere(u16),
+    /// To this address, over TLS, by 308.
+    Redirect(String),
 }
 
-/// Where a request for a host's target goes, to one of a backend's pods by chance.
-pub fn route(ingresses: &[Arc<Ingress>], tables: &Tables, host: &str, target: &str, random: u64) -> Route {
-    let Some(found) = find(ingresses, host, target) else { return Route::Nowhere(404) };
+/// Where a request for a host's target goes, to one of a backend's pods by chance. `secure`: whether it came over TLS.
+pub fn route(in_force: &InForce, tables: &Tables, host: &str, target: &str, secure: bool, random: u64) -> Route {
+    let Some(found) = find(&in_force.ingresses, host, target) else { return Route::Nowhere(404) };
+    let name = host.split(':').next().unwrap_or_default();
+    if !secure && (found.force_redirect || found.redirect && in_force.tls(name).is_some()) {
+        return Route::Redirect(format!("https://{name}{target}"));
+    }
     match endpoint(tables, &found, random) {
         Some((address, port)) => Route::To { address, port, target: found.target },
         None => Route::Nowhere(503),
@@ -214,6 +320,9 @@ struct Match {
     namespace: String,
     backend: IngressBackend,
     target: String,
+    /// Whether a host with TLS is asked for by nothing else, and whether any is.
+    redirect: bool,
+    force_redirect: bool,
 }
 
 async fn pass_on(
@@ -226,21 +335,21 @@ async fn pass_on(
     let client = stream.info().remote.ip().to_string();
     let host = request.header("Host").unwrap_or_default().to_owned();
     let random = interface.network().random();
-    let (address, port) = match route(&ingresses.borrow(), &tables.borrow(), &host, &request.target, random) {
+    let secure = stream.info().tls.is_some();
+    let found = route(&ingresses.borrow(), &tables.borrow(), &host, &request.target, secure, random);
+    let (address, port) = match found {
         Route::To { address, port, target } => {
             request.target = target;
             (address, port)
         }
         Route::Nowhere(status) => return page(status),
+        Route::Redirect(location) => {
+            let mut response = page(308);
+            response.headers.push(("Location".into(), location));
+            return response;
+        }
     };
-    for (name, value) in [
-        ("X-Real-IP", client.as_str()),
-        ("X-Forwarded-For", &client),
-        ("X-Forwarded-Host", &host),
-        ("X-Forwarded-Port", "80"),
-        ("X-Forwarded-Proto", "http"),
-        ("X-Scheme", "http"),
-    ] {
+    for (name, value) in forwarded(&client, &host, secure) {
         request.headers.push((name.into(), value.into()));
     }
     request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("connection"));
@@ -255,6 +364,19 @@ async fn pass_on(
     }
 }
 
+/// The headers that say to a pod for whom a request is.
+pub fn forwarded<'a>(client: &'a str, host: &'a str, secure: bool) -> [(&'static str, &'a str); 6] {
+    let (port, scheme) = if secure { ("443", "https") } else { ("80", "http") };
+    [
+        ("X-Real-IP", client),
+        ("X-Forwarded-For", client),
+        ("X-Forwarded-Host", host),
+        ("X-Forwarded-Port", port),
+        ("X-Forwarded-Proto", scheme),
+        ("X-Scheme", scheme),
+    ]
+}
+
 /// The rule for a request: of its host before wildcards before none; the longest path, exact ones first.
 fn find(ingresses: &[Arc<Ingress>], host: &str, target: &str) -> Option<Match> {
     let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
@@ -264,7 +386,17 @@ fn find(ingresses: &[Arc<Ingress>], host: &str, target: &str) -> Option<Match> {
     for ingress in ingresses {
         let Some(spec) = &ingress.spec else { continue };
         let namespace = ingress.metadata.namespace.clone().unwrap_or_default();
-        let rewrite = ingress.metadata.annotations.as_ref().and_then(|all| all.get(REWRITE));
+        let annotation = |key: &str| ingress.metadata.annotations.as_ref().and_then(|all| all.get(key));
+        let rewrite = annotation(REWRITE);
+        let redirect = annotation(SSL_REDIRECT).is_none_or(|value| value != "false");
+        let force_redirect = annotation(FORCE_SSL_REDIRECT).is_some_and(|value| value == "true");
+        let matched = |backend, target| Match {
+            namespace: namespace.clone(),
+            backend,
+            target,
+            redirect,
+            force_redirect,
+        };
         for rule in spec.rules.iter().flatten() {
             let Some(rank) = host_rank(rule.host.as_deref().unwrap_or_default(), &host) else { continue };
             for entry in rule.http.iter().flat_map(|http| &http.paths) {
@@ -273,13 +405,12 @@ fn find(ingresses: &[Arc<Ingress>], host: &str, target: &str) -> Option<Match> {
                 let order = (rank, exact, entry.path.as_deref().unwrap_or("/").len());
                 if best.as_ref().is_none_or(|(known, _)| order > *known) {
                     let target = format!("{asked}{query}");
-                    let backend = entry.backend.clone();
-                    best = Some((order, Match { namespace: namespace.clone(), backend, target }));
+                    best = Some((order, matched(entry.backend.clone(), target)));
                 }
             }
         }
         if let (Some(backend), None) = (&spec.default_backend, &fallback) {
-            fallback = Some(Match { namespace, backend: backend.clone(), target: target.to_owned() });
+            fallback = Some(matched(backend.clone(), target.to_owned()));
         }
     }
     best.map(|(_, found)| found).or(fallback)

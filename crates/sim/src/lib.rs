@@ -18,6 +18,7 @@ pub mod runtime;
 pub mod shell;
 pub mod split;
 pub mod tty;
+pub mod x509;
 
 #[cfg(feature = "split")]
 #[doc(hidden)]

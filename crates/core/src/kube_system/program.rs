@@ -277,7 +277,7 @@ async fn run(process: Process, inner: Weak<Inner>, part: &'static Part) -> i32 {
     let secure_port = process.operands().iter().find_map(|word| word.strip_prefix("--secure-port=")?.parse().ok());
     let port: u16 = secure_port.unwrap_or(part.port);
     let listener = match process.machine.interface().listen(port) {
-        Ok((_, listener)) if part.secure => listener.with_tls(),
+        Ok((_, listener)) if part.secure => listener.with_tls(Rc::new(|_| None)),
         Ok((_, listener)) => listener,
         Err(_) => {
             let text = format!("failed to create listener: listen tcp :{port}: bind: address already in use");

@@ -257,7 +257,7 @@ impl Interface {
             remote: SocketAddr::new(target_address, target_port),
             client: self.party.clone(),
             server: server.clone(),
-            secure: backlog.secure.get(),
+            tls: backlog.tls.borrow().clone(),
             network: network.clone(),
         };
         let (client_end, server_end) = TcpStream::pair(info, latency);

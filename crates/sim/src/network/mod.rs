@@ -31,7 +31,7 @@ pub use datagram::{Datagram, UdpSocket};
 pub use error::ConnectError;
 use interface::Inner;
 pub use interface::{CONNECT_TIMEOUT, Interface, InterfaceConfig};
-pub use stream::{StreamInfo, TcpListener, TcpStream};
+pub use stream::{Presents, StreamInfo, TcpListener, TcpStream};
 pub use trace::{Hop, HopEvent, Party};
 
 /// How many hops a subscriber may be behind before it loses some.

@@ -1,6 +1,6 @@
 //! Connections and those who wait for them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use super::trace::Party;
 use super::{Network, Wire};
 use crate::errno::Errno;
 use crate::io::{self, Device, Fd, PipeReader, PipeWriter};
+use crate::x509::Certificate;
 
 /// One end of a connection: bytes both ways. It closes when the last handle is dropped.
 #[derive(Clone)]
@@ -40,12 +41,15 @@ pub struct StreamInfo {
     pub client: Party,
     /// Who accepted it.
     pub server: Party,
-    /// Whether the server speaks TLS. What passes is not encrypted here; but who speaks and who does not do not
-    /// understand each other.
-    pub secure: bool,
+    /// Whether the server speaks TLS, and what it presents. What passes is not encrypted here; but who speaks and
+    /// who does not do not understand each other.
+    pub tls: Option<Presents>,
     /// The network.
     pub network: Network,
 }
+
+/// The certificate that a server presents to who asks for a host; none where it is the cluster's own.
+pub type Presents = Rc<dyn Fn(&str) -> Option<Rc<Certificate>>>;
 
 impl TcpStream {
     /// The two ends of a connection: the client's, the server's.
@@ -134,7 +138,7 @@ pub struct TcpListener {
 #[derive(Default)]
 pub(super) struct Backlog {
     pub(super) party: RefCell<Option<Party>>,
-    pub(super) secure: Cell<bool>,
+    pub(super) tls: RefCell<Option<Presents>>,
     waiting: RefCell<VecDeque<TcpStream>>,
     wakers: RefCell<Vec<Waker>>,
 }
@@ -150,8 +154,8 @@ impl Backlog {
 
 impl TcpListener {
     /// The same port, at which TLS is spoken.
-    pub fn with_tls(self) -> Self {
-        self.queue.secure.set(true);
+    pub fn with_tls(self, presents: Presents) -> Self {
+        *self.queue.tls.borrow_mut() = Some(presents);
         self
     }
 

@@ -9,6 +9,7 @@ use super::url::{REDIRECTS_MAX, Url, redirected};
 use crate::network::http::{self, Headers, HttpError, Request, Response};
 use crate::network::{CONNECT_TIMEOUT, ConnectError};
 use crate::process::Process;
+use crate::x509::Certificate;
 
 /// Why a transfer failed: curl's exit code and message.
 type Failure = (i32, String);
@@ -19,8 +20,10 @@ struct Transfer {
     body: Vec<u8>,
     connect_timeout: Duration,
     verbose: bool,
-    /// `--insecure`, or an authority to trust.
+    /// `--insecure`.
     trusting: bool,
+    /// The file of `--cacert`, and what is in it.
+    authorities: Option<(String, Vec<Certificate>)>,
     resolve: Vec<(String, u16, String)>,
 }
 
@@ -53,7 +56,8 @@ impl Transfer {
                 (7, format!("Failed to connect to {} port {} after {waited} ms: {what}", url.host, url.port))
             }
         })?;
-        let secure = stream.info().secure;
+        let presents = stream.info().tls.clone();
+        let secure = presents.is_some();
         if url.scheme == "https" && !secure {
             return Err((35, "OpenSSL/3.0.15: error:0A00010B:SSL routines::wrong version number".into()));
         }
@@ -61,10 +65,17 @@ impl Transfer {
             let text = "Client sent an HTTP request to an HTTPS server.\n";
             return Ok(Response::new(400, "text/plain; charset=utf-8", text));
         }
-        // Whoever signed the certificate is known only to those who were given its authority.
-        if secure && !self.trusting {
-            let what = "SSL certificate problem: unable to get local issuer certificate";
-            return Err((60, what.into()));
+        let (mut shown, mut encrypted) = (String::new(), String::new());
+        if let Some(presents) = presents {
+            let certificate = presents(&url.host);
+            let verdict = self.verify(process, certificate.as_deref(), &url.host);
+            encrypted = words(certificate.as_deref(), &verdict);
+            if let Err(what) = verdict.as_ref().map_err(|(_, what)| what.clone())
+                && !self.trusting
+            {
+                return Err((60, format!("{what}\n{MORE}")));
+            }
+            shown.push_str("* ALPN: curl offers h2,http/1.1\n");
         }
         let mut request = Request::new(&self.method, &url.target, &url.authority());
         for (name, value) in &self.headers {
@@ -74,8 +85,8 @@ impl Transfer {
         request.body = self.body.clone().into();
         if self.verbose {
             let remote = stream.info().remote;
-            let mut text =
-                format!("*   Trying {remote}...\n* Connected to {} ({}) port {}\n", url.host, remote.ip(), url.port);
+            let mut text = format!("*   Trying {remote}...\n{shown}{encrypted}");
+            text.push_str(&format!("* Connected to {} ({}) port {}\n", url.host, remote.ip(), url.port));
             text.push_str(&format!("> {} {} HTTP/1.1\n", request.method, request.target));
             for (name, value) in &request.headers {
                 text.push_str(&format!("> {name}: {value}\n"));
@@ -94,6 +105,83 @@ impl Transfer {
         }
         Ok(response)
     }
+}
+
+/// What curl adds where it trusts nobody.
+const MORE: &str = "More details here: https://curl.se/docs/sslcerts.html\n\n\
+                    curl failed to verify the legitimacy of the server and therefore could not\n\
+                    establish a secure connection to it. To learn more about this situation and\n\
+                    how to fix it, please visit the webpage mentioned above.";
+
+impl Transfer {
+    /// Whether the server is who it is said to be; OpenSSL's number of what is wrong, and curl's words.
+    fn verify(
+        &self,
+        process: &Process,
+        certificate: Option<&Certificate>,
+        host: &str,
+    ) -> Result<(), (u8, String)> {
+        let authorities = self.authorities.as_ref().map(|(_, known)| known.as_slice()).unwrap_or_default();
+        // The cluster's own certificates are signed by its authority, which is in the file if any is.
+        let Some(certificate) = certificate else {
+            return if authorities.is_empty() { Err(problem(20)) } else { Ok(()) };
+        };
+        let known =
+            authorities.iter().any(|known| known == certificate || known.subject == certificate.issuer);
+        if !known {
+            return Err(problem(if certificate.subject == certificate.issuer { 18 } else { 20 }));
+        }
+        let now: String =
+            process.machine.now().strftime("%Y%m%d%H%M%SZ").to_string();
+        if now < certificate.not_before {
+            return Err(problem(9));
+        }
+        if now > certificate.not_after {
+            return Err(problem(10));
+        }
+        match certificate.is_for(host) {
+            true => Ok(()),
+            false => {
+                Err((0, format!("SSL: no alternative certificate subject name matches target host name '{host}'")))
+            }
+        }
+    }
+}
+
+/// What is wrong with a certificate, by OpenSSL's number.
+fn problem(number: u8) -> (u8, String) {
+    (number, format!("SSL certificate problem: {}", reason(number)))
+}
+
+fn reason(number: u8) -> &'static str {
+    match number {
+        9 => "certificate is not yet valid",
+        10 => "certificate has expired",
+        18 => "self-signed certificate",
+        _ => "unable to get local issuer certificate",
+    }
+}
+
+/// What `--verbose` says of a certificate.
+fn words(certificate: Option<&Certificate>, verdict: &Result<(), (u8, String)>) -> String {
+    let mut out = String::from("* SSL connection using TLSv1.3 / TLS_AES_256_GCM_SHA384\n* ALPN: server accepted http/1.1\n");
+    if let Some(certificate) = certificate {
+        let Certificate { subject, issuer, not_before, not_after, .. } = certificate;
+        out.push_str("* Server certificate:\n");
+        for (key, value) in
+            [("subject", subject), ("start date", not_before), ("expire date", not_after), ("issuer", issuer)]
+        {
+            out.push_str(&format!("*  {key}: {value}\n"));
+        }
+    }
+    out.push_str(&match verdict {
+        Ok(()) => "*  SSL certificate verify ok.\n".to_owned(),
+        Err((0, what)) => format!("* {what}\n"),
+        Err((number, _)) => {
+            format!("*  SSL certificate verify result: {} ({number}), continuing anyway.\n", reason(*number))
+        }
+    });
+    out
 }
 
 fn head_of(response: &Response) -> String {
@@ -212,8 +300,19 @@ async fn curl_one(process: &Process, options: &Options, text: &str, connect_time
         Some((parts.next()?.to_owned(), parts.next()?.parse().ok()?, parts.next()?.to_owned()))
     });
     let resolve = resolve.collect();
-    let trusting = options.has("k") || options.has("C");
-    let transfer = Transfer { method, headers, body, connect_timeout, verbose: options.has("v"), trusting, resolve };
+    let authorities = match options.value("C") {
+        None => None,
+        Some(file) => {
+            let text = process.fs().read(&process.path(file)).unwrap_or_default();
+            let known = Certificate::of_pem(&text);
+            if known.is_empty() {
+                return Err((77, format!("error setting certificate verify locations:  CAfile: {file} CApath: none")));
+            }
+            Some((file.to_owned(), known))
+        }
+    };
+    let (verbose, trusting) = (options.has("v"), options.has("k"));
+    let transfer = Transfer { method, headers, body, connect_timeout, verbose, trusting, authorities, resolve };
     let mut response = transfer.once(process, &url).await?;
     for _ in 0..REDIRECTS_MAX {
         let Some(next) = redirected(&url, &response).filter(|_| options.has("L")) else { break };

@@ -61,7 +61,7 @@ pub(super) async fn wget(process: Process) -> i32 {
                 .dial(address, url.port)
                 .await
                 .map_err(|error| format!("can't connect to remote host ({address}): {error}"))?;
-            match (url.scheme == "https", stream.info().secure) {
+            match (url.scheme == "https", stream.info().tls.is_some()) {
                 (true, false) => return Err("error getting response: wrong version number".to_owned()),
                 (false, true) => return Err("server returned error: HTTP/1.0 400 Bad Request".to_owned()),
                 _ => {}

@@ -58,11 +58,11 @@ async fn follow(interface: &Interface, get: &Get) -> Completion {
 async fn once(interface: &Interface, get: &Get, path: &str) -> Result<http::Response, RuntimeError> {
     let stream =
         interface.connect(&get.host, get.port).await.map_err(|error| dial_error(&get.host, get.port, &error))?;
-    if get.https && !stream.info().secure {
+    if get.https && stream.info().tls.is_none() {
         let message = "http: server gave HTTP response to HTTPS client";
         return Err(RuntimeError::new(ErrorCode::Unknown, message));
     }
-    if stream.info().secure && !get.https {
+    if stream.info().tls.is_some() && !get.https {
         return Ok(http::Response::new(400, "text/plain", "Client sent an HTTP request to an HTTPS server.\n"));
     }
     let mut request = http::Request::new("GET", path, &format!("{}:{}", get.host, get.port));
