@@ -19,13 +19,15 @@ use kubelet::runtime::{
 use machinery::Timestamp;
 
 use super::connection::failed;
-use super::engine::Engine;
+use super::engine::{Engine, Made};
 use super::names;
 use super::sandbox::force_remove;
 use super::volumes;
 
 /// The kubelet's `containerLogMaxSize` and `containerLogMaxFiles`: a log has an end.
 const LOG_OPTIONS: [(&str, &str); 2] = [("max-size", "10m"), ("max-file", "5")];
+/// The share of CPUs that Docker gives where nothing is said.
+const CPU_SHARES: u64 = 1024;
 /// What a message that stands for a container's last words may hold.
 const MESSAGE_LINES: &str = "80";
 const MESSAGE_BYTES_MAX: usize = 2048;
@@ -49,9 +51,9 @@ pub async fn create(
         }
         Err(error) => return Err(failed(error)),
     };
-    let made = status(engine, &id).await?;
-    engine.keep(&made);
-    Ok(made)
+    let status = status(engine, &id).await?;
+    engine.keep(Made { status: status.clone(), cpu_shares: config.resources.cpu_shares });
+    Ok(status)
 }
 
 async fn body(
@@ -97,7 +99,8 @@ async fn body(
                 typ: Some("json-file".into()),
                 config: Some(LOG_OPTIONS.map(|(key, value)| (key.to_string(), value.to_string())).into()),
             }),
-            cpu_shares: Some(signed(resources.cpu_shares)),
+            // Fewer are given once it runs: the runtime's own work in its cgroup would be slow too.
+            cpu_shares: Some(signed(resources.cpu_shares.max(CPU_SHARES))),
             cpu_period: resources.cpu_quota_us.map(|_| 100_000),
             cpu_quota: limited(resources.cpu_quota_us),
             memory: limited(resources.memory_limit_bytes),
@@ -148,8 +151,17 @@ pub async fn start(engine: &Engine, id: String) -> Result<ContainerStatus, Runti
     }
     match (outcome, made) {
         // An end that comes at once is told by itself.
-        (Ok(()), Some(made)) => {
-            Ok(ContainerStatus { state: ContainerState::Running, started_at: Some(Timestamp::now()), ..made })
+        (Ok(()), Some(Made { status, cpu_shares })) => {
+            if cpu_shares < CPU_SHARES {
+                let docker = engine.docker.clone();
+                tokio::spawn(async move {
+                    let cpu_shares = Some(signed(cpu_shares));
+                    let shares = bollard::models::ContainerUpdateBody { cpu_shares, ..Default::default() };
+                    // One that has ended needs none.
+                    let _ = docker.update_container(&id, shares).await;
+                });
+            }
+            Ok(ContainerStatus { state: ContainerState::Running, started_at: Some(Timestamp::now()), ..status })
         }
         (Ok(()) | Err(Error::DockerResponseServerError { status_code: 304, .. }), _) => status(engine, &id).await,
         (Err(Error::DockerResponseServerError { status_code, message }), _) if status_code != 404 => {

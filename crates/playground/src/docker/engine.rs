@@ -28,11 +28,19 @@ pub struct Engine {
     node_container: Mutex<String>,
     events: mpsc::UnboundedSender<Event>,
     /// Containers made here that have not been started: Docker is slow to describe one that has just started.
-    made: Mutex<HashMap<String, ContainerStatus>>,
+    made: Mutex<HashMap<String, Made>>,
     /// Containers started here whose start Docker has not told yet.
     started: Mutex<HashSet<String>>,
     up: AtomicBool,
     off: AtomicBool,
+}
+
+/// A container that was made here.
+pub struct Made {
+    /// As it was made.
+    pub status: ContainerStatus,
+    /// Its share of CPUs where they are wanted by more than there are.
+    pub cpu_shares: u64,
 }
 
 /// Why nothing is done on a node that was stopped.
@@ -89,16 +97,16 @@ impl Engine {
     }
 
     /// Keeps the description of a container until it is started.
-    pub fn keep(&self, status: &ContainerStatus) {
-        self.made().insert(status.id.clone(), status.clone());
+    pub fn keep(&self, made: Made) {
+        self.made().insert(made.status.id.clone(), made);
     }
 
     /// The description of a container that is to be started, if it was made here.
-    pub fn take(&self, id: &str) -> Option<ContainerStatus> {
+    pub fn take(&self, id: &str) -> Option<Made> {
         self.made().remove(id)
     }
 
-    fn made(&self) -> MutexGuard<'_, HashMap<String, ContainerStatus>> {
+    fn made(&self) -> MutexGuard<'_, HashMap<String, Made>> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -142,7 +142,6 @@ fn body(engine: &Engine, config: &PodSandboxConfig, address: Option<Ipv4Addr>) -
             pid_mode: (config.pid == NamespaceMode::Node).then(|| "host".into()),
             port_bindings: (!bindings.is_empty()).then_some(bindings),
             sysctls: (!config.sysctls.is_empty()).then(|| config.sysctls.clone().into_iter().collect()),
-            cpu_shares: Some(2),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
