@@ -140,3 +140,87 @@ fn any_other_image_is_a_generic_server() {
         text.contains("a stand-in for ghcr.io/somebody/something:3")
     });
 }
+
+#[test]
+fn wordpress_and_mysql_keep_their_site() {
+    let lab = Lab::new(1);
+    lab.ok("kubectl create secret generic mysql-pass --from-literal=password=secret");
+    lab.apply(include_str!("fixtures/wordpress.yaml"));
+    lab.until("kubectl get pods", |table| table.matches("1/1").count() == 2);
+    lab.ok("kubectl run client --image=curlimages/curl -- sleep 1d && kubectl wait --for=condition=Ready pod/client");
+    let curl = "kubectl exec client -- curl -s";
+    let page = lab.ok(&format!("{curl} -L http://wordpress/"));
+    assert!(page.contains("five-minute WordPress installation process"), "{page}");
+    lab.ok(&format!("{curl} -d weblog_title=Whales -d user_name=ann http://wordpress/wp-admin/install.php?step=2"));
+    // The database's pod is another one, its volume is the same.
+    lab.ok("kubectl delete pod -l tier=mysql");
+    lab.until("kubectl get pods -l tier=mysql", |table| table.contains("1/1"));
+    lab.until(&format!("{curl} http://wordpress/"), |page| page.contains("<h1>Whales</h1>"));
+    let mysql = "kubectl exec deployment/wordpress-mysql -- mysql -psecret";
+    assert_eq!(lab.ok(&format!("{mysql} -N -e 'SELECT option_value FROM wp_options' wordpress")), "Whales\n");
+    assert_eq!(
+        lab.ok(&format!("{mysql} -t -e 'SHOW TABLES' wordpress")),
+        "+---------------------+\n| Tables_in_wordpress |\n+---------------------+\n| wp_options          |\n+---------------------+\n"
+    );
+    let client = "kubectl run -i --rm --image=mysql:9 --restart=Never mysql-client --";
+    let (_, text) = lab.fails(&format!("{client} mysql -h wordpress-mysql -pwrong -e 'SELECT 1'"));
+    assert!(text.contains("ERROR 1045 (28000): Access denied for user 'root'@"), "{text}");
+    lab.ok("kubectl create deployment bare --image=mysql:9");
+    lab.until("kubectl logs deployment/bare", |text| text.contains("password option is not specified"));
+}
+
+#[test]
+fn cassandras_nodes_form_a_ring() {
+    let lab = Lab::new(3);
+    lab.apply(include_str!("fixtures/cassandra.yaml"));
+    let status = "kubectl exec cassandra-0 -- nodetool status";
+    lab.until("kubectl get statefulset cassandra", |table| table.contains("3/3"));
+    let ring = lab.ok(status);
+    assert!(ring.starts_with("Datacenter: DC1-K8Demo\n") && ring.matches("\nUN  ").count() == 3, "{ring}");
+    assert!(ring.contains("Rack1-K8Demo"), "{ring}");
+    lab.ok("kubectl scale statefulset cassandra --replicas=2");
+    lab.until(status, |ring| ring.matches("\nUN  ").count() == 2 && ring.contains("\nDN  "));
+}
+
+#[test]
+fn zookeeper_keeps_what_it_is_told_while_most_of_it_is_there() {
+    let lab = Lab::new(3);
+    lab.apply(include_str!("fixtures/zookeeper.yaml"));
+    lab.until("kubectl get statefulset zk", |table| table.contains("3/3"));
+    for index in 0..3 {
+        let id = lab.ok(&format!("kubectl exec zk-{index} -- cat /var/lib/zookeeper/data/myid"));
+        assert_eq!(id, format!("{}\n", index + 1));
+    }
+    let config = lab.ok("kubectl exec zk-0 -- cat /opt/zookeeper/conf/zoo.cfg");
+    assert!(config.contains("server.3=zk-2.zk-hs.default.svc.cluster.local:2888:3888\n"), "{config}");
+    assert!(lab.ok("kubectl exec zk-0 -- zkCli.sh create /hello world").ends_with("Created /hello\n"));
+    assert!(lab.ok("kubectl exec zk-1 -- zkCli.sh get /hello").contains("\nworld\n"));
+    let modes: String = (0..3).map(|index| lab.ok(&format!("kubectl exec zk-{index} -- zkServer.sh status"))).collect();
+    assert_eq!((modes.matches("leader").count(), modes.matches("follower").count()), (1, 2), "{modes}");
+    // All pods are others, the volumes are the same.
+    lab.ok("kubectl delete statefulset zk && kubectl wait --for=delete pod -l app=zk --timeout=60s");
+    lab.apply(include_str!("fixtures/zookeeper.yaml"));
+    lab.until("kubectl get statefulset zk", |table| table.contains("3/3"));
+    assert!(lab.ok("kubectl exec zk-2 -- zkCli.sh get /hello").contains("\nworld\n"));
+    lab.ok("kubectl scale statefulset zk --replicas=1");
+    lab.until("kubectl get pods -l app=zk --no-headers", |table| table.lines().count() == 1);
+    let (_, text) = lab.fails("kubectl exec zk-0 -- zkCli.sh get /hello");
+    assert!(text.contains("ConnectionLoss"), "{text}");
+}
+
+#[test]
+fn a_cache_and_a_queue_are_there() {
+    let lab = Lab::new(1);
+    for (name, image, port) in
+        [("memcached", "memcached:1.6", 11211), ("rabbitmq", "rabbitmq:4", 5672), ("mongo", "mongo:8", 27017)]
+    {
+        deploy(&lab, name, image, port);
+    }
+    lab.until("kubectl get deployments", |table| table.matches("1/1").count() == 3);
+    assert!(lab.ok("kubectl logs deployment/rabbitmq").contains("Server startup complete"));
+    assert!(lab.ok("kubectl logs deployment/mongo").contains("Waiting for connections"));
+    lab.ok("kubectl run client --image=busybox -- sleep 1d && kubectl wait --for=condition=Ready pod/client");
+    let talk = "printf 'set a 0 0 5\\r\\nhello\\r\\nget a\\r\\n' | nc -w 1 memcached 11211";
+    let text = lab.ok(&format!("kubectl exec client -- sh -c \"{talk}\""));
+    assert_eq!(text, "STORED\r\nVALUE a 0 5\r\nhello\r\nEND\r\n");
+}

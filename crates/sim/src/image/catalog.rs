@@ -473,6 +473,129 @@ pub(super) const ROWS: &[Row] = &[
         ..DEFAULT
     },
     Row {
+        names: &["docker.io/library/mysql"],
+        base: Base::Debian,
+        programs: &[
+            ("/usr/local/bin/docker-entrypoint.sh", "mysqld"),
+            ("/usr/sbin/mysqld", "mysqld"),
+            ("/usr/bin/mysql", "mysql"),
+            ("/usr/bin/mysqladmin", "mysql"),
+        ],
+        entrypoint: &["docker-entrypoint.sh"],
+        cmd: &["mysqld"],
+        env: &[("MYSQL_VERSION", "{version}")],
+        ports: &[3306],
+        size_mb: 240,
+        memory_mib: 350,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/mariadb"],
+        base: Base::Debian,
+        programs: &[
+            ("/usr/local/bin/docker-entrypoint.sh", "mysqld"),
+            ("/usr/sbin/mariadbd", "mysqld"),
+            ("/usr/bin/mariadb", "mysql"),
+            ("/usr/bin/mysql", "mysql"),
+            ("/usr/bin/mariadb-admin", "mysql"),
+        ],
+        entrypoint: &["docker-entrypoint.sh"],
+        cmd: &["mariadbd"],
+        env: &[("MYSQL_VERSION", "{version}-MariaDB")],
+        ports: &[3306],
+        size_mb: 120,
+        memory_mib: 80,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/wordpress"],
+        base: Base::Debian,
+        programs: &[("/usr/local/bin/apache2-foreground", "wordpress"), ("/usr/bin/curl", "curl")],
+        cmd: &["apache2-foreground"],
+        env: &[("WORDPRESS_VERSION", "{version}")],
+        ports: &[80],
+        files: |tree, time| tree.insert("/var/www/html", Entry::directory(time)),
+        working_dir: "/var/www/html",
+        size_mb: 220,
+        memory_mib: 60,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/mongo"],
+        base: Base::Debian,
+        programs: &[("/usr/bin/mongod", "mongod")],
+        cmd: &["mongod"],
+        ports: &[27017],
+        size_mb: 240,
+        memory_mib: 90,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/memcached"],
+        base: Base::Debian,
+        programs: &[("/usr/local/bin/memcached", "memcached")],
+        cmd: &["memcached"],
+        ports: &[11211],
+        user: "11211",
+        size_mb: 30,
+        memory_mib: 4,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/rabbitmq"],
+        base: Base::Debian,
+        programs: &[
+            ("/opt/rabbitmq/sbin/rabbitmq-server", "rabbitmq-server"),
+            ("/usr/local/bin/rabbitmq-server", "rabbitmq-server"),
+        ],
+        cmd: &["rabbitmq-server"],
+        ports: &[5672, 15672],
+        size_mb: 110,
+        memory_mib: 110,
+        ..DEFAULT
+    },
+    Row {
+        names: &["gcr.io/google-samples/cassandra", "docker.io/library/cassandra"],
+        base: Base::Debian,
+        programs: &[
+            ("/run.sh", "cassandra"),
+            ("/ready-probe.sh", "cassandra-ready"),
+            ("/usr/local/bin/nodetool", "nodetool"),
+        ],
+        cmd: &["/run.sh"],
+        ports: &[7000, 7199, 9042],
+        size_mb: 150,
+        memory_mib: 600,
+        ..DEFAULT
+    },
+    Row {
+        names: &[
+            "registry.k8s.io/kubernetes-zookeeper",
+            "k8s.gcr.io/kubernetes-zookeeper",
+            "gcr.io/google_samples/k8szk",
+            "docker.io/library/zookeeper",
+        ],
+        base: Base::Debian,
+        programs: &[
+            ("/usr/bin/start-zookeeper", "zookeeper"),
+            ("/usr/bin/zookeeper-ready", "zookeeper-ready"),
+            ("/usr/bin/zkOk.sh", "zookeeper-ready"),
+            ("/usr/bin/zkCli.sh", "zookeeper-cli"),
+            ("/usr/bin/zkServer.sh", "zookeeper-cli"),
+            ("/usr/bin/ps", "ps"),
+        ],
+        cmd: &["start-zookeeper"],
+        ports: &[2181, 2888, 3888],
+        files: |tree, time| {
+            tree.insert("/opt/zookeeper", Entry::directory(time));
+            // Any user of a pod may write the configuration.
+            tree.insert("/opt/zookeeper/conf", Entry { mode: 0o777, ..Entry::directory(time) });
+        },
+        size_mb: 140,
+        memory_mib: 90,
+        ..DEFAULT
+    },
+    Row {
         names: &["docker.io/dockersamples/examplevotingapp_vote", "docker.io/kodekloud/examplevotingapp_vote"],
         base: Base::Debian,
         programs: &[("/usr/local/bin/gunicorn", "vote")],

@@ -1,17 +1,22 @@
 //! Servers that images run.
 
 mod agnhost;
+mod cassandra;
 pub mod coredns;
+mod daemons;
 mod generic;
 mod guestbook;
 mod hello;
 mod load;
+mod mysql;
 pub mod pages;
 mod postgres;
 mod redis;
 mod samples;
 mod voting;
 mod web;
+mod wordpress;
+mod zookeeper;
 
 use std::future::Future;
 
@@ -31,6 +36,8 @@ pub(super) const SYSTEM: &[(&str, Main)] =
 /// Servers by the name their executables carry.
 pub(super) const SERVERS: &[(&str, Main)] = &[
     ("agnhost", |process| Box::pin(agnhost::main(process))),
+    ("cassandra", |process| Box::pin(cassandra::main(process))),
+    ("cassandra-ready", |process| Box::pin(cassandra::ready(process))),
     ("currency-exchange", |process| Box::pin(hello::currency_exchange(process))),
     ("echoserver", |process| Box::pin(samples::echoserver(process))),
     ("gb-follower", |process| Box::pin(guestbook::follower(process))),
@@ -43,12 +50,18 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("httpd", |process| Box::pin(web::httpd(process))),
     ("ingress-nginx", |process| Box::pin(samples::ingress_nginx(process))),
     ("kubernetes-bootcamp", |process| Box::pin(hello::bootcamp(process))),
+    ("memcached", |process| Box::pin(daemons::main(process, "memcached"))),
+    ("mongod", |process| Box::pin(daemons::main(process, "mongod"))),
+    ("mysql", |process| Box::pin(mysql::client(process))),
+    ("mysqld", |process| Box::pin(mysql::server(process))),
     ("nginx", |process| Box::pin(web::nginx(process))),
     ("nginx-entrypoint", |process| Box::pin(web::nginx_entrypoint(process))),
+    ("nodetool", |process| Box::pin(cassandra::nodetool(process))),
     ("perl", |process| Box::pin(samples::perl(process))),
     ("pg_isready", |process| Box::pin(postgres::pg_isready(process))),
     ("postgres", |process| Box::pin(postgres::server(process))),
     ("psql", |process| Box::pin(postgres::psql(process))),
+    ("rabbitmq-server", |process| Box::pin(daemons::main(process, "rabbitmq-server"))),
     ("redis-cli", |process| Box::pin(redis::cli(process))),
     ("redis-server", |process| Box::pin(redis::server(process))),
     ("stress", |process| Box::pin(load::stress(process))),
@@ -56,6 +69,10 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("vote-result", |process| Box::pin(voting::result(process))),
     ("vote-worker", |process| Box::pin(voting::worker(process))),
     ("whoami-server", |process| Box::pin(hello::whoami(process))),
+    ("wordpress", |process| Box::pin(wordpress::main(process))),
+    ("zookeeper", |process| Box::pin(zookeeper::main(process))),
+    ("zookeeper-cli", |process| Box::pin(zookeeper::cli(process))),
+    ("zookeeper-ready", |process| Box::pin(zookeeper::ready(process))),
 ];
 
 /// What a signal does to a server: the exit code with which it ends.

@@ -80,7 +80,7 @@ pub(super) async fn vote(process: Process) -> i32 {
 }
 
 async fn database(process: &Process) -> Result<Client, String> {
-    Client::connect(process, "db", 5432, "postgres", "postgres", "postgres").await
+    Client::connect(process, "db", 5432, "postgres", "postgres", Some("postgres")).await
 }
 
 /// Carries votes from redis to postgres.

@@ -15,8 +15,8 @@ use super::{GRACEFUL, bind, stamp, until_stopped};
 use crate::network::TcpStream;
 use crate::process::Process;
 pub(super) use psql::psql;
-pub(super) use sql::Reply;
-use sql::{Cell, Database};
+use sql::Cell;
+pub(super) use sql::{Database, Reply, SqlError, statements};
 
 /// Most bytes of one message.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
@@ -24,13 +24,13 @@ const MESSAGE_BYTES_MAX: usize = 16 << 20;
 const SSL_REQUEST: u32 = 80_877_103;
 
 /// Messages of a connection: a letter and a body.
-struct Wire {
+pub(super) struct Wire {
     stream: TcpStream,
     buffer: BytesMut,
 }
 
 impl Wire {
-    fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         Self { stream, buffer: BytesMut::new() }
     }
 
@@ -43,7 +43,7 @@ impl Wire {
     }
 
     /// The next message.
-    async fn next(&mut self) -> Option<(u8, BytesMut)> {
+    pub(super) async fn next(&mut self) -> Option<(u8, BytesMut)> {
         self.fill(1).await?;
         let kind = self.buffer.get_u8();
         Some((kind, self.body().await?))
@@ -62,7 +62,7 @@ impl Wire {
 }
 
 /// A message.
-fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+pub(super) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut out = vec![kind];
     out.extend(u32::try_from(body.len() + 4).unwrap_or_default().to_be_bytes());
     out.extend_from_slice(body);
@@ -74,17 +74,17 @@ fn text(parts: &[&str]) -> Vec<u8> {
 }
 
 /// The texts of a message that consists of them.
-fn texts(body: &[u8]) -> Vec<String> {
+pub(super) fn texts(body: &[u8]) -> Vec<String> {
     body.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect()
 }
 
 /// An `ErrorResponse`.
-fn failure(severity: &str, code: &str, words: &str) -> Vec<u8> {
+pub(super) fn failure(severity: &str, code: &str, words: &str) -> Vec<u8> {
     let body = [text(&[&format!("S{severity}"), &format!("C{code}"), &format!("M{words}")]), vec![0]].concat();
     message(b'E', &body)
 }
 
-fn result(reply: &Reply) -> Vec<u8> {
+pub(super) fn result(reply: &Reply) -> Vec<u8> {
     let mut out = Vec::new();
     if !reply.columns.is_empty() {
         let mut body = u16::try_from(reply.columns.len()).unwrap_or_default().to_be_bytes().to_vec();
@@ -110,6 +110,44 @@ fn result(reply: &Reply) -> Vec<u8> {
     }
     out.extend(message(b'C', &text(&[&reply.tag])));
     out
+}
+
+/// Who a client says that it is.
+#[derive(Default)]
+pub(super) struct Login {
+    pub(super) user: String,
+    pub(super) database: String,
+    pub(super) password: String,
+}
+
+/// Takes a client's first message.
+async fn greeted(wire: &mut Wire) -> Option<Login> {
+    let parameters = loop {
+        let mut start = wire.body().await.filter(|body| body.len() >= 4)?;
+        if start.get_u32() != SSL_REQUEST {
+            break texts(&start);
+        }
+        wire.stream.write_all(b"N").await.ok()?;
+    };
+    let value = |name: &str| {
+        let mut pairs = parameters.chunks(2);
+        let found = pairs.find(|pair| pair.first().is_some_and(|known| known == name));
+        found.and_then(|pair| pair.get(1)).cloned().unwrap_or_default()
+    };
+    Some(Login { user: value("user"), database: value("database"), password: String::new() })
+}
+
+/// Asks for a client's password.
+async fn password(wire: &mut Wire) -> Option<String> {
+    wire.stream.write_all(&message(b'R', &3_u32.to_be_bytes())).await.ok()?;
+    let (_, body) = wire.next().await?;
+    texts(&body).into_iter().next()
+}
+
+/// Who a client says that it is, with its password.
+pub(super) async fn admit(wire: &mut Wire) -> Option<Login> {
+    let login = greeted(wire).await?;
+    Some(Login { password: password(wire).await?, ..login })
 }
 
 /// A server's state: its tables, and the file that keeps them.
@@ -143,24 +181,9 @@ impl Server {
     async fn serve(self: Rc<Self>, stream: TcpStream) {
         let local = stream.info().remote.ip() == stream.info().local.ip();
         let mut wire = Wire::new(stream.clone());
-        let parameters;
-        loop {
-            let Some(mut start) = wire.body().await.filter(|body| body.len() >= 4) else { return };
-            if start.get_u32() != SSL_REQUEST {
-                parameters = texts(&start);
-                break;
-            }
-            if stream.write_all(b"N").await.is_err() {
-                return;
-            }
-        }
-        let mut pairs = parameters.chunks(2);
-        let user = pairs.find(|pair| pair.first().is_some_and(|name| name == "user"));
-        let user = user.and_then(|pair| pair.get(1)).cloned().unwrap_or_default();
+        let Some(Login { user, .. }) = greeted(&mut wire).await else { return };
         if !local && !self.password.is_empty() {
-            let asked = stream.write_all(&message(b'R', &3_u32.to_be_bytes())).await;
-            let given = if asked.is_ok() { wire.next().await } else { None };
-            let given = given.map(|(_, body)| texts(&body).into_iter().next().unwrap_or_default());
+            let given = password(&mut wire).await;
             if given.as_deref() != Some(self.password.as_str()) {
                 let words = format!("password authentication failed for user \"{user}\"");
                 let _ = self.process.stderr().write_all(self.log(&format!("FATAL:  {words}")).as_bytes()).await;
@@ -303,7 +326,7 @@ impl Client {
         port: u16,
         user: &str,
         database: &str,
-        password: &str,
+        password: Option<&str>,
     ) -> Result<Self, String> {
         let place = format!("connection to server at \"{host}\", port {port} failed");
         let stream = match process.machine.connect(host, port).await {
@@ -326,9 +349,9 @@ impl Client {
             let (kind, mut body) = wire.next().await.ok_or_else(closed)?;
             match kind {
                 b'R' if body.len() >= 4 && body.get_u32() == 3 => {
-                    if password.is_empty() {
+                    let Some(password) = password else {
                         return Err(format!("{place}: fe_sendauth: no password supplied"));
-                    }
+                    };
                     wire.stream.write_all(&message(b'p', &text(&[password]))).await.map_err(|_| closed())?;
                 }
                 b'E' => return Err(format!("{place}: FATAL:  {}", words(&body))),

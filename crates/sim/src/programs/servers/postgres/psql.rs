@@ -82,7 +82,16 @@ pub(in crate::programs::servers) async fn psql(process: Process) -> i32 {
         host = "127.0.0.1".into();
     }
     let port = port.parse().unwrap_or(5432);
-    let mut client = match Client::connect(&process, &host, port, &user, &database, &password).await {
+    let mut client = match Client::connect(
+        &process,
+        &host,
+        port,
+        &user,
+        &database,
+        (!password.is_empty()).then_some(password.as_str()),
+    )
+    .await
+    {
         Ok(client) => client,
         Err(error) => {
             process.eprint(format!("psql: error: {error}\n")).await;

@@ -293,6 +293,11 @@ enum Column {
 }
 
 impl Database {
+    /// Its tables' names.
+    pub(in crate::programs::servers) fn names(&self) -> Vec<String> {
+        self.tables.keys().cloned().collect()
+    }
+
     /// Runs one statement. `now` is what `now()` says.
     pub(in crate::programs::servers) fn run(&mut self, text: &str, now: &str) -> Result<Reply, SqlError> {
         let mut parser = Parser { tokens: tokens(text)?, at: 0 };
