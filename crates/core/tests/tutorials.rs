@@ -246,6 +246,25 @@ fn configure_a_security_context() {
     assert_eq!(run("cat /config/key").stdout, "value", "by its group");
     assert_ne!(run("ls /root").code, 0);
     assert_ne!(run("chown 0 /data/demo/testfile").code, 0);
+    // Capabilities, as the page reads them.
+    for (name, capabilities, mask) in [
+        ("usual", "{}", "00000000a80425fb"),
+        ("more", "{add: [NET_ADMIN, SYS_TIME]}", "00000000aa0435fb"),
+        ("none", "{drop: [ALL]}", "0000000000000000"),
+    ] {
+        lab.apply(&format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nspec: {{containers: [{{name: c, image: busybox, \
+             command: [sleep, 1h], securityContext: {{capabilities: {capabilities}}}}}]}}\n"
+        ));
+        lab.ok(&format!("kubectl wait --for=condition=Ready pod/{name} --timeout=300s"));
+        let status = lab.ok(&format!("kubectl exec {name} -- sh -c 'cd /proc/1 && cat status'"));
+        assert!(status.contains(&format!("CapPrm:\t{mask}\nCapEff:\t{mask}\n")), "{name}: {status}");
+    }
+    let (_, text) = lab.fails("kubectl exec none -- ping -c 1 127.0.0.1");
+    assert!(text.contains("ping: permission denied (are you root?)"), "{text}");
+    let (_, text) = lab.fails("kubectl exec none -- chown 1000 /tmp");
+    assert!(text.contains("Operation not permitted"), "{text}");
+    assert!(run("cat /proc/self/status").stdout.contains("CapEff:\t0000000000000000\nCapBnd:\t00000000a80425fb\n"));
 }
 
 /// "Adding entries to Pod /etc/hosts with HostAliases".

@@ -45,7 +45,7 @@ impl Base {
             };
             tree.insert(&format!("/dev/{name}"), Entry::device(device, time));
         }
-        for folder in ["/etc", "/proc", "/sys", "/tmp"] {
+        for folder in ["/etc", "/proc/1", "/proc/self", "/sys", "/tmp"] {
             tree.insert(folder, Entry::directory(time));
         }
         tree.insert("/tmp", Entry { mode: 0o1777, ..Entry::directory(time) });

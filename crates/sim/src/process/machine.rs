@@ -13,6 +13,7 @@ use machinery::Timestamp;
 use machinery::random::Rng;
 use machinery::sort::Order;
 
+use super::capabilities::{self, Capabilities};
 use super::endless::Endless;
 use super::signal::{Signal, Signals};
 use super::{Child, Exit, Pid, Process, Program};
@@ -107,6 +108,7 @@ struct Shared {
     /// CPU time used up to a moment.
     cpu: Cell<(u64, Timestamp)>,
     booted_at: Timestamp,
+    capabilities: Cell<Capabilities>,
 }
 
 /// A row of the process table.
@@ -206,8 +208,19 @@ impl Machine {
             limits: Cell::new((config.memory_bytes_max, config.cpu_nano_cores_max)),
             cpu: Cell::new((0, config.executor.now())),
             booted_at: config.executor.now(),
+            capabilities: Cell::new(capabilities::ALL),
             config,
         }))
+    }
+
+    /// What root may do on it.
+    pub fn capabilities(&self) -> Capabilities {
+        self.0.capabilities.get()
+    }
+
+    /// Says what root may do on it: everything, if nothing is said.
+    pub fn set_capabilities(&self, capabilities: Capabilities) {
+        self.0.capabilities.set(capabilities);
     }
 
     /// The processes that its own see.

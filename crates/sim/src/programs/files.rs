@@ -2,7 +2,7 @@
 
 use crate::errno::Errno;
 use crate::fs::{self, Entry, Fs, Kind};
-use crate::process::Process;
+use crate::process::{Process, capabilities};
 
 use super::options::Options;
 
@@ -226,6 +226,11 @@ pub(super) async fn chown(process: Process) -> i32 {
     let Some((owner, paths)) = options.operands.split_first() else {
         return process.fail(1, "missing operand").await;
     };
+    if process.uid == 0 && process.machine.capabilities() & capabilities::named("CHOWN") == 0 {
+        return process
+            .fail(1, format_args!("{}: Operation not permitted", paths.first().map_or("", String::as_str)))
+            .await;
+    }
     let (user, group) = owner.split_once(':').unwrap_or((owner, ""));
     let uid = super::system::id_of(&process, "/etc/passwd", user);
     let gid = super::system::id_of(&process, "/etc/group", group);

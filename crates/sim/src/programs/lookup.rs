@@ -8,7 +8,7 @@ use futures::future::select;
 use proxy::dns::{Answer, Record, RecordData, RecordType, TTL_SECONDS};
 
 use crate::network::Interface;
-use crate::process::{Machine, Process, Signal};
+use crate::process::{Machine, Process, Signal, capabilities};
 
 /// Record types by name.
 const TYPES: [(&str, RecordType); 4] =
@@ -363,6 +363,9 @@ pub(super) async fn ping(process: Process) -> i32 {
         Err(message) => return process.fail(1, message).await,
     };
     let Some(name) = options.operands.first() else { return process.fail(1, "missing host").await };
+    if process.machine.capabilities() & capabilities::named("NET_RAW") == 0 {
+        return process.fail(1, "permission denied (are you root?)").await;
+    }
     let seconds = |letter: &str| options.value(letter).and_then(super::system::duration);
     let count: u64 = options.value("c").and_then(|count| count.parse().ok()).unwrap_or(u64::MAX);
     let limit = seconds("W").unwrap_or(Duration::from_secs(10));

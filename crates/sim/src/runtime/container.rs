@@ -19,6 +19,7 @@ use super::{Completion, Node};
 use crate::fs::{self, Fs, SharedTree, Tree};
 use crate::image::Image;
 use crate::io::{self, Fd};
+use crate::process::capabilities;
 use crate::process::{Child, ExecError, Machine, MachineConfig, Signal, Spawn};
 use crate::tty::Tty;
 
@@ -429,6 +430,9 @@ impl Node {
             Some(processes) => Machine::among(machine_config, processes),
             None => Machine::new(machine_config),
         };
+        let security = &config.security;
+        let (add, drop) = (&security.capabilities_add, &security.capabilities_drop);
+        machine.set_capabilities(capabilities::of_container(security.privileged, add, drop));
         for (name, program) in self.programs.borrow().iter() {
             machine.provide(name, program.clone());
         }
