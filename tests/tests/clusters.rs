@@ -180,7 +180,8 @@ metadata: {name: real, labels: {app: web}}
 spec:
   terminationGracePeriodSeconds: 0
   containers:
-  - {name: c, image: playground-test/clusters:1, ports: [{containerPort: 8080}]}
+  - {name: c, image: playground-test/clusters:1, ports: [{containerPort: 8080}], volumeMounts: [{name: shared, mountPath: /mnt}]}
+  volumes: [{name: shared, hostPath: {path: /mnt/shared}}]
 ---
 apiVersion: v1
 kind: Service
@@ -207,6 +208,16 @@ spec:
       containers: [{name: c, image: nginx}]
 ";
 
+const TLS: &str = "apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: secure, annotations: {nginx.ingress.kubernetes.io/rewrite-target: /}}
+spec:
+  tls: [{hosts: [shop.example], secretName: shop-tls}]
+  rules:
+  - host: shop.example
+    http: {paths: [{path: /shop, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+";
+
 #[test]
 fn real_and_simulated_nodes_in_one_cluster() {
     image(
@@ -216,8 +227,13 @@ fn real_and_simulated_nodes_in_one_cluster() {
     let user = User::new();
     user.write(
         "kind.yaml",
-        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n  extraPortMappings: [{containerPort: 30993, hostPort: 30992}, {containerPort: 80, hostPort: 30994}]\n- role: worker\n",
+        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnetworking: {serviceSubnet: 10.100.0.0/16}\n\
+         nodes:\n- role: control-plane\n  extraPortMappings: [{containerPort: 30993, hostPort: 30992}, \
+         {containerPort: 80, hostPort: 30994}, {containerPort: 443, hostPort: 30995}]\n- role: worker\n  \
+         extraMounts: [{hostPath: shared, containerPath: /mnt/shared, readOnly: true}]\n",
     );
+    std::fs::create_dir(user.home.path().join("shared")).expect("a folder");
+    user.write("shared/word", "mounted");
     let name = format!("mixed-{}", std::process::id());
     let said = user.playground(&format!("create cluster -n {name} --runtime docker --config kind.yaml --sim-nodes 20"));
     assert!(said.contains("22 nodes are ready"), "{said}");
@@ -229,6 +245,7 @@ fn real_and_simulated_nodes_in_one_cluster() {
     assert!(said.contains("image: \"playground-test/none:1\" not present locally"), "{said}");
 
     user.write("pods.yaml", PODS);
+    user.write("tls.yaml", TLS);
     user.kubectl("apply -f pods.yaml");
     user.until("get pod real -o wide", |table| table.contains("1/1     Running") && table.contains("-worker "));
     user.until("get deployment fake", |table| table.contains("50/50"));
@@ -240,6 +257,41 @@ fn real_and_simulated_nodes_in_one_cluster() {
     assert!(ingress.contains("real"), "{ingress}");
     assert_eq!(curl("http://localhost:30994/nowhere"), None);
     user.until("get ingress shop", |table| table.contains("localhost"));
+    assert!(user.kubectl("get service web").contains(" 10.100."));
+
+    // TLS: the certificate of the host that is asked for, else the controller's own; changed with its Secret.
+    let make = |host: &str| {
+        let name = format!("/CN={host}");
+        let names = format!("subjectAltName=DNS:{host}");
+        let form = ["req", "-x509", "-nodes", "-days", "30", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+        let files = ["-keyout", "tls.key", "-out", "tls.crt", "-subj", &name, "-addext", &names];
+        let made = Command::new("openssl").args(form).args(files).current_dir(user.home.path()).output();
+        assert!(made.expect("openssl").status.success());
+    };
+    let https = |flags: &str| {
+        let at = "--resolve shop.example:30995:127.0.0.1 https://shop.example:30995/shop/";
+        let output = user.command("curl", &format!("-sS --max-time 10 {flags} {at}"));
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    };
+    make("shop.example");
+    user.kubectl("create secret tls shop-tls --cert=tls.crt --key=tls.key");
+    user.kubectl("apply -f tls.yaml");
+    eventually("the host's certificate", || https("--cacert tls.crt").contains("real").then_some(()));
+    assert!(https("").contains("self-signed certificate"), "{}", https(""));
+    assert!(user.kubectl("describe ingress secure").contains("shop-tls terminates shop.example"));
+    let head = user.ok("curl", "-sI -H Host:shop.example http://localhost:30994/shop/x?y=z");
+    assert!(head.contains("308") && head.contains("location: https://shop.example/shop/x?y=z"), "{head}");
+    user.kubectl("delete secret shop-tls");
+    let fake = "Kubernetes Ingress Controller Fake Certificate";
+    eventually("the controller's own certificate", || https("-kv").contains(fake).then_some(()));
+    make("shop.example");
+    user.kubectl("create secret tls shop-tls --cert=tls.crt --key=tls.key");
+    eventually("the new certificate", || https("--cacert tls.crt").contains("real").then_some(()));
+
+    // What the node has of this machine.
+    assert_eq!(user.kubectl("exec real -- cat /mnt/word"), "mounted");
+    let written = user.command("kubectl", "exec real -- touch /mnt/word");
+    assert!(String::from_utf8_lossy(&written.stderr).contains("Read-only file system"), "{written:?}");
     assert!(user.kubectl("logs deployment/fake").contains("nginx") || !user.kubectl("logs deployment/fake").is_empty());
 
     // Stopped, its containers go on; started, they are what they were.

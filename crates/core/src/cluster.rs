@@ -39,7 +39,7 @@ use crate::pace::{HostClock, Pace};
 use crate::public_api::PublicApi;
 use crate::runtime_hops;
 use crate::trace::Trace;
-use crate::world::{CLUSTER_DNS, Learner, World};
+use crate::world::{Learner, World};
 
 /// The processes that elect leaders.
 const CONTROLLER_MANAGER: &str = "kube-controller-manager";
@@ -240,6 +240,7 @@ impl Inner {
             control: Some(Arc::new(gateway.clone())),
             aggregated: vec![Arc::new(metrics.clone())],
             descriptions: options.descriptions,
+            service_cidr: options.services.to_string(),
             ..apiserver::Options::new(options.store, clock.clone(), rng.next_u64())
         };
         let api = ApiServer::new(api)?;
@@ -248,7 +249,7 @@ impl Inner {
         if addons.is_some() {
             kube_system::publish(&registry, executor.now());
         }
-        let world = World::new(&executor, &mut rng, &trace, options.network, registry);
+        let world = World::new(&executor, &mut rng, &trace, options.network, registry, options.services);
         if addons.is_none() {
             world.serve_names();
         }
@@ -286,7 +287,7 @@ impl Inner {
         inner.add_storage_class()?;
         if addons.is_some() {
             let endpoint = format!("{}:{}", options.advertise.0, options.advertise.1);
-            kube_system::install(&*inner.line("kubeadm", Arc::default()), &endpoint)?;
+            kube_system::install(&*inner.line("kubeadm", Arc::default()), &endpoint, options.services)?;
         }
         inner.add_policy_agent();
         inner.add_ingress_controller();
@@ -457,7 +458,7 @@ impl Inner {
             labels: options.labels.clone(),
             taints: options.taints.clone(),
             pod_cidr: options.pod_range.clone(),
-            cluster_dns: vec![CLUSTER_DNS.to_string()],
+            cluster_dns: vec![self.world.services().name_server().to_string()],
             ..NodeConfig::new(&options.name, options.address.to_string())
         };
         let (node, executor, trace) = (options.name.clone(), self.executor.clone(), self.trace.clone());

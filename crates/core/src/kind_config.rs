@@ -18,6 +18,10 @@ pub struct KindConfig {
     pub api_server_port: Option<u16>,
     /// The range of pods' addresses; empty where nothing is said.
     pub pod_subnet: String,
+    /// The range of Services' addresses; empty where nothing is said.
+    pub service_subnet: String,
+    /// `ipv4`, `ipv6` or `dual`; empty where nothing is said.
+    pub ip_family: String,
 }
 
 /// A node.
@@ -31,6 +35,19 @@ pub struct NodePlan {
     pub labels: Vec<(String, String)>,
     /// Ports of the computer that lead to it.
     pub ports: Vec<PortMapping>,
+    /// Paths of the computer that the node has too.
+    pub mounts: Vec<ExtraMount>,
+}
+
+/// A path of the computer that a node has too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExtraMount {
+    /// The path on the computer.
+    pub host: String,
+    /// The path on the node: absolute.
+    pub node: String,
+    /// Whether nothing can be written there.
+    pub read_only: bool,
 }
 
 /// A port of the computer that leads to a port of a node.
@@ -94,6 +111,8 @@ impl KindConfig {
             api_server_address: text(networking, "apiServerAddress"),
             api_server_port: port(&networking["apiServerPort"]),
             pod_subnet: text(networking, "podSubnet"),
+            service_subnet: text(networking, "serviceSubnet"),
+            ip_family: text(networking, "ipFamily"),
             ..Self::default()
         };
         for node in value["nodes"].as_array().into_iter().flatten() {
@@ -121,12 +140,23 @@ impl KindConfig {
                     },
                 });
             }
+            let mut mounts = Vec::new();
+            for mount in node["extraMounts"].as_array().into_iter().flatten() {
+                let (host, node) = (text(mount, "hostPath"), text(mount, "containerPath"));
+                if host.is_empty() || !node.starts_with('/') {
+                    return Err(
+                        "invalid configuration: extraMounts need a hostPath and an absolute containerPath".into()
+                    );
+                }
+                mounts.push(ExtraMount { host, node, read_only: mount["readOnly"].as_bool().unwrap_or_default() });
+            }
             let label = |(key, value): (&String, &Value)| (key.clone(), value.as_str().unwrap_or_default().to_owned());
             config.nodes.push(NodePlan {
                 control_plane,
                 image: node["image"].as_str().map(str::to_owned),
                 labels: labels.map(label).collect(),
                 ports,
+                mounts,
             });
         }
         Ok(config)

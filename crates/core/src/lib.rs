@@ -26,6 +26,7 @@ mod pace;
 mod public_api;
 mod runtime_hops;
 mod saved;
+pub mod service_range;
 mod trace;
 mod world;
 
@@ -36,5 +37,6 @@ pub use options::{HostNetwork, HostTime, MakeRuntime, NodeOptions, Options, Port
 pub use pace::Pace;
 pub use playground_control as control;
 pub use public_api::PublicApi;
+pub use service_range::ServiceRange;
 pub use sim::ingress;
-pub use world::{CLUSTER_DNS, Learner, Output, World};
+pub use world::{Learner, Output, World};

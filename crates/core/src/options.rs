@@ -19,6 +19,7 @@ use store::Store;
 
 use crate::control::Fault;
 use crate::kind_config::{KindConfig, NodePlan};
+use crate::service_range::ServiceRange;
 
 /// The host's own time: what has gone by since some moment. Readable from any thread.
 pub type HostTime = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -85,6 +86,8 @@ pub struct Options {
     /// Whether simulated nodes are those of a kubeadm cluster: with CoreDNS, kube-proxy and the control plane's parts
     /// as pods of `kube-system`. Without, the cluster is bare, and names are answered by no pod.
     pub addons: bool,
+    /// The range of Services' addresses.
+    pub services: ServiceRange,
     /// Files in the learner's home, by relative path.
     pub files: Vec<(String, String)>,
     /// What is wrong from the start.
@@ -112,6 +115,7 @@ impl Options {
             scheduler: None,
             descriptions: None,
             addons: false,
+            services: ServiceRange::default(),
             files: Vec::new(),
             faults: Vec::new(),
         }

@@ -6,6 +6,7 @@ mod learner;
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -21,12 +22,11 @@ use sim::runtime::SimRuntime;
 use sim::{Executor, NodeConfig};
 
 use crate::options::{HostNetwork, NodeOptions};
+use crate::service_range::ServiceRange;
 use crate::trace::Trace;
 pub(crate) use learner::Clusters;
 pub use learner::{Learner, Output};
 
-/// The address of the cluster's name server, as kubeadm chooses it.
-pub const CLUSTER_DNS: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 /// The learner's computer, in the nodes' network.
 const COMPUTER: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 1);
 /// The Ingress controller's address, beside the pods'.
@@ -46,6 +46,7 @@ pub struct World {
     nodes_made: Cell<u16>,
     /// Where pods are if they are real.
     host_network: Option<Arc<dyn HostNetwork>>,
+    services: ServiceRange,
     rng: RefCell<Rng>,
     /// Of connections from the host's own network.
     affinity: RefCell<Affinity>,
@@ -59,6 +60,7 @@ impl World {
         trace: &Trace,
         host_network: Option<Arc<dyn HostNetwork>>,
         registry: Registry,
+        services: ServiceRange,
     ) -> Self {
         let network = Network::new(executor, rng.fork());
         let tables = SharedTables::default();
@@ -72,6 +74,9 @@ impl World {
             },
         );
         executor.spawn(hops::report(network.subscribe(), trace.clone()));
+        if let Some(real) = host_network.clone() {
+            network.set_uplink(Rc::new(move |address| real.connect(address)));
+        }
         Self {
             network,
             tables,
@@ -80,14 +85,20 @@ impl World {
             runtimes: RefCell::default(),
             nodes_made: Cell::new(0),
             host_network,
+            services,
             rng: RefCell::new(rng.fork()),
             affinity: RefCell::default(),
         }
     }
 
-    /// Answers the pods' questions for names at [`CLUSTER_DNS`], where no pod does.
+    /// Answers the pods' questions for names at the name server's address, where no pod does.
     pub(crate) fn serve_names(&self) {
-        sim::name_server::run(&self.network, CLUSTER_DNS.into(), &self.tables, self.fork_rng());
+        sim::name_server::run(&self.network, self.services.name_server().into(), &self.tables, self.fork_rng());
+    }
+
+    /// The range of Services' addresses.
+    pub(crate) fn services(&self) -> ServiceRange {
+        self.services
     }
 
     /// The forwarding tables, which kube-proxy writes.

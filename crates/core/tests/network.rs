@@ -2,7 +2,16 @@
 
 mod lab;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use lab::Lab;
+use machinery::wire::{Channels, Frame, Request, Response};
+use playground_core::ingress::InForce;
+use playground_core::{Cluster, HostNetwork, NodeOptions, Options};
+use proxy::{Policies, Tables};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -165,6 +174,85 @@ spec: {defaultBackend: {service: {name: web2, port: {number: 8080}}}}
     lab.until("curl -s -H 'Host: hello-world.example' http://localhost/", |text| text.contains("404"));
 }
 
+/// A Secret with a certificate; nobody reads keys in the simulated network.
+fn tls_secret(lab: &Lab, name: &str, certificate: &str) {
+    let lines: String = certificate.lines().map(|line| format!("    {line}\n")).collect();
+    lab.apply(&format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\ntype: kubernetes.io/tls\nstringData:\n  tls.key: key\n  tls.crt: |\n{lines}"
+    ));
+}
+
+#[test]
+fn ingress_ends_tls_by_host() {
+    const SHOP: &str = include_str!("fixtures/tls/shop.crt");
+    const NEW: &str = include_str!("fixtures/tls/new.crt");
+    const FAKE: &str = "issuer: O=Acme Co; CN=Kubernetes Ingress Controller Fake Certificate";
+    let lab = Lab::new(1);
+    lab.ok("kubectl create deployment web --image=nginx && kubectl expose deployment web --port=80");
+    lab.ok("kubectl rollout status deployment web");
+    lab.ok(&format!("cat > ca.crt <<'EOF'\n{SHOP}EOF"));
+    tls_secret(&lab, "shop-tls", SHOP);
+    lab.apply(
+        "apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop}
+spec:
+  tls: [{hosts: [shop.example], secretName: shop-tls}]
+  rules:
+  - {host: shop.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: plain}
+spec:
+  rules:
+  - {host: plain.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: unforced, annotations: {nginx.ingress.kubernetes.io/ssl-redirect: \"false\"}}
+spec:
+  tls: [{hosts: [unforced.example], secretName: missing}]
+  rules:
+  - {host: unforced.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}
+",
+    );
+    let at = "--resolve shop.example:443:127.0.0.1 https://shop.example/";
+    lab.until(&format!("curl -s --cacert ca.crt {at}"), |page| page.contains("Welcome to nginx!"));
+    assert!(lab.ok("kubectl describe ingress shop").contains("shop-tls terminates shop.example"));
+    // Whom nobody is told to trust is not trusted, nor one with another's certificate.
+    let (code, text) = lab.fails(&format!("curl {at}"));
+    assert!(code == 60 && text.contains("SSL certificate problem: self-signed certificate"), "{text}");
+    let (code, text) = lab.fails("curl --cacert ca.crt --resolve plain.example:443:127.0.0.1 https://plain.example/");
+    assert!(code == 60 && text.contains("self-signed certificate"), "{text}");
+    let (code, text) = lab.fails("curl --cacert nothing.crt https://localhost/");
+    assert!(code == 77, "{text}");
+    let shown = |host: &str| lab.run(&format!("curl -skv --resolve {host}:443:127.0.0.1 https://{host}/")).stderr;
+    assert!(shown("shop.example").contains("subject: O=Shop; CN=shop.example"));
+    for host in ["plain.example", "unforced.example"] {
+        let text = shown(host);
+        assert!(text.contains(FAKE) && text.contains("self-signed certificate (18), continuing anyway"), "{text}");
+    }
+    // Hosts with TLS are asked for by it.
+    let get = |host: &str| {
+        let form = "-s -o /dev/null -w '%{http_code}'";
+        lab.ok(&format!("curl {form} -H 'Host: {host}' http://localhost/a?b=c"))
+    };
+    assert_eq!(
+        [get("shop.example"), get("plain.example"), get("unforced.example")],
+        ["308", "404", "404"].map(String::from)
+    );
+    let head = lab.ok("curl -sI -H 'Host: shop.example' http://localhost/a?b=c");
+    assert!(head.contains("Location: https://shop.example/a?b=c"), "{head}");
+    // A certificate for another host stands for none, and a new one is there at once.
+    tls_secret(&lab, "shop-tls", NEW);
+    lab.until(&format!("curl -skv {at} 2>&1"), |text| text.contains(FAKE));
+    tls_secret(&lab, "shop-tls", SHOP);
+    lab.until(&format!("curl -s --cacert ca.crt {at}"), |page| page.contains("Welcome to nginx!"));
+    lab.ok("kubectl delete secret shop-tls");
+    lab.until(&format!("curl -skv {at} 2>&1"), |text| text.contains(FAKE));
+}
+
 #[test]
 fn services_in_all_their_forms() {
     let lab = Lab::new(3);
@@ -244,4 +332,49 @@ spec: {hostNetwork: true, containers: [{name: web, image: hashicorp/http-echo, a
     let nodes = lab.ok("kubectl get nodes -o jsonpath='{.items[*].status.addresses[0].address}'");
     let elsewhere = nodes.split(' ').find(|node| *node != here).expect("another node");
     assert_eq!(lab.run(&format!("curl -s -m 3 http://{elsewhere}:{port}/hostname")).code, 28);
+}
+
+/// A network beside the simulated one, as that of pods on Docker: one address answers there.
+struct Beyond;
+
+impl HostNetwork for Beyond {
+    fn connect(&self, address: SocketAddr) -> BoxFuture<'static, Option<Channels>> {
+        let (mut ours, theirs) = Channels::pair();
+        let text = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nreal\n";
+        let answer = Frame { channel: 0, data: Some(text.as_bytes().into()) };
+        let answers = address == ([10, 250, 0, 5], 8080).into() && ours.sender.try_send(answer).is_ok();
+        futures::future::ready(answers.then_some(theirs)).boxed()
+    }
+
+    fn request(&self, _: &str, _: Request) -> BoxFuture<'static, Response> {
+        futures::future::pending().boxed()
+    }
+
+    fn set_tables(&self, _: &Tables) {}
+    fn set_policies(&self, _: &Policies) {}
+    fn set_ingresses(&self, _: &InForce) {}
+}
+
+#[test]
+fn the_learner_reaches_pods_that_are_not_simulated() {
+    let store = store::Store::new(&store::Options::default());
+    let start = "2026-01-01T00:00:00Z".parse().unwrap();
+    let cluster = Cluster::new(Options {
+        nodes: NodeOptions::cluster("hello", 1),
+        network: Some(Arc::new(Beyond)),
+        ..Options::new(store, start, 7)
+    });
+    let lab = Lab { cluster: cluster.unwrap() };
+    let service = |name: &str, port: u16, address: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{type: NodePort, ports: [{{port: 80, \
+             targetPort: 8080, nodePort: {port}}}]}}\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n\
+             metadata: {{name: {name}, labels: {{kubernetes.io/service-name: {name}}}}}\naddressType: IPv4\n\
+             ports: [{{port: 8080, protocol: TCP}}]\nendpoints: [{{addresses: [{address}]}}]\n"
+        )
+    };
+    lab.apply(&format!("{}---\n{}", service("there", 30001, "10.250.0.5"), service("nobody", 30002, "10.250.0.6")));
+    lab.until("curl -s http://localhost:30001/", |text| text == "real\n");
+    let (code, text) = lab.fails("curl http://localhost:30002/");
+    assert!(code == 7 && text.contains("Couldn't connect to server"), "{text}");
 }

@@ -12,7 +12,7 @@ use kubelet::ContainerRuntime;
 use machinery::wire::Body;
 use playground_core::ingress::InForce;
 use playground_core::kind_config::{KindConfig, PortMapping};
-use playground_core::{MakeRuntime, NodeOptions, Options, PublicApi, control, lesson_files};
+use playground_core::{MakeRuntime, NodeOptions, Options, PublicApi, ServiceRange, control, lesson_files};
 use rustls::crypto::SecureRandom;
 use store::Store;
 use tokio::net::TcpListener;
@@ -82,7 +82,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     let signer = certificates.request_signer(random)?;
     let (store, writer) = durability::open(&directory)?;
 
-    let Chosen { mut nodes, docker, simulated, mappings } = choose_runtime(&settings, &home, address).await?;
+    let Chosen { mut nodes, docker, simulated, mappings, services } = choose_runtime(&settings, &home, address).await?;
     let greeting = greeting(nodes.len(), &simulated, docker.as_ref());
     nodes.extend(simulated);
     let (docker, power) = match docker.ok().flatten() {
@@ -130,6 +130,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
                 descriptions: Some(machinery::schema::DESCRIPTIONS_JSON.as_bytes().into()),
                 files: lesson_files(),
                 addons: true,
+                services,
                 ..base
             })
         })?
@@ -201,6 +202,8 @@ struct Chosen {
     simulated: Vec<NodeOptions>,
     /// Ports of this machine that lead to ports of nodes, and the nodes' addresses.
     mappings: Vec<(PortMapping, Ipv4Addr)>,
+    /// The range of Services' addresses.
+    services: ServiceRange,
 }
 
 async fn choose_runtime(settings: &Settings, home: &Home, address: SocketAddr) -> Result<Chosen> {
@@ -214,7 +217,11 @@ async fn choose_runtime(settings: &Settings, home: &Home, address: SocketAddr) -
         let mappings = shape::mappings(&plan, &nodes);
         // All are simulated: those that were to be beside Docker's are more of them.
         nodes.extend(shape::simulated(&home.name, settings.sim_nodes.unwrap_or(0), nodes.len(), false));
-        Ok(Chosen { nodes, docker, simulated: Vec::new(), mappings })
+        if plan.nodes.iter().any(|node| !node.mounts.is_empty()) {
+            eprintln!("nodes[].extraMounts is not heeded: simulated nodes have no files of this machine");
+        }
+        let services = shape::service_range(&plan)?;
+        Ok(Chosen { nodes, docker, simulated: Vec::new(), mappings, services })
     };
     if settings.runtime == Some(Runtime::Sim) {
         return simulated(Ok(None));
@@ -228,7 +235,8 @@ async fn choose_runtime(settings: &Settings, home: &Home, address: SocketAddr) -
         Ok(docker) => {
             let mappings = shape::mappings(&plan, &nodes);
             let simulated = shape::simulated(&home.name, settings.sim_nodes.unwrap_or(0), 0, true);
-            Ok(Chosen { nodes, docker: Ok(Some(docker)), simulated, mappings })
+            let services = shape::service_range(&plan)?;
+            Ok(Chosen { nodes, docker: Ok(Some(docker)), simulated, mappings, services })
         }
         Err(error) if settings.runtime == Some(Runtime::Docker) => Err(error),
         Err(error) => simulated(Err(format!("{error:#}"))),
@@ -242,7 +250,9 @@ async fn docker_nodes(
     own: OwnConfig,
     address: SocketAddr,
 ) -> Result<DockerNodes> {
-    let network = PodNetwork::connect(None, own, reachable(address), shape::pod_range(plan)?).await?;
+    let network =
+        PodNetwork::connect(None, own, reachable(address), shape::pod_range(plan)?, shape::service_range(plan)?)
+            .await?;
     let publish = nodes.len() == 1;
     let (sender, power) = mpsc::unbounded_channel();
     // All at once: Docker takes most of a second for each.
@@ -251,7 +261,8 @@ async fn docker_nodes(
         node.pod_range = Some(network.pod_range(index));
         let ports = plan.nodes.get(usize::from(index)).map(|node| node.ports.iter()).unwrap_or_default();
         let ports = ports.filter(|mapping| !is_ingress(mapping)).cloned().collect();
-        let config = DockerConfig { node: node.name.clone(), index, publish, ports, power: sender.clone() };
+        let mounts = plan.nodes.get(usize::from(index)).map(|node| shape::mounts(node)).unwrap_or_default();
+        let config = DockerConfig { node: node.name.clone(), index, publish, ports, mounts, power: sender.clone() };
         let (name, network) = (node.name.clone(), network.clone());
         async move { Ok::<_, ConnectError>((name, DockerRuntime::connect(config, network).await?)) }
     });

@@ -6,9 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Taint;
-use playground_core::NodeOptions;
-use playground_core::kind_config::{KindConfig, NodePlan, PortMapping};
-use serde_json::Value;
+use playground_core::kind_config::{ExtraMount, KindConfig, NodePlan, PortMapping};
+use playground_core::{NodeOptions, ServiceRange};
 
 use crate::cli::Shape;
 use crate::home::{Home, Settings};
@@ -40,7 +39,7 @@ pub fn settings(home: &Home, said: &Shape, listen: Option<SocketAddr>) -> Result
         config,
     };
     // Whatever is wrong with it is told before anything is made.
-    pod_range(&plan(&settings, 1)?)?;
+    check(&plan(&settings, 1)?)?;
     Ok(settings)
 }
 
@@ -79,6 +78,44 @@ pub fn nodes(plan: &KindConfig, cluster: &str) -> Vec<NodeOptions> {
     plan.node_options(cluster, || indices.next().unwrap_or(u16::MAX))
 }
 
+/// Finds out what cannot be made as it is described.
+///
+/// # Errors
+/// With what is wrong.
+pub fn check(plan: &KindConfig) -> Result<()> {
+    if !matches!(plan.ip_family.as_str(), "" | "ipv4") {
+        bail!("networking.ipFamily {:?} cannot be had: addresses are IPv4's", plan.ip_family);
+    }
+    pod_range(plan)?;
+    service_range(plan)?;
+    Ok(())
+}
+
+/// The range of Services' addresses.
+///
+/// # Errors
+/// When it is no range that can be used.
+pub fn service_range(plan: &KindConfig) -> Result<ServiceRange> {
+    if plan.service_subnet.is_empty() {
+        return Ok(ServiceRange::default());
+    }
+    let range: ServiceRange = plan.service_subnet.parse().map_err(anyhow::Error::msg)?;
+    let [first, second] = pod_bytes(plan).unwrap_or([10, 244]);
+    if range.overlaps(Ipv4Addr::new(first, second, 0, 0), 16) || range.overlaps(Ipv4Addr::new(172, 18, 0, 0), 16) {
+        bail!(
+            "networking.serviceSubnet {:?} cannot be used: pods or nodes have their addresses there",
+            plan.service_subnet
+        );
+    }
+    Ok(range)
+}
+
+fn pod_bytes(plan: &KindConfig) -> Option<[u8; 2]> {
+    let base = plan.pod_subnet.strip_suffix("/16").and_then(|base| base.parse::<Ipv4Addr>().ok())?;
+    let [first, second, rest @ ..] = base.octets();
+    (rest == [0, 0]).then_some([first, second])
+}
+
 /// The first two bytes of pods' addresses, if they were asked for.
 ///
 /// # Errors
@@ -87,15 +124,16 @@ pub fn pod_range(plan: &KindConfig) -> Result<Option<[u8; 2]>> {
     if plan.pod_subnet.is_empty() {
         return Ok(None);
     }
-    let base = plan.pod_subnet.strip_suffix("/16").and_then(|base| base.parse::<Ipv4Addr>().ok());
-    match base.map(|base| base.octets()) {
-        // Services have their addresses there.
-        Some([10, 96, ..]) | None => bail!(
+    let services = plan.service_subnet.parse().unwrap_or_else(|_| ServiceRange::default());
+    match pod_bytes(plan) {
+        Some([first, second]) if !services.overlaps(Ipv4Addr::new(first, second, 0, 0), 16) => {
+            Ok(Some([first, second]))
+        }
+        _ => bail!(
             "networking.podSubnet {:?} cannot be used: give an IPv4 range of /16 that is not the Services' \
-             (10.96.0.0/16), such as 10.244.0.0/16",
+             ({services}), such as 10.244.0.0/16",
             plan.pod_subnet
         ),
-        Some([first, second, ..]) => Ok(Some([first, second])),
     }
 }
 
@@ -103,6 +141,16 @@ pub fn pod_range(plan: &KindConfig) -> Result<Option<[u8; 2]>> {
 pub fn range_of_node([first, second]: [u8; 2], index: usize) -> Option<String> {
     let third = u8::try_from(index).ok()?;
     Some(format!("{first}.{second}.{third}.0/24"))
+}
+
+/// Paths of this machine that a node has elsewhere, as this machine knows them.
+pub fn mounts(node: &NodePlan) -> Vec<ExtraMount> {
+    let known = |path: &str| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok();
+    let as_known = |mount: &ExtraMount| {
+        let host = known(&mount.host).and_then(|path| path.to_str().map(str::to_owned));
+        ExtraMount { host: host.unwrap_or_else(|| mount.host.clone()), ..mount.clone() }
+    };
+    node.mounts.iter().map(as_known).collect()
 }
 
 /// Ports of this machine, and the addresses of the nodes that they lead to.
@@ -135,32 +183,23 @@ pub fn simulated(cluster: &str, count: u16, before: usize, apart: bool) -> Vec<N
 
 /// What a configuration says that has no meaning here, each in a line for the user.
 pub fn unheeded(text: &str) -> Vec<String> {
-    const NODES_PATHS: [(&str, &str); 3] = [
-        ("image", "nodes need no image"),
-        ("extraMounts", "pods reach this machine's files by hostPath"),
-        ("kubeadmConfigPatches", "there is no kubeadm"),
-    ];
-    const PATHS: [(&str, &str); 8] = [
+    const NODES_PATHS: [(&str, &str); 2] =
+        [("image", "nodes need no image"), ("kubeadmConfigPatches", "there is no kubeadm")];
+    const PATHS: [(&str, &str); 7] = [
         ("/featureGates", "features are as they are by default"),
         ("/runtimeConfig", "all APIs that there are are served"),
         ("/kubeadmConfigPatches", "there is no kubeadm"),
         ("/containerdConfigPatches", "containers are Docker's"),
         ("/networking/disableDefaultCNI", "the network is part of the cluster"),
         ("/networking/kubeProxyMode", "the network is part of the cluster"),
-        ("/networking/serviceSubnet", "Services have 10.96.0.0/16"),
         ("/networking/dnsSearch", "pods search in their cluster and as this machine does"),
     ];
-    const AS_IS: [(&str, &str); 2] = [("/networking/serviceSubnet", "10.96.0.0/16"), ("/networking/ipFamily", "ipv4")];
     let Ok(value) = machinery::yaml::from_str(text) else { return Vec::new() };
-    let as_is = |path: &str, value: &Value| AS_IS.iter().any(|(known, wanted)| *known == path && value == *wanted);
     let mut found = Vec::new();
     for (path, why) in PATHS {
-        if value.pointer(path).is_some_and(|value| !value.is_null() && !as_is(path, value)) {
+        if value.pointer(path).is_some_and(|value| !value.is_null()) {
             found.push(format!("{} is not heeded: {why}", path.trim_start_matches('/').replace('/', ".")));
         }
-    }
-    if value.pointer("/networking/ipFamily").is_some_and(|value| !as_is("/networking/ipFamily", value)) {
-        found.push("networking.ipFamily is not heeded: addresses are IPv4's".into());
     }
     for (path, why) in NODES_PATHS {
         let nodes = value["nodes"].as_array().into_iter().flatten();
@@ -218,6 +257,16 @@ mod tests {
         for text in ["10.96.0.0/16", "10.244.0.0/24", "fd00::/64", "x"] {
             assert!(subnet(text).is_err(), "{text}");
         }
+        let services = |text: &str, family: &str| {
+            let (service_subnet, ip_family) = (text.into(), family.into());
+            check(&KindConfig { service_subnet, ip_family, ..KindConfig::default() })
+        };
+        for (text, family) in
+            [("10.244.0.0/16", ""), ("172.16.0.0/12", ""), ("fd00::/108", ""), ("", "ipv6"), ("", "dual")]
+        {
+            assert!(services(text, family).is_err(), "{text} {family}");
+        }
+        services("10.100.0.0/16", "ipv4").unwrap();
         let workers = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: worker}]";
         let settings = Settings { config: Some(workers.into()), ..Settings::default() };
         assert_eq!(plan(&settings, 1).unwrap_err().to_string(), "must have at least one control-plane node");

@@ -42,12 +42,15 @@ struct Node {
 
 impl Node {
     async fn connect(own: &OwnConfig) -> Self {
-        let network = PodNetwork::connect(None, own.clone(), ([127, 0, 0, 1], 6443).into(), None).await.unwrap();
+        let network = PodNetwork::connect(None, own.clone(), ([127, 0, 0, 1], 6443).into(), None, Default::default())
+            .await
+            .unwrap();
         let config = DockerConfig {
             node: "node-1".into(),
             index: 0,
             publish: true,
             ports: Vec::new(),
+            mounts: Vec::new(),
             power: tokio::sync::mpsc::unbounded_channel().0,
         };
         let pod_range = network.pod_range(config.index);
@@ -336,7 +339,10 @@ fn no_docker_is_one_clear_line() {
     let own = OwnConfig { cluster: "none".into(), suffix: String::new(), data_dir: "/nonexistent".into() };
     let host = Some("unix:///nonexistent/docker.sock");
     let tokio = tokio::runtime::Runtime::new().unwrap();
-    let error = tokio.block_on(PodNetwork::connect(host, own, ([127, 0, 0, 1], 6443).into(), None)).err().unwrap();
+    let error = tokio
+        .block_on(PodNetwork::connect(host, own, ([127, 0, 0, 1], 6443).into(), None, Default::default()))
+        .err()
+        .unwrap();
     assert_eq!(
         error.to_string(),
         "Docker does not answer: start it (sudo systemctl start docker, or Docker Desktop), or use --runtime sim"

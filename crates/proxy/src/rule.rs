@@ -9,6 +9,8 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use machinery::ObjectKey;
 use machinery::sort::Order;
 
+use crate::tables::Via;
+
 /// Transport protocol of a port, as `Service.spec.ports[].protocol` names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
@@ -156,6 +158,13 @@ impl Rule {
             internal_policy: TrafficPolicy::from_api(spec.internal_traffic_policy.as_deref()),
             external_policy: TrafficPolicy::from_api(spec.external_traffic_policy.as_deref()),
         }
+    }
+
+    /// Whether traffic from an address is taken at a door: a load balancer may have ranges for its clients.
+    pub fn admits(&self, via: Via, source: IpAddr) -> bool {
+        via != Via::LoadBalancer
+            || self.sources.is_empty()
+            || self.sources.iter().any(|range| crate::policy::holds(*range, source))
     }
 
     /// The endpoints that may answer under a policy, on the given node: the ready ones; where none is

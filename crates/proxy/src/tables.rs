@@ -254,6 +254,15 @@ impl Tables {
         self.by_node_port.keys().copied().chain(balanced).collect()
     }
 
+    /// The endpoints that may answer a node's traffic under a policy, those that are meant for it where they say so.
+    pub fn eligible<'a>(&self, rule: &'a Rule, policy: TrafficPolicy, node: Option<&str>) -> Vec<&'a Endpoint> {
+        let eligible = rule.eligible(policy, node);
+        match node.filter(|_| policy == TrafficPolicy::Cluster) {
+            Some(node) => preferred(eligible, node, self.zones.get(node).map(String::as_str)),
+            None => eligible,
+        }
+    }
+
     fn choose<'a>(&'a self, id: &RuleId, via: Via, source: Source<'_>, affinity: &mut Affinity) -> Forward<'a> {
         let Some((key, entry)) = self.services.get_key_value(&id.0) else { return Forward::Direct };
         let Some(rule) = entry.rules.get(id.1) else { return Forward::Direct };
@@ -262,17 +271,10 @@ impl Tables {
             _ if source.internal => TrafficPolicy::Cluster,
             Via::NodePort | Via::LoadBalancer | Via::ExternalIP => rule.external_policy,
         };
-        if via == Via::LoadBalancer && !rule.sources.is_empty() {
-            let may = rule.sources.iter().any(|range| crate::policy::holds(*range, source.address));
-            if !may {
-                return Forward::Drop { service: Some(key) };
-            }
+        if !rule.admits(via, source.address) {
+            return Forward::Drop { service: Some(key) };
         }
-        let eligible = rule.eligible(policy, source.node);
-        let eligible = match source.node.filter(|_| policy == TrafficPolicy::Cluster) {
-            Some(node) => preferred(eligible, node, self.zones.get(node).map(String::as_str)),
-            None => eligible,
-        };
+        let eligible = self.eligible(rule, policy, source.node);
         let sticky = rule.affinity.map(|timeout| (timeout, (key.clone(), rule.port_name.clone(), source.address)));
         if let Some((timeout, slot)) = &sticky
             && let Some((address, port, seen)) = affinity.0.get(slot)

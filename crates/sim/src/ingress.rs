@@ -166,9 +166,9 @@ impl IngressController {
             let named = tls.iter().find(|entry| entry.hosts.iter().flatten().any(|name| *name == host));
             let found = match named {
                 Some(entry) => read(&entry.secret_name),
-                None => tls.iter().find_map(|entry| {
-                    read(&entry.secret_name).filter(|found| found.certificate.is_for(&host))
-                }),
+                None => tls
+                    .iter()
+                    .find_map(|entry| read(&entry.secret_name).filter(|found| found.certificate.is_for(&host))),
             };
             let fits = found.filter(|found| found.certificate.names.contains(&host) || found.certificate.is_for(&host));
             (host, fits.map(Arc::new))
@@ -228,9 +228,8 @@ impl Component for IngressController {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) {
-        let changed = !self.ingresses.poll(cx).is_empty()
-            | !self.classes.poll(cx).is_empty()
-            | !self.secrets.poll(cx).is_empty();
+        let changed =
+            !self.ingresses.poll(cx).is_empty() | !self.classes.poll(cx).is_empty() | !self.secrets.poll(cx).is_empty();
         if !self.classes.synced() || !self.ingresses.synced() || !self.secrets.synced() {
             return;
         }
@@ -390,13 +389,8 @@ fn find(ingresses: &[Arc<Ingress>], host: &str, target: &str) -> Option<Match> {
         let rewrite = annotation(REWRITE);
         let redirect = annotation(SSL_REDIRECT).is_none_or(|value| value != "false");
         let force_redirect = annotation(FORCE_SSL_REDIRECT).is_some_and(|value| value == "true");
-        let matched = |backend, target| Match {
-            namespace: namespace.clone(),
-            backend,
-            target,
-            redirect,
-            force_redirect,
-        };
+        let matched =
+            |backend, target| Match { namespace: namespace.clone(), backend, target, redirect, force_redirect };
         for rule in spec.rules.iter().flatten() {
             let Some(rank) = host_rank(rule.host.as_deref().unwrap_or_default(), &host) else { continue };
             for entry in rule.http.iter().flat_map(|http| &http.paths) {

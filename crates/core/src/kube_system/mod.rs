@@ -21,7 +21,7 @@ use sim::programs::servers::coredns::COREFILE;
 
 use crate::cluster::Inner;
 use crate::options::{CONTROL_PLANE, NodeOptions};
-use crate::world::CLUSTER_DNS;
+use crate::service_range::ServiceRange;
 use program::{PARTS, Part};
 
 const ADDONS: &str = include_str!("addons.yaml");
@@ -80,7 +80,7 @@ pub(crate) fn publish(registry: &Registry, now: jiff::Timestamp) {
 ///
 /// # Errors
 /// When the API server refuses one.
-pub(crate) fn install(line: &dyn Transport, endpoint: &str) -> Result<(), String> {
+pub(crate) fn install(line: &dyn Transport, endpoint: &str, services: ServiceRange) -> Result<(), String> {
     let request = |method: Method, path: &str, body: Body| http::Request::builder().method(method).uri(path).body(body);
     let send = |method: Method, path: &str, body: Body| match request(method, path, body) {
         Ok(request) => Ok(line.send(request)),
@@ -92,7 +92,8 @@ pub(crate) fn install(line: &dyn Transport, endpoint: &str) -> Result<(), String
     let text = ADDONS
         .replace("{version}", kubelet::VERSION)
         .replace("{endpoint}", endpoint)
-        .replace("{dns}", &CLUSTER_DNS.to_string())
+        .replace("{services}", &services.to_string())
+        .replace("{dns}", &services.name_server().to_string())
         .replace("{coredns}", COREDNS);
     for mut object in machinery::yaml::parse(&text).map_err(|error| error.to_string())? {
         let word = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -131,16 +132,19 @@ pub(crate) fn prepare(inner: &Rc<Inner>, node: &NodeOptions, runtime: &SimRuntim
     // A fresh node's disk takes them.
     let _ = fs.create_dir_all(MANIFESTS, now);
     for part in PARTS {
-        let Some(manifest) = manifest(part, &node.address.to_string(), &node.name, port) else { continue };
+        let Some(manifest) = manifest(part, node, port, inner.world.services()) else { continue };
         let _ = fs.write(&format!("{MANIFESTS}/{}.yaml", part.name), machinery::yaml::emit(&manifest), now);
     }
 }
 
 /// The manifest of a part's static pod.
-fn manifest(part: &Part, address: &str, node: &str, port: u16) -> Option<Value> {
+fn manifest(part: &Part, node: &NodeOptions, port: u16, services: ServiceRange) -> Option<Value> {
     let pod = part.static_pod.as_ref()?;
-    let fill =
-        |text: &str| text.replace("{address}", address).replace("{node}", node).replace("{port}", &port.to_string());
+    let (address, node) = (&*node.address.to_string(), &*node.name);
+    let fill = |text: &str| {
+        let text = text.replace("{address}", address).replace("{node}", node).replace("{port}", &port.to_string());
+        text.replace("{services}", &services.to_string())
+    };
     let command: Vec<String> = [part.name].into_iter().chain(pod.flags.lines().map(str::trim)).map(fill).collect();
     let volumes: Vec<Value> = pod
         .folders

@@ -125,7 +125,7 @@ pub(super) const PARTS: &[Part] = &[
                 --service-account-issuer=https://kubernetes.default.svc.cluster.local
                 --service-account-key-file=/etc/kubernetes/pki/sa.pub
                 --service-account-signing-key-file=/etc/kubernetes/pki/sa.key
-                --service-cluster-ip-range=10.96.0.0/16
+                --service-cluster-ip-range={services}
                 --tls-cert-file=/etc/kubernetes/pki/apiserver.crt
                 --tls-private-key-file=/etc/kubernetes/pki/apiserver.key",
             folders: &[CA_CERTS, PKI],
@@ -165,7 +165,7 @@ pub(super) const PARTS: &[Part] = &[
                 --leader-elect=true
                 --root-ca-file=/etc/kubernetes/pki/ca.crt
                 --service-account-private-key-file=/etc/kubernetes/pki/sa.key
-                --service-cluster-ip-range=10.96.0.0/16
+                --service-cluster-ip-range={services}
                 --use-service-account-credentials=true",
             folders: &[CA_CERTS, PKI, ("kubeconfig", "/etc/kubernetes/controller-manager.conf", "FileOrCreate")],
             requests: &[("cpu", "200m")],

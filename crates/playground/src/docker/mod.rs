@@ -32,7 +32,7 @@ use kubelet::runtime::{
     Outcome, RuntimeError, RuntimeVersion, Ticket,
 };
 use machinery::wire::Channels;
-use playground_core::kind_config::PortMapping;
+use playground_core::kind_config::{ExtraMount, PortMapping};
 
 pub use connection::ConnectError;
 use engine::Engine;
@@ -52,6 +52,8 @@ pub struct DockerConfig {
     pub publish: bool,
     /// Ports of this machine that lead to the node.
     pub ports: Vec<PortMapping>,
+    /// Paths of this machine that the node has elsewhere.
+    pub mounts: Vec<ExtraMount>,
     /// Told when the node's container stops (false) and starts (true): the node's power.
     pub power: tokio::sync::mpsc::UnboundedSender<(String, bool)>,
 }

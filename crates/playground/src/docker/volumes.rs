@@ -81,7 +81,8 @@ pub fn binds(engine: &Engine, config: &ContainerConfig) -> Result<Vec<Bind>, Run
     let mut out = Vec::new();
     for mount in &config.mounts {
         let source = source(engine, &config.pod_uid, mount)?;
-        out.push(Bind { source: text(&source)?, target: mount.container_path.clone(), read_only: mount.read_only });
+        let read_only = mount.read_only || is_read_only(engine, &source);
+        out.push(Bind { source: text(&source)?, target: mount.container_path.clone(), read_only });
     }
     let dir = container_dir(engine, &config.pod_uid, &config.name, config.attempt);
     make_dir(&dir, 0o755).map_err(fail)?;
@@ -178,11 +179,26 @@ fn source(engine: &Engine, pod_uid: &str, mount: &Mount) -> Result<PathBuf, Runt
     }
 }
 
-/// A node's path as this machine has it: the same, but for provisioned volumes, which are the cluster's.
+/// Whether a path of this machine is one that a node may only read.
+fn is_read_only(engine: &Engine, path: &Path) -> bool {
+    engine.config.mounts.iter().any(|mount| mount.read_only && path.starts_with(&mount.host))
+}
+
+/// A node's path as this machine has it: the same, but for what is mounted there (`extraMounts`), and for
+/// provisioned volumes, which are the cluster's.
 fn on_node(engine: &Engine, path: &str) -> PathBuf {
     let provisioned = Path::new(path).strip_prefix(PROVISIONED).ok();
     let inside = provisioned.filter(|rest| rest.components().all(|part| matches!(part, Component::Normal(_))));
-    inside.map_or_else(|| path.into(), |rest| engine.own().data_dir.join("provisioned").join(rest))
+    if let Some(rest) = inside {
+        return engine.own().data_dir.join("provisioned").join(rest);
+    }
+    let mounted = engine.config.mounts.iter().filter_map(|mount| {
+        let rest = Path::new(path).strip_prefix(&mount.node).ok()?;
+        // What leads out of it is the node's own again.
+        let within = rest.components().all(|part| matches!(part, Component::Normal(_)));
+        within.then(|| (mount.node.len(), Path::new(&mount.host).join(rest)))
+    });
+    mounted.max_by_key(|(length, _)| *length).map_or_else(|| path.into(), |(_, path)| path)
 }
 
 fn text(path: &Path) -> Result<String, RuntimeError> {

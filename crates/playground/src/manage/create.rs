@@ -36,7 +36,7 @@ pub fn create(what: &Create) -> Result<()> {
     let mut settings = shape::settings(&home, &shape, None)?;
     settings.config = config;
     let full = shape::plan(&settings, 1)?;
-    shape::pod_range(&full)?;
+    shape::check(&full)?;
     let (address, port) = shape::api_server(&full)?;
     settings.listen = Some(match port {
         Some(port) => SocketAddr::new(address, port),

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::{Either, select};
+use futures::future::{Either, LocalBoxFuture, select};
+use machinery::wire::Channels;
 use proxy::dns::{Answer, Record, RecordData, RecordType};
 use proxy::{Protocol, ResolvConf, SharedTables, message};
 
@@ -15,7 +16,7 @@ use super::datagram::Mailbox;
 use super::route::Route;
 use super::stream::{Backlog, StreamInfo, TcpListener, TcpStream};
 use super::trace::{HopEvent, Party};
-use super::{ConnectError, Network, Wire};
+use super::{ConnectError, Entrance, Network, Wire, bridge};
 use crate::errno::Errno;
 
 /// How long a connection attempt without an answer lasts: Linux' default of six retries.
@@ -217,6 +218,11 @@ impl Interface {
             state.connections
         };
         let mut route = Route::find(self, address, port, Protocol::Tcp);
+        if let Some(to) = route.outside.filter(|_| self.inner.config.node.is_none())
+            && let Some(uplink) = network.uplink()
+        {
+            return self.dial_outside(connection, (address, port), to, route.service, uplink(to)).await;
+        }
         if let Ok((inner, port)) = &route.target
             && !network.admits(self, inner, *port, Protocol::Tcp)
         {
@@ -273,6 +279,46 @@ impl Interface {
             to: server,
         });
         backlog.push(server_end);
+        Ok(client_end)
+    }
+
+    /// A connection to somebody in the network beyond the uplink.
+    async fn dial_outside(
+        &self,
+        connection: u64,
+        destination: (IpAddr, u16),
+        to: SocketAddr,
+        service: Entrance,
+        dialled: LocalBoxFuture<'static, Option<Channels>>,
+    ) -> Result<TcpStream, ConnectError> {
+        let network = self.network().clone();
+        let executor = network.executor().clone();
+        let channels = match select(dialled, executor.sleep(CONNECT_TIMEOUT)).await {
+            Either::Left((Some(channels), _)) => Ok(channels),
+            Either::Left((None, _)) => Err(ConnectError::Refused),
+            Either::Right(_) => Err(ConnectError::TimedOut),
+        };
+        let channels = channels.inspect_err(|error| {
+            let error = error.clone();
+            network.trace(connection, &self.party, || HopEvent::Failed {
+                destination,
+                service: service.clone(),
+                error,
+            });
+        })?;
+        let server = Party::Host(to.ip().to_string());
+        let info = StreamInfo {
+            connection,
+            local: SocketAddr::new(self.address(), self.ephemeral_port()),
+            remote: to,
+            client: self.party.clone(),
+            server: server.clone(),
+            tls: None,
+            network: network.clone(),
+        };
+        let (client_end, server_end) = TcpStream::pair(info, Duration::ZERO);
+        network.trace(connection, &self.party, || HopEvent::Connected { destination, service, node: None, to: server });
+        executor.spawn(bridge(server_end, channels, 0));
         Ok(client_end)
     }
 

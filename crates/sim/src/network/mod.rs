@@ -15,13 +15,15 @@ mod trace;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use futures::channel::mpsc;
+use futures::future::LocalBoxFuture;
 use machinery::ObjectKey;
 use machinery::random::Rng;
+use machinery::wire::Channels;
 use proxy::{Affinity, Protocol, SharedPolicies, Via};
 
 use crate::executor::Executor;
@@ -36,6 +38,9 @@ pub use trace::{Hop, HopEvent, Party};
 
 /// How many hops a subscriber may be behind before it loses some.
 const HOPS_QUEUED_MAX: usize = 4096;
+
+/// Opens a connection to an address beyond this network; channel 0 carries the bytes. None if nobody answers there.
+pub type Uplink = Rc<dyn Fn(SocketAddr) -> LocalBoxFuture<'static, Option<Channels>>>;
 
 /// A network. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -53,6 +58,7 @@ struct State {
     world: BTreeMap<String, IpAddr>,
     /// Addresses of other networks, each with a namespace there from which it can be reached.
     neighbours: BTreeMap<IpAddr, Interface>,
+    uplink: Option<Uplink>,
     affinity: BTreeMap<Option<String>, Affinity>,
     subscribers: Vec<mpsc::Sender<Hop>>,
     connections: u64,
@@ -95,6 +101,7 @@ impl Network {
             interfaces: BTreeMap::new(),
             world: BTreeMap::new(),
             neighbours: BTreeMap::new(),
+            uplink: None,
             affinity: BTreeMap::new(),
             subscribers: Vec::new(),
             connections: 0,
@@ -140,6 +147,15 @@ impl Network {
     /// Leads a port of all nodes and computers, where nobody else takes it, to an address.
     pub fn set_gateway(&self, port: u16, to: (IpAddr, u16)) {
         self.0.state.borrow_mut().gateways.push((port, to));
+    }
+
+    /// Leads connections of computers to addresses that nobody has here elsewhere.
+    pub fn set_uplink(&self, uplink: Uplink) {
+        self.0.state.borrow_mut().uplink = Some(uplink);
+    }
+
+    fn uplink(&self) -> Option<Uplink> {
+        self.0.state.borrow().uplink.clone()
     }
 
     /// Makes a node's link slow or lossy; the default link is a sound one.

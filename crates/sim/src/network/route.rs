@@ -1,6 +1,6 @@
 //! The way of a connection: through forwarding tables to the namespace that owns the address.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use proxy::{Forward, Protocol, Source};
@@ -15,6 +15,8 @@ pub(super) struct Route {
     pub(super) node: Option<String>,
     /// The namespace and port it ends at.
     pub(super) target: Result<(Rc<Inner>, u16), ConnectError>,
+    /// Where it leads, if nobody in this network is there.
+    pub(super) outside: Option<SocketAddr>,
 }
 
 /// A door to look for in the tables.
@@ -50,7 +52,7 @@ impl Route {
         let Some(owner) = from.network().owner(address) else {
             let error =
                 if inner.config.addresses.is_empty() { ConnectError::Unreachable } else { ConnectError::TimedOut };
-            return Self::direct(Err(error));
+            return Self { outside: Some(SocketAddr::new(address, port)), ..Self::direct(Err(error)) };
         };
         if owner.listens(port, protocol) {
             return Self::direct(Ok((owner, port)));
@@ -68,7 +70,7 @@ impl Route {
     }
 
     fn direct(target: Result<(Rc<Inner>, u16), ConnectError>) -> Self {
-        Self { service: None, node: None, target }
+        Self { service: None, node: None, target, outside: None }
     }
 
     fn forward(from: &Interface, node: Option<&str>, door: &Door<'_>, port: u16, protocol: Protocol) -> Option<Self> {
@@ -89,17 +91,19 @@ impl Route {
             Door::NodePort => tables.forward_node_port(port, protocol, source, affinity),
         };
         drop(state);
+        let mut outside = None;
         let (service, target) = match forward {
             Forward::Direct => return None,
             Forward::To { rule, via, endpoint } => {
                 let owner = network.owner(endpoint.address);
+                outside = owner.is_none().then(|| SocketAddr::new(endpoint.address, endpoint.port));
                 let target = owner.map(|inner| (inner, endpoint.port)).ok_or(ConnectError::TimedOut);
                 (Some((rule.service.clone(), via)), target)
             }
             Forward::Reject { service, via } => (Some((service.clone(), via)), Err(ConnectError::Refused)),
             Forward::Drop { .. } => (None, Err(ConnectError::TimedOut)),
         };
-        Some(Self { service, node: node.map(str::to_owned), target })
+        Some(Self { service, node: node.map(str::to_owned), target, outside })
     }
 }
 

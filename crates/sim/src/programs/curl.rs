@@ -115,24 +115,17 @@ const MORE: &str = "More details here: https://curl.se/docs/sslcerts.html\n\n\
 
 impl Transfer {
     /// Whether the server is who it is said to be; OpenSSL's number of what is wrong, and curl's words.
-    fn verify(
-        &self,
-        process: &Process,
-        certificate: Option<&Certificate>,
-        host: &str,
-    ) -> Result<(), (u8, String)> {
+    fn verify(&self, process: &Process, certificate: Option<&Certificate>, host: &str) -> Result<(), (u8, String)> {
         let authorities = self.authorities.as_ref().map(|(_, known)| known.as_slice()).unwrap_or_default();
         // The cluster's own certificates are signed by its authority, which is in the file if any is.
         let Some(certificate) = certificate else {
             return if authorities.is_empty() { Err(problem(20)) } else { Ok(()) };
         };
-        let known =
-            authorities.iter().any(|known| known == certificate || known.subject == certificate.issuer);
+        let known = authorities.iter().any(|known| known == certificate || known.subject == certificate.issuer);
         if !known {
             return Err(problem(if certificate.subject == certificate.issuer { 18 } else { 20 }));
         }
-        let now: String =
-            process.machine.now().strftime("%Y%m%d%H%M%SZ").to_string();
+        let now: String = process.machine.now().strftime("%Y%m%d%H%M%SZ").to_string();
         if now < certificate.not_before {
             return Err(problem(9));
         }
@@ -164,7 +157,8 @@ fn reason(number: u8) -> &'static str {
 
 /// What `--verbose` says of a certificate.
 fn words(certificate: Option<&Certificate>, verdict: &Result<(), (u8, String)>) -> String {
-    let mut out = String::from("* SSL connection using TLSv1.3 / TLS_AES_256_GCM_SHA384\n* ALPN: server accepted http/1.1\n");
+    let mut out =
+        String::from("* SSL connection using TLSv1.3 / TLS_AES_256_GCM_SHA384\n* ALPN: server accepted http/1.1\n");
     if let Some(certificate) = certificate {
         let Certificate { subject, issuer, not_before, not_after, .. } = certificate;
         out.push_str("* Server certificate:\n");

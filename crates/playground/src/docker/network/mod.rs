@@ -32,7 +32,7 @@ use bollard::models::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use kubelet::runtime::{ErrorCode, PortMapping, RuntimeError};
-use playground_core::CLUSTER_DNS;
+use playground_core::ServiceRange;
 use proxy::{Policies, Tables};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -68,6 +68,7 @@ pub struct PodNetwork {
     api: SocketAddr,
     /// The first two bytes of all addresses, where they were asked for.
     wanted: Option<[u8; 2]>,
+    services: ServiceRange,
     /// What they are.
     range: OnceLock<[u8; 2]>,
     state: Mutex<State>,
@@ -140,6 +141,7 @@ impl PodNetwork {
         config: OwnConfig,
         api: SocketAddr,
         wanted: Option<[u8; 2]>,
+        services: ServiceRange,
     ) -> Result<Arc<Self>, ConnectError> {
         let (dials, dialling) = mpsc::unbounded_channel();
         let network = Arc::new(Self {
@@ -147,6 +149,7 @@ impl PodNetwork {
             config,
             api,
             wanted,
+            services,
             range: OnceLock::new(),
             state: Mutex::default(),
             changed: Notify::new(),
@@ -411,7 +414,8 @@ impl PodNetwork {
             policies: state.policies.clone(),
             nodes: state.nodes.values().copied().collect(),
             neighbours: [self.address(0, 1), self.agent_address()],
-            name_server: (CLUSTER_DNS, self.name_server()),
+            name_server: (self.services.name_server(), self.name_server()),
+            services: self.services.base(),
         };
         let mut host_ports = BTreeMap::<String, Vec<(PortMapping, Ipv4Addr)>>::new();
         for namespace in state.namespaces.values() {

@@ -15,8 +15,6 @@ use proxy::{Policies, Protocol, Rule, Tables, TrafficPolicy, Via};
 
 use super::nft::{self, Batch, Hook, Register, Verdict, load};
 
-/// The cluster addresses of Services: `--service-cluster-ip-range`'s default of kubeadm.
-const SERVICE_RANGE: (Ipv4Addr, u8) = (Ipv4Addr::new(10, 96, 0, 0), 16);
 /// Priorities of nf_tables: destinations are changed before filters look, sources after.
 const DESTINATION_NAT: i32 = -100;
 const FILTER: i32 = 0;
@@ -32,6 +30,8 @@ pub struct Cluster {
     pub neighbours: [Ipv4Addr; 2],
     /// The name server's address as pods know it, and where it is.
     pub name_server: (Ipv4Addr, Ipv4Addr),
+    /// The range of Services' addresses: base and bits.
+    pub services: (Ipv4Addr, u8),
 }
 
 /// One namespace.
@@ -75,8 +75,8 @@ pub fn compile(cluster: &Cluster, place: &mut Place) -> Vec<u8> {
 
 fn services(batch: &mut Batch, cluster: &Cluster, place: &mut Place) {
     let mut ways: Vec<Way> = Vec::new();
-    // Ways by Service, port and policy, so that all addresses of a Service share one.
-    let mut known = BTreeMap::<(ObjectKey, String, bool), usize>::new();
+    // Ways by Service, port, policy and whether it is let in, so that all addresses of a Service share one.
+    let mut known = BTreeMap::<(ObjectKey, String, [bool; 2]), usize>::new();
     let mut doors = BTreeMap::<(Ipv4Addr, u8, u16), usize>::new();
     let mut lead = |door: (Ipv4Addr, u8, u16), rule: &Rule, via: Via, place: &mut Place| {
         let policy = match via {
@@ -85,9 +85,11 @@ fn services(batch: &mut Batch, cluster: &Cluster, place: &mut Place) {
             _ if !place.is_node => TrafficPolicy::Cluster,
             _ => rule.external_policy,
         };
-        let key = (rule.service.clone(), rule.port_name.clone(), policy == TrafficPolicy::Local);
+        // What comes from elsewhere to a node's namespace comes to its ports, not to a load balancer's address.
+        let admitted = place.address.is_none_or(|own| rule.admits(via, own.into()));
+        let key = (rule.service.clone(), rule.port_name.clone(), [policy == TrafficPolicy::Local, admitted]);
         let index = *known.entry(key).or_insert_with(|| {
-            ways.push(way(rule, policy, place));
+            ways.push(if admitted { way(&cluster.tables, rule, policy, place) } else { Way::Drop });
             ways.len() - 1
         });
         doors.entry(door).or_insert(index);
@@ -166,13 +168,13 @@ fn services(batch: &mut Batch, cluster: &Cluster, place: &mut Place) {
         }
     }
     // A port that a Service's address does not have: packets vanish.
-    let (range, bits) = SERVICE_RANGE;
+    let (range, bits) = cluster.services;
     let inside = block(load::destination(Register(0)), range, bits, true);
     batch.rule("refuse", inside.into_iter().chain([nft::verdict(&Verdict::Drop)]));
 }
 
-fn way(rule: &Rule, policy: TrafficPolicy, place: &mut Place) -> Way {
-    let eligible = rule.eligible(policy, Some(&place.node));
+fn way(tables: &Tables, rule: &Rule, policy: TrafficPolicy, place: &mut Place) -> Way {
+    let eligible = tables.eligible(rule, policy, Some(&place.node));
     let mut endpoints: Vec<(Ipv4Addr, u16)> = Vec::new();
     for endpoint in &eligible {
         if let IpAddr::V4(address) = endpoint.address {
