@@ -261,7 +261,7 @@ async fn docker_nodes(
         node.pod_range = Some(network.pod_range(index));
         let ports = plan.nodes.get(usize::from(index)).map(|node| node.ports.iter()).unwrap_or_default();
         let ports = ports.filter(|mapping| !is_ingress(mapping)).cloned().collect();
-        let mounts = plan.nodes.get(usize::from(index)).map(|node| shape::mounts(node)).unwrap_or_default();
+        let mounts = plan.nodes.get(usize::from(index)).map(shape::mounts).unwrap_or_default();
         let config = DockerConfig { node: node.name.clone(), index, publish, ports, mounts, power: sender.clone() };
         let (name, network) = (node.name.clone(), network.clone());
         async move { Ok::<_, ConnectError>((name, DockerRuntime::connect(config, network).await?)) }
