@@ -20,7 +20,7 @@ use crate::fs::{self, Fs, SharedTree, Tree};
 use crate::image::Image;
 use crate::io::{self, Fd};
 use crate::process::capabilities;
-use crate::process::{Child, ExecError, Machine, MachineConfig, Signal, Spawn};
+use crate::process::{Child, ExecError, Executable, Machine, MachineConfig, Signal, Spawn};
 use crate::tty::Tty;
 
 /// Most bytes of a termination message: upstream's `MaxContainerTerminationMessageLength`.
@@ -154,8 +154,30 @@ impl Container {
         fs::absolute("/", given)
     }
 
+    /// Starts a program as the container's user, in its folder and a group of its own.
+    pub(super) fn spawn(
+        &self,
+        machine: &Machine,
+        executable: Executable,
+        env: BTreeMap<String, String>,
+        fds: BTreeMap<u32, Fd>,
+    ) -> Child {
+        let (uid, gid) = self.ids(machine.fs());
+        machine.spawn(Spawn {
+            program: executable.program,
+            args: executable.args,
+            env,
+            cwd: self.cwd(),
+            uid,
+            gid,
+            fds,
+            parent: 0,
+            group: None,
+        })
+    }
+
     /// Its user and group, by the pod's security context or the image's user.
-    pub(super) fn ids(&self, fs: &Fs) -> (u32, u32) {
+    fn ids(&self, fs: &Fs) -> (u32, u32) {
         let (user, group) = self.image.user.split_once(':').unwrap_or((&self.image.user, ""));
         let passwd = fs.read_text("/etc/passwd").unwrap_or_default();
         let row = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|row| row.first() == Some(&user));
@@ -238,24 +260,13 @@ impl Node {
         }
         let (machine, layer) = self.machine_for(&container)?;
         let args = container.command_line();
-        let (env, cwd) = (container.env(&machine), container.cwd());
-        let executable = match machine.find(&args, &env, &cwd) {
+        let env = container.env(&machine);
+        let executable = match machine.find(&args, &env, &container.cwd()) {
             Ok(executable) => executable,
             Err(error) => return Err(self.cannot_run(&container, &args, error)),
         };
         let (fds, stdin, tty) = self.descriptors(&container, &machine);
-        let (uid, gid) = container.ids(machine.fs());
-        let child = machine.spawn(Spawn {
-            program: executable.program,
-            args: executable.args,
-            env,
-            cwd,
-            uid,
-            gid,
-            fds,
-            parent: 0,
-            group: None,
-        });
+        let child = container.spawn(&machine, executable, env, fds);
         if let Some(tty) = &tty {
             tty.set_foreground(child.pid);
         }

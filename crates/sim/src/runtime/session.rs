@@ -18,7 +18,7 @@ use machinery::wire::{Channels, Frame};
 use super::container::Container;
 use super::{Completion, Node};
 use crate::io::{self, Fd, Gate, PIPE_BYTES_MAX};
-use crate::process::{Child, Machine, Signal, Spawn};
+use crate::process::{Child, Machine, Signal};
 use crate::tty::Tty;
 
 const STDIN: u8 = 0;
@@ -41,8 +41,7 @@ fn start(
     if tty {
         env.insert("TERM".into(), "xterm".into());
     }
-    let cwd = container.cwd();
-    let executable = machine.find(&command, &env, &cwd).map_err(|error| {
+    let executable = machine.find(&command, &env, &container.cwd()).map_err(|error| {
         let name = command.first().cloned().unwrap_or_default();
         let stat = if name.contains('/') { format!("stat {name}: {error}") } else { error.to_string() };
         let message = format!(
@@ -51,18 +50,7 @@ fn start(
         );
         RuntimeError::new(ErrorCode::Unknown, message)
     })?;
-    let (uid, gid) = container.ids(machine.fs());
-    Ok(machine.spawn(Spawn {
-        program: executable.program,
-        args: executable.args,
-        env,
-        cwd,
-        uid,
-        gid,
-        fds,
-        parent: 0,
-        group: None,
-    }))
+    Ok(container.spawn(machine, executable, env, fds))
 }
 
 fn running(container: &Container) -> Result<Machine, RuntimeError> {
