@@ -8,9 +8,10 @@
 
 use std::rc::Rc;
 
-use client::{Client, Component, SharedInformers, Transport};
+use client::{Client, Component, Informer, SharedInformers, Transport};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::ReplicationController;
+use machinery::Kind;
 
 pub mod certificates;
 pub mod claim;
@@ -63,6 +64,14 @@ pub struct Setup {
     pub informers: SharedInformers,
     /// What can be chosen.
     pub options: Rc<Options>,
+}
+
+impl Setup {
+    /// Objects that have controllers: found by their controller's uid, and those without one by namespace.
+    fn dependents<K: Kind>(&self) -> Informer<K> {
+        let all = self.informers.informer();
+        all.indexed(pods::BY_CONTROLLER, pods::controller_uid).indexed(pods::ORPHANS, pods::orphan_namespace)
+    }
 }
 
 /// What can be chosen about the controllers, as kube-controller-manager's flags do.

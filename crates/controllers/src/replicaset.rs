@@ -89,11 +89,7 @@ impl<S: Replicated> ReplicaSetController<S> {
             client: client.clone(),
             recorder: EventRecorder::new(client.clone(), S::SOURCE, ""),
             sets: setup.informers.informer().indexed(BY_CONTROLLER, pods::controller_uid),
-            pods: setup
-                .informers
-                .informer()
-                .indexed(BY_CONTROLLER, pods::controller_uid)
-                .indexed(ORPHANS, pods::orphan_namespace),
+            pods: setup.dependents(),
             expectations: Expectations::default(),
         }
     }

@@ -53,16 +53,8 @@ impl DaemonSetController {
             client: client.clone(),
             recorder: EventRecorder::new(client.clone(), "daemonset-controller", ""),
             sets: setup.informers.informer(),
-            revisions: setup
-                .informers
-                .informer()
-                .indexed(BY_CONTROLLER, pods::controller_uid)
-                .indexed(ORPHANS, pods::orphan_namespace),
-            pods: setup
-                .informers
-                .informer()
-                .indexed(BY_CONTROLLER, pods::controller_uid)
-                .indexed(ORPHANS, pods::orphan_namespace),
+            revisions: setup.dependents(),
+            pods: setup.dependents(),
             nodes: setup.informers.informer(),
             expectations: Expectations::default(),
         }

@@ -40,11 +40,7 @@ impl DeploymentController {
             client: client.clone(),
             recorder: EventRecorder::new(client.clone(), "deployment-controller", ""),
             deployments: setup.informers.informer(),
-            sets: setup
-                .informers
-                .informer()
-                .indexed(BY_CONTROLLER, pods::controller_uid)
-                .indexed(ORPHANS, pods::orphan_namespace),
+            sets: setup.dependents(),
             pods: setup.informers.informer().indexed(BY_CONTROLLER, pods::controller_uid),
         }
     }

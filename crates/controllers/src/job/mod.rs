@@ -56,11 +56,7 @@ impl JobController {
             client: client.clone(),
             recorder: EventRecorder::new(client.clone(), "job-controller", ""),
             jobs: setup.informers.informer(),
-            pods: setup
-                .informers
-                .informer()
-                .indexed(BY_CONTROLLER, pods::controller_uid)
-                .indexed(ORPHANS, pods::orphan_namespace),
+            pods: setup.dependents(),
             expectations: Expectations::default(),
             failures: BTreeMap::new(),
         }

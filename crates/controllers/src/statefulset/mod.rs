@@ -47,16 +47,8 @@ impl StatefulSetController {
             client: client.clone(),
             recorder: EventRecorder::new(client.clone(), "statefulset-controller", ""),
             sets: setup.informers.informer(),
-            revisions: setup
-                .informers
-                .informer()
-                .indexed(BY_CONTROLLER, pods::controller_uid)
-                .indexed(ORPHANS, pods::orphan_namespace),
-            pods: setup
-                .informers
-                .informer()
-                .indexed(BY_CONTROLLER, pods::controller_uid)
-                .indexed(ORPHANS, pods::orphan_namespace),
+            revisions: setup.dependents(),
+            pods: setup.dependents(),
             claims: setup.informers.informer(),
         }
     }
