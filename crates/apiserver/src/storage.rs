@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use machinery::{ApiError, Encoded, Kind, Object, raw};
 use serde_json::Value;
-use store::{Event, KeyValue, Op, StoreError, Txn};
+use store::{Event, KeyValue, Memo, Op, Remembered, StoreError, Txn};
 
 use crate::admission::Terms;
 use crate::call::{Call, Result};
@@ -34,7 +34,20 @@ pub(crate) fn prefix(row: &ResourceInfo, namespace: &str) -> String {
 /// A stored object with its resourceVersion, made once for all readers. Stored form: a row with a
 /// conversion goes on with [`to_wire`].
 pub(crate) fn stored(kv: &KeyValue) -> Encoded {
-    Encoded::clone(&kv.memo.get_or_init(|| Encoded::from_stored(kv.value.clone(), kv.mod_revision, None)))
+    remembered(&kv.memo, || Encoded::from_stored(kv.value.clone(), kv.mod_revision, None))
+}
+
+/// An encoded object as the store remembers it: for some time whole, then as far as others have it.
+struct Kept(Encoded);
+
+impl Remembered for Kept {
+    fn faded(&self) -> Option<Self> {
+        self.0.faded().map(Self)
+    }
+}
+
+fn remembered(memo: &Memo, make: impl FnOnce() -> Encoded) -> Encoded {
+    memo.get_or_init(|| Kept(make())).0.clone()
 }
 
 /// As [`stored`], for one reader who looks at many: what nobody else works with is not kept for others.
@@ -43,8 +56,8 @@ pub(crate) fn read(call: &Call, kv: &KeyValue) -> Encoded {
     if call.from_component {
         return stored(kv);
     }
-    match kv.memo.get::<Encoded>() {
-        Some(shared) => Encoded::clone(&shared),
+    match kv.memo.get::<Kept>() {
+        Some(shared) => shared.0.clone(),
         None => Encoded::from_stored(kv.value.clone(), kv.mod_revision, None),
     }
 }
@@ -52,7 +65,7 @@ pub(crate) fn read(call: &Call, kv: &KeyValue) -> Encoded {
 /// The last state of an object that an event deletes, with the revision of its deletion.
 pub(crate) fn deleted(event: &Event, previous: &KeyValue) -> Encoded {
     let make = || Encoded::from_stored(previous.value.clone(), event.commit.revision, None);
-    Encoded::clone(&event.change().memo.get_or_init(make))
+    remembered(&event.change().memo, make)
 }
 
 /// From stored form to the form of the row's version.
@@ -143,7 +156,7 @@ pub(crate) fn write_value(
         (true, Some(kv)) => {
             object.metadata_mut().resource_version = Some(kv.mod_revision.to_string());
             let make = || Encoded::from_stored(kv.value.clone(), kv.mod_revision, Some(Arc::from(object)));
-            Ok(Written::Done(Encoded::clone(&kv.memo.get_or_init(make))))
+            Ok(Written::Done(remembered(&kv.memo, make)))
         }
         (_, found) if found.map_or(0, |kv| kv.mod_revision) == mod_revision => Ok(Written::Stale(object)),
         _ => Ok(Written::Changed),

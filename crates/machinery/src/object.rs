@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -112,11 +112,14 @@ struct Forms {
     bytes: OnceLock<Bytes>,
     object: OnceLock<Arc<dyn Object>>,
     stored: Option<Stored>,
+    /// The typed form as long as somebody else has it.
+    elsewhere: Option<Weak<dyn Object>>,
 }
 
 /// Bytes as the store has them: without the revision, which is known only once they are stored. They alone
 /// have `metadata.managedFields`: as a tree that would be the larger part of an object, and who works with
 /// typed objects does not look at it.
+#[derive(Clone)]
 struct Stored {
     bytes: Bytes,
     resource_version: i64,
@@ -135,7 +138,7 @@ impl Encoded {
 
     /// From both forms, where both are at hand. The typed one may lack `metadata.managedFields`.
     pub fn from_both(bytes: Bytes, object: Arc<dyn Object>) -> Self {
-        Self(Arc::new(Forms { bytes: OnceLock::from(bytes), object: OnceLock::from(object), stored: None }))
+        Self(Arc::new(Forms { bytes: OnceLock::from(bytes), object: OnceLock::from(object), ..Forms::default() }))
     }
 
     /// From the bytes in the store, which lack `metadata.resourceVersion`, and the typed form, which
@@ -143,7 +146,16 @@ impl Encoded {
     pub fn from_stored(bytes: Bytes, resource_version: i64, object: Option<Arc<dyn Object>>) -> Self {
         let object = object.map(OnceLock::from).unwrap_or_default();
         let stored = Some(Stored { bytes, resource_version });
-        Self(Arc::new(Forms { bytes: OnceLock::new(), object, stored }))
+        Self(Arc::new(Forms { object, stored, ..Forms::default() }))
+    }
+
+    /// The same, keeping alive nothing but the bytes in the store: the typed form is found as long as
+    /// somebody else has it. `None` if nobody has, or the object is not from the store.
+    pub fn faded(&self) -> Option<Self> {
+        let stored = self.0.stored.clone()?;
+        let object = self.0.object.get().filter(|object| Arc::strong_count(object) > 1)?;
+        let elsewhere = Some(Arc::downgrade(object));
+        Some(Self(Arc::new(Forms { stored: Some(stored), elsewhere, ..Forms::default() })))
     }
 
     /// The JSON bytes.
@@ -203,6 +215,11 @@ impl Encoded {
 
     /// The typed form, if some reader has decoded it already or it was made from one.
     pub fn object(&self) -> Option<&Arc<dyn Object>> {
+        if self.0.object.get().is_none()
+            && let Some(object) = self.0.elsewhere.as_ref().and_then(Weak::upgrade)
+        {
+            let _ = self.0.object.set(object);
+        }
         self.0.object.get()
     }
 
@@ -211,7 +228,7 @@ impl Encoded {
     /// # Errors
     /// When the bytes are not a `K`.
     pub fn get<K: Kind>(&self) -> Result<Arc<K>, serde_json::Error> {
-        if let Some(object) = self.0.object.get()
+        if let Some(object) = self.object()
             && let Ok(typed) = Arc::clone(object).into_any().downcast::<K>()
         {
             return Ok(typed);
@@ -229,7 +246,7 @@ impl Encoded {
         &self,
         decode: impl FnOnce(Value) -> Result<Box<dyn Object>, serde_json::Error>,
     ) -> Result<Arc<dyn Object>, serde_json::Error> {
-        if let Some(object) = self.0.object.get() {
+        if let Some(object) = self.object() {
             return Ok(object.clone());
         }
         let object = Arc::<dyn Object>::from(decode(self.lean()?)?);

@@ -79,8 +79,8 @@ impl History {
         self.commits.push_back(commit);
         let cooled = self.commits.len().checked_sub(COMMITS_WARM + 1).and_then(|index| self.commits.get(index));
         for change in cooled.iter().flat_map(|commit| &commit.changes) {
-            change.memo.clear();
-            change.previous.iter().chain(&change.current).for_each(|kv| kv.memo.clear());
+            change.memo.fade();
+            change.previous.iter().chain(&change.current).for_each(|kv| kv.memo.fade());
         }
         self.commits_since_checkpoint += 1;
         if self.commits_since_checkpoint == COMMITS_PER_CHECKPOINT {
@@ -139,9 +139,13 @@ impl History {
 
     fn hash_bytes(&mut self, bytes: &[u8]) {
         self.hash_number(bytes.len() as i64);
-        for chunk in bytes.chunks(8) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.hash_number(i64::from_le_bytes(*word));
+        }
+        if !rest.is_empty() {
             let mut word = [0; 8];
-            word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             self.hash_number(i64::from_le_bytes(word));
         }
     }

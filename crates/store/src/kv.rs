@@ -7,36 +7,58 @@ use bytes::Bytes;
 
 use crate::lease::LeaseId;
 
+/// What a reader made from a value, to be found by the others.
+pub trait Remembered: Any + Send + Sync + Sized {
+    /// What is remembered instead when the revision that wrote the value is some time ago: what keeps no
+    /// memory that is not in use elsewhere, or nothing.
+    fn faded(&self) -> Option<Self>;
+}
+
+type Shared = Arc<dyn Any + Send + Sync>;
+
 /// A place for what a reader made from a value (the API server: the encoded object), shared by all
-/// readers of that revision of the key. The store empties it when the revision has been superseded for
-/// a while: then it is made again for the few who still ask.
+/// readers of that revision of the key. The store lets it fade some time after the revision: then it is
+/// made again for the few who still ask.
 #[derive(Default)]
-pub struct Memo(Mutex<Option<Arc<dyn Any + Send + Sync>>>);
+pub struct Memo(Mutex<Option<Held>>);
+
+struct Held {
+    value: Shared,
+    fade: fn(&(dyn Any + Send + Sync)) -> Option<Held>,
+}
+
+impl Held {
+    fn new<T: Remembered>(value: Arc<T>) -> Self {
+        Self { value, fade: |value| Some(Self::new(Arc::new(value.downcast_ref::<T>()?.faded()?))) }
+    }
+}
 
 impl Memo {
     /// What is remembered, as a `T`; made now if nothing is, or something of another type.
-    pub fn get_or_init<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Arc<T> {
+    pub fn get_or_init<T: Remembered>(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let mut held = self.lock();
         if let Some(held) = held.as_ref()
-            && let Ok(held) = Arc::clone(held).downcast::<T>()
+            && let Ok(value) = Arc::clone(&held.value).downcast::<T>()
         {
-            return held;
+            return value;
         }
         let made = Arc::new(make());
-        *held = Some(made.clone());
+        *held = Some(Held::new(made.clone()));
         made
     }
 
     /// What is remembered, if it is a `T`.
-    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        self.lock().as_ref().and_then(|held| Arc::clone(held).downcast::<T>().ok())
+    pub fn get<T: Remembered>(&self) -> Option<Arc<T>> {
+        self.lock().as_ref().and_then(|held| Arc::clone(&held.value).downcast::<T>().ok())
     }
 
-    pub(crate) fn clear(&self) {
-        self.lock().take();
+    /// Lets what is remembered fade.
+    pub(crate) fn fade(&self) {
+        let mut held = self.lock();
+        *held = held.take().and_then(|held| (held.fade)(&*held.value));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<dyn Any + Send + Sync>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Held>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

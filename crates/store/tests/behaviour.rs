@@ -12,7 +12,8 @@ use futures::task::{ArcWake, waker};
 use futures::{FutureExt, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 use playground_store::{
-    Compare, Event, Op, Options, Origin, Relation, Scope, Snapshot, Store, StoreError, Target, Txn, Watch, WatchOptions,
+    Compare, Event, Op, Options, Origin, Relation, Remembered, Scope, Snapshot, Store, StoreError, Target, Txn, Watch,
+    WatchOptions,
 };
 
 const ZERO: Timestamp = Timestamp::UNIX_EPOCH;
@@ -472,22 +473,33 @@ mod redb {
     }
 }
 
+/// A number that is halved as it fades; nothing is left of one.
+#[derive(Debug, PartialEq)]
+struct Made(u32);
+
+impl Remembered for Made {
+    fn faded(&self) -> Option<Self> {
+        (self.0 > 1).then_some(Self(self.0 / 2))
+    }
+}
+
 #[test]
-fn a_memo_is_shared_until_its_value_is_old() {
+fn a_memo_is_shared_and_fades() {
     let store = Store::new(&Options::default());
     put(&store, "/a", "1");
     let old = store.get("/a").unwrap();
-    let first = old.memo.get_or_init(|| 1);
-    assert!(Arc::ptr_eq(&first, &old.memo.get_or_init(|| 2)));
+    let first = old.memo.get_or_init(|| Made(1));
+    assert!(Arc::ptr_eq(&first, &old.memo.get_or_init(|| Made(2))));
     put(&store, "/b", "1");
-    for number in 0..2000 {
-        put(&store, "/a", &number.to_string());
-    }
-    assert_eq!(*old.memo.get_or_init(|| 3), 3, "superseded long ago");
     let living = store.get("/b").unwrap();
-    living.memo.get_or_init(|| 1);
+    living.memo.get_or_init(|| Made(8));
     for number in 0..2000 {
         put(&store, "/a", &number.to_string());
     }
-    assert_eq!(*living.memo.get_or_init(|| 2), 1, "what is current keeps its memo");
+    assert_eq!(*old.memo.get_or_init(|| Made(3)), Made(3), "superseded long ago");
+    assert_eq!(*living.memo.get_or_init(|| Made(9)), Made(4), "written long ago");
+    for number in 0..2000 {
+        put(&store, "/a", &number.to_string());
+    }
+    assert_eq!(*living.memo.get_or_init(|| Made(9)), Made(4), "what is current keeps the rest");
 }
