@@ -93,12 +93,12 @@ fn apply_to_stored(call: &mut Call, manager: &str, config: &Value, repeated: &[S
         // They are kept apart.
         live.get_mut("metadata").and_then(Value::as_object_mut).map(|metadata| metadata.remove("managedFields"));
         let entries = managed_fields::entries(raw::managed_fields(&kv.value).unwrap_or_default());
-        let entries = managed_fields::before_apply(call, &live, entries);
+        let mut entries = managed_fields::before_apply(call, &live, entries);
         let applied = managed_fields::applied_fields(call, config);
-        let before = owned(call, &entries, manager);
-        let others = entries.iter().filter(|entry| !is_own(call, entry, manager));
+        let before = owned(call, &mut entries, manager);
+        let others = entries.iter_mut().filter(|entry| !is_own(call, entry, manager));
         let others = others.fold(FieldSet::default(), |mut all, entry| {
-            all.extend(entry.fields.clone());
+            all.extend(entry.fields.read().clone());
             all
         });
         let schemas = schema::builtin();
@@ -112,7 +112,7 @@ fn apply_to_stored(call: &mut Call, manager: &str, config: &Value, repeated: &[S
         let changed = managed_fields::fields_changed(call, &merged, &live);
         if !call.info.query.flag("force") {
             let taken_over = if manager == KUBECTL { applied_by_client(call, &live) } else { FieldSet::default() };
-            check_conflicts(call, manager, &changed.difference(&taken_over), &entries)?;
+            check_conflicts(call, manager, &changed.difference(&taken_over), &mut entries)?;
         }
         if manager == KUBECTL
             && !call.scales
@@ -251,16 +251,17 @@ fn last_applied(config: &Value) -> String {
     machinery::go::json(&config) + "\n"
 }
 
-fn owned(call: &Call, entries: &[Entry], manager: &str) -> FieldSet {
-    entries.iter().find(|entry| is_own(call, entry, manager)).map(|entry| entry.fields.clone()).unwrap_or_default()
+fn owned(call: &Call, entries: &mut [Entry], manager: &str) -> FieldSet {
+    let own = entries.iter_mut().find(|entry| is_own(call, entry, manager));
+    own.map(|entry| entry.fields.read().clone()).unwrap_or_default()
 }
 
 /// 409 for fields of others that the apply changes.
-fn check_conflicts(call: &Call, manager: &str, changed: &FieldSet, entries: &[Entry]) -> Result<()> {
+fn check_conflicts(call: &Call, manager: &str, changed: &FieldSet, entries: &mut [Entry]) -> Result<()> {
     let mut causes = Vec::new();
     let mut by_manager = Vec::new();
-    for entry in entries.iter().filter(|entry| !is_own(call, entry, manager)) {
-        let paths = entry.fields.intersection(changed).paths();
+    for entry in entries.iter_mut().filter(|entry| !is_own(call, entry, manager)) {
+        let paths = entry.fields.read().intersection(changed).paths();
         if paths.is_empty() {
             continue;
         }

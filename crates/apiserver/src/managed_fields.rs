@@ -6,6 +6,7 @@
 mod field_set;
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
@@ -58,6 +59,12 @@ pub(crate) fn fields_changed(call: &Call, new: &Value, old: &Value) -> FieldSet 
     managed(call, FieldSet::changed(schemas, schemas.get(&call.row.gvk()), new, old))
 }
 
+/// The managed fields that `old` has and `new` has not.
+fn fields_removed(call: &Call, new: &Value, old: &Value) -> FieldSet {
+    let schemas = schema::builtin();
+    managed(call, FieldSet::removed(schemas, schemas.get(&call.row.gvk()), new, old))
+}
+
 /// Without what nobody manages, and what a write through this door does not reach: a status by the main
 /// one, a spec by that of the status (upstream's `GetResetFields`).
 fn managed(call: &Call, mut set: FieldSet) -> FieldSet {
@@ -86,10 +93,36 @@ pub(crate) fn on_create(call: &Call, object: &mut dyn Object) -> Vec<u8> {
         Some(applied) => Entry::new(call, applied.clone()),
         None => {
             let text = wire_text(call.row, object.to_bytes());
-            Entry::new(call, fields_of(call, &serde_json::from_slice(&text).unwrap_or_default()))
+            let make = || fields_of(call, &serde_json::from_slice(&text).unwrap_or_default());
+            let kind = format!("{} {}", call.row.api_version(), call.row.kind);
+            let fields = Fields::written(call.server.shapes().fields(&kind, &text, make));
+            Entry { fields, ..Entry::new(call, FieldSet::default()) }
         }
     };
     write(&[created])
+}
+
+/// Objects that were made lately, by what their fields depend on: many are made alike.
+#[derive(Default)]
+pub(crate) struct Shapes(VecDeque<(Vec<u8>, Vec<u8>)>);
+
+impl Shapes {
+    const REMEMBERED_MAX: usize = 32;
+
+    /// The text of an object's fields, remembered or made.
+    fn fields(&mut self, kind: &str, object: &[u8], make: impl FnOnce() -> FieldSet) -> Vec<u8> {
+        let mut shape = kind.as_bytes().to_vec();
+        raw::push_shape(&mut shape, object);
+        if let Some(found) = self.0.iter().position(|(known, _)| *known == shape) {
+            self.0.swap(0, found);
+            return self.0.front().map(|(_, fields)| fields.clone()).unwrap_or_default();
+        }
+        let mut fields = Vec::new();
+        make().write(&mut fields);
+        self.0.truncate(Self::REMEMBERED_MAX - 1);
+        self.0.push_front((shape, fields.clone()));
+        fields
+    }
 }
 
 /// The entries an update starts from, as text: those it carries, which a client may have changed, or else
@@ -128,13 +161,12 @@ pub(crate) fn before_apply(call: &Call, live: &Value, entries: Vec<Entry>) -> Ve
     vec![Entry { manager: BEFORE_FIRST_APPLY.into(), operation: "Update".into(), ..everything }]
 }
 
-/// The entries after an update that makes `plain` of what was stored before, where that is kept: its
+/// The entries after an update that makes `plain` of `before`, both without entries, where that is kept: its
 /// manager has what it added or changed. An object that has no entries gets its first by an apply.
-pub(crate) fn on_update(call: &Call, managed: &[u8], plain: &Bytes, before: &KeyValue) -> Option<Vec<u8>> {
+pub(crate) fn on_update(call: &Call, managed: &[u8], plain: &Bytes, before: Bytes) -> Option<Vec<u8>> {
     if !is_tracked(call) || managed.is_empty() && call.applied.is_none() {
         return None;
     }
-    let before = raw::without_managed_fields(&before.value).into();
     let (new, old) = differing(&wire_text(call.row, plain.clone()), &wire_text(call.row, before), DEPTH_MAX);
     Some(change(call, managed, &new, &old))
 }
@@ -179,7 +211,7 @@ fn differing(new: &[u8], old: &[u8], depth: usize) -> (Value, Value) {
 
 fn change(call: &Call, managed: &[u8], new: &Value, old: &Value) -> Vec<u8> {
     let changed = fields_changed(call, new, old);
-    let removed = fields_of(call, old).difference(&fields_of(call, new));
+    let removed = fields_removed(call, new, old);
     if changed.is_empty() && removed.is_empty() && call.applied.is_none() {
         return managed.to_vec();
     }
@@ -191,10 +223,19 @@ fn change(call: &Call, managed: &[u8], new: &Value, old: &Value) -> Vec<u8> {
             own = Some(std::mem::take(entry));
             return false;
         }
-        entry.fields = entry.fields.difference(&removed).difference(&changed);
-        !entry.fields.is_empty()
+        // Most of what others set is not touched, and stays as it is written.
+        if let Some(text) = &entry.fields.text
+            && !changed.may_meet(text)
+            && !removed.may_meet(text)
+        {
+            return true;
+        }
+        let left = entry.fields.read().difference(&removed).difference(&changed);
+        let is_left = !left.is_empty();
+        entry.fields = left.into();
+        is_left
     });
-    let before = own.as_ref().map(|own| own.fields.clone()).unwrap_or_default();
+    let before = own.as_mut().map(|own| own.fields.read().clone()).unwrap_or_default();
     let set = match &call.applied {
         Some(applied) => applied.clone(),
         None => {
@@ -204,8 +245,9 @@ fn change(call: &Call, managed: &[u8], new: &Value, old: &Value) -> Vec<u8> {
         }
     };
     if !set.is_empty() {
+        let unchanged = set == before;
         // An entry that says nothing new keeps its time, so that the object stays as it is.
-        entries.push(own.filter(|_| set == before).unwrap_or(Entry { fields: set, ..blank }));
+        entries.push(own.filter(|_| unchanged).unwrap_or(Entry { fields: set.into(), ..blank }));
         if call.applied.is_none() {
             join_oldest(&mut entries);
         }
@@ -237,11 +279,11 @@ fn join_oldest(entries: &mut Vec<Entry>) {
             at += 1;
             continue;
         };
-        let joined = updates.remove(at);
+        let mut joined = updates.remove(at);
         if let Some(bucket) = updates.get_mut(into - usize::from(into > at)) {
             bucket.manager = ANCIENT_CHANGES.into();
             bucket.subresource.clear();
-            bucket.fields.extend(joined.fields);
+            bucket.fields.read().extend(std::mem::take(joined.fields.read()));
             bucket.time = joined.time;
         }
     }
@@ -258,7 +300,43 @@ pub(crate) struct Entry {
     /// Empty for the object itself.
     pub(crate) subresource: String,
     pub(crate) time: String,
-    pub(crate) fields: FieldSet,
+    pub(crate) fields: Fields,
+}
+
+/// A set of fields, read from its text only where somebody looks into it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fields {
+    /// The text, as long as it says what the set is.
+    text: Option<Vec<u8>>,
+    set: FieldSet,
+}
+
+impl Fields {
+    /// Of a text that has not been read.
+    fn written(text: Vec<u8>) -> Self {
+        Self { text: Some(text), set: FieldSet::default() }
+    }
+
+    /// The set, to look at and to change.
+    pub(crate) fn read(&mut self) -> &mut FieldSet {
+        if let Some(text) = self.text.take() {
+            self.set = FieldSet::read(&text);
+        }
+        &mut self.set
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match &self.text {
+            Some(text) => out.extend_from_slice(text),
+            None => self.set.write(out),
+        }
+    }
+}
+
+impl From<FieldSet> for Fields {
+    fn from(set: FieldSet) -> Self {
+        Self { text: None, set }
+    }
 }
 
 impl Entry {
@@ -270,7 +348,7 @@ impl Entry {
             operation: if call.applied.is_some() { "Apply" } else { "Update" }.into(),
             subresource: call.manages_through().to_owned(),
             time: machinery::time::format_seconds(call.now),
-            fields,
+            fields: fields.into(),
         }
     }
 
@@ -290,7 +368,7 @@ pub(crate) fn entries(managed: &[u8]) -> Vec<Entry> {
             operation: text("operation"),
             subresource: text("subresource"),
             time: text("time"),
-            fields: FieldSet::read(raw::member(entry, "fieldsV1").unwrap_or_default()),
+            fields: Fields::written(raw::member(entry, "fieldsV1").unwrap_or(b"{}").to_vec()),
         }
     };
     raw::items(managed).map(read).collect()

@@ -19,6 +19,7 @@ use crate::auth::UserInfo;
 use crate::auth::token::TokenSigner;
 use crate::call::{Call, Result};
 use crate::codec::{self, Payload};
+use crate::managed_fields::Shapes;
 use crate::metrics::{Labels, Metrics};
 use crate::negotiate::{Encoding, content_type, encode, negotiate};
 use crate::options::Options;
@@ -56,6 +57,8 @@ struct Inner {
     event_lease: Mutex<Option<(i64, LeaseId)>>,
     /// Documents that are made once, by their path.
     documents: Mutex<BTreeMap<String, discovery::Document>>,
+    /// The fields of objects that were made.
+    shapes: Mutex<Shapes>,
 }
 
 impl ApiServer {
@@ -77,6 +80,7 @@ impl ApiServer {
             watches: AtomicU64::new(0),
             event_lease: Mutex::new(None),
             documents: Mutex::new(BTreeMap::new()),
+            shapes: Mutex::default(),
             options,
         })))
     }
@@ -159,6 +163,10 @@ impl ApiServer {
 
     pub(crate) fn documents(&self) -> MutexGuard<'_, BTreeMap<String, discovery::Document>> {
         self.0.documents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn shapes(&self) -> MutexGuard<'_, Shapes> {
+        self.0.shapes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn aggregated(&self) -> impl Iterator<Item = &dyn AggregatedApi> {

@@ -1,8 +1,9 @@
 //! `update`, of an object or of its status.
 
+use bytes::Bytes;
 use http::StatusCode;
 use machinery::wire::Response;
-use machinery::{ApiError, Encoded, Object};
+use machinery::{ApiError, Encoded, Object, raw};
 use store::KeyValue;
 
 use crate::admission::{self, Operation};
@@ -91,11 +92,13 @@ pub(crate) fn replace(call: &mut Call, mut object: Box<dyn Object>, kv: &KeyValu
     let carried = object.metadata_mut().managed_fields.take();
     let managed = managed_fields::requested(call, carried, kv);
     let plain = storage::plain(&mut *object);
-    let mut value = storage::with_managed(&plain, &managed);
-    let differs = value != kv.value || call.applied.is_some();
-    if differs && let Some(managed) = managed_fields::on_update(call, &managed, &plain, kv) {
-        value = storage::with_managed(&plain, &managed);
-    }
+    let before = Bytes::from(raw::without_managed_fields(&kv.value));
+    let differs = plain != before || *managed != *raw::managed_fields(&kv.value).unwrap_or_default();
+    let anew = match differs || call.applied.is_some() {
+        true => managed_fields::on_update(call, &managed, &plain, before),
+        false => None,
+    };
+    let value = storage::with_managed(&plain, anew.as_deref().unwrap_or(&managed));
     if value == kv.value {
         reserved.keep();
         return Ok(Some(old_encoded));

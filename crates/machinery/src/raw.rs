@@ -67,6 +67,26 @@ pub fn push_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
+/// Appends what tells one compact object's text from those with the same fields: all but the values of
+/// members, of which only lists are told, whose items may be known by theirs, and nulls.
+pub fn push_shape(out: &mut Vec<u8>, object: &[u8]) {
+    let mut at = 0;
+    while let Some(byte) = object.get(at) {
+        let end = match byte {
+            b'{' | b'}' | b',' | b':' => Some(at + 1),
+            _ => value_end(object, at),
+        };
+        let Some(token) = end.and_then(|end| object.get(at..end)) else { return out.extend_from_slice(object) };
+        at += token.len();
+        match byte {
+            b'{' | b'}' | b',' | b':' | b'[' => out.extend_from_slice(token),
+            b'"' if object.get(at) == Some(&b':') => out.extend_from_slice(token),
+            b'n' => out.push(b'0'),
+            _ => out.push(b'1'),
+        }
+    }
+}
+
 /// The array of an object's `metadata.managedFields`.
 pub fn managed_fields(object: &[u8]) -> Option<&[u8]> {
     member(member(object, "metadata")?, MANAGED_FIELDS)
@@ -192,6 +212,26 @@ fn string_end(text: &[u8], start: usize) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn objects_with_the_same_fields_have_the_same_shape() {
+        let shape = |text: &str| {
+            let mut out = Vec::new();
+            push_shape(&mut out, text.as_bytes());
+            String::from_utf8(out).unwrap()
+        };
+        let web = shape(r#"{"a":{"n":1,"s":"x:\"{"},"l":[{"k":"v"}],"z":null}"#);
+        assert_eq!(web, r#"{"a":{"n":1,"s":1},"l":[{"k":"v"}],"z":0}"#);
+        assert_eq!(shape(r#"{"a":{"n":22,"s":"y"},"l":[{"k":"v"}],"z":null}"#), web);
+        for other in [
+            r#"{"a":{"n":1,"t":""},"l":[{"k":"v"}],"z":null}"#,
+            r#"{"a":{"n":1,"s":""},"l":[{"k":"w"}],"z":null}"#,
+            r#"{"a":{"n":1,"s":""},"l":[{"k":"v"}],"z":false}"#,
+            r#"{"a":{},"l":[{"k":"v"}],"z":null}"#,
+        ] {
+            assert_ne!(shape(other), web, "{other}");
+        }
+    }
 
     fn strings<'a>(parts: impl Iterator<Item = &'a [u8]>) -> Vec<&'a str> {
         parts.map(|part| std::str::from_utf8(part).unwrap()).collect()

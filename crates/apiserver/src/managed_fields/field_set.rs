@@ -1,8 +1,6 @@
 //! Sets of fields, as structured-merge-diff has them: a tree whose steps are `f:name` (a field),
 //! `k:{…}` (an item of a list, by its keys), `v:…` (an item of a set) and `.` (the node itself).
 
-use std::collections::BTreeMap;
-
 use machinery::raw;
 use machinery::schema::{Schema, Schemas};
 use machinery::sort::Order;
@@ -43,7 +41,59 @@ struct Walk<'a> {
 
 /// A set of fields. A leaf has no children.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct FieldSet(BTreeMap<String, FieldSet>);
+pub(crate) struct FieldSet(Steps);
+
+/// The children of a node by their steps, in order of the steps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Steps(Vec<(String, FieldSet)>);
+
+impl Steps {
+    fn place(&self, step: &str) -> Result<usize, usize> {
+        match self.0.last() {
+            // Most are added in order.
+            Some((last, _)) if last.as_str() < step => Err(self.0.len()),
+            _ => self.0.binary_search_by(|(one, _)| one.as_str().cmp(step)),
+        }
+    }
+
+    fn insert(&mut self, step: String, below: FieldSet) {
+        match self.place(&step) {
+            Ok(at) => {
+                if let Some((_, known)) = self.0.get_mut(at) {
+                    *known = below;
+                }
+            }
+            Err(at) => self.0.insert(at, (step, below)),
+        }
+    }
+
+    fn remove(&mut self, step: &str) {
+        if let Ok(at) = self.place(step) {
+            self.0.remove(at);
+        }
+    }
+
+    fn get(&self, step: &str) -> Option<&FieldSet> {
+        self.0.get(self.place(step).ok()?).map(|(_, below)| below)
+    }
+
+    fn get_mut(&mut self, step: &str) -> Option<&mut FieldSet> {
+        let at = self.place(step).ok()?;
+        self.0.get_mut(at).map(|(_, below)| below)
+    }
+
+    fn contains_key(&self, step: &str) -> bool {
+        self.place(step).is_ok()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&String, &FieldSet)> {
+        self.0.iter().map(|(step, below)| (step, below))
+    }
+}
 
 impl FieldSet {
     /// Every field of a value.
@@ -117,11 +167,7 @@ impl FieldSet {
         if new == old || new.is_null() {
             return;
         }
-        let granular = match new {
-            Value::Object(_) => !is_atomic_map(walk.schemas, schema),
-            Value::Array(_) => schema.is_some_and(|one| list_kind(one) != ListKind::Atomic),
-            _ => false,
-        };
+        let granular = is_granular(walk.schemas, schema, new);
         let mut child = Self::default();
         // A leaf if it is empty; but where there was something before, only that is gone.
         if granular && depth > 0 && !(is_empty(new) && is_empty(old)) {
@@ -136,9 +182,94 @@ impl FieldSet {
         self.0.insert(step, child);
     }
 
+    /// The fields that `old` has and `new` has not: the difference of their sets, made of what differs alone.
+    pub(crate) fn removed(schemas: &Schemas, schema: Option<&Schema>, new: &Value, old: &Value) -> Self {
+        let mut set = Self::default();
+        match set.add_removed_children(Walk { schemas, applied: false }, schema, new, old, DEPTH_MAX) {
+            true => set,
+            false => Self::of(schemas, schema, old).difference(&Self::of(schemas, schema, new)),
+        }
+    }
+
+    /// Of two objects, or of two lists by their keys, in which no key is twice; else nothing is done and said so.
+    fn add_removed_children(
+        &mut self,
+        walk: Walk,
+        schema: Option<&Schema>,
+        new: &Value,
+        old: &Value,
+        depth: usize,
+    ) -> bool {
+        match (new, old) {
+            (Value::Object(new), Value::Object(old)) => {
+                for (name, value) in old {
+                    let schema = schema.and_then(|schema| walk.schemas.field(schema, name));
+                    let itself = !ALWAYS_THERE.contains(&name.as_str());
+                    let now = new.get(name).unwrap_or(&Value::Null);
+                    self.add_removed(walk, schema, format!("f:{name}"), now, value, itself, depth);
+                }
+                true
+            }
+            (Value::Array(new), Value::Array(old)) => {
+                let Some(ListKind::Keyed(keys)) = schema.map(list_kind) else { return false };
+                let indexed = by_key(new, &|item| item_key(&keys, item));
+                if indexed.len() != new.len() || by_key(old, &|item| item_key(&keys, item)).len() != old.len() {
+                    return false;
+                }
+                let schema = schema.and_then(|schema| walk.schemas.items(schema));
+                for item in old {
+                    let key = item_key(&keys, item);
+                    let now = at_key(&indexed, &key).and_then(|at| new.get(at)).unwrap_or(&Value::Null);
+                    self.add_removed(walk, schema, format!("k:{key}"), now, item, true, depth);
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "two values, their place, and how to read them")]
+    fn add_removed(
+        &mut self,
+        walk: Walk,
+        schema: Option<&Schema>,
+        step: String,
+        new: &Value,
+        old: &Value,
+        itself: bool,
+        depth: usize,
+    ) {
+        if new == old || old.is_null() {
+            return;
+        }
+        if new.is_null() {
+            return self.add(walk, schema, step, old, &Value::Null, itself, depth);
+        }
+        let [new_parts, old_parts] = [new, old].map(|it| is_granular(walk.schemas, schema, it) && !is_empty(it));
+        if !is_granular(walk.schemas, schema, new) && !is_granular(walk.schemas, schema, old) {
+            // A leaf before and after.
+            return;
+        }
+        let mut child = Self::default();
+        if depth > 0 && new_parts && old_parts && child.add_removed_children(walk, schema, new, old, depth - 1) {
+            if !child.is_empty() {
+                self.0.insert(step, child);
+            }
+            return;
+        }
+        let (mut before, mut after) = (Self::default(), Self::default());
+        before.add(walk, schema, step.clone(), old, &Value::Null, itself, depth);
+        after.add(walk, schema, step, new, &Value::Null, itself, depth);
+        self.extend(before.difference(&after));
+    }
+
     /// Reads the text of `fieldsV1`.
     pub(crate) fn read(fields: &[u8]) -> Self {
-        Self(raw::members(fields).map(|(step, below)| (raw::text(step), Self::read(below))).collect())
+        let mut set = Self::default();
+        for (step, below) in raw::members(fields) {
+            set.0.insert(raw::text(step), Self::read(below));
+        }
+        set
     }
 
     /// Writes the text of `fieldsV1`.
@@ -153,6 +284,18 @@ impl FieldSet {
             below.write(out);
         }
         out.push(b'}');
+    }
+
+    /// Whether a field of this set may be in a set's text, too. Where not, neither takes anything from the
+    /// other.
+    pub(crate) fn may_meet(&self, fields: &[u8]) -> bool {
+        let mut quoted = Vec::new();
+        self.0.iter().any(|(step, below)| {
+            quoted.clear();
+            raw::push_text(&mut quoted, step);
+            let theirs = raw::members(fields).find(|(name, _)| *name == quoted).map(|(_, theirs)| theirs);
+            theirs.is_some_and(|theirs| below.0.is_empty() || theirs == b"{}" || below.may_meet(theirs))
+        })
     }
 
     /// Whether no field is in it.
@@ -222,7 +365,7 @@ impl FieldSet {
     /// The set with each field of which a part is in it: to keep the part is to keep the field.
     pub(crate) fn with_parents(&self) -> Self {
         let mut all = Self::default();
-        for (step, below) in &self.0 {
+        for (step, below) in self.0.iter() {
             let mut node = below.with_parents();
             if step.starts_with("f:") && !below.0.is_empty() {
                 node.0.insert(SELF.into(), Self::default());
@@ -236,7 +379,7 @@ impl FieldSet {
     /// `livenessProbe` gives up the probe, with what was defaulted in it.
     pub(crate) fn with_optional_structs(&self, schemas: &Schemas, schema: Option<&Schema>) -> Self {
         let mut all = Self::default();
-        for (step, below) in &self.0 {
+        for (step, below) in self.0.iter() {
             let (field, is_struct) = match step.split_once(':') {
                 Some(("f", name)) => {
                     let declared = schema.is_some_and(|one| schemas.resolve(one).properties.contains_key(name));
@@ -260,7 +403,7 @@ impl FieldSet {
     /// `.spec.containers[name="web"].image`.
     pub(crate) fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
-        for (step, below) in &self.0 {
+        for (step, below) in self.0.iter() {
             let name = match step.split_once(':') {
                 Some(("f", name)) => format!(".{name}"),
                 Some(("k", keys)) => key_name(keys),
@@ -275,7 +418,7 @@ impl FieldSet {
 
     /// Removes the fields of this set from a value.
     pub(crate) fn remove_from(&self, value: &mut Value) {
-        for (step, below) in &self.0 {
+        for (step, below) in self.0.iter() {
             let whole = below.has_self();
             match (step.split_once(':'), &mut *value) {
                 (Some(("f", name)), Value::Object(fields)) if whole => {
@@ -310,7 +453,7 @@ impl FieldSet {
 
     /// Adds all fields of the other set.
     pub(crate) fn extend(&mut self, other: Self) {
-        for (step, below) in other.0 {
+        for (step, below) in other.0.0 {
             match self.0.get_mut(&step) {
                 Some(node) => {
                     let itself = node.has_self() || below.has_self();
@@ -468,6 +611,15 @@ fn list_kind(schema: &Schema) -> ListKind {
     }
 }
 
+/// Whether a value is more than a leaf by its type.
+fn is_granular(schemas: &Schemas, schema: Option<&Schema>, value: &Value) -> bool {
+    match value {
+        Value::Object(_) => !is_atomic_map(schemas, schema),
+        Value::Array(_) => schema.is_some_and(|one| list_kind(one) != ListKind::Atomic),
+        _ => false,
+    }
+}
+
 fn is_atomic_map(schemas: &Schemas, schema: Option<&Schema>) -> bool {
     let Some(schema) = schema else { return false };
     [schema, schemas.resolve(schema)].iter().any(|one| one.map_type.as_deref() == Some("atomic"))
@@ -475,6 +627,17 @@ fn is_atomic_map(schemas: &Schemas, schema: Option<&Schema>) -> bool {
 
 /// An item's keys as compact JSON; keys it lacks are those of its defaults.
 fn item_key(keys: &[String], item: &Value) -> String {
+    // Most lists have one key, a text.
+    if let [name] = keys
+        && let Some(Value::String(value)) = item.get(name)
+    {
+        let mut key = b"{".to_vec();
+        raw::push_text(&mut key, name);
+        key.push(b':');
+        raw::push_text(&mut key, value);
+        key.push(b'}');
+        return String::from_utf8(key).unwrap_or_default();
+    }
     let mut key = Map::new();
     for name in keys {
         let value = match item.get(name) {
@@ -582,6 +745,60 @@ mod tests {
         assert_eq!(both, set(json!({"f:data": {".": {}, "f:a": {}}})));
         assert_eq!(child.with_parents(), both);
         assert_eq!(whole.paths(), [".data", ".data.a", ".data.b"]);
+    }
+
+    /// Takes a member or an item out, empties it, makes it another, or puts an item in again.
+    fn disturb(value: &mut Value, dice: &mut machinery::Rng) {
+        match value {
+            Value::Object(fields) if !fields.is_empty() => {
+                let at = usize::try_from(dice.below(fields.len() as u64)).unwrap();
+                let name = fields.keys().nth(at).cloned().unwrap();
+                match dice.below(8) {
+                    0 => _ = fields.remove(&name),
+                    1 => fields[&name] = Value::Null,
+                    2 => fields[&name] = json!({}),
+                    3 => fields[&name] = json!(7),
+                    _ => disturb(&mut fields[&name], dice),
+                }
+            }
+            Value::Array(items) if !items.is_empty() => {
+                let at = usize::try_from(dice.below(items.len() as u64)).unwrap();
+                match dice.below(6) {
+                    0 => _ = items.remove(at),
+                    1 => items.push(items[at].clone()),
+                    2 => items.clear(),
+                    _ => disturb(&mut items[at], dice),
+                }
+            }
+            other => *other = json!(dice.below(3).to_string()),
+        }
+    }
+
+    #[test]
+    fn what_is_removed_is_the_difference_of_the_sets() {
+        let schemas = schema::builtin();
+        let schema = schemas.get(&GroupVersionKind::from_api_version("v1", "Pod"));
+        let status = json!({
+            "conditions": [{"type": "Ready", "status": "True"}, {"type": "Initialized", "status": "True", "reason": "x"}],
+            "podIPs": [{"ip": "10.0.0.1"}], "hostIPs": [{"ip": "10.0.0.2"}], "phase": "Running",
+            "containerStatuses": [{"name": "a", "state": {"running": {"startedAt": "x"}}, "lastState": {}}],
+        });
+        for seed in 0..300 {
+            let mut dice = machinery::Rng::new(seed);
+            let mut old = pod();
+            old["status"] = status.clone();
+            old["metadata"]["finalizers"] = json!(["a", "b"]);
+            for _ in 0..dice.below(4) {
+                disturb(&mut old, &mut dice);
+            }
+            let mut new = old.clone();
+            for _ in 0..dice.below(5) {
+                disturb(&mut new, &mut dice);
+            }
+            let [before, after] = [&old, &new].map(|it| FieldSet::of(schemas, schema, it));
+            let removed = FieldSet::removed(schemas, schema, &new, &old);
+            assert_eq!(written(&removed), written(&before.difference(&after)), "seed {seed}: {old} then {new}");
+        }
     }
 
     #[test]
