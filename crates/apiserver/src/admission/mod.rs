@@ -88,6 +88,10 @@ pub(crate) fn mutate(
     object: &mut dyn Object,
     old: Option<&dyn Object>,
 ) -> Result<()> {
+    // What of them a status does not reach is the old object's again afterwards.
+    if call.info.subresource == "status" {
+        return Ok(());
+    }
     MUTATING.iter().try_for_each(|(_, plugin)| plugin(call, operation, object, old))
 }
 

@@ -1,7 +1,10 @@
 //! [`ResourceInfo`]: the row of a resource, the look-ups over all rows, and the generic part of create
 //! and update.
 
+use std::sync::OnceLock;
+
 use machinery::field::ErrorList;
+use machinery::sort::Order;
 use machinery::{GroupResource, GroupVersionKind, GroupVersionResource, Object, Timestamp};
 use serde_json::Value;
 
@@ -241,7 +244,17 @@ pub fn all() -> impl Iterator<Item = &'static ResourceInfo> {
 
 /// The row of a resource in one version.
 pub fn by_resource(group: &str, version: &str, resource: &str) -> Option<&'static ResourceInfo> {
-    all().find(|row| row.resource == resource && row.group == group && row.version == version)
+    static ORDERED: OnceLock<Vec<&'static ResourceInfo>> = OnceLock::new();
+    fn key(row: &ResourceInfo) -> [&str; 3] {
+        [row.resource, row.group, row.version]
+    }
+    let ordered = ORDERED.get_or_init(|| {
+        let mut rows: Vec<_> = all().collect();
+        rows.order_by(|a, b| key(a).cmp(&key(b)));
+        rows
+    });
+    let at = ordered.binary_search_by(|row| key(row).cmp(&[resource, group, version])).ok()?;
+    ordered.get(at).copied()
 }
 
 /// The row of a kind in one version.

@@ -348,7 +348,10 @@ macro_rules! parts {
         $crate::registry::strategy::Parts {
             spec_differs: |_new: &$kind, _old: &$kind| false $(|| _new.$spec != _old.$spec)*,
             keep_spec: |_new: &mut $kind, _old: &$kind| {
-                $(_new.$spec.clone_from(&_old.$spec);)*
+                // Mostly they are equal, and to compare costs less than to copy.
+                $(if _new.$spec != _old.$spec {
+                    _new.$spec.clone_from(&_old.$spec);
+                })*
             },
             keep_status: $crate::registry::strategy::parts!(@status $kind, $($status)?),
         }
