@@ -7,6 +7,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec};
 use machinery::ObjectKey;
 use machinery::labels::Labels;
+use machinery::random::fnv64a;
 
 use crate::cache::Cache;
 use crate::plugins::{inter_pod_affinity, node_volume_limits, pod_topology_spread, volume_binding};
@@ -99,6 +100,8 @@ pub struct NodeInfo {
     pub pods: BTreeMap<ObjectKey, Arc<PodInfo>>,
     /// How many of its pods take ports of the node.
     pub with_host_ports: usize,
+    /// The hashes of its labels' names and values: what every pod asks every node is not to compare texts.
+    label_hashes: Vec<(u64, u64)>,
 }
 
 impl NodeInfo {
@@ -113,12 +116,19 @@ impl NodeInfo {
         self.node.as_ref().and_then(|node| node.metadata.labels.as_ref()).unwrap_or(&NONE)
     }
 
+    /// The hash (FNV-1a) of the value of the label whose name has this hash.
+    pub fn label_hash(&self, name: u64) -> Option<u64> {
+        self.label_hashes.iter().find(|(hash, _)| *hash == name).map(|(_, value)| *value)
+    }
+
     /// Takes in a new state of the node.
     pub fn set_node(&mut self, node: Arc<Node>) {
         let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
         self.allocatable = allocatable.map(Resources::from_list).unwrap_or_default();
         self.name = node.metadata.name.as_deref().unwrap_or_default().into();
         self.node = Some(node);
+        let hashes = self.labels().iter().map(|(name, value)| (fnv64a(name.as_bytes()), fnv64a(value.as_bytes())));
+        self.label_hashes = hashes.collect();
     }
 
     /// Takes in a pod, or a new state of one.

@@ -137,6 +137,8 @@ impl Scheduler {
             if let Event::Updated { old, new } = &event
                 && schedulable_needs(old) == schedulable_needs(new)
             {
+                // The pod as it was before has no other reader.
+                self.cache.renew_pod(new);
                 continue;
             }
             let gone = matches!(event, Event::Deleted(_));

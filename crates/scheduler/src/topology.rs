@@ -160,10 +160,9 @@ impl Question {
 /// Pods by domain.
 #[derive(Clone, Debug, Default)]
 pub struct Domains {
-    /// By a hash of their names: there may be as many as nodes, and each of them is looked up for each pod.
-    domains: BTreeMap<u64, Vec<(String, Domain)>>,
-    /// How many domains there are.
-    count: usize,
+    /// By the hashes of their names alone: there may be as many as nodes, and each of them is looked up for
+    /// each pod. Two of them share one once in 2⁶⁴.
+    domains: BTreeMap<u64, Domain>,
     /// How many domains have how many pods.
     histogram: BTreeMap<i64, usize>,
     total: i64,
@@ -178,8 +177,12 @@ struct Domain {
 impl Domains {
     /// The pods in a domain.
     pub fn pods(&self, value: &str) -> i64 {
-        let alike = self.domains.get(&fnv64a(value.as_bytes())).map_or(&[][..], Vec::as_slice);
-        alike.iter().find(|(name, _)| name == value).map_or(0, |(_, domain)| domain.pods)
+        self.pods_by_hash(fnv64a(value.as_bytes()))
+    }
+
+    /// The pods in the domain whose name has this hash ([`NodeInfo::label_hash`]).
+    pub fn pods_by_hash(&self, hash: u64) -> i64 {
+        self.domains.get(&hash).map_or(0, |domain| domain.pods)
     }
 
     /// The pods in all domains.
@@ -189,7 +192,7 @@ impl Domains {
 
     /// How many domains there are.
     pub fn len(&self) -> usize {
-        self.count
+        self.domains.len()
     }
 
     /// The pods in the domain that has the fewest; 0 where there is none.
@@ -201,16 +204,8 @@ impl Domains {
         if nodes == 0 && pods == 0 {
             return;
         }
-        let alike = self.domains.entry(fnv64a(value.as_bytes())).or_default();
-        let place = match alike.iter().position(|(name, _)| name == value) {
-            Some(place) => place,
-            None => {
-                alike.push((value.to_owned(), Domain::default()));
-                self.count += 1;
-                alike.len() - 1
-            }
-        };
-        let Some((_, domain)) = alike.get_mut(place) else { return };
+        let hash = fnv64a(value.as_bytes());
+        let domain = self.domains.entry(hash).or_default();
         let before = *domain;
         *domain = Domain { nodes: before.nodes + nodes, pods: before.pods + pods };
         let after = *domain;
@@ -224,11 +219,7 @@ impl Domains {
             }
         }
         if after == Domain::default() {
-            alike.swap_remove(place);
-            self.count -= 1;
-            if alike.is_empty() {
-                self.domains.remove(&fnv64a(value.as_bytes()));
-            }
+            self.domains.remove(&hash);
         } else {
             *self.histogram.entry(after.pods).or_default() += 1;
         }

@@ -5,6 +5,7 @@
 
 use k8s_openapi::api::core::v1::TopologySpreadConstraint;
 use machinery::labels::Selector;
+use machinery::random::fnv64a;
 
 use crate::cache::Cache;
 use crate::framework::{Cycle, Filter, MAX_NODE_SCORE, NodeInfo, PodInfo, Rejection, Score};
@@ -33,6 +34,8 @@ pub struct State {
 struct Constraint {
     answer: Answer,
     key: String,
+    /// Of the key.
+    hash: u64,
     max_skew: i64,
     min_domains: usize,
     weight: i64,
@@ -50,7 +53,15 @@ pub fn prepare(pod: &PodInfo, default: impl FnOnce() -> Option<Selector>, cache:
             let nodes = Eligibility { affinity: Required::of(pod), ..Eligibility::default() };
             let answer = cache.ask(question(pod, selector.clone(), key, nodes));
             let weight = weight(cache, answer);
-            Constraint { answer, key: key.into(), max_skew, min_domains: 1, weight, counts_itself: true }
+            Constraint {
+                answer,
+                key: key.into(),
+                hash: fnv64a(key.as_bytes()),
+                max_skew,
+                min_domains: 1,
+                weight,
+                counts_itself: true,
+            }
         });
         return State { hard: Vec::new(), soft: soft.into(), all_keys: false };
     }
@@ -84,6 +95,7 @@ fn constraint(
         answer,
         weight: weight(cache, answer),
         key: constraint.topology_key.clone(),
+        hash: fnv64a(constraint.topology_key.as_bytes()),
         max_skew: i64::from(constraint.max_skew),
         min_domains: constraint.min_domains.and_then(|it| usize::try_from(it).ok()).unwrap_or(1),
         counts_itself,
@@ -134,17 +146,16 @@ impl Score for PodTopologySpread {
     /// Thousandths of a natural logarithm times pods: the fewer the better.
     fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
         let state = &cycle.prepared.spread;
-        let labels = node.labels();
         let mut sum = 0_i64;
         for it in &state.soft {
-            let Some(value) = labels.get(&it.key) else {
+            let Some(value) = node.label_hash(it.hash) else {
                 if state.all_keys {
                     return IGNORED;
                 }
                 continue;
             };
             let Some(domains) = cycle.cache.topology().domains(it.answer) else { continue };
-            let pods = domains.pods(value);
+            let pods = domains.pods_by_hash(value);
             sum = sum.saturating_add(pods.saturating_mul(it.weight) + (it.max_skew - 1) * MICRO);
         }
         (sum + MICRO / 2) / MICRO
