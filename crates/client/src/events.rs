@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use machinery::random::fnv64a;
 use machinery::sort::Order;
 use machinery::status::ApiError;
 use machinery::time::meta_time;
@@ -53,15 +54,17 @@ pub struct EventRecorder {
     client: Client,
     component: String,
     host: String,
-    series: BTreeMap<Series, Written>,
-    similar: BTreeMap<Similar, Messages>,
-    budgets: BTreeMap<String, Budget>,
+    /// By object, type, reason and message: what makes two events one with a count.
+    series: BTreeMap<Hash, Written>,
+    /// By all that but the message.
+    similar: BTreeMap<Hash, Messages>,
+    /// By object.
+    budgets: BTreeMap<Hash, Budget>,
 }
 
-/// What makes two events one with a count: the object's uid or key, type, reason, message.
-type Series = (String, EventType, String, String);
-/// What makes two events similar: all that but the message.
-type Similar = (String, EventType, String);
+/// What an event is found by, hashed: a recorder knows thousands. Two share a hash once in 2⁶⁴, and would then
+/// be counted as one.
+type Hash = u64;
 
 struct Written {
     key: ObjectKey,
@@ -70,7 +73,7 @@ struct Written {
 }
 
 struct Messages {
-    distinct: Vec<String>,
+    distinct: Vec<Hash>,
     last: Timestamp,
 }
 
@@ -100,13 +103,16 @@ impl EventRecorder {
 
     /// [`EventRecorder::event`] about what a reference names, such as a container of a pod.
     pub fn event_for(&mut self, now: Timestamp, object: ObjectReference, kind: EventType, reason: &str, message: &str) {
-        let subject = identity(&object);
-        if !self.take_token(&subject, now) {
+        let mut subject = identity(&object);
+        if !self.take_token(fnv64a(subject.as_bytes()), now) {
             return;
         }
-        let (message, combined) = self.aggregate(&subject, kind, reason, message, now);
-        let name = if combined { String::new() } else { message.clone() };
-        let series = (subject, kind, reason.to_owned(), name);
+        subject.extend(["\n", kind.as_str(), "\n", reason]);
+        let (message, combined) = self.aggregate(fnv64a(subject.as_bytes()), message, now);
+        if !combined {
+            subject.extend(["\n", message.as_str()]);
+        }
+        let series = fnv64a(subject.as_bytes());
         if let Some(written) = self.series.get_mut(&series) {
             written.count += 1;
             written.last = now;
@@ -157,9 +163,9 @@ impl EventRecorder {
     }
 
     /// Whether the object may make another event: a token bucket each.
-    fn take_token(&mut self, subject: &str, now: Timestamp) -> bool {
+    fn take_token(&mut self, subject: Hash, now: Timestamp) -> bool {
         bound(&mut self.budgets, |budget| budget.refilled);
-        let budget = self.budgets.entry(subject.into()).or_insert(Budget { tokens: BURST_MAX, refilled: now });
+        let budget = self.budgets.entry(subject).or_insert(Budget { tokens: BURST_MAX, refilled: now });
         let passed = now.duration_since(budget.refilled).unsigned_abs();
         budget.tokens = (budget.tokens + passed.as_secs_f64() / REFILL_INTERVAL.as_secs_f64()).min(BURST_MAX);
         budget.refilled = now;
@@ -171,25 +177,16 @@ impl EventRecorder {
     }
 
     /// The message to write, and whether it stands for many.
-    fn aggregate(
-        &mut self,
-        subject: &str,
-        kind: EventType,
-        reason: &str,
-        message: &str,
-        now: Timestamp,
-    ) -> (String, bool) {
+    fn aggregate(&mut self, similar: Hash, message: &str, now: Timestamp) -> (String, bool) {
         bound(&mut self.similar, |messages| messages.last);
-        let messages = self
-            .similar
-            .entry((subject.into(), kind, reason.into()))
-            .or_insert_with(|| Messages { distinct: Vec::new(), last: now });
+        let messages = self.similar.entry(similar).or_insert_with(|| Messages { distinct: Vec::new(), last: now });
         if now.duration_since(messages.last).unsigned_abs() > SIMILAR_INTERVAL {
             messages.distinct.clear();
         }
         messages.last = now;
-        if !messages.distinct.iter().any(|known| known == message) {
-            messages.distinct.push(message.into());
+        let hash = fnv64a(message.as_bytes());
+        if !messages.distinct.contains(&hash) {
+            messages.distinct.push(hash);
         }
         if messages.distinct.len() < SIMILAR_MAX {
             return (message.into(), false);
@@ -228,7 +225,7 @@ fn identity(object: &ObjectReference) -> String {
 }
 
 /// Makes room in a cache: what was used longest ago goes.
-fn bound<K: Ord + Clone, V>(cache: &mut BTreeMap<K, V>, last: impl Fn(&V) -> Timestamp) {
+fn bound<V>(cache: &mut BTreeMap<Hash, V>, last: impl Fn(&V) -> Timestamp) {
     if cache.len() < CACHE_MAX {
         return;
     }
