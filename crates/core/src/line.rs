@@ -67,8 +67,7 @@ impl Transport for Line {
             self.count(&method, "<error>");
             return ApiError::service_unavailable("connection refused").into_response();
         }
-        let uri = request.uri();
-        let call = RequestInfo::parse(request.method(), uri.path(), uri.query().unwrap_or_default());
+        let uri = request.uri().clone();
         let because = request.extensions().get::<Origin>().map_or(0, |origin| origin.cause);
         request.extensions_mut().insert(UserInfo::admin());
         // Plain verbs are ready at once. What waits for somebody else, a webhook say, lets the others
@@ -82,6 +81,11 @@ impl Transport for Line {
         self.count(&method, response.status().as_str());
         let labels = format!("host=\"{}\",verb=\"{method}\"", self.api.address());
         metrics.observe_since(&DURATION, &labels, began);
+        // Whom it is to be told, and what it is called then.
+        if !self.trace.is_watched() && !matches!(response.body(), Body::Watch(_)) {
+            return response;
+        }
+        let call = RequestInfo::parse(&method, uri.path(), uri.query().unwrap_or_default());
         let asker = Asker { name: &self.component, because, command: None };
         self.trace.exchange(self.executor.now(), &asker, &call, &response, self.api.store().revision());
         response.map(|body| match body {
