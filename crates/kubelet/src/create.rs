@@ -1,5 +1,7 @@
 //! A container's configuration, from its spec.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{Container as Spec, SecurityContext};
 
 use crate::env;
@@ -63,8 +65,8 @@ pub fn config(
         args: expand_all(&spec.args),
         working_dir: str(&spec.working_dir).into(),
         mounts: volumes::mounts(pod, spec, &env),
-        labels: labels.map(|(key, value)| (key.to_string(), value.to_string())).into(),
-        annotations: annotations.map(|(key, value)| (key.to_string(), value)).into(),
+        labels: Arc::new(labels.map(|(key, value)| (key.to_string(), value.to_string())).into()),
+        annotations: Arc::new(annotations.map(|(key, value)| (key.to_string(), value)).into()),
         ports: spec.ports.iter().flatten().filter_map(|port| u16::try_from(port.container_port).ok()).collect(),
         stdin: flag(spec.stdin),
         stdin_once: flag(spec.stdin_once),

@@ -8,6 +8,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{
     ContainerImage, DaemonEndpoint, Node, NodeCondition, NodeDaemonEndpoints, NodeSpec, NodeStatus, ObjectReference,
 };
+use k8s_openapi::api::storage::v1::{CSINode, CSINodeSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use machinery::time::{after, meta_time};
 use machinery::{ApiError, ObjectKey, Rng, Timestamp};
@@ -27,6 +28,9 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(300);
 const RETRY: Duration = Duration::from_secs(2);
 /// Most images a node's status lists.
 const IMAGES_MAX: usize = 50;
+/// In-tree volume plugins that CSI drivers stand in for, as a kubelet tells of itself.
+const MIGRATED_PLUGINS: &str = "kubernetes.io/aws-ebs,kubernetes.io/azure-disk,kubernetes.io/azure-file,\
+     kubernetes.io/cinder,kubernetes.io/gce-pd,kubernetes.io/portworx-volume,kubernetes.io/vsphere-volume";
 /// Until the node's pods have a range of addresses.
 const NETWORK_NOT_READY: &str = "container runtime network not ready: NetworkReady=false \
      reason:NetworkPluginNotReady message:Network plugin returns error: no pod CIDR assigned";
@@ -149,6 +153,7 @@ impl NodeReporter {
                 }
                 Err(error) => return Err(error),
             }
+            self.tell_drivers(config, client)?;
             self.registered = true;
             self.starting_event(now, config, recorder);
         }
@@ -281,6 +286,41 @@ impl NodeReporter {
         }
     }
 
+    /// The node as the owner of what belongs to it.
+    fn owner(&self) -> Option<OwnerReference> {
+        self.node.as_ref().map(|node| OwnerReference {
+            api_version: "v1".into(),
+            kind: "Node".into(),
+            name: str(&node.metadata.name).into(),
+            uid: str(&node.metadata.uid).into(),
+            ..OwnerReference::default()
+        })
+    }
+
+    /// Makes the node's CSINode, without drivers: none are installed.
+    fn tell_drivers(&self, config: &NodeConfig, client: &Client) -> Result<(), ApiError> {
+        let owners = self.owner().map(|owner| vec![owner]);
+        let migrated = ("storage.alpha.kubernetes.io/migrated-plugins".to_owned(), MIGRATED_PLUGINS.to_owned());
+        let metadata = ObjectMeta {
+            name: Some(config.name.clone()),
+            annotations: Some([migrated].into()),
+            owner_references: owners.clone(),
+            ..ObjectMeta::default()
+        };
+        match client.create(CSINode { metadata, spec: CSINodeSpec { drivers: Vec::new() }, ..CSINode::default() }) {
+            Err(error) if error.is_already_exists() => {
+                let found = client.get::<CSINode>(&ObjectKey::new("", config.name.as_str()))?;
+                if found.metadata.owner_references == owners {
+                    return Ok(());
+                }
+                let mut node = (*found).clone();
+                node.metadata.owner_references = owners;
+                client.update(node).map(drop)
+            }
+            made => made.map(drop),
+        }
+    }
+
     fn renew_lease(&mut self, now: Timestamp, config: &NodeConfig, client: &Client) -> Result<(), ApiError> {
         let key = ObjectKey::new("kube-node-lease", config.name.as_str());
         let lease = match self.lease.take() {
@@ -297,13 +337,7 @@ impl NodeReporter {
             renew_time: Some(MicroTime(now)),
             ..LeaseSpec::default()
         };
-        let owner = self.node.as_ref().map(|node| OwnerReference {
-            api_version: "v1".into(),
-            kind: "Node".into(),
-            name: config.name.clone(),
-            uid: str(&node.metadata.uid).into(),
-            ..OwnerReference::default()
-        });
+        let owner = self.owner();
         let written = match lease {
             Some(mut lease) => {
                 lease.spec = Some(LeaseSpec { renew_time: Some(MicroTime(now)), ..spec });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use client::{Client, DeleteOptions, key_of};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use machinery::Timestamp;
 
 use crate::NodeConfig;
@@ -27,8 +27,15 @@ impl Kubelet {
             _ => None,
         };
         let Some(slot) = self.workers.get_mut(uid).filter(|slot| !slot.worker.removed) else { return true };
-        // As upstream, which makes and starts a container in one go: that it has been made is not told.
-        let is_starting = slot.worker.containers.values().any(|container| container.step == Step::Starting);
+        // As upstream, which fetches the images of a pod's first containers, makes and starts them in one go: how
+        // far that is, events tell.
+        let containers = || slot.worker.containers.values();
+        let are_first = containers().all(|container| container.current.is_none());
+        let is_starting = containers().any(|container| match container.step {
+            Step::Starting => true,
+            Step::Inspecting | Step::Pulling(_) | Step::Creating => are_first,
+            Step::Idle | Step::PostStart => false,
+        });
         if is_starting && slot.worker.termination.is_none() {
             return true;
         }
@@ -43,8 +50,7 @@ impl Kubelet {
             *published == status && Some(revision) == pod.metadata.resource_version.as_ref()
         });
         if pod.status.as_ref() != Some(&status) && !as_written {
-            let changed = Pod { status: Some(status.clone()), ..(*pod).clone() };
-            match self.client.update_status(changed) {
+            match self.client.update_status(with_status(&pod, status.clone())) {
                 Ok(written) => {
                     // What the server made something else of is not written again.
                     let revision = || str(&written.metadata.resource_version).to_owned();
@@ -77,6 +83,11 @@ impl Kubelet {
     }
 }
 
+/// A pod as its status is updated by: without the spec, which stays as it is.
+fn with_status(pod: &Pod, status: PodStatus) -> Pod {
+    Pod { metadata: pod.metadata.clone(), spec: None, status: Some(status) }
+}
+
 /// Writes a static pod's status into its mirror.
 fn publish_mirror(
     slot: &mut Slot,
@@ -94,7 +105,7 @@ fn publish_mirror(
     if mirror.status.as_ref() == Some(&status) {
         return true;
     }
-    match client.update_status(Pod { status: Some(status), ..(**mirror).clone() }) {
+    match client.update_status(with_status(mirror, status)) {
         Ok(written) => {
             slot.mirror = Some(written);
             true

@@ -1,5 +1,6 @@
 //! The steps before containers: volumes, then the sandbox.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -219,8 +220,8 @@ fn sandbox_config(pod: &Pod, node: &NodeConfig, attempt: u32) -> PodSandboxConfi
         uid: str(&pod.metadata.uid).into(),
         attempt,
         hostname: hostname(pod, node),
-        labels: pod.metadata.labels.clone().unwrap_or_default(),
-        annotations: pod.metadata.annotations.clone().unwrap_or_default(),
+        labels: Arc::new(pod.metadata.labels.clone().unwrap_or_default()),
+        annotations: Arc::new(pod.metadata.annotations.clone().unwrap_or_default()),
         dns: dns_config(pod, node),
         port_mappings,
         network: if host_network { NamespaceMode::Node } else { NamespaceMode::Pod },

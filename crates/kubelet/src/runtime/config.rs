@@ -1,6 +1,7 @@
 //! What the kubelet asks a runtime to make.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -18,9 +19,9 @@ pub struct PodSandboxConfig {
     /// Host name inside the pod.
     pub hostname: String,
     /// Labels, among them the pod's own.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
     /// Annotations of the pod.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Arc<BTreeMap<String, String>>,
     /// `resolv.conf`.
     pub dns: DnsConfig,
     /// Ports to open on the node (hostPort).
@@ -100,9 +101,9 @@ pub struct ContainerConfig {
     /// File systems.
     pub mounts: Vec<Mount>,
     /// To be given back by [`super::ContainerStatus::labels`].
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
     /// To be given back by [`super::ContainerStatus::annotations`].
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Arc<BTreeMap<String, String>>,
     /// Ports the spec declares: for simulated servers; real ones do not need them.
     pub ports: Vec<u16>,
     /// Whether standard input is kept open.

@@ -1,6 +1,7 @@
 //! What a runtime says about what it holds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use machinery::Timestamp;
@@ -44,9 +45,9 @@ pub struct SandboxStatus {
     /// The pod's addresses; the first is the pod's `podIP`. Empty on the node's network.
     pub ips: Vec<String>,
     /// As configured.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
     /// As configured.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Arc<BTreeMap<String, String>>,
 }
 
 /// CRI's `ContainerState`.
@@ -95,9 +96,9 @@ pub struct ContainerStatus {
     /// The image's digest (`name@sha256:…`) or, for local images, its id.
     pub image_ref: String,
     /// As configured.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
     /// As configured.
-    pub annotations: BTreeMap<String, String>,
+    pub annotations: Arc<BTreeMap<String, String>>,
 }
 
 /// CRI's `Image`.

@@ -248,8 +248,8 @@ pub async fn convert(engine: &Engine, found: ContainerInspectResponse) -> Contai
         finished_at: state.finished_at.as_deref().and_then(time),
         image: label(names::IMAGE),
         image_ref: label(names::IMAGE_REF),
-        labels,
-        annotations,
+        labels: labels.into(),
+        annotations: annotations.into(),
         ..ContainerStatus::default()
     };
     match kind {

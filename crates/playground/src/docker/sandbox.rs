@@ -173,8 +173,8 @@ pub fn convert(engine: &Engine, found: ContainerInspectResponse) -> SandboxStatu
         state: if running { SandboxState::Ready } else { SandboxState::NotReady },
         created_at: found.created.as_deref().and_then(time).unwrap_or_default(),
         ips: ip.iter().map(ToString::to_string).collect(),
-        labels,
-        annotations,
+        labels: labels.into(),
+        annotations: annotations.into(),
     }
 }
 
