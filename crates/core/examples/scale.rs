@@ -132,6 +132,9 @@ fn pods(nodes: usize, pods: usize) -> Value {
         }
         assert!(machinery::time::since(cluster_time, cluster.now()) < Duration::from_secs(3600), "{ready} ready");
     }
+    if std::env::var_os("VERBOSE").is_some() {
+        tell_writes(&cluster);
+    }
     let (seconds, busy) = (began.elapsed().as_secs_f64(), processor_seconds() - busy_before);
     json!({
         "nodes": nodes, "pods": pods, "seconds": seconds, "podsPerSecond": pods as f64 / seconds,
@@ -141,6 +144,31 @@ fn pods(nodes: usize, pods: usize) -> Value {
         "bytesPerNode": with_nodes.saturating_sub(empty) / nodes, "bytesPerPod": memory().saturating_sub(with_nodes) / pods,
         "revisions": cluster.api().store().revision(),
     })
+}
+
+/// How often each component wrote which kind of object, as far as history reaches, and all writes of one pod.
+fn tell_writes(cluster: &Cluster) {
+    let commits = cluster.api().store().commits(0, usize::MAX).expect("history");
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    let mut last_pod = None;
+    for change in commits.iter().flat_map(|commit| commit.changes.iter().map(move |change| (commit, change))) {
+        let (commit, change) = change;
+        let writer = commit.origin.writer.split('/').next().unwrap_or_default();
+        let kind = change.key.split('/').nth(2).unwrap_or_default();
+        let first = if change.previous.is_none() { "creates" } else { "changes" };
+        *counts.entry(format!("{writer} {first} {kind}")).or_default() += 1;
+        if kind == "pods" {
+            last_pod = Some(change.key.clone());
+        }
+    }
+    counts.iter().for_each(|(what, count)| eprintln!("{count:>8} {what}"));
+    let name = last_pod.as_deref().and_then(|key| key.rsplit('/').next()).unwrap_or_default().to_owned();
+    for commit in &commits {
+        for change in commit.changes.iter().filter(|change| change.key.contains(&name)) {
+            let value = change.current.as_ref().map(|kv| String::from_utf8_lossy(&kv.value).into_owned());
+            eprintln!("{} {} {}", commit.origin.writer, change.key, value.unwrap_or_default());
+        }
+    }
 }
 
 /// What a cluster at rest does: revisions and turns of the event loop in a second of its time.
