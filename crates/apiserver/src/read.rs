@@ -63,10 +63,13 @@ pub(crate) fn answer(call: &Call, code: StatusCode, object: Encoded) -> Result<R
             json_answer(call, code, partial)
         }
         View::Table => {
-            let version = object.value().map_err(ApiError::internal)?;
-            let version = version.pointer("/metadata/resourceVersion").and_then(|version| version.as_str());
-            let version = version.unwrap_or_default().to_owned();
-            let table = table::of_wire(call, &[object], &version)?;
+            let (version, kind) = (object.resource_version().unwrap_or_default(), object.kind());
+            let table = match kind.as_str() {
+                // It is what it is, however one wants objects.
+                "Status" => object.to_bytes(),
+                kind if kind == call.row.kind => table::of_wire(call, &[object], &version)?,
+                _ => table::of_other(call, &object)?,
+            };
             json_answer(call, code, table)
         }
     }

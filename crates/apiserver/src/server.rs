@@ -256,7 +256,7 @@ impl ApiServer {
             return not_found_page();
         }
         // Routes are GET's, and no more than that.
-        if matches!(parts.method, Method::HEAD | Method::OPTIONS) {
+        if !matches!(parts.method, Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
             return refusal(&call, ApiError::wrong_method());
         }
         let payload = Payload::read(body).await;

@@ -1,11 +1,13 @@
 //! `Table` and `PartialObjectMetadata`: what is made of objects for clients that ask.
 
 use bytes::Bytes;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::{ApiError, Encoded};
 use serde_json::{Map, Value, json};
 
 use crate::call::{Call, Result};
-use crate::registry::ResourceInfo;
+use crate::registry::printer::{AGE, NAME, NAME_AND_CREATED, age, column, name, name_and_created};
+use crate::registry::{Column, ResourceInfo};
 use crate::storage;
 
 /// A list's metadata.
@@ -55,7 +57,7 @@ impl Include {
 pub(crate) fn of_stored(call: &Call, objects: &[Encoded], list: &ListFields) -> Result<Bytes> {
     let include = Include::of(call)?;
     let rows = objects.iter().map(|object| row(call.row, object, include, call.now)).collect::<Result<Vec<_>>>()?;
-    Ok(table(&rows, list, Some(call.row)))
+    Ok(table(&rows, list, Some(call.row.columns())))
 }
 
 /// A table of objects in the form of the row's version.
@@ -73,9 +75,31 @@ pub(crate) fn of_wire(call: &Call, objects: &[Encoded], resource_version: &str) 
     of_stored(call, &stored, &ListFields::at(resource_version.into()))
 }
 
-/// A table from its rows; without columns if `columns_of` is `None`, as all but the first table of a
-/// watch are.
-pub(crate) fn table(rows: &[Bytes], list: &ListFields, columns_of: Option<&ResourceInfo>) -> Bytes {
+/// The table of one object of another kind than its resource's: a Scale, or what a review answers.
+pub(crate) fn of_other(call: &Call, object: &Encoded) -> Result<Bytes> {
+    const SCALE: &[Column] = &[
+        NAME,
+        column("Desired", "integer", "How many instances there should be."),
+        column("Available", "integer", "How many instances there are."),
+        AGE,
+    ];
+    let value = object.value().map_err(ApiError::internal)?;
+    let metadata: ObjectMeta = machinery::object::from_value(value["metadata"].clone()).map_err(ApiError::internal)?;
+    let number = |pointer: &str| value.pointer(pointer).cloned().unwrap_or_else(|| 0.into());
+    let (columns, cells) = match value["kind"].as_str() {
+        Some("Scale") => (
+            SCALE,
+            vec![name(&metadata), number("/spec/replicas"), number("/status/replicas"), age(&metadata, call.now)],
+        ),
+        _ => (NAME_AND_CREATED, name_and_created(&metadata)),
+    };
+    let line = line(&cells, object, Include::of(call)?, &|| object.to_bytes());
+    let version = metadata.resource_version.unwrap_or_default();
+    Ok(table(&[line], &ListFields::at(version), Some(columns)))
+}
+
+/// A table from its rows; without `columns` as all but the first table of a watch are.
+pub(crate) fn table(rows: &[Bytes], list: &ListFields, columns: Option<&[Column]>) -> Bytes {
     let mut metadata = Map::new();
     metadata.insert("resourceVersion".into(), list.resource_version.as_str().into());
     if !list.continue_token.is_empty() {
@@ -84,7 +108,7 @@ pub(crate) fn table(rows: &[Bytes], list: &ListFields, columns_of: Option<&Resou
     if let Some(remaining) = list.remaining {
         metadata.insert("remainingItemCount".into(), remaining.into());
     }
-    let columns: Value = columns_of.map(columns).into();
+    let columns: Value = columns.map(definitions).into();
     let head =
         json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": columns});
     let mut bytes = serde_json::to_vec(&head).unwrap_or_default();
@@ -100,8 +124,8 @@ pub(crate) fn table(rows: &[Bytes], list: &ListFields, columns_of: Option<&Resou
     bytes.into()
 }
 
-fn columns(row: &ResourceInfo) -> Value {
-    let column = |column: &crate::registry::Column| {
+fn definitions(columns: &[Column]) -> Value {
+    let column = |column: &Column| {
         json!({
             "name": column.name,
             "type": column.type_,
@@ -110,15 +134,19 @@ fn columns(row: &ResourceInfo) -> Value {
             "priority": column.priority,
         })
     };
-    row.columns().iter().map(column).collect()
+    columns.iter().map(column).collect()
 }
 
 /// A row, with what it carries of its object.
 pub(crate) fn row(info: &ResourceInfo, object: &Encoded, include: Include, now: machinery::Timestamp) -> Result<Bytes> {
     let typed = storage::typed(info, object)?;
     let cells = info.cells(&*typed, now);
+    Ok(line(&cells, object, include, &|| storage::to_wire(info, object.clone()).to_bytes()))
+}
+
+fn line(cells: &[Value], object: &Encoded, include: Include, whole: &dyn Fn() -> Bytes) -> Bytes {
     let mut bytes = b"{\"cells\":".to_vec();
-    bytes.extend_from_slice(&serde_json::to_vec(&cells).unwrap_or_default());
+    bytes.extend_from_slice(&serde_json::to_vec(cells).unwrap_or_default());
     match include {
         Include::None => bytes.extend_from_slice(b",\"object\":null"),
         Include::Metadata => {
@@ -127,11 +155,11 @@ pub(crate) fn row(info: &ResourceInfo, object: &Encoded, include: Include, now: 
         }
         Include::Object => {
             bytes.extend_from_slice(b",\"object\":");
-            bytes.extend_from_slice(storage::to_wire(info, object.clone()).bytes());
+            bytes.extend_from_slice(&whole());
         }
     }
     bytes.push(b'}');
-    Ok(bytes.into())
+    bytes.into()
 }
 
 /// An object's metadata alone.

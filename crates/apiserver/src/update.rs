@@ -67,6 +67,10 @@ pub(crate) fn replace(call: &mut Call, mut object: Box<dyn Object>, kv: &KeyValu
             let error = Error::invalid(&path.child("resourceVersion"), 0, "must be specified for an update");
             return Err(ApiError::invalid(&row.gvk(), &name, &vec![error]));
         }
+    } else if version.parse::<u64>().is_err() {
+        // Upstream passes Go's own error on.
+        let version = machinery::go::quote(&version);
+        return Err(ApiError::new(500, "", format!("strconv.ParseUint: parsing {version}: invalid syntax")));
     } else if version.parse() != Ok(mod_revision) {
         return Err(ApiError::modified(&call.resource(), &name));
     }

@@ -270,7 +270,7 @@ impl Events {
             WatchView::Object => storage::to_wire(row, event.object),
             WatchView::Metadata => Encoded::from_bytes(table::partial_metadata(&event.object)),
             WatchView::Table { include, columns_sent } => {
-                let columns = (!std::mem::replace(columns_sent, true)).then_some(row);
+                let columns = (!std::mem::replace(columns_sent, true)).then(|| row.columns());
                 let line = match event.kind {
                     WatchEventType::Bookmark => bookmark_line(&event.object),
                     _ => table::row(row, &event.object, *include, self.server.now()).unwrap_or_default(),

@@ -201,6 +201,15 @@ impl Encoded {
         out
     }
 
+    /// The object's kind; empty if it has none.
+    pub fn kind(&self) -> String {
+        match (&self.0.stored, self.0.object.get()) {
+            (_, Some(object)) => object.kind().to_owned(),
+            (Some(stored), _) => raw::member(&stored.bytes, "kind").map(raw::text).unwrap_or_default(),
+            _ => raw::member(self.bytes(), "kind").map(raw::text).unwrap_or_default(),
+        }
+    }
+
     /// The object's resourceVersion, found with as little work as there is to it.
     pub fn resource_version(&self) -> Option<String> {
         match (&self.0.stored, self.0.object.get()) {

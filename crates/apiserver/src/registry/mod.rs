@@ -40,6 +40,7 @@ mod tests;
 pub use info::{
     Column, Conversion, OBJECT_VERBS, ResourceInfo, SubresourceInfo, VERBS, all, by_kind, by_resource, by_short_name,
 };
+pub(crate) use shared::printer;
 pub use strategy::{Decoded, Field, Parts, Propagation, ScaleFns, ScaleView, Strategy, Subresource, Typed, Update};
 
 /// The rows of each group, in discovery's order.

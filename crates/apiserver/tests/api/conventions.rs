@@ -30,6 +30,7 @@ fn methods_without_a_route_are_refused() {
         format!("OPTIONS {CONFIG_MAPS}/a"),
         format!("PUT {CONFIG_MAPS}"),
         format!("POST {CONFIG_MAPS}/a"),
+        format!("LOOK {CONFIG_MAPS}"),
         format!("PUT {PODS}/a/log"),
         format!("DELETE {PODS}/a/exec"),
     ] {
@@ -231,6 +232,16 @@ fn what_is_asked_is_checked_before_what_there_is() {
         )
         .expect(422);
     bench.tell(&format!("PATCH {CONFIG_MAPS}/a\ncontent-type: application/json"), &json!({})).expect(415);
+}
+
+#[test]
+fn a_version_is_a_number() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {CONFIG_MAPS}"), &config_map("a")).expect(201);
+    let mut object = config_map("a");
+    object["metadata"]["resourceVersion"] = json!("new");
+    let answer = bench.tell(&format!("PUT {CONFIG_MAPS}/a"), &object).expect(500);
+    assert_eq!(answer.message(), "strconv.ParseUint: parsing \"new\": invalid syntax");
 }
 
 #[test]

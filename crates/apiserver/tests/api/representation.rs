@@ -182,3 +182,16 @@ fn answers_are_kept_by_nobody() {
         assert_eq!(bench.ask(line).headers["cache-control"], "no-cache, private", "{line}");
     }
 }
+
+#[test]
+fn a_scale_is_a_table_too() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {DEPLOYMENTS}"), &deployment("web")).expect(201);
+    let accept = "accept: application/json;as=Table;g=meta.k8s.io;v=v1";
+    let table = bench.ask(&format!("GET {DEPLOYMENTS}/web/scale\n{accept}")).expect(200).json();
+    let names: Vec<_> = table["columnDefinitions"].as_array().unwrap().iter().map(|column| &column["name"]).collect();
+    assert_eq!(names, ["Name", "Desired", "Available", "Age"]);
+    assert_eq!(table["rows"][0]["cells"], json!(["web", 2, 0, "0s"]));
+    let gone = bench.ask(&format!("DELETE {DEPLOYMENTS}/web?propagationPolicy=Background\n{accept}")).expect(200);
+    assert_eq!(gone.at("/kind"), "Status");
+}

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY};
+use http::response::Parts;
 use machinery::wire::{Body, Response};
 
 /// Smaller answers take longer to compress than to send; upstream's threshold.
@@ -28,27 +29,33 @@ pub fn gzip(response: Response) -> Response {
     if [CONTENT_ENCODING, CONTENT_LENGTH].iter().any(|name| response.headers().contains_key(name)) {
         return response;
     }
-    let (mut parts, body) = response.into_parts();
+    let (parts, body) = response.into_parts();
     let bytes = match body {
-        Body::Bytes(bytes) => bytes,
-        Body::Object(object) => super::line(&object),
+        Body::List(list) if list.is_long() => return compressed(parts, list.into_parts()),
         Body::List(list) => list.to_bytes(),
+        Body::Object(object) => super::line(&object),
+        Body::Bytes(bytes) => bytes,
         streaming => return Response::from_parts(parts, streaming),
     };
     if bytes.len() <= BYTES_MIN {
         return Response::from_parts(parts, Body::Bytes(bytes));
     }
-    let compressed = tokio::task::block_in_place(|| compress(&bytes));
-    parts.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    parts.headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
-    Response::from_parts(parts, Body::Bytes(compressed))
+    compressed(parts, std::iter::once(bytes))
 }
 
-fn compress(bytes: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 8), Compression::fast());
-    // A vector takes all that is written.
-    let _ = encoder.write_all(bytes);
-    encoder.finish().unwrap_or_default().into()
+/// An answer whose body is compressed as it is made.
+fn compressed(mut head: Parts, body: impl Iterator<Item = Bytes>) -> Response {
+    let compressed = tokio::task::block_in_place(|| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        for part in body {
+            // A vector takes all that is written.
+            let _ = encoder.write_all(&part);
+        }
+        encoder.finish().unwrap_or_default()
+    });
+    head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    head.headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    Response::from_parts(head, Body::Bytes(compressed.into()))
 }
 
 #[cfg(test)]

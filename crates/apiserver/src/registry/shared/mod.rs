@@ -5,7 +5,7 @@ pub(super) mod immutable_data;
 pub(super) mod meta;
 pub(super) mod names;
 pub(super) mod net;
-pub(super) mod printer;
+pub(crate) mod printer;
 pub(super) mod resources;
 pub(super) mod validate;
 pub(super) mod workload;
