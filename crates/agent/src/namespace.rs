@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use playground_agent::Program;
 use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
@@ -18,6 +19,9 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 const WORKERS: usize = 4;
 /// How long the kernel may take to answer.
 const ANSWER_SECONDS_MAX: u64 = 10;
+/// How long a process may take to become what it was started for, and how often that is looked at.
+const EXEC_PATIENCE: Duration = Duration::from_secs(3);
+const EXEC_INTERVAL: Duration = Duration::from_millis(2);
 /// Room for a batch, which must be sent at once.
 const SEND_BYTES: usize = 8 * 1024 * 1024;
 /// Length of a netlink message's header.
@@ -71,16 +75,23 @@ fn first_error(answer: &[u8]) -> Option<i32> {
     code.map(i32::from_le_bytes).filter(|_| kind == NLMSG_ERROR)
 }
 
-/// Moves this thread into the namespace of a process.
+/// Moves this thread into the namespace of a process. One that Docker has just started may still be the runtime's own,
+/// about to become what it was started for.
 fn enter(program: &Program) -> io::Result<()> {
-    let namespace = File::open(format!("/proc/{}/ns/net", program.pid))?;
-    // Looked at after the namespace was opened: a process that took the number over is another one, and
-    // its namespace none of ours.
-    let line = fs::read(format!("/proc/{}/cmdline", program.pid))?;
-    if !line.split(|byte| *byte == 0).any(|argument| argument == program.argument.as_bytes()) {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "the process has ended"));
+    let begun = Instant::now();
+    loop {
+        let namespace = File::open(format!("/proc/{}/ns/net", program.pid))?;
+        // Looked at after the namespace was opened: a process that took the number over is another one, and
+        // its namespace none of ours.
+        let line = fs::read(format!("/proc/{}/cmdline", program.pid))?;
+        if line.split(|byte| *byte == 0).any(|argument| argument == program.argument.as_bytes()) {
+            return Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?);
+        }
+        if begun.elapsed() > EXEC_PATIENCE {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the process has ended"));
+        }
+        thread::sleep(EXEC_INTERVAL);
     }
-    Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
 fn open() -> io::Result<OwnedFd> {
@@ -89,7 +100,7 @@ fn open() -> io::Result<OwnedFd> {
     if sockopt::set_socket_send_buffer_size_force(&socket, SEND_BYTES).is_err() {
         sockopt::set_socket_send_buffer_size(&socket, SEND_BYTES)?;
     }
-    let patience = std::time::Duration::from_secs(ANSWER_SECONDS_MAX);
+    let patience = Duration::from_secs(ANSWER_SECONDS_MAX);
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(patience))?;
     bind(&socket, &SocketAddrNetlink::new(0, 0))?;
     Ok(socket)
