@@ -59,6 +59,8 @@ pub struct Settings {
     pub sim_nodes: Option<u16>,
     /// kind's configuration, the file's text.
     pub config: Option<String>,
+    /// Where the paths in it begin: the folder in which it was given.
+    pub config_folder: Option<PathBuf>,
 }
 
 /// A server of a cluster, as it describes itself.

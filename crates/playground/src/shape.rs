@@ -30,6 +30,10 @@ pub fn settings(home: &Home, said: &Shape, listen: Option<SocketAddr>) -> Result
         (None, None) => (before.nodes, before.config),
         said => said,
     };
+    let config_folder = match said.config {
+        Some(_) => std::env::current_dir().ok(),
+        None => before.config_folder,
+    };
     let settings = Settings {
         name: Some(home.name.clone()),
         runtime: said.runtime.or(before.runtime),
@@ -37,6 +41,7 @@ pub fn settings(home: &Home, said: &Shape, listen: Option<SocketAddr>) -> Result
         nodes,
         sim_nodes: said.sim_nodes.or(before.sim_nodes),
         config,
+        config_folder,
     };
     // Whatever is wrong with it is told before anything is made.
     check(&plan(&settings, 1)?)?;
@@ -69,6 +74,11 @@ pub fn plan(settings: &Settings, count: u16) -> Result<KindConfig> {
         }
     };
     plan.complete().map_err(anyhow::Error::msg)?;
+    let folder = settings.config_folder.clone().unwrap_or_default();
+    for mount in plan.nodes.iter_mut().flat_map(|node| &mut node.mounts) {
+        let path = folder.join(&mount.host);
+        mount.host = path.to_str().map(str::to_owned).context("extraMounts: a hostPath is not UTF-8")?;
+    }
     Ok(plan)
 }
 

@@ -34,6 +34,7 @@ pub fn create(what: &Create) -> Result<()> {
     // Standard input can be read only once.
     let shape = crate::cli::Shape { config: None, ..options.shape.clone() };
     let mut settings = shape::settings(&home, &shape, None)?;
+    settings.config_folder = config.as_ref().and_then(|_| std::env::current_dir().ok());
     settings.config = config;
     let full = shape::plan(&settings, 1)?;
     shape::check(&full)?;
