@@ -134,6 +134,12 @@ fn any_other_image_is_a_generic_server() {
         lab.ok("kubectl logs deployment/mine")
             .contains("ghcr.io/somebody/something:3 is not built in; a generic server")
     );
+    // Its arguments are those of a program that is not here, or of one that is.
+    lab.ok("kubectl run given --image=prom/prometheus:v2.53.0 --port=9090 -- --config.file=/etc/prometheus.yml");
+    lab.until("kubectl get pod given", |table| table.contains("1/1"));
+    assert!(lab.ok("kubectl logs given").contains("asked to run: --config.file=/etc/prometheus.yml"));
+    lab.ok("kubectl run shell --image=example.com/tools:1 --restart=Never --command -- sh -c 'echo $((6 * 7))'");
+    lab.until("kubectl logs shell", |text| text == "42\n");
     lab.ok("kubectl run client --image=busybox -- sleep 1d");
     lab.until("kubectl get pod client", |table| table.contains("1/1"));
     lab.until("kubectl exec client -- wget -qO- mine:8088", |text| {
@@ -223,4 +229,89 @@ fn a_cache_and_a_queue_are_there() {
     let talk = "printf 'set a 0 0 5\\r\\nhello\\r\\nget a\\r\\n' | nc -w 1 memcached 11211";
     let text = lab.ok(&format!("kubectl exec client -- sh -c \"{talk}\""));
     assert_eq!(text, "STORED\r\nVALUE a 0 5\r\nhello\r\nEND\r\n");
+}
+
+const NGINX: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: front}
+data:
+  default.conf: |
+    upstream shop { server backend:8088; }
+    server {
+      listen 8080 default_server;
+      default_type text/plain;
+      add_header X-Served-By $hostname;
+      location / { return 200 "hello from $hostname\n"; }
+      location = /healthz { access_log off; return 200 "ok"; }
+      location /old { return 301 /new; }
+      location /shop/ { proxy_set_header Host shop.example; proxy_pass http://shop/; }
+      location ~ \.(html|txt)$ { root /srv; try_files $uri =404; }
+      location /secret { deny all; }
+      error_page 404 /missing;
+      location = /missing { internal; return 404 "nothing here\n"; }
+    }
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: front, labels: {app: front}}
+spec:
+  containers:
+  - name: nginx
+    image: nginx:1.27
+    ports: [{containerPort: 8080}]
+    readinessProbe: {httpGet: {path: /healthz, port: 8080}}
+    volumeMounts: [{name: conf, mountPath: /etc/nginx/conf.d}]
+  volumes: [{name: conf, configMap: {name: front}}]
+"#;
+
+#[test]
+fn nginx_does_what_its_configuration_says() {
+    let lab = Lab::new(1);
+    // A host that is not known when nginx starts ends it; it starts once the host is.
+    lab.apply(NGINX);
+    lab.until("kubectl logs front", |log| {
+        log.contains("[emerg] host not found in upstream \"backend:8088\" in /etc/nginx/conf.d/default.conf:1")
+    });
+    deploy(&lab, "backend", "example.com/backend:1", 8088);
+    lab.until("kubectl get pod front", |table| table.contains("1/1"));
+    lab.ok("kubectl run client --image=busybox --restart=Never -- sleep 1d");
+    lab.until("kubectl get pod client", |table| table.contains("1/1"));
+    lab.ok("kubectl expose pod front --port=80 --target-port=8080");
+    lab.until("kubectl exec client -- wget -qO- front/any", |text| text == "hello from front\n");
+    assert!(
+        lab.ok("kubectl exec client -- wget -qO- front/shop/things").contains("a stand-in for example.com/backend:1")
+    );
+    assert!(
+        lab.ok("kubectl exec front -- curl -si localhost:8080/old").contains("Location: http://localhost:8080/new")
+    );
+    assert!(lab.ok("kubectl exec front -- curl -si localhost:8080/x").contains("X-Served-By: front"));
+    assert_eq!(lab.ok("kubectl exec front -- curl -s localhost:8080/a.html"), "nothing here\n");
+    lab.ok("kubectl exec front -- sh -c 'mkdir -p /srv && echo page > /srv/a.html'");
+    assert_eq!(lab.ok("kubectl exec front -- curl -s localhost:8080/a.html"), "page\n");
+    assert!(lab.ok("kubectl exec front -- curl -si localhost:8080/secret").starts_with("HTTP/1.1 403"));
+    assert!(
+        lab.ok("kubectl exec front -- nginx -T")
+            .contains("# configuration file /etc/nginx/conf.d/default.conf:\nupstream shop")
+    );
+    lab.ok("kubectl delete deployment backend");
+    lab.until("kubectl exec front -- curl -si localhost:8080/shop/", |text| text.starts_with("HTTP/1.1 502"));
+    assert!(lab.ok("kubectl logs front").contains("while connecting to upstream"));
+}
+
+#[test]
+fn nginx_says_what_is_wrong_with_its_configuration() {
+    let lab = Lab::new(1);
+    lab.apply(&NGINX.replace("deny all", "refuse all"));
+    lab.until("kubectl logs front", |log| {
+        log.contains("nginx: [emerg] unknown directive \"refuse\" in /etc/nginx/conf.d/default.conf:")
+    });
+}
+
+#[test]
+fn hello_world_says_it_and_ends() {
+    let lab = Lab::new(1);
+    lab.ok("kubectl run hello --image=hello-world --restart=Never");
+    lab.until("kubectl get pod hello", |table| table.contains("Completed"));
+    assert!(lab.ok("kubectl logs hello").contains("Hello from Docker!"));
 }

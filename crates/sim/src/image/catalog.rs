@@ -657,6 +657,14 @@ pub(super) const ROWS: &[Row] = &[
         ..DEFAULT
     },
     Row {
+        names: &["docker.io/library/hello-world"],
+        programs: &[("/hello", "hello-world")],
+        cmd: &["/hello"],
+        size_mb: 1,
+        memory_mib: 1,
+        ..DEFAULT
+    },
+    Row {
         names: &["docker.io/curlimages/curl"],
         base: Base::Alpine,
         programs: &[("/usr/bin/curl", "curl"), ("/entrypoint.sh", "curl-entrypoint")],

@@ -14,6 +14,9 @@ pub use registry::{PullError, Registry};
 use crate::fs::Tree;
 use crate::process::Signal;
 
+/// The variable by which a server knows what it stands in for.
+const STANDS_IN: &str = "GENERIC_IMAGE";
+
 /// An image.
 #[derive(Clone, Debug)]
 pub struct Image {
@@ -45,4 +48,15 @@ pub struct Image {
     pub cpu_nano_cores: u64,
     /// What asks it to end.
     pub stop_signal: Signal,
+}
+
+impl Image {
+    /// What runs in the place of a command that the image would have, were it not one that a generic server
+    /// stands in for.
+    pub fn stand_in(&self, command: &[String]) -> Option<Vec<String>> {
+        self.env.iter().any(|(name, _)| name == STANDS_IN).then(|| {
+            let server = std::iter::once("generic-server".to_owned());
+            server.chain(command.iter().cloned()).collect()
+        })
+    }
 }

@@ -10,7 +10,7 @@ use machinery::random::Rng;
 
 use super::base::Base;
 use super::catalog::{GENERIC, ROWS, Row};
-use super::{Image, Reference};
+use super::{Image, Reference, STANDS_IN};
 use crate::fs::{Entry, Tree};
 
 /// A failed pull, in containerd's words.
@@ -153,7 +153,7 @@ fn build(row: &Row, reference: Reference, version: &str) -> Image {
     let mut env: Vec<(String, String)> =
         row.env.iter().map(|(name, value)| ((*name).to_owned(), value.replace("{version}", version))).collect();
     if row.names.is_empty() {
-        env.push(("GENERIC_IMAGE".into(), reference.to_string()));
+        env.push((STANDS_IN.into(), reference.to_string()));
     }
     let mut rng = Rng::new(machinery::random::fnv64a(reference.to_string().as_bytes()));
     Image {

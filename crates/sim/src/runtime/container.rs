@@ -16,6 +16,7 @@ use machinery::Timestamp;
 
 use super::log::Log;
 use super::{Completion, Node};
+use crate::errno::Errno;
 use crate::fs::{self, Fs, SharedTree, Tree};
 use crate::image::Image;
 use crate::io::{self, Fd};
@@ -154,6 +155,21 @@ impl Container {
         fs::absolute("/", given)
     }
 
+    /// What a command line runs: with an image that is not built in, a stand-in for what is not there.
+    fn executable(
+        &self,
+        machine: &Machine,
+        args: &[String],
+        env: &BTreeMap<String, String>,
+    ) -> Result<Executable, ExecError> {
+        machine.find(args, env, &self.cwd()).or_else(|error| match (&error, self.image.stand_in(args)) {
+            (ExecError::NotInPath | ExecError::Path(Errno::NotFound), Some(other)) => {
+                machine.find(&other, env, &self.cwd())
+            }
+            _ => Err(error),
+        })
+    }
+
     /// Starts a program as the container's user, in its folder and a group of its own.
     pub(super) fn spawn(
         &self,
@@ -261,7 +277,7 @@ impl Node {
         let (machine, layer) = self.machine_for(&container)?;
         let args = container.command_line();
         let env = container.env(&machine);
-        let executable = match machine.find(&args, &env, &container.cwd()) {
+        let executable = match container.executable(&machine, &args, &env) {
             Ok(executable) => executable,
             Err(error) => return Err(self.cannot_run(&container, &args, error)),
         };

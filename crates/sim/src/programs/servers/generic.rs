@@ -9,6 +9,9 @@ use crate::process::Process;
 pub(super) async fn main(process: Process) -> i32 {
     let image = process.var("GENERIC_IMAGE").to_owned();
     process.print(format!("playground: {image} is not built in; a generic server stands in for it\n")).await;
+    if process.args.len() > 1 {
+        process.print(format!("playground: asked to run: {}\n", process.operands().join(" "))).await;
+    }
     let ports: Vec<u16> = process.var("PLAYGROUND_PORTS").split(',').filter_map(|port| port.parse().ok()).collect();
     let mut servers = Vec::new();
     for port in ports {

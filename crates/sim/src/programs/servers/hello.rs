@@ -12,6 +12,18 @@ use crate::process::Process;
 /// Node.js has no handlers, and as init it ignores what it does not handle.
 const NODE: Stops = &[];
 
+/// Docker's first image: says that all is well, and ends.
+pub(super) async fn hello_world(process: Process) -> i32 {
+    process
+        .print(
+            "\nHello from Docker!\nThis message shows that your installation appears to be working correctly.\n\n\
+             For it to get here, the image was pulled, a container was made of it, and the one program in it has \
+             written these lines.\n\nWhat has more in it:\n $ docker run -it ubuntu bash\n\n",
+        )
+        .await;
+    0
+}
+
 /// The first seed document's server: `Hello Kube!` and the time on 8080.
 pub(super) async fn hellokube(process: Process) -> i32 {
     let started = process.machine.now();

@@ -9,6 +9,7 @@ mod guestbook;
 mod hello;
 mod load;
 mod mysql;
+mod nginx;
 pub mod pages;
 mod postgres;
 mod redis;
@@ -44,6 +45,7 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("gb-frontend", |process| Box::pin(guestbook::frontend(process))),
     ("generic-server", |process| Box::pin(generic::main(process))),
     ("hello-app", |process| Box::pin(hello::hello_app(process))),
+    ("hello-world", |process| Box::pin(hello::hello_world(process))),
     ("hellokube", |process| Box::pin(hello::hellokube(process))),
     ("http-echo", |process| Box::pin(hello::http_echo(process))),
     ("hpa-example", |process| Box::pin(load::hpa_example(process))),
@@ -54,8 +56,8 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("mongod", |process| Box::pin(daemons::main(process, "mongod"))),
     ("mysql", |process| Box::pin(mysql::client(process))),
     ("mysqld", |process| Box::pin(mysql::server(process))),
-    ("nginx", |process| Box::pin(web::nginx(process))),
-    ("nginx-entrypoint", |process| Box::pin(web::nginx_entrypoint(process))),
+    ("nginx", |process| Box::pin(nginx::main(process))),
+    ("nginx-entrypoint", |process| Box::pin(nginx::entrypoint(process))),
     ("nodetool", |process| Box::pin(cassandra::nodetool(process))),
     ("perl", |process| Box::pin(samples::perl(process))),
     ("pg_isready", |process| Box::pin(postgres::pg_isready(process))),
