@@ -2,6 +2,7 @@ texts! {
     // The frame
     START_PAGE: "playground, start page", "playground 首页";
     STARTING: "starting…", "正在启动…";
+    NOT_CONNECTED: "not connected", "连接已断开";
     IN_THIS_TAB: "in this tab", "运行在此标签页";
     CLUSTER_STOPPED: "The cluster has stopped", "集群已停止";
     BEGIN_NEW_ONE: "Start a new one", "新建一个集群";

@@ -171,6 +171,8 @@ fn Player(props: &PlayerProps) -> Html {
     let at = play.at.min(count.saturating_sub(1));
     let list = use_node_ref();
     let read = use_state_eq(|| None::<Read>);
+    // The revision that the story went to last.
+    let told_of = use_mut_ref(|| props.world.revision());
     let go = {
         let on_play = props.on_play.clone();
         move |at: usize, running: bool| on_play.emit(Some(Play { at, running, ..play }))
@@ -181,13 +183,16 @@ fn Player(props: &PlayerProps) -> Html {
     {
         // The map shows the cluster as this step left it, with its light on the parts that act.
         let (api, world, on_spot) = (props.api.clone(), props.world.clone(), props.on_spot.clone());
+        let told = told_of.clone();
         let legs = step.map(legs).unwrap_or_default();
         use_effect_with((at, revision), move |(_, revision)| {
             on_spot.emit(Some(Spot { legs }));
             if let Some(revision) = *revision {
                 wasm_bindgen_futures::spawn_local(async move {
                     // A revision that is forgotten shows the step without its map.
-                    let _ = world.go_to(&api, Some(revision)).await;
+                    if world.go_to(&api, Some(revision)).await.is_ok() {
+                        *told.borrow_mut() = Some(revision);
+                    }
                 });
             }
         });
@@ -207,11 +212,18 @@ fn Player(props: &PlayerProps) -> Html {
         });
     }
     {
-        // The next step comes by itself while the story plays; at the end it waits for more.
+        // The next step comes by itself while the story plays; at the end it waits for more. Whoever goes to
+        // another revision, or back to the present, has stopped it.
         let (go, running) = (go.clone(), play.running);
+        let (world, told) = (props.world.clone(), told_of.clone());
         use_effect_with((at, running, count), move |(at, running, count)| {
             let (at, next) = (*at, *at + 1 < *count);
-            let timer = (*running && next).then(|| Timeout::new(STEP_MS, move || go(at + 1, true)));
+            let timer = (*running && next).then(|| {
+                Timeout::new(STEP_MS, move || {
+                    let alone = world.revision() == *told.borrow();
+                    go(if alone { at + 1 } else { at }, alone);
+                })
+            });
             move || drop(timer)
         });
     }

@@ -430,8 +430,12 @@ fn Desk(props: &DeskProps) -> Html {
         <div class={classes!("desk", shown, embedded)} {style}>
             <header class="top">
                 <a class="brand" href="./" target={embedded.map(|_| "_blank")} aria-label={t(START_PAGE)}><Mark /><span>{ "playground" }</span></a>
-                <span class={classes!("link-state", world.connected().then_some("up"))} role="status">
-                    { if world.connected() { host } else { t(STARTING) } }
+                <span class={classes!("link-state", (world.connected() == Some(true)).then_some("up"))} role="status">
+                    { match world.connected() {
+                        Some(true) => host,
+                        Some(false) => t(NOT_CONNECTED),
+                        None => t(STARTING),
+                    } }
                 </span>
                 if let Some(keeper) = keeper {
                     <button type="button" class={classes!("cluster-name", keeper.is_current().then_some("saved"))}
@@ -630,7 +634,9 @@ fn use_keys(on_clock: Callback<ClockAct>, on_key: Callback<Key>) {
                     let Some((on_clock, on_key)) = newest.borrow().clone() else { return };
                     let element = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok());
                     let tag = element.as_ref().map(|element| element.tag_name()).unwrap_or_default();
-                    let typing = matches!(tag.as_str(), "INPUT" | "TEXTAREA" | "SELECT");
+                    // The editor is an element whose content can be edited.
+                    let typing = matches!(tag.as_str(), "INPUT" | "TEXTAREA" | "SELECT")
+                        || element.as_ref().is_some_and(HtmlElement::is_content_editable);
                     let dialog =
                         element.is_some_and(|element| matches!(element.closest("dialog, [role=menu]"), Ok(Some(_))));
                     if (event.ctrl_key() || event.meta_key()) && event.key() == "k" && tag != "TEXTAREA" {

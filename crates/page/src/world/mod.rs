@@ -81,7 +81,7 @@ pub struct World {
     past: RefCell<Option<(u64, Snapshot)>>,
     /// Counts the wishes to look at another revision.
     wish: Cell<u32>,
-    connected: Cell<bool>,
+    connected: Cell<Option<bool>>,
     listeners: RefCell<BTreeMap<u32, Rc<dyn Fn()>>>,
     last_listener: Cell<u32>,
     frame: RefCell<Option<AnimationFrame>>,
@@ -111,7 +111,7 @@ impl World {
             snapshot: RefCell::default(),
             past: RefCell::default(),
             wish: Cell::new(0),
-            connected: Cell::new(false),
+            connected: Cell::new(None),
             listeners: RefCell::default(),
             last_listener: Cell::new(0),
             frame: RefCell::default(),
@@ -131,8 +131,8 @@ impl World {
         self.snapshot.borrow()
     }
 
-    /// Whether the cluster answered the last time it was asked.
-    pub fn connected(&self) -> bool {
+    /// Whether the cluster answered the last time it was asked; nothing before its first answer.
+    pub fn connected(&self) -> Option<bool> {
         self.connected.get()
     }
 
@@ -150,7 +150,9 @@ impl World {
     }
 
     fn set_connected(&self, connected: bool) {
-        if self.connected.replace(connected) != connected {
+        let known = self.connected.get();
+        let now = (connected || known.is_some()).then_some(connected);
+        if self.connected.replace(now) != now {
             self.changed();
         }
     }
