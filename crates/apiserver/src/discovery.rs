@@ -80,9 +80,7 @@ pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap
         ["apis"] if aggregated() => {
             ("apis aggregated".into(), Box::new(|| Document::new(&group_list_v2(server, false), AGGREGATED)))
         }
-        ["api"] => {
-            (path.clone(), Box::new(|| Document::new(&api_versions(server.address()), JSON)))
-        }
+        ["api"] => (path.clone(), Box::new(|| Document::new(&api_versions(server.address()), JSON))),
         ["apis"] => (path.clone(), Box::new(|| Document::new(&group_list(server), JSON))),
         ["apis", group] => {
             let group = group_of(server, group)?;

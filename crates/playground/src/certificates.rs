@@ -156,12 +156,17 @@ fn parameters(user: &str, groups: &[&str]) -> CertificateParams {
 }
 
 /// What to do about a file that is not what it should be.
-fn damaged(path: &Path) -> String {
+/// What to say of a file that is not what this program wrote.
+pub fn damaged(path: &Path) -> String {
     let folder = path.parent().unwrap_or(path).display();
     format!("{} is damaged: move {folder} away, and new certificates are made", path.display())
 }
 
-fn read(path: &PathBuf) -> Result<String> {
+/// Reads a file, or says which one cannot be read.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 

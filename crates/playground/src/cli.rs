@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -323,12 +323,12 @@ pub struct ServeOptions {
     pub shape: Shape,
 
     /// Address and port to listen on; port 0 takes a free one; 127.0.0.1:6443 without this
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
 
     /// Where the first node's kubelet is to be reached, for clients that ask it directly; elsewhere it is
     /// port 10250 of the node
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     pub kubelet_listen: Option<SocketAddr>,
 
     /// Where to write the kubeconfig file; `kubeconfig` in the data directory without this
@@ -350,6 +350,14 @@ pub enum Runtime {
     Docker,
 }
 
+/// `ADDRESS:PORT`; a port alone, or one of `localhost`, is on this machine only.
+fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix("localhost:").unwrap_or(text).parse::<u16>();
+    port.map(|port| (Ipv4Addr::LOCALHOST, port).into()).or_else(|_| {
+        text.parse().map_err(|_| "not an address and a port, such as 127.0.0.1:6443 or 0.0.0.0:6443".to_owned())
+    })
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     machinery::time::parse_duration(text)
 }
@@ -358,10 +366,20 @@ fn duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::Cli;
+    use super::{Cli, listen_address};
 
     #[test]
     fn the_command_line_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_port_alone_is_this_machines() {
+        for text in ["7000", "localhost:7000", "127.0.0.1:7000"] {
+            assert_eq!(listen_address(text).unwrap(), "127.0.0.1:7000".parse().unwrap());
+        }
+        assert_eq!(listen_address("[::1]:0").unwrap(), "[::1]:0".parse().unwrap());
+        assert!(listen_address("example.com:80").is_err());
+        assert!(listen_address("70000").is_err());
     }
 }

@@ -278,13 +278,16 @@ mod tests {
     /// A cluster as `serve` makes it, its server, and the page's token.
     fn served() -> (Cluster, Server, String) {
         let provider = rustls::crypto::ring::default_provider();
-        let token = Arc::new(PageToken::create(provider.secure_random).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("page.token");
+        let token = Arc::new(PageToken::load_or_create(&file, provider.secure_random).unwrap());
+        let again = PageToken::load_or_create(&file, provider.secure_random).unwrap();
+        assert_eq!(again.as_str(), token.as_str(), "a page that is open goes on after a restart");
         let _ = provider.install_default();
         let store = Store::new(&store::Options::default());
         let options = Options::new(store.clone(), Timestamp::UNIX_EPOCH, 1);
         let options = Options { authenticator: Some(token.clone()), anonymous: true, ..options };
         let cluster = Cluster::new(options).unwrap();
-        let folder = tempfile::tempdir().unwrap();
         let tls = Certificates::load_or_create(folder.path(), &[]).unwrap().server_config().unwrap();
         let api = cluster.public_api().clone();
         let address = "127.0.0.1:6443".parse().unwrap();

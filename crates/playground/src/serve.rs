@@ -72,12 +72,13 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     home.save(&settings)?;
     let directory = home.directory.clone();
     let provider = rustls::crypto::ring::default_provider();
-    let token = Arc::new(PageToken::create(provider.secure_random)?);
     let random = provider.secure_random;
     let seed = random_seed(random)?;
     // Another provider can only be one that was installed before, which serves as well.
     let _ = provider.install_default();
-    let certificates = Certificates::load_or_create(&directory.join("pki"), &addresses(address))?;
+    let pki = directory.join("pki");
+    let certificates = Certificates::load_or_create(&pki, &addresses(address))?;
+    let token = Arc::new(PageToken::load_or_create(&pki.join("page.token"), random)?);
     let tls = Arc::new(certificates.server_config()?);
     let signer = certificates.request_signer(random)?;
     let (store, writer) = durability::open(&directory)?;

@@ -1,20 +1,31 @@
-//! The token that lets the page in: made at random for each run, printed with the page's address.
+//! The token that lets the page in: made at random with the cluster and kept with it, so that an open page
+//! goes on when the server has started anew; printed with the page's address.
 
+use std::path::Path;
+
+use anyhow::Result;
 use apiserver::{Authenticator, UserInfo};
 use rustls::crypto::SecureRandom;
+
+use crate::certificates::{damaged, read, write_private};
 
 /// Knows one token, the administrator's.
 pub struct PageToken(String);
 
 impl PageToken {
-    /// A new token of 128 random bits.
+    /// Reads the token of a cluster from its file, or makes one of 128 random bits, in hexadecimal digits.
     ///
     /// # Errors
-    /// When the system gives no random bytes.
-    pub fn create(random: &dyn SecureRandom) -> anyhow::Result<Self> {
-        let mut bytes = [0; 16];
-        random.fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
-        Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
+    /// When the file cannot be read or written or holds no token, or the system gives no random bytes.
+    pub fn load_or_create(file: &Path, random: &dyn SecureRandom) -> Result<Self> {
+        if !file.exists() {
+            let mut bytes = [0; 16];
+            random.fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
+            write_private(file, &bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())?;
+        }
+        let token = read(file)?;
+        anyhow::ensure!(token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit()), damaged(file));
+        Ok(Self(token))
     }
 
     /// The token's text.

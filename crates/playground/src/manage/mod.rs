@@ -13,7 +13,7 @@ use serde_json::Value;
 use store::redb::Disk;
 
 use crate::api::Client;
-use crate::cli::{Delete, Get, NodeAction, OneCluster, Which};
+use crate::cli::{Delete, Get, NodeAction, OneCluster, Runtime, Which};
 use crate::home::{Home, Settings};
 use crate::{docker, kubeconfig, shape};
 
@@ -76,7 +76,10 @@ pub fn switch(what: &OneCluster, on: bool) -> Result<()> {
         (false, None) => "is not being served".into(),
         (false, Some(_)) => {
             background::stop(&home)?;
-            "is stopped: its containers go on, and its data stays".into()
+            match home.settings()?.runtime {
+                Some(Runtime::Sim) => "is stopped: its data stays".into(),
+                _ => "is stopped: its containers on Docker go on, and its data stays".into(),
+            }
         }
     };
     println!("The cluster {:?} {words}", home.name);
