@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures::StreamExt;
+use futures::channel::{mpsc, oneshot};
 use machinery::random::Rng;
 use machinery::wire::{Channels, Frame};
 use sim::Errno;
@@ -33,6 +34,8 @@ use docker::Docker;
 /// Where the learner is at home.
 const HOME: &str = "/home/learner";
 const USER_ID: u32 = 1000;
+/// What the shell asks with in the learner's home.
+const PROMPT: &str = "~ $ ";
 /// Before the terminal says how large it is.
 const TERMINAL_SIZE: (u16, u16) = (80, 24);
 
@@ -150,6 +153,9 @@ impl Learner {
 
     /// Opens a terminal with an interactive shell: channels 0, 1 and 4 as in `exec`. It ends with the
     /// shell, or when its other end is dropped.
+    ///
+    /// The terminal shows the shell's first prompt by itself and starts the shell when something is typed:
+    /// who only looks in does not fetch the shell's code.
     pub fn open_terminal(&self) -> Channels {
         let (ours, theirs) = Channels::pair();
         let learner = self.clone();
@@ -159,7 +165,7 @@ impl Learner {
 
     async fn run_terminal(&self, channels: Channels) {
         let Channels { sender, mut receiver } = channels;
-        let (output, written) = futures::channel::mpsc::unbounded::<bytes::Bytes>();
+        let (output, written) = mpsc::unbounded::<bytes::Bytes>();
         let gate = Gate::default();
         let sent = gate.clone();
         let tty = Tty::gated(&self.0, TERMINAL_SIZE, &gate, move |data| {
@@ -167,13 +173,20 @@ impl Learner {
             // A terminal that is gone shows nothing.
             let _ = output.unbounded_send(bytes::Bytes::copy_from_slice(data));
         });
-        let fds = (0..3).map(|number| (number, tty.fd())).collect();
-        let Ok(shell) = self.start(&["sh", "-i"], fds) else { return };
-        tty.set_foreground(shell.pid);
+        // As the shell's line editor would, which goes on with what is typed until it is there.
+        tty.set_raw(true);
+        tty.write(PROMPT.as_bytes());
+        let (begin, typed) = oneshot::channel();
         let keyboard = async {
+            let mut begin = Some(begin);
             while let Some(Frame { channel, data: Some(data) }) = receiver.next().await {
                 match channel {
-                    INPUT => tty.feed(&data),
+                    INPUT => {
+                        tty.feed(&data);
+                        if let Some(begin) = begin.take() {
+                            let _ = begin.send(());
+                        }
+                    }
                     RESIZE => {
                         if let Some((columns, rows)) = size(&data) {
                             tty.resize(columns, rows);
@@ -182,9 +195,20 @@ impl Learner {
                     _ => {}
                 }
             }
+            drop(begin);
             tty.hang_up();
             // The shell ends by itself now.
             std::future::pending::<()>().await;
+        };
+        let shell = async {
+            if typed.await.is_err() {
+                return;
+            }
+            let fds = (0..3).map(|number| (number, tty.fd())).collect();
+            if let Ok(shell) = self.start(&["sh", "-i"], fds) {
+                tty.set_foreground(shell.pid);
+                _ = shell.wait().await;
+            }
         };
         // A part has arrived when the next one is asked for.
         let on_way = std::cell::Cell::new(0);
@@ -193,9 +217,8 @@ impl Learner {
             Ok(Frame { channel: OUTPUT, data: Some(data) })
         });
         let screen = screen.forward(sender);
-        let end = async { _ = shell.wait().await };
-        let (keyboard, screen, end) = (std::pin::pin!(keyboard), std::pin::pin!(screen), std::pin::pin!(end));
-        futures::future::select(end, futures::future::select(keyboard, screen)).await;
+        let (keyboard, screen, shell) = (std::pin::pin!(keyboard), std::pin::pin!(screen), std::pin::pin!(shell));
+        futures::future::select(shell, futures::future::select(keyboard, screen)).await;
     }
 
     fn start(&self, words: &[&str], fds: BTreeMap<u32, Fd>) -> Result<Child, ExecError> {
