@@ -7,7 +7,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -124,16 +124,21 @@ fn when_changed(lock: &Path, stamp: &Path, install: impl FnOnce() -> Result<()>)
     fs::write(stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))
 }
 
-/// Every crate in the lock file: Trunk passes its `--offline`, by which it looks for no tools of its own, on
-/// to cargo.
+/// Every crate in the lock file, and the standard library's where it is built too (by these variables of the
+/// environment): Trunk passes its `--offline`, by which it looks for no tools of its own, on to cargo.
 ///
 /// # Errors
 /// When one is missing and cannot be downloaded.
-pub fn crates() -> Result<()> {
-    if output(&["cargo", "fetch", "--quiet", "--locked", "--offline"]).is_some() {
+pub fn crates(environment: &[(&str, &str)]) -> Result<()> {
+    let fetch = |more: &[&str]| {
+        let mut fetch = command(&["cargo", "fetch", "--locked"]);
+        fetch.args(more).envs(environment.iter().copied());
+        fetch
+    };
+    if fetch(&["--quiet", "--offline"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
         return Ok(());
     }
-    run(&mut command(&["cargo", "fetch", "--locked"]))
+    run(&mut fetch(&[]))
 }
 
 /// The PATH with the kept tools in front.

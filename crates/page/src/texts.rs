@@ -6,6 +6,7 @@ texts! {
     IN_THIS_TAB: "in this tab", "运行在此标签页";
     CLUSTER_STOPPED: "The cluster has stopped", "集群已停止";
     BEGIN_NEW_ONE: "Start a new one", "新建一个集群";
+    NOT_LOADED: "This part of the page could not be loaded: check the network connection, then try again.", "无法加载页面的这一部分：请检查网络连接，然后重试。";
     NO_WORKER: "This browser does not start Web Workers here.", "此浏览器无法在这里启动 Web Worker。";
     NAMESPACE: "Namespace", "命名空间";
     ALL_NAMESPACES: "All namespaces", "所有命名空间";

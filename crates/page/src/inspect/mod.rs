@@ -11,7 +11,6 @@ mod view;
 mod why;
 mod yaml;
 
-pub use activity::Activity;
 pub use diff::diff;
-pub use view::Inspector;
+pub use view::{Chosen, Inspector, InspectorProps};
 pub use yaml::text as yaml_text;

@@ -38,6 +38,8 @@ pub struct InspectorProps {
     pub kinds: Rc<Vec<Kind>>,
     /// `resource/key` of the chosen object, empty for none.
     pub selected: AttrValue,
+    /// Draws a chosen object ([`Chosen`]), once that code is there.
+    pub chosen: Option<fn(InspectorProps) -> Html>,
     /// Hears what is chosen.
     pub on_select: Callback<String>,
     /// Hears what is to go wrong.
@@ -55,6 +57,7 @@ impl PartialEq for InspectorProps {
         self.news == other.news
             && self.told == other.told
             && self.selected == other.selected
+            && self.chosen.is_some() == other.chosen.is_some()
             && Rc::ptr_eq(&self.kinds, &other.kinds)
     }
 }
@@ -79,7 +82,12 @@ pub fn Inspector(props: &InspectorProps) -> Html {
     };
     html! {
         <>
-            if chosen { <Chosen ..props.clone() /> }
+            if chosen { { match props.chosen {
+                Some(draw) => draw(props.clone()),
+                None => html! {
+                    <section class="inspector" aria-label={t(INSPECTOR)} aria-busy="true"><header>{ close(props) }</header></section>
+                },
+            } } }
             <section class="inspector" aria-label={t(WHAT_HAPPENED)} hidden={chosen}>
                 <div class="tabs" role="tablist" aria-label={t(INSPECTOR)}>{ tab(WHAT_HAPPENED, false) }{ tab(ACTIVITY, true) }</div>
                 <div class="happened" role="tabpanel" hidden={*raw}>
@@ -94,7 +102,7 @@ pub fn Inspector(props: &InspectorProps) -> Html {
 
 /// What is chosen.
 #[component]
-fn Chosen(props: &InspectorProps) -> Html {
+pub fn Chosen(props: &InspectorProps) -> Html {
     let tab = use_state_eq(|| Tab::Overview);
     let fetched = use_state(|| None::<Rc<Object>>);
     let (resource, key) = props.selected.split_once('/').unwrap_or_default();

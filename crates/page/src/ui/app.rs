@@ -13,13 +13,14 @@ use yew::prelude::*;
 
 use super::boot::{self, Found, Locked};
 use super::clock::{self, Clock, ClockAct};
-use super::clusters::Clusters;
-use super::explorer::Explorer;
-use super::faults::{self, Faults};
+use super::clusters::ClustersProps;
+use super::explorer::ExplorerProps;
+use super::faults::{self, FaultsProps};
 use super::icon::{Icon, IconName};
 use super::kinds::{self, Kind};
+use super::late::use_views;
 use super::menu::Menu;
-use super::palette::{Chosen, Command, Palette};
+use super::palette::{Chosen, Command, PaletteProps};
 use super::split::Split;
 use super::theme;
 use super::timeline::Timeline;
@@ -235,6 +236,13 @@ fn Desk(props: &DeskProps) -> Html {
             move || drop(reign)
         });
     }
+    let views = {
+        let wanted = *table || *over != Over::Nothing || !selected.is_empty();
+        let notice = notice.clone();
+        use_views(wanted.then(|| (*table, *over, (*selected).clone())), move || {
+            notice.set(Some(t(NOT_LOADED).into()));
+        })
+    };
     let on_clock = {
         let (api, clock) = (api.clone(), clock.clone());
         Callback::from(move |act: ClockAct| {
@@ -483,9 +491,11 @@ fn Desk(props: &DeskProps) -> Html {
                 on_resize={resize(|sizes, size| sizes.lesson = size)} />
             <main class="cluster-pane" aria-label={t(THE_CLUSTER)}>
                 if *table {
-                    <Explorer key={said("table")} api={api.clone()} kinds={(*kinds).clone()} shown={(*shown_namespaces).clone()}
-                        resource={(*resource).clone()} {on_resource} filtering={filtering.0}
-                        revision={world.revision()} selected={(*selected).clone()} on_select={on_select.clone()} on_run={on_run.clone()} />
+                    <key={said("table")}>{ views.as_ref().map(|views| (views.explorer)(ExplorerProps {
+                        api: api.clone(), kinds: (*kinds).clone(), shown: (*shown_namespaces).clone(),
+                        resource: (*resource).clone(), on_resource, filtering: filtering.0,
+                        revision: world.revision(), selected: (*selected).clone(), on_select: on_select.clone(), on_run: on_run.clone(),
+                    })) }</>
                 } else {
                     <MapView key={said("map")} world={world.clone()} trace={trace.clone()} news={news.0} shown={(*shown_namespaces).clone()}
                         theme={*theme} selected={(*selected).clone()} spot={(*spot).clone()} on_select={on_select.clone()} {on_menu} />
@@ -504,7 +514,7 @@ fn Desk(props: &DeskProps) -> Html {
                 on_resize={resize(|sizes, size| sizes.inspector = size)} />
             <aside class="inspector-pane">
                 <Inspector key={said("inspector")} api={api.clone()} world={world.clone()} trace={trace.clone()} news={news.0}
-                    kinds={(*kinds).clone()} selected={(*selected).clone()} told={telling.0} on_select={on_select.clone()} on_run={on_run.clone()} on_fault={on_fault.clone()}
+                    kinds={(*kinds).clone()} selected={(*selected).clone()} chosen={views.as_ref().map(|views| views.chosen)} told={telling.0} on_select={on_select.clone()} on_run={on_run.clone()} on_fault={on_fault.clone()}
                     on_spot={ { let spot = spot.clone(); Callback::from(move |lit| spot.set(lit)) } } />
             </aside>
             <nav class="bottom" aria-label={t(PANES)}>
@@ -513,17 +523,19 @@ fn Desk(props: &DeskProps) -> Html {
                 { tab(t(TERMINAL), IconName::Terminal, Pane::Terminal) }
                 { tab(t(INSPECT), IconName::Inspect, Pane::Inspector) }
             </nav>
-            { match *over {
-                Over::Nothing => html! {},
-                Over::Palette => html! {
-                    <Palette kinds={(*kinds).clone()} world={world.clone()} {on_choose} on_close={close} />
-                },
-                Over::Clusters => html! { <Clusters api={api.clone()} keeper={keeper.clone()} on_close={close} /> },
-                Over::Faults => html! {
-                    <Faults api={api.clone()} world={world.clone()} now={(*wrong).clone()} chaos={*chaos}
-                        on_change={ { let wrong = wrong.clone(); Callback::from(move |now| wrong.set(now)) } }
-                        on_chaos={ { let chaos = chaos.clone(); Callback::from(move |seed| chaos.set(seed)) } } on_close={close} />
-                },
+            { match (*over, &*views) {
+                (Over::Nothing, _) | (_, None) => html! {},
+                (Over::Palette, Some(views)) => (views.palette)(PaletteProps {
+                    kinds: (*kinds).clone(), world: world.clone(), on_choose, on_close: close,
+                }),
+                (Over::Clusters, Some(views)) => (views.clusters)(ClustersProps {
+                    api: api.clone(), keeper: keeper.clone(), on_close: close,
+                }),
+                (Over::Faults, Some(views)) => (views.faults)(FaultsProps {
+                    api: api.clone(), world: world.clone(), now: (*wrong).clone(), chaos: *chaos,
+                    on_change: { let wrong = wrong.clone(); Callback::from(move |now| wrong.set(now)) },
+                    on_chaos: { let chaos = chaos.clone(); Callback::from(move |seed| chaos.set(seed)) }, on_close: close,
+                }),
             } }
             { match &*menu {
                 None => html! {},

@@ -9,6 +9,7 @@ pub mod explorer;
 pub mod faults;
 pub mod icon;
 pub mod kinds;
+pub mod late;
 pub mod menu;
 pub mod palette;
 pub mod split;
