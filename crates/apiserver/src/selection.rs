@@ -25,12 +25,11 @@ impl Selection {
         let mut fields = fields::Selector::parse(call.info.query.get("fieldSelector"))
             .map_err(|error| ApiError::bad_request(error.to_string()))?;
         let row = call.row;
-        let known = row.selectable_fields();
         let renamed = row.conversion.map_or(&[][..], |conversion| conversion.fields);
         for requirement in &mut fields.requirements {
             let field = requirement.field.as_str();
             let metadata = field == "metadata.name" || (row.namespaced && field == "metadata.namespace");
-            if !metadata && !known.contains(&field) {
+            if !metadata && !row.selectable_fields().contains(&field) {
                 return Err(ApiError::bad_request(unsupported(row, field)));
             }
             if let Some((_, stored)) = renamed.iter().find(|(name, _)| *name == field) {

@@ -291,14 +291,22 @@ impl Shared {
         let deltas = self.reflector.poll(now, &waker);
         let changed = !deltas.is_empty();
         for delta in deltas {
-            match delta {
+            let read = match delta {
                 Delta::Changed(object) => self.changed(&object),
                 Delta::Deleted(object) => {
-                    if let Some(object) = (self.decode)(&object) {
+                    let object = (self.decode)(&object);
+                    let read = object.is_some();
+                    if let Some(object) = object {
                         self.set(&self.key_of(&*object), None, Some(object));
                     }
+                    read
                 }
                 Delta::Replaced(objects) => self.replaced(&objects),
+            };
+            if !read {
+                // The server validates, so this is a kind whose code could not be loaded.
+                self.reflector.start_over(now);
+                break;
             }
         }
         changed
@@ -310,25 +318,27 @@ impl Shared {
         ObjectKey::new(namespace.unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
     }
 
-    /// An object that is not of the kind is left out: the server validates, so it has none such.
-    fn changed(&mut self, object: &Encoded) {
-        if let Some(object) = (self.decode)(object) {
-            self.set(&self.key_of(&*object), Some(object), None);
-        }
+    /// Whether the object could be read.
+    fn changed(&mut self, object: &Encoded) -> bool {
+        let Some(object) = (self.decode)(object) else { return false };
+        self.set(&self.key_of(&*object), Some(object), None);
+        true
     }
 
-    fn replaced(&mut self, objects: &[Encoded]) {
+    /// Whether the objects could be read; nothing changes otherwise.
+    fn replaced(&mut self, objects: &[Encoded]) -> bool {
+        let Some(objects) = objects.iter().map(self.decode).collect::<Option<Vec<_>>>() else { return false };
         let mut gone = if self.synced { self.objects.clone() } else { BTreeMap::new() };
         for object in objects {
-            if let Some(object) = (self.decode)(object) {
-                gone.remove(&self.key_of(&*object));
-            }
-            self.changed(object);
+            let key = self.key_of(&*object);
+            gone.remove(&key);
+            self.set(&key, Some(object), None);
         }
         for key in gone.into_keys() {
             self.set(&key, None, None);
         }
         self.synced = true;
+        true
     }
 
     /// Sets or removes an object in the cache, its indexes, and tells the readers. `last` is the

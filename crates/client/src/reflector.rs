@@ -121,6 +121,13 @@ impl Reflector {
         }
     }
 
+    /// Lists again after a while: what came could not be read.
+    pub fn start_over(&mut self, now: Timestamp) {
+        self.resource_version.clear();
+        self.failures = self.failures.max(1);
+        self.wait(now);
+    }
+
     fn failed(&mut self, error: &ApiError, now: Timestamp) {
         // 410: the revision is compacted, and only a new list helps. Anything unusual is treated so,
         // too; an outage keeps the revision, and the watch goes on from it afterwards.

@@ -10,7 +10,6 @@ use std::rc::Rc;
 
 use client::{Client, Component, Informer, SharedInformers, Transport};
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::ReplicationController;
 use machinery::Kind;
 
 pub mod certificates;
@@ -37,6 +36,7 @@ pub mod pod_control;
 pub mod podgc;
 pub mod pods;
 pub mod ranking;
+mod rare;
 pub mod replicaset;
 pub mod replication;
 pub mod resourcequota;
@@ -51,6 +51,7 @@ pub mod ttlafterfinished;
 pub mod volume_protection;
 
 use controller::Driver;
+use rare::Rare;
 
 /// The process the controllers belong to: its name is the manager of the fields they write.
 const PROCESS: &str = "kube-controller-manager";
@@ -116,20 +117,14 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("replicaset-controller", |setup, client| {
         driver(replicaset::ReplicaSetController::<ReplicaSet>::new(setup, &client), client)
     }),
-    ("replicationcontroller-controller", |setup, client| {
-        driver(replicaset::ReplicaSetController::<ReplicationController>::new(setup, &client), client)
-    }),
+    ("replicationcontroller-controller", |setup, client| Rare::ReplicationController.asleep(setup, client)),
     ("daemonset-controller", |setup, client| driver(daemonset::DaemonSetController::new(setup, &client), client)),
-    ("statefulset-controller", |setup, client| driver(statefulset::StatefulSetController::new(setup, &client), client)),
-    ("job-controller", |setup, client| driver(job::JobController::new(setup, &client), client)),
-    ("ttl-after-finished-controller", |setup, client| {
-        driver(ttlafterfinished::TtlAfterFinishedController::new(setup, &client), client)
-    }),
-    ("cronjob-controller", |setup, client| driver(cronjob::CronJobController::new(setup, &client), client)),
+    ("statefulset-controller", |setup, client| Rare::StatefulSet.asleep(setup, client)),
+    ("job-controller", |setup, client| Rare::Job.asleep(setup, client)),
+    ("ttl-after-finished-controller", |setup, client| Rare::TtlAfterFinished.asleep(setup, client)),
+    ("cronjob-controller", |setup, client| Rare::CronJob.asleep(setup, client)),
     ("disruption-controller", |setup, client| driver(disruption::DisruptionController::new(setup, &client), client)),
-    ("resourcequota-controller", |setup, client| {
-        driver(resourcequota::ResourceQuotaController::new(setup, &client), client)
-    }),
+    ("resourcequota-controller", |setup, client| Rare::ResourceQuota.asleep(setup, client)),
     ("endpoints-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
     ("endpointslice-controller", |setup, client| {
         driver(endpointslice::EndpointSliceController::new(setup, &client), client)
@@ -137,21 +132,11 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("endpointslice-mirroring-controller", |setup, client| {
         driver(endpointslicemirroring::EndpointSliceMirroring::new(setup, &client), client)
     }),
-    ("horizontal-pod-autoscaler-controller", |setup, client| {
-        driver(horizontalpodautoscaler::HorizontalPodAutoscalerController::new(setup, &client), client)
-    }),
-    ("persistentvolume-binder-controller", |setup, client| {
-        driver(persistentvolume::PersistentVolumeController::new(setup, &client), client)
-    }),
-    ("local-path-provisioner", |setup, client| {
-        driver(persistentvolume::LocalPathProvisioner::new(setup, &client), client)
-    }),
-    ("persistentvolumeclaim-protection-controller", |setup, client| {
-        driver(volume_protection::ClaimProtection::new(setup, &client), client)
-    }),
-    ("persistentvolume-protection-controller", |setup, client| {
-        driver(volume_protection::VolumeProtection::new(setup, &client), client)
-    }),
+    ("horizontal-pod-autoscaler-controller", |setup, client| Rare::HorizontalPodAutoscaler.asleep(setup, client)),
+    ("persistentvolume-binder-controller", |setup, client| Rare::VolumeBinder.asleep(setup, client)),
+    ("local-path-provisioner", |setup, client| Rare::LocalPathProvisioner.asleep(setup, client)),
+    ("persistentvolumeclaim-protection-controller", |setup, client| Rare::ClaimProtection.asleep(setup, client)),
+    ("persistentvolume-protection-controller", |setup, client| Rare::VolumeProtection.asleep(setup, client)),
     ("clusterrole-aggregation-controller", |setup, client| {
         driver(clusterrole_aggregation::ClusterRoleAggregation::new(setup, &client), client)
     }),
@@ -166,15 +151,9 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("service-cidr-controller", |setup, client| {
         driver(servicecidr::ServiceCidrController::new(setup, &client), client)
     }),
-    ("certificatesigningrequest-approving-controller", |setup, client| {
-        driver(certificates::approver::CertificateApprover::new(setup, &client), client)
-    }),
-    ("certificatesigningrequest-signing-controller", |setup, client| {
-        driver(certificates::signer::CertificateSigner::new(setup, &client), client)
-    }),
-    ("certificatesigningrequest-cleaner-controller", |setup, client| {
-        driver(certificates::cleaner::CertificateCleaner::new(setup, &client), client)
-    }),
+    ("certificatesigningrequest-approving-controller", |setup, client| Rare::CertificateApprover.asleep(setup, client)),
+    ("certificatesigningrequest-signing-controller", |setup, client| Rare::CertificateSigner.asleep(setup, client)),
+    ("certificatesigningrequest-cleaner-controller", |setup, client| Rare::CertificateCleaner.asleep(setup, client)),
     ("service-lb-controller", |setup, client| driver(service_lb::ServiceLbController::new(setup, &client), client)),
 ];
 

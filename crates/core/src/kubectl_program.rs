@@ -19,7 +19,7 @@ use sim::errno::Errno;
 use sim::io::{Fd, PIPE_BYTES_MAX};
 use sim::network::bridge;
 use sim::process::{Completer, Process, Program, Spawn};
-use sim::split;
+use machinery::split;
 
 use crate::hints;
 use crate::public_api::COMMAND;

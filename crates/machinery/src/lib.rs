@@ -32,12 +32,18 @@ pub mod raw;
 pub mod schedule;
 pub mod schema;
 pub mod sort;
+pub mod split;
 pub mod status;
 pub mod template;
 pub mod time;
 pub mod wire;
 pub mod yaml;
 pub mod zone;
+
+/// Of the code that [`split!`] makes.
+#[cfg(feature = "split")]
+#[doc(hidden)]
+pub use wasm_split_helpers;
 
 pub use clock::Clock;
 pub use gvk::{GroupResource, GroupVersionKind, GroupVersionResource, ObjectKey};

@@ -16,13 +16,8 @@ pub mod programs;
 pub mod readline;
 pub mod runtime;
 pub mod shell;
-pub mod split;
 pub mod tty;
 pub mod x509;
-
-#[cfg(feature = "split")]
-#[doc(hidden)]
-pub use wasm_split_helpers;
 
 pub use errno::Errno;
 pub use executor::Executor;

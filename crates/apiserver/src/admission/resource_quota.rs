@@ -1,11 +1,13 @@
 //! ResourceQuota: what an object uses is charged in the very write that creates it, so that no quota is
 //! ever exceeded (`apiserver/pkg/admission/plugin/resourcequota`, `pkg/quota/v1/evaluator`).
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, ResourceQuota, Service};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use machinery::quantity::Format;
 use machinery::sort::Order;
-use machinery::{Object, Quantity};
+use machinery::{ApiError, Object, Quantity, split};
 use store::Op;
 
 use super::{Operation, Terms, refused};
@@ -36,7 +38,35 @@ pub(super) fn charge(
         return Ok(());
     }
     let namespace = object.metadata().namespace.clone().unwrap_or_default();
-    for (kv, quota) in super::all::<ResourceQuota>(call, ("", "resourcequotas"), &namespace) {
+    let quotas = super::all::<ResourceQuota>(call, ("", "resourcequotas"), &namespace);
+    if quotas.is_empty() {
+        return Ok(());
+    }
+    let charge = split::at_once(code()).map_err(|error| ApiError::service_unavailable(error.to_string()))?;
+    charge(call, quotas, object, old, terms)
+}
+
+/// A namespace's quotas as they are stored, and read.
+type Quotas = Vec<(Arc<store::KeyValue>, Arc<ResourceQuota>)>;
+type Charge = fn(&Call, Quotas, &dyn Object, Option<&dyn Object>, &mut Terms) -> Result<()>;
+
+split! {
+    rare,
+    /// Most namespaces have no quota.
+    fn code() -> Charge {
+        charge_all
+    }
+}
+
+fn charge_all(
+    call: &Call,
+    quotas: Quotas,
+    object: &dyn Object,
+    old: Option<&dyn Object>,
+    terms: &mut Terms,
+) -> Result<()> {
+    let namespace = object.metadata().namespace.clone().unwrap_or_default();
+    for (kv, quota) in quotas {
         let hard = quota.spec.clone().unwrap_or_default().hard.unwrap_or_default();
         let name = quota.metadata.name.as_deref().unwrap_or_default();
         let usage = usage(call.row, object);

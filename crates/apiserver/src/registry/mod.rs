@@ -11,6 +11,7 @@
 //! folder with `defaults.rs`, `validation.rs` and `printer.rs`. `shared` has what kinds share.
 
 mod info;
+mod rare;
 mod shared;
 mod strategy;
 

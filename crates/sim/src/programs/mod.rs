@@ -33,7 +33,7 @@ use futures::future::LocalBoxFuture;
 
 use crate::io::Fd;
 use crate::process::{Child, Process, Program};
-use crate::split;
+use machinery::split;
 
 /// A program's main function.
 pub type Main = fn(Process) -> LocalBoxFuture<'static, i32>;
@@ -194,14 +194,6 @@ split! {
 }
 
 split! {
-    system,
-    /// The main function of a program that a cluster runs from its birth on.
-    fn system_main(name: &'static str) -> Option<Main> {
-        main_in(&[servers::SYSTEM], name)
-    }
-}
-
-split! {
     programs,
     /// The main function of any other program.
     fn program_main(name: &'static str) -> Option<Main> {
@@ -221,7 +213,7 @@ pub fn find(name: &str) -> Option<Rc<dyn Program>> {
         let main = if SHELL_NAMES.contains(&name) {
             shell_main(name).await
         } else if SYSTEM_NAMES.contains(&name) {
-            system_main(name).await
+            Ok(main_in(&[servers::SYSTEM], name))
         } else {
             program_main(name).await
         };

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, PodSpec, PodTemplate, PodTempla
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::field::{Error, ErrorList, Path};
 use machinery::sort::Order;
-use machinery::{Object, go};
+use machinery::{ApiError, Object, go, split};
 
 use self::checks::Violation;
 use super::{Operation, Terms, refused};
@@ -106,18 +106,30 @@ pub(super) fn check(
     let standard = |mode: &str| Standard::of(&namespace.metadata, mode, &mut ErrorList::new());
     if pod.is_some() {
         let enforced = standard("enforce");
-        let violations = checks::violations(enforced, metadata, spec);
+        let violations = violations(enforced, metadata, spec)?;
         if !violations.is_empty() {
             let error = format!("violates PodSecurity {}: {}", enforced.quoted(), details(&violations));
             return refused(call, object, error);
         }
     }
     let warned = standard("warn");
-    let violations = checks::violations(warned, metadata, spec);
+    let violations = violations(warned, metadata, spec)?;
     if !violations.is_empty() {
         terms.warnings.push(format!("would violate PodSecurity {}: {}", warned.quoted(), details(&violations)));
     }
     Ok(())
+}
+
+machinery::split! {
+    rare,
+    fn checked(standard: Standard, metadata: &ObjectMeta, spec: &PodSpec) -> Vec<Violation> {
+        checks::violations(standard, metadata, spec)
+    }
+}
+
+/// How a pod violates a standard. Most namespaces have none, so the checks are in a chunk.
+fn violations(standard: Standard, metadata: &ObjectMeta, spec: &PodSpec) -> Result<Vec<Violation>> {
+    split::at_once(checked(standard, metadata, spec)).map_err(|error| ApiError::service_unavailable(error.to_string()))
 }
 
 /// `reason (detail), …`
@@ -176,7 +188,7 @@ fn check_namespace(call: &Call, namespace: &Namespace, old: Option<&dyn Object>,
     let mut found: Vec<(String, String, usize)> = Vec::new();
     for (_, pod) in pods.iter().take(PODS_MAX) {
         let Some(spec) = &pod.spec else { continue };
-        let violations = checks::violations(enforced, &pod.metadata, spec);
+        let violations = violations(enforced, &pod.metadata, spec)?;
         if violations.is_empty() {
             continue;
         }

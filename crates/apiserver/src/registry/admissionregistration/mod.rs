@@ -1,12 +1,13 @@
 //! The kinds of `admissionregistration.k8s.io`.
 
-mod policy;
+pub(super) mod policy;
 mod webhook;
 
 use k8s_openapi::api::admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration};
 
 use self::webhook::Webhook;
 use super::info::{Column, ResourceInfo, STATUS};
+use super::rare::Rare;
 use super::shared::printer::{AGE, NAME, age, column, name};
 use super::strategy::{Strategy, Typed, parts};
 
@@ -16,19 +17,19 @@ pub(super) static ROWS: &[ResourceInfo] = &[
         "mutatingadmissionpolicies",
         "MutatingAdmissionPolicy",
         "/registry/mutatingadmissionpolicies",
-        &policy::MUTATING,
+        &Rare::MutatingAdmissionPolicy,
     ),
     row(
         "mutatingadmissionpolicybindings",
         "MutatingAdmissionPolicyBinding",
         "/registry/mutatingadmissionpolicybindings",
-        &policy::MUTATING_BINDING,
+        &Rare::MutatingAdmissionPolicyBinding,
     ),
     row(
         "mutatingwebhookconfigurations",
         "MutatingWebhookConfiguration",
         "/registry/mutatingwebhookconfigurations",
-        &MUTATING_WEBHOOKS,
+        &Rare::MutatingWebhookConfiguration,
     ),
     ResourceInfo {
         subresources: &[STATUS],
@@ -36,20 +37,20 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "validatingadmissionpolicies",
             "ValidatingAdmissionPolicy",
             "/registry/validatingadmissionpolicies",
-            &policy::VALIDATING,
+            &Rare::ValidatingAdmissionPolicy,
         )
     },
     row(
         "validatingadmissionpolicybindings",
         "ValidatingAdmissionPolicyBinding",
         "/registry/validatingadmissionpolicybindings",
-        &policy::VALIDATING_BINDING,
+        &Rare::ValidatingAdmissionPolicyBinding,
     ),
     row(
         "validatingwebhookconfigurations",
         "ValidatingWebhookConfiguration",
         "/registry/validatingwebhookconfigurations",
-        &VALIDATING_WEBHOOKS,
+        &Rare::ValidatingWebhookConfiguration,
     ),
 ];
 
@@ -68,7 +69,7 @@ const fn row(
 
 const WEBHOOK_COLUMNS: &[Column] = &[NAME, column("Webhooks", "integer", "Number of webhooks."), AGE];
 
-static MUTATING_WEBHOOKS: Typed<MutatingWebhookConfiguration> = Typed {
+pub(super) static MUTATING_WEBHOOKS: Typed<MutatingWebhookConfiguration> = Typed {
     generation: true,
     defaults: |object| object.webhooks.iter_mut().flatten().for_each(webhook::mutating_defaults),
     validate: |object| webhook::validate(object.webhooks.iter().flatten().map(Webhook::from)),
@@ -82,7 +83,7 @@ static MUTATING_WEBHOOKS: Typed<MutatingWebhookConfiguration> = Typed {
     ..Typed::new(parts!(MutatingWebhookConfiguration: webhooks))
 };
 
-static VALIDATING_WEBHOOKS: Typed<ValidatingWebhookConfiguration> = Typed {
+pub(super) static VALIDATING_WEBHOOKS: Typed<ValidatingWebhookConfiguration> = Typed {
     generation: true,
     defaults: |object| object.webhooks.iter_mut().flatten().for_each(webhook::validating_defaults),
     validate: |object| webhook::validate(object.webhooks.iter().flatten().map(Webhook::from)),

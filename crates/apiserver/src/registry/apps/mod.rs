@@ -4,9 +4,10 @@ mod controller_revision;
 mod daemon_set;
 mod deployment;
 mod replica_set;
-mod stateful_set;
+pub(super) mod stateful_set;
 
 use super::info::{ResourceInfo, SCALE, STATUS};
+use super::rare::Rare;
 
 /// The group and version of these rows.
 const V: (&str, &str) = ("apps", "v1");
@@ -42,6 +43,6 @@ pub(super) static ROWS: &[ResourceInfo] = &[
         short_names: &["sts"],
         categories: &["all"],
         subresources: &[SCALE, STATUS],
-        ..ResourceInfo::new(V, "statefulsets", "StatefulSet", "/registry/statefulsets", &stateful_set::STRATEGY)
+        ..ResourceInfo::new(V, "statefulsets", "StatefulSet", "/registry/statefulsets", &Rare::StatefulSet)
     },
 ];

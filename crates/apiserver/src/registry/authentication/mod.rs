@@ -3,6 +3,7 @@
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, TokenReview};
 
 use super::info::ResourceInfo;
+use super::rare::Rare;
 use super::strategy::{Typed, parts};
 
 /// The group and version of these rows.
@@ -13,14 +14,14 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     ResourceInfo {
         namespaced: false,
         verbs: &["create"],
-        ..ResourceInfo::new(V, "selfsubjectreviews", "SelfSubjectReview", "", &SELF_SUBJECT_REVIEW)
+        ..ResourceInfo::new(V, "selfsubjectreviews", "SelfSubjectReview", "", &Rare::SelfSubjectReview)
     },
     ResourceInfo {
         namespaced: false,
         verbs: &["create"],
-        ..ResourceInfo::new(V, "tokenreviews", "TokenReview", "", &TOKEN_REVIEW)
+        ..ResourceInfo::new(V, "tokenreviews", "TokenReview", "", &Rare::TokenReview)
     },
 ];
 
-static SELF_SUBJECT_REVIEW: Typed<SelfSubjectReview> = Typed::new(parts!(SelfSubjectReview: ; status));
-static TOKEN_REVIEW: Typed<TokenReview> = Typed::new(parts!(TokenReview: spec; status));
+pub(super) static SELF_SUBJECT_REVIEW: Typed<SelfSubjectReview> = Typed::new(parts!(SelfSubjectReview: ; status));
+pub(super) static TOKEN_REVIEW: Typed<TokenReview> = Typed::new(parts!(TokenReview: spec; status));

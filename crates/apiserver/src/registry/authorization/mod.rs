@@ -5,6 +5,7 @@ use k8s_openapi::api::authorization::v1::{
 };
 
 use super::info::ResourceInfo;
+use super::rare::Rare;
 use super::strategy::{Typed, parts};
 
 /// The group and version of these rows.
@@ -19,30 +20,30 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "localsubjectaccessreviews",
             "LocalSubjectAccessReview",
             "",
-            &LOCAL_SUBJECT_ACCESS_REVIEW,
+            &Rare::LocalSubjectAccessReview,
         )
     },
     ResourceInfo {
         namespaced: false,
         verbs: &["create"],
-        ..ResourceInfo::new(V, "selfsubjectaccessreviews", "SelfSubjectAccessReview", "", &SELF_SUBJECT_ACCESS_REVIEW)
+        ..ResourceInfo::new(V, "selfsubjectaccessreviews", "SelfSubjectAccessReview", "", &Rare::SelfSubjectAccessReview)
     },
     ResourceInfo {
         namespaced: false,
         verbs: &["create"],
-        ..ResourceInfo::new(V, "selfsubjectrulesreviews", "SelfSubjectRulesReview", "", &SELF_SUBJECT_RULES_REVIEW)
+        ..ResourceInfo::new(V, "selfsubjectrulesreviews", "SelfSubjectRulesReview", "", &Rare::SelfSubjectRulesReview)
     },
     ResourceInfo {
         namespaced: false,
         verbs: &["create"],
-        ..ResourceInfo::new(V, "subjectaccessreviews", "SubjectAccessReview", "", &SUBJECT_ACCESS_REVIEW)
+        ..ResourceInfo::new(V, "subjectaccessreviews", "SubjectAccessReview", "", &Rare::SubjectAccessReview)
     },
 ];
 
-static LOCAL_SUBJECT_ACCESS_REVIEW: Typed<LocalSubjectAccessReview> =
+pub(super) static LOCAL_SUBJECT_ACCESS_REVIEW: Typed<LocalSubjectAccessReview> =
     Typed::new(parts!(LocalSubjectAccessReview: spec; status));
-static SELF_SUBJECT_ACCESS_REVIEW: Typed<SelfSubjectAccessReview> =
+pub(super) static SELF_SUBJECT_ACCESS_REVIEW: Typed<SelfSubjectAccessReview> =
     Typed::new(parts!(SelfSubjectAccessReview: spec; status));
-static SELF_SUBJECT_RULES_REVIEW: Typed<SelfSubjectRulesReview> =
+pub(super) static SELF_SUBJECT_RULES_REVIEW: Typed<SelfSubjectRulesReview> =
     Typed::new(parts!(SelfSubjectRulesReview: spec; status));
-static SUBJECT_ACCESS_REVIEW: Typed<SubjectAccessReview> = Typed::new(parts!(SubjectAccessReview: spec; status));
+pub(super) static SUBJECT_ACCESS_REVIEW: Typed<SubjectAccessReview> = Typed::new(parts!(SubjectAccessReview: spec; status));

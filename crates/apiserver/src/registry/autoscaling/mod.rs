@@ -9,6 +9,7 @@ use machinery::Quantity;
 use machinery::field::{Error, ErrorList, Path};
 
 use super::info::{ResourceInfo, STATUS};
+use super::rare::Rare;
 use super::shared::validate::{NONNEGATIVE, nonnegative, one_of, required};
 use super::strategy::{Typed, parts};
 use machinery::names::is_path_segment_name;
@@ -29,12 +30,12 @@ const fn row(version: &'static str) -> ResourceInfo {
             "horizontalpodautoscalers",
             "HorizontalPodAutoscaler",
             PREFIX,
-            &STRATEGY,
+            &Rare::HorizontalPodAutoscaler,
         )
     }
 }
 
-static STRATEGY: Typed<HorizontalPodAutoscaler> = Typed {
+pub(super) static STRATEGY: Typed<HorizontalPodAutoscaler> = Typed {
     generation: true,
     defaults: defaults::autoscaler,
     validate,

@@ -1,9 +1,10 @@
 //! The kinds of `batch`.
 
-mod cron_job;
-mod job;
+pub(super) mod cron_job;
+pub(super) mod job;
 
 use super::info::{ResourceInfo, STATUS};
+use super::rare::Rare;
 
 /// The group and version of these rows.
 const V: (&str, &str) = ("batch", "v1");
@@ -14,11 +15,11 @@ pub(super) static ROWS: &[ResourceInfo] = &[
         short_names: &["cj"],
         categories: &["all"],
         subresources: &[STATUS],
-        ..ResourceInfo::new(V, "cronjobs", "CronJob", "/registry/cronjobs", &cron_job::STRATEGY)
+        ..ResourceInfo::new(V, "cronjobs", "CronJob", "/registry/cronjobs", &Rare::CronJob)
     },
     ResourceInfo {
         categories: &["all"],
         subresources: &[STATUS],
-        ..ResourceInfo::new(V, "jobs", "Job", "/registry/jobs", &job::STRATEGY)
+        ..ResourceInfo::new(V, "jobs", "Job", "/registry/jobs", &Rare::Job)
     },
 ];

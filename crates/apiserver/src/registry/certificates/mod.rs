@@ -7,6 +7,7 @@ use machinery::time::human_duration;
 use serde_json::Value;
 
 use super::info::{Column, OBJECT_VERBS, ResourceInfo, STATUS, SubresourceInfo};
+use super::rare::Rare;
 use super::shared::meta::immutable;
 use super::shared::names;
 use super::shared::printer::{AGE, NAME, age, column, name};
@@ -53,11 +54,11 @@ pub(super) static ROWS: &[ResourceInfo] = &[ResourceInfo {
         "certificatesigningrequests",
         "CertificateSigningRequest",
         "/registry/certificatesigningrequests",
-        &STRATEGY,
+        &Rare::CertificateSigningRequest,
     )
 }];
 
-static STRATEGY: Typed<CertificateSigningRequest> = Typed {
+pub(super) static STRATEGY: Typed<CertificateSigningRequest> = Typed {
     name: names::path_segment,
     validate,
     validate_update: |new, old| immutable(&new.spec, &old.spec, &Path::new("spec")),

@@ -1,18 +1,18 @@
 //! The kinds of `the core group`.
 
-mod component_status;
-mod config_map;
+pub(super) mod component_status;
+pub(super) mod config_map;
 mod endpoints;
 pub mod event;
-mod limit_range;
+pub(super) mod limit_range;
 mod namespace;
 mod node;
-mod persistent_volume;
+pub(super) mod persistent_volume;
 pub mod persistent_volume_claim;
 pub(crate) mod pod;
-mod pod_template;
-mod replication_controller;
-mod resource_quota;
+pub(super) mod pod_template;
+pub(super) mod replication_controller;
+pub(super) mod resource_quota;
 mod secret;
 pub mod service;
 mod service_account;
@@ -20,6 +20,7 @@ mod service_account;
 use k8s_openapi::api::core::v1::Binding;
 
 use super::info::{OBJECT_VERBS, ResourceInfo, SCALE, STATUS, SubresourceInfo};
+use super::rare::Rare;
 use super::strategy::{Typed, parts};
 
 /// The group and version of these rows.
@@ -37,7 +38,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
         short_names: &["cs"],
         deprecation: Some("v1 ComponentStatus is deprecated in v1.19+"),
         verbs: &["get", "list"],
-        ..ResourceInfo::new(V1, "componentstatuses", "ComponentStatus", "", &component_status::STRATEGY)
+        ..ResourceInfo::new(V1, "componentstatuses", "ComponentStatus", "", &Rare::ComponentStatus)
     },
     ResourceInfo {
         short_names: &["cm"],
@@ -54,7 +55,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     },
     ResourceInfo {
         short_names: &["limits"],
-        ..ResourceInfo::new(V1, "limitranges", "LimitRange", "/registry/limitranges", &limit_range::STRATEGY)
+        ..ResourceInfo::new(V1, "limitranges", "LimitRange", "/registry/limitranges", &Rare::LimitRange)
     },
     ResourceInfo {
         namespaced: false,
@@ -77,7 +78,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "persistentvolumeclaims",
             "PersistentVolumeClaim",
             "/registry/persistentvolumeclaims",
-            &persistent_volume_claim::STRATEGY,
+            &Rare::PersistentVolumeClaim,
         )
     },
     ResourceInfo {
@@ -89,7 +90,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "persistentvolumes",
             "PersistentVolume",
             "/registry/persistentvolumes",
-            &persistent_volume::STRATEGY,
+            &Rare::PersistentVolume,
         )
     },
     ResourceInfo {
@@ -109,7 +110,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
         ],
         ..ResourceInfo::new(V1, "pods", "Pod", "/registry/pods", &pod::STRATEGY)
     },
-    ResourceInfo::new(V1, "podtemplates", "PodTemplate", "/registry/podtemplates", &pod_template::STRATEGY),
+    ResourceInfo::new(V1, "podtemplates", "PodTemplate", "/registry/podtemplates", &Rare::PodTemplate),
     ResourceInfo {
         short_names: &["rc"],
         categories: &["all"],
@@ -119,7 +120,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "replicationcontrollers",
             "ReplicationController",
             "/registry/controllers",
-            &replication_controller::STRATEGY,
+            &Rare::ReplicationController,
         )
     },
     ResourceInfo {
@@ -130,7 +131,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "resourcequotas",
             "ResourceQuota",
             "/registry/resourcequotas",
-            &resource_quota::STRATEGY,
+            &Rare::ResourceQuota,
         )
     },
     ResourceInfo::new(V1, "secrets", "Secret", "/registry/secrets", &secret::STRATEGY),

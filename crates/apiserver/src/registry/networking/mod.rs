@@ -1,7 +1,7 @@
 //! The kinds of `networking.k8s.io`.
 
-mod ingress;
-mod network_policy;
+pub(super) mod ingress;
+pub(super) mod network_policy;
 
 use k8s_openapi::api::networking::v1::{IPAddress, IngressClass, ServiceCIDR};
 use machinery::Timestamp;
@@ -10,6 +10,7 @@ use machinery::names::{is_dns1123_subdomain, is_path_segment_name};
 use serde_json::Value;
 
 use super::info::{ResourceInfo, STATUS};
+use super::rare::Rare;
 use super::shared::defaults::text;
 use super::shared::meta::immutable;
 use super::shared::net;
@@ -24,12 +25,12 @@ const V: (&str, &str) = ("networking.k8s.io", "v1");
 pub(super) static ROWS: &[ResourceInfo] = &[
     ResourceInfo {
         namespaced: false,
-        ..ResourceInfo::new(V, "ingressclasses", "IngressClass", "/registry/ingressclasses", &INGRESS_CLASS)
+        ..ResourceInfo::new(V, "ingressclasses", "IngressClass", "/registry/ingressclasses", &Rare::IngressClass)
     },
     ResourceInfo {
         short_names: &["ing"],
         subresources: &[STATUS],
-        ..ResourceInfo::new(V, "ingresses", "Ingress", "/registry/ingress", &ingress::STRATEGY)
+        ..ResourceInfo::new(V, "ingresses", "Ingress", "/registry/ingress", &Rare::Ingress)
     },
     ResourceInfo {
         namespaced: false,
@@ -43,7 +44,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "networkpolicies",
             "NetworkPolicy",
             "/registry/networkpolicies",
-            &network_policy::STRATEGY,
+            &Rare::NetworkPolicy,
         )
     },
     ResourceInfo {
@@ -53,7 +54,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     },
 ];
 
-static INGRESS_CLASS: Typed<IngressClass> = Typed {
+pub(super) static INGRESS_CLASS: Typed<IngressClass> = Typed {
     generation: true,
     defaults: |class| {
         if let Some(parameters) = class.spec.get_or_insert_default().parameters.as_mut() {

@@ -5,6 +5,7 @@ use machinery::field::{ErrorList, Path};
 use machinery::names::is_dns1123_label;
 
 use super::info::ResourceInfo;
+use super::rare::Rare;
 use super::shared::meta::immutable;
 use super::shared::printer::{AGE, NAME, age, column, name};
 use super::shared::resources::quantity;
@@ -19,11 +20,11 @@ pub(super) static ROWS: &[ResourceInfo] = &[ResourceInfo {
         "runtimeclasses",
         "RuntimeClass",
         "/registry/runtimeclasses",
-        &RUNTIME_CLASS,
+        &Rare::RuntimeClass,
     )
 }];
 
-static RUNTIME_CLASS: Typed<RuntimeClass> = Typed {
+pub(super) static RUNTIME_CLASS: Typed<RuntimeClass> = Typed {
     validate,
     validate_update: |new, old| immutable(&new.handler, &old.handler, &Path::new("handler")),
     columns: &[NAME, column("Handler", "string", "The runtime's name for the class."), AGE],

@@ -1,8 +1,9 @@
 //! The kinds of `policy`.
 
-mod pod_disruption_budget;
+pub(super) mod pod_disruption_budget;
 
 use super::info::{ResourceInfo, STATUS};
+use super::rare::Rare;
 
 /// The rows of the group.
 pub(super) static ROWS: &[ResourceInfo] = &[ResourceInfo {
@@ -13,6 +14,6 @@ pub(super) static ROWS: &[ResourceInfo] = &[ResourceInfo {
         "poddisruptionbudgets",
         "PodDisruptionBudget",
         "/registry/poddisruptionbudgets",
-        &pod_disruption_budget::STRATEGY,
+        &Rare::PodDisruptionBudget,
     )
 }];

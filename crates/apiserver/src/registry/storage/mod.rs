@@ -1,6 +1,6 @@
 //! The kinds of `storage.k8s.io`.
 
-mod csi;
+pub(super) mod csi;
 mod storage_class;
 
 use k8s_openapi::api::storage::v1::{VolumeAttachment, VolumeAttributesClass};
@@ -9,6 +9,7 @@ use machinery::field::{Error, Path};
 use serde_json::Value;
 
 use super::info::{ResourceInfo, STATUS};
+use super::rare::Rare;
 use super::shared::printer::{AGE, NAME, age, column, name};
 use super::shared::validate::{same, shown};
 use super::strategy::{Typed, parts};
@@ -20,15 +21,15 @@ const V: (&str, &str) = ("storage.k8s.io", "v1");
 pub(super) static ROWS: &[ResourceInfo] = &[
     ResourceInfo {
         namespaced: false,
-        ..ResourceInfo::new(V, "csidrivers", "CSIDriver", "/registry/csidrivers", &csi::DRIVER)
+        ..ResourceInfo::new(V, "csidrivers", "CSIDriver", "/registry/csidrivers", &Rare::CSIDriver)
     },
-    ResourceInfo { namespaced: false, ..ResourceInfo::new(V, "csinodes", "CSINode", "/registry/csinodes", &csi::NODE) },
+    ResourceInfo { namespaced: false, ..ResourceInfo::new(V, "csinodes", "CSINode", "/registry/csinodes", &Rare::CSINode) },
     ResourceInfo::new(
         V,
         "csistoragecapacities",
         "CSIStorageCapacity",
         "/registry/csistoragecapacities",
-        &csi::STORAGE_CAPACITY,
+        &Rare::CSIStorageCapacity,
     ),
     ResourceInfo {
         namespaced: false,
@@ -43,7 +44,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "volumeattachments",
             "VolumeAttachment",
             "/registry/volumeattachments",
-            &VOLUME_ATTACHMENT,
+            &Rare::VolumeAttachment,
         )
     },
     ResourceInfo {
@@ -54,12 +55,12 @@ pub(super) static ROWS: &[ResourceInfo] = &[
             "volumeattributesclasses",
             "VolumeAttributesClass",
             "/registry/volumeattributesclasses",
-            &VOLUME_ATTRIBUTES_CLASS,
+            &Rare::VolumeAttributesClass,
         )
     },
 ];
 
-static VOLUME_ATTACHMENT: Typed<VolumeAttachment> = Typed {
+pub(super) static VOLUME_ATTACHMENT: Typed<VolumeAttachment> = Typed {
     validate_update: |new, old| {
         if same(&new.spec, &old.spec) {
             return Vec::new();
@@ -91,7 +92,7 @@ fn volume_attachment_cells(attachment: &VolumeAttachment, now: Timestamp) -> Vec
     ]
 }
 
-static VOLUME_ATTRIBUTES_CLASS: Typed<VolumeAttributesClass> = Typed {
+pub(super) static VOLUME_ATTRIBUTES_CLASS: Typed<VolumeAttributesClass> = Typed {
     validate_update: |new, old| {
         let mut errors = Vec::new();
         if new.driver_name != old.driver_name {

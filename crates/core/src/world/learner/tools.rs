@@ -9,7 +9,7 @@ use futures::future::LocalBoxFuture;
 use sim::io::Fd;
 use sim::network::Interface;
 use sim::process::{Process, Program};
-use sim::split;
+use machinery::split;
 
 use super::clusters::Clusters;
 use super::docker::{self, Docker};

@@ -1,0 +1,152 @@
+//! Controllers that have nothing to do in most clusters: each sleeps until there is an object it is for. Their code is
+//! in the chunk `rare`, which the tab loads when the first of them wakes.
+
+use std::time::Duration;
+
+use client::{Client, Component, Context, Informer};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use k8s_openapi::api::core::v1::{
+    PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ResourceQuota,
+};
+use machinery::{Kind, split};
+
+use crate::{
+    Build, Setup, certificates, cronjob, driver, horizontalpodautoscaler, job, persistentvolume, replicaset,
+    resourcequota, statefulset, ttlafterfinished, volume_protection,
+};
+
+/// How long a controller whose code could not be loaded waits before it asks again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// These controllers.
+#[derive(Clone, Copy, Debug)]
+pub enum Rare {
+    ReplicationController,
+    StatefulSet,
+    Job,
+    TtlAfterFinished,
+    CronJob,
+    ResourceQuota,
+    HorizontalPodAutoscaler,
+    VolumeBinder,
+    LocalPathProvisioner,
+    ClaimProtection,
+    VolumeProtection,
+    CertificateApprover,
+    CertificateSigner,
+    CertificateCleaner,
+}
+
+machinery::split! {
+    rare,
+    fn build(controller: Rare) -> Build {
+        match controller {
+            Rare::ReplicationController => |setup, client| driver(replicaset::ReplicaSetController::<ReplicationController>::new(setup, &client), client),
+            Rare::StatefulSet => |setup, client| driver(statefulset::StatefulSetController::new(setup, &client), client),
+            Rare::Job => |setup, client| driver(job::JobController::new(setup, &client), client),
+            Rare::TtlAfterFinished => |setup, client| driver(ttlafterfinished::TtlAfterFinishedController::new(setup, &client), client),
+            Rare::CronJob => |setup, client| driver(cronjob::CronJobController::new(setup, &client), client),
+            Rare::ResourceQuota => |setup, client| driver(resourcequota::ResourceQuotaController::new(setup, &client), client),
+            Rare::HorizontalPodAutoscaler => |setup, client| driver(horizontalpodautoscaler::HorizontalPodAutoscalerController::new(setup, &client), client),
+            Rare::VolumeBinder => |setup, client| driver(persistentvolume::PersistentVolumeController::new(setup, &client), client),
+            Rare::LocalPathProvisioner => |setup, client| driver(persistentvolume::LocalPathProvisioner::new(setup, &client), client),
+            Rare::ClaimProtection => |setup, client| driver(volume_protection::ClaimProtection::new(setup, &client), client),
+            Rare::VolumeProtection => |setup, client| driver(volume_protection::VolumeProtection::new(setup, &client), client),
+            Rare::CertificateApprover => |setup, client| driver(certificates::approver::CertificateApprover::new(setup, &client), client),
+            Rare::CertificateSigner => |setup, client| driver(certificates::signer::CertificateSigner::new(setup, &client), client),
+            Rare::CertificateCleaner => |setup, client| driver(certificates::cleaner::CertificateCleaner::new(setup, &client), client),
+        }
+    }
+}
+
+/// Looks whether something is there, and is woken when that changes.
+type Look = Box<dyn FnMut(&mut Context<'_>) -> bool>;
+
+impl Rare {
+    /// The controller, which sleeps until there is something for it.
+    pub fn asleep(self, setup: &Setup, client: Client) -> Box<dyn Component> {
+        let looks = self.wakes(setup);
+        let name = client.component();
+        Box::new(Asleep { name, controller: self, setup: setup.clone(), client, looks, awake: None })
+    }
+
+    /// What wakes it.
+    fn wakes(self, setup: &Setup) -> Vec<Look> {
+        match self {
+            Self::ReplicationController => vec![any::<ReplicationController>(setup)],
+            Self::StatefulSet => vec![any::<StatefulSet>(setup)],
+            // Pods of a Job that is gone wait for it, too.
+            Self::Job => vec![any::<Job>(setup), tracked_pod(setup)],
+            Self::TtlAfterFinished => vec![any::<Job>(setup)],
+            Self::CronJob => vec![any::<CronJob>(setup)],
+            Self::ResourceQuota => vec![any::<ResourceQuota>(setup)],
+            Self::HorizontalPodAutoscaler => vec![any::<HorizontalPodAutoscaler>(setup)],
+            Self::VolumeBinder | Self::LocalPathProvisioner => {
+                vec![any::<PersistentVolumeClaim>(setup), any::<PersistentVolume>(setup)]
+            }
+            Self::ClaimProtection => vec![any::<PersistentVolumeClaim>(setup)],
+            Self::VolumeProtection => vec![any::<PersistentVolume>(setup)],
+            Self::CertificateApprover | Self::CertificateSigner | Self::CertificateCleaner => {
+                vec![any::<CertificateSigningRequest>(setup)]
+            }
+        }
+    }
+}
+
+/// Any object of a kind.
+fn any<K: Kind>(setup: &Setup) -> Look {
+    let mut informer: Informer<K> = setup.informers.informer();
+    Box::new(move |cx| {
+        informer.poll(cx);
+        !informer.is_empty()
+    })
+}
+
+/// A pod that is not to go before its Job has counted it.
+fn tracked_pod(setup: &Setup) -> Look {
+    let mut pods: Informer<Pod> = setup.informers.informer();
+    Box::new(move |cx| {
+        let tracked = |pod: &Pod| pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == job::pod::FINALIZER);
+        pods.poll(cx).iter().any(|event| tracked(event.object()))
+    })
+}
+
+/// A controller that sleeps, or is awake for good.
+struct Asleep {
+    name: std::sync::Arc<str>,
+    controller: Rare,
+    setup: Setup,
+    client: Client,
+    looks: Vec<Look>,
+    awake: Option<Box<dyn Component>>,
+}
+
+impl Component for Asleep {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some(controller) = &mut self.awake {
+            return controller.poll(cx);
+        }
+        let mut found = false;
+        for look in &mut self.looks {
+            found |= look(cx);
+        }
+        if !found {
+            return;
+        }
+        match split::at_once(build(self.controller)) {
+            Ok(build) => {
+                let controller = self.awake.insert(build(&self.setup, self.client.clone()));
+                controller.poll(cx);
+                self.looks.clear();
+            }
+            Err(_) => cx.wake_at(cx.now() + RETRY),
+        }
+    }
+}
