@@ -129,9 +129,12 @@
     return out.subarray(0, length);
   };
 
-  WebAssembly.instantiateStreaming = async (source, imports) => {
+  const bytes = async (source) => {
     const response = await source;
     if (!response.ok) throw new TypeError(`${response.url}: HTTP ${response.status}`);
-    return WebAssembly.instantiate(unpack(new Uint8Array(await response.arrayBuffer())), imports);
+    return unpack(new Uint8Array(await response.arrayBuffer()));
   };
+  WebAssembly.instantiateStreaming = async (source, imports) => WebAssembly.instantiate(await bytes(source), imports);
+  WebAssembly.compileStreaming = async (source) => WebAssembly.compile(await bytes(source));
+  globalThis.unpackModule = unpack;
 }

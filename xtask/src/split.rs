@@ -5,20 +5,25 @@ mod order;
 mod pack;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::env;
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use wasm_split_cli_support::{Options, transform};
 
-use crate::shell::{command, run};
+use crate::shell::{command, run, say};
 use pack::pack;
 use wire::wire;
 
 /// The programs, and what the scripts are called by which their chunks are loaded.
 const PROGRAMS: [(&str, &str); 2] =
     [("playground-worker", "./__wasm_split.js"), ("playground-page", "./__wasm_split_page.js")];
+
+/// Chunks whose code is needed in the middle of something (`machinery::split::at_once`).
+const AT_ONCE: [&str; 1] = ["rare"];
 
 /// What the Worker begins with, written by Trunk. The page loads `unpack.js` by itself (`index.html`).
 const WORKER_LOADER: &str = "playground-worker_loader.js";
@@ -54,17 +59,47 @@ fn split(program: &str, loader: &str, built: &Path, staging: &Path) -> Result<()
     options.main_module = &main_module;
     options.link_name = loader;
     let chunks = transform(options).map_err(|error| anyhow!("cannot split {}: {error}", built.display()))?;
+    ensure!(!chunks.split_modules.is_empty(), "{program} was built without the feature `split`");
+    let loader = staging.join(loader);
+    let generated = fs::read_to_string(&loader).with_context(|| format!("cannot read {}", loader.display()))?;
+    fs::write(&loader, loading(&generated, &chunks.prefetch_map.into_iter().collect())?)?;
     run(command(&["wasm-bindgen", "--target", "web", "--keep-lld-exports", "--no-typescript"])
         .args(["--remove-name-section", "--remove-producers-section", "--out-name", &name, "--out-dir"])
         .arg(staging)
         .arg(&main))?;
     fs::remove_file(&main)?;
-    for module in chunks.split_modules.iter().chain([&staging.join(format!("{name}_bg.wasm"))]) {
-        let packed = pack(&fs::read(module)?).with_context(|| format!("cannot read {}", module.display()))?;
-        fs::write(module, wire(packed))?;
+    let modules = chunks.split_modules.iter().cloned().chain([staging.join(format!("{name}_bg.wasm"))]);
+    send_in_streams(modules, staging, &built.with_extension("packed"))
+}
+
+/// Writes modules in the form in which they travel, and leaves those as they are that would not come back the same.
+fn send_in_streams(modules: impl Iterator<Item = PathBuf>, staging: &Path, packed: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(packed);
+    fs::create_dir_all(packed)?;
+    for module in modules {
+        let whole = pack(&fs::read(&module)?).with_context(|| format!("cannot read {}", module.display()))?;
+        fs::write(packed.join(module.file_name().unwrap_or_default()), &whole)?;
+        fs::write(&module, wire(whole))?;
     }
-    ensure!(!chunks.split_modules.is_empty(), "{program} was built without the feature `split`");
+    let compared = command(&["node", "www/widgets/unpacked.mjs"]).arg(staging).arg(packed).output()?;
+    ensure!(compared.status.success(), "cannot unpack: {}", String::from_utf8_lossy(&compared.stderr));
+    for name in String::from_utf8(compared.stdout)?.lines() {
+        say(format!("{name} is sent as it is: www/unpack.js does not put it together"));
+        fs::copy(packed.join(name), staging.join(name))?;
+    }
     Ok(())
+}
+
+/// The script that loads chunks: what the tool says of the main module, how chunks come, and which files each takes.
+fn loading(generated: &str, chunks: &BTreeMap<String, Vec<String>>) -> Result<String> {
+    let (main, _) = generated.split_once("function wrapAsyncCb").context("the tool loads chunks in another way now")?;
+    let mut script = format!("{main}\n{}\n", include_str!("../../www/chunks.js"));
+    for (name, files) in chunks {
+        let how = if AT_ONCE.contains(&name.as_str()) { "atOnce" } else { "later" };
+        let files: Vec<String> = files.iter().map(|file| format!("{file:?}")).collect();
+        writeln!(script, "export const __wasm_split_load_{name} = {how}({});", files.join(", "))?;
+    }
+    Ok(script)
 }
 
 /// What Trunk calls a program: a page's own has a hash at its end.
@@ -74,4 +109,24 @@ fn staged_name(program: &str, staging: &Path) -> Result<String> {
     let name =
         names.find_map(|name| Some(name.strip_suffix("_bg.wasm")?.to_owned()).filter(|name| name.starts_with(program)));
     name.with_context(|| format!("{} has no {program}", staging.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_load_later_or_at_once() {
+        let generated = "import { initSync } from \"./main.js\";\nfunction getSharedImports() {}\nfunction wrapAsyncCb(callee) {}";
+        let files = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let chunks = [("rare".into(), files(&["chunk_1", "split_rare"])), ("shell".into(), files(&["split_shell"]))];
+        let script = loading(generated, &chunks.into()).expect("a script");
+        assert!(script.starts_with("import { initSync } from \"./main.js\";\nfunction getSharedImports() {}\n"));
+        assert!(!script.contains("wrapAsyncCb"));
+        assert!(script.ends_with(
+            "export const __wasm_split_load_rare = atOnce(\"chunk_1\", \"split_rare\");\n\
+             export const __wasm_split_load_shell = later(\"split_shell\");\n"
+        ));
+        assert!(loading("another way", &BTreeMap::new()).is_err());
+    }
 }

@@ -36,12 +36,13 @@ pub const NIGHTLY: &str = "nightly";
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
-/// Whatever builds the page: the wasm target, trunk, wasm-bindgen, Node.
+/// Whatever builds the page: the wasm target, the standard library's source, trunk, wasm-bindgen, Node.
 ///
 /// # Errors
 /// When something cannot be installed.
 pub fn for_page() -> Result<()> {
     rust_target(WASM_TARGET)?;
+    rust_source()?;
     cargo_tool(&WASM_BINDGEN)?;
     cargo_tool(&TRUNK)?;
     packages(&[("node", "nodejs"), ("npm", "npm")])
@@ -156,6 +157,16 @@ fn rust_target(name: &str) -> Result<()> {
     }
     say(format!("installing the Rust target {name}"));
     run(&mut command(&["rustup", "target", "add", name]))
+}
+
+/// The standard library's source, of which the page has its own build.
+fn rust_source() -> Result<()> {
+    let library = "lib/rustlib/src/rust/library/Cargo.lock";
+    if output(&["rustc", "--print", "sysroot"]).is_some_and(|folder| PathBuf::from(folder).join(library).is_file()) {
+        return Ok(());
+    }
+    say("installing the Rust component rust-src");
+    run(&mut command(&["rustup", "component", "add", "rust-src"]))
 }
 
 /// The target of the program for the cluster's own containers, which is in the binary.

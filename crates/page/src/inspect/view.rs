@@ -9,11 +9,12 @@ use serde_json::Value;
 use yew::prelude::*;
 
 use super::actions::Actions;
+use super::activity::Activity;
 use super::edit::Edit;
 use super::family::family;
 use super::logs::{Logs, sources};
 use super::why::Why;
-use super::{Activity, yaml};
+use super::yaml;
 use crate::api::{Api, Call};
 use crate::story::{Spot, Story};
 use crate::text::*;
