@@ -519,6 +519,8 @@ async fn lessons_are_read_in_chinese() {
     browser.close().await;
 }
 
+/// Who has only looked in finds page and cluster again without a network, and is told what is missing; who has begun
+/// to work finds everything.
 #[tokio::test]
 async fn the_page_is_there_without_a_network() {
     let (address, gone) = page_that_goes();
@@ -527,11 +529,28 @@ async fn the_page_is_there_without_a_network() {
     let ready = browser.driver.execute_async(installed, Vec::new()).await.expect("a service worker");
     assert_eq!(ready.json(), &serde_json::Value::Bool(true));
     browser.until("all is saved", ".cluster-name.saved").await;
-    gone.store(true, Ordering::Relaxed);
-    browser.script("window.before = true; location.reload()").await;
-    until_anew(&browser).await;
+    let reload_without = async |without: bool| {
+        gone.store(without, Ordering::Relaxed);
+        browser.script("window.before = true; location.reload()").await;
+        until_anew(&browser).await;
+    };
+    reload_without(true).await;
+    browser.type_line("kubectl get nodes").await;
+    browser.until_terminal(|text| text.contains("could not be loaded"), "what is missing").await;
+
+    reload_without(false).await;
     browser.type_line("kubectl get nodes").await;
     browser.until_terminal(|text| text.contains("hello-control-plane"), "the nodes").await;
+    let kept = "const [done] = arguments; const kept = async () => { \
+        const script = await (await fetch('offline.js')).text(); \
+        const later = JSON.parse(script.match(/LATER = (\\[.*?\\])/)[1]); \
+        const found = await Promise.all(later.map((file) => caches.match(new URL(file, location.href)))); \
+        if (later.length > 0 && found.every(Boolean)) done(true); else setTimeout(kept, 200); }; kept()";
+    let kept = browser.driver.execute_async(kept, Vec::new()).await.expect("everything kept");
+    assert_eq!(kept.json(), &serde_json::Value::Bool(true));
+    reload_without(true).await;
+    browser.type_line("kubectl create job one --image=busybox").await;
+    browser.until_terminal(|text| text.contains("job.batch/one created"), "a rare kind").await;
     browser.close().await;
 }
 

@@ -139,5 +139,6 @@ class PlaygroundTerminal {
 
 globalThis.PlaygroundTerminal = PlaygroundTerminal;
 
-// After the first visit the page is there without a network. Only a built page has the script.
+// What a visit has used is there without a network, and all of it in an installed page. Only a built page has the script.
 addEventListener("load", () => navigator.serviceWorker?.register("./offline.js").catch(() => {}));
+addEventListener("appinstalled", async () => (await navigator.serviceWorker?.ready)?.active.postMessage("keep"));
