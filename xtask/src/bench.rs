@@ -46,6 +46,10 @@ pub fn run(what: Option<What>) -> Result<()> {
     let page_bytes = page_sizes(Path::new("dist"))?;
     api::in_process()?;
     server()?;
+    within_budget(page_bytes)
+}
+
+fn within_budget(page_bytes: u64) -> Result<()> {
     if page_bytes > PAGE_BYTES_MAX {
         bail!("the page transfers {page_bytes} bytes, {} more than it may", page_bytes - PAGE_BYTES_MAX);
     }
@@ -56,10 +60,11 @@ pub fn run(what: Option<What>) -> Result<()> {
 fn page() -> Result<()> {
     crate::page::build()?;
     tools::for_tests()?;
-    page_sizes(Path::new("dist"))?;
+    let page_bytes = page_sizes(Path::new("dist"))?;
     let test =
         ["cargo", "test", "--package", "playground-tests", "--test", "page_bench", "--", "--ignored", "--nocapture"];
-    crate::shell::run(&mut command(&test))
+    crate::shell::run(&mut command(&test))?;
+    within_budget(page_bytes)
 }
 
 /// Prints the bytes of each asset, raw and by brotli as a web host would send it. Returns the sum of the latter

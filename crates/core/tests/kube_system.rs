@@ -37,6 +37,20 @@ fn kube_system_holds_what_a_kubeadm_cluster_holds() {
     assert!(logs.contains("Starting Kubernetes Scheduler"), "{logs}");
 }
 
+/// The tab has the code of rare kinds in a chunk, which is not to be part of each visit.
+#[test]
+fn a_clusters_birth_and_a_deployment_need_no_code_of_rare_kinds() {
+    let before = machinery::split::calls();
+    let lab = Lab::new(3);
+    lab.ok("kubectl create deployment web --image=nginx:1.27");
+    lab.ok("kubectl expose deployment web --port=80");
+    lab.ok("kubectl rollout status deployment/web");
+    lab.ok("kubectl describe pods");
+    assert_eq!(machinery::split::calls(), before);
+    lab.ok("kubectl create job one --image=busybox:1.36 -- true");
+    assert_ne!(machinery::split::calls(), before);
+}
+
 #[test]
 fn a_mirror_pod_comes_back_and_a_manifest_that_goes_stops_its_part() {
     let lab = Lab::new(2);

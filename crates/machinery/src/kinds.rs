@@ -78,7 +78,7 @@ kinds! {
     core::v1: Binding, ConfigMap, Endpoints, Event, Namespace, Node, Pod, Secret, Service, ServiceAccount;
     discovery::v1: EndpointSlice;
     flowcontrol::v1: FlowSchema, PriorityLevelConfiguration;
-    networking::v1: IPAddress, ServiceCIDR;
+    networking::v1: IngressClass, IPAddress, ServiceCIDR;
     policy::v1: Eviction;
     rbac::v1: ClusterRole, ClusterRoleBinding, Role, RoleBinding;
     scheduling::v1: PriorityClass;
@@ -98,7 +98,7 @@ rare_kinds! {
     certificates::v1: CertificateSigningRequest;
     core::v1: ComponentStatus, LimitRange, PersistentVolume, PersistentVolumeClaim, PodTemplate,
         ReplicationController, ResourceQuota;
-    networking::v1: Ingress, IngressClass, NetworkPolicy;
+    networking::v1: Ingress, NetworkPolicy;
     node::v1: RuntimeClass;
     policy::v1: PodDisruptionBudget;
     storage::v1: CSIDriver, CSINode, CSIStorageCapacity, VolumeAttachment, VolumeAttributesClass;

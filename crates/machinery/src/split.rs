@@ -3,6 +3,7 @@
 //! A page that is built with the feature `split` holds such code in chunks of its own (`cargo xtask split`,
 //! called by Trunk, cuts them); everywhere else it is linked as any other code.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
@@ -25,6 +26,16 @@ impl From<wasm_split_helpers::SplitLoaderError> for NotLoaded {
     }
 }
 
+thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has come to [`at_once`]. What every cluster does from its birth on is not to: the chunk would
+/// be part of each first visit.
+pub fn calls() -> u64 {
+    CALLS.get()
+}
+
 /// What a [`split!`](crate::split!) function gives, for chunks whose code is needed in the middle of something: the
 /// tab's loader stands still until they are there (`AT_ONCE` in `xtask/src/split.rs`).
 ///
@@ -33,6 +44,7 @@ impl From<wasm_split_helpers::SplitLoaderError> for NotLoaded {
 pub fn at_once<T>(call: impl Future<Output = Result<T, NotLoaded>>) -> Result<T, NotLoaded> {
     // It begins to load, then sees that it has ended.
     const POLLS: usize = 4;
+    CALLS.set(CALLS.get() + 1);
     let mut call = pin!(call);
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..POLLS {

@@ -25,7 +25,7 @@ const V: (&str, &str) = ("networking.k8s.io", "v1");
 pub(super) static ROWS: &[ResourceInfo] = &[
     ResourceInfo {
         namespaced: false,
-        ..ResourceInfo::new(V, "ingressclasses", "IngressClass", "/registry/ingressclasses", &Rare::IngressClass)
+        ..ResourceInfo::new(V, "ingressclasses", "IngressClass", "/registry/ingressclasses", &INGRESS_CLASS)
     },
     ResourceInfo {
         short_names: &["ing"],
@@ -54,7 +54,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     },
 ];
 
-pub(super) static INGRESS_CLASS: Typed<IngressClass> = Typed {
+static INGRESS_CLASS: Typed<IngressClass> = Typed {
     generation: true,
     defaults: |class| {
         if let Some(parameters) = class.spec.get_or_insert_default().parameters.as_mut() {
