@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn chunks_load_later_or_at_once() {
-        let generated = "import { initSync } from \"./main.js\";\nfunction getSharedImports() {}\nfunction wrapAsyncCb(callee) {}";
+        let generated =
+            "import { initSync } from \"./main.js\";\nfunction getSharedImports() {}\nfunction wrapAsyncCb(callee) {}";
         let files = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let chunks = [("rare".into(), files(&["chunk_1", "split_rare"])), ("shell".into(), files(&["split_shell"]))];
         let script = loading(generated, &chunks.into()).expect("a script");

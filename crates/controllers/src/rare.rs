@@ -8,9 +8,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use k8s_openapi::api::core::v1::{
-    PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ResourceQuota,
-};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ResourceQuota};
 use machinery::{Kind, split};
 
 use crate::{
@@ -109,7 +107,8 @@ fn any<K: Kind>(setup: &Setup) -> Look {
 fn tracked_pod(setup: &Setup) -> Look {
     let mut pods: Informer<Pod> = setup.informers.informer();
     Box::new(move |cx| {
-        let tracked = |pod: &Pod| pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == job::pod::FINALIZER);
+        let tracked =
+            |pod: &Pod| pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == job::pod::FINALIZER);
         pods.poll(cx).iter().any(|event| tracked(event.object()))
     })
 }

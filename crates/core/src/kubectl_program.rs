@@ -14,12 +14,12 @@ use futures::{FutureExt, StreamExt, stream};
 use http::HeaderValue;
 use kubectl::{Connection, DirEntry, Endpoint, FileError, Host, Listener, SendError};
 use machinery::Timestamp;
+use machinery::split;
 use machinery::wire::{Channels, Request, Response};
 use sim::errno::Errno;
 use sim::io::{Fd, PIPE_BYTES_MAX};
 use sim::network::bridge;
 use sim::process::{Completer, Process, Program, Spawn};
-use machinery::split;
 
 use crate::hints;
 use crate::public_api::COMMAND;

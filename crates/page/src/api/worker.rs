@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use bytes::Bytes;
 use futures::channel::{mpsc, oneshot};
 use futures::stream::{Stream, StreamExt};
+use js_sys::{Array, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
@@ -29,6 +30,15 @@ fn module() -> WorkerOptions {
     let options = WorkerOptions::new();
     options.set_type(WorkerType::Module);
     options
+}
+
+/// The Worker that `index.html` has begun to load, and what was heard of it since; once.
+fn begun() -> Option<(Worker, Array)> {
+    let (global, name) = (js_sys::global(), JsValue::from_str("clusterWorker"));
+    let worker = Reflect::get(&global, &name).ok()?.dyn_into::<Worker>().ok()?;
+    Reflect::delete_property(&global, &name).ok()?;
+    let heard = Reflect::get(&worker, &JsValue::from_str("heard")).ok()?.dyn_into().ok()?;
+    Some((worker, heard))
 }
 
 struct Pending {
@@ -66,8 +76,12 @@ impl WorkerLink {
         saved: &[u8],
         on_failure: impl Fn(String) + 'static,
     ) -> Result<Rc<Self>, JsValue> {
+        let (worker, heard) = match begun() {
+            Some(begun) => begun,
+            None => (Worker::new_with_options(url, &module())?, Array::new()),
+        };
         let link = Rc::new(Self {
-            worker: Worker::new_with_options(url, &module())?,
+            worker,
             pending: RefCell::default(),
             last_id: Cell::new(0),
             ready: Cell::new(false),
@@ -92,6 +106,9 @@ impl WorkerLink {
         link.worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
         link.listeners.borrow_mut().extend([Box::new(on_message) as Box<dyn std::any::Any>, Box::new(on_error)]);
         link.post(&ToWorker::Boot(boot), saved);
+        for event in heard.iter().filter_map(|event| event.dyn_into::<web_sys::Event>().ok()) {
+            link.worker.dispatch_event(&event)?;
+        }
         Ok(link)
     }
 

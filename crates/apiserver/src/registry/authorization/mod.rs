@@ -26,7 +26,13 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     ResourceInfo {
         namespaced: false,
         verbs: &["create"],
-        ..ResourceInfo::new(V, "selfsubjectaccessreviews", "SelfSubjectAccessReview", "", &Rare::SelfSubjectAccessReview)
+        ..ResourceInfo::new(
+            V,
+            "selfsubjectaccessreviews",
+            "SelfSubjectAccessReview",
+            "",
+            &Rare::SelfSubjectAccessReview,
+        )
     },
     ResourceInfo {
         namespaced: false,
@@ -46,4 +52,5 @@ pub(super) static SELF_SUBJECT_ACCESS_REVIEW: Typed<SelfSubjectAccessReview> =
     Typed::new(parts!(SelfSubjectAccessReview: spec; status));
 pub(super) static SELF_SUBJECT_RULES_REVIEW: Typed<SelfSubjectRulesReview> =
     Typed::new(parts!(SelfSubjectRulesReview: spec; status));
-pub(super) static SUBJECT_ACCESS_REVIEW: Typed<SubjectAccessReview> = Typed::new(parts!(SubjectAccessReview: spec; status));
+pub(super) static SUBJECT_ACCESS_REVIEW: Typed<SubjectAccessReview> =
+    Typed::new(parts!(SubjectAccessReview: spec; status));

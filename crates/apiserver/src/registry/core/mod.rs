@@ -126,13 +126,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     ResourceInfo {
         short_names: &["quota"],
         subresources: &[STATUS],
-        ..ResourceInfo::new(
-            V1,
-            "resourcequotas",
-            "ResourceQuota",
-            "/registry/resourcequotas",
-            &Rare::ResourceQuota,
-        )
+        ..ResourceInfo::new(V1, "resourcequotas", "ResourceQuota", "/registry/resourcequotas", &Rare::ResourceQuota)
     },
     ResourceInfo::new(V1, "secrets", "Secret", "/registry/secrets", &secret::STRATEGY),
     ResourceInfo {

@@ -39,13 +39,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
     },
     ResourceInfo {
         short_names: &["netpol"],
-        ..ResourceInfo::new(
-            V,
-            "networkpolicies",
-            "NetworkPolicy",
-            "/registry/networkpolicies",
-            &Rare::NetworkPolicy,
-        )
+        ..ResourceInfo::new(V, "networkpolicies", "NetworkPolicy", "/registry/networkpolicies", &Rare::NetworkPolicy)
     },
     ResourceInfo {
         namespaced: false,

@@ -23,7 +23,10 @@ pub(super) static ROWS: &[ResourceInfo] = &[
         namespaced: false,
         ..ResourceInfo::new(V, "csidrivers", "CSIDriver", "/registry/csidrivers", &Rare::CSIDriver)
     },
-    ResourceInfo { namespaced: false, ..ResourceInfo::new(V, "csinodes", "CSINode", "/registry/csinodes", &Rare::CSINode) },
+    ResourceInfo {
+        namespaced: false,
+        ..ResourceInfo::new(V, "csinodes", "CSINode", "/registry/csinodes", &Rare::CSINode)
+    },
     ResourceInfo::new(
         V,
         "csistoragecapacities",

@@ -6,10 +6,10 @@ use std::rc::Rc;
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
+use machinery::split;
 use sim::io::Fd;
 use sim::network::Interface;
 use sim::process::{Process, Program};
-use machinery::split;
 
 use super::clusters::Clusters;
 use super::docker::{self, Docker};
