@@ -82,7 +82,7 @@ kinds! {
     policy::v1: Eviction;
     rbac::v1: ClusterRole, ClusterRoleBinding, Role, RoleBinding;
     scheduling::v1: PriorityClass;
-    storage::v1: StorageClass;
+    storage::v1: CSINode, StorageClass;
 }
 
 rare_kinds! {
@@ -101,7 +101,7 @@ rare_kinds! {
     networking::v1: Ingress, NetworkPolicy;
     node::v1: RuntimeClass;
     policy::v1: PodDisruptionBudget;
-    storage::v1: CSIDriver, CSINode, CSIStorageCapacity, VolumeAttachment, VolumeAttributesClass;
+    storage::v1: CSIDriver, CSIStorageCapacity, VolumeAttachment, VolumeAttributesClass;
 }
 
 /// How objects of a rare kind are read and written.

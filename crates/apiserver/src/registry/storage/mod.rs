@@ -23,10 +23,7 @@ pub(super) static ROWS: &[ResourceInfo] = &[
         namespaced: false,
         ..ResourceInfo::new(V, "csidrivers", "CSIDriver", "/registry/csidrivers", &Rare::CSIDriver)
     },
-    ResourceInfo {
-        namespaced: false,
-        ..ResourceInfo::new(V, "csinodes", "CSINode", "/registry/csinodes", &Rare::CSINode)
-    },
+    ResourceInfo { namespaced: false, ..ResourceInfo::new(V, "csinodes", "CSINode", "/registry/csinodes", &csi::NODE) },
     ResourceInfo::new(
         V,
         "csistoragecapacities",
