@@ -14,9 +14,11 @@ mod tools;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::task::Poll;
 
-use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
+use futures::future::{Either, poll_fn, select};
+use futures::{FutureExt, StreamExt};
 use machinery::random::Rng;
 use machinery::wire::{Channels, Frame};
 use sim::Errno;
@@ -218,7 +220,10 @@ impl Learner {
         });
         let screen = screen.forward(sender);
         let (keyboard, screen, shell) = (std::pin::pin!(keyboard), std::pin::pin!(screen), std::pin::pin!(shell));
-        futures::future::select(shell, futures::future::select(keyboard, screen)).await;
+        if let Either::Left((_, mut rest)) = select(shell, select(keyboard, screen)).await {
+            // What was written last is still to be shown.
+            poll_fn(|cx| Poll::Ready(_ = rest.poll_unpin(cx))).await;
+        }
     }
 
     fn start(&self, words: &[&str], fds: BTreeMap<u32, Fd>) -> Result<Child, ExecError> {

@@ -174,7 +174,7 @@ pub fn Chosen(props: &InspectorProps) -> Html {
                         </>
                     },
                     Tab::Yaml => {
-                        let lines = yaml::lines(&without_managed_fields(&object, &kind_name, kind.as_ref()));
+                        let lines = yaml::lines(&without_managed_fields(&object, kind.as_ref()));
                         match kind {
                             Some(kind) => html! {
                                 <Edit key={props.selected.to_string()} api={props.api.clone()} {kind} object_key={object.key()} shown={lines} />
@@ -365,16 +365,13 @@ fn events(props: &InspectorProps, object: &Object, kind: &str) -> Html {
 }
 
 /// What a person wants to read: kind and version first, without the bookkeeping of field owners.
-fn without_managed_fields(object: &Object, kind: &str, known: Option<&Kind>) -> Value {
+fn without_managed_fields(object: &Object, known: Option<&Kind>) -> Value {
     let mut value = object.0.clone();
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }
-    // Items of a list come without these two.
-    if let (Some(map), Some(known)) = (value.as_object_mut(), known) {
-        let version = known.base.trim_start_matches("/apis/").trim_start_matches("/api/");
-        map.entry("apiVersion").or_insert_with(|| version.into());
-        map.entry("kind").or_insert_with(|| kind.into());
+    if let Some(known) = known {
+        known.complete(&mut value);
     }
     value
 }

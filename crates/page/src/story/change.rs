@@ -40,6 +40,7 @@ async fn at(api: &Api, kind: &Kind, key: &str, revision: u64) -> Result<Vec<Stri
         // They change with every write, and say nothing.
         metadata.retain(|field, _| !matches!(field.as_str(), "managedFields" | "resourceVersion"));
     }
+    kind.complete(&mut found);
     Ok(yaml_text(&found))
 }
 

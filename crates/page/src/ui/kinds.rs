@@ -21,6 +21,14 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// Says of an object of the kind what it is: items of a list come without `apiVersion` and `kind`.
+    pub fn complete(&self, object: &mut Value) {
+        let Some(fields) = object.as_object_mut() else { return };
+        let version = self.base.trim_start_matches("/apis/").trim_start_matches("/api/");
+        fields.entry("apiVersion").or_insert_with(|| version.into());
+        fields.entry("kind").or_insert_with(|| self.kind.as_str().into());
+    }
+
     /// The path of the list in a namespace, or of all.
     pub fn list_path(&self, namespace: Option<&str>) -> String {
         match namespace {
