@@ -26,7 +26,8 @@ const SMALLER: [(&str, &str); 6] = [
 ];
 
 /// What the page is made of.
-const SOURCES: [&str; 6] = ["crates", "www", "index.html", "Trunk.toml", "Cargo.toml", "Cargo.lock"];
+const SOURCES: [&str; 8] =
+    ["crates", "www", "index.html", "Trunk.toml", "Cargo.toml", "Cargo.lock", "xtask/src/split", "xtask/src/split.rs"];
 
 /// Builds the page into `dist/`, unless nothing has changed since it was built last: the binary that
 /// holds it then need not be built again either.
