@@ -172,7 +172,9 @@ async fn serve(options: &ServeOptions) -> Result<()> {
         println!("  page     {page}");
     }
     seat.tell(&Running { pid: std::process::id(), address: Some(reachable(address)), page })?;
-    println!("  kubectl  export KUBECONFIG={}\n\nCtrl-C stops it; what is in it stays.", file.display());
+    // Whole, for whoever changes folders.
+    let file = std::path::absolute(&file).unwrap_or(file);
+    println!("  kubectl  export KUBECONFIG={}\n\nCtrl-C stops it; its objects stay.", file.display());
     interrupted().await?;
 
     for task in [accepting, kubelet, forwarding, compacting, powering] {
