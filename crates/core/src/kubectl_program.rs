@@ -75,7 +75,7 @@ pub(crate) fn completer(env: BTreeMap<String, String>) -> Completer {
     Rc::new(move |machine, words| {
         let (machine, env) = (machine.clone(), env.clone());
         async move {
-            let args = vec!["kubectl".to_owned(), "__complete".to_owned(), words.join(" ")];
+            let args = vec!["kubectl".to_owned(), kubectl::COMPLETE_LINE.to_owned(), words.join(" ")];
             let Ok(found) = machine.find(&args, &env, "/") else { return Vec::new() };
             let (stdout, out) = Fd::buffer();
             let child = machine.spawn(Spawn {

@@ -19,6 +19,7 @@ pub struct Invocation {
     pub dash: Option<usize>,
     flags: Vec<Flag>,
     values: BTreeMap<&'static str, Vec<String>>,
+    given: Vec<(&'static str, String)>,
 }
 
 impl Invocation {
@@ -28,8 +29,14 @@ impl Invocation {
     /// Unknown commands and flags, missing or malformed values.
     pub fn parse(words: &[String]) -> Result<Self, Error> {
         let (command, words) = find(words)?;
-        let mut invocation =
-            Self { command, args: Vec::new(), dash: None, flags: command.flags(), values: BTreeMap::new() };
+        let mut invocation = Self {
+            command,
+            args: Vec::new(),
+            dash: None,
+            flags: command.flags(),
+            values: BTreeMap::new(),
+            given: Vec::new(),
+        };
         invocation.read(&words).map_err(|message| {
             Error::Verbatim(format!("Error: {message}\nSee '{} --help' for usage.", command.full_name()))
         })?;
@@ -110,6 +117,7 @@ impl Invocation {
             };
             return Err(format!("invalid argument {value:?} for {name:?} flag: {problem}"));
         }
+        self.given.push((flag.name, value.clone()));
         let values = self.values.entry(flag.name).or_default();
         match flag.kind {
             FlagKind::List => values.extend(split_csv(&value)),
@@ -117,6 +125,11 @@ impl Invocation {
             _ => *values = vec![value],
         }
         Ok(())
+    }
+
+    /// The flags as they were given, with their values.
+    pub fn given(&self) -> &[(&'static str, String)] {
+        &self.given
     }
 
     /// Whether the user gave the flag.
@@ -202,6 +215,11 @@ impl Invocation {
         }
         Err(Error::message(format!("required flag(s) {} not set", missing.join(", "))))
     }
+}
+
+/// The path of the command that a line names, and its other words; `None` for a line that names none.
+pub fn command_of(words: &[String]) -> Option<(&'static str, Vec<String>)> {
+    find(words).ok().map(|(command, rest)| (command.path, rest))
 }
 
 /// Walks down the tree of commands, skipping flags on the way.

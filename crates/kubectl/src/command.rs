@@ -60,6 +60,25 @@ const ARRAYS_OF: &[(&str, &str)] = &[
 ];
 /// Flags that are not boolean and may stand without a value.
 const BARE: &[(&str, &str)] = &[("dry-run", "unchanged"), ("cascade", "background"), ("validate", "strict")];
+/// Commands with `--record`, which is deprecated: no page shows it.
+const RECORDING: &[&str] = &[
+    "annotate",
+    "apply",
+    "autoscale",
+    "create",
+    "edit",
+    "expose",
+    "label",
+    "patch",
+    "run",
+    "scale",
+    "set image",
+    "set resources",
+    "set selector",
+    "set serviceaccount",
+];
+const RECORD: Flag =
+    Flag { name: "record", shorthand: None, kind: FlagKind::Bool, default: "false", bare: Some("true"), usage: "" };
 const HELP: Flag = Flag {
     name: "help",
     shorthand: Some('h'),
@@ -131,6 +150,9 @@ impl Command {
                 let taken = flags.iter().any(|own| own.shorthand.is_some() && own.shorthand == flag.shorthand);
                 flags.push(Flag { shorthand: if taken { None } else { flag.shorthand }, ..flag });
             }
+        }
+        if RECORDING.contains(&self.path) {
+            flags.push(RECORD);
         }
         flags.push(HELP);
         flags

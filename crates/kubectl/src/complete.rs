@@ -111,6 +111,86 @@ pub(crate) async fn complete(line: &str, cursor: usize, host: &dyn Host) -> Comp
     Completion { start, candidates }
 }
 
+/// What a completion script does with the candidates (cobra's `ShellCompDirective…`).
+const DEFAULT: (u8, &str) = (0, "ShellCompDirectiveDefault");
+const NO_FILES: (u8, &str) = (4, "ShellCompDirectiveNoFileComp");
+const NO_SPACE: (u8, &str) = (6, "ShellCompDirectiveNoSpace, ShellCompDirectiveNoFileComp");
+/// Commands of which `logs`, `exec` and the like know the pods, as they offer them.
+const WITH_PODS: [&str; 8] = [
+    "daemonsets/",
+    "deployments/",
+    "pods/",
+    "jobs/",
+    "replicasets/",
+    "replicationcontrollers/",
+    "services/",
+    "statefulsets/",
+];
+
+/// `kubectl __complete WORD…`, which the scripts of `kubectl completion` ask: a candidate a line, with what
+/// it means behind a tab, and what the script is to do with them. The last word is the one to complete.
+pub(crate) async fn for_scripts(words: &[String], described: bool, host: &dyn Host) -> i32 {
+    let (word, before) = words.split_last().map_or(("", &[][..]), |(word, before)| (word.as_str(), before));
+    let pending = before.last().and_then(|last| flag_waiting(before, last));
+    let lead = if pending.is_some() { before.get(..before.len() - 1).unwrap_or_default() } else { before };
+    let (command, invocation) = understand(lead);
+    let mut directive = NO_FILES;
+    let mut found: Vec<(String, &str)> = Vec::new();
+    if let Some(flag) = pending.as_deref() {
+        let values = flag_values(flag, invocation, host).await;
+        // The scripts are told the names alone, in the order of the page.
+        found = match flag {
+            "output" => formats(&command),
+            _ => values.into_iter().map(|value| (value, "")).collect(),
+        };
+        let known = matches!(flag, "namespace" | "context" | "cluster" | "user" | "output");
+        directive = if known { NO_FILES } else { DEFAULT };
+    } else if word.starts_with('-') {
+        let mut flags = command.flags();
+        flags.retain(|flag| !flag.usage.is_empty());
+        flags.order_by_key(|flag| flag.name);
+        for flag in &flags {
+            found.push((format!("--{}", flag.name), flag.usage));
+            found.extend(flag.shorthand.map(|letter| (format!("-{letter}"), flag.usage)));
+        }
+    } else {
+        let invoked = invocation.as_ref().is_some_and(|invocation| !invocation.args.is_empty());
+        if command.path == "scale" && invoked {
+            let required = command.flags().into_iter().find(|flag| flag.name == "replicas");
+            found.extend(required.map(|flag| ("--replicas".to_owned(), flag.usage)));
+        }
+        if command.path == "logs" && !invoked && !word.contains('/') {
+            directive = NO_SPACE;
+        } else if matches!(command.path, "explain" | "wait") {
+            directive = DEFAULT;
+        }
+        let (prefix, _, names) = arguments(&command, invocation, word, host).await;
+        if directive != DEFAULT {
+            found.extend(names.into_iter().map(|name| {
+                let about = if invoked { "" } else { command.short_of(&name) };
+                (format!("{prefix}{name}"), about)
+            }));
+        }
+        if directive == NO_SPACE {
+            found.extend(WITH_PODS.map(|kind| (kind.to_owned(), "")));
+        }
+    }
+    for (name, about) in found.iter().filter(|(name, _)| name.starts_with(word)) {
+        let about = if described && !about.is_empty() { format!("\t{about}") } else { String::new() };
+        host.stdout(format!("{name}{about}\n").as_bytes());
+    }
+    host.stdout(format!(":{}\n", directive.0).as_bytes());
+    host.stderr(format!("Completion ended with directive: {}\n", directive.1).as_bytes());
+    0
+}
+
+/// The values of `-o`, as the command's page names them.
+fn formats(command: &Command) -> Vec<(String, &'static str)> {
+    let flag = command.flags().into_iter().find(|flag| flag.name == "output");
+    let named = flag.and_then(|flag| flag.usage.split_once('(')?.1.split_once(')')).map_or("", |(named, _)| named);
+    named.split(", ").filter(|name| !name.is_empty()).map(|name| (name.to_owned(), "")).collect()
+}
+
 /// The command of some words, and all of them if they make sense so far.
 fn understand(words: &[String]) -> (Command, Option<Invocation>) {
     for end in (0..=words.len()).rev() {
@@ -136,7 +216,8 @@ fn flag_waiting(words: &[String], last: &str) -> Option<String> {
 }
 
 fn flags(command: &Command) -> Vec<String> {
-    let flags = command.flags();
+    let mut flags = command.flags();
+    flags.retain(|flag| !flag.usage.is_empty());
     let long = flags.iter().map(|flag| format!("--{}{}", flag.name, if flag.bare.is_none() { "=" } else { "" }));
     let short = flags.iter().filter_map(|flag| flag.shorthand).map(|letter| format!("-{letter}"));
     long.chain(short).collect()

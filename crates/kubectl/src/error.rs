@@ -24,6 +24,20 @@ pub enum Error {
     },
     /// Several of them.
     Many(Vec<Error>),
+    /// What was written to standard output before it went wrong, and what went wrong.
+    Halfway {
+        /// The output.
+        output: String,
+        /// The error.
+        error: Box<Error>,
+    },
+    /// What ends the original by a line of its log.
+    Fatal {
+        /// The original's source line: `sorter.go:375`.
+        place: &'static str,
+        /// The message.
+        text: String,
+    },
     /// All has been said: only the exit code is left.
     Exit(i32),
 }
@@ -122,6 +136,8 @@ impl Error {
                 let lines: Vec<String> = errors.iter().map(Self::in_list).filter(|line| !line.is_empty()).collect();
                 lines.join("\n")
             }
+            Self::Halfway { error, .. } => error.standard(),
+            Self::Fatal { text, .. } => text.clone(),
             Self::Exit(_) => String::new(),
         }
     }

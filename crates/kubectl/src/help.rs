@@ -21,6 +21,15 @@ const GROUPS: &[(&str, bool, i32)] = &[
 /// Answers `--help`, `help`, `options` and groups of commands; `None` if there is work to do.
 pub fn answer(invocation: &Invocation, host: &dyn Host) -> Option<i32> {
     let command = invocation.command;
+    let of_options = match command.path {
+        "options" => true,
+        "help" => invocation.args.first().is_some_and(|topic| topic == "options"),
+        _ => false,
+    };
+    if of_options && (invocation.bool("help") || command.path == "help") {
+        // The original has no words about it.
+        return Some(0);
+    }
     if invocation.bool("help") {
         host.stdout(page(&command, host).as_bytes());
         return Some(0);

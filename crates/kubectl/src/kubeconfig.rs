@@ -11,6 +11,7 @@ use crate::args::Invocation;
 use crate::credentials::credentials;
 use crate::error::Error;
 use crate::host::{FileError, Host};
+use crate::resources::{items, text};
 use crate::value::ValueExt;
 use crate::yaml;
 
@@ -245,10 +246,16 @@ impl Kubeconfig {
             let Some(named) = entry[key].as_str().filter(|path| !path.is_empty()) else { return Ok(Vec::new()) };
             path = self.resolved(section, entry, named);
         }
-        let bytes = host
-            .read_file(&path)
-            .await
-            .map_err(|error| Error::message(format!("unable to read {key} {path}: open {path}: {}", error.as_str())))?;
+        let field = section.trim_end_matches('s');
+        let named = items(&self.merged[section]).find(|named| named[field] == *entry);
+        let owner = named.map(|named| text(&named["name"])).unwrap_or_default();
+        let bytes = host.read_file(&path).await.map_err(|error| {
+            Error::message(format!(
+                "unable to read {} {path} for {owner} due to open {path}: {}",
+                key.replace("client-certificate", "client-cert"),
+                error.as_str()
+            ))
+        })?;
         Ok(bytes.to_vec())
     }
 

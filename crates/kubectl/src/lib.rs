@@ -33,14 +33,28 @@ use args::Invocation;
 use error::Error;
 use session::Session;
 
+/// The command by which a shell of ours asks how a whole line may go on: a candidate a line.
+pub const COMPLETE_LINE: &str = "__completeLine";
+
 /// Runs one command line, such as `["get", "pods"]` (without the program's name), to its end. Returns the
 /// process's exit code. Dropping the future cancels the command, as Ctrl-C does.
 pub async fn run(args: &[String], host: &dyn Host) -> i32 {
     if let [hidden, line] = args
-        && hidden == "__complete"
+        && hidden == COMPLETE_LINE
     {
         let found = complete::complete(line, line.len(), host).await;
         found.candidates.iter().for_each(|candidate| host.stdout(format!("{candidate}\n").as_bytes()));
+        return 0;
+    }
+    if let [hidden, words @ ..] = args
+        && matches!(hidden.as_str(), "__complete" | "__completeNoDesc")
+    {
+        return complete::for_scripts(words, hidden == "__complete", host).await;
+    }
+    if let [alpha] = args
+        && alpha == "alpha"
+    {
+        host.stderr(b"No alpha commands are available in this version of kubectl\n");
         return 0;
     }
     let invocation = match Invocation::parse(args) {
@@ -50,6 +64,9 @@ pub async fn run(args: &[String], host: &dyn Host) -> i32 {
             return error.exit_code();
         }
     };
+    if invocation.changed("record") {
+        host.stderr(b"Flag --record has been deprecated, --record will be removed in the future\n");
+    }
     if let Some(code) = help::answer(&invocation, host) {
         return code;
     }
@@ -69,6 +86,20 @@ pub async fn run(args: &[String], host: &dyn Host) -> i32 {
             session.report(&error);
             error.exit_code()
         }
+    }
+}
+
+/// How many words a plugin's name has at least that a command line may mean, where it names no command of kubectl's:
+/// `kubectl-foo` for `foo`, `kubectl-create-foo` for `create foo`.
+pub fn plugin_words(args: &[String]) -> Option<usize> {
+    let first = args.iter().find(|word| !word.starts_with('-'))?;
+    if first.starts_with("__complete") || first == "alpha" {
+        return None;
+    }
+    match args::command_of(args) {
+        None => Some(1),
+        Some(("create", rest)) => rest.first().filter(|word| !word.starts_with('-')).map(|_| 2),
+        Some(_) => None,
     }
 }
 

@@ -74,6 +74,7 @@ impl Resource {
     }
 
     fn is_called(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
         self.name == name || self.singular == name || self.kind.to_lowercase() == name
     }
 }
@@ -218,21 +219,30 @@ impl Mapper {
     /// # Errors
     /// `the server doesn't have a resource type "x"`.
     pub fn find(&self, typed: &str) -> Result<Resource, Error> {
-        let lower = typed.to_lowercase();
-        let parts: Vec<&str> = lower.splitn(3, '.').collect();
+        let parts: Vec<&str> = typed.splitn(3, '.').collect();
         let found = match parts.as_slice() {
             [name, version, group] => self
                 .resources
                 .iter()
                 .find(|resource| resource.version == *version && resource.group == *group && resource.is_called(name))
                 .or_else(|| self.find_in_group(name, &format!("{version}.{group}"))),
-            [name, group] => self.find_in_group(name, group).or_else(|| {
-                let core = |resource: &&Resource| resource.group.is_empty() && resource.version == *group;
-                self.resources.iter().filter(core).find(|resource| resource.is_called(name))
-            }),
-            _ => self.find_by_name(&lower),
+            [name, group] => self.find_in_group(name, group),
+            _ => self.find_by_name(typed),
         };
-        found.cloned().ok_or_else(|| Error::message(format!("the server doesn't have a resource type {typed:?}")))
+        let shown = parts.first().copied().unwrap_or_default();
+        found.cloned().ok_or_else(|| Error::message(format!("the server doesn't have a resource type {shown:?}")))
+    }
+
+    /// The resources whose short name is the same as that of the one [`Self::find`] finds by it, after it.
+    pub fn others_by_short_name(&self, typed: &str) -> Vec<&Resource> {
+        let has_it = |resource: &&Resource| resource.short_names.iter().any(|short| short == typed);
+        let named: Vec<&Resource> = self.resources.iter().filter(has_it).collect();
+        match named.split_first() {
+            Some((first, others)) if !self.resources.iter().any(|resource| resource.is_called(typed)) => {
+                others.iter().copied().filter(|other| other.group != first.group).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn find_by_name(&self, name: &str) -> Option<&Resource> {
@@ -245,7 +255,10 @@ impl Mapper {
         let matches =
             |resource: &&Resource| resource.is_called(name) || resource.short_names.iter().any(|short| short == name);
         let exact = self.resources.iter().filter(|resource| resource.group == group).find(matches);
-        exact.or_else(|| self.resources.iter().filter(|resource| resource.group.starts_with(group)).find(matches))
+        exact.or_else(|| {
+            let begins = |resource: &&Resource| !group.is_empty() && resource.group.starts_with(group);
+            self.resources.iter().filter(begins).find(matches)
+        })
     }
 
     /// The resources of a category such as `all`; empty if it is none.
@@ -278,6 +291,19 @@ pub fn text(value: &Value) -> String {
 
 fn texts(value: &Value) -> Vec<String> {
     items(value).map(text).collect()
+}
+
+/// What is no object but a path that the server does not have: the answer is no Status of its own, and client-go
+/// says what was asked.
+pub fn unknown_path(error: Error, verb: &str, resource: &Resource, name: &str) -> Error {
+    const MISSING: &str = "the server could not find the requested resource";
+    match error {
+        Error::Status(mut status) if status.message() == MISSING => {
+            status.0.message = Some(format!("{MISSING} ({verb} {} {name})", resource.name));
+            Error::Status(status)
+        }
+        other => other,
+    }
 }
 
 /// Reads one object.

@@ -111,15 +111,19 @@ pub async fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Vec<Item
     if has_selector {
         return Err(Error::message("name cannot be provided when a selector is specified"));
     }
-    if types.len() > 1 {
-        return Err(Error::message("you may only specify a single resource type"));
-    }
-    if choice.all && session.args.bool("all") {
+    if choice.all && session.args.command.path == "delete" && session.args.bool("all") {
         return Err(Error::message("name cannot be provided when a selector is specified"));
     }
-    let resource = session.mapper().await?.find(types.first().copied().unwrap_or_default())?;
-    let namespace = scope(session, &resource, choice.all_namespaces).await?;
-    Ok(names.iter().map(|name| Item::Named(resource.clone(), namespace.clone(), name.clone())).collect())
+    let mut chosen = Vec::new();
+    for typed in types {
+        chosen.push(session.mapper().await?.find(typed)?);
+    }
+    let mut items = Vec::new();
+    for resource in chosen {
+        let namespace = scope(session, &resource, choice.all_namespaces).await?;
+        items.extend(names.iter().map(|name| Item::Named(resource.clone(), namespace.clone(), name.clone())));
+    }
+    Ok(items)
 }
 
 async fn scope(session: &Session<'_>, resource: &Resource, all_namespaces: bool) -> Result<String, Error> {
@@ -149,6 +153,10 @@ async fn lists(
     for name in types {
         let category = mapper.category(name);
         let found = if category.is_empty() { vec![mapper.find(name)?] } else { category };
+        for other in mapper.others_by_short_name(name) {
+            let qualified = other.qualified();
+            session.errln(format!("Warning: short name {name:?} could also match lower priority resource {qualified}"));
+        }
         for resource in found {
             if !chosen.contains(&resource) {
                 chosen.push(resource);
@@ -173,12 +181,11 @@ async fn named(
     has_selector: bool,
 ) -> Result<Vec<Item>, Error> {
     if combined < choice.args.len() {
-        let command = session.args.command.full_name();
-        return Err(Error::message(format!(
+        return Err(Error::message(
             "there is no need to specify a resource type as a separate argument when passing arguments in \
-             resource/name form (e.g. '{command} resource/<resource_name>' instead of '{command} resource \
-             resource/<resource_name>'"
-        )));
+             resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource \
+             resource/<resource_name>'",
+        ));
     }
     if has_selector {
         return Err(Error::message("name cannot be provided when a selector is specified"));

@@ -82,8 +82,7 @@ impl<'h> Session<'h> {
 
     /// Writes a line in the form of klog, as kubectl does for some warnings: `W1120 23:00:24.904340 …`.
     pub fn klog(&self, level: char, place: &str, text: &str) {
-        let time = self.now().strftime("%m%d %H:%M:%S.%6f").to_string();
-        self.errln(format!("{level}{time}       1 {place}] {text}"));
+        klog(self.host, level, place, text);
     }
 
     /// The time.
@@ -139,6 +138,7 @@ impl<'h> Session<'h> {
         const TRIES: usize = 5;
         let Error::Send { server, error } = error else { return };
         let host = server.split_once("://").map_or(server.as_str(), |(_, host)| host);
+        let host = host.replace("localhost:", "127.0.0.1:");
         let reason = match error {
             SendError::Refused => format!("dial tcp {host}: connect: connection refused"),
             SendError::Failed(reason) => reason.clone(),
@@ -184,7 +184,7 @@ impl<'h> Session<'h> {
                 let text = format!(
                     "--dry-run={value} is deprecated (boolean value) and can be replaced with --dry-run=client."
                 );
-                self.klog('W', "helpers.go:709", &text);
+                self.klog('W', "helpers.go:716", &text);
                 Ok(DryRun::Client)
             }
             value @ ("false" | "False" | "FALSE" | "0" | "f" | "F") => {
@@ -215,8 +215,19 @@ impl<'h> Session<'h> {
     }
 }
 
+fn klog(host: &dyn Host, level: char, place: &str, text: &str) {
+    let time = host.now().strftime("%m%d %H:%M:%S.%6f").to_string();
+    host.stderr(format!("{level}{time}       1 {place}] {text}\n").as_bytes());
+}
+
 /// Writes an error as kubectl does.
 pub fn report(host: &dyn Host, error: &Error) {
+    if let Error::Fatal { place, text } = error {
+        return klog(host, 'F', place, text);
+    }
+    if let Error::Halfway { output, .. } = error {
+        host.stdout(output.as_bytes());
+    }
     let text = error.to_string();
     if text.ends_with('\n') {
         host.stderr(text.as_bytes());

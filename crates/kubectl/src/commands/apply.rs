@@ -61,6 +61,10 @@ async fn apply(session: &Session<'_>) -> Result<(), Error> {
         return Err(Error::message("--dry-run=server cannot be used with --force"));
     }
     let prune = args.bool("prune");
+    super::delete::propagation(session)?;
+    if prune && args.bool("all") && !args.string("selector").is_empty() {
+        return Err(Error::message("cannot set --all and --selector at the same time"));
+    }
     if prune && args.string("selector").is_empty() && !args.bool("all") && args.list("prune-allowlist").is_empty() {
         return Err(Error::message(
             "all resources selected for prune without explicitly passing --all. To prune all resources, pass the \
@@ -148,6 +152,7 @@ fn path(session: &Session<'_>, info: &Info) -> String {
 
 async fn client_side_apply(session: &Session<'_>, info: &mut Info, dry_run: DryRun) -> Result<&'static str, Error> {
     let client = session.client().await?;
+    super::record::note(session, &mut info.object);
     let mut modified = info.object.clone();
     annotate_last_applied(&mut modified);
     if info.name.is_empty() {

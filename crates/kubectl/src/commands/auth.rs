@@ -50,6 +50,9 @@ const VERBS: [&str; 16] = [
 async fn can_i(session: &Session<'_>) -> Result<(), Error> {
     const GROUP: &str = "authorization.k8s.io";
     let args = &session.args;
+    if args.bool("no-headers") && !args.bool("list") {
+        return Err(Error::message("--no-headers cannot be set without --list specified"));
+    }
     let namespace = if args.bool("all-namespaces") { String::new() } else { session.namespace().await?.0 };
     if args.bool("list") {
         if !args.args.is_empty() {
@@ -64,7 +67,6 @@ async fn can_i(session: &Session<'_>) -> Result<(), Error> {
             Some((kind, name)) if !target.starts_with('/') => (verb, kind, name),
             _ => (verb, target.as_str(), ""),
         },
-        [verb, target, name] => (verb, target.as_str(), name.as_str()),
         _ => {
             return Err(Error::message(
                 "you must specify two arguments: verb resource or verb resource/resourceName.\nSee 'kubectl auth \
@@ -179,6 +181,11 @@ pub(super) async fn certificate(session: &Session<'_>) -> Result<(), Error> {
     for mut info in infos {
         let (kind, reason) = if approve { ("Approved", "KubectlApprove") } else { ("Denied", "KubectlDeny") };
         let known = items(&info.object["status"]["conditions"]).any(|condition| condition["type"] == kind);
+        let other = if approve { "Denied" } else { "Approved" };
+        if items(&info.object["status"]["conditions"]).any(|condition| condition["type"] == other) {
+            let name = &info.name;
+            return Err(Error::message(format!("certificate signing request {name:?} is already {other}")));
+        }
         if !known || args.bool("force") {
             let now = machinery::time::format_seconds(session.now());
             let message =

@@ -59,7 +59,8 @@ fn exactly<'s, const N: usize>(session: &'s Session<'_>) -> Result<[&'s str; N],
     let words: Vec<&str> = session.args.args.iter().map(String::as_str).collect();
     words.as_slice().try_into().map_err(|_| {
         session.out(session.args.command.page);
-        Error::message(format!("Unexpected args: [{}]", session.args.args.join(" ")))
+        let unexpected = if session.args.command.name() == "set-credentials" { "unexpected" } else { "Unexpected" };
+        Error::message(format!("{unexpected} args: [{}]", session.args.args.join(" ")))
     })
 }
 
@@ -208,7 +209,10 @@ async fn get_contexts(session: &Session<'_>, config: &Kubeconfig) -> Result<(), 
         "" => false,
         "name" => true,
         _ => {
-            return Err(Error::message(format!("output must be one of '' or 'name': {}", args.string("output"))));
+            return Err(Error::message(format!(
+                "--output {} is not available in kubectl config get-contexts; resetting to default output format",
+                args.string("output")
+            )));
         }
     };
     let current = text(&config.merged["current-context"]);
@@ -262,8 +266,7 @@ async fn set_context(session: &Session<'_>, config: &mut Kubeconfig) -> Result<(
     let args = &session.args;
     let name = if args.bool("current") {
         if !args.args.is_empty() {
-            session.out(args.command.page);
-            return Err(Error::message(format!("unexpected args: [{}]", args.args.join(" "))));
+            return Err(Error::message("you cannot specify both a context name and --current"));
         }
         match text(&config.merged["current-context"]) {
             name if name.is_empty() => return Err(Error::message("no current context is set")),
@@ -307,7 +310,7 @@ async fn certificate(session: &Session<'_>, flag: &str, fields: &mut Map<String,
         return Ok(());
     }
     let bytes = session.host.read_file(path).await.map_err(|error| {
-        Error::message(format!("could not read {data} from {path}: open {path}: {}", error.as_str()))
+        Error::message(format!("could not stat {flag} file {path}: stat {path}: {}", error.as_str()))
     })?;
     fields.insert(data, BASE64.encode(bytes).into());
     fields.insert(flag.to_owned(), Value::Null);
@@ -327,6 +330,9 @@ fn assign(entry: &mut Value, fields: Map<String, Value>) {
 
 async fn set_cluster(session: &Session<'_>, config: &mut Kubeconfig) -> Result<(), Error> {
     let args = &session.args;
+    if args.bool("insecure-skip-tls-verify") && !args.string("certificate-authority").is_empty() {
+        return Err(Error::message("you cannot specify a certificate authority and insecure mode at the same time"));
+    }
     let [name] = exactly(session)?;
     let mut fields = Map::new();
     for flag in ["server", "tls-server-name", "proxy-url"] {

@@ -8,7 +8,8 @@ use super::exec::{attach_pod, the_pod};
 use super::logs::{all_containers, pods};
 use super::run::wait_for;
 use crate::error::Error;
-use crate::resources::{self, items, text};
+use crate::resources::{self, Resource, items, text};
+use crate::select::{self, Choice};
 use crate::session::Session;
 use crate::value::ValueExt;
 use crate::yaml;
@@ -104,18 +105,56 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     let end = args.dash.unwrap_or(args.args.len());
     let (names, command) = args.args.split_at(end.min(args.args.len()));
     let image = args.string("image");
+    let copies = !args.string("copy-to").is_empty();
+    match args.string("image-pull-policy") {
+        "" | "Always" | "IfNotPresent" | "Never" => {}
+        other => return Err(Error::message(format!("invalid image pull policy: {other}"))),
+    }
+    if !copies && args.changed("set-image") && image.is_empty() {
+        return Err(Error::message("--set-image may only be used with --copy-to."));
+    }
     if image.is_empty() && args.string("copy-to").is_empty() {
         return Err(Error::message("you must specify --image when not using --copy-to."));
     }
     if names.is_empty() {
         return Err(Error::message("NAME or TYPE/NAME is required for debug"));
     }
+    for flag in ["replace", "same-node"] {
+        if !copies && args.bool(flag) {
+            return Err(Error::message(format!("--{flag} may only be used with --copy-to.")));
+        }
+    }
+    if copies && !args.string("target").is_empty() {
+        return Err(Error::message("--target is incompatible with --copy-to. Use --share-processes instead."));
+    }
     let profile = PROFILES.iter().find(|profile| profile.name == args.string("profile"));
     let profile = profile.ok_or_else(|| Error::message(format!("unknown profile: {}", args.string("profile"))))?;
     let custom = custom(session).await?;
+    if !args.string("target").is_empty() {
+        session.outln(format!(
+            "Targeting container {:?}. If you don't see processes from this container it may be because the container \
+             runtime doesn't support this feature.",
+            args.string("target")
+        ));
+    }
+    if profile.name == "legacy" {
+        session.errln(
+            "--profile=legacy is deprecated and will be removed in the future. It is recommended to explicitly specify \
+             a profile, for example \"--profile=general\".",
+        );
+    }
     let node = names.first().and_then(|name| name.strip_prefix("node/").or_else(|| name.strip_prefix("nodes/")));
     if let Some(node) = node {
         return on_node(session, node, command, (profile, &custom)).await;
+    }
+    if names.iter().any(|name| name.contains('/')) {
+        let choice = Choice { args: names, latest: true, ..Choice::default() };
+        let (infos, errors) = select::infos(session, &choice).await?;
+        Error::all(errors)?;
+        if let Some(info) = infos.iter().find(|info| info.resource.kind != "Pod") {
+            let Resource { group, version, kind, .. } = &info.resource;
+            return Err(Error::message(format!("\"{group}/{version}, Kind={kind}\" not supported by debug")));
+        }
     }
     if !args.string("copy-to").is_empty() {
         let pod = the_pod(session, names).await?;

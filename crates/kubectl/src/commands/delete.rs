@@ -98,7 +98,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     match args.string("output") {
         "" | "name" => {}
         other => {
-            return Err(args.usage_error(format!("unexpected -o output mode: {other}. We only support '-o name'")));
+            return Err(Error::message(format!("unexpected -o output mode: {other}. We only support '-o name'")));
         }
     }
     if grace_period == 0 && force {

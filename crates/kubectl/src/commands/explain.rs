@@ -1,5 +1,7 @@
 //! `kubectl explain`.
 
+mod openapi_v2;
+
 use serde_json::Value;
 
 use crate::error::Error;
@@ -25,15 +27,15 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
             ));
         }
         [typed] => typed,
-        _ => return Err(args.usage_error("We accept only this format: explain RESOURCE")),
+        _ => return Err(Error::message("We accept only this format: explain RESOURCE")),
     };
-    match args.string("output") {
-        "" | "plaintext" | "plaintext-openapiv2" => {}
-        other => {
-            return Err(Error::message(format!(
-                "unrecognized format: {other}. Available formats are: html, md, plaintext, plaintext-openapiv2"
-            )));
-        }
+    let old = match args.string("output") {
+        "plaintext" => false,
+        "plaintext-openapiv2" => true,
+        other => return Err(Error::message(format!("unrecognized format: {other}"))),
+    };
+    if typed.starts_with('.') || typed.contains("..") {
+        return Err(Error::message("invalid jsonpath syntax, first node must be field node"));
     }
     let (resource, path) = resolve(session, typed).await?;
     let document = document(session, &resource).await?;
@@ -43,6 +45,11 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         Error::message(format!("GVK map[group:{group} kind:{kind} version:{version}] not found in OpenAPI schema"))
     };
     let schema = explained.of_kind(&resource).ok_or_else(missing)?;
+    if old {
+        let text = openapi_v2::explain(&explained, schema, &resource, &path)?;
+        session.out(text);
+        return Ok(());
+    }
     let mut out = String::new();
     if !resource.group.is_empty() {
         out.push_str(&format!("GROUP:      {}\n", resource.group));
@@ -85,6 +92,13 @@ async fn resolve<'t>(session: &Session<'_>, typed: &'t str) -> Result<(Resource,
             .find(|resource| resource.api_version() == api_version && resource.name == found.name);
         return match exact {
             Some(resource) => Ok((resource.clone(), path)),
+            None if mapper.resources.iter().any(|resource| resource.api_version() == api_version) => {
+                let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+                Err(Error::message(format!(
+                    "GVR ({group}/{version}, Resource={}) not found in OpenAPI schema",
+                    found.name
+                )))
+            }
             None => {
                 Err(Error::message(format!("couldn't find resource for \"{api_version}, Resource={}\"", found.name)))
             }

@@ -20,11 +20,12 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
     let dry_run = session.dry_run()?;
     let output = Output::new(session, COMMON).await?;
-    let choice = Choice { args: &args.args, latest: true, ..Choice::default() };
+    let choice = Choice { args: &args.args, ..Choice::default() };
     let (infos, errors) = select::infos(session, &choice).await?;
     Error::all(errors)?;
     for info in infos {
         let mut object = service(session, &info)?;
+        super::record::note(session, &mut object);
         let object = if dry_run == DryRun::Client {
             object
         } else {

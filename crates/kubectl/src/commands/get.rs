@@ -9,7 +9,7 @@ use crate::files;
 use crate::print::output::{Format, GET, Output};
 use crate::print::sort::sort_by;
 use crate::print::table::{self, Options, Printer};
-use crate::resources::{Resource, items, text};
+use crate::resources::{self, Resource, items, text};
 use crate::select::{self, Choice, Item};
 use crate::session::Session;
 use crate::value::ValueExt;
@@ -21,7 +21,12 @@ use crate::value::ValueExt;
 pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
     if !args.string("raw").is_empty() {
+        check_raw(session)?;
         return raw(session).await;
+    }
+    let shown = args.string("output");
+    if args.bool("show-labels") && !matches!(shown, "" | "wide") {
+        return Err(Error::message(format!("--show-labels option cannot be used with {shown} printer")));
     }
     if args.args.is_empty() && !files::given(session) {
         session.errln(
@@ -55,6 +60,30 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         return tables(session, &choice, plan, &output).await;
     }
     objects(session, &choice, plan, &output).await
+}
+
+/// What may stand beside `--raw`, and in it.
+fn check_raw(session: &Session<'_>) -> Result<(), Error> {
+    let args = &session.args;
+    let path = args.string("raw");
+    if !args.args.is_empty() {
+        return Err(Error::message("arguments may not be passed when --raw is specified"));
+    }
+    if args.bool("watch") || args.bool("watch-only") || !args.string("selector").is_empty() {
+        return Err(Error::message(
+            "--raw may not be specified with other flags that filter the server request or alter the output",
+        ));
+    }
+    if !args.string("output").is_empty() {
+        return Err(Error::message("--raw and --output are mutually exclusive"));
+    }
+    let problem = match path.split_once(':') {
+        _ if path.starts_with('/') => return Ok(()),
+        Some(("", _)) => "missing protocol scheme",
+        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => return Ok(()),
+        _ => "invalid URI for request",
+    };
+    Err(Error::message(format!("--raw must be a valid URL path: parse {path:?}: {problem}")))
 }
 
 /// What `--raw` names, byte for byte.
@@ -99,6 +128,15 @@ fn with_subresource(session: &Session<'_>, path: String) -> String {
 async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, output: &Output) -> Result<(), Error> {
     let args = &session.args;
     let ignore_not_found = args.bool("ignore-not-found");
+    let sort = args.string("sort-by");
+    if !sort.is_empty() && crate::print::columns::relaxed(sort).is_err() {
+        // The original's sorter then prints nothing.
+        session.errln("No resources found");
+        return Ok(());
+    }
+    if !args.string("subresource").is_empty() && plan.iter().any(|item| matches!(item, Item::List(..))) {
+        return Err(Error::message("subresource cannot be used when bulk resources are specified"));
+    }
     let mut groups: Vec<(Resource, Value)> = Vec::new();
     let mut errors = Vec::new();
     let mut asked = Vec::new();
@@ -136,10 +174,12 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
     let several = asked.iter().any(|resource| Some(resource) != asked.first());
     let mut written = false;
     for (resource, mut table) in groups {
-        let sort = args.string("sort-by");
         if let Some(rows) = table.list_mut(&["rows"]).filter(|rows| !sort.is_empty() && !rows.is_empty()) {
             // By a field that no object has, they stay as they are.
-            let _ = sort_by(rows, sort, |row| &row["object"]);
+            match sort_by(rows, sort, |row| &row["object"]) {
+                Err(fatal @ Error::Fatal { .. }) => return Err(fatal),
+                Err(_) | Ok(()) => {}
+            }
         }
         let kind = (several || args.bool("show-kind")).then(|| resource.kind_name());
         let text = Printer::default().print(&table, &options(session, output, kind, resource.namespaced));
@@ -193,7 +233,8 @@ async fn list_table(
 
 async fn named_table(session: &Session<'_>, resource: &Resource, namespace: &str, name: &str) -> Result<Value, Error> {
     let path = with_subresource(session, resource.path(namespace, name));
-    let answer = session.client().await?.get_as(table_url(session, Url::new(path)), form(session)).await?;
+    let answer = session.client().await?.get_as(table_url(session, Url::new(path)), form(session)).await;
+    let answer = answer.map_err(|error| resources::unknown_path(error, "get", resource, name))?;
     Ok(as_table(session, answer))
 }
 
@@ -215,6 +256,9 @@ fn as_table(session: &Session<'_>, answer: Value) -> Value {
 async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, output: &Output) -> Result<(), Error> {
     let args = &session.args;
     let single = matches!(plan.as_slice(), [Item::Named(..) | Item::File(_)]);
+    if !args.string("subresource").is_empty() && plan.iter().any(|item| matches!(item, Item::List(..))) {
+        return Err(Error::message("subresource cannot be used when bulk resources are specified"));
+    }
     let mut found: Vec<Value> = Vec::new();
     let mut errors = Vec::new();
     for item in plan {
@@ -270,6 +314,12 @@ async fn watch(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, outp
         return Err(Error::message("you may only specify a single resource type"));
     }
     let [item] = plan.as_slice() else {
+        // They are read before they are counted.
+        for item in &plan {
+            if let Item::Named(resource, namespace, name) = item {
+                session.client().await?.get(resource.path(namespace, name)).await?;
+            }
+        }
         return Err(Error::message("watch is only supported on individual resources and resource collections"));
     };
     let (resource, namespace, name) = match item {
@@ -289,8 +339,10 @@ async fn watch(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, outp
     let mut printer = Printer::default();
     let mut show = |event: &str, object: &Value| -> Result<(), Error> {
         if output.is_human() {
-            options.event = args.bool("output-watch-events").then(|| event.to_owned());
+            options.event = args.bool("output-watch-events").then(|| format!("{event:8}"));
             session.out(printer.print(&as_table(session, object.clone()), &options));
+        } else if args.bool("output-watch-events") && matches!(output.format, Format::Json) {
+            session.out(format!("{{\"type\":\"{event}\",\"object\":{}}}\n", machinery::go::json(object)));
         } else if args.bool("output-watch-events") {
             session.out(output.render(&json!({ "type": event, "object": object }))?);
         } else {

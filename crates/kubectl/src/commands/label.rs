@@ -26,6 +26,23 @@ pub(super) fn split_pairs<'a>(args: &'a [String], what: &str) -> Result<(&'a [St
     }
 }
 
+/// Whether a label may have a value, as the client looks at it.
+fn check_value(key: &str, value: &str) -> Result<(), Error> {
+    let problem = if value.len() > 63 {
+        "must be no more than 63 characters"
+    } else {
+        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let ends = |c: char| c.is_ascii_alphanumeric();
+        if value.is_empty() || (value.chars().all(inner) && value.starts_with(ends) && value.ends_with(ends)) {
+            return Ok(());
+        }
+        "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start \
+         and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
+         validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+    };
+    Err(Error::message(format!("invalid label value: \"{key}={value}\": {problem}")))
+}
+
 struct Changes {
     set: Vec<(String, String)>,
     remove: Vec<String>,
@@ -47,8 +64,13 @@ fn parse(pairs: &[String], what: &str) -> Result<Changes, Error> {
         .map(String::as_str)
         .collect();
     if !both.is_empty() {
-        let article = if what == "label" { "a" } else { "an" };
-        return Err(Error::message(format!("can not both modify and remove {article} {what} in the same command")));
+        return Err(Error::message(match what {
+            "label" => "can not both modify and remove a label in the same command".to_owned(),
+            _ => format!(
+                "can not both modify and remove the following annotation(s) in the same command: {}",
+                both.join(", ")
+            ),
+        }));
     }
     Ok(changes)
 }
@@ -105,6 +127,9 @@ async fn run(session: &Session<'_>, what: &str, field: &str) -> Result<(), Error
         local,
         latest: !local,
     };
+    if what == "label" {
+        changes.set.iter().try_for_each(|(key, value)| check_value(key, value))?;
+    }
     let (infos, mut errors) = select::infos(session, &choice).await?;
     if !args.string("resource-version").is_empty() && infos.len() > 1 {
         return Err(Error::message("--resource-version may only be used with a single resource"));
@@ -202,6 +227,7 @@ async fn change(
         patch.insert(key.clone(), Value::Null);
     }
     let mut metadata = json!({ field: patch });
+    super::record::note_in(session, &mut metadata);
     if !session.args.string("resource-version").is_empty() {
         metadata["resourceVersion"] = session.args.string("resource-version").into();
     }

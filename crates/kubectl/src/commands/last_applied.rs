@@ -57,6 +57,9 @@ async fn store(
 pub(super) async fn set(session: &Session<'_>) -> Result<(), Error> {
     let dry_run = session.dry_run()?;
     let output = Output::new(session, COMMON).await?;
+    if !crate::files::given(session) {
+        return Err(crate::select::missing());
+    }
     for info in visit(session).await? {
         let mut info = info?;
         let live = session.client().await?.get(info.path()).await?;

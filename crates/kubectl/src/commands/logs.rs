@@ -153,7 +153,7 @@ async fn pods_of(session: &Session<'_>, typed: &str) -> Result<Vec<Value>, Error
 
 /// The pods that an object selects, the best for a look at first; waits `--pod-running-timeout` for one.
 pub(super) async fn attachable_within(session: &Session<'_>, info: &Info) -> Result<Vec<Value>, Error> {
-    let selector = pods_selector(info)?;
+    let selector = pods_selector(session, info)?;
     let url = Url::new(pods().path(&info.namespace, "")).with("labelSelector", selector);
     let appear = async {
         loop {
@@ -176,8 +176,13 @@ pub(super) async fn attachable_within(session: &Session<'_>, info: &Info) -> Res
     Ok(found)
 }
 
+/// What was to be done with an object that stands for no pods.
+fn asked(session: &Session<'_>) -> &'static str {
+    if session.args.command.path == "logs" { "cannot get the logs from" } else { "cannot attach to" }
+}
+
 /// The label selector of a kind that has pods.
-fn pods_selector(info: &Info) -> Result<String, Error> {
+fn pods_selector(session: &Session<'_>, info: &Info) -> Result<String, Error> {
     let spec = &info.object["spec"];
     Ok(match info.resource.kind.as_str() {
         "ReplicationController" | "Service" if spec["selector"].is_object() => {
@@ -186,15 +191,17 @@ fn pods_selector(info: &Info) -> Result<String, Error> {
         }
         "Service" => {
             return Err(Error::message(format!(
-                "invalid service {:?}: Service is defined without a selector",
+                "{} *v1.Service: invalid service '{}': Service is defined without a selector",
+                asked(session),
                 info.name
             )));
         }
         _ => {
             let selector = machinery::object::from_value(spec["selector"].clone()).map_err(|_| {
                 Error::message(format!(
-                    "selector for {} not implemented",
-                    resources::qualify(&info.resource.kind, &info.resource.group)
+                    "{0} *v1.{1}: selector for *v1.{1} not implemented",
+                    asked(session),
+                    info.resource.kind
                 ))
             })?;
             labels::Selector::from_label_selector(Some(&selector))

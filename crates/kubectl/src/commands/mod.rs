@@ -27,6 +27,7 @@ mod proxy;
 mod prune;
 mod raw;
 mod reconcile;
+mod record;
 mod references;
 mod replace;
 mod rollout;

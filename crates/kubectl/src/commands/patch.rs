@@ -71,7 +71,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         match outcome {
             Ok((object, changed)) => {
                 let suffix = if changed { "" } else { " (no change)" };
-                done(session, &output, &object, &format!("patched{}{suffix}", dry_run.suffix()))?;
+                done(session, &output, &object, &format!("patched{suffix}"))?;
             }
             Err(error @ Error::Send { .. }) => return Err(error),
             Err(error) => errors.push(error),
@@ -103,7 +103,8 @@ async fn one(
         return Ok((patched.clone(), patched != info.object));
     }
     let client = session.client().await?;
-    let before = client.get(path.as_str()).await?;
+    let before = client.get(path.as_str()).await;
+    let before = before.map_err(|error| crate::resources::unknown_path(error, "get", &info.resource, &info.name))?;
     if dry_run == DryRun::Client {
         let patched = apply_locally(&info, &before, &change.value, change.content_type)?;
         let changed = patched != before;
@@ -121,6 +122,7 @@ async fn one(
         )),
         other => other,
     })?;
+    super::record::afterwards(session, &info, dry_run).await?;
     let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
     let changed = version(&before) != version(&patched);
     Ok((patched, changed))

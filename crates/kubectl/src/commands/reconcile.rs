@@ -43,12 +43,16 @@ pub(super) async fn run(session: &Session<'_>) -> Result<(), Error> {
         return Err(Error::message("--dry-run=server for command reconcile is not supported yet"));
     }
     let output = Output::new(session, COMMON).await?;
+    if !crate::files::given(session) {
+        return Err(Error::message("must specify one of -f and -k"));
+    }
     for info in visit(session).await? {
         let info = info?;
         let list = match (info.resource.group.as_str(), info.resource.kind.as_str()) {
             (GROUP, "Role" | "ClusterRole") => "rules",
             (GROUP, "RoleBinding" | "ClusterRoleBinding") => "subjects",
-            _ => return Err(Error::message("only rbac.authorization.k8s.io/v1 is supported")),
+            // Others stay as they are.
+            _ => continue,
         };
         let remove = match list {
             "rules" => session.args.bool("remove-extra-permissions"),

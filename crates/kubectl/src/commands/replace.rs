@@ -39,7 +39,6 @@ pub(super) async fn replace(session: &Session<'_>) -> Result<(), Error> {
     }
     let output = Output::new(session, COMMON).await?;
     let mut errors = Vec::new();
-    let mut count = 0;
     for info in visit(session).await? {
         let mut info = match info {
             Ok(info) => info,
@@ -48,7 +47,6 @@ pub(super) async fn replace(session: &Session<'_>) -> Result<(), Error> {
                 continue;
             }
         };
-        count += 1;
         save_config(session, &mut info.object);
         let outcome =
             if force { recreate(session, &info, propagation).await } else { put(session, &info, dry_run).await };
@@ -57,9 +55,6 @@ pub(super) async fn replace(session: &Session<'_>) -> Result<(), Error> {
             Err(error @ Error::Send { .. }) => return Err(error),
             Err(error) => errors.push(error.with_source("replacing", &info.source)),
         }
-    }
-    if count == 0 && errors.is_empty() {
-        return Err(Error::message("no objects passed to replace"));
     }
     Error::all(errors)
 }

@@ -198,6 +198,8 @@ struct Revision {
     cause: String,
     template: Value,
     annotations: Value,
+    /// What `-o` shows of it.
+    object: Value,
 }
 
 /// The revisions of an object, the oldest first.
@@ -207,10 +209,13 @@ async fn revisions(session: &Session<'_>, info: &Info) -> Result<Vec<Revision>, 
         "Deployment" => ("apps/v1", "ReplicaSet"),
         "DaemonSet" | "StatefulSet" => ("apps/v1", "ControllerRevision"),
         kind => {
-            return Err(Error::message(format!(
-                "no history viewer has been implemented for {:?}",
-                resources::qualify(kind, &info.resource.group)
-            )));
+            let shown = resources::qualify(kind, &info.resource.group);
+            if ["CronJob", "Job", "Pod", "ReplicaSet", "ReplicationController"].contains(&kind) {
+                return Err(Error::message(format!("no history viewer has been implemented for {shown:?}")));
+            }
+            let what = if session.args.command.name() == "undo" { "rollbacker" } else { "history" };
+            let missing = format!("no visitor method exists for {{{} {kind}}}", info.resource.group);
+            return Err(Error::message(format!("error retrieving {what} for {shown:?}, {missing}")));
         }
     };
     let resource = mapper
@@ -233,7 +238,13 @@ async fn revisions(session: &Session<'_>, info: &Info) -> Result<Vec<Revision>, 
                 _ => object["data"]["spec"]["template"].clone(),
             };
             let cause = text(&annotations["kubernetes.io/change-cause"]);
-            Revision { number, cause, template, annotations }
+            let mut shown = object;
+            if kind != "ReplicaSet" {
+                shown = info.object.clone();
+                shown["spec"]["template"] = template.clone();
+            }
+            super::create::as_typed(&mut shown);
+            Revision { number, cause, template, annotations, object: shown }
         })
         .collect();
     revisions.order_by_key(|revision| revision.number);
@@ -250,18 +261,18 @@ async fn history(session: &Session<'_>, output: &Output, info: &Info) -> Result<
         let which = if wanted > 0 { format!("with revision #{wanted}") } else { String::new() };
         return done(session, output, &info.object, &format!("{which}\nNo rollout history found."));
     }
+    if !output.is_human() {
+        for revision in revisions.iter().filter(|revision| wanted == 0 || revision.number == wanted) {
+            session.out(output.render(&revision.object)?);
+        }
+        return Ok(());
+    }
     if wanted > 0 {
         let found = revisions.iter().find(|revision| revision.number == wanted);
         let found = found.ok_or_else(|| Error::message("unable to find the specified revision"))?;
         let mut template = found.template.clone();
         if !found.cause.is_empty() {
             template["metadata"]["annotations"]["kubernetes.io/change-cause"] = found.cause.clone().into();
-        }
-        if !output.is_human() {
-            let mut object = info.object.clone();
-            object["spec"]["template"] = template;
-            session.out(output.render(&object)?);
-            return Ok(());
         }
         let text = describe::pod_template(&template, session.now());
         return done(session, output, &info.object, &format!("with revision #{wanted}\n{text}"));

@@ -66,6 +66,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     }
     let mut object = pod(session, name, command, restart)?;
     object = create::overridden(session, object)?;
+    super::record::note(session, &mut object);
     let output = Output::new(session, COMMON).await?;
     // Which kinds the server has decides about the request, even when nothing is sent.
     session.mapper().await?;
@@ -146,6 +147,12 @@ fn is_image(image: &str) -> bool {
     fine
 }
 
+/// Whether a word can name an environment variable.
+pub(super) fn is_variable(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    !name.is_empty() && name.chars().all(allowed) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
 fn pod(session: &Session<'_>, name: &str, command: &[String], restart: &str) -> Result<Value, Error> {
     let args = &session.args;
     let labels = match args.string("labels") {
@@ -162,7 +169,7 @@ fn pod(session: &Session<'_>, name: &str, command: &[String], restart: &str) -> 
     }
     let mut env = Vec::new();
     for pair in args.list("env") {
-        match pair.split_once('=').filter(|(name, _)| !name.is_empty()) {
+        match pair.split_once('=').filter(|(name, _)| is_variable(name)) {
             Some((name, "")) => env.push(json!({ "name": name })),
             Some((name, value)) => env.push(json!({ "name": name, "value": value })),
             None => return Err(Error::message(format!("invalid env: {pair}"))),
@@ -172,7 +179,7 @@ fn pod(session: &Session<'_>, name: &str, command: &[String], restart: &str) -> 
         container["env"] = Value::Array(env);
     }
     if !args.string("port").is_empty() {
-        let port: u16 = args
+        let port: i32 = args
             .string("port")
             .parse()
             .map_err(|_| Error::message(format!("strconv.Atoi: parsing {:?}: invalid syntax", args.string("port"))))?;
@@ -194,7 +201,7 @@ fn pod(session: &Session<'_>, name: &str, command: &[String], restart: &str) -> 
     for annotation in args.list("annotations") {
         let (key, value) = annotation
             .split_once('=')
-            .ok_or_else(|| Error::message(format!("unexpected annotation spec: {annotation}")))?;
+            .ok_or_else(|| Error::message(format!("invalid annotations format: {annotation}")))?;
         if metadata["annotations"].is_null() {
             metadata["annotations"] = json!({});
         }

@@ -26,41 +26,28 @@ pub(super) async fn scale(session: &Session<'_>) -> Result<(), Error> {
     if args.int("current-replicas") < -1 {
         return Err(Error::message("The --current-replicas must specify an integer of -1 or greater"));
     }
-    let choice = Choice {
-        args: &args.args,
-        selector: args.string("selector"),
-        all: args.bool("all"),
-        latest: true,
-        ..Choice::default()
-    };
+    let choice =
+        Choice { args: &args.args, selector: args.string("selector"), all: args.bool("all"), ..Choice::default() };
     let (infos, errors) = select::infos(session, &choice).await?;
     if !args.string("resource-version").is_empty() && infos.len() > 1 {
         return Err(Error::message("cannot use --resource-version with multiple resources"));
     }
     if infos.is_empty() {
-        let reason = Error::Many(errors).plain();
-        return Err(Error::message(format!("no objects passed to scale {reason}").trim_end().to_owned()));
+        let reason = match errors.is_empty() {
+            true => String::new(),
+            false => format!(" {}", Error::Many(errors).plain()),
+        };
+        return Err(Error::message(format!("no objects passed to scale{reason}")));
     }
     for mut info in infos {
         if dry_run != DryRun::Client {
             scale_one(session, &info, replicas, dry_run).await?;
+            super::record::afterwards(session, &info, dry_run).await?;
         }
         info.object["spec"]["replicas"] = replicas.into();
         done(session, &output, &info.object, &format!("scaled{}", dry_run.suffix()))?;
     }
     Error::all(errors)
-}
-
-/// Kinds without a scale: the answer is no Status, and client-go says what was asked.
-fn unscalable(error: Error, info: &Info) -> Error {
-    const MISSING: &str = "the server could not find the requested resource";
-    match error {
-        Error::Status(mut status) if status.message() == MISSING => {
-            status.0.message = Some(format!("{MISSING} (patch {} {})", info.resource.name, info.name));
-            Error::Status(status)
-        }
-        other => other,
-    }
 }
 
 async fn scale_one(session: &Session<'_>, info: &Info, replicas: i64, dry_run: DryRun) -> Result<(), Error> {
@@ -84,7 +71,7 @@ async fn scale_one(session: &Session<'_>, info: &Info, replicas: i64, dry_run: D
     } else {
         let change = json!({ "spec": { "replicas": replicas } });
         let answer = resources::patch(client, url, super::MERGE_PATCH, &change).await;
-        answer.map_err(|error| unscalable(error, info))?;
+        answer.map_err(|error| resources::unknown_path(error, "patch", &info.resource, &info.name))?;
     }
     let timeout = args.duration("timeout");
     if timeout.is_zero() || dry_run != DryRun::None {
@@ -159,6 +146,7 @@ pub(super) async fn autoscale(session: &Session<'_>) -> Result<(), Error> {
             "spec": spec,
             "status": { "currentReplicas": 0, "desiredReplicas": 0 },
         });
+        super::record::note(session, &mut object);
         if dry_run != DryRun::Client {
             create::save_generated(session, &mut object);
             let resource = Resource {
@@ -171,7 +159,8 @@ pub(super) async fn autoscale(session: &Session<'_>) -> Result<(), Error> {
             };
             object = create::post(session, &resource, &info.namespace, &object, "kubectl-autoscale", dry_run).await?;
         }
-        done(session, &output, &object, &format!("autoscaled{}", dry_run.suffix()))?;
+        let operation = if dry_run == DryRun::Client { "created" } else { "autoscaled" };
+        done(session, &output, &object, &format!("{operation}{}", dry_run.suffix()))?;
     }
     Ok(())
 }

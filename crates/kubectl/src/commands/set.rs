@@ -5,6 +5,7 @@ use machinery::{GroupVersionKind, patch};
 use serde_json::{Value, json};
 
 use super::references;
+use super::run::is_variable;
 use super::scale::{pod_spec, pod_spec_path};
 use crate::api::Url;
 use crate::error::Error;
@@ -62,10 +63,9 @@ async fn each(
                 continue;
             }
         }
+        super::record::note(session, &mut object);
         if local || dry_run == DryRun::Client {
-            if !local {
-                super::create::as_typed(&mut object);
-            }
+            super::create::as_typed(&mut object);
             done(session, &output, &object, &format!("{operation}{}", if local { "" } else { dry_run.suffix() }))?;
             continue;
         }
@@ -76,10 +76,25 @@ async fn each(
         match send(session, &info, &object, dry_run).await {
             Ok(object) => done(session, &output, &object, &format!("{operation}{}", dry_run.suffix()))?,
             Err(error @ Error::Send { .. }) => return Err(error),
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(refused(session, error)),
         }
     }
     Error::all(errors)
+}
+
+/// What the server does not take, in the words of the subcommand.
+fn refused(session: &Session<'_>, error: Error) -> Error {
+    let doing = match session.args.command.name() {
+        "image" => "image update to pod template:",
+        "env" => "env update to pod template:",
+        "resources" => "resources update to pod template",
+        "serviceaccount" => "ServiceAccountName",
+        _ => return error,
+    };
+    match error {
+        Error::Status(status) => Error::message(format!("failed to patch {doing} {}", status.message())),
+        other => other,
+    }
 }
 
 async fn send(session: &Session<'_>, info: &Info, object: &Value, dry_run: DryRun) -> Result<Value, Error> {
@@ -121,7 +136,7 @@ fn need_resources(session: &Session<'_>, words: &[String]) -> Result<(), Error> 
 
 fn unsupported(info: &Info) -> Vec<Error> {
     vec![Error::message(format!(
-        "error: {}/{} the object is not a pod or does not have a pod template: {}",
+        "error: {}/{} the object is not a pod or does not have a pod template: *v1.{}",
         info.resource.name, info.name, info.resource.kind
     ))]
 }
@@ -214,6 +229,9 @@ async fn from_source(session: &Session<'_>) -> Result<Vec<Value>, Error> {
 
 async fn env(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
+    if args.bool("list") && args.changed("output") {
+        return Err(Error::message("--list and --output may not be specified together"));
+    }
     let is_change = |word: &String| word.contains('=') || (word.ends_with('-') && word.len() > 1);
     let (pairs, words): (Vec<String>, Vec<String>) = args.args.iter().cloned().partition(is_change);
     if words.is_empty() && !files::given(session) {
@@ -237,6 +255,16 @@ async fn env(session: &Session<'_>) -> Result<(), Error> {
             Some((name, value)) => set.push(json!({ "name": name, "value": value })),
             None => remove.push(pair.trim_end_matches('-').to_owned()),
         }
+    }
+    if let Some(name) = set.iter().map(|variable| text(&variable["name"])).find(|name| !is_variable(name)) {
+        return Err(Error::message(format!(
+            "{name:?} is not a valid key name: a valid environment variable name must consist of alphabetic characters, \
+             digits, '_', '-', or '.', and must not start with a digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or \
+             'MyEnvName1', regex used for validation is '[-._a-zA-Z][-._a-zA-Z0-9]*')"
+        )));
+    }
+    if set.iter().any(|variable| remove.iter().any(|name| variable["name"] == name.as_str())) {
+        return Err(Error::message("can not both modify and remove the same environment variable in the same command"));
     }
     if set.is_empty() && remove.is_empty() && !list {
         there(session, &words).await?;
@@ -377,7 +405,9 @@ fn amounts(spec: &str) -> Result<Value, Error> {
 
 async fn limits(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
-    need_resources(session, &args.args)?;
+    if args.args.is_empty() && !files::given(session) {
+        return Err(select::missing());
+    }
     let (limits, requests) = (args.string("limits"), args.string("requests"));
     if limits.is_empty() && requests.is_empty() {
         there(session, &args.args).await?;
@@ -433,13 +463,19 @@ async fn selector(session: &Session<'_>) -> Result<(), Error> {
     let Some((expression, words)) = args.args.split_last() else {
         return Err(Error::message("one selector is required"));
     };
+    if words.is_empty() && !files::given(session) {
+        return Err(select::missing());
+    }
+    if !expression.contains('=')
+        && let [kind] = words
+    {
+        let kind = [kind.clone()];
+        select::plan(session, &Choice { args: &kind, ..Choice::default() }).await?;
+    }
     let labels = super::create::parse_labels(expression)?;
     each(session, words, "selector updated", |info, object| {
         if info.resource.kind != "Service" {
-            return Err(vec![Error::message(format!(
-                "setting a selector is only supported for Services, not {}",
-                info.resource.kind
-            ))]);
+            return Err(vec![Error::message("setting a selector is only supported for Services")]);
         }
         object.put(&["spec", "selector"], labels.clone());
         Ok(())
@@ -451,6 +487,7 @@ async fn subject(session: &Session<'_>) -> Result<(), Error> {
     const GROUP: &str = "rbac.authorization.k8s.io";
     let args = &session.args;
     let (users, groups, accounts) = (args.list("user"), args.list("group"), args.list("serviceaccount"));
+    there(session, &args.args).await?;
     if users.is_empty() && groups.is_empty() && accounts.is_empty() {
         return Err(Error::message("you must specify at least one value of user, group or serviceaccount"));
     }

@@ -1,36 +1,37 @@
 //! `kubectl completion`, `kubectl plugin` and `kubectl kustomize`.
 
+use crate::command::Command;
 use crate::error::Error;
 use crate::resources::text;
 use crate::session::Session;
 use crate::{kustomize, yaml};
+
+/// The scripts that teach shells to ask `kubectl __complete`, as cobra makes them.
+#[cfg(not(target_arch = "wasm32"))]
+const SCRIPTS: [(&str, &str); 4] = [
+    ("bash", include_str!("../completion/bash.txt")),
+    ("fish", include_str!("../completion/fish.txt")),
+    ("powershell", include_str!("../completion/powershell.txt")),
+    ("zsh", include_str!("../completion/zsh.txt")),
+];
+/// In the tab the shell completes by itself, and these bytes would be for nothing.
+#[cfg(target_arch = "wasm32")]
+const SCRIPTS: [(&str, &str); 4] = [("bash", NATIVE), ("fish", NATIVE), ("powershell", NATIVE), ("zsh", NATIVE)];
+#[cfg(target_arch = "wasm32")]
+const NATIVE: &str = "# This shell completes the words of kubectl by itself.\n";
 
 /// `kubectl completion`: shells ask `kubectl __complete`.
 pub(super) fn completion(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
     match args.args.as_slice() {
         [] => Err(args.usage_error("Shell not specified.")),
-        [shell] => {
-            let script = match shell.as_str() {
-                "bash" => {
-                    "_kubectl() {\n    mapfile -t COMPREPLY < <(kubectl __complete \"${COMP_LINE:0:COMP_POINT}\" \
-                     2>/dev/null)\n}\ncomplete -o default -F _kubectl kubectl\n"
-                }
-                "zsh" => {
-                    "#compdef kubectl\ncompdef _kubectl kubectl\n_kubectl() {\n    local -a \
-                     found\n    found=(\"${(@f)$(kubectl __complete \"${words[1,CURRENT]}\" 2>/dev/null)}\")\n    \
-                     compadd -a found\n}\n"
-                }
-                "fish" => "complete -c kubectl -f -a '(kubectl __complete (commandline -cp) 2>/dev/null)'\n",
-                "powershell" => {
-                    "Register-ArgumentCompleter -Native -CommandName kubectl -ScriptBlock {\n    param($word, $line, \
-                     $cursor)\n    kubectl __complete $line.ToString().Substring(0, $cursor)\n}\n"
-                }
-                other => return Err(args.usage_error(format!("Unsupported shell type {other:?}."))),
-            };
-            session.out(script);
-            Ok(())
-        }
+        [shell] => match SCRIPTS.iter().find(|(known, _)| known == shell) {
+            Some((_, script)) => {
+                session.out(script);
+                Ok(())
+            }
+            None => Err(args.usage_error(format!("Unsupported shell type {shell:?}."))),
+        },
         _ => Err(args.usage_error("Too many arguments. Expected only the shell type.")),
     }
 }
@@ -39,6 +40,8 @@ pub(super) fn completion(session: &Session<'_>) -> Result<(), Error> {
 pub(super) async fn plugin(session: &Session<'_>) -> Result<(), Error> {
     let path = session.host.env("PATH").unwrap_or_default();
     let mut found = false;
+    let mut seen: Vec<(String, String)> = Vec::new();
+    let mut warnings = 0;
     for folder in path.split(':').filter(|folder| !folder.trim().is_empty()) {
         let entries = match session.host.read_dir(folder).await {
             Ok(entries) => entries,
@@ -55,13 +58,25 @@ pub(super) async fn plugin(session: &Session<'_>) -> Result<(), Error> {
                 session.outln("The following compatible plugins are available:\n");
                 found = true;
             }
-            session.outln(match session.args.bool("name-only") {
-                true => entry.name.clone(),
-                false => format!("{folder}/{}", entry.name),
-            });
+            let path = format!("{folder}/{}", entry.name);
+            let shown = if session.args.bool("name-only") { entry.name.clone() } else { path.clone() };
+            session.outln(shown);
+            let words = entry.name.trim_start_matches("kubectl-").replace('-', " ").replace('_', "-");
+            let problem = if Command::find(&words).is_some_and(|command| !command.path.is_empty()) {
+                format!("{} overwrites existing command: \"kubectl {words}\"", entry.name)
+            } else if let Some((_, first)) = seen.iter().find(|(name, _)| *name == entry.name) {
+                format!("{path} is overshadowed by a similarly named plugin: {first}")
+            } else {
+                seen.push((entry.name.clone(), path));
+                continue;
+            };
+            session.errln(format!("  - warning: {problem}"));
+            warnings += 1;
         }
     }
     match found {
+        true if warnings == 1 => Err(Error::message("one plugin warning was found")),
+        true if warnings > 1 => Err(Error::message(format!("{warnings} plugin warnings were found"))),
         true => Ok(()),
         false => Err(Error::message("unable to find any kubectl plugins in your PATH")),
     }

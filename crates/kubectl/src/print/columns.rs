@@ -29,7 +29,9 @@ impl Columns {
             let (header, path) = part.split_once(':').ok_or_else(|| {
                 Error::message(format!("unexpected custom-columns spec: {part}, expected <header>:<json-path-expr>"))
             })?;
-            columns.push((header.to_owned(), relaxed(path)?));
+            // No path finds nothing.
+            let path = if path.is_empty() { JsonPath::parse("").map_err(Error::message)? } else { relaxed(path)? };
+            columns.push((header.to_owned(), path));
         }
         Ok(Self { columns, no_headers: Cell::new(no_headers) })
     }

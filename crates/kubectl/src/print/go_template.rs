@@ -29,12 +29,10 @@ impl Template {
         &self.source
     }
 
-    /// The text for an object. Missing keys print as `<no value>`, or fail if that is not allowed.
-    ///
-    /// # Errors
-    /// In Go's words.
-    pub fn render(&self, root: &Value, allow_missing: bool) -> Result<String, String> {
-        eval::render(&self.nodes, root, allow_missing)
+    /// The text for an object as far as it comes, and what ended it, in Go's words. Missing keys print as
+    /// `<no value>`, or are such an error if that is not allowed.
+    pub fn render(&self, root: &Value, allow_missing: bool) -> (String, Option<String>) {
+        eval::render(&self.source, &self.nodes, root, allow_missing)
     }
 }
 
@@ -52,8 +50,11 @@ mod tests {
                 { "metadata": { "name": "b" }, "n": 20, "ok": false },
             ],
         });
-        let got = Template::parse(template).and_then(|template| template.render(&object, true));
-        assert_eq!(got.unwrap_or_else(|error| error), expected, "{template}");
+        let got = match Template::parse(template).map(|template| template.render(&object, true)) {
+            Ok((text, None)) => text,
+            Ok((_, Some(error))) | Err(error) => error,
+        };
+        assert_eq!(got, expected, "{template}");
     }
 
     #[test]
@@ -82,5 +83,14 @@ mod tests {
         check("{{range .items}}", "template: output:1: unexpected EOF");
         check("{{nope .kind}}", "template: output:1: function \"nope\" not defined");
         check("{{gt (index .items 1).n 3}}", "true");
+        check(
+            "{{range .items}}\n{{.metadata.name.x}}{{end}}",
+            "template: output:2:11: executing \"output\" at <.metadata.name.x>: can't evaluate field x in type \
+             interface {}",
+        );
+        check(
+            "{{index .items 9}}",
+            "template: output:1:2: executing \"output\" at <index .items 9>: error calling index: index out of range: 9",
+        );
     }
 }

@@ -7,3 +7,4 @@ pub mod output;
 pub mod sort;
 pub mod table;
 pub mod tabs;
+pub mod typed;

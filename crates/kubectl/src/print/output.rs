@@ -44,6 +44,9 @@ pub const GET: &[&str] = &[
     "yaml",
 ];
 
+/// Commands whose objects have gone through Go's types.
+const TYPED: &[&str] = &["autoscale", "create ", "expose", "run", "set "];
+
 /// A form of output.
 #[derive(Clone, Debug)]
 pub enum Format {
@@ -73,6 +76,7 @@ pub struct Output {
     pub format: Format,
     show_managed_fields: bool,
     allow_missing: bool,
+    typed: bool,
     printed: Cell<usize>,
 }
 
@@ -88,7 +92,9 @@ impl Output {
             Some((name, inline)) => (name, Some(inline)),
             None => (given, None),
         };
-        let name = if given.is_empty() && args.changed("template") { "go-template" } else { name };
+        let lower = name.to_lowercase();
+        let name = if matches!(lower.as_str(), "json" | "yaml" | "name") { lower.as_str() } else { name };
+        let name = if given.is_empty() && !args.string("template").is_empty() { "go-template" } else { name };
         if !name.is_empty() && !(allowed.contains(&name) && (inline.is_none() || takes_template(name))) {
             return Err(Error::message(format!(
                 "unable to match a printer suitable for the output format {given:?}, allowed formats are: {}",
@@ -113,7 +119,7 @@ impl Output {
                 if name == "custom-columns" {
                     Format::Columns(Columns::parse(&argument, no_headers)?)
                 } else {
-                    let file = read_template(session, &argument).await?;
+                    let file = read_template(session, "template", &argument).await?;
                     Format::Columns(Columns::parse_file(&file, no_headers)?)
                 }
             }
@@ -122,7 +128,9 @@ impl Output {
                     return Err(Error::message("template format specified but no template given"));
                 }
                 let template = match name {
-                    "jsonpath-file" | "go-template-file" | "templatefile" => read_template(session, &argument).await?,
+                    "jsonpath-file" | "go-template-file" | "templatefile" => {
+                        read_template(session, "--template", &argument).await?
+                    }
                     _ => argument,
                 };
                 match name {
@@ -139,6 +147,7 @@ impl Output {
             format,
             show_managed_fields: args.bool("show-managed-fields"),
             allow_missing: args.bool("allow-missing-template-keys"),
+            typed: TYPED.iter().any(|path| args.command.path.starts_with(path)),
             printed: Cell::new(0),
         })
     }
@@ -156,6 +165,7 @@ impl Output {
         let printed = self.printed.replace(self.printed.get() + 1);
         match &self.format {
             Format::Human | Format::Wide | Format::Name => Ok(names(object)),
+            Format::Json if self.typed => Ok(json::pretty_typed(&self.stripped(object))),
             Format::Json => Ok(json::pretty(&self.stripped(object))),
             Format::Yaml => {
                 let separator = if printed > 0 { "---\n" } else { "" };
@@ -176,12 +186,23 @@ impl Output {
                 })?;
                 Ok(json::pretty(&Value::Array(found)))
             }
-            Format::GoTemplate(template) => template.render(object, self.allow_missing).map_err(|error| {
-                Error::message(format!(
-                    "error executing template {}: {error}",
-                    go::quote(template.source())
-                ))
-            }),
+            Format::GoTemplate(template) => match template.render(object, self.allow_missing) {
+                (text, None) => Ok(text),
+                (text, Some(error)) => Err(Error::Halfway {
+                    output: format!(
+                        "{text}Error executing template: {error}. Printing more information for debugging the \
+                         template:\n\ttemplate was:\n\t\t{}\n\traw data was:\n\t\t{}\n\tobject given to template \
+                         engine was:\n\t\t{}\n\n",
+                        template.source(),
+                        go::json(object),
+                        go::display(object)
+                    ),
+                    error: Box::new(Error::message(format!(
+                        "error executing template {}: {error}",
+                        go::quote(template.source())
+                    ))),
+                }),
+            },
             Format::Columns(columns) => Ok(columns.render(object)),
         }
     }
@@ -203,10 +224,11 @@ fn parse_jsonpath(template: &str) -> Result<JsonPath, Error> {
     JsonPath::parse(template).map_err(|error| Error::message(format!("error parsing jsonpath {template}, {error}")))
 }
 
-async fn read_template(session: &Session<'_>, path: &str) -> Result<String, Error> {
-    let bytes = session.host.read_file(path).await.map_err(|error| {
-        Error::message(format!("error reading --template {path}, open {path}: {}\n", error.as_str()))
-    })?;
+async fn read_template(session: &Session<'_>, what: &str, path: &str) -> Result<String, Error> {
+    let bytes =
+        session.host.read_file(path).await.map_err(|error| {
+            Error::message(format!("error reading {what} {path}, open {path}: {}\n", error.as_str()))
+        })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

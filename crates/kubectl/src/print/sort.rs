@@ -26,6 +26,16 @@ pub fn sort_by<T>(elements: &mut [T], path: &str, of: impl Fn(&T) -> &Value) -> 
             "couldn't find any field with path \"{{.{field}}}\" in the list of objects"
         )));
     }
+    if let Some(Some(found @ (Value::Object(_) | Value::Array(_)))) = keys.iter().find(|key| key.is_some()) {
+        let kind = if found.is_object() { "map[string]interface {}" } else { "[]interface {}" };
+        let field = path.trim_start_matches('{').trim_end_matches('}').trim_start_matches('.');
+        return Err(Error::Fatal {
+            place: "sorter.go:375",
+            text: format!(
+                "Field {{.{field}}} in [][][]reflect.Value is an unsortable type: interface, err: unsortable type: {kind}"
+            ),
+        });
+    }
     let mut order: Vec<usize> = (0..elements.len()).collect();
     let key = |index: &usize| keys.get(*index).and_then(Option::as_ref);
     order.order_by(|a, b| compare(key(a), key(b)));

@@ -7,6 +7,7 @@ mod tls;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
@@ -37,12 +38,42 @@ pub fn run(arguments: &[String]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    if let Some(words) = kubectl::plugin_words(arguments)
+        && let Err(problem) = plugin(arguments, words)
+    {
+        eprintln!("Error: {problem}");
+        return ExitCode::FAILURE;
+    }
     let machine = ThisMachine { connections: Connections::default(), terminal: Terminal::default() };
     let code = runtime.block_on(kubectl::run(arguments, &machine));
     drop(machine);
     // Standard input may still be waited for.
     runtime.shutdown_background();
     u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Becomes the plugin that a command line means, if there is one: the program with the longest name, of at least so
+/// many words (upstream's `HandlePluginCommand`).
+fn plugin(arguments: &[String], words_min: usize) -> Result<(), String> {
+    let mut words: Vec<String> =
+        arguments.iter().take_while(|word| !word.starts_with('-')).map(|word| word.replace('-', "_")).collect();
+    if words.is_empty() {
+        let first = arguments.first().map_or("", String::as_str);
+        return Err(format!("flags cannot be placed before plugin name: {first}"));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    while words.len() >= words_min {
+        let name = format!("kubectl-{}", words.join("-"));
+        let is_program = |file: &std::path::PathBuf| {
+            file.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+        };
+        if let Some(program) = std::env::split_paths(&path).map(|folder| folder.join(&name)).find(is_program) {
+            let rest = arguments.get(words.len()..).unwrap_or_default();
+            return Err(std::process::Command::new(program).args(rest).exec().to_string());
+        }
+        words.pop();
+    }
+    Ok(())
 }
 
 struct ThisMachine {

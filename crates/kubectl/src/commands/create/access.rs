@@ -47,6 +47,11 @@ pub(super) async fn role(session: &Session<'_>, kind: &str) -> Result<Generated,
     let make = |fields: Value| generated(&api_version, kind, plural, kind == "Role", name, fields);
     let aggregation = args.string("aggregation-rule");
     if !aggregation.is_empty() {
+        if ["verb", "resource", "resource-name", "non-resource-url"].iter().any(|flag| args.changed(flag)) {
+            return Err(Error::message(
+                "aggregation rule must be specified without nonResourceURLs, verbs, resources or resourceNames",
+            ));
+        }
         let labels = parse_labels(aggregation)?;
         return Ok(make(json!({
             "aggregationRule": { "clusterRoleSelectors": [{ "matchLabels": labels }] },
@@ -71,13 +76,26 @@ pub(super) async fn role(session: &Session<'_>, kind: &str) -> Result<Generated,
         let what = if kind == "Role" { "at least one resource" } else { "one of resource or nonResourceURL" };
         return Err(Error::message(format!("{what} must be specified")));
     }
+    for url in urls {
+        if url != "*" && !url.starts_with('/') {
+            return Err(Error::message("nonResourceURL should start with /"));
+        }
+    }
+    if !urls.is_empty() {
+        let allowed = ["*", "get", "post", "put", "delete", "patch", "head", "options"];
+        if let Some(verb) = verbs.iter().find(|verb| !allowed.contains(&verb.as_str())) {
+            return Err(Error::message(format!("invalid verb: '{verb}' for nonResourceURL")));
+        }
+    }
     for spec in &unique(args.list("resource")) {
         let (typed, subresource) = match spec.split_once('/') {
             Some((typed, subresource)) => (typed, format!("/{subresource}")),
             None => (spec.as_str(), String::new()),
         };
         let (group, plural) = match typed {
-            "*" => (String::new(), "*".to_owned()),
+            _ if typed == "*" || typed.starts_with("*.") => {
+                (typed.trim_start_matches('*').trim_start_matches('.').to_owned(), "*".to_owned())
+            }
             _ => {
                 let found = session
                     .mapper()
@@ -132,7 +150,7 @@ pub(super) fn binding(session: &Session<'_>, kind: &str) -> Result<Generated, Er
     for account in args.list("serviceaccount") {
         let (namespace, name) = account
             .split_once(':')
-            .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
+            .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains(':'))
             .ok_or_else(|| Error::message("serviceaccount must be <namespace>:<name>"))?;
         subjects.push(json!({ "kind": "ServiceAccount", "name": name, "namespace": namespace }));
     }
@@ -147,6 +165,26 @@ pub(super) fn binding(session: &Session<'_>, kind: &str) -> Result<Generated, Er
 pub(super) async fn token(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
     let name = name(session)?;
+    let bound = |flag: &str| args.string(&format!("bound-object-{flag}"));
+    if args.string("duration").starts_with('-') {
+        return Err(Error::message("--duration must be greater than or equal to 0"));
+    }
+    match (bound("kind"), bound("name"), bound("uid")) {
+        ("", "", "") => {}
+        ("", name, _) => {
+            let flag = if name.is_empty() { "uid" } else { "name" };
+            return Err(Error::message(format!(
+                "--bound-object-{flag} can only be set if --bound-object-kind is provided"
+            )));
+        }
+        (kind, ..) if !matches!(kind, "Node" | "Pod" | "Secret") => {
+            return Err(Error::message("supported --bound-object-kind values are Node, Pod, Secret"));
+        }
+        (_, "", _) => {
+            return Err(Error::message("--bound-object-name is required if --bound-object-kind is provided"));
+        }
+        _ => {}
+    }
     let namespace = session.namespace().await?.0;
     let mut spec = json!({ "audiences": null, "expirationSeconds": null, "boundObjectRef": null });
     if !args.list("audience").is_empty() {

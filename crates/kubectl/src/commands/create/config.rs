@@ -17,6 +17,9 @@ async fn contents(session: &Session<'_>) -> Result<Vec<(String, Vec<u8>)>, Error
         return Err(Error::message("from-env-file cannot be combined with from-file or from-literal"));
     }
     for source in args.list("from-file") {
+        if source.matches('=').count() > 1 {
+            return Err(Error::message("key names or file paths cannot contain '='"));
+        }
         let (key, path) = match source.split_once('=') {
             Some((key, path)) => (Some(key), path),
             None => (None, source.as_str()),
@@ -45,11 +48,12 @@ async fn contents(session: &Session<'_>) -> Result<Vec<(String, Vec<u8>)>, Error
             .split_once('=')
             .filter(|(key, _)| !key.is_empty())
             .ok_or_else(|| Error::message(format!("invalid literal source {literal}, expected key=value")))?;
-        let quoted = |quote: char| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
-        let value = if quoted('"') || quoted('\'') { &value[1..value.len() - 1] } else { value };
         found.push((key.to_owned(), value.as_bytes().to_vec()));
     }
     for path in args.list("from-env-file") {
+        if session.host.read_dir(path).await.is_ok() {
+            return Err(Error::message("env config file cannot be a directory"));
+        }
         let text = String::from_utf8_lossy(&read(session, path).await?).into_owned();
         for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let (key, value) = match line.split_once('=') {
@@ -60,6 +64,14 @@ async fn contents(session: &Session<'_>) -> Result<Vec<(String, Vec<u8>)>, Error
         }
     }
     for (index, (key, _)) in found.iter().enumerate() {
+        let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if session.args.command.name() == "configmap" && !key.chars().all(is_key) {
+            return Err(Error::message(format!(
+                "{key:?} is not a valid key name for a ConfigMap: a valid config key must consist of alphanumeric \
+                 characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation \
+                 is '[-._a-zA-Z0-9]+')"
+            )));
+        }
         if found.iter().take(index).any(|(other, _)| other == key) {
             return Err(Error::message(format!(
                 "cannot add key {key:?}, another key by that name already exists in Data for ConfigMap {:?}",
@@ -149,7 +161,12 @@ pub(super) async fn docker_registry(session: &Session<'_>) -> Result<Generated, 
     let name = name(session)?;
     let args = &session.args;
     if args.changed("from-file") {
-        return Ok(secret_of(session, name, TYPE, contents(session).await?));
+        let mut files = contents(session).await?;
+        // A file by itself is the configuration, whatever its name.
+        if let [(key, _)] = files.as_mut_slice() {
+            ".dockerconfigjson".clone_into(key);
+        }
+        return Ok(secret_of(session, name, TYPE, files));
     }
     let (user, password) = (args.string("docker-username"), args.string("docker-password"));
     let (server, email) = (args.string("docker-server"), args.string("docker-email"));

@@ -120,6 +120,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
 async fn submit(session: &Session<'_>, made: Generated) -> Result<(), Error> {
     let Generated { resource, mut object } = made;
     let dry_run = session.dry_run()?;
+    validation(session)?;
     let output = Output::new(session, COMMON).await?;
     if resource.namespaced && session.args.changed("namespace") {
         object.put(&["metadata", "namespace"], session.args.string("namespace"));
@@ -144,6 +145,9 @@ pub fn as_typed(object: &mut Value) {
         if let Some(metadata) = object.fields_mut(path) {
             metadata.entry("creationTimestamp").or_insert(Value::Null);
         }
+    }
+    if let Some(metadata) = object.fields_mut(&["metadata"]) {
+        metadata.entry("creationTimestamp").or_insert(Value::Null);
     }
 }
 
@@ -217,7 +221,7 @@ pub fn save_generated(session: &Session<'_>, object: &mut Value) {
     if !session.args.bool("save-config") {
         return;
     }
-    let text = format!("{}\n", machinery::go::json(object));
+    let text = format!("{}\n", crate::print::json::compact_typed(object));
     object.put(&["metadata", "annotations", LAST_APPLIED], text);
 }
 
@@ -302,8 +306,9 @@ async fn from_files(session: &Session<'_>) -> Result<(), Error> {
         let infos = visit(session).await?.into_iter().collect::<Result<_, _>>()?;
         return super::edit::before_create(session, infos).await;
     }
-    let selector = machinery::labels::Selector::parse(args.string("selector"))
-        .map_err(|error| Error::message(error.to_string()))?;
+    let given = args.string("selector");
+    let selector = machinery::labels::Selector::parse(given)
+        .map_err(|error| Error::message(format!("the provided selector {given:?} is not valid: {error}")))?;
     let output = Output::new(session, COMMON).await?;
     let mut errors = Vec::new();
     let mut count = 0;
@@ -319,6 +324,7 @@ async fn from_files(session: &Session<'_>) -> Result<(), Error> {
             continue;
         }
         save_config(session, &mut info.object);
+        super::record::note(session, &mut info.object);
         if dry_run != DryRun::Client {
             match post(session, &info.resource, &info.namespace, &info.object, "kubectl-create", dry_run).await {
                 Ok(object) => info.object = object,

@@ -9,9 +9,10 @@ use crate::session::Session;
 /// `80:8080` or `80:http` or `80`.
 fn service_port(spec: &str) -> Result<Value, Error> {
     let (port, target) = spec.split_once(':').unwrap_or((spec, ""));
-    let number: u16 = port
-        .parse()
-        .map_err(|_| Error::message(format!("invalid port: strconv.Atoi: parsing {port:?}: invalid syntax")))?;
+    let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let problem = if digits { "value out of range" } else { "invalid syntax" };
+    let number: u16 =
+        port.parse().map_err(|_| Error::message(format!("strconv.ParseUint: parsing {port:?}: {problem}")))?;
     let target = match (target, target.parse::<u16>()) {
         ("", _) => json!(number),
         (_, Ok(target)) => json!(target),
@@ -48,6 +49,11 @@ pub(super) fn service(session: &Session<'_>, kind: &str) -> Result<Generated, Er
         spec["clusterIP"] = cluster_ip.into();
     }
     if kind == "ExternalName" {
+        let external = args.string("external-name");
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+        if external.is_empty() || !external.chars().all(allowed) {
+            return Err(Error::message(format!("invalid service external name {external}")));
+        }
         spec["externalName"] = args.string("external-name").into();
     }
     let fields = json!({ "labels": { "app": name }, "spec": spec, "status": { "loadBalancer": {} } });
@@ -96,8 +102,9 @@ pub(super) fn ingress(session: &Session<'_>) -> Result<Generated, Error> {
         }
         for option in parts {
             let (key, secret) = option.split_once('=').unwrap_or((option, ""));
+            // The original's pattern lets anything follow.
             if key != "tls" {
-                return Err(invalid());
+                continue;
             }
             match tls.iter_mut().find(|(known, _)| known == secret) {
                 Some((_, hosts)) if hosts.iter().any(|known| known == host) => {}
@@ -111,9 +118,8 @@ pub(super) fn ingress(session: &Session<'_>) -> Result<Generated, Error> {
         spec["ingressClassName"] = args.string("class").into();
     }
     if !default.is_empty() {
-        spec["defaultBackend"] = backend(default).ok_or_else(|| {
-            Error::message(format!("invalid default-backend argument: {default}, expected svcname:svcport"))
-        })?;
+        spec["defaultBackend"] = backend(default)
+            .ok_or_else(|| Error::message("default-backend should be in format servicename:serviceport"))?;
     }
     if !by_host.is_empty() {
         let rules = by_host.into_iter().map(|(host, paths)| match host.as_str() {

@@ -37,7 +37,13 @@ pub(super) fn disruption_budget(session: &Session<'_>) -> Result<Generated, Erro
     }
     let (min, max) = (args.string("min-available"), args.string("max-unavailable"));
     let amount = |text: &str| text.parse::<i64>().map_or_else(|_| json!(text), |number| json!(number));
-    let mut spec = json!({ "selector": { "matchLabels": super::parse_labels(selector)? } });
+    for (flag, text) in [("min-available", min), ("max-unavailable", max)] {
+        let number = text.strip_suffix('%').unwrap_or(text);
+        if !text.is_empty() && (number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit())) {
+            return Err(Error::message(format!("invalid format specified for {flag}")));
+        }
+    }
+    let mut spec = json!({ "selector": label_selector(selector)? });
     match (min.is_empty(), max.is_empty()) {
         (true, true) => {
             return Err(Error::message("one of min-available or max-unavailable must be specified"));
@@ -51,6 +57,42 @@ pub(super) fn disruption_budget(session: &Session<'_>) -> Result<Generated, Erro
     let status = json!({ "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0 });
     let fields = json!({ "spec": spec, "status": status });
     Ok(generated("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets", true, name, fields))
+}
+
+/// A selector in its form as an object: equalities as labels, the rest as expressions.
+fn label_selector(text: &str) -> Result<Value, Error> {
+    use machinery::labels::Operator;
+    let selector = machinery::labels::Selector::parse(text)
+        .map_err(|error| Error::message(format!("couldn't parse the selector string {text:?}: {error}")))?;
+    let (mut labels, mut expressions) = (Map::new(), Vec::new());
+    for requirement in selector.requirements().unwrap_or_default() {
+        let operator = match requirement.operator {
+            Operator::Equals | Operator::DoubleEquals => {
+                labels.insert(requirement.key.clone(), requirement.values.first().cloned().into());
+                continue;
+            }
+            Operator::In => "In",
+            Operator::NotIn | Operator::NotEquals => "NotIn",
+            Operator::Exists => "Exists",
+            Operator::DoesNotExist => "DoesNotExist",
+            Operator::GreaterThan | Operator::LessThan => {
+                return Err(Error::message(format!("couldn't parse the selector string {text:?}")));
+            }
+        };
+        let mut expression = json!({ "key": requirement.key, "operator": operator });
+        if !requirement.values.is_empty() {
+            expression["values"] = json!(requirement.values);
+        }
+        expressions.push(expression);
+    }
+    let mut out = json!({});
+    if !labels.is_empty() {
+        out["matchLabels"] = Value::Object(labels);
+    }
+    if !expressions.is_empty() {
+        out["matchExpressions"] = Value::Array(expressions);
+    }
+    Ok(out)
 }
 
 pub(super) fn priority_class(session: &Session<'_>) -> Result<Generated, Error> {

@@ -23,9 +23,6 @@ pub(super) fn deployment(session: &Session<'_>) -> Result<Generated, Error> {
         return Err(Error::message("cannot specify multiple --image options and command"));
     }
     let replicas = args.int("replicas");
-    if replicas < 0 {
-        return Err(Error::message(format!("negative replicas are not supported: {replicas}")));
-    }
     let containers: Vec<Value> = images
         .iter()
         .map(|image| {

@@ -42,6 +42,7 @@ pub(super) async fn namespace(session: &Session<'_>, page: &mut Page, object: &V
         page.line(0, "Resource Quotas");
         for quota in &quotas {
             page.line(1, format!("Name:\t{}", text(&quota["metadata"]["name"])));
+            scopes(page, 1, " ", quota);
             page.line(1, "Resource\tUsed\tHard");
             page.line(1, "--------\t---\t---");
             for (resource, hard) in quota["status"]["hard"].as_object().into_iter().flatten() {
@@ -92,12 +93,46 @@ pub(super) fn limit_range(page: &mut Page, object: &Value) {
     limit_rows(page, object, "");
 }
 
+/// What a quota counts only, each with what that means.
+fn scopes(page: &mut Page, level: usize, indent: &str, quota: &Value) {
+    const MEANINGS: [(&str, &str); 4] = [
+        (
+            "Terminating",
+            "Matches all pods that have an active deadline. These pods have a limited lifespan on a node before being \
+             actively terminated by the system.",
+        ),
+        (
+            "NotTerminating",
+            "Matches all pods that do not have an active deadline. These pods usually include long running pods whose \
+             container command is not expected to terminate.",
+        ),
+        (
+            "BestEffort",
+            "Matches all pods that do not have resource requirements set. These pods have a best effort quality of \
+             service.",
+        ),
+        (
+            "NotBestEffort",
+            "Matches all pods that have at least one resource requirement set. These pods have a burstable or \
+             guaranteed quality of service.",
+        ),
+    ];
+    let mut scopes: Vec<String> = items(&quota["spec"]["scopes"]).map(text).collect();
+    if scopes.is_empty() {
+        return;
+    }
+    scopes.order();
+    page.line(level, format!("Scopes:\t{}", scopes.join(", ")));
+    for scope in &scopes {
+        if let Some((_, meaning)) = MEANINGS.iter().find(|(known, _)| known == scope) {
+            page.line(level, format!("{}* {meaning}", if level == 0 { indent } else { "" }));
+        }
+    }
+}
+
 pub(super) fn quota(page: &mut Page, object: &Value) {
     page.name(object);
-    let scopes: Vec<String> = items(&object["spec"]["scopes"]).map(text).collect();
-    if !scopes.is_empty() {
-        page.field("Scopes", scopes.join(", "));
-    }
+    scopes(page, 0, " ", object);
     page.line(0, "Resource\tUsed\tHard");
     page.line(0, "--------\t----\t----");
     for (resource, hard) in object["status"]["hard"].as_object().into_iter().flatten() {
@@ -137,9 +172,21 @@ pub(super) fn secret(page: &mut Page, object: &Value) {
     }
 }
 
-pub(super) fn service_account(page: &mut Page, object: &Value) {
+pub(super) async fn service_account(session: &Session<'_>, page: &mut Page, object: &Value) {
     page.head(object);
-    let names = |field: &str| items(&object[field]).map(|secret| text(&secret["name"])).collect::<Vec<_>>();
+    let namespace = text(&object["metadata"]["namespace"]);
+    let there = match items(&object["secrets"]).chain(items(&object["imagePullSecrets"])).next() {
+        Some(_) => {
+            let url = Url::new(format!("/api/v1/namespaces/{namespace}/secrets"));
+            select::list_all(session, url).await.unwrap_or_default()
+        }
+        None => Vec::new(),
+    };
+    let shown = |secret: &Value| match there.iter().any(|other| other["metadata"]["name"] == secret["name"]) {
+        true => text(&secret["name"]),
+        false => format!("{} (not found)", text(&secret["name"])),
+    };
+    let names = |field: &str| items(&object[field]).map(shown).collect::<Vec<_>>();
     for (title, names) in [
         ("Image pull secrets:", names("imagePullSecrets")),
         ("Mountable secrets: ", names("secrets")),
@@ -184,5 +231,21 @@ pub(super) fn priority_class(page: &mut Page, object: &Value) {
     page.field("GlobalDefault", (object["globalDefault"] == true).to_string());
     page.field("PreemptionPolicy", text(&object["preemptionPolicy"]));
     page.field("Description", text(&object["description"]));
-    page.annotations("Annotations", &object["metadata"]["annotations"]);
+    page.field("Annotations", crate::print::table::format_labels(&object["metadata"]["annotations"]));
+}
+
+pub(super) fn ingress_class(page: &mut Page, object: &Value) {
+    page.field("Name", text(&object["metadata"]["name"]));
+    page.meta(object);
+    page.field("Controller", text(&object["spec"]["controller"]));
+    let parameters = &object["spec"]["parameters"];
+    if parameters.is_null() {
+        return;
+    }
+    page.line(0, "Parameters:");
+    for (title, field) in [("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name")] {
+        if !parameters[field].is_null() {
+            page.line(1, format!("{title}:\t{}", text(&parameters[field])));
+        }
+    }
 }

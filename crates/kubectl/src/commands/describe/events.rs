@@ -66,10 +66,6 @@ pub(in crate::commands) fn rows(mut events: Vec<Value>, now: Timestamp) -> Vec<[
             source => source,
         };
         let message = text(&event["message"]).trim().to_owned();
-        let message = match event["involvedObject"]["fieldPath"].as_str() {
-            Some(path) if !path.is_empty() => format!("{path}: {message}"),
-            _ => message,
-        };
         [text(&event["type"]), text(&event["reason"]), age, source, message]
     });
     rows.collect()

@@ -1,5 +1,6 @@
 //! `kubectl describe`.
 
+mod certificate;
 mod config;
 mod events;
 mod generic;
@@ -145,7 +146,7 @@ async fn describe(session: &Session<'_>, info: &Info) -> Result<String, Error> {
             config::secret(&mut page, object);
             with_events = false;
         }
-        ("", "ServiceAccount") => config::service_account(&mut page, object),
+        ("", "ServiceAccount") => config::service_account(session, &mut page, object).await,
         ("", "ResourceQuota") => {
             config::quota(&mut page, object);
             with_events = false;
@@ -168,6 +169,8 @@ async fn describe(session: &Session<'_>, info: &Info) -> Result<String, Error> {
         ("autoscaling", "HorizontalPodAutoscaler") => workload::autoscaler(&mut page, object),
         ("policy", "PodDisruptionBudget") => workload::disruption_budget(&mut page, object),
         ("scheduling.k8s.io", "PriorityClass") => config::priority_class(&mut page, object),
+        ("networking.k8s.io", "IngressClass") => config::ingress_class(&mut page, object),
+        ("certificates.k8s.io", "CertificateSigningRequest") => certificate::request(&mut page, object),
         ("networking.k8s.io", "NetworkPolicy") => {
             network::policy(&mut page, object);
             with_events = false;

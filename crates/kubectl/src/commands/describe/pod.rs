@@ -153,11 +153,7 @@ fn basics(page: &mut Page, container: &Value, status: Option<&Value>) {
         let ports: Vec<String> = items(&container["ports"])
             .map(|port| {
                 let protocol = text(&port["protocol"]);
-                let number = format!("{}/{}", count(&port[field]), or(&protocol, "TCP"));
-                match port["name"].as_str() {
-                    Some(name) if !name.is_empty() => format!("{number} ({name})"),
-                    _ => number,
-                }
+                format!("{}/{}", count(&port[field]), or(&protocol, "TCP"))
             })
             .collect();
         let plural = if ports.len() > 1 { "s" } else { "" };
@@ -396,11 +392,11 @@ fn projected(page: &mut Page, volume: &Value) {
             page.line(2, format!("ConfigMapName:\t{}", text(&map["name"])));
             // The original prints a pointer here, which is nil unless the field is set.
             let optional = plain(&map["optional"]);
-            page.line(2, format!("Optional:\t{}", or(&optional, "false")));
+            page.line(2, format!("ConfigMapOptional:\t{}", or(&optional, "<nil>")));
         } else if let Some(secret) = source.get("secret") {
             page.line(2, format!("SecretName:\t{}", text(&secret["name"])));
             let optional = plain(&secret["optional"]);
-            page.line(2, format!("Optional:\t{}", or(&optional, "false")));
+            page.line(2, format!("SecretOptionalName:\t{}", or(&optional, "<nil>")));
         } else if source.get("downwardAPI").is_some() {
             page.line(2, "DownwardAPI:\ttrue");
         }

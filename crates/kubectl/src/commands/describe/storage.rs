@@ -50,6 +50,15 @@ pub(super) async fn claim(session: &Session<'_>, page: &mut Page, object: &Value
     page.field("Capacity", if bound { plain(&object["status"]["capacity"]["storage"]) } else { String::new() });
     page.field("Access Modes", if bound { modes(&object["status"]["accessModes"]) } else { String::new() });
     page.some("VolumeMode", &spec["volumeMode"]);
+    let source = &spec["dataSource"];
+    if !source.is_null() {
+        page.line(0, "DataSource:");
+        for (title, field) in [("APIGroup", "apiGroup"), ("Kind", "kind"), ("Name", "name")] {
+            if !source[field].is_null() {
+                page.line(1, format!("{title}:\t{}", text(&source[field])));
+            }
+        }
+    }
     let namespace = text(&object["metadata"]["namespace"]);
     let pods = select::list_all(session, Url::new(format!("/api/v1/namespaces/{namespace}/pods"))).await?;
     let uses = |pod: &&Value| {
@@ -82,8 +91,8 @@ pub(super) fn volume(page: &mut Page, object: &Value) {
     if terms.is_empty() {
         page.field("Node Affinity", "<none>");
     } else {
-        page.line(0, "Node Affinity:");
-        page.line(1, "Required Terms:");
+        page.line(0, "Node Affinity:\t");
+        page.line(1, "Required Terms:\t");
         for (index, term) in terms.iter().enumerate() {
             for (place, expression) in items(&term["matchExpressions"]).enumerate() {
                 let title = if place == 0 { format!("Term {index}:") } else { String::new() };
@@ -95,6 +104,30 @@ pub(super) fn volume(page: &mut Page, object: &Value) {
     }
     page.field("Message", text(&object["status"]["message"]));
     page.line(0, "Source:");
+    let csi = &spec["csi"];
+    if !csi.is_null() {
+        page.line(2, "Type:\tCSI (a Container Storage Interface (CSI) volume source)");
+        for (title, field) in
+            [("Driver", "driver"), ("FSType", "fsType"), ("VolumeHandle", "volumeHandle"), ("ReadOnly", "readOnly")]
+        {
+            let value = plain(&csi[field]);
+            page.line(2, format!("{title}:\t{}", if field == "readOnly" { or(&value, "false") } else { &value }));
+        }
+        let attributes: Vec<String> = csi["volumeAttributes"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, value)| format!("{key}={}", text(value)))
+            .collect();
+        match attributes.split_first() {
+            None => page.line(2, "VolumeAttributes:\t    <none>"),
+            Some((first, others)) => {
+                page.line(2, format!("VolumeAttributes:\t    {first}"));
+                others.iter().for_each(|other| page.line(4, format!("\t    {other}")));
+            }
+        }
+        return;
+    }
     let mut one = Page::new(page.now);
     let mut source = spec.clone();
     source["name"] = "source".into();

@@ -133,7 +133,6 @@ pub(super) async fn replication_controller(
 pub(super) async fn daemon_set(session: &Session<'_>, page: &mut Page, object: &Value) -> Result<(), Error> {
     let status = &object["status"];
     page.field("Name", text(&object["metadata"]["name"]));
-    page.field("Namespace", text(&object["metadata"]["namespace"]));
     page.field("Selector", selector(&object["spec"]["selector"]));
     page.labels("Node-Selector", &object["spec"]["template"]["spec"]["nodeSelector"]);
     page.meta(object);
@@ -309,6 +308,28 @@ fn metric_of(metric: &Value, status: &Value) -> String {
     format!("{of}  (as a percentage of request):\t{now} / {wanted}")
 }
 
+/// How fast an autoscaler may scale one way.
+fn direction(page: &mut Page, title: &str, rules: &Value) {
+    if rules.is_null() {
+        return;
+    }
+    page.line(1, format!("{title}:"));
+    if let Some(seconds) = rules["stabilizationWindowSeconds"].as_i64() {
+        page.line(2, format!("Stabilization Window: {seconds} seconds"));
+    }
+    let mut policies = items(&rules["policies"]).peekable();
+    if policies.peek().is_none() {
+        return;
+    }
+    let select = text(&rules["selectPolicy"]);
+    page.line(2, format!("Select Policy: {}", or(&select, "Max")));
+    page.line(2, "Policies:");
+    for policy in policies {
+        let (value, period) = (count(&policy["value"]), count(&policy["periodSeconds"]));
+        page.line(3, format!("- Type: {}\tValue: {value}\tPeriod: {period} seconds", text(&policy["type"])));
+    }
+}
+
 pub(super) fn autoscaler(page: &mut Page, object: &Value) {
     let (spec, status) = (&object["spec"], &object["status"]);
     page.head(object);
@@ -328,6 +349,11 @@ pub(super) fn autoscaler(page: &mut Page, object: &Value) {
     }
     page.field("Min replicas", spec["minReplicas"].as_i64().map_or("<unset>".into(), |min| min.to_string()));
     page.field("Max replicas", count(&spec["maxReplicas"]).to_string());
+    if !spec["behavior"].is_null() {
+        page.line(0, "Behavior:");
+        direction(page, "Scale Up", &spec["behavior"]["scaleUp"]);
+        direction(page, "Scale Down", &spec["behavior"]["scaleDown"]);
+    }
     let kind = text(&target["kind"]);
     page.field(
         &format!("{kind} pods"),

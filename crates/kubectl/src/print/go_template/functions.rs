@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::{DecodeError, Engine};
 use machinery::go;
 use serde_json::Value;
 
@@ -64,8 +64,19 @@ pub(super) fn call(name: &str, args: &[Value]) -> Result<Value, String> {
             index(&value, key).map_err(|error| wrong(&error))
         }),
         "slice" => slice(args).ok_or_else(|| wrong("index out of range")),
-        "eq" => Ok(Value::Bool(args.iter().skip(1).any(|arg| first.is_some_and(|first| equal(first, arg))))),
-        "ne" => Ok(Value::Bool(!matches!(args, [a, b] if equal(a, b)))),
+        "eq" => {
+            let (first, rest) = args.split_first().ok_or_else(|| wrong("missing argument for comparison"))?;
+            for other in rest {
+                if equal(first, other).ok_or_else(|| wrong("incompatible types for comparison"))? {
+                    return Ok(Value::Bool(true));
+                }
+            }
+            Ok(Value::Bool(false))
+        }
+        "ne" => {
+            let [a, b] = args else { return Err(wrong("missing argument for comparison")) };
+            Ok(Value::Bool(!equal(a, b).ok_or_else(|| wrong("incompatible types for comparison"))?))
+        }
         "lt" | "le" | "gt" | "ge" => {
             let [a, b] = args else { return Err(wrong("missing argument for comparison")) };
             let order = order(a, b).ok_or_else(|| wrong("incompatible types for comparison"))?;
@@ -98,7 +109,7 @@ pub(super) fn call(name: &str, args: &[Value]) -> Result<Value, String> {
             let text: String = args.iter().map(display).collect();
             Ok(form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().into())
         }
-        "js" => Ok(args.iter().map(display).collect::<String>().replace('\'', "\\'").into()),
+        "js" => Ok(escape_js(&args.iter().map(display).collect::<String>()).into()),
         "exists" => Ok(Value::Bool(
             args.iter()
                 .skip(1)
@@ -110,7 +121,9 @@ pub(super) fn call(name: &str, args: &[Value]) -> Result<Value, String> {
         )),
         "base64decode" => {
             let text = first.and_then(Value::as_str).unwrap_or_default();
-            let bytes = BASE64.decode(text).map_err(|error| wrong(&format!("base64 decode failed: {error}")))?;
+            let bytes = BASE64
+                .decode(text)
+                .map_err(|error| wrong(&format!("base64 decode failed: {}", base64_error(text, error))))?;
             Ok(String::from_utf8_lossy(&bytes).into_owned().into())
         }
         _ => Err(wrong("not defined")),
@@ -153,13 +166,54 @@ fn order(a: &Value, b: &Value) -> Option<Ordering> {
     }
 }
 
-fn equal(a: &Value, b: &Value) -> bool {
-    a == b || (a.is_number() && order(a, b) == Some(Ordering::Equal))
+/// Whether two values are equal; `None` where Go does not compare their types.
+fn equal(a: &Value, b: &Value) -> Option<bool> {
+    match (a, b) {
+        (Value::Null, _) | (_, Value::Null) => Some(a == b),
+        (Value::Number(_), Value::Number(_)) => Some(order(a, b) == Some(Ordering::Equal)),
+        (Value::String(_), Value::String(_)) | (Value::Bool(_), Value::Bool(_)) => Some(a == b),
+        _ => None,
+    }
 }
 
 /// A value as Go's `fmt` prints it.
 pub(super) fn display(value: &Value) -> String {
     if value.is_null() { "<no value>".into() } else { go::display(value) }
+}
+
+/// Go's words for text that is no base64.
+fn base64_error(text: &str, error: DecodeError) -> String {
+    let at = match error {
+        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+        DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
+    };
+    format!("illegal base64 data at input byte {at}")
+}
+
+/// Text as it may stand in a JavaScript string.
+fn escape_js(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '\\' | '\'' | '"' => out.extend(['\\', c]),
+            '<' | '>' | '&' | '=' | '\0'..='\x1f' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A value's type in Go.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
 }
 
 fn escape_html(text: &str) -> String {
@@ -196,7 +250,17 @@ fn printf(format: &str, args: &[Value]) -> String {
         let text = match verb {
             'q' => go::quote(arg.as_str().unwrap_or(&display(arg))),
             'f' => format!("{:.*}", precision.unwrap_or(6), arg.as_f64().unwrap_or_default()),
-            'x' => arg.as_i64().map_or_else(|| display(arg), |number| format!("{number:x}")),
+            'x' => match arg.as_i64() {
+                Some(number) => format!("{number:x}"),
+                None => display(arg).bytes().map(|byte| format!("{byte:02x}")).collect(),
+            },
+            'c' => arg
+                .as_u64()
+                .and_then(|code| u32::try_from(code).ok())
+                .and_then(char::from_u32)
+                .map(String::from)
+                .unwrap_or_else(|| format!("%!c({}={})", go_type(arg), display(arg))),
+            'T' => go_type(arg).to_owned(),
             's' if arg.is_number() => format!("%!s(int64={arg})"),
             'd' if !arg.is_number() => format!("%!d(string={})", display(arg)),
             _ => display(arg),

@@ -14,7 +14,8 @@ pub(super) enum Node {
     With(Pipeline, Vec<Node>, Vec<Node>),
     Range(Pipeline, Vec<Node>, Vec<Node>),
     Define(String, Vec<Node>),
-    Template(String, Option<Pipeline>),
+    /// A name, an argument, and the byte in the source at which the name stands.
+    Template(String, Option<Pipeline>, usize),
     Break,
     Continue,
 }
@@ -24,7 +25,25 @@ pub(super) enum Node {
 pub(super) struct Pipeline {
     pub variables: Vec<String>,
     pub declares: bool,
-    pub commands: Vec<Vec<Operand>>,
+    pub commands: Vec<Command>,
+}
+
+/// A function and its arguments, or a value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Command {
+    pub terms: Vec<Term>,
+    /// As it is written, for errors.
+    pub text: String,
+}
+
+/// An operand and where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Term {
+    pub operand: Operand,
+    /// Byte in the template's source, of the second field where there are several.
+    pub at: usize,
+    /// As it is written, for errors.
+    pub text: String,
 }
 
 /// An argument.
@@ -41,10 +60,28 @@ pub(super) enum Operand {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Piece {
-    Text(String),
-    /// What stands between the braces, and the line it starts on.
-    Action(String, usize),
+enum Piece<'s> {
+    Text(&'s str),
+    /// What stands between the braces, and where.
+    Action(Action<'s>),
+}
+
+/// Text between braces, or a part of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Action<'s> {
+    text: &'s str,
+    /// Byte in the template's source.
+    at: usize,
+    line: usize,
+}
+
+impl<'s> Action<'s> {
+    /// What is left from a byte on, without the blanks around it.
+    fn from(self, start: usize) -> Self {
+        let rest = self.text.get(start..).unwrap_or_default();
+        let blanks = rest.len() - rest.trim_start().len();
+        Self { text: rest.trim(), at: self.at + start + blanks, line: self.line }
+    }
 }
 
 fn failed(line: usize, message: &str) -> String {
@@ -65,7 +102,7 @@ pub(super) fn parse(source: &str) -> Result<Vec<Node>, String> {
     }
 }
 
-fn split(source: &str) -> Result<Vec<Piece>, String> {
+fn split(source: &str) -> Result<Vec<Piece<'_>>, String> {
     let mut pieces = Vec::new();
     let mut rest = source;
     let mut trim_next = false;
@@ -85,19 +122,20 @@ fn split(source: &str) -> Result<Vec<Piece>, String> {
             text = text.trim_end();
         }
         if !text.is_empty() {
-            pieces.push(Piece::Text(text.to_owned()));
+            pieces.push(Piece::Text(text));
         }
         let Some(after) = after else { return Ok(pieces) };
         let line = line + rest[..open.unwrap_or_default()].matches('\n').count();
         let after = if trims_before { &after[2..] } else { after };
         let close = closing(after).ok_or_else(|| failed(line, "unclosed action"))?;
         let inner = &after[..close];
+        let at = source.len() - after.len();
         rest = &after[close + 2..];
         trim_next = inner.ends_with(" -");
         let inner = if trim_next { &inner[..inner.len() - 2] } else { inner };
-        let inner = inner.trim();
-        if !inner.starts_with("/*") {
-            pieces.push(Piece::Action(inner.to_owned(), line));
+        let action = Action { text: inner, at, line }.from(0);
+        if !action.text.starts_with("/*") {
+            pieces.push(Piece::Action(action));
         }
     }
 }
@@ -124,66 +162,66 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-enum End {
+enum End<'s> {
     Eof,
     Closed,
-    /// What stands after `else`, with its line.
-    Else(String),
+    /// What stands after `else`.
+    Else(Action<'s>),
 }
 
-struct Parser {
-    pieces: std::vec::IntoIter<Piece>,
+struct Parser<'s> {
+    pieces: std::vec::IntoIter<Piece<'s>>,
     last_line: usize,
 }
 
-impl Parser {
-    fn nodes(&mut self) -> Result<(Vec<Node>, End), String> {
+impl<'s> Parser<'s> {
+    fn nodes(&mut self) -> Result<(Vec<Node>, End<'s>), String> {
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.next() {
-            let (action, line) = match piece {
+            let action = match piece {
                 Piece::Text(text) => {
-                    nodes.push(Node::Text(text));
+                    nodes.push(Node::Text(text.to_owned()));
                     continue;
                 }
-                Piece::Action(action, line) => (action, line),
+                Piece::Action(action) => action,
             };
+            let (text, line) = (action.text, action.line);
             self.last_line = line;
             // `{{range.items}}`: a keyword ends where its letters do.
-            let letters = action.find(|c: char| !c.is_alphanumeric()).unwrap_or(action.len());
-            let is_keyword = matches!(&action[..letters], "if" | "with" | "range");
-            let end = if is_keyword { Some(letters) } else { action.find([' ', '\t', '\n']) };
-            let (word, rest) = match end {
-                Some(at) => (&action[..at], action[at..].trim()),
-                None => (action.as_str(), ""),
-            };
+            let letters = text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len());
+            let is_keyword = matches!(&text[..letters], "if" | "with" | "range");
+            let end = if is_keyword { Some(letters) } else { text.find([' ', '\t', '\n']) };
+            let (word, rest) = (&text[..end.unwrap_or(text.len())], action.from(end.unwrap_or(text.len())));
             match word {
                 "end" => return Ok((nodes, End::Closed)),
-                "else" => return Ok((nodes, End::Else(rest.to_owned()))),
-                "if" | "with" | "range" => nodes.push(self.block(word, rest, line)?),
+                "else" => return Ok((nodes, End::Else(rest))),
+                "if" | "with" | "range" => nodes.push(self.block(word, rest)?),
                 "break" => nodes.push(Node::Break),
                 "continue" => nodes.push(Node::Continue),
                 "define" | "block" => {
+                    let at = rest.at;
                     let (name, rest) = quoted_name(rest).ok_or_else(|| failed(line, "missing template name"))?;
                     let (body, end) = self.nodes()?;
                     self.must_end(&end)?;
                     nodes.push(Node::Define(name.clone(), body));
                     if word == "block" {
-                        nodes.push(Node::Template(name, Some(pipeline(rest, line)?)));
+                        nodes.push(Node::Template(name, Some(pipeline(rest)?), at));
                     }
                 }
                 "template" => {
+                    let at = rest.at;
                     let (name, rest) = quoted_name(rest).ok_or_else(|| failed(line, "missing template name"))?;
-                    let argument = if rest.is_empty() { None } else { Some(pipeline(rest, line)?) };
-                    nodes.push(Node::Template(name, argument));
+                    let argument = if rest.text.is_empty() { None } else { Some(pipeline(rest)?) };
+                    nodes.push(Node::Template(name, argument, at));
                 }
                 "" => return Err(failed(line, "missing value for command")),
-                _ => nodes.push(Node::Action(pipeline(&action, line)?)),
+                _ => nodes.push(Node::Action(pipeline(action)?)),
             }
         }
         Ok((nodes, End::Eof))
     }
 
-    fn must_end(&self, end: &End) -> Result<(), String> {
+    fn must_end(&self, end: &End<'_>) -> Result<(), String> {
         match end {
             End::Closed => Ok(()),
             End::Eof => Err(failed(self.last_line, "unexpected EOF")),
@@ -191,22 +229,21 @@ impl Parser {
         }
     }
 
-    fn block(&mut self, word: &str, condition: &str, line: usize) -> Result<Node, String> {
-        if condition.is_empty() {
-            return Err(failed(line, &format!("missing value for {word}")));
+    fn block(&mut self, word: &str, condition: Action<'s>) -> Result<Node, String> {
+        if condition.text.is_empty() {
+            return Err(failed(condition.line, &format!("missing value for {word}")));
         }
-        let condition = pipeline(condition, line)?;
+        let condition = pipeline(condition)?;
         let (body, end) = self.nodes()?;
         let otherwise = match end {
-            End::Else(rest) if rest.is_empty() => {
+            End::Else(rest) if rest.text.is_empty() => {
                 let (otherwise, end) = self.nodes()?;
                 self.must_end(&end)?;
                 otherwise
             }
             End::Else(rest) => {
-                let (word, condition) = rest.split_once(' ').unwrap_or((&rest, ""));
-                let line = self.last_line;
-                vec![self.block(word, condition.trim(), line)?]
+                let end = rest.text.find(' ').unwrap_or(rest.text.len());
+                vec![self.block(&rest.text[..end], rest.from(end))?]
             }
             end => {
                 self.must_end(&end)?;
@@ -221,10 +258,9 @@ impl Parser {
     }
 }
 
-fn quoted_name(text: &str) -> Option<(String, &str)> {
-    let rest = text.strip_prefix('"')?;
-    let (name, rest) = rest.split_once('"')?;
-    Some((name.to_owned(), rest.trim()))
+fn quoted_name(action: Action<'_>) -> Option<(String, Action<'_>)> {
+    let (name, _) = action.text.strip_prefix('"')?.split_once('"')?;
+    Some((name.to_owned(), action.from(name.len() + 2)))
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -241,72 +277,111 @@ enum Token {
     Comma,
 }
 
-fn pipeline(text: &str, line: usize) -> Result<Pipeline, String> {
-    let tokens = tokens(text, line)?;
+/// A token with the bytes of the action that it is.
+struct Placed {
+    token: Token,
+    start: usize,
+    end: usize,
+}
+
+fn pipeline(action: Action<'_>) -> Result<Pipeline, String> {
+    let tokens = tokens(action.text, action.line)?;
     let mut at = 0;
-    let pipeline = read_pipeline(&tokens, &mut at, line)?;
+    let pipeline = read_pipeline(&tokens, &mut at, action)?;
     match tokens.get(at) {
         None => Ok(pipeline),
-        Some(_) => Err(failed(line, "unexpected \")\" in command")),
+        Some(_) => Err(failed(action.line, "unexpected \")\" in command")),
     }
 }
 
-fn read_pipeline(tokens: &[Token], at: &mut usize, line: usize) -> Result<Pipeline, String> {
+fn read_pipeline(tokens: &[Placed], at: &mut usize, action: Action<'_>) -> Result<Pipeline, String> {
+    let line = action.line;
+    let written = |from: usize, to: usize| action.text.get(from..to).unwrap_or_default().to_owned();
     let mut pipeline = Pipeline::default();
-    let rest = tokens.get(*at..).unwrap_or_default();
+    let ahead = |by: usize| tokens.get(*at + by).map(|placed| &placed.token);
     let name = |token: Option<&Token>| match token {
         Some(Token::Word(word)) if word.starts_with('$') => Some(word[1..].to_owned()),
         _ => None,
     };
-    let first = name(rest.first());
-    let second = name(rest.get(2));
-    match (first, rest.get(1), second, rest.get(3)) {
+    match (name(ahead(0)), ahead(1), name(ahead(2)), ahead(3)) {
         (Some(first), Some(Token::Declare | Token::Assign), ..) => {
-            pipeline.declares = rest.get(1) == Some(&Token::Declare);
+            pipeline.declares = ahead(1) == Some(&Token::Declare);
             pipeline.variables = vec![first];
             *at += 2;
         }
         (Some(first), Some(Token::Comma), Some(second), Some(Token::Declare | Token::Assign)) => {
-            pipeline.declares = rest.get(3) == Some(&Token::Declare);
+            pipeline.declares = ahead(3) == Some(&Token::Declare);
             pipeline.variables = vec![first, second];
             *at += 4;
         }
         _ => {}
     }
-    let mut command = Vec::new();
-    while let Some(token) = tokens.get(*at) {
+    let mut terms: Vec<Term> = Vec::new();
+    let mut begun = None;
+    let mut commands = Vec::new();
+    let mut ended = 0;
+    while let Some(Placed { token, start, end }) = tokens.get(*at) {
         *at += 1;
-        match token {
-            Token::Close => {
-                *at -= 1;
-                break;
-            }
-            Token::Pipe => pipeline.commands.push(std::mem::take(&mut command)),
-            Token::Literal(value) => command.push(Operand::Literal(value.clone())),
-            Token::Fields(fields, false) => command.push(Operand::Dot(fields.clone())),
-            Token::Fields(fields, true) => match command.last_mut() {
-                Some(Operand::Dot(path) | Operand::Variable(_, path) | Operand::Group(_, path)) => {
-                    path.extend(fields.iter().cloned());
-                }
-                _ => command.push(Operand::Dot(fields.clone())),
-            },
-            Token::Open => {
-                let inner = read_pipeline(tokens, at, line)?;
-                if tokens.get(*at) != Some(&Token::Close) {
-                    return Err(failed(line, "unclosed left paren"));
-                }
-                *at += 1;
-                command.push(Operand::Group(Box::new(inner), Vec::new()));
-            }
-            Token::Word(word) => command.push(word_operand(word, line)?),
-            Token::Declare | Token::Assign | Token::Comma => return Err(failed(line, "unexpected \":=\" in operand")),
+        if *token == Token::Close {
+            *at -= 1;
+            break;
         }
+        if *token == Token::Pipe {
+            let text = written(begun.take().unwrap_or(*start), ended);
+            commands.push(Command { terms: std::mem::take(&mut terms), text });
+            continue;
+        }
+        let from = *begun.get_or_insert(*start);
+        ended = *end;
+        let term =
+            |operand, place: usize, to: usize| Term { operand, at: action.at + place, text: written(*start, to) };
+        match token {
+            Token::Literal(value) => terms.push(term(Operand::Literal(value.clone()), *start, *end)),
+            Token::Fields(fields, true)
+                if !matches!(terms.last(), None | Some(Term { operand: Operand::Literal(_), .. })) =>
+            {
+                if let Some(last) = terms.last_mut() {
+                    last.glue(fields, action.at + start);
+                    last.text.push_str(&written(*start, *end));
+                }
+            }
+            Token::Fields(fields, _) => {
+                let first = fields.first().filter(|_| fields.len() > 1);
+                terms.push(term(Operand::Dot(fields.clone()), start + first.map_or(0, |first| first.len() + 1), *end));
+            }
+            Token::Open => {
+                let inner = read_pipeline(tokens, at, action)?;
+                let Some(Placed { token: Token::Close, end, .. }) = tokens.get(*at) else {
+                    return Err(failed(line, "unclosed left paren"));
+                };
+                *at += 1;
+                ended = *end;
+                terms.push(term(Operand::Group(Box::new(inner), Vec::new()), *start, *end));
+            }
+            Token::Word(word) => terms.push(term(word_operand(word, line)?, *start, *end)),
+            _ => return Err(failed(line, "unexpected \":=\" in operand")),
+        }
+        begun = Some(from);
     }
-    pipeline.commands.push(command);
-    if pipeline.commands.iter().any(Vec::is_empty) {
+    let text = written(begun.unwrap_or_default(), ended);
+    commands.push(Command { terms, text });
+    if commands.iter().any(|command| command.terms.is_empty()) {
         return Err(failed(line, "missing value for command"));
     }
+    pipeline.commands = commands;
     Ok(pipeline)
+}
+
+impl Term {
+    /// Adds the fields that stand right after it.
+    fn glue(&mut self, fields: &[String], at: usize) {
+        if let Operand::Dot(path) | Operand::Variable(_, path) | Operand::Group(_, path) = &mut self.operand {
+            if path.is_empty() {
+                self.at = at;
+            }
+            path.extend(fields.iter().cloned());
+        }
+    }
 }
 
 fn word_operand(word: &str, line: usize) -> Result<Operand, String> {
@@ -322,38 +397,38 @@ fn word_operand(word: &str, line: usize) -> Result<Operand, String> {
     }
 }
 
-fn tokens(text: &str, line: usize) -> Result<Vec<Token>, String> {
-    let mut tokens = Vec::new();
+fn tokens(text: &str, line: usize) -> Result<Vec<Placed>, String> {
+    let mut placed: Vec<Placed> = Vec::new();
     let mut rest = text;
     let mut spaced = true;
     while let Some(c) = rest.chars().next() {
         let mut length = c.len_utf8();
-        match c {
+        let token = match c {
             ' ' | '\t' | '\n' | '\r' => {
                 spaced = true;
                 rest = &rest[length..];
                 continue;
             }
-            '(' => tokens.push(Token::Open),
-            ')' => tokens.push(Token::Close),
-            '|' => tokens.push(Token::Pipe),
-            ',' => tokens.push(Token::Comma),
+            '(' => Token::Open,
+            ')' => Token::Close,
+            '|' => Token::Pipe,
+            ',' => Token::Comma,
             ':' if rest.starts_with(":=") => {
-                tokens.push(Token::Declare);
                 length = 2;
+                Token::Declare
             }
-            '=' => tokens.push(Token::Assign),
+            '=' => Token::Assign,
             '"' | '`' | '\'' => {
                 let (value, used) = string(rest, c).ok_or_else(|| failed(line, "unterminated quoted string"))?;
-                tokens.push(Token::Literal(value.into()));
                 length = used;
+                Token::Literal(value.into())
             }
             '.' => {
                 let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.'))).unwrap_or(rest.len());
                 let fields: Vec<String> =
                     rest[..end].split('.').filter(|field| !field.is_empty()).map(str::to_owned).collect();
-                tokens.push(Token::Fields(fields, !spaced && !tokens.is_empty()));
                 length = end;
+                Token::Fields(fields, !spaced && !placed.is_empty())
             }
             _ => {
                 let end = rest
@@ -364,17 +439,19 @@ fn tokens(text: &str, line: usize) -> Result<Vec<Token>, String> {
                 let word = &rest[..end];
                 length = end;
                 match (word.parse::<i64>(), word.parse::<f64>()) {
-                    (Ok(number), _) => tokens.push(Token::Literal(number.into())),
-                    (_, Ok(number)) => tokens.push(Token::Literal(number.into())),
-                    _ if c.is_alphabetic() || c == '_' || c == '$' => tokens.push(Token::Word(word.to_owned())),
+                    (Ok(number), _) => Token::Literal(number.into()),
+                    (_, Ok(number)) => Token::Literal(number.into()),
+                    _ if c.is_alphabetic() || c == '_' || c == '$' => Token::Word(word.to_owned()),
                     _ => return Err(failed(line, &format!("unexpected {c:?} in command"))),
                 }
             }
-        }
+        };
         spaced = false;
+        let start = text.len() - rest.len();
         rest = &rest[length..];
+        placed.push(Placed { token, start, end: start + length });
     }
-    Ok(tokens)
+    Ok(placed)
 }
 
 /// Whether a dot belongs to the number that a text starts with.
@@ -393,6 +470,10 @@ fn string(text: &str, quote: char) -> Option<(String, usize)> {
                 'n' => out.push('\n'),
                 't' => out.push('\t'),
                 'r' => out.push('\r'),
+                'u' => {
+                    let digits: String = chars.by_ref().take(4).map(|(_, c)| c).collect();
+                    out.push(char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?);
+                }
                 other => out.push(other),
             },
             c => out.push(c),
