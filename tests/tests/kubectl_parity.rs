@@ -1,5 +1,5 @@
-//! `playground kubectl` answers as the machine's own kubectl does: `data/kubectl-lines.txt`, line by
-//! line, over a server each.
+//! `playground kubectl` answers as the machine's own kubectl does: `data/kubectl-lines*.txt`, line by
+//! line, over a server each. The lists run beside each other.
 
 #![allow(clippy::unwrap_used)] // of the test's own files
 
@@ -129,10 +129,10 @@ struct Line {
     exception: Option<String>,
 }
 
-fn lines() -> Vec<Line> {
+fn lines(list: &str) -> Vec<Line> {
     let mut exception = None;
     let mut lines = Vec::new();
-    for (number, text) in (1..).zip(include_str!("../data/kubectl-lines.txt").lines()) {
+    for (number, text) in (1..).zip(list.lines()) {
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
@@ -156,9 +156,26 @@ fn told(answer: &Answer) -> String {
     format!("exit code {:?}\n{}{}", answer.code, answer.stdout, answer.stderr)
 }
 
+/// What a learner types, with every command and form of output.
 #[test]
 fn both_kubectls_answer_alike() {
-    let lines = lines();
+    compare(include_str!("../data/kubectl-lines.txt"));
+}
+
+/// After upstream's own tests of its command line.
+#[test]
+fn both_kubectls_pass_upstreams_tests_alike() {
+    compare(include_str!("../data/kubectl-lines-upstream.txt"));
+}
+
+/// Every page's flags, mistakes, templates and descriptions of objects that have all there is.
+#[test]
+fn both_kubectls_are_alike_in_their_corners() {
+    compare(include_str!("../data/kubectl-lines-corners.txt"));
+}
+
+fn compare(list: &str) {
+    let lines = lines(list);
     let original = Side::new(None);
     let ours = Side::new(Some(format!("#!/bin/sh\nexec '{}' kubectl \"$@\"\n", binary().display())));
     let (theirs, ours) = std::thread::scope(|scope| {
