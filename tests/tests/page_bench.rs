@@ -28,6 +28,8 @@ async fn measure() {
     for _ in 0..3 {
         println!("{:>10.0} ms", first_answer(&address).await);
     }
+    println!("\n`kubectl get pods` of ten pods on a warm cluster, by itself and with its lines in the terminal");
+    command(&address).await;
     println!("\nframes during a rollout");
     println!(
         "{:>7} {:>7} {:>9} {:>9} {:>9} {:>9} {:>8} {:>8} {:>9} {:>9}",
@@ -53,6 +55,41 @@ async fn first_answer(address: &str) -> f64 {
     };
     browser.close().await;
     ms
+}
+
+/// What one `kubectl get pods` takes from the shell and back to it: the time of many of them in a loop, less that of
+/// as many times nothing. The first loops are the browser's to compile the code.
+async fn command(address: &str) {
+    const TIMES: u32 = 200;
+    let browser = Browser::open(address, 1440, 900).await;
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    browser
+        .type_line(
+            "kubectl create deployment web --image=nginx:1.27 --replicas=10; kubectl rollout status deployment/web",
+        )
+        .await;
+    browser.until_terminal(|text| text.contains("successfully rolled out"), "ten pods").await;
+    for round in 0..3 {
+        let mut took = [0.0; 3];
+        for (which, line) in ["true", "kubectl get pods > /dev/null", "kubectl get pods"].into_iter().enumerate() {
+            let end = format!("end{round}{which}-2");
+            browser
+                .script(&format!(
+                    "const from = performance.now(); window.took = 0; const look = () => \
+                     document.querySelector('.terminal').widget.text().includes('{end}') \
+                     ? window.took = performance.now() - from : setTimeout(look, 4); look()"
+                ))
+                .await;
+            browser
+                .type_line(&format!("for i in $(seq {TIMES}); do {line}; done; echo end{round}{which}-$((1+1))"))
+                .await;
+            browser.until_true("the loop ends", "return window.took > 0").await;
+            took[which] = browser.script("return window.took").await.as_f64().unwrap_or(0.0);
+        }
+        let each = |of: f64| (of - took[0]).max(0.0) / f64::from(TIMES);
+        println!("{:>10.2} ms {:>10.2} ms", each(took[1]), each(took[2]));
+    }
+    browser.close().await;
 }
 
 /// Rolls a Deployment out in a cluster of its own, with the map in view.
