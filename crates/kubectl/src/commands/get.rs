@@ -176,9 +176,8 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
     for (resource, mut table) in groups {
         if let Some(rows) = table.list_mut(&["rows"]).filter(|rows| !sort.is_empty() && !rows.is_empty()) {
             // By a field that no object has, they stay as they are.
-            match sort_by(rows, sort, |row| &row["object"]) {
-                Err(fatal @ Error::Fatal { .. }) => return Err(fatal),
-                Err(_) | Ok(()) => {}
+            if let Err(fatal @ Error::Fatal { .. }) = sort_by(rows, sort, |row| &row["object"]) {
+                return Err(fatal);
             }
         }
         let kind = (several || args.bool("show-kind")).then(|| resource.kind_name());
