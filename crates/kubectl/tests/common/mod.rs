@@ -112,9 +112,10 @@ impl World {
     /// five times, then the original gives up.
     pub fn check_refused(&self, line: &str, server: &str) {
         let host = server.split("://").last().unwrap_or_default();
+        let address = host.replace("localhost:", "127.0.0.1:");
         let attempt = format!(
             "! E0102 03:04:05.000000       1 memcache.go:265] \"Unhandled Error\" err=\"couldn't get current server API \
-             group list: Get \\\"{server}/api?timeout=32s\\\": dial tcp {host}: connect: connection refused\"\n"
+             group list: Get \\\"{server}/api?timeout=32s\\\": dial tcp {address}: connect: connection refused\"\n"
         );
         let refused = format!(
             "! The connection to the server {host} was refused - did you specify the right host or port?\nexit 1"
