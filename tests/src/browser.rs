@@ -170,12 +170,13 @@ impl Browser {
         self.until("something to click on", css).await.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
     }
 
-    /// The text of an element; empty where there is none.
+    /// The text of an element, also of one that is still fading in; empty where there is none.
+    ///
+    /// # Panics
+    /// When the page does not answer.
     pub async fn text(&self, css: &str) -> String {
-        match self.driver.find(By::Css(css)).await {
-            Ok(element) => element.text().await.unwrap_or_default(),
-            Err(_) => String::new(),
-        }
+        let text = self.script(&format!("return document.querySelector({css:?})?.innerText ?? ''")).await;
+        text.as_str().unwrap_or_default().to_owned()
     }
 
     /// Types a command line into the terminal, key by key, and Enter.

@@ -290,7 +290,7 @@ fn real_and_simulated_nodes_in_one_cluster() {
 
     // What the node has of this machine.
     assert_eq!(user.kubectl("exec real -- cat /mnt/word"), "mounted");
-    let written = user.command("kubectl", "exec real -- touch /mnt/word");
+    let written = user.command("kubectl", "exec real -- mkdir /mnt/folder");
     assert!(String::from_utf8_lossy(&written.stderr).contains("Read-only file system"), "{written:?}");
     assert!(user.kubectl("logs deployment/fake").contains("nginx") || !user.kubectl("logs deployment/fake").is_empty());
 

@@ -129,6 +129,15 @@ async fn an_edit_is_checked_shown_and_applied() {
     browser.click(".tabs button:nth-child(2)").await;
     browser.click(".inspector .actions .small").await;
     browser.until_true("the editor has come", "return !!document.querySelector('.editor')?.widget").await;
+    // What is typed is the editor's, also what is a key of the page elsewhere.
+    browser
+        .script("const {widget} = document.querySelector('.editor'); widget.view.dispatch({selection: {anchor: 0}}); widget.focus()")
+        .await;
+    let typed = "# u h : . / 1\n";
+    browser.until("the editor's text", ".cm-content").await.send_keys(typed).await.expect("keys for the editor");
+    browser
+        .until_true("it is there", "return document.querySelector('.editor').widget.text().startsWith('# u h : . / 1')")
+        .await;
     let write = |from: &str, to: &str| {
         format!(
             "const editor = document.querySelector('.editor').widget; editor.setText(editor.text().replace('{from}', '{to}'))"
