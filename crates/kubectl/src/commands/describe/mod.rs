@@ -166,6 +166,7 @@ async fn describe(session: &Session<'_>, info: &Info) -> Result<String, Error> {
         ("", "PersistentVolumeClaim") => storage::claim(session, &mut page, object).await?,
         ("", "PersistentVolume") => storage::volume(&mut page, object),
         ("storage.k8s.io", "StorageClass") => storage::class(&mut page, object),
+        ("storage.k8s.io", "CSINode") => storage::csi_node(&mut page, object),
         ("autoscaling", "HorizontalPodAutoscaler") => workload::autoscaler(&mut page, object),
         ("policy", "PodDisruptionBudget") => workload::disruption_budget(&mut page, object),
         ("scheduling.k8s.io", "PriorityClass") => config::priority_class(&mut page, object),

@@ -3,7 +3,7 @@
 use machinery::sort::Order;
 use serde_json::Value;
 
-use super::page::{Page, or, plain, timestamp};
+use super::page::{Page, long_time, or, plain, timestamp};
 use super::pod;
 use crate::api::Url;
 use crate::error::Error;
@@ -135,6 +135,28 @@ pub(super) fn volume(page: &mut Page, object: &Value) {
     for line in one.finish().lines().skip(2) {
         let (title, value) = line.trim_start().split_once(':').unwrap_or((line, ""));
         page.line(2, format!("{title}:\t{}", value.trim_start()));
+    }
+}
+
+pub(super) fn csi_node(page: &mut Page, object: &Value) {
+    page.field("Name", text(&object["metadata"]["name"]));
+    page.meta(object);
+    page.field("CreationTimestamp", long_time(&object["metadata"]["creationTimestamp"]));
+    page.line(0, "Spec:");
+    let Some(drivers) = object["spec"]["drivers"].as_array() else { return };
+    page.line(1, "Drivers:");
+    for driver in drivers {
+        page.line(2, format!("{}:", text(&driver["name"])));
+        page.line(3, format!("Node ID:\t{}", text(&driver["nodeID"])));
+        let count = &driver["allocatable"]["count"];
+        if !count.is_null() {
+            page.line(3, "Allocatables:");
+            page.line(4, format!("Count:\t{}", plain(count)));
+        }
+        if let Some(keys) = driver["topologyKeys"].as_array() {
+            let keys: Vec<String> = keys.iter().map(text).collect();
+            page.line(3, format!("Topology Keys:\t[{}]", keys.join(" ")));
+        }
     }
 }
 
