@@ -1,10 +1,9 @@
 //! `playground kubectl` answers as the machine's own kubectl does: `data/kubectl-lines*.txt`, line by
-//! line, over a server each. The lists run beside each other.
+//! line, over a server each.
 
 #![allow(clippy::unwrap_used)] // of the test's own files
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -21,6 +20,8 @@ const SETTLING_LIMIT: Duration = Duration::from_secs(120);
 /// What may differ from one run to the next, and what stands for it. Ages and addresses are of different
 /// widths, which moves what follows them in a table.
 const MASKS: &[(&str, &str)] = &[
+    // Where a pod went: which of two empty nodes the scheduler draws is not kubectl's.
+    (r"\bplayground-worker2?\b( *)", "NODE "),
     // How long a pull took.
     (r"\b\d+(\.\d+)?m?s \(\d+(\.\d+)?m?s including", "TOOK including"),
     // Random suffixes, of the letters that Kubernetes takes for them.
@@ -157,51 +158,62 @@ fn told(answer: &Answer) -> String {
 }
 
 /// What a learner types, with every command and form of output.
+const LEARNERS: &str = include_str!("../data/kubectl-lines.txt");
+/// After upstream's own tests of its command line.
+const UPSTREAMS: &str = include_str!("../data/kubectl-lines-upstream.txt");
+/// Every page's flags, mistakes, templates and descriptions of objects that have all there is.
+const CORNERS: &str = include_str!("../data/kubectl-lines-corners.txt");
+
+/// The lists run beside each other: a line waits more than it computes.
 #[test]
 fn both_kubectls_answer_alike() {
-    compare(include_str!("../data/kubectl-lines.txt"));
+    let reports = std::thread::scope(|scope| {
+        [LEARNERS, UPSTREAMS, CORNERS]
+            .map(|list| scope.spawn(|| twice(&lines(list))))
+            .map(|report| report.join().unwrap())
+            .concat()
+    });
+    assert!(reports.is_empty(), "{} lines differ:\n{}", reports.len(), reports.join("\n"));
 }
 
-/// After upstream's own tests of its command line.
-#[test]
-fn both_kubectls_pass_upstreams_tests_alike() {
-    compare(include_str!("../data/kubectl-lines-upstream.txt"));
+/// What differs, and differs again when the whole list is asked anew: the original prints some maps in
+/// whatever order Go's runtime draws, and what both say of a cluster at work may be a moment apart. What
+/// differed only once is told on standard error.
+fn twice(lines: &[Line]) -> Vec<String> {
+    let first = differences(lines);
+    if first.is_empty() {
+        return Vec::new();
+    }
+    let second = differences(lines);
+    let (lasting, chance): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        first.into_iter().partition(|(number, _)| second.contains_key(number));
+    for report in chance.values() {
+        eprintln!("differed once of two times:\n{report}");
+    }
+    lasting.into_values().collect()
 }
 
-/// Every page's flags, mistakes, templates and descriptions of objects that have all there is.
-#[test]
-fn both_kubectls_are_alike_in_their_corners() {
-    compare(include_str!("../data/kubectl-lines-corners.txt"));
-}
-
-fn compare(list: &str) {
-    let lines = lines(list);
+/// How the two answers differ, by the line's place.
+fn differences(lines: &[Line]) -> BTreeMap<usize, String> {
     let original = Side::new(None);
     let ours = Side::new(Some(format!("#!/bin/sh\nexec '{}' kubectl \"$@\"\n", binary().display())));
     let (theirs, ours) = std::thread::scope(|scope| {
-        let theirs = scope.spawn(|| original.answers(&lines));
-        let ours = ours.answers(&lines);
+        let theirs = scope.spawn(|| original.answers(lines));
+        let ours = ours.answers(lines);
         (theirs.join().unwrap(), ours)
     });
-    let mut report = String::new();
-    let mut differing = 0;
-    for line in lines.iter().filter(|line| !line.settles) {
-        let (Some(theirs), Some(ours)) = (theirs.get(&line.number), ours.get(&line.number)) else { continue };
+    let difference = |line: &Line| {
+        let (theirs, ours) = (theirs.get(&line.number)?, ours.get(&line.number)?);
         let Line { number, text, exception, .. } = line;
-        match (theirs == ours, exception) {
-            (true, None) | (false, Some(_)) => continue,
-            (true, Some(reason)) => {
-                writeln!(report, "line {number} is no exception: {text}\n  it was said: {reason}").unwrap();
+        let report = match (theirs == ours, exception) {
+            (true, None) | (false, Some(_)) => return None,
+            (true, Some(reason)) => format!("line {number} is no exception: {text}\n  it was said: {reason}"),
+            (false, None) => {
+                let (theirs, ours) = (told(theirs), told(ours));
+                format!("line {number}: {text}\n--- kubectl: {theirs}\n--- playground kubectl: {ours}")
             }
-            (false, None) => writeln!(
-                report,
-                "line {number}: {text}\n--- kubectl: {}\n--- playground kubectl: {}",
-                told(theirs),
-                told(ours)
-            )
-            .unwrap(),
-        }
-        differing += 1;
-    }
-    assert_eq!(differing, 0, "of {} lines:\n{report}", theirs.len());
+        };
+        Some((*number, report))
+    };
+    lines.iter().filter_map(difference).collect()
 }
