@@ -164,8 +164,8 @@ impl PodNetwork {
 
     /// What must be there before the first container; also after Docker was away.
     pub async fn prepare(&self) -> Result<(), Error> {
-        images::ensure_agent(&self.docker).await?;
-        let found = self.ensure_network().await?;
+        let image = images::ensure_agent(&self.docker);
+        let ((), found) = futures::future::try_join(image, self.ensure_network()).await?;
         let range = range_of(&found).ok_or_else(|| Error::DockerResponseServerError {
             status_code: 409,
             message: format!(
