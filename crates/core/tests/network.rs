@@ -233,6 +233,9 @@ spec:
         let text = shown(host);
         assert!(text.contains(FAKE) && text.contains("self-signed certificate (18), continuing anyway"), "{text}");
     }
+    let kept = |host: &str| lab.ok(&format!("curl -skI --resolve {host}:443:127.0.0.1 https://{host}/"));
+    assert!(kept("shop.example").contains("Strict-Transport-Security: max-age=31536000; includeSubDomains"));
+    assert!(!kept("plain.example").contains("Strict"));
     // Hosts with TLS are asked for by it.
     let get = |host: &str| {
         let form = "-s -o /dev/null -w '%{http_code}'";

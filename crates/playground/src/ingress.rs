@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use axum::body::Body;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY, UPGRADE,
+};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -233,7 +235,12 @@ impl Passage {
         let dialled = tokio::time::timeout(CONNECT_TIMEOUT, self.network.dial(address.into())).await;
         let Ok(Ok(stream)) = dialled else { return page(502) };
         match exchange(TokioIo::new(stream), request).await {
-            Ok(response) => response,
+            Ok(mut response) => {
+                if let Some((_, value)) = self.ingresses.borrow().transport_security(&host, secure) {
+                    response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(value));
+                }
+                response
+            }
             Err(error) => {
                 tracing::debug!("ingress to {}:{}: {error}", address.0, address.1);
                 page(502)

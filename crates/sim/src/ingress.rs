@@ -79,6 +79,13 @@ impl InForce {
         self.tls(host)?.as_ref()
     }
 
+    /// The header by which browsers are kept to TLS, for answers over it from hosts that have it: ingress-nginx' `hsts`.
+    pub fn transport_security(&self, host: &str, secure: bool) -> Option<(&'static str, &'static str)> {
+        let name = host.split(':').next().unwrap_or_default();
+        let header = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains");
+        (secure && self.tls(name).is_some()).then_some(header)
+    }
+
     /// Whether a host has TLS, and by which certificate.
     fn tls(&self, host: &str) -> Option<&Option<Arc<HostCertificate>>> {
         let exact = self.hosts.iter().find(|(known, _)| known.eq_ignore_ascii_case(host));
@@ -357,6 +364,8 @@ async fn pass_on(
     match http::fetch(&upstream, &request).await {
         Ok(mut response) => {
             response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("connection"));
+            let more = ingresses.borrow().transport_security(&host, secure);
+            response.headers.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
             response
         }
         Err(_) => page(502),
