@@ -39,6 +39,24 @@ fn a_pod_runs_and_is_removed_with_all_it_had() {
 }
 
 #[test]
+fn containers_are_made_while_their_sandbox_starts() {
+    let mut bed = Bed::new();
+    bed.world.0.borrow_mut().sandbox_starts.extend([false, true]);
+    bed.create("web", json!({"containers": [container("app")]}));
+    bed.run(3);
+    let made = |bed: &Bed| bed.world.0.borrow().containers.len();
+    assert_eq!((made(&bed), bed.world.running().len()), (1, 0));
+    assert_eq!(bed.pod("web").unwrap().status.unwrap().pod_ip, None, "nobody can reach it yet");
+    bed.run(4);
+    assert_eq!(made(&bed), 0, "what was made in it goes with a sandbox that does not start");
+    let failed = "FailedCreatePodSandBox Failed to create pod sandbox: no network";
+    assert!(bed.events().contains(&failed.into()), "{:?}", bed.events());
+    bed.run(15);
+    assert_eq!(bed.summary("web"), "Running, app: running ready 0");
+    assert_eq!(made(&bed), 1);
+}
+
+#[test]
 fn what_cannot_be_removed_is_tried_again() {
     let mut bed = Bed::new();
     bed.create("web", json!({"containers": [container("app")]}));

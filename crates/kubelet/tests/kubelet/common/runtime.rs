@@ -25,6 +25,9 @@ impl Default for Plan {
     }
 }
 
+/// How long a sandbox takes to start, where that is asked for.
+const SANDBOX_START: Duration = Duration::from_secs(5);
+
 /// What survives a kubelet.
 #[derive(Clone, Default)]
 pub struct World(pub Rc<RefCell<State>>);
@@ -53,6 +56,9 @@ pub struct State {
     ready: VecDeque<Event>,
     /// Ends to come, by time and container.
     ends: BTreeSet<(Timestamp, String, i32)>,
+    /// Whether the next sandboxes start: they are made at once and take [`SANDBOX_START`] to start or fail.
+    pub sandbox_starts: VecDeque<bool>,
+    starting: VecDeque<(Timestamp, Ticket, Result<Outcome, RuntimeError>)>,
     submitted: VecDeque<(Ticket, Operation)>,
     last_id: u64,
 }
@@ -281,7 +287,31 @@ impl ContainerRuntime for FakeRuntime {
         if let Some(event) = state.ready.pop_front() {
             return Some(event);
         }
+        if state.starting.front().is_some_and(|(time, ..)| *time <= cx.now())
+            && let Some((_, ticket, result)) = state.starting.pop_front()
+        {
+            return Some(Event::Completed { ticket, result });
+        }
+        if let Some((time, ..)) = state.starting.front() {
+            cx.wake_at(*time);
+        }
         while let Some((ticket, operation)) = state.submitted.pop_front() {
+            let slow = matches!(operation, Operation::RunPodSandbox(_)).then(|| state.sandbox_starts.pop_front());
+            if let Some(starts) = slow.flatten() {
+                let made = state.perform(cx.now(), operation);
+                let Some(Ok(Outcome::Sandbox(status))) = made else { continue };
+                let result = match starts {
+                    true => Ok(Outcome::Sandbox(status.clone())),
+                    false => {
+                        state.sandboxes.remove(&status.id);
+                        Err(RuntimeError::new(ErrorCode::Unknown, "no network"))
+                    }
+                };
+                let time = cx.now() + SANDBOX_START;
+                state.starting.push_back((time, ticket, result));
+                cx.wake_at(time);
+                return Some(Event::SandboxMade { ticket, status });
+            }
             if let Some(result) = state.perform(cx.now(), operation) {
                 return Some(Event::Completed { ticket, result });
             }
