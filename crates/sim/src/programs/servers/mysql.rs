@@ -136,7 +136,9 @@ const NO_PASSWORD: &str = "[ERROR] [Entrypoint]: Database is uninitialized and p
 /// `docker-entrypoint.sh mysqld`.
 pub(super) async fn server(process: Process) -> i32 {
     let operands = process.operands();
-    if let Some(command) = operands.first().filter(|word| !word.ends_with('d') && !word.starts_with('-')) {
+    if let Some(command) =
+        operands.first().filter(|word| !matches!(word.as_str(), "mysqld" | "mariadbd") && !word.starts_with('-'))
+    {
         let command = [vec![command.clone()], operands.get(1..).unwrap_or_default().to_vec()].concat();
         return super::super::exec(process, command).await;
     }
