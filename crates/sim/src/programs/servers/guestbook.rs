@@ -6,6 +6,7 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
 
+use super::web::apache;
 use super::{GRACEFUL, bind, serve, until_stopped};
 use crate::network::TcpStream;
 use crate::network::http::Response;
@@ -32,12 +33,10 @@ async fn redis(process: &Process, host: &str, words: &[&str]) -> Result<String, 
 
 /// The front end: writes to `redis-leader`, reads from `redis-follower`.
 pub(super) async fn frontend(process: Process) -> i32 {
-    let Ok(listener) = bind(&process, 80) else {
-        return process
-            .fail(1, "(98)Address already in use: AH00072: make_sock: could not bind to address 0.0.0.0:80")
-            .await;
+    let listener = match apache(&process).await {
+        Ok(listener) => listener,
+        Err(code) => return code,
     };
-    process.eprint("AH00094: Command line: 'apache2 -D FOREGROUND'\n").await;
     let inner = Rc::new(process);
     let worker = inner.clone();
     serve(&inner, listener, GRACEFUL, move |request, _| {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{bind, serve, until_stopped};
+use super::web::apache;
+use super::{serve, until_stopped};
 use crate::network::http::Response;
 use crate::process::{Process, Signal};
 
@@ -76,12 +77,10 @@ pub(super) async fn stress(process: Process) -> i32 {
 pub(super) async fn hpa_example(process: Process) -> i32 {
     /// What a million square roots take in PHP.
     const WORK: Duration = Duration::from_millis(30);
-    let Ok(listener) = bind(&process, 80) else {
-        return process
-            .fail(1, "(98)Address already in use: AH00072: make_sock: could not bind to address 0.0.0.0:80")
-            .await;
+    let listener = match apache(&process).await {
+        Ok(listener) => listener,
+        Err(code) => return code,
     };
-    process.eprint("AH00094: Command line: 'apache2 -D FOREGROUND'\n").await;
     let (machine, stdout) = (process.machine.clone(), process.stdout());
     serve(&process, listener, super::GRACEFUL, move |request, stream| {
         let (machine, stdout) = (machine.clone(), stdout.clone());

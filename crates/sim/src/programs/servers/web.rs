@@ -5,6 +5,7 @@ use machinery::Timestamp;
 use super::{Stops, bind, content_type, serve, stamp};
 use crate::errno::Errno;
 use crate::fs::{Fs, Kind};
+use crate::network::TcpListener;
 use crate::network::http::{Request, Response};
 use crate::process::{Process, Signal};
 
@@ -139,4 +140,14 @@ pub(super) fn combined(request: &Request, response: &Response, client: &str, now
         header("Referer"),
         header("User-Agent"),
     )
+}
+
+/// `apache2-foreground` of PHP's images, on port 80; the exit code where another has it.
+pub(super) async fn apache(process: &Process) -> Result<TcpListener, i32> {
+    let Ok(listener) = bind(process, 80) else {
+        let text = "(98)Address already in use: AH00072: make_sock: could not bind to address 0.0.0.0:80";
+        return Err(process.fail(1, text).await);
+    };
+    process.eprint("AH00094: Command line: 'apache2 -D FOREGROUND'\n").await;
+    Ok(listener)
 }

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use super::{GRACEFUL, bind, mysql, serve};
+use super::web::apache;
+use super::{GRACEFUL, mysql, serve};
 use crate::network::http::Response;
 use crate::process::Process;
 
@@ -28,12 +29,10 @@ pub(super) async fn main(process: Process) -> i32 {
         process.eprint(format!("Complete! WordPress has been successfully copied to {FOLDER}\n")).await;
         process.eprint(format!("No 'wp-config.php' found in {FOLDER}, but 'WORDPRESS_...' variables supplied; copying 'wp-config-docker.php'\n")).await;
     }
-    let Ok(listener) = bind(&process, 80) else {
-        return process
-            .fail(1, "(98)Address already in use: AH00072: make_sock: could not bind to address 0.0.0.0:80")
-            .await;
+    let listener = match apache(&process).await {
+        Ok(listener) => listener,
+        Err(code) => return code,
     };
-    process.eprint("AH00094: Command line: 'apache2 -D FOREGROUND'\n").await;
     let inner = Rc::new(process);
     let worker = inner.clone();
     serve(&inner, listener, GRACEFUL, move |request, _| {
