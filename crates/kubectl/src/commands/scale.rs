@@ -1,5 +1,7 @@
 //! `kubectl scale` and `kubectl autoscale`.
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -50,29 +52,23 @@ pub(super) async fn scale(session: &Session<'_>) -> Result<(), Error> {
     Error::all(errors)
 }
 
+/// How often and how long a write that others were faster than is tried again, as upstream's `RunScale`.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(300);
+
 async fn scale_one(session: &Session<'_>, info: &Info, replicas: i64, dry_run: DryRun) -> Result<(), Error> {
     let args = &session.args;
     let client = session.client().await?;
     let path = format!("{}/scale", info.path());
-    let (expected, version) = (args.int("current-replicas"), args.string("resource-version"));
-    let url = Url::new(path.as_str()).with_some("dryRun", dry_run.parameter());
-    if expected >= 0 || !version.is_empty() {
-        let mut scale = client.get(path.as_str()).await?;
-        let actual = scale["spec"]["replicas"].as_i64().unwrap_or(0);
-        if expected >= 0 && actual != expected {
-            return Err(Error::message(format!("Expected replicas to be {expected}, was {actual}")));
+    let written = async {
+        loop {
+            match set_replicas(session, info, replicas, dry_run).await {
+                Err(error) if error.is_reason("Conflict") => session.sleep(RETRY_INTERVAL).await,
+                result => return result,
+            }
         }
-        let found = text(&scale["metadata"]["resourceVersion"]);
-        if !version.is_empty() && found != version {
-            return Err(Error::message(format!("Expected resource version to be {version}, was {found}")));
-        }
-        scale["spec"]["replicas"] = replicas.into();
-        client.write(Method::PUT, url, "application/json", &scale).await?;
-    } else {
-        let change = json!({ "spec": { "replicas": replicas } });
-        let answer = resources::patch(client, url, super::MERGE_PATCH, &change).await;
-        answer.map_err(|error| resources::unknown_path(error, "patch", &info.resource, &info.name))?;
-    }
+    };
+    session.within(Some(RETRY_TIMEOUT), written).await.unwrap_or_else(timed_out)?;
     let timeout = args.duration("timeout");
     if timeout.is_zero() || dry_run != DryRun::None {
         return Ok(());
@@ -83,13 +79,39 @@ async fn scale_one(session: &Session<'_>, info: &Info, replicas: i64, dry_run: D
             if scale["spec"]["replicas"] == replicas && scale["status"]["replicas"].as_i64().unwrap_or(0) == replicas {
                 return Ok(());
             }
-            session.sleep(std::time::Duration::from_secs(1)).await;
+            session.sleep(RETRY_INTERVAL).await;
         }
     };
-    session
-        .within(Some(timeout), settled)
-        .await
-        .unwrap_or_else(|| Err(Error::message("timed out waiting for the condition")))
+    session.within(Some(timeout), settled).await.unwrap_or_else(timed_out)
+}
+
+fn timed_out() -> Result<(), Error> {
+    Err(Error::message("timed out waiting for the condition"))
+}
+
+/// Writes the scale once: with preconditions as they are read and checked, else whatever it was before.
+async fn set_replicas(session: &Session<'_>, info: &Info, replicas: i64, dry_run: DryRun) -> Result<(), Error> {
+    let args = &session.args;
+    let client = session.client().await?;
+    let path = format!("{}/scale", info.path());
+    let (expected, version) = (args.int("current-replicas"), args.string("resource-version"));
+    let url = Url::new(path.as_str()).with_some("dryRun", dry_run.parameter());
+    if expected < 0 && version.is_empty() {
+        let change = json!({ "spec": { "replicas": replicas } });
+        let answer = resources::patch(client, url, super::MERGE_PATCH, &change).await;
+        return answer.map(drop).map_err(|error| resources::unknown_path(error, "patch", &info.resource, &info.name));
+    }
+    let mut scale = client.get(path.as_str()).await?;
+    let actual = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+    if expected >= 0 && actual != expected {
+        return Err(Error::message(format!("Expected replicas to be {expected}, was {actual}")));
+    }
+    let found = text(&scale["metadata"]["resourceVersion"]);
+    if !version.is_empty() && found != version {
+        return Err(Error::message(format!("Expected resource version to be {version}, was {found}")));
+    }
+    scale["spec"]["replicas"] = replicas.into();
+    client.write(Method::PUT, url, "application/json", &scale).await.map(drop)
 }
 
 /// `kubectl autoscale`
