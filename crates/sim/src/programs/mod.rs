@@ -9,6 +9,7 @@ mod editor;
 pub(crate) mod escape;
 mod files;
 mod grep;
+mod gzip;
 mod inspect;
 mod jq;
 mod lines;
@@ -77,6 +78,8 @@ const TOOLS: &[(&str, Main)] = &[
     ("gawk", |process| Box::pin(awk::awk(process))),
     ("getent", |process| Box::pin(lookup::getent(process))),
     ("grep", |process| Box::pin(grep::grep(process))),
+    ("gunzip", |process| Box::pin(gzip::gzip(process, gzip::Tool::Gunzip))),
+    ("gzip", |process| Box::pin(gzip::gzip(process, gzip::Tool::Gzip))),
     ("head", |process| Box::pin(text::head(process))),
     ("host", |process| Box::pin(lookup::host(process))),
     ("hostname", |process| Box::pin(system::hostname(process))),
@@ -152,6 +155,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("xargs", |process| Box::pin(text::xargs(process))),
     ("yes", |process| Box::pin(text::yes(process))),
     ("yq", |process| Box::pin(jq::jq(process))),
+    ("zcat", |process| Box::pin(gzip::gzip(process, gzip::Tool::Zcat))),
 ];
 
 /// The shell, under each of its names.

@@ -5,6 +5,7 @@ use crate::io::Fd;
 use crate::process::Process;
 
 use super::archive::{self, Writer};
+use super::gzip;
 use super::options::Options;
 
 pub(super) async fn tar(process: Process) -> i32 {
@@ -13,7 +14,8 @@ pub(super) async fn tar(process: Process) -> i32 {
     if let Some(first) = words.first_mut().filter(|first| !first.starts_with('-')) {
         first.insert(0, '-');
     }
-    const LONG: [(&str, &str); 6] = [
+    const LONG: [(&str, &str); 7] = [
+        ("gzip", "z"),
         ("file", "f"),
         ("directory", "C"),
         ("no-same-permissions", "n"),
@@ -21,7 +23,7 @@ pub(super) async fn tar(process: Process) -> i32 {
         ("strip-components", "s"),
         ("verbose", "v"),
     ];
-    let options = match Options::parse(&words, "cxtvmpnoOf:C:s:", &LONG) {
+    let options = match Options::parse(&words, "cxtzvmpnoOf:C:s:", &LONG) {
         Ok(options) => options,
         Err(message) => return process.fail(1, message).await,
     };
@@ -48,7 +50,11 @@ pub(super) async fn tar(process: Process) -> i32 {
         Ok(data) => data,
         Err(error) => return process.fail(1, format_args!("can't open '{file}': {error}")).await,
     };
-    match archive::read(&data) {
+    let data = match gzip::is_packed(&data) {
+        true => gzip::unpack(&data),
+        false => Ok(data),
+    };
+    match data.and_then(|data| archive::read(&data)) {
         Ok(members) => extract(&process, &options, &folder, members).await,
         Err(error) => process.fail(1, error).await,
     }
@@ -77,15 +83,17 @@ async fn create(process: &Process, options: &Options, folder: &str) -> i32 {
             names.push(name.to_owned());
         });
     }
+    let packed = writer.finish();
+    let packed = if options.has("z") { gzip::pack(&packed) } else { packed };
     let listed = match options.value("f") {
         None | Some("-") => {
-            if !process.print(writer.finish()).await {
+            if !process.print(packed).await {
                 return 1;
             }
             process.stderr()
         }
         Some(file) => {
-            if let Err(error) = process.fs().write(&process.path(file), writer.finish(), process.machine.now()) {
+            if let Err(error) = process.fs().write(&process.path(file), packed, process.machine.now()) {
                 return process.fail(1, format_args!("can't open '{file}': {error}")).await;
             }
             process.stdout()
