@@ -20,6 +20,8 @@ use crate::pods;
 const POD_BATCH: Duration = Duration::from_millis(10);
 /// What is not watched is counted anew so often.
 const RESYNC: Duration = Duration::from_secs(5 * 60);
+/// Between a storage class and what is counted of its claims.
+const OF_CLASS: &str = ".storageclass.storage.k8s.io/";
 /// Resources that are counted by their plural alone; all others as `count/<plural>.<group>`.
 const COUNTED: [&str; 7] = [
     "configmaps",
@@ -67,16 +69,7 @@ impl ResourceQuotaController {
             "pods" => count(pods.len()),
             "services.loadbalancers" => count(services(&|kind| kind == "LoadBalancer")),
             "services.nodeports" => count(services(&|kind| matches!(kind, "NodePort" | "LoadBalancer"))),
-            "requests.storage" => {
-                let claims = self.claims.in_namespace(namespace);
-                claims
-                    .iter()
-                    .map(|claim| {
-                        let spec = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref());
-                        Quantity::of(spec.and_then(|resources| resources.requests.as_ref()?.get("storage")))
-                    })
-                    .sum()
-            }
+            "requests.storage" => self.storage(namespace, None),
             _ if COUNTED.contains(&resource) || resource.starts_with("count/") => {
                 let plural = resource.trim_start_matches("count/");
                 let (plural, group) = plural.split_once('.').unwrap_or((plural, ""));
@@ -85,6 +78,10 @@ impl ResourceQuotaController {
                     None => return Ok(None),
                 }
             }
+            _ if let Some((class, what)) = resource.split_once(OF_CLASS) => match what {
+                "requests.storage" => self.storage(namespace, Some(class)),
+                _ => count(self.claims_of(namespace, Some(class)).len()),
+            },
             _ => {
                 let (limits, name) = match resource.split_once('.') {
                     Some(("requests", name)) => (false, name),
@@ -94,6 +91,26 @@ impl ResourceQuotaController {
                 pods.iter().map(|pod| of_pod(pod, name, limits)).sum()
             }
         }))
+    }
+
+    /// The namespace's claims: all, or those of a storage class.
+    fn claims_of(&self, namespace: &str, class: Option<&str>) -> Vec<Arc<PersistentVolumeClaim>> {
+        let mut claims = self.claims.in_namespace(namespace);
+        claims.retain(|claim| {
+            let given = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref()).unwrap_or_default();
+            class.is_none_or(|class| class == given)
+        });
+        claims
+    }
+
+    /// What those claims ask for.
+    fn storage(&self, namespace: &str, class: Option<&str>) -> Quantity {
+        let claims = self.claims_of(namespace, class);
+        let asked = claims.iter().map(|claim| {
+            let resources = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref());
+            Quantity::of(resources.and_then(|resources| resources.requests.as_ref()?.get("storage")))
+        });
+        asked.sum()
     }
 
     fn count_objects(&self, namespace: &str, plural: &str, group: &str) -> Result<Option<usize>, ApiError> {
