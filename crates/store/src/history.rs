@@ -7,13 +7,13 @@ use crate::error::StoreError;
 use crate::kv::Commit;
 use crate::snapshot::Snapshot;
 
-/// A snapshot is kept for every so many commits, so that reading the past undoes at most as many: that is a
-/// millisecond. What a snapshot does not share with its neighbours takes about as much as the commits themselves.
-const COMMITS_PER_CHECKPOINT: usize = 1024;
+/// A snapshot is kept for every so many commits, so that reading the past undoes at most as many: that is a few
+/// milliseconds. A snapshot shares little with the next where all keys are written one after the other.
+const COMMITS_PER_CHECKPOINT: usize = 4096;
 
 /// How many commits keep what readers made of the values they wrote and replaced. Watchers that keep up are
 /// well within it; older values are only bytes, until somebody asks for them again.
-const COMMITS_WARM: usize = 512;
+const COMMITS_WARM: usize = 256;
 
 /// The commits after `compact_revision`, oldest first.
 pub(crate) struct History {
