@@ -47,7 +47,8 @@ pub(crate) fn create_object(call: &mut Call, mut object: Box<dyn Object>) -> Res
         && !object.metadata().generate_name.as_deref().unwrap_or_default().is_empty();
     let uid = call.server.rng().uuid();
     let metadata = object.metadata_mut();
-    if metadata.resource_version.as_deref().is_some_and(|version| !matches!(version, "" | "0")) {
+    // What is no number is none to the storage, and dropped.
+    if metadata.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok()).is_some_and(|it| it > 0) {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     metadata.resource_version = None;

@@ -126,3 +126,22 @@ fn patches_are_checked_themselves_and_in_what_they_make() {
     let warned = patch("apply-patch+yaml", "Warn", applied).expect(200).warnings();
     assert_eq!(warned, [r#"line 5: key \"paused\" already set in map"#]);
 }
+
+#[test]
+fn base64_may_be_broken_into_lines() {
+    let bench = Bench::new();
+    let secret = |data: &str| json!({"metadata": {"name": "a"}, "data": {"k": data}});
+    let line = "POST /api/v1/namespaces/default/secrets";
+    let broken = bench.tell(line, &secret("YWJj\r\nZGVm\n")).expect(201);
+    assert_eq!(broken.at("/data/k"), json!("YWJjZGVm"));
+    let wrong = bench.tell(line, &secret("YWJj-")).expect(400).message();
+    assert_eq!(wrong, "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data at input byte 4");
+}
+
+#[test]
+fn a_revision_that_is_no_number_is_no_revision() {
+    let bench = Bench::new();
+    let object = json!({"metadata": {"name": "a", "resourceVersion": "v1"}});
+    let created = bench.tell(&format!("POST {CONFIG_MAPS}"), &object).expect(201);
+    assert_ne!(created.at("/metadata/resourceVersion"), json!("v1"));
+}

@@ -63,16 +63,21 @@ impl Schemas {
         }
     }
 
-    /// Takes out of an object the empty lists and maps that Go leaves out when it writes one: to
-    /// Kubernetes they and absent ones are the same.
+    /// Takes out of an object the empty lists and maps that Go leaves out when it writes one, and the ends of
+    /// lines in base64, over which it reads: to Kubernetes they and absent ones are the same.
     pub fn drop_empty(&self, schema: &Schema, value: &mut Value) {
-        if has_empty(value) {
+        if has_droppable(value) {
             self.drop_below(schema, value, 0);
         }
     }
 
     fn drop_below(&self, schema: &Schema, value: &mut Value, depth: usize) {
         let schema = self.resolve(schema);
+        if let Value::String(text) = value
+            && schema.format.as_deref() == Some("byte")
+        {
+            text.retain(is_base64);
+        }
         if depth > DEPTH_MAX || schema.is_free_form() && schema.items.is_none() {
             return;
         }
@@ -111,13 +116,19 @@ impl Schemas {
     }
 }
 
-/// Whether an object may have any fields: extensions, embedded objects, managed fields.
-fn has_empty(value: &Value) -> bool {
+/// Whether there may be anything to drop.
+fn has_droppable(value: &Value) -> bool {
     match value {
-        Value::Object(fields) => fields.is_empty() || fields.values().any(has_empty),
-        Value::Array(items) => items.is_empty() || items.iter().any(has_empty),
+        Value::Object(fields) => fields.is_empty() || fields.values().any(has_droppable),
+        Value::Array(items) => items.is_empty() || items.iter().any(has_droppable),
+        Value::String(text) => text.contains(['\r', '\n']),
         _ => false,
     }
+}
+
+/// Whether Go's base64 decoder does not just read over a character.
+fn is_base64(c: char) -> bool {
+    !matches!(c, '\r' | '\n')
 }
 
 impl Schema {
@@ -287,7 +298,7 @@ fn check_time(text: &str) -> Result<(), String> {
 fn check_base64(text: &str) -> Result<(), String> {
     use base64::DecodeError::{InvalidByte, InvalidLastSymbol, InvalidLength, InvalidPadding};
     use base64::Engine as _;
-    let text: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    let text: String = text.chars().filter(|c| is_base64(*c)).collect();
     base64::engine::general_purpose::STANDARD.decode(&text).map(|_| ()).map_err(|error| {
         let at = match error {
             InvalidByte(at, _) | InvalidLastSymbol(at, _) => at,
