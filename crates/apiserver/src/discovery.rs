@@ -184,7 +184,7 @@ fn rows<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static R
     registry::all().filter(move |row| row.group == group && row.version == version)
 }
 
-fn resource_list(server: &ApiServer, group: &str, version: &str) -> Option<Value> {
+pub(crate) fn resource_list(server: &ApiServer, group: &str, version: &str) -> Option<Value> {
     let mut resources: Vec<Value> =
         aggregated_rows(server, group, version).iter().map(AggregatedResource::describe).collect();
     for row in rows(group, version) {

@@ -1,13 +1,19 @@
-//! OpenAPI v2 as protobuf, in gnostic's messages: kubectl asks for nothing else. The tables have the
-//! field numbers of gnostic's `OpenAPIv2.proto`, of what our documents contain.
+//! OpenAPI documents as protobuf, in gnostic's messages: of the second version, kubectl asks for nothing
+//! else. The tables have the field numbers of gnostic's `OpenAPIv2.proto` and `OpenAPIv3.proto`, of what our
+//! documents contain.
 
 use bytes::Bytes;
 use serde_json::Value;
 
-/// The media type, and how older clients spell it.
-pub(crate) const MEDIA_TYPES: [&str; 2] = [
+/// The media type of the second version, and how older clients spell it.
+pub(crate) const V2_MEDIA_TYPES: [&str; 2] = [
     "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
     "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+];
+/// The same of the third.
+pub(crate) const V3_MEDIA_TYPES: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
 ];
 
 /// A message: the fields by their JSON names, and the number under which members `x-…` go.
@@ -27,6 +33,10 @@ enum Form {
     /// Any value, as YAML text.
     Any,
     Message(&'static Message),
+    /// A message, or a reference to one: each has its field.
+    Either(&'static Message),
+    /// A number, a flag or a text, each in a field of its own; nothing for other values.
+    Default,
 }
 
 #[derive(Clone, Copy)]
@@ -40,7 +50,7 @@ enum Shape {
 use Form::{Any, Flag, Text};
 use Shape::{List, Map, One};
 
-static DOCUMENT: Message = Message {
+static V2: Message = Message {
     fields: &[
         ("swagger", 1, Text, One, &[]),
         ("info", 2, Form::Message(&INFO), One, &[]),
@@ -103,9 +113,77 @@ static SCHEMA: Message = Message {
     extensions: 31,
 };
 
-/// A document as protobuf.
-pub(crate) fn encode(document: &Value) -> Bytes {
-    message(&DOCUMENT, document).into()
+static V3: Message = Message {
+    fields: &[
+        ("openapi", 1, Text, One, &[]),
+        ("info", 2, Form::Message(&V3_INFO), One, &[]),
+        ("paths", 4, Form::Message(&V3_PATH), Map(1), &[]),
+        ("components", 5, Form::Message(&V3_COMPONENTS), One, &[]),
+    ],
+    extensions: 9,
+};
+
+static V3_INFO: Message =
+    Message { fields: &[("title", 1, Text, One, &[]), ("version", 6, Text, One, &[])], extensions: 7 };
+
+static V3_COMPONENTS: Message =
+    Message { fields: &[("schemas", 1, Form::Either(&V3_SCHEMA), Map(1), &[])], extensions: 10 };
+
+static V3_PATH: Message = Message {
+    fields: &[
+        ("get", 4, Form::Message(&V3_OPERATION), One, &[]),
+        ("put", 5, Form::Message(&V3_OPERATION), One, &[]),
+        ("post", 6, Form::Message(&V3_OPERATION), One, &[]),
+        ("delete", 7, Form::Message(&V3_OPERATION), One, &[]),
+        ("patch", 10, Form::Message(&V3_OPERATION), One, &[]),
+    ],
+    extensions: 14,
+};
+
+static V3_OPERATION: Message = Message {
+    fields: &[
+        ("operationId", 5, Text, One, &[]),
+        ("parameters", 6, Form::Either(&V3_PARAMETER), List, &[]),
+        ("responses", 8, Form::Either(&RESPONSE), Map(2), &[]),
+    ],
+    extensions: 13,
+};
+
+static V3_PARAMETER: Message = Message {
+    fields: &[
+        ("name", 1, Text, One, &[]),
+        ("in", 2, Text, One, &[]),
+        ("schema", 10, Form::Either(&V3_SCHEMA), One, &[]),
+    ],
+    extensions: 14,
+};
+
+static V3_SCHEMA: Message = Message {
+    fields: &[
+        ("uniqueItems", 20, Flag, One, &[]),
+        ("required", 23, Text, List, &[]),
+        ("enum", 24, Any, List, &[]),
+        ("type", 25, Text, One, &[]),
+        ("allOf", 26, Form::Either(&V3_SCHEMA), List, &[]),
+        ("oneOf", 27, Form::Either(&V3_SCHEMA), List, &[]),
+        ("items", 30, Form::Either(&V3_SCHEMA), One, &[1]),
+        ("properties", 31, Form::Either(&V3_SCHEMA), Map(1), &[]),
+        ("additionalProperties", 32, Form::Either(&V3_SCHEMA), One, &[1]),
+        ("default", 33, Form::Default, One, &[]),
+        ("description", 34, Text, One, &[]),
+        ("format", 35, Text, One, &[]),
+    ],
+    extensions: 36,
+};
+
+/// A document of the second version as protobuf.
+pub(crate) fn encode_v2(document: &Value) -> Bytes {
+    message(&V2, document).into()
+}
+
+/// A document of the third.
+pub(crate) fn encode_v3(document: &Value) -> Bytes {
+    message(&V3, document).into()
 }
 
 fn message(table: &Message, value: &Value) -> Vec<u8> {
@@ -141,6 +219,7 @@ fn member(out: &mut Vec<u8>, number: u64, form: Form, value: &Value, around: &[u
             out.push(1);
         }
         Flag => {}
+        Form::Default if value.is_object() || value.is_array() => {}
         _ => put(out, number, &wrapped(bytes(form, value), around)),
     }
 }
@@ -150,22 +229,32 @@ fn bytes(form: Form, value: &Value) -> Vec<u8> {
         Text | Flag => value.as_str().unwrap_or_default().into(),
         Any => any(value),
         Form::Message(table) => message(table, value),
+        Form::Either(table) => match value.get("$ref").and_then(Value::as_str) {
+            Some(reference) => field(2, &field(1, reference.as_bytes())),
+            None => field(1, &message(table, value)),
+        },
+        Form::Default => match value {
+            Value::Bool(flag) => vec![2 << 3, u8::from(*flag)],
+            Value::String(text) => field(3, text.as_bytes()),
+            number => [&[1 << 3 | 1][..], &number.as_f64().unwrap_or_default().to_le_bytes()].concat(),
+        },
     }
 }
 
+/// A message of one field.
+fn field(number: u64, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 4);
+    put(&mut out, number, bytes);
+    out
+}
+
 fn wrapped(value: Vec<u8>, around: &[u64]) -> Vec<u8> {
-    around.iter().fold(value, |value, number| {
-        let mut out = Vec::with_capacity(value.len() + 4);
-        put(&mut out, *number, &value);
-        out
-    })
+    around.iter().fold(value, |value, number| field(*number, &value))
 }
 
 /// JSON is YAML.
 fn any(value: &Value) -> Vec<u8> {
-    let mut out = Vec::new();
-    put(&mut out, 2, value.to_string().as_bytes());
-    out
+    field(2, value.to_string().as_bytes())
 }
 
 fn named(name: &str, value: &[u8]) -> Vec<u8> {
@@ -201,6 +290,15 @@ mod tests {
         let named = [&b"\x0a\x01A\x12"[..], &[schema.len() as u8], &schema].concat();
         let definitions = [&b"\x0a"[..], &[named.len() as u8], &named].concat();
         let expected = [&b"\x4a"[..], &[definitions.len() as u8], &definitions, b"\x0a\x032.0"].concat();
-        assert_eq!(encode(&document), expected);
+        assert_eq!(encode_v2(&document), expected);
+
+        let reference = json!({"openapi": "3.0.0", "components": {"schemas": {"A": {"items": {"$ref": "#/B"}}, "B": {"default": true}}}});
+        let items = b"\xf2\x01\x09\x0a\x07\x12\x05\x0a\x03#/B";
+        let a = [&b"\x0a\x01A\x12\x0e\x0a\x0c"[..], items].concat();
+        let b = b"\x0a\x01B\x12\x07\x0a\x05\x8a\x02\x02\x10\x01";
+        let schemas = [&[0x0a, a.len() as u8], &a[..], &[0x0a, b.len() as u8], b].concat();
+        let components = [&[0x0a, schemas.len() as u8], &schemas[..]].concat();
+        let expected = [&[0x2a, components.len() as u8], &components[..], b"\x0a\x053.0.0"].concat();
+        assert_eq!(encode_v3(&reference), expected);
     }
 }

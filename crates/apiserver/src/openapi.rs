@@ -1,6 +1,7 @@
 //! `/openapi/v2` and `/openapi/v3`: schema as data, dressed as OpenAPI documents.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, EXPIRES, HeaderValue, LOCATION};
@@ -9,8 +10,9 @@ use machinery::schema::{self, Schema};
 use machinery::wire::{Body, Response};
 use machinery::{ApiError, Timestamp};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
-use crate::discovery::{Document, cached, groups};
+use crate::discovery::{Document, cached, groups, resource_list};
 use crate::gnostic;
 use crate::health::GIT_VERSION;
 use crate::negotiate::accepted;
@@ -19,7 +21,6 @@ use crate::request_info::RequestInfo;
 use crate::server::{ApiServer, response};
 
 const JSON: &str = "application/json";
-const PROTOBUF: &str = gnostic::MEDIA_TYPES[0];
 
 /// The dialects differ in where definitions lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,27 +33,22 @@ enum Dialect {
 pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap) -> Option<Response> {
     let path = info.path.trim_matches('/');
     if path == "openapi/v2" {
-        let asked = accepted(headers).into_iter().find_map(|range| match range.media_type {
-            JSON | "application/*" | "*/*" => Some(JSON),
-            other => gnostic::MEDIA_TYPES.contains(&other).then_some(PROTOBUF),
-        });
-        match asked {
-            Some(JSON) => {}
-            Some(_) => {
-                let make = || Document::of_bytes(gnostic::encode(&v2(server)), PROTOBUF);
-                return Some(cached(server, format!("{path} protobuf"), make).respond(headers));
-            }
-            None => return Some(ApiError::not_acceptable(&[JSON, PROTOBUF]).into_response()),
-        }
-        let document = cached(server, path.to_owned(), || Document::new(&v2(server), JSON));
+        let document = match wanted(headers, gnostic::V2_MEDIA_TYPES) {
+            Ok(JSON) => cached(server, path.to_owned(), || Document::new(&v2(server), JSON)),
+            Ok(protobuf) => cached(server, format!("{path} protobuf"), || {
+                Document::of_bytes(gnostic::encode_v2(&v2(server)), protobuf)
+            }),
+            Err(error) => return Some(error.into_response()),
+        };
         return Some(document.respond(headers));
     }
     let rest = path.strip_prefix("openapi/v3")?;
-    if !accepts_json(headers) {
-        return Some(ApiError::not_acceptable(&[JSON]).into_response());
-    }
+    let wanted = match wanted(headers, gnostic::V3_MEDIA_TYPES) {
+        Ok(wanted) => wanted,
+        Err(error) => return Some(error.into_response()),
+    };
     if rest.is_empty() {
-        return Some(cached(server, path.to_owned(), || Document::new(&index(), JSON)).respond(headers));
+        return Some(cached(server, path.to_owned(), || Document::new(&index(server), JSON)).respond(headers));
     }
     let (group, version) = match rest.trim_matches('/').split('/').collect::<Vec<_>>().as_slice() {
         ["api", version] => (String::new(), (*version).to_owned()),
@@ -63,12 +59,18 @@ pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap
         return None;
     }
     // Not by the path, of which there are as many spellings as one likes.
-    let key = format!("openapi/v3/{group}/{version}");
+    let key = path_of(&group, &version);
     let hash = info.query.get("hash");
-    if !hash.is_empty() && hash != GIT_VERSION {
-        return Some(moved(&format!("/{path}?hash={GIT_VERSION}")));
+    if !hash.is_empty() {
+        let known = digest(server, &group, &version);
+        if hash != known {
+            return Some(moved(&format!("/openapi/v3/{key}?hash={known}")));
+        }
     }
-    let document = cached(server, key, || Document::new(&v3(server, &group, &version), JSON));
+    let document = cached(server, format!("openapi/v3/{key} {wanted}"), || match wanted {
+        JSON => Document::new(&v3(server, &group, &version), JSON),
+        protobuf => Document::of_bytes(gnostic::encode_v3(&v3(server, &group, &version)), protobuf),
+    });
     let mut answer = document.respond(headers);
     if !hash.is_empty() {
         keep(answer.headers_mut(), server.now());
@@ -95,23 +97,45 @@ fn keep(headers: &mut HeaderMap, now: Timestamp) {
     }
 }
 
-fn accepts_json(headers: &HeaderMap) -> bool {
-    accepted(headers).iter().any(|range| matches!(range.media_type, "application/json" | "application/*" | "*/*"))
+/// JSON or the first of these spellings of protobuf, whatever the client likes best.
+fn wanted(headers: &HeaderMap, protobuf: [&'static str; 2]) -> std::result::Result<&'static str, ApiError> {
+    let found = accepted(headers).into_iter().find_map(|range| match range.media_type {
+        JSON | "application/*" | "*/*" => Some(JSON),
+        other => protobuf.contains(&other).then_some(protobuf[0]),
+    });
+    found.ok_or_else(|| ApiError::not_acceptable(&[JSON, protobuf[0]]))
 }
 
-/// Where each group and version has its document. The hash changes with the program, so that clients
-/// keep what they have as long as it is right.
-fn index() -> Value {
+/// Where each group and version has its document. The hash changes with what the document is made of, so
+/// that clients keep what they have as long as it is right.
+fn index(server: &ApiServer) -> Value {
     let mut paths = Map::new();
-    let mut add = |path: String| {
-        let url = format!("/openapi/v3/{path}?hash={GIT_VERSION}");
+    let mut add = |group: &str, version: &str| {
+        let path = path_of(group, version);
+        let url = format!("/openapi/v3/{path}?hash={}", digest(server, group, version));
         paths.insert(path, json!({"serverRelativeURL": url}));
     };
-    add("api/v1".into());
+    add("", "v1");
     for (group, versions) in groups() {
-        versions.iter().for_each(|version| add(format!("apis/{group}/{version}")));
+        versions.iter().for_each(|version| add(group, version));
     }
     json!({"paths": paths})
+}
+
+fn path_of(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+}
+
+/// A hash of what a document is made of: the definitions, their texts, the resources. The document itself,
+/// of which there are as many as groups and versions, need not be made for it.
+fn digest(server: &ApiServer, group: &str, version: &str) -> String {
+    static DEFINITIONS: OnceLock<Vec<u8>> = OnceLock::new();
+    let definitions = DEFINITIONS.get_or_init(|| Sha256::digest(schema::OPENAPI_JSON).to_vec());
+    let mut hash = Sha256::new_with_prefix(definitions);
+    hash.update(GIT_VERSION);
+    hash.update([u8::from(server.options().descriptions.is_some())]);
+    hash.update(resource_list(server, group, version).unwrap_or_default().to_string());
+    hash.finalize().iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 fn info() -> Value {

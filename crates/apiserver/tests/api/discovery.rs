@@ -87,6 +87,10 @@ fn openapi_has_what_kubectl_looks_for() {
     assert_eq!(v2.headers["content-type"], protobuf);
     assert!(v2.text.contains("io.k8s.api.core.v1.Pod"));
     bench.ask("GET /openapi/v2\naccept: text/html").expect(406);
+    let spelled = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
+    let v3 = bench.ask(&format!("GET /openapi/v3/apis/apps/v1\naccept: {spelled}")).expect(200);
+    assert_eq!(v3.headers["content-type"], spelled.replace('@', "."));
+    assert!(v3.text.contains("#/components/schemas/io.k8s.api.core.v1.PodSpec"));
 }
 
 #[test]
