@@ -12,7 +12,7 @@ use crate::server::{ApiServer, response};
 pub const GIT_VERSION: &str = "v1.37.0";
 
 /// The checks, in the order they are listed; all pass as soon as there is a server to ask.
-const CHECKS: &[&str] = &[
+pub(crate) const CHECKS: &[&str] = &[
     "ping",
     "log",
     "etcd",

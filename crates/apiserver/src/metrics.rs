@@ -8,7 +8,7 @@ use http::StatusCode;
 use machinery::metrics::{head, line};
 use machinery::wire::{Body, Response};
 
-use crate::health::GIT_VERSION;
+use crate::health::{CHECKS, GIT_VERSION};
 use crate::registry::{self, ResourceInfo};
 use crate::request_info::RequestInfo;
 use crate::server::{ApiServer, response};
@@ -25,6 +25,18 @@ const BUCKETS_MS: [u32; 23] = [
 /// can make the counters many.
 const PATHS: [&str; 8] = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi", "/readyz", "/version"];
 
+/// Upper bounds of `apiserver_response_sizes`, in bytes.
+const SIZES: [u64; 7] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+/// Upper bounds of admission's durations, in microseconds.
+const ADMISSION_US: [u64; 6] = [5_000, 25_000, 100_000, 500_000, 1_000_000, 2_500_000];
+/// Upper bounds of the durations of authentication and authorization, in microseconds.
+const AUTH_US: [u64; 15] = [
+    1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 512_000, 1_024_000, 2_048_000, 4_096_000,
+    8_192_000, 16_384_000,
+];
+/// Durations in seconds are counted in these parts.
+const MICROS: f64 = 1e6;
+
 /// What the server counts.
 #[derive(Default)]
 pub(crate) struct Metrics(Mutex<State>);
@@ -35,6 +47,71 @@ struct State {
     requests: Vec<Counted>,
     /// Requests being answered: those that only read, and those that write.
     in_flight: [u64; 2],
+    /// What authentication, authorization and admission take, by family and labels, in the order in which
+    /// they came up.
+    steps: Vec<(Step, Histogram)>,
+}
+
+/// Something of the chain that is timed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Who it is: `success` or `error`.
+    Authentication(&'static str),
+    /// Whether he may: `allowed` or `denied`.
+    Authorization(&'static str),
+    /// The plugins that change, or that look.
+    Admission(Admitted),
+}
+
+/// What admission did.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    /// Which plugin; empty for all of them together.
+    pub(crate) plugin: &'static str,
+    /// `admit` or `validate`.
+    pub(crate) step: &'static str,
+    /// `CREATE`, `UPDATE` or `DELETE`.
+    pub(crate) operation: &'static str,
+    /// Whether the request was refused.
+    pub(crate) rejected: bool,
+}
+
+impl Admitted {
+    fn labels(&self) -> String {
+        let Self { step, operation, rejected, .. } = self;
+        format!("operation=\"{operation}\",rejected=\"{rejected}\",type=\"{step}\"")
+    }
+}
+
+/// How many were no larger than each of some bounds.
+#[derive(Default)]
+struct Histogram {
+    buckets: Vec<u64>,
+    count: u64,
+    sum: u64,
+}
+
+impl Histogram {
+    fn observe(&mut self, bounds: &[u64], value: u64) {
+        self.buckets.resize(bounds.len(), 0);
+        let bucket = bounds.partition_point(|bound| *bound < value);
+        self.buckets.get_mut(bucket).into_iter().for_each(|count| *count += 1);
+        self.count += 1;
+        self.sum = self.sum.saturating_add(value);
+    }
+
+    /// The series, in units of which `parts` make one.
+    fn write(&self, out: &mut String, name: &str, labels: &str, bounds: &[u64], parts: f64) {
+        let mut sum = 0;
+        for (bound, count) in bounds.iter().zip(&self.buckets) {
+            sum += count;
+            let bound = machinery::go::format_float(*bound as f64 / parts);
+            line(out, &format!("{name}_bucket"), &format!("{labels},le=\"{bound}\""), sum);
+        }
+        line(out, &format!("{name}_bucket"), &format!("{labels},le=\"+Inf\""), self.count);
+        let _ = writeln!(out, "{name}_sum{{{labels}}} {}", machinery::go::format_float(self.sum as f64 / parts));
+        line(out, &format!("{name}_count"), labels, self.count);
+    }
 }
 
 struct Counted {
@@ -43,6 +120,8 @@ struct Counted {
     /// By bucket, the last for what takes longer than all of them.
     durations: [u64; BUCKETS_MS.len() + 1],
     total: Duration,
+    /// How large the answers of reads were.
+    sizes: Histogram,
     /// Watches that are open.
     open: u64,
     /// What they were sent.
@@ -148,13 +227,40 @@ impl Metrics {
         InFlight { metrics: self, labels }
     }
 
+    /// Part of the chain took so long.
+    pub(crate) fn step(&self, step: Step, duration: Duration) {
+        let bounds = match step {
+            Step::Authentication(_) | Step::Authorization(_) => &AUTH_US[..],
+            Step::Admission(_) => &ADMISSION_US,
+        };
+        let mut state = self.lock();
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        match state.steps.iter_mut().find(|(other, _)| *other == step) {
+            Some((_, histogram)) => histogram.observe(bounds, micros),
+            None => {
+                let mut histogram = Histogram::default();
+                histogram.observe(bounds, micros);
+                state.steps.push((step, histogram));
+            }
+        }
+    }
+
     /// A request is answered; how long a watch lasts says nothing about the server.
-    pub(crate) fn end(&self, labels: Labels, code: StatusCode, duration: Duration) {
+    pub(crate) fn end(&self, labels: Labels, code: StatusCode, duration: Duration, body: &Body) {
+        let size = match body {
+            Body::Bytes(bytes) => bytes.len(),
+            Body::Object(object) => object.len_at_most(),
+            Body::List(list) => list.items.iter().map(|item| item.len_at_most()).sum(),
+            Body::Watch(_) | Body::Stream(_) | Body::Upgrade(_) => 0,
+        };
         let mut state = self.lock();
         let counted = state.counted(labels);
         match counted.codes.binary_search_by_key(&code.as_u16(), |(code, _)| *code) {
             Ok(at) => counted.codes.get_mut(at).into_iter().for_each(|(_, count)| *count += 1),
             Err(at) => counted.codes.insert(at, (code.as_u16(), 1)),
+        }
+        if matches!(labels.verb, "get" | "list") {
+            counted.sizes.observe(&SIZES, size as u64);
         }
         if labels.verb != "watch" {
             let bucket = BUCKETS_MS.partition_point(|bound| Duration::from_millis((*bound).into()) < duration);
@@ -190,6 +296,7 @@ impl State {
                     codes: Vec::new(),
                     durations: [0; BUCKETS_MS.len() + 1],
                     total: Duration::ZERO,
+                    sizes: Histogram::default(),
                     open: 0,
                     events: 0,
                 };
@@ -201,9 +308,13 @@ impl State {
     }
 }
 
-/// Answers, if the path is this one.
+/// Answers, if the path is one of these.
 pub(crate) fn answer(server: &ApiServer, info: &RequestInfo) -> Option<Response> {
-    let text = (info.path == "/metrics").then(|| text(server))?;
+    let text = match info.path.as_str() {
+        "/metrics" => text(server),
+        "/metrics/slis" => checks(server),
+        _ => return None,
+    };
     Some(response(StatusCode::OK, CONTENT_TYPE, Body::Bytes(text.into())))
 }
 
@@ -228,7 +339,18 @@ fn text(server: &ApiServer) -> String {
     for counted in state.requests.iter().filter(|counted| counted.labels.verb == "watch") {
         line(&mut out, "apiserver_longrunning_requests", &counted.labels.common(), counted.open);
     }
-    durations(&mut out, &state);
+    durations(&mut out, &state, "apiserver_request_duration_seconds", DURATION_HELP, 0);
+    durations(&mut out, &state, "apiserver_request_sli_duration_seconds", SLI_HELP, SLI_BUCKETS_SKIPPED);
+    head(
+        &mut out,
+        "apiserver_response_sizes",
+        "histogram",
+        "[STABLE] Response size distribution in bytes for each group, version, verb, resource, subresource, scope and component.",
+    );
+    for counted in state.requests.iter().filter(|counted| counted.sizes.count > 0) {
+        counted.sizes.write(&mut out, "apiserver_response_sizes", &counted.labels.common(), &SIZES, 1.0);
+    }
+    steps(&mut out, &state);
     head(
         &mut out,
         "apiserver_request_total",
@@ -258,27 +380,134 @@ fn text(server: &ApiServer) -> String {
     out
 }
 
-fn durations(out: &mut String, state: &State) {
-    const NAME: &str = "apiserver_request_duration_seconds";
-    head(
-        out,
-        NAME,
-        "histogram",
-        "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.",
-    );
-    for counted in state.requests.iter().filter(|counted| counted.labels.verb != "watch") {
-        let dry_run = if counted.labels.dry_run { "All" } else { "" };
-        let labels = format!("dry_run=\"{dry_run}\",{}", counted.labels.common());
-        let mut sum = 0;
-        for (index, count) in counted.durations.iter().enumerate() {
-            sum += count;
-            let bound = BUCKETS_MS.get(index).map(|bound| f64::from(*bound) / 1000.0);
-            let bound = bound.map_or("+Inf".into(), |bound| bound.to_string());
-            line(out, &format!("{NAME}_bucket"), &format!("{labels},le=\"{bound}\""), sum);
+const DURATION_HELP: &str = "[STABLE] Response latency distribution in seconds for each verb, dry run value, group, version, resource, subresource, scope and component.";
+const SLI_HELP: &str = "[STABLE] Response latency distribution (not counting webhook duration and priority & fairness queue wait times) in seconds for each verb, group, version, resource, subresource, scope and component.";
+/// The second begins with longer ones, and does not say whether something was a dry run.
+const SLI_BUCKETS_SKIPPED: usize = 2;
+
+fn durations(out: &mut String, state: &State, name: &str, help: &str, skipped: usize) {
+    head(out, name, "histogram", help);
+    let mut requests = state.requests.iter().filter(|counted| counted.labels.verb != "watch").peekable();
+    while let Some(counted) = requests.next() {
+        let (mut durations, mut total) = (counted.durations, counted.total);
+        let mut labels = counted.labels.common();
+        if skipped == 0 {
+            labels = format!("dry_run=\"{}\",{labels}", if counted.labels.dry_run { "All" } else { "" });
+        } else if let Some(dry) = requests.next_if(|next| Labels { dry_run: false, ..next.labels } == counted.labels) {
+            durations.iter_mut().zip(dry.durations).for_each(|(sum, count)| *sum += count);
+            total += dry.total;
         }
-        let _ = writeln!(out, "{NAME}_sum{{{labels}}} {}", counted.total.as_secs_f64());
-        line(out, &format!("{NAME}_count"), &labels, sum);
+        let mut sum = 0;
+        for (index, count) in durations.iter().enumerate() {
+            sum += count;
+            if index >= skipped {
+                let bound = BUCKETS_MS.get(index).map(|bound| f64::from(*bound) / 1000.0);
+                let bound = bound.map_or("+Inf".into(), |bound| bound.to_string());
+                line(out, &format!("{name}_bucket"), &format!("{labels},le=\"{bound}\""), sum);
+            }
+        }
+        let _ = writeln!(out, "{name}_sum{{{labels}}} {}", total.as_secs_f64());
+        line(out, &format!("{name}_count"), &labels, sum);
     }
+}
+
+/// What of a step is a family of series: its name, its help, its labels, and its bounds.
+type Family = (&'static str, &'static str, fn(&Step) -> Option<String>, &'static [u64]);
+
+const STEPS: [Family; 4] = [
+    (
+        "apiserver_admission_controller_admission_duration_seconds",
+        "[STABLE] Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).",
+        |step| match step {
+            Step::Admission(one) if !one.plugin.is_empty() => Some(format!("name=\"{}\",{}", one.plugin, one.labels())),
+            _ => None,
+        },
+        &ADMISSION_US,
+    ),
+    (
+        "apiserver_admission_step_admission_duration_seconds",
+        "[STABLE] Admission sub-step latency histogram in seconds, broken out for each operation and API resource and step type (validate or admit).",
+        |step| match step {
+            Step::Admission(all) if all.plugin.is_empty() => Some(all.labels()),
+            _ => None,
+        },
+        &ADMISSION_US,
+    ),
+    (
+        "authentication_duration_seconds",
+        "[ALPHA] Authentication duration in seconds broken out by result.",
+        |step| match step {
+            Step::Authentication(result) => Some(format!("result=\"{result}\"")),
+            _ => None,
+        },
+        &AUTH_US,
+    ),
+    (
+        "authorization_duration_seconds",
+        "[ALPHA] Authorization duration in seconds broken out by result.",
+        |step| match step {
+            Step::Authorization(result) => Some(format!("result=\"{result}\"")),
+            _ => None,
+        },
+        &AUTH_US,
+    ),
+];
+
+/// Where the steps are counted once more: name, help, and the family that has the counts.
+const ATTEMPTS: [(&str, &str, usize); 2] = [
+    ("authentication_attempts", "[ALPHA] Counter of authenticated attempts.", 2),
+    (
+        "authorization_attempts_total",
+        "[ALPHA] Counter of authorization attempts broken down by result. It can be either 'allowed', 'denied', 'no-opinion' or 'error'.",
+        3,
+    ),
+];
+
+fn steps(out: &mut String, state: &State) {
+    for (name, help, labels, bounds) in STEPS {
+        head(out, name, "histogram", help);
+        for (step, histogram) in &state.steps {
+            labels(step).into_iter().for_each(|labels| histogram.write(out, name, &labels, bounds, MICROS));
+        }
+    }
+    for (name, help, family) in ATTEMPTS {
+        head(out, name, "counter", help);
+        for (step, histogram) in &state.steps {
+            let labels = STEPS.get(family).and_then(|(_, _, labels, _)| labels(step));
+            labels.into_iter().for_each(|labels| line(out, name, &labels, histogram.count));
+        }
+    }
+    // Upstream tells no users apart but its own, of which there are none here.
+    let known = state.steps.iter().find(|(step, _)| *step == Step::Authentication("success"));
+    let help = "[ALPHA] Counter of authenticated requests broken out by username.";
+    head(out, "authenticated_user_requests", "counter", help);
+    let count = known.map_or(0, |(_, histogram)| histogram.count);
+    line(out, "authenticated_user_requests", "username=\"other\"", count);
+}
+
+/// `/metrics/slis`: the health checks, and how often they were made.
+fn checks(server: &ApiServer) -> String {
+    let mut out = String::new();
+    let state = server.metrics().lock();
+    let types = ["healthz", "livez", "readyz"].map(|kind| {
+        let asked = state.requests.iter().filter(|counted| counted.labels.subresource.trim_start_matches('/') == kind);
+        (kind, asked.flat_map(|counted| &counted.codes).map(|(_, count)| count).sum::<u64>())
+    });
+    let series = |name: &str, kind: &str| format!("name=\"{name}\",type=\"{kind}\"");
+    let help = "[STABLE] This metric records the result of a single healthcheck.";
+    head(&mut out, "kubernetes_healthcheck", "gauge", help);
+    for name in CHECKS {
+        types.iter().for_each(|(kind, _)| line(&mut out, "kubernetes_healthcheck", &series(name, kind), 1));
+    }
+    let help = "[STABLE] This metric records the results of all healthcheck.";
+    head(&mut out, "kubernetes_healthchecks_total", "counter", help);
+    for name in CHECKS {
+        for (kind, count) in types {
+            let labels = format!("name=\"{name}\",status=\"success\",type=\"{kind}\"");
+            line(&mut out, "kubernetes_healthchecks_total", &labels, count);
+        }
+    }
+    out
 }
 
 /// How many events of each resource were sent, whatever part of it was watched.

@@ -20,7 +20,7 @@ use crate::auth::token::TokenSigner;
 use crate::call::{Call, Result};
 use crate::codec::{self, Payload};
 use crate::managed_fields::Shapes;
-use crate::metrics::{Labels, Metrics};
+use crate::metrics::{Labels, Metrics, Step};
 use crate::negotiate::{Encoding, content_type, encode, negotiate};
 use crate::options::Options;
 use crate::registry::{self, ResourceInfo};
@@ -99,7 +99,7 @@ impl ApiServer {
             let _in_flight = metrics.begin(labels);
             let mut response = server.serve(request, info, row).await;
             let duration = server.now().duration_since(began).unsigned_abs();
-            metrics.end(labels, response.status(), duration);
+            metrics.end(labels, response.status(), duration, response.body());
             if head {
                 *response.body_mut() = Body::empty();
             }
@@ -187,6 +187,11 @@ impl ApiServer {
         &self.0.metrics
     }
 
+    /// Counts a step of the chain that began at a time and ends now.
+    pub(crate) fn count(&self, step: Step, began: Timestamp) {
+        self.metrics().step(step, self.now().duration_since(began).unsigned_abs());
+    }
+
     /// The number of a watch that begins: each has its own.
     pub(crate) fn next_watch(&self) -> u64 {
         self.0.watches.fetch_add(1, Ordering::Relaxed)
@@ -197,11 +202,17 @@ impl ApiServer {
     }
 
     async fn serve(&self, mut request: Request, info: RequestInfo, row: Option<&'static ResourceInfo>) -> Response {
-        let user = match self.authenticate(&mut request) {
+        let began = self.now();
+        let user = self.authenticate(&mut request);
+        self.count(Step::Authentication(if user.is_ok() { "success" } else { "error" }), began);
+        let user = match user {
             Ok(user) => user,
             Err(error) => return error.into_response(),
         };
-        if let Err(reason) = self.authorize(&user, &info) {
+        let began = self.now();
+        let allowed = self.authorize(&user, &info);
+        self.count(Step::Authorization(if allowed.is_ok() { "allowed" } else { "denied" }), began);
+        if let Err(reason) = allowed {
             return forbidden(&user, &info, &reason).into_response();
         }
         if !info.is_resource_request() {

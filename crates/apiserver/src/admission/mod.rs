@@ -18,6 +18,7 @@ use machinery::{ApiError, Kind, Object};
 use store::{Compare, Op, Relation, Target};
 
 use crate::call::{Call, Result};
+use crate::metrics::{Admitted, Step};
 use crate::{registry, storage};
 
 /// What is done to the object.
@@ -50,7 +51,8 @@ const VALIDATING: &[(&str, Validating)] = &[
     ("NamespaceLifecycle", namespace_stays),
     ("LimitRanger", limit_ranger::check),
     ("PodSecurity", pod_security::check),
-    ("CertificateApproval, CertificateSigning", certificates::check),
+    // And CertificateSigning.
+    ("CertificateApproval", certificates::check),
     ("ResourceQuota", resource_quota::charge),
 ];
 
@@ -92,7 +94,11 @@ pub(crate) fn mutate(
     if call.info.subresource == "status" {
         return Ok(());
     }
-    MUTATING.iter().try_for_each(|(_, plugin)| plugin(call, operation, object, old))
+    timed(call, operation, ("admit", ""), &mut || {
+        MUTATING.iter().try_for_each(|(name, plugin)| {
+            timed(call, operation, ("admit", name), &mut || plugin(call, operation, object, old))
+        })
+    })
 }
 
 /// Lets a complete and valid object be written, on terms.
@@ -106,8 +112,30 @@ pub(crate) fn validate(
     old: Option<&dyn Object>,
 ) -> Result<Terms> {
     let mut terms = Terms::default();
-    VALIDATING.iter().try_for_each(|(_, plugin)| plugin(call, operation, object, old, &mut terms))?;
+    timed(call, operation, ("validate", ""), &mut || {
+        VALIDATING.iter().try_for_each(|(name, plugin)| {
+            timed(call, operation, ("validate", name), &mut || plugin(call, operation, object, old, &mut terms))
+        })
+    })?;
     Ok(terms)
+}
+
+/// Does a step or one of its plugins, and counts how long it took and how it ended.
+fn timed(
+    call: &Call,
+    operation: Operation,
+    (step, plugin): (&'static str, &'static str),
+    act: &mut dyn FnMut() -> Result<()>,
+) -> Result<()> {
+    let began = call.server.now();
+    let result = act();
+    let operation = match operation {
+        Operation::Create => "CREATE",
+        Operation::Update => "UPDATE",
+    };
+    let admitted = Admitted { plugin, step, operation, rejected: result.is_err() };
+    call.server.count(Step::Admission(admitted), began);
+    result
 }
 
 /// Lets an object be deleted.
