@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusDetails};
-use machinery::wire::{Body, List, Response};
+use machinery::wire::{List, Response};
 use machinery::{ApiError, Encoded, GroupVersionKind, Object};
 use serde_json::Value;
 
@@ -11,7 +11,6 @@ use crate::call::{Call, Result, invalid_options};
 use crate::codec::Payload;
 use crate::registry::Propagation;
 use crate::selection::Selection;
-use crate::server::response;
 use crate::storage::{self, Written};
 use crate::{list, read, service_allocation};
 
@@ -49,6 +48,7 @@ impl DeleteOptions {
     fn read(call: &Call, payload: &Payload) -> Result<Self> {
         let kind = GroupVersionKind::from_api_version("v1", "DeleteOptions");
         let value = payload.value(&call.headers, &kind)?;
+        check_kind(&value)?;
         let query = &call.info.query;
         let mut options = Self::from_value(&value)?;
         options.dry_run |= call.dry_run()?;
@@ -92,6 +92,26 @@ impl DeleteOptions {
             resource_version: text("/preconditions/resourceVersion"),
             dry_run: dry_run.is_some_and(|values| values.iter().any(|value| value == "All")),
         })
+    }
+}
+
+/// Refuses a body that says it is something else. Of which version the options are does not matter.
+///
+/// # Errors
+/// 400 in the words of upstream's decoder.
+fn check_kind(value: &Value) -> Result<()> {
+    let text = |name| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    match text("kind") {
+        "" | "DeleteOptions" => Ok(()),
+        // What its scheme has besides.
+        "CreateOptions" | "GetOptions" | "ListOptions" | "PatchOptions" | "Status" | "UpdateOptions" => {
+            Err(ApiError::bad_request("decoded object cannot be converted to DeleteOptions"))
+        }
+        kind => Err(ApiError::bad_request(format!(
+            "no kind {} is registered for version {} in scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\"",
+            machinery::go::quote(kind),
+            machinery::go::quote(text("apiVersion")),
+        ))),
     }
 }
 
@@ -167,7 +187,7 @@ pub(crate) fn delete_collection(call: &mut Call, payload: &Payload) -> Result<Re
         remaining_item_count: page.remaining,
         items,
     };
-    Ok(response(StatusCode::OK, "application/json", Body::List(list)))
+    read::list_answer(call, list)
 }
 
 /// Deletes an object of the call's resource and namespace.

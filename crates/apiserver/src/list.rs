@@ -3,16 +3,15 @@
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use base64::{DecodeError, Engine};
 use http::StatusCode;
-use machinery::wire::{Body, List, Response};
+use machinery::wire::{List, Response};
 use machinery::{ApiError, Encoded};
 use serde_json::{Value, json};
 use store::{Snapshot, StoreError};
 
 use crate::call::{Call, Result};
-use crate::negotiate::{Encoding, View, negotiate};
-use crate::read::{json_answer, parse_resource_version, pretty, too_large_resource_version};
+use crate::negotiate::{View, negotiate};
+use crate::read::{json_answer, list_answer, parse_resource_version, pretty, too_large_resource_version};
 use crate::selection::Selection;
-use crate::server::response;
 use crate::{list_options, storage, table};
 
 /// Said when the revision a continue token was made at has been compacted.
@@ -62,10 +61,7 @@ pub(crate) fn list(call: &mut Call) -> Result<Response> {
     if representation.view == View::Metadata {
         (list.api_version, list.kind) = ("meta.k8s.io/v1".into(), "PartialObjectMetadataList".into());
     }
-    match representation.encoding {
-        Encoding::Json => Ok(response(StatusCode::OK, "application/json", Body::List(list))),
-        _ => json_answer(call, StatusCode::OK, list.to_bytes()),
-    }
+    list_answer(call, list)
 }
 
 /// The page of a list that the request asks for.

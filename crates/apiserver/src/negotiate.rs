@@ -6,8 +6,12 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use machinery::ApiError;
 use machinery::sort::Order;
 
-/// The media types objects are served in; they are read in protobuf too.
-pub(crate) const MEDIA_TYPES: &[&str] = &["application/json", "application/yaml"];
+/// The media types of objects.
+pub(crate) const MEDIA_TYPES: &[&str] =
+    &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+/// The media types of watches.
+const WATCH_MEDIA_TYPES: &[&str] =
+    &["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 
 /// How bytes are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +22,9 @@ pub enum Encoding {
     PrettyJson,
     /// YAML.
     Yaml,
+    /// Kubernetes' protobuf.
+    #[cfg(feature = "protobuf")]
+    Protobuf,
 }
 
 /// What is made of objects before they are written.
@@ -85,6 +92,9 @@ pub fn negotiate(headers: &HeaderMap, pretty: bool) -> Result<Representation, Ap
         let encoding = match range.media_type {
             "application/json" | "*/*" | "application/*" => json,
             "application/yaml" => Encoding::Yaml,
+            // A table's cells are anything, for which protobuf has no type.
+            #[cfg(feature = "protobuf")]
+            crate::protobuf::MEDIA_TYPE if range.parameter("as") != "Table" => Encoding::Protobuf,
             _ => continue,
         };
         let known = range.parameter("g") == "meta.k8s.io" && range.parameter("v") == "v1";
@@ -97,6 +107,15 @@ pub fn negotiate(headers: &HeaderMap, pretty: bool) -> Result<Representation, Ap
         return Ok(Representation { encoding, view });
     }
     Err(ApiError::not_acceptable(MEDIA_TYPES))
+}
+
+/// As [`negotiate`], for a watch.
+///
+/// # Errors
+/// 406 if there is none, or if it cannot be streamed.
+pub(crate) fn negotiate_watch(headers: &HeaderMap, pretty: bool) -> Result<Representation, ApiError> {
+    let found = negotiate(headers, pretty).ok().filter(|found| found.encoding != Encoding::Yaml);
+    found.ok_or_else(|| ApiError::not_acceptable(WATCH_MEDIA_TYPES))
 }
 
 /// How a body is written.
@@ -127,7 +146,7 @@ pub fn body_format(headers: &HeaderMap) -> Result<BodyFormat, ApiError> {
         "application/yaml" => Ok(BodyFormat::Yaml),
         #[cfg(feature = "protobuf")]
         "application/vnd.kubernetes.protobuf" => Ok(BodyFormat::Protobuf),
-        _ => Err(ApiError::unsupported_media_type(&[MEDIA_TYPES, &["application/vnd.kubernetes.protobuf"]].concat())),
+        _ => Err(ApiError::unsupported_media_type(MEDIA_TYPES)),
     }
 }
 
@@ -139,6 +158,14 @@ pub(crate) fn encode(json: Bytes, encoding: Encoding) -> (Bytes, &'static str) {
         Encoding::Yaml => {
             let value: serde_json::Value = serde_json::from_slice(&json).unwrap_or_default();
             (machinery::yaml::emit(&value).into(), "application/yaml")
+        }
+        #[cfg(feature = "protobuf")]
+        Encoding::Protobuf => {
+            let value = serde_json::from_slice(&json).ok();
+            match value.and_then(|value| crate::protobuf::encode(&value)) {
+                Some(bytes) => (bytes, crate::protobuf::MEDIA_TYPE),
+                None => (json, "application/json"),
+            }
         }
     }
 }
@@ -212,7 +239,11 @@ mod tests {
         let cases = [
             (table, Some((Encoding::Json, View::Table))),
             ("application/json;as=Table;v=v1beta1;g=meta.k8s.io, */*", Some((Encoding::Json, View::Object))),
-            ("application/vnd.kubernetes.protobuf, application/json;q=0.5", Some((Encoding::Json, View::Object))),
+            ("application/vnd.kubernetes.protobuf, application/json;q=0.5", Some((Encoding::Protobuf, View::Object))),
+            (
+                "application/json;q=0.5, application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1",
+                Some((Encoding::Json, View::Object)),
+            ),
             ("application/yaml;q=0.9, application/json;q=0.1", Some((Encoding::Yaml, View::Object))),
             (
                 "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",

@@ -1,5 +1,5 @@
-//! Kubernetes' protobuf bodies: client-go's typed clients write them. Answers go out as JSON, which
-//! the same clients accept.
+//! Kubernetes' protobuf bodies, which client-go's typed clients write and like best: how they are read
+//! (and in `write`, how they are written).
 //!
 //! `data/protobuf.txt` has the fields of every message by number, as facts taken from upstream's
 //! `generated.proto` files (and from its Go types, which fields are pointers).
@@ -11,6 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use machinery::{GroupVersionKind, Timestamp, schema};
 use serde_json::{Map, Value};
+
+mod write;
+
+pub(crate) use write::{MEDIA_TYPE, WATCH_MEDIA_TYPE, encode, encode_list, watch_frame};
 
 /// What every body begins with.
 const MAGIC: &[u8] = b"k8s\0";
@@ -106,8 +110,9 @@ fn messages() -> &'static BTreeMap<&'static str, Message> {
 
 fn message_of(kind: &GroupVersionKind) -> Option<&'static str> {
     let name = match kind.kind.as_str() {
-        // It is the same in every group.
+        // They are the same in every group.
         "DeleteOptions" => "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
+        "Status" => "io.k8s.apimachinery.pkg.apis.meta.v1.Status",
         _ => schema::builtin().name_of(kind)?,
     };
     messages().get_key_value(name).map(|(name, _)| *name)

@@ -82,6 +82,21 @@ pub(crate) fn json_answer(call: &Call, code: StatusCode, json: bytes::Bytes) -> 
     Ok(response(code, content_type, Body::Bytes(bytes)))
 }
 
+/// A list in the encoding the client wants.
+pub(crate) fn list_answer(call: &Call, list: List) -> Result<Response> {
+    let encoding = negotiate(&call.headers, pretty(call))?.encoding;
+    #[cfg(feature = "protobuf")]
+    if encoding == Encoding::Protobuf
+        && let Some(bytes) = crate::protobuf::encode_list(&list)
+    {
+        return Ok(response(StatusCode::OK, crate::protobuf::MEDIA_TYPE, Body::Bytes(bytes)));
+    }
+    match encoding {
+        Encoding::Json => Ok(response(StatusCode::OK, "application/json", Body::List(list))),
+        _ => json_answer(call, StatusCode::OK, list.to_bytes()),
+    }
+}
+
 /// A resourceVersion as a number.
 ///
 /// # Errors
@@ -122,8 +137,5 @@ pub(crate) fn answer_list(call: &Call, items: Vec<Encoded>) -> Result<Response> 
         remaining_item_count: None,
         items,
     };
-    match representation.encoding {
-        Encoding::Json => Ok(response(StatusCode::OK, "application/json", Body::List(list))),
-        _ => json_answer(call, StatusCode::OK, list.to_bytes()),
-    }
+    list_answer(call, list)
 }

@@ -15,7 +15,11 @@ use store::{Event, KeyValue, Scope, StoreError, Watch, WatchOptions};
 
 use crate::call::{Call, Result};
 use crate::metrics::Labels;
-use crate::negotiate::{View, negotiate};
+#[cfg(feature = "protobuf")]
+use crate::negotiate::Encoding;
+use crate::negotiate::{View, negotiate_watch};
+#[cfg(feature = "protobuf")]
+use crate::protobuf;
 use crate::read::{parse_resource_version, pretty, too_large_resource_version};
 use crate::registry::ResourceInfo;
 use crate::selection::Selection;
@@ -36,7 +40,8 @@ pub(crate) fn watch(call: &mut Call) -> Result<Response> {
     let query = &call.info.query;
     let version = query.get("resourceVersion");
     let revision = if version.is_empty() { 0 } else { parse_resource_version(version)? };
-    let view = View::of(call)?;
+    let representation = negotiate_watch(&call.headers, pretty(call))?;
+    let view = WatchView::of(call, representation.view)?;
     let timeout = timeout(call)?;
     let bookmarks = query.flag("allowWatchBookmarks");
     let with_state = if query.has("sendInitialEvents") { query.flag("sendInitialEvents") } else { revision == 0 };
@@ -89,6 +94,11 @@ pub(crate) fn watch(call: &mut Call) -> Result<Response> {
         labels,
         uncounted: 0,
     };
+    #[cfg(feature = "protobuf")]
+    if representation.encoding == Encoding::Protobuf {
+        let frames = futures::StreamExt::map(events, |event| protobuf::watch_frame(&event));
+        return Ok(response(StatusCode::OK, protobuf::WATCH_MEDIA_TYPE, Body::Stream(Box::pin(frames))));
+    }
     Ok(response(StatusCode::OK, "application/json", Body::Watch(Box::pin(events))))
 }
 
@@ -161,12 +171,12 @@ enum WatchView {
     Table { include: Include, columns_sent: bool },
 }
 
-impl View {
-    fn of(call: &Call) -> Result<WatchView> {
-        Ok(match negotiate(&call.headers, pretty(call))?.view {
-            Self::Object => WatchView::Object,
-            Self::Metadata => WatchView::Metadata,
-            Self::Table => WatchView::Table { include: Include::of(call)?, columns_sent: false },
+impl WatchView {
+    fn of(call: &Call, view: View) -> Result<Self> {
+        Ok(match view {
+            View::Object => Self::Object,
+            View::Metadata => Self::Metadata,
+            View::Table => Self::Table { include: Include::of(call)?, columns_sent: false },
         })
     }
 }

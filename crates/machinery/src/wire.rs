@@ -228,14 +228,7 @@ impl List {
 
     /// What stands before the items.
     fn head(&self, item_bytes: usize) -> Vec<u8> {
-        let mut metadata = serde_json::Map::new();
-        metadata.insert("resourceVersion".into(), self.resource_version.clone().into());
-        if !self.continue_token.is_empty() {
-            metadata.insert("continue".into(), self.continue_token.clone().into());
-        }
-        if let Some(count) = self.remaining_item_count {
-            metadata.insert("remainingItemCount".into(), count.into());
-        }
+        let metadata = self.metadata();
         let mut out = Vec::with_capacity(item_bytes + 160);
         out.extend_from_slice(
             format!(
@@ -247,6 +240,19 @@ impl List {
             .as_bytes(),
         );
         out
+    }
+
+    /// `metav1.ListMeta` of the list.
+    pub fn metadata(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut metadata = serde_json::Map::new();
+        metadata.insert("resourceVersion".into(), self.resource_version.clone().into());
+        if !self.continue_token.is_empty() {
+            metadata.insert("continue".into(), self.continue_token.clone().into());
+        }
+        if let Some(count) = self.remaining_item_count {
+            metadata.insert("remainingItemCount".into(), count.into());
+        }
+        metadata
     }
 
     /// What the items say of their kind if it is the list's: it is not said again, as in Go's typed lists.

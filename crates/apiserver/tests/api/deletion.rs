@@ -83,6 +83,18 @@ fn pods_have_their_grace() {
 }
 
 #[test]
+fn what_deletes_says_nothing_else() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {CONFIG_MAPS}"), &config_map("a")).expect(201);
+    let delete = |body: &Value| bench.tell(&format!("DELETE {CONFIG_MAPS}/a"), body);
+    let other = delete(&config_map("a")).expect(400);
+    assert!(other.message().starts_with("no kind \"ConfigMap\" is registered for version \"v1\" in scheme"));
+    let other = delete(&json!({"apiVersion": "v1", "kind": "Status"})).expect(400);
+    assert_eq!(other.message(), "decoded object cannot be converted to DeleteOptions");
+    delete(&json!({"apiVersion": "apps/v1", "kind": "DeleteOptions"})).expect(200);
+}
+
+#[test]
 fn propagation_becomes_a_finalizer() {
     let bench = Bench::new();
     for (policy, finalizers) in

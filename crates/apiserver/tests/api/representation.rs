@@ -1,8 +1,10 @@
 //! Table, PartialObjectMetadata, YAML, pretty, negotiation.
 
+use futures::{FutureExt, StreamExt};
+use machinery::wire::Body;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, CONFIG_MAPS, DEPLOYMENTS, PODS, config_map, deployment, pod};
+use crate::bench::{Bench, CONFIG_MAPS, DEPLOYMENTS, PODS, config_map, deployment, pod, request};
 
 const TABLE: &str = "accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 
@@ -57,6 +59,44 @@ fn encodings_are_negotiated() {
     let none = bench.ask(&format!("{path}\naccept: text/html")).expect(406);
     assert!(none.message().starts_with("only the following media types are accepted: application/json"));
     bench.ask(&format!("GET {CONFIG_MAPS}\naccept: text/html")).expect(406);
+}
+
+#[test]
+fn protobuf_is_written_where_it_is_wanted() {
+    const PROTOBUF: &str = "accept: application/vnd.kubernetes.protobuf";
+    let bench = Bench::new();
+    bench.tell(&format!("POST {CONFIG_MAPS}"), &config_map("a")).expect(201);
+    let ask = |line: &str, code: u16, kind: &str| {
+        let answer = bench.ask(line).expect(code);
+        assert_eq!(answer.headers["content-type"], "application/vnd.kubernetes.protobuf", "{line}");
+        let start =
+            format!("k8s\0\n{}\n\u{2}v1\u{12}{}{kind}", (kind.len() as u8 + 6) as char, kind.len() as u8 as char);
+        assert!(answer.text.starts_with(&start), "{:?}", answer.text);
+    };
+    ask(&format!("GET {CONFIG_MAPS}/a\n{PROTOBUF}, */*"), 200, "ConfigMap");
+    ask(&format!("GET {CONFIG_MAPS}\n{PROTOBUF}, application/json"), 200, "ConfigMapList");
+    ask(&format!("GET {CONFIG_MAPS}/b\n{PROTOBUF}"), 404, "Status");
+    ask(&format!("DELETE {CONFIG_MAPS}\n{PROTOBUF}"), 200, "ConfigMapList");
+    let partial = "as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+    let partial = bench.ask(&format!("GET {CONFIG_MAPS}\n{PROTOBUF};{partial}")).expect(200);
+    assert!(partial.text.contains("PartialObjectMetadataList"), "{:?}", partial.text);
+    // Its cells can be anything, which protobuf cannot say.
+    bench.ask(&format!("GET {CONFIG_MAPS}\n{PROTOBUF};as=Table;v=v1;g=meta.k8s.io")).expect(406);
+
+    let path = format!("GET {CONFIG_MAPS}?watch=true&resourceVersion=0&timeoutSeconds=1");
+    let answer = bench.server.handle(request(&format!("{path}\n{PROTOBUF}"), Body::empty())).now_or_never().unwrap();
+    assert_eq!(answer.headers()["content-type"], "application/vnd.kubernetes.protobuf;stream=watch");
+    bench.tell(&format!("POST {CONFIG_MAPS}"), &config_map("c")).expect(201);
+    let Body::Stream(mut frames) = answer.into_body() else { panic!("no stream") };
+    let frame = frames.next().now_or_never().flatten().unwrap();
+    let (length, message) = frame.split_first_chunk::<4>().unwrap();
+    assert_eq!(u32::from_be_bytes(*length) as usize, message.len());
+    assert!(message.starts_with(b"\n\x05ADDED\x12"), "{message:?}");
+    bench.pass(1);
+    assert_eq!(frames.next().now_or_never(), Some(None));
+    let yaml = bench.ask(&format!("{path}\naccept: application/yaml")).expect(406);
+    let accepted = "accepted: application/json;stream=watch,";
+    assert!(yaml.text.contains(accepted), "{}", yaml.text);
 }
 
 #[test]
@@ -173,6 +213,22 @@ fn metrics_can_be_read() {
         name == "apiserver_watch_events_total" && labels == "group=\"\",resource=\"configmaps\",version=\"v1\""
     });
     assert_eq!(sent.unwrap().2, seen as f64);
+    let value = |name: &str, labels: &str| {
+        samples.iter().find(|sample| sample.0 == name && sample.1 == labels).map(|sample| sample.2)
+    };
+    let admit = "operation=\"CREATE\",rejected=\"false\",type=\"admit\"";
+    let admission = "apiserver_admission_step_admission_duration_seconds_count";
+    assert!(value(admission, admit) >= Some(2.0));
+    let admission = "apiserver_admission_controller_admission_duration_seconds_count";
+    assert!(value(admission, &format!("name=\"LimitRanger\",{admit}")) >= Some(2.0));
+    assert!(value("authentication_attempts", "result=\"success\"") >= Some(5.0));
+    assert!(value("authorization_attempts_total", "result=\"allowed\"") >= Some(5.0));
+    let get = "component=\"apiserver\",group=\"\",resource=\"configmaps\",scope=\"resource\",subresource=\"\",verb=\"GET\",version=\"v1\"";
+    assert_eq!(value("apiserver_response_sizes_bucket", &format!("{get},le=\"1000\"")), Some(1.0));
+    bench.ask("GET /livez").expect(200);
+    let checks = prometheus(&bench.ask("GET /metrics/slis").expect(200).text);
+    let made = ("kubernetes_healthchecks_total".into(), "name=\"ping\",status=\"success\",type=\"livez\"".into(), 1.0);
+    assert!(checks.contains(&made));
 }
 
 #[test]
