@@ -166,6 +166,23 @@ spec:
     ports: [{containerPort: 7071, hostPort: 7777}]
 "#;
 
+const NEAR_AND_GATED: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: near}
+spec: {trafficDistribution: PreferClose, selector: {app: web}, ports: [{port: 80, targetPort: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: gated}
+spec:
+  type: LoadBalancer
+  loadBalancerClass: example.com/balancer
+  loadBalancerSourceRanges: [192.0.2.0/24]
+  selector: {app: web}
+  ports: [{port: 80, targetPort: http}]
+"#;
+
 const POLICIES: &str = r#"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -242,6 +259,28 @@ fn services_names_and_policies_inside_real_pods() {
     assert_eq!(get(&server, "client", &format!("{}:7070", node_of("on-node"))).as_deref(), Some("node"));
     assert_eq!(get(&server, "client", &format!("{}:7777", node_of("on-port"))).as_deref(), Some("port"));
     assert!(get(&server, "on-node", "web").is_some_and(|answer| answer.starts_with("web-")));
+
+    // Traffic that stays in its zone, here a node each, and a load balancer that takes but some strangers'.
+    for node in names(&server.ok("get nodes")) {
+        server.ok(&format!("label node {node} topology.kubernetes.io/zone={node}"));
+    }
+    server.apply(NEAR_AND_GATED);
+    let home = field("pod client", ".spec.nodeName");
+    let near = names(&server.ok(&format!("get pods -l app=web --field-selector spec.nodeName={home}")));
+    let line = "for i in 1 2 3 4 5 6 7 8 9 10; do wget -qO- http://near/; done";
+    let answers = eventually("hints are heeded", || {
+        inside(&server, "client", line)
+            .filter(|answers| answers.lines().all(|answer| near.iter().any(|pod| pod == answer)))
+    });
+    assert_eq!(answers.lines().count(), 10);
+    // Its controller is another one than ours: this test.
+    let balancer = "192.0.2.10";
+    let status = format!(r#"{{"status":{{"loadBalancer":{{"ingress":[{{"ip":"{balancer}"}}]}}}}}}"#);
+    server.ok(&format!("patch service gated --subresource=status -p {status}"));
+    assert_eq!(get(&server, "client", balancer), None);
+    let ranges = format!(r#"{{"spec":{{"loadBalancerSourceRanges":["192.0.2.0/24","{address}/32"]}}}}"#);
+    server.ok(&format!("patch service gated -p {ranges}"));
+    eventually("the client is let in", || get(&server, "client", balancer));
 
     // The API server, by the address that every pod is told.
     let version = inside(&server, "client", "echo $KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT");
