@@ -178,7 +178,7 @@ fn both_kubectls_answer_alike() {
 
 /// What differs, and differs again when the whole list is asked anew: the original prints some maps in
 /// whatever order Go's runtime draws, and what both say of a cluster at work may be a moment apart. What
-/// differed only once is told on standard error.
+/// differed only once is told on standard error, which is shown with `--nocapture`.
 fn twice(lines: &[Line]) -> Vec<String> {
     let first = differences(lines);
     if first.is_empty() {

@@ -70,7 +70,7 @@ pub(crate) struct Admitted {
     pub(crate) plugin: &'static str,
     /// `admit` or `validate`.
     pub(crate) step: &'static str,
-    /// `CREATE`, `UPDATE` or `DELETE`.
+    /// `CREATE` or `UPDATE`: what is deleted passes no table of plugins, and is not counted.
     pub(crate) operation: &'static str,
     /// Whether the request was refused.
     pub(crate) rejected: bool,
