@@ -25,6 +25,7 @@ use sim::Executor;
 use sim::executor::TaskId;
 use sim::image::Registry;
 use sim::ingress::{IngressController, SharedIngresses};
+use sim::saved::Saved;
 
 use crate::control::Fault;
 use crate::control_api::ControlPanel;
@@ -38,6 +39,7 @@ use crate::options::{HostTime, NodeOptions, Options, PortsChanged};
 use crate::pace::{HostClock, Pace};
 use crate::public_api::PublicApi;
 use crate::runtime_hops;
+use crate::saved::NODES_FOLDER;
 use crate::trace::Trace;
 use crate::world::{Learner, World};
 
@@ -97,6 +99,14 @@ impl Part {
     }
 }
 
+/// What a node has on its disk when it is switched on.
+#[derive(Default)]
+pub(crate) struct Disk<'a> {
+    pub saved: Saved,
+    /// The uids of the cluster's pods.
+    pub pods: &'a [String],
+}
+
 /// What the host does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
@@ -117,8 +127,13 @@ impl Cluster {
         let executor = Executor::new(options.start);
         let pace = Pace::new(options.start);
         let (files, faults) = (options.files.clone(), options.faults.clone());
-        let (inner, mut rng) = Inner::start(executor, pace, Registry::new(), options)?;
-        let learner = Learner::new(&inner, &mut rng, &files);
+        let mut options = options;
+        let mut saved = std::mem::take(&mut options.saved);
+        options.saved = saved.take_folder(NODES_FOLDER);
+        let registry = Registry::new();
+        registry.restore(saved.take_folder(Learner::REGISTRY));
+        let (inner, mut rng) = Inner::start(executor, pace, registry, options)?;
+        let learner = Learner::new(&inner, &mut rng, &files, saved);
         // It has none yet.
         let _ = inner.learner.set(learner.clone());
         for fault in faults {
@@ -207,6 +222,10 @@ impl Cluster {
         &self.learner
     }
 
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
     /// The simulated world that the cluster's simulated nodes are in.
     pub fn world(&self) -> &World {
         &self.inner.world
@@ -291,9 +310,13 @@ impl Inner {
         }
         inner.add_policy_agent();
         inner.add_ingress_controller();
+        // What belonged to pods that are gone is not needed; nobody asks where nothing was saved.
+        let uids = if options.saved.is_empty() { Vec::new() } else { inner.pod_uids() };
+        let mut saved = options.saved;
         for node in options.nodes {
             let runtime = options.runtime.as_ref().and_then(|make| make(&node));
-            inner.add_node(&node, runtime, &mut rng);
+            let disk = Disk { saved: saved.take_folder(&node.name), pods: &uids };
+            inner.add_node(&node, runtime, disk, &mut rng);
         }
         let answering = inner.executor.spawn(answer_calls(Rc::downgrade(&inner), calls));
         let timekeeper = inner.executor.spawn_component(Box::new(Timekeeper(inner.api.clone())));
@@ -316,7 +339,7 @@ impl Inner {
 
     /// Adds a simulated node.
     pub(crate) fn join_simulated(self: &Rc<Self>, options: &NodeOptions, rng: &mut Rng) {
-        self.add_node(options, None, rng);
+        self.add_node(options, None, Disk::default(), rng);
     }
 
     /// Cuts a node off the cluster, or joins it again. Whether there is such a node.
@@ -450,6 +473,7 @@ impl Inner {
         self: &Rc<Self>,
         options: &NodeOptions,
         runtime: Option<Box<dyn kubelet::ContainerRuntime>>,
+        disk: Disk<'_>,
         rng: &mut Rng,
     ) {
         let name = format!("kubelet/{}", options.name);
@@ -478,6 +502,7 @@ impl Inner {
             return;
         }
         let (runtime, dice) = (self.world.add_node(options), RefCell::new(rng.fork()));
+        runtime.restore(disk.saved, &|uid| disk.pods.iter().any(|pod| pod == uid));
         if let Some(port) = self.addons {
             kube_system::prepare(self, options, &runtime, port);
         }

@@ -39,6 +39,9 @@ impl ControlPanel {
             (&Method::PATCH, "clock") => self.patch_clock(&body),
             (&Method::POST, "clock/step") => self.step(),
             (&Method::GET, "saved") => self.save(query),
+            (&Method::GET, "saved/version") => {
+                json(&serde_json::json!({"version": format!("{:x}", self.0.state_version())}))
+            }
             (&Method::GET, "faults") => json(&self.0.faults()),
             (&Method::POST, "faults") => self.change_faults(&body, |cluster, fault| cluster.begin(fault)),
             (&Method::DELETE, "faults") if body.is_empty() => {

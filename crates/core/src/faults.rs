@@ -164,7 +164,7 @@ impl Inner {
         }
         let index = self.world.next_node_index();
         let mut rng = self.world.fork_rng();
-        self.add_node(&NodeOptions::worker(&name, index), None, &mut rng);
+        self.join_simulated(&NodeOptions::worker(&name, index), &mut rng);
         Ok(name)
     }
 

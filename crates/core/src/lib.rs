@@ -39,4 +39,5 @@ pub use playground_control as control;
 pub use public_api::PublicApi;
 pub use service_range::ServiceRange;
 pub use sim::ingress;
+pub use sim::saved::{Saved, Versions};
 pub use world::{Learner, Output, World};

@@ -15,6 +15,7 @@ use kubelet::ContainerRuntime;
 use machinery::wire::{Channels, Request, Response};
 use proxy::{Policies, Tables};
 use sim::ingress::InForce;
+use sim::saved::Saved;
 use store::Store;
 
 use crate::control::Fault;
@@ -96,6 +97,8 @@ pub struct Options {
     pub files: Vec<(String, String)>,
     /// What is wrong from the start.
     pub faults: Vec<Fault>,
+    /// What is on the disks of the simulated world.
+    pub saved: Saved,
 }
 
 impl Options {
@@ -122,6 +125,7 @@ impl Options {
             services: ServiceRange::default(),
             files: Vec::new(),
             faults: Vec::new(),
+            saved: Saved::default(),
         }
     }
 }

@@ -1,28 +1,37 @@
 //! A cluster as bytes: what a tab keeps between visits, a link shares, and a fork of the past begins with.
 //!
-//! It holds the store's contents at a revision, the cluster's time, the faults in force and the files of the
-//! learner's home. Simulated containers are not in it: where a saved cluster goes on, its nodes have just been
-//! switched on again, and their kubelets start the pods' containers anew.
+//! It holds the store's contents at a revision, the cluster's time, the faults in force, and what is on the disks of
+//! the simulated world ([`sim::saved`]): those of its nodes, and of the learner's computer with its images, containers
+//! and clusters. A host with a disk of its own keeps store and disks apart, and writes of the disks what has changed
+//! ([`Cluster::save_disks`]). Processes are not in it: where a saved cluster goes on, its nodes have just been switched
+//! on again, and their kubelets start the pods' containers anew. Of the disks there is no past: a fork of the past has
+//! them as they are now.
 
 use std::net::Ipv4Addr;
 
 use jiff::Timestamp;
+use machinery::random::fnv64a;
 use machinery::status::ApiError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sim::saved::{Saved, Saver, Versions};
 use store::{Contents, Store};
 
-use crate::cluster::Inner;
+use crate::cluster::{Cluster, Inner};
 use crate::control::Fault;
 use crate::options::{CONTROL_PLANE, NodeOptions, Options};
+use crate::world::Learner;
 
 const FORMAT: u32 = 1;
 /// Where the store has the nodes.
 const NODES: &str = "/registry/minions/";
+const PODS: &str = "/registry/pods/";
+/// Where the parts of nodes' disks are.
+pub(crate) const NODES_FOLDER: &str = "node";
 /// What a cluster with kubeadm's add-ons holds.
 const KUBEADM: &str = "/registry/configmaps/kube-system/kubeadm-config";
 /// How long Events live that had expired when the past was saved, in seconds.
-const LEASE_SECONDS: i64 = 3_600;
+pub(crate) const LEASE_SECONDS: i64 = 3_600;
 /// What every cluster makes for itself: a shared one need not carry it.
 const MADE_ANEW: [&str; 6] = [
     "/registry/events/",
@@ -44,6 +53,9 @@ struct Head {
     faults: Vec<Fault>,
     #[serde(default)]
     files: Vec<(String, String)>,
+    /// Bytes of the disks, which come before the store's contents.
+    #[serde(default)]
+    disks: usize,
 }
 
 /// Which state of a cluster is saved.
@@ -90,16 +102,83 @@ impl Inner {
         }
         // What was wrong in the past is not known.
         let faults = if which.revision == 0 { self.faults() } else { Vec::new() };
+        let mut saver = Saver::all();
+        self.save_disks(&mut saver);
+        let (_, mut parts) = saver.finish();
+        if which.slim {
+            parts.retain(|(name, _)| is_shared(name));
+        }
+        let disks = Saved::write(&parts);
+        // The whole of the learner's computer holds these too.
+        let files = self.learner.get().filter(|_| which.slim).map(Learner::files).unwrap_or_default();
         let head = Head {
             playground: FORMAT,
             now: which.now.unwrap_or_else(|| self.executor.now()),
             faults,
-            files: self.learner.get().map(|learner| learner.files()).unwrap_or_default(),
+            files,
+            disks: disks.len(),
         };
         let mut bytes = serde_json::to_vec(&head).unwrap_or_default();
         bytes.push(b'\n');
-        bytes.extend_from_slice(&contents.to_bytes());
+        bytes.extend(disks);
+        bytes.extend(contents.to_bytes());
         Ok(bytes)
+    }
+
+    /// Another number whenever there is something to save that was not there before.
+    pub(crate) fn state_version(&self) -> u64 {
+        let mut saver = Saver::versions();
+        self.save_disks(&mut saver);
+        let fold = |seen: u64, (name, version): &(String, u64)| {
+            seen.rotate_left(5) ^ fnv64a(name.as_bytes()).wrapping_add(*version)
+        };
+        let revision = u64::try_from(self.api.store().revision()).unwrap_or_default();
+        saver.finish().0.iter().fold(revision, fold)
+    }
+
+    /// Visits what is on the disks of the simulated nodes and of the learner's computer.
+    pub(crate) fn save_disks(&self, saver: &mut Saver<'_>) {
+        saver.within(NODES_FOLDER, &mut |saver| {
+            for runtime in self.world.runtimes() {
+                saver.within(runtime.node_name(), &mut |saver| runtime.save(saver));
+            }
+        });
+        if let Some(learner) = self.learner.get() {
+            learner.save(saver);
+        }
+    }
+
+    /// The uids of the pods that there are.
+    pub(crate) fn pod_uids(&self) -> Vec<String> {
+        let Ok(contents) = self.api.store().contents(0) else { return Vec::new() };
+        let pods = contents.entries.iter().filter(|kv| kv.key.starts_with(PODS));
+        let uid = |value: Value| Some(value.pointer("/metadata/uid")?.as_str()?.to_owned());
+        pods.filter_map(|kv| uid(serde_json::from_slice(&kv.value).ok()?)).collect()
+    }
+}
+
+impl Cluster {
+    /// The parts of the simulated world's disks that have changed since some versions, which are brought up to date;
+    /// none stands for a part that is gone. For hosts that keep parts one by one, and give them back by
+    /// [`Options::saved`].
+    pub fn save_disks(&self, since: &mut Versions) -> Vec<(String, Option<Vec<u8>>)> {
+        let mut saver = Saver::changed(since);
+        self.inner().save_disks(&mut saver);
+        let (versions, parts) = saver.finish();
+        let is_there = |name: &String| versions.binary_search_by(|(known, _)| known.cmp(name)).is_ok();
+        let gone = since.iter().filter(|(name, _)| !is_there(name)).map(|(name, _)| (name.clone(), None));
+        let parts = parts.into_iter().map(|(name, bytes)| (name, Some(bytes))).chain(gone).collect();
+        *since = versions;
+        parts
+    }
+}
+
+/// Whether a link holds a part of the disks: files of nodes and volumes, and images that somebody has made.
+fn is_shared(name: &str) -> bool {
+    match name.split_once('/') {
+        Some((NODES_FOLDER, rest)) => rest.ends_with("/host") || rest.contains("/volumes/"),
+        Some((folder, _)) => folder == Learner::REGISTRY,
+        None => false,
     }
 }
 
@@ -112,19 +191,21 @@ impl Options {
     pub fn resume(bytes: &[u8], seed: u64) -> Result<Self, String> {
         let broken = || "this is not a saved cluster".to_owned();
         let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(broken)?;
-        let (head, contents) = bytes.split_at(end);
+        let (head, rest) = bytes.split_at(end);
         let head: Head = serde_json::from_slice(head).map_err(|_| broken())?;
         if head.playground != FORMAT {
             return Err(format!("this cluster was saved in format {}, which is unknown here", head.playground));
         }
-        let contents = Contents::from_bytes(&contents[1..], LEASE_SECONDS).ok_or_else(broken)?;
+        let (disks, contents) = rest.get(1..).and_then(|rest| rest.split_at_checked(head.disks)).ok_or_else(broken)?;
+        let saved = Saved::read(disks).ok_or_else(broken)?;
+        let contents = Contents::from_bytes(contents, LEASE_SECONDS).ok_or_else(broken)?;
         let entries = contents.entries.iter().filter(|kv| kv.key.starts_with(NODES));
         let nodes = entries.filter_map(|kv| node(&serde_json::from_slice(&kv.value).ok()?));
         let mut nodes: Vec<NodeOptions> = nodes.collect();
         let addons = contents.entries.iter().any(|kv| &*kv.key == KUBEADM);
         nodes.sort_by_key(|node| node.address);
         let store = Store::restore(&store::Options::default(), contents, head.now);
-        Ok(Self { nodes, addons, faults: head.faults, files: head.files, ..Self::new(store, head.now, seed) })
+        Ok(Self { nodes, addons, faults: head.faults, files: head.files, saved, ..Self::new(store, head.now, seed) })
     }
 }
 

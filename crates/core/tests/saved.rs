@@ -107,3 +107,103 @@ fn what_is_no_saved_cluster_is_refused() {
     let saved = save(&Lab::new(1), "");
     assert!(Options::resume(&saved[..saved.len() - 1], 1).is_err());
 }
+
+const WRITER: &str = "apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec:
+  accessModes: [ReadWriteOnce]
+  resources: {requests: {storage: 1Gi}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: writer}
+spec:
+  containers:
+  - name: c
+    image: busybox:1.36
+    command: [sh, -c, 'echo began; exec sleep 100000']
+    volumeMounts:
+    - {name: claim, mountPath: /claim}
+    - {name: host, mountPath: /host}
+    - {name: empty, mountPath: /empty}
+    - {name: memory, mountPath: /memory}
+  volumes:
+  - {name: claim, persistentVolumeClaim: {claimName: data}}
+  - {name: host, hostPath: {path: /srv/files, type: DirectoryOrCreate}}
+  - {name: empty, emptyDir: {}}
+  - {name: memory, emptyDir: {medium: Memory}}
+";
+
+/// As after a reboot of its node: volumes and images are there, memory and what the container wrote are not, and the
+/// kubelet counts a restart.
+#[test]
+fn files_of_volumes_outlive_their_nodes() {
+    let lab = Lab::new(3);
+    lab.apply(WRITER);
+    lab.until("kubectl get pod writer", |table| table.contains("1/1"));
+    lab.ok("kubectl exec writer -- sh -c 'for d in claim host empty memory tmp; do echo $d > /$d/file; done'");
+    lab.ok("kubectl exec writer -- sh -c 'chmod 600 /claim/file; ln -s file /claim/link'");
+    let uid = lab.ok("kubectl get pod writer -o jsonpath={.metadata.uid}");
+    let lab = resume(&save(&lab, ""));
+    lab.until("kubectl get pod writer", |table| table.contains("1/1") && table.contains("Running   1 ("));
+    assert_eq!(lab.ok("kubectl get pod writer -o jsonpath={.metadata.uid}"), uid);
+    assert_eq!(lab.ok("kubectl exec writer -- cat /claim/link /host/file /empty/file"), "claim\nhost\nempty\n");
+    assert_eq!(lab.ok("kubectl exec writer -- stat -c %a /claim/file"), "600\n");
+    lab.fails("kubectl exec writer -- cat /memory/file");
+    lab.fails("kubectl exec writer -- cat /tmp/file");
+    assert_eq!(lab.ok("kubectl logs writer --previous"), "began\n");
+    let told = lab.ok("kubectl describe pod writer");
+    for part in ["Reason:       Unknown", "Exit Code:    255", "already present on machine", "SandboxChanged"] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    // A link shows the files too, on nodes that are new.
+    let lab = resume(&save(&lab, "?slim=true"));
+    lab.until("kubectl get pod writer", |table| table.contains("1/1"));
+    assert_eq!(lab.ok("kubectl exec writer -- cat /claim/link /host/file /empty/file"), "claim\nhost\nempty\n");
+    // What is gone stays gone.
+    lab.ok("kubectl delete pod writer --now");
+    lab.ok("kubectl delete pvc data");
+    let lab = resume(&save(&lab, ""));
+    lab.apply(WRITER);
+    lab.until("kubectl get pod writer", |table| table.contains("1/1"));
+    assert_eq!(lab.ok("kubectl exec writer -- cat /host/file"), "host\n");
+    lab.fails("kubectl exec writer -- cat /claim/file");
+    lab.fails("kubectl exec writer -- cat /empty/file");
+}
+
+#[test]
+fn the_learners_computer_goes_on() {
+    let lab = Lab::new(1);
+    lab.ok("mkdir -p site && echo 'built here' > site/index.html && printf 'FROM nginx\\nCOPY index.html /usr/share/nginx/html/\\n' > site/Dockerfile");
+    lab.ok("docker build -t mine:1 site");
+    lab.ok("docker run -d --name web -p 8080:80 mine:1");
+    lab.ok("docker exec web sh -c 'echo added > /usr/share/nginx/html/more.html'");
+    lab.ok("docker run --name once busybox sh -c 'echo done; exit 3' || true");
+    lab.ok("kind create cluster --name two");
+    lab.ok("kind load docker-image mine:1 --name two");
+    lab.until("kubectl get nodes", |table| table.contains(" Ready "));
+    lab.apply(WRITER);
+    lab.ok("kubectl create deployment site --image=mine:1");
+    lab.until("kubectl get pods", |table| table.matches("1/1").count() == 2);
+    lab.ok("kubectl exec writer -- sh -c 'echo kept > /claim/file'");
+    lab.ok("minikube start");
+    lab.ok("minikube stop");
+
+    let lab = Lab { cluster: Cluster::new(Options::resume(&save(&lab, ""), 5).unwrap()).unwrap() };
+    assert_eq!(lab.ok("kind get clusters"), "two\n");
+    assert!(lab.ok("cat site/Dockerfile").starts_with("FROM nginx\n"));
+    lab.until("curl -s localhost:8080/", |page| page == "built here\n");
+    assert_eq!(lab.ok("curl -s localhost:8080/more.html"), "added\n");
+    let listed = lab.ok("docker ps -a");
+    assert!(listed.contains("Exited (3)") && listed.contains("two-control-plane"), "{listed}");
+    assert_eq!(lab.ok("docker logs once"), "done\n");
+    lab.ok("docker restart web");
+    lab.until("curl -s localhost:8080/more.html", |page| page == "added\n");
+    lab.ok("kubectl config use-context kind-two");
+    lab.until("kubectl get pods", |table| table.matches("1/1").count() == 2);
+    assert_eq!(lab.ok("kubectl exec writer -- cat /claim/file"), "kept\n");
+    assert!(lab.run("minikube status").stdout.contains("host: Stopped"));
+    lab.ok("minikube start");
+    lab.until("kubectl get nodes", |table| table.contains("minikube   Ready"));
+}

@@ -1,17 +1,21 @@
 //! The store's disk: a thread writes what was committed, many changes at once, and tells the store how
-//! far it has come. Answers to clients wait for it.
+//! far it has come. Answers to clients wait for it. Beside the store it keeps the disks of the simulated world, as the
+//! cluster's thread hands them over.
 
 use std::path::Path;
+use std::pin::Pin;
+use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
-use futures::channel::oneshot;
+use futures::channel::{mpsc, oneshot};
 use futures::executor::block_on;
-use futures::future::{self, Either};
+use futures::{Future, StreamExt, future};
 use machinery::Timestamp;
-use store::redb::Disk;
-use store::{Options, Store};
+use playground_core::Saved;
+use store::redb::{Disk, Parts};
+use store::{JournalEntry, Options, Store};
 
 /// Between attempts to write to a disk that does not take it.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -25,21 +29,42 @@ pub struct Writer {
     thread: JoinHandle<()>,
 }
 
-/// Opens the store of a data directory.
+/// What a data directory holds.
+pub struct Kept {
+    /// The store.
+    pub store: Store,
+    /// The disks of the simulated world.
+    pub disks: Saved,
+    /// Takes what has changed on them.
+    pub changed: mpsc::UnboundedSender<Parts>,
+    /// Writes both.
+    pub writer: Writer,
+}
+
+/// What the writer has to do.
+enum Work {
+    Commits(Vec<JournalEntry>),
+    Disks(Parts),
+    Stop,
+}
+
+/// Opens a data directory.
 ///
 /// # Errors
 /// When the directory cannot be used, is in use, or is damaged: one line that says what to do.
-pub fn open(directory: &Path) -> Result<(Store, Writer)> {
-    let (disk, contents) = Disk::open(directory)?;
+pub fn open(directory: &Path) -> Result<Kept> {
+    let (mut disk, contents) = Disk::open(directory)?;
+    let disks = Saved::new(disk.parts()?.into_iter().map(|(name, bytes)| (name, bytes.into())).collect());
+    let (changed, changes) = mpsc::unbounded();
     let options = Options { journal: true, history_bytes_max: HISTORY_BYTES_MAX, ..Options::default() };
     let store = Store::restore(&options, contents, Timestamp::now());
     let (stop, stopped) = oneshot::channel();
     let writer = {
         let store = store.clone();
-        move || write_until(&store, disk, stopped)
+        move || write_until(&store, disk, changes, stopped)
     };
     let thread = std::thread::Builder::new().name("store".into()).spawn(writer)?;
-    Ok((store, Writer { stop, thread }))
+    Ok(Kept { store, disks, changed, writer: Writer { stop, thread } })
 }
 
 impl Writer {
@@ -50,11 +75,24 @@ impl Writer {
     }
 }
 
-fn write_until(store: &Store, mut disk: Disk, mut stopped: oneshot::Receiver<()>) {
+fn write_until(
+    store: &Store,
+    mut disk: Disk,
+    mut disks: mpsc::UnboundedReceiver<Parts>,
+    mut stopped: oneshot::Receiver<()>,
+) {
     loop {
-        let batch = future::poll_fn(|cx| store.poll_journal(cx));
-        match block_on(future::select(batch, &mut stopped)) {
-            Either::Left((batch, _)) => {
+        let work = block_on(future::poll_fn(|cx| {
+            if let Poll::Ready(batch) = store.poll_journal(cx) {
+                return Poll::Ready(Work::Commits(batch));
+            }
+            if let Poll::Ready(Some(parts)) = disks.poll_next_unpin(cx) {
+                return Poll::Ready(Work::Disks(parts));
+            }
+            Pin::new(&mut stopped).poll(cx).map(|_| Work::Stop)
+        }));
+        match work {
+            Work::Commits(batch) => {
                 let mut told = String::new();
                 while let Err(reason) = write(store, &mut disk, &batch) {
                     if reason != told {
@@ -69,7 +107,8 @@ fn write_until(store: &Store, mut disk: Disk, mut stopped: oneshot::Receiver<()>
                     }
                 }
             }
-            Either::Right(_) => {
+            Work::Disks(parts) => keep(&mut disk, &parts),
+            Work::Stop => {
                 if let Err(error) = write(store, &mut disk, &store.take_journal())
                     .and_then(|()| disk.close().map_err(|error| error.to_string()))
                 {
@@ -78,6 +117,14 @@ fn write_until(store: &Store, mut disk: Disk, mut stopped: oneshot::Receiver<()>
                 return;
             }
         }
+    }
+}
+
+/// Writes what has changed on the simulated world's disks. Nobody waits for it: as on a machine whose power goes, what
+/// was written last may be lost.
+fn keep(disk: &mut Disk, parts: &Parts) {
+    if let Err(error) = disk.write_parts(parts) {
+        tracing::error!("{error}; files of simulated nodes are not kept");
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use playground_core::{Cluster, Inlet, Options, PublicApi, Wait};
+use futures::channel::mpsc;
+use playground_core::{Cluster, Inlet, Options, PublicApi, Versions, Wait};
+use store::redb::Parts;
 
 /// A cluster that runs in a thread of its own.
 pub struct Host {
@@ -27,15 +28,19 @@ pub fn host_time() -> Arc<dyn Fn() -> Duration + Send + Sync> {
 }
 
 impl Host {
-    /// Starts the thread; `options` makes the cluster's options there. Returns when the API answers.
+    /// Starts the thread; `options` makes the cluster's options there, `disks` takes what changes on the disks of the
+    /// simulated world. Returns when the API answers.
     ///
     /// # Errors
     /// When the thread cannot be started, or the cluster cannot.
-    pub fn start(options: impl FnOnce() -> Result<Options> + Send + 'static) -> Result<Self> {
+    pub fn start(
+        options: impl FnOnce() -> Result<Options> + Send + 'static,
+        disks: mpsc::UnboundedSender<Parts>,
+    ) -> Result<Self> {
         /// Steps between looks at whether to stop.
         const STEPS_AT_ONCE: usize = 1000;
         let stopping = Arc::new(AtomicBool::new(false));
-        let (ready, started) = mpsc::channel();
+        let (ready, started) = std::sync::mpsc::channel();
         let stop = stopping.clone();
         let run = move || {
             let cluster = match options().and_then(|options| Cluster::new(options).map_err(anyhow::Error::msg)) {
@@ -49,13 +54,18 @@ impl Host {
             cluster.executor().on_wake(move || this.unpark());
             // Nobody waits any more if the start was given up.
             let _ = ready.send(Ok((cluster.public_api().clone(), cluster.inlet())));
+            let mut keeper = Keeper { disks, versions: Versions::new(), due: Instant::now() };
             while !stop.load(Ordering::Acquire) {
-                match cluster.run(STEPS_AT_ONCE) {
-                    Wait::Ready => {}
-                    Wait::For(time) => thread::park_timeout(time),
-                    Wait::Idle => thread::park(),
+                let wait = cluster.run(STEPS_AT_ONCE);
+                let due = keeper.look(&cluster);
+                match (wait, due) {
+                    (Wait::Ready, _) => {}
+                    (Wait::For(time), due) => thread::park_timeout(due.map_or(time, |due| due.min(time))),
+                    (Wait::Idle, Some(due)) => thread::park_timeout(due),
+                    (Wait::Idle, None) => thread::park(),
                 }
             }
+            keeper.keep(&cluster);
         };
         let handle = thread::Builder::new().name("cluster".into()).spawn(run)?;
         let (api, inlet) = started.recv().context("the cluster did not start")??;
@@ -67,5 +77,38 @@ impl Host {
         self.stopping.store(true, Ordering::Release);
         self.thread.unpark();
         let _ = self.handle.join();
+    }
+}
+
+/// Between two looks at what has changed on the simulated world's disks, at least; where looking takes long, it takes
+/// a twentieth of the time at most.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+const LOOK_SHARE: u32 = 20;
+
+/// Hands over what changes on the simulated world's disks.
+struct Keeper {
+    disks: mpsc::UnboundedSender<Parts>,
+    versions: Versions,
+    due: Instant,
+}
+
+impl Keeper {
+    /// Looks at the disks, if it is time to; else says when it will be.
+    fn look(&mut self, cluster: &Cluster) -> Option<Duration> {
+        let now = Instant::now();
+        if let Some(due) = self.due.checked_duration_since(now).filter(|due| !due.is_zero()) {
+            return Some(due);
+        }
+        self.keep(cluster);
+        self.due = Instant::now() + LOOK_PAUSE.max(now.elapsed() * LOOK_SHARE);
+        None
+    }
+
+    fn keep(&mut self, cluster: &Cluster) {
+        let changed = cluster.save_disks(&mut self.versions);
+        if !changed.is_empty() {
+            // The writer ends after this thread.
+            let _ = self.disks.unbounded_send(changed);
+        }
     }
 }

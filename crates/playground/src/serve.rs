@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use crate::certificates::Certificates;
 use crate::cli::{Runtime, ServeOptions};
 use crate::docker::{ConnectError, DockerConfig, DockerRuntime, NODES_MAX, OwnConfig, PodNetwork};
+use crate::durability::Kept;
 use crate::home::{Home, Running, Settings};
 use crate::host::{Host, host_time};
 use crate::network::Sockets;
@@ -81,7 +82,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     let token = Arc::new(PageToken::load_or_create(&pki.join("page.token"), random)?);
     let tls = Arc::new(certificates.server_config()?);
     let signer = certificates.request_signer(random)?;
-    let (store, writer) = durability::open(&directory)?;
+    let Kept { store, disks, changed, writer } = durability::open(&directory)?;
 
     let Chosen { mut nodes, docker, simulated, mappings, services } = choose_runtime(&settings, &home, address).await?;
     let greeting = greeting(nodes.len(), &simulated, docker.as_ref());
@@ -114,7 +115,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
         let advertise = pods.as_ref().map_or_else(|| advertised(address, &nodes), |pods| pods.api_address());
         let handle = Handle::current();
         let network = pods.map(|pods| Arc::new(Sockets { handle, pods, ingresses }) as _);
-        Host::start(move || {
+        let make = move || {
             let base = Options::new(store, Timestamp::now(), seed);
             Ok(Options {
                 host_time: Some(host_time()),
@@ -132,9 +133,11 @@ async fn serve(options: &ServeOptions) -> Result<()> {
                 files: lesson_files(),
                 addons: true,
                 services,
+                saved: disks,
                 ..base
             })
-        })?
+        };
+        Host::start(make, changed)?
     };
     let server = |address, kubelet_of| {
         let (api, store, tls) = (host.api.clone(), store.clone(), tls.clone());
@@ -174,7 +177,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     seat.tell(&Running { pid: std::process::id(), address: Some(reachable(address)), page })?;
     // Whole, for whoever changes folders.
     let file = std::path::absolute(&file).unwrap_or(file);
-    println!("  kubectl  export KUBECONFIG={}\n\nCtrl-C stops it; its objects stay.", file.display());
+    println!("  kubectl  export KUBECONFIG={}\n\nCtrl-C stops it; what is in it stays.", file.display());
     interrupted().await?;
 
     for task in [accepting, kubelet, forwarding, compacting, powering] {

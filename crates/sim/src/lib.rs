@@ -15,6 +15,7 @@ pub mod process;
 pub mod programs;
 pub mod readline;
 pub mod runtime;
+pub mod saved;
 pub mod shell;
 pub mod tty;
 pub mod x509;

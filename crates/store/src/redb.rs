@@ -14,6 +14,7 @@ use crate::record::{decode, encode};
 
 const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 const LEASES: TableDefinition<'_, i64, i64> = TableDefinition::new("leases");
+const DISKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("disks");
 const META: TableDefinition<'_, &str, i64> = TableDefinition::new("meta");
 
 const FORMAT: i64 = 1;
@@ -22,6 +23,9 @@ const FILE_NAME: &str = "store.redb";
 /// Clients may have seen revisions that were not written before an unclean stop. The store goes on
 /// this far ahead, so that none of them is ever used again for something else.
 const REVISIONS_SKIPPED_AFTER_CRASH: i64 = 1_000_000;
+
+/// What a host keeps beside the store, by name; none for what is gone.
+pub type Parts = Vec<(String, Option<Vec<u8>>)>;
 
 /// What is wrong with the disk, in one line that says what to do.
 #[derive(Debug, Error)]
@@ -112,6 +116,54 @@ impl Disk {
             self.database = None;
         }
         outcome.map_err(|error| self.write_error(&error))
+    }
+
+    /// What the host has kept beside the store.
+    ///
+    /// # Errors
+    /// [`DiskError::Corrupt`].
+    pub fn parts(&mut self) -> Result<Vec<(String, Vec<u8>)>, DiskError> {
+        let path = self.path.clone();
+        let mut read = || -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
+            let transaction = self.database()?.begin_read()?;
+            let table = match transaction.open_table(DISKS) {
+                Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                table => table?,
+            };
+            let mut parts = Vec::new();
+            for entry in table.iter()? {
+                let (name, bytes) = entry?;
+                parts.push((name.value().to_owned(), bytes.value().to_vec()));
+            }
+            Ok(parts)
+        };
+        read().map_err(|error| DiskError::Corrupt { path, reason: error.to_string() })
+    }
+
+    /// Keeps parts beside the store.
+    ///
+    /// # Errors
+    /// [`DiskError::Write`]; then none of them is kept.
+    pub fn write_parts(&mut self, parts: &Parts) -> Result<(), DiskError> {
+        let outcome = self.try_write_parts(parts);
+        if outcome.is_err() {
+            self.database = None;
+        }
+        outcome.map_err(|error| self.write_error(&error))
+    }
+
+    fn try_write_parts(&mut self, parts: &Parts) -> Result<(), redb::Error> {
+        let transaction = self.database()?.begin_write()?;
+        {
+            let mut table = transaction.open_table(DISKS)?;
+            for (name, bytes) in parts {
+                match bytes {
+                    Some(bytes) => table.insert(name.as_str(), bytes.as_slice())?,
+                    None => table.remove(name.as_str())?,
+                };
+            }
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Closes the database, so that the next start knows that nothing was lost.

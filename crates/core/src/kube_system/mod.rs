@@ -57,7 +57,7 @@ pub(crate) fn publish(registry: &Registry, now: jiff::Timestamp) {
             let mut rng = machinery::random::Rng::new(seed ^ salt);
             format!("sha256:{}", (0..4).map(|_| format!("{:016x}", rng.next_u64())).collect::<String>())
         };
-        registry.push(Image {
+        registry.publish(Image {
             reference,
             id: digest(0),
             digest: digest(1),
@@ -128,6 +128,10 @@ pub(crate) fn prepare(inner: &Rc<Inner>, node: &NodeOptions, runtime: &SimRuntim
         return;
     }
     let fs = Fs::new(runtime.host_tree(), false);
+    // What was done to a node's manifests stays done.
+    if fs.exists(MANIFESTS) {
+        return;
+    }
     let now = inner.executor.now();
     // A fresh node's disk takes them.
     let _ = fs.create_dir_all(MANIFESTS, now);

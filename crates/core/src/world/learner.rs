@@ -9,6 +9,7 @@ mod kind;
 mod kubeconfig;
 mod minikube;
 mod nodes;
+mod stored;
 mod tools;
 
 use std::cell::RefCell;
@@ -22,10 +23,11 @@ use futures::{FutureExt, StreamExt};
 use machinery::random::Rng;
 use machinery::wire::{Channels, Frame};
 use sim::Errno;
-use sim::fs::{Fs, Kind};
+use sim::fs::{Fs, Kind, SharedTree, Tree};
 use sim::image::Base;
 use sim::io::{Fd, Gate};
 use sim::process::{Child, ExecError, Machine, MachineConfig, Spawn};
+use sim::saved::Saved;
 use sim::tty::Tty;
 
 use crate::cluster::Inner;
@@ -35,6 +37,8 @@ use docker::Docker;
 
 /// Where the learner is at home.
 const HOME: &str = "/home/learner";
+/// Where shells keep their lines.
+const HISTORY: &str = "/home/learner/.bash_history";
 const USER_ID: u32 = 1000;
 /// What the shell asks with in the learner's home.
 const PROMPT: &str = "~ $ ";
@@ -48,7 +52,12 @@ const RESIZE: u8 = 4;
 
 /// The learner's computer. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub struct Learner(Machine);
+pub struct Learner {
+    machine: Machine,
+    disk: SharedTree,
+    docker: Docker,
+    clusters: Clusters,
+}
 
 /// What a command line printed, and its exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +71,14 @@ pub struct Output {
 }
 
 impl Learner {
-    /// A computer beside a cluster, with files in the learner's home.
-    pub(crate) fn new(own: &Rc<Inner>, rng: &mut Rng, files: &[(String, String)]) -> Self {
+    /// A computer beside a cluster: with files in the learner's home, or with what it had on its disk.
+    pub(crate) fn new(own: &Rc<Inner>, rng: &mut Rng, files: &[(String, String)], mut saved: Saved) -> Self {
         let interface = own.world.computer().clone();
         let executor = interface.network().executor().clone();
         let now = executor.now();
-        let fs = Fs::new(Base::Workstation.tree(now).share(), false);
+        let disk = Tree::over(Base::Workstation.layer(now)).share();
+        let begun = Self::restore_files(&disk, &mut saved);
+        let fs = Fs::new(disk.clone(), false);
         let machine = Machine::new(MachineConfig {
             executor,
             fs,
@@ -95,7 +106,7 @@ impl Learner {
             machine.set_completer(name, kubectl_program::completer(environment()));
         }
         let config = (".kube/config".to_owned(), kubeconfig());
-        for (name, text) in files.iter().chain([&config]) {
+        for (name, text) in files.iter().chain([&config]).filter(|_| !begun) {
             let path = format!("{HOME}/{name}");
             let folder = sim::fs::parent(&path).to_owned();
             // A fresh file system takes all of them.
@@ -103,12 +114,14 @@ impl Learner {
             let _ = machine.fs().write(&path, text.clone(), now);
         }
         let _ = machine.fs().create_dir_all(HOME, now);
-        Self(machine)
+        let learner = Self { machine, disk, docker, clusters };
+        learner.restore(saved);
+        learner
     }
 
     /// The machine.
     pub fn machine(&self) -> &Machine {
-        &self.0
+        &self.machine
     }
 
     /// Puts a file into the learner's home, in place of what had its name.
@@ -116,18 +129,19 @@ impl Learner {
     /// # Errors
     /// What the file system says.
     pub(crate) fn put_file(&self, name: &str, text: bytes::Bytes, now: machinery::Timestamp) -> Result<(), Errno> {
-        self.0.fs().write(&format!("{HOME}/{name}"), text, now)
+        self.machine.fs().write(&format!("{HOME}/{name}"), text, now)
     }
 
     /// The text files of the learner's home, by relative path. What the computer writes for itself is not among
     /// them.
     pub(crate) fn files(&self) -> Vec<(String, String)> {
-        let (fs, mut folders, mut files) = (self.0.fs(), vec![HOME.to_owned()], Vec::new());
+        let (fs, mut folders, mut files) = (self.machine.fs(), vec![HOME.to_owned()], Vec::new());
         while let Some(folder) = folders.pop() {
             for (name, entry) in fs.list(&folder).unwrap_or_default() {
                 let path = format!("{folder}/{name}");
                 match entry.kind {
                     Kind::Directory if name != ".kube" => folders.push(path),
+                    Kind::File(_) if path == HISTORY => {}
                     Kind::File(data) => {
                         if let Ok(text) = std::str::from_utf8(&data) {
                             files.push((path[HOME.len() + 1..].to_owned(), text.to_owned()));
@@ -161,7 +175,7 @@ impl Learner {
     pub fn open_terminal(&self) -> Channels {
         let (ours, theirs) = Channels::pair();
         let learner = self.clone();
-        self.0.executor().spawn(async move { learner.run_terminal(ours).await });
+        self.machine.executor().spawn(async move { learner.run_terminal(ours).await });
         theirs
     }
 
@@ -170,7 +184,7 @@ impl Learner {
         let (output, written) = mpsc::unbounded::<bytes::Bytes>();
         let gate = Gate::default();
         let sent = gate.clone();
-        let tty = Tty::gated(&self.0, TERMINAL_SIZE, &gate, move |data| {
+        let tty = Tty::gated(&self.machine, TERMINAL_SIZE, &gate, move |data| {
             sent.sent(data.len());
             // A terminal that is gone shows nothing.
             let _ = output.unbounded_send(bytes::Bytes::copy_from_slice(data));
@@ -229,8 +243,8 @@ impl Learner {
     fn start(&self, words: &[&str], fds: BTreeMap<u32, Fd>) -> Result<Child, ExecError> {
         let args: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         let env = environment();
-        let found = self.0.find(&args, &env, HOME)?;
-        Ok(self.0.spawn(Spawn {
+        let found = self.machine.find(&args, &env, HOME)?;
+        Ok(self.machine.spawn(Spawn {
             program: found.program,
             args: found.args,
             env,
@@ -254,6 +268,7 @@ fn environment() -> BTreeMap<String, String> {
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ("PWD", HOME),
         ("LANG", "C.UTF-8"),
+        ("HISTFILE", HISTORY),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()

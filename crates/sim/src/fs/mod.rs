@@ -1,6 +1,7 @@
 //! File systems in memory: trees of files, layered as images are, and mounted as pods mount them.
 
 mod open;
+mod saved;
 mod tree;
 
 use std::cell::RefCell;

@@ -130,12 +130,14 @@ pub(super) enum Change<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     /// By absolute path; `None` hides what is below.
-    own: BTreeMap<String, Option<Entry>>,
-    lower: Option<Rc<Tree>>,
+    pub(super) own: BTreeMap<String, Option<Entry>>,
+    pub(super) lower: Option<Rc<Tree>>,
     /// Bytes of the files in `own`.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// Most bytes that it holds, where that is less than [`TREE_BYTES_MAX`].
-    limit: Option<usize>,
+    pub(super) limit: Option<usize>,
+    /// How often it was changed.
+    pub(super) changes: u64,
 }
 
 /// Most bytes of files in one tree. A node's disk is larger; but all of it is in this program's memory.
@@ -195,7 +197,8 @@ impl Tree {
         self.bytes.saturating_add(more) <= self.limit.unwrap_or(TREE_BYTES_MAX).min(TREE_BYTES_MAX)
     }
 
-    fn set(&mut self, path: String, entry: Option<Entry>) {
+    pub(super) fn set(&mut self, path: String, entry: Option<Entry>) {
+        self.changes += 1;
         let more = file_bytes(&entry);
         let less = self.own.insert(path, entry).map_or(0, |before| file_bytes(&before));
         self.bytes = (self.bytes + more).saturating_sub(less);
@@ -208,6 +211,7 @@ impl Tree {
             if self.lower.as_ref().is_some_and(|lower| lower.get(&path).is_some()) {
                 self.set(path, None);
             } else {
+                self.changes += 1;
                 self.bytes = self.bytes.saturating_sub(self.own.remove(&path).map_or(0, |before| file_bytes(&before)));
             }
         }

@@ -4,6 +4,7 @@ mod base;
 mod catalog;
 mod reference;
 mod registry;
+mod saved;
 
 use std::rc::Rc;
 

@@ -12,6 +12,7 @@ use super::base::Base;
 use super::catalog::{GENERIC, ROWS, Row};
 use super::{Image, Reference, STANDS_IN};
 use crate::fs::{Entry, Tree};
+use crate::saved::{Saved, Saver};
 
 /// A failed pull, in containerd's words.
 pub type PullError = RuntimeError;
@@ -38,6 +39,8 @@ pub struct Registry(Rc<RefCell<State>>);
 struct State {
     /// Images made here, or already looked up, by full name.
     images: BTreeMap<String, Rc<Image>>,
+    /// The names of those that people have made.
+    pushed: Vec<String>,
     /// Registries that do not answer, by host name.
     outages: BTreeMap<String, ()>,
 }
@@ -48,9 +51,37 @@ impl Registry {
         Self::default()
     }
 
-    /// Adds an image, or replaces the one of its name.
-    pub fn push(&self, image: Image) {
+    /// Adds an image that is there in every world, or replaces the one of its name.
+    pub fn publish(&self, image: Image) {
         self.0.borrow_mut().images.insert(image.reference.to_string(), Rc::new(image));
+    }
+
+    /// Adds an image that somebody has made, or replaces the one of its name.
+    pub fn push(&self, image: Image) {
+        let name = image.reference.to_string();
+        let mut state = self.0.borrow_mut();
+        if !state.pushed.contains(&name) {
+            state.pushed.push(name.clone());
+        }
+        state.images.insert(name, Rc::new(image));
+    }
+
+    /// Whether it has this very image, so that its name is enough to find it again.
+    pub fn has(&self, image: &Rc<Image>) -> bool {
+        self.built(&image.reference.to_string()).is_ok_and(|known| known.id == image.id)
+    }
+
+    /// Visits the images that people have made.
+    pub fn save(&self, saver: &mut Saver<'_>) {
+        let state = self.0.borrow();
+        for image in state.pushed.iter().filter_map(|name| state.images.get(name)) {
+            image.save(saver);
+        }
+    }
+
+    /// Adds them again.
+    pub fn restore(&self, saved: Saved) {
+        Image::restore_all(saved).into_iter().for_each(|image| self.push(image));
     }
 
     /// Lets a registry fail, or answer again.
@@ -93,6 +124,20 @@ impl Registry {
             let message = format!("rpc error: code = Unknown desc = {head}: failed to do request: {request}: {cause}");
             return Err(RuntimeError::new(ErrorCode::Unknown, message));
         }
+        self.built(image)
+    }
+
+    /// As [`Registry::pull`], whether the registry answers or not.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub fn built(&self, image: &str) -> Result<Rc<Image>, PullError> {
+        let reference = Reference::parse(image).map_err(|error| {
+            let message = format!("couldn't parse image name {image:?}: {error}");
+            RuntimeError::new(ErrorCode::InvalidImageName, message)
+        })?;
+        let name = reference.to_string();
+        let head = format!("failed to pull and unpack image {name:?}: failed to resolve reference {name:?}");
         if let Some(known) = self.0.borrow().images.get(&name) {
             return Ok(known.clone());
         }

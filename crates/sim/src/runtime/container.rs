@@ -31,30 +31,45 @@ const START_ERROR: i32 = 128;
 
 /// A container.
 pub(super) struct Container {
-    config: ContainerConfig,
-    image: Rc<Image>,
-    log: Log,
-    status: RefCell<ContainerStatus>,
-    running: RefCell<Option<Running>>,
+    pub(super) config: ContainerConfig,
+    pub(super) image: Rc<Image>,
+    /// What it has written over its image.
+    pub(super) layer: RefCell<SharedTree>,
+    pub(super) log: Log,
+    pub(super) status: RefCell<ContainerStatus>,
+    pub(super) running: RefCell<Option<Running>>,
     /// When resource use was last asked for, the CPU time then, and the rate before.
-    sample: Cell<(Timestamp, u64, u64)>,
+    pub(super) sample: Cell<(Timestamp, u64, u64)>,
 }
 
 /// What a container has while it runs.
-struct Running {
+pub(super) struct Running {
     machine: Machine,
     child: Child,
     /// Where attached clients write, with `stdin: true`.
     stdin: Option<Fd>,
     tty: Option<Tty>,
     finished: Rc<Cell<bool>>,
-    /// What it has written over its image.
-    layer: SharedTree,
 }
 
 impl Container {
     pub(super) fn status(&self) -> ContainerStatus {
         self.status.borrow().clone()
+    }
+
+    /// What it does, without the rest.
+    pub(super) fn state(&self) -> ContainerState {
+        self.status.borrow().state
+    }
+
+    /// What it has written over its image.
+    pub(super) fn layer(&self) -> SharedTree {
+        self.layer.borrow().clone()
+    }
+
+    /// Goes on from what another container has written.
+    pub(super) fn set_layer(&self, layer: SharedTree) {
+        *self.layer.borrow_mut() = layer;
     }
 
     pub(super) fn config(&self) -> &ContainerConfig {
@@ -110,7 +125,7 @@ impl Container {
 
     /// Bytes it keeps on disk: its writable layer and its log.
     pub(super) fn disk_bytes(&self) -> u64 {
-        let layer = self.running.borrow().as_ref().map_or(0, |running| running.layer.borrow().own_bytes());
+        let layer = self.layer.borrow().borrow().own_bytes();
         u64::try_from(layer + self.log.bytes()).unwrap_or(u64::MAX)
     }
 
@@ -258,6 +273,7 @@ impl Node {
         };
         let container = Container {
             config,
+            layer: RefCell::new(Tree::over(image.layer.clone()).share()),
             image,
             log: Log::default(),
             status: RefCell::new(status.clone()),
@@ -274,7 +290,7 @@ impl Node {
             let message = format!("rpc error: code = Unknown desc = container {id:?} is not in created state");
             return Err(RuntimeError::new(ErrorCode::Unknown, message));
         }
-        let (machine, layer) = self.machine_for(&container)?;
+        let machine = self.machine_for(&container)?;
         let args = container.command_line();
         let env = container.env(&machine);
         let executable = match container.executable(&machine, &args, &env) {
@@ -288,7 +304,7 @@ impl Node {
         }
         let finished = Rc::new(Cell::new(false));
         let running =
-            Running { machine: machine.clone(), child: child.clone(), stdin, tty, finished: finished.clone(), layer };
+            Running { machine: machine.clone(), child: child.clone(), stdin, tty, finished: finished.clone() };
         *container.running.borrow_mut() = Some(running);
         {
             let mut status = container.status.borrow_mut();
@@ -382,15 +398,14 @@ impl Node {
         RuntimeError::new(ErrorCode::Unknown, message)
     }
 
-    fn machine_for(&self, container: &Container) -> Result<(Machine, SharedTree), RuntimeError> {
+    fn machine_for(&self, container: &Container) -> Result<Machine, RuntimeError> {
         let config = &container.config;
         let sandboxes = self.sandboxes.borrow();
         let sandbox = sandboxes.get(&container.status.borrow().sandbox_id).ok_or_else(|| {
             RuntimeError::new(ErrorCode::NotFound, "rpc error: code = NotFound desc = sandbox container is not running")
         })?;
         let now = self.executor.now();
-        let root = Tree::over(container.image.layer.clone());
-        let root = root.share();
+        let root = container.layer.borrow().clone();
         let fs = Fs::new(root.clone(), false);
         let hosts = match config.etc_hosts.as_str() {
             "" => format!("127.0.0.1\tlocalhost\n{}\t{}\n", sandbox.interface.address(), sandbox.hostname),
@@ -463,7 +478,7 @@ impl Node {
         for (name, program) in self.programs.borrow().iter() {
             machine.provide(name, program.clone());
         }
-        Ok((machine, root))
+        Ok(machine)
     }
 
     /// Descriptors of the first process, and the ends that attached clients use.

@@ -12,12 +12,16 @@ use futures::channel::mpsc;
 use kubelet::runtime::{LogLine, LogRequest, LogStream, RuntimeError};
 use machinery::Timestamp;
 
+use crate::saved::{put, take};
+
 /// Most bytes a log keeps: the kubelet's default `containerLogMaxSize`. Older lines go.
 const LOG_BYTES_MAX: usize = 10 << 20;
 /// What a line takes of memory beside its content: the entry, and a heap block's overhead.
 const LINE_BYTES: usize = size_of::<LogLine>() + 32;
 /// Most memory that a log takes: one of very short lines keeps fewer of them.
 const HELD_BYTES_MAX: usize = 2 * LOG_BYTES_MAX;
+/// Most bytes of a log that are saved.
+const SAVED_BYTES_MAX: usize = 256 << 10;
 /// A line longer than this is split, as CRI runtimes split lines.
 const LINE_BYTES_MAX: usize = 16 << 10;
 /// How many pieces of output an attached client may be behind before it loses some.
@@ -101,6 +105,45 @@ impl Log {
         let text: Vec<u8> = lines.flat_map(|line| line.content.iter().copied()).collect();
         let kept = text.get(text.len().saturating_sub(BYTES_MAX)..).unwrap_or_default();
         String::from_utf8_lossy(kept).into_owned()
+    }
+
+    /// How many lines it has had.
+    pub(super) fn count(&self) -> u64 {
+        let state = self.0.borrow();
+        state.dropped + state.lines.len() as u64
+    }
+
+    /// Its end as bytes: each line's microsecond, stream and content.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let state = self.0.borrow();
+        let (mut kept, mut bytes) = (0, 0);
+        for line in state.lines.iter().rev() {
+            bytes += line.content.len();
+            if bytes > SAVED_BYTES_MAX {
+                break;
+            }
+            kept += 1;
+        }
+        let mut out = Vec::new();
+        for line in state.lines.iter().skip(state.lines.len() - kept) {
+            put(&mut out, &line.time.as_microsecond().to_le_bytes());
+            put(&mut out, &[line.stream as u8]);
+            put(&mut out, &line.content);
+        }
+        out
+    }
+
+    /// Adds what [`Log::to_bytes`] has written.
+    pub(super) fn restore(&self, bytes: &[u8]) {
+        let mut rest = bytes;
+        let mut state = self.0.borrow_mut();
+        while let (Some(time), Some(stream), Some(content)) = (take(&mut rest), take(&mut rest), take(&mut rest)) {
+            let time = time.try_into().ok().and_then(|time| Timestamp::from_microsecond(i64::from_le_bytes(time)).ok());
+            let Some(time) = time else { return };
+            let error = stream == [LogStream::Stderr as u8].as_slice();
+            let stream = if error { LogStream::Stderr } else { LogStream::Stdout };
+            state.push(LogLine { time, stream, content: Bytes::copy_from_slice(content) });
+        }
     }
 
     /// All lines that are kept.

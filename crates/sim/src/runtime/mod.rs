@@ -7,6 +7,7 @@ mod container;
 mod log;
 mod probe;
 mod sandbox;
+mod saved;
 mod session;
 mod volumes;
 

@@ -35,6 +35,16 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
+    /// The last one that was given.
+    pub(super) fn last(&self) -> Option<Ipv4Addr> {
+        self.last
+    }
+
+    /// The next one is sought after this.
+    pub(super) fn set_last(&mut self, last: Ipv4Addr) {
+        self.last = Some(last);
+    }
+
     /// Takes a free address of a range such as `10.244.1.0/24`; network, gateway and broadcast address
     /// are not given.
     fn take(&mut self, cidr: &str) -> Option<Ipv4Addr> {
@@ -54,6 +64,11 @@ impl Addresses {
 }
 
 impl Sandbox {
+    /// One that ended when its node did.
+    pub(super) fn ended(status: SandboxStatus, interface: Interface) -> Self {
+        Self { status, hostname: String::new(), interface, resolv_conf: String::new(), processes: None, address: None }
+    }
+
     /// Takes the sandbox off the network. Idempotent.
     pub(super) fn stop(&mut self, node: &Interface, addresses: &mut Addresses) {
         self.status.state = SandboxState::NotReady;

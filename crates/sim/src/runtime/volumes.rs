@@ -8,6 +8,7 @@ use kubelet::runtime::{ErrorCode, RuntimeError, StorageUse, Volume, VolumeFile, 
 use machinery::Timestamp;
 
 use crate::fs::{Entry, Fs, Kind, SharedTree, Tree};
+use crate::saved::{Saved, Saver};
 
 /// The volumes of a node's pods, by pod uid and volume name.
 #[derive(Default)]
@@ -22,6 +23,20 @@ struct Mounted {
     root: String,
     /// `fsGroup`, once a container has it.
     group: Option<u32>,
+    /// Whether it is gone without power.
+    memory: bool,
+}
+
+impl Mounted {
+    /// A tree of the pod's own.
+    fn own_tree(tree: Tree, memory: bool) -> Self {
+        Self { tree: tree.share(), files: None, root: String::new(), group: None, memory }
+    }
+
+    /// Whether it is an emptyDir.
+    fn is_empty_dir(&self) -> bool {
+        self.files.is_none() && self.root.is_empty()
+    }
 }
 
 impl Mounted {
@@ -93,16 +108,12 @@ impl Volumes {
                             tree.set_limit(usize::try_from(limit).unwrap_or(usize::MAX));
                         }
                         tree.insert("/", Entry { mode: 0o777, ..Entry::directory(now) });
-                        Mounted { tree: tree.share(), root: String::new(), files: None, group: None }
+                        Mounted::own_tree(tree, *memory)
                     });
                 }
                 VolumeKind::Files(files) => {
-                    let mounted = pod.entry(volume.name.clone()).or_insert_with(|| Mounted {
-                        tree: Tree::new(now).share(),
-                        root: String::new(),
-                        files: None,
-                        group: None,
-                    });
+                    let mounted = pod.entry(volume.name.clone());
+                    let mounted = mounted.or_insert_with(|| Mounted::own_tree(Tree::new(now), true));
                     if mounted.files.as_ref() != Some(files) {
                         replace(&mounted.tree, files, now);
                         mounted.files = Some(files.clone());
@@ -111,8 +122,8 @@ impl Volumes {
                 }
                 VolumeKind::HostPath { path, path_type } => {
                     check_host_path(host, path, path_type, now)?;
-                    let mounted = Mounted { tree: host.clone(), root: path.clone(), files: None, group: None };
-                    pod.insert(volume.name.clone(), mounted);
+                    let (tree, root) = (host.clone(), path.clone());
+                    pod.insert(volume.name.clone(), Mounted { tree, root, files: None, group: None, memory: false });
                 }
             }
         }
@@ -135,12 +146,36 @@ impl Volumes {
         let mounted =
             all.iter().flat_map(|(pod, volumes)| volumes.iter().map(move |(name, volume)| (pod, name, volume)));
         mounted
-            .filter(|(.., volume)| volume.files.is_none() && volume.root.is_empty())
+            .filter(|(.., volume)| volume.is_empty_dir())
             .map(|(pod, name, volume)| StorageUse {
                 owner: format!("{pod}/{name}"),
                 bytes: u64::try_from(volume.tree.borrow().own_bytes()).unwrap_or(u64::MAX),
             })
             .collect()
+    }
+
+    /// The emptyDirs that are on disk, as `<pod uid>/<volume>`.
+    pub(super) fn save(&self, saver: &mut Saver<'_>) {
+        for (pod, volumes) in self.0.borrow().iter() {
+            for (name, volume) in volumes.iter().filter(|(_, volume)| volume.is_empty_dir() && !volume.memory) {
+                let tree = volume.tree.borrow();
+                saver.part(&format!("{pod}/{name}"), tree.changes(), &|| tree.to_bytes());
+            }
+        }
+    }
+
+    /// Puts them back, for pods that are still there.
+    pub(super) fn restore(&self, mut saved: Saved, is_there: &dyn Fn(&str) -> bool) {
+        for pod in saved.names().into_iter().filter(|pod| is_there(pod)) {
+            let mut volumes = saved.take_folder(&pod);
+            for name in volumes.names() {
+                let mut tree = Tree::default();
+                if volumes.take(&name).is_some_and(|bytes| tree.restore(&bytes)) {
+                    let mut all = self.0.borrow_mut();
+                    all.entry(pod.clone()).or_default().insert(name, Mounted::own_tree(tree, false));
+                }
+            }
+        }
     }
 
     /// Removes the volumes of a pod.

@@ -36,6 +36,11 @@ impl Shell {
             }
         }
         let mut readline = Readline::default();
+        let history = self.get("HISTFILE");
+        if let Some(lines) = history.as_ref().and_then(|file| self.fs.read_text(file).ok()) {
+            lines.lines().for_each(|line| readline.remember(line));
+            *self.history.borrow_mut() = readline.history().to_vec();
+        }
         let mut text = String::new();
         loop {
             let prompt = if text.is_empty() { self.prompt() } else { self.get("PS2").unwrap_or_else(|| "> ".into()) };
@@ -70,6 +75,11 @@ impl Shell {
                             continue;
                         }
                     };
+                    if let Some(file) = history.as_ref().filter(|_| !line.trim().is_empty()) {
+                        // Line by line, as `history -a` does: a terminal may go away at any time. A disk that is full
+                        // keeps no more.
+                        let _ = self.fs.append(file, format!("{line}\n").as_bytes(), self.machine.now());
+                    }
                     *self.history.borrow_mut() = readline.history().to_vec();
                     if !text.is_empty() {
                         text.push('\n');

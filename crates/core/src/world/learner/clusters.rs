@@ -8,16 +8,19 @@ use std::rc::Rc;
 use machinery::Timestamp;
 use machinery::random::Rng;
 use machinery::sort::Order;
+use serde_json::{Value, json};
 use sim::Executor;
 use sim::image::{Image, Registry};
 use sim::network::Interface;
-use store::Store;
+use sim::saved::{Saved, Saver};
+use store::{Contents, Store};
 
 use crate::cluster::Inner;
 use crate::kind_config::PortMapping;
 use crate::options::{HostTime, NodeOptions, Options};
 use crate::pace::Pace;
 use crate::public_api::PublicApi;
+use crate::saved::{self, NODES_FOLDER};
 
 /// Ports of `localhost` at which API servers answer, from this one on: as good as Docker's choice.
 const API_PORT_MIN: u64 = 32768;
@@ -51,6 +54,54 @@ pub struct LocalNode {
     pub stopped: bool,
 }
 
+impl LocalNode {
+    fn to_json(&self) -> Value {
+        let options = &self.options;
+        json!({
+            "name": options.name,
+            "address": options.address.to_string(),
+            "podRange": options.pod_range,
+            "labels": options.labels,
+            "taints": options.taints,
+            "controlPlane": self.control_plane,
+            "id": self.id,
+            "image": self.image,
+            "ports": self.ports.iter().map(|port| {
+                json!({"host": port.host, "node": port.node, "address": port.address, "protocol": port.protocol})
+            }).collect::<Vec<_>>(),
+            "created": self.created_at.as_microsecond(),
+            "stopped": self.stopped,
+        })
+    }
+
+    fn from_json(value: &Value) -> Option<Self> {
+        let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        let number = |value: &Value| value.as_u64().and_then(|port| port.try_into().ok()).unwrap_or(0);
+        let port = |value: &Value| PortMapping {
+            host: number(&value["host"]),
+            node: number(&value["node"]),
+            address: text(value, "address"),
+            protocol: text(value, "protocol"),
+        };
+        let labels = value["labels"].as_object().into_iter().flatten();
+        Some(Self {
+            options: NodeOptions {
+                address: text(value, "address").parse().ok()?,
+                pod_range: value["podRange"].as_str().map(str::to_owned),
+                labels: labels.map(|(name, label)| (name.clone(), label.as_str().unwrap_or_default().into())).collect(),
+                taints: machinery::object::from_value(value["taints"].clone()).ok()?,
+                ..NodeOptions::worker(text(value, "name"), 0)
+            },
+            control_plane: value["controlPlane"] == true,
+            id: text(value, "id"),
+            image: text(value, "image"),
+            ports: value["ports"].as_array().into_iter().flatten().map(port).collect(),
+            created_at: Timestamp::from_microsecond(value["created"].as_i64()?).ok()?,
+            stopped: value["stopped"] == true,
+        })
+    }
+}
+
 /// A cluster made on this computer.
 pub struct LocalCluster {
     /// Its name.
@@ -69,6 +120,8 @@ pub struct LocalCluster {
     running: RefCell<Option<Rc<Inner>>>,
     /// Images that were loaded into its nodes.
     loaded: RefCell<Vec<Rc<Image>>>,
+    /// What is on its nodes' disks while it does not run.
+    disks: RefCell<Saved>,
 }
 
 /// The clusters. Cheap to clone; all clones are one.
@@ -186,6 +239,7 @@ impl Clusters {
             store: Store::new(&store::Options::default()),
             running: RefCell::default(),
             loaded: RefCell::default(),
+            disks: RefCell::default(),
         });
         self.start(&cluster)?;
         self.0.list.borrow_mut().push(cluster.clone());
@@ -212,6 +266,7 @@ impl Clusters {
             host_time: shared.host_time.clone(),
             advertise,
             addons: true,
+            saved: cluster.disks.take(),
             ..Options::new(cluster.store.clone(), shared.executor.now(), seed)
         };
         let (inner, _) = Inner::start(shared.executor.clone(), shared.pace.clone(), shared.registry.clone(), options)?;
@@ -250,6 +305,10 @@ impl Clusters {
     /// Stops a cluster; what it holds stays.
     pub fn stop(&self, cluster: &LocalCluster) {
         if let Some(inner) = cluster.running.borrow_mut().take() {
+            let mut saver = Saver::all();
+            inner.save_disks(&mut saver);
+            let parts = saver.finish().1.into_iter().map(|(name, bytes)| (name, bytes.into()));
+            *cluster.disks.borrow_mut() = Saved::new(parts.collect()).take_folder(NODES_FOLDER);
             inner.shut_down();
         }
         for node in cluster.nodes.borrow().iter() {
@@ -264,6 +323,43 @@ impl Clusters {
         self.0.list.borrow_mut().retain(|known| !Rc::ptr_eq(known, cluster));
     }
 
+    /// Visits all of them.
+    pub fn save(&self, saver: &mut Saver<'_>) {
+        for cluster in self.0.list.borrow().iter() {
+            saver.within(cluster.tool.name(), &mut |saver| {
+                saver.within(&cluster.name, &mut |saver| cluster.save(saver));
+            });
+        }
+    }
+
+    /// Puts them back; those that ran go on. What cannot go on is left out.
+    pub fn restore(&self, mut saved: Saved) {
+        for tool in [Tool::Kind, Tool::Minikube] {
+            let mut clusters = saved.take_folder(tool.name());
+            for name in clusters.names() {
+                let parts = clusters.take_folder(&name);
+                let Some((cluster, ran)) = LocalCluster::restore(tool, &name, parts, self.0.executor.now()) else {
+                    continue;
+                };
+                let cluster = Rc::new(cluster);
+                let last = cluster.nodes.borrow().iter().map(|node| node.options.index().saturating_add(1)).max();
+                self.0.nodes.set(self.0.nodes.get().max(last.unwrap_or_default()));
+                // One whose ports are taken is there, and does not run.
+                if ran && self.start(&cluster).is_ok() {
+                    let stopped: Vec<String> = cluster
+                        .nodes
+                        .borrow()
+                        .iter()
+                        .filter(|node| node.stopped)
+                        .map(|node| node.options.name.clone())
+                        .collect();
+                    stopped.iter().for_each(|node| self.set_stopped(&cluster, node, true));
+                }
+                self.0.list.borrow_mut().push(cluster);
+            }
+        }
+    }
+
     /// Stops a node's container or starts it again: the cluster sees a node that does not answer.
     pub fn set_stopped(&self, cluster: &LocalCluster, node: &str, stopped: bool) {
         for known in cluster.nodes.borrow_mut().iter_mut().filter(|known| known.options.name == node) {
@@ -275,7 +371,63 @@ impl Clusters {
     }
 }
 
+impl Tool {
+    /// Its command.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kind => "kind",
+            Self::Minikube => "minikube",
+        }
+    }
+}
+
+const ABOUT: &str = "about";
+const STORE: &str = "store";
+const IMAGES: &str = "images";
+
 impl LocalCluster {
+    fn save(&self, saver: &mut Saver<'_>) {
+        let about = json!({
+            "context": self.context,
+            "server": self.server,
+            "running": self.is_running(),
+            "addons": &*self.addons.borrow(),
+            "nodes": self.nodes.borrow().iter().map(LocalNode::to_json).collect::<Vec<_>>(),
+        });
+        saver.small(ABOUT, about.to_string().into_bytes());
+        saver.part(STORE, u64::try_from(self.store.revision()).unwrap_or_default(), &|| {
+            // The newest revision is always there.
+            self.store.contents(0).map(|contents| contents.to_bytes()).unwrap_or_default()
+        });
+        saver.within(IMAGES, &mut |saver| self.loaded.borrow().iter().for_each(|image| image.save(saver)));
+        match self.running.borrow().as_ref() {
+            Some(inner) => inner.save_disks(saver),
+            None => saver.within(NODES_FOLDER, &mut |saver| self.disks.borrow().save(saver)),
+        }
+    }
+
+    /// A cluster as it was, and whether it ran.
+    fn restore(tool: Tool, name: &str, mut parts: Saved, now: Timestamp) -> Option<(Self, bool)> {
+        let about: Value = serde_json::from_slice(&parts.take(ABOUT)?).ok()?;
+        let contents = Contents::from_bytes(&parts.take(STORE)?, saved::LEASE_SECONDS)?;
+        let text = |name: &str| about[name].as_str().unwrap_or_default().to_owned();
+        let list = |name: &str| about[name].as_array().cloned().unwrap_or_default();
+        let loaded = Image::restore_all(parts.take_folder(IMAGES)).into_iter().map(Rc::new).collect();
+        let cluster = Self {
+            name: name.to_owned(),
+            tool,
+            context: text("context"),
+            server: text("server"),
+            nodes: RefCell::new(list("nodes").iter().filter_map(LocalNode::from_json).collect()),
+            addons: RefCell::new(list("addons").iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()),
+            store: Store::restore(&store::Options::default(), contents, now),
+            running: RefCell::default(),
+            loaded: RefCell::new(loaded),
+            disks: RefCell::new(parts.take_folder(NODES_FOLDER)),
+        };
+        Some((cluster, about["running"] == true))
+    }
+
     /// Whether it runs.
     pub fn is_running(&self) -> bool {
         self.running.borrow().is_some()

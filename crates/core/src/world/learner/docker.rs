@@ -61,25 +61,25 @@ Commands:
 
 /// A container that `docker run` has made.
 #[derive(Clone)]
-struct Own {
-    name: String,
-    sandbox_id: String,
+pub(super) struct Own {
+    pub(super) name: String,
+    pub(super) sandbox_id: String,
     /// Of its present run.
-    container_id: String,
-    config: ContainerConfig,
-    ports: Vec<HostPort>,
-    created_at: Timestamp,
-    remove: bool,
+    pub(super) container_id: String,
+    pub(super) config: ContainerConfig,
+    pub(super) ports: Vec<HostPort>,
+    pub(super) created_at: Timestamp,
+    pub(super) remove: bool,
 }
 
 /// The daemon. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub struct Docker(Rc<Daemon>);
+pub struct Docker(pub(super) Rc<Daemon>);
 
-struct Daemon {
-    runtime: SimRuntime,
-    clusters: Clusters,
-    containers: RefCell<Vec<Own>>,
+pub(super) struct Daemon {
+    pub(super) runtime: SimRuntime,
+    pub(super) clusters: Clusters,
+    pub(super) containers: RefCell<Vec<Own>>,
     rng: RefCell<Rng>,
 }
 
@@ -142,10 +142,48 @@ impl Docker {
         self.0.containers.borrow().iter().filter_map(|own| Some((own.clone(), status(own)?))).collect()
     }
 
-    fn keep(&self, own: &Own) {
+    pub(super) fn keep(&self, own: &Own) {
         let mut containers = self.0.containers.borrow_mut();
         containers.retain(|known| known.name != own.name);
         containers.push(own.clone());
+    }
+
+    /// Makes a container's sandbox and process, and keeps it among the containers. It goes on from what its last run
+    /// has written.
+    pub(super) async fn launch(&self, own: &mut Own) -> Result<(), RuntimeError> {
+        let runtime = &self.0.runtime;
+        let layer = runtime.layer(&own.container_id);
+        self.remove_sandbox(own).await;
+        let hostname = own.name.clone();
+        let sandbox = PodSandboxConfig {
+            name: own.name.clone(),
+            hostname,
+            port_mappings: own.ports.clone(),
+            network: NamespaceMode::Pod,
+            ..PodSandboxConfig::default()
+        };
+        if let Outcome::Sandbox(status) = runtime.perform(Operation::RunPodSandbox(Box::new(sandbox))).await? {
+            own.sandbox_id = status.id;
+        }
+        let create =
+            Operation::CreateContainer { sandbox_id: own.sandbox_id.clone(), config: Box::new(own.config.clone()) };
+        if let Outcome::Container(status) = runtime.perform(create).await? {
+            own.container_id = status.id;
+        }
+        if let Some(layer) = layer {
+            runtime.set_layer(&own.container_id, layer);
+        }
+        self.keep(own);
+        runtime.perform(Operation::StartContainer { container_id: own.container_id.clone() }).await?;
+        Ok(())
+    }
+
+    async fn remove_sandbox(&self, own: &Own) {
+        if !own.sandbox_id.is_empty() {
+            let operation = Operation::RemovePodSandbox { sandbox_id: own.sandbox_id.clone() };
+            // One that is gone already is removed.
+            let _ = self.0.runtime.perform(operation).await;
+        }
     }
 
     fn find(&self, name: &str) -> Result<Container, String> {
@@ -544,7 +582,7 @@ impl Run {
             created_at: self.now(),
             remove: flags.is_on("rm"),
         };
-        if let Err(error) = self.launch(&mut own).await {
+        if let Err(error) = self.docker.launch(&mut own).await {
             let port = error.message.split_once("cannot open hostport ").and_then(|(_, rest)| rest.split(' ').next());
             if let Some(port) = port {
                 self.process
@@ -569,30 +607,6 @@ impl Run {
             self.forget(&own).await;
         }
         Ok(code)
-    }
-
-    /// Makes a container's sandbox and process, and keeps it among the containers.
-    async fn launch(&self, own: &mut Own) -> Result<(), RuntimeError> {
-        let runtime = &self.docker.0.runtime;
-        let hostname = own.name.clone();
-        let sandbox = PodSandboxConfig {
-            name: own.name.clone(),
-            hostname,
-            port_mappings: own.ports.clone(),
-            network: NamespaceMode::Pod,
-            ..PodSandboxConfig::default()
-        };
-        if let Outcome::Sandbox(status) = runtime.perform(Operation::RunPodSandbox(Box::new(sandbox))).await? {
-            own.sandbox_id = status.id;
-        }
-        let create =
-            Operation::CreateContainer { sandbox_id: own.sandbox_id.clone(), config: Box::new(own.config.clone()) };
-        if let Outcome::Container(status) = runtime.perform(create).await? {
-            own.container_id = status.id;
-        }
-        self.docker.keep(own);
-        runtime.perform(Operation::StartContainer { container_id: own.container_id.clone() }).await?;
-        Ok(())
     }
 
     /// Shows what a container writes until it ends; its exit code.
@@ -714,8 +728,7 @@ impl Run {
                     }
                     if matches!(command, "start" | "restart") {
                         let mut own = (*own).clone();
-                        self.remove_sandbox(&own).await;
-                        let launched = self.launch(&mut own).await;
+                        let launched = self.docker.launch(&mut own).await;
                         launched.map_err(|error| format!("Error response from daemon: {error}"))?;
                     } else if own.remove {
                         self.forget(&own).await;
@@ -734,13 +747,8 @@ impl Run {
         let _ = self.docker.0.runtime.perform(operation).await;
     }
 
-    async fn remove_sandbox(&self, own: &Own) {
-        let operation = Operation::RemovePodSandbox { sandbox_id: own.sandbox_id.clone() };
-        let _ = self.docker.0.runtime.perform(operation).await;
-    }
-
     async fn forget(&self, own: &Own) {
-        self.remove_sandbox(own).await;
+        self.docker.remove_sandbox(own).await;
         self.docker.0.containers.borrow_mut().retain(|known| known.name != own.name);
     }
 
