@@ -7,10 +7,6 @@ use crate::error::StoreError;
 use crate::kv::Commit;
 use crate::snapshot::Snapshot;
 
-/// A snapshot is kept for every so many commits, so that reading the past undoes at most as many: that is a few
-/// milliseconds. A snapshot shares little with the next where all keys are written one after the other.
-const COMMITS_PER_CHECKPOINT: usize = 4096;
-
 /// How many commits keep what readers made of the values they wrote and replaced. Watchers that keep up are
 /// well within it; older values are only bytes, until somebody asks for them again.
 const COMMITS_WARM: usize = 256;
@@ -21,6 +17,7 @@ pub(crate) struct History {
     /// Snapshots of some revisions, oldest first.
     checkpoints: VecDeque<Snapshot>,
     commits_since_checkpoint: usize,
+    commits_per_checkpoint: usize,
     /// What the commits take, about.
     bytes: usize,
     compact_revision: i64,
@@ -36,11 +33,12 @@ fn weight(commit: &Commit) -> usize {
 
 impl History {
     /// No history before `revision`.
-    pub(crate) fn new(revision: i64) -> Self {
+    pub(crate) fn new(revision: i64, commits_per_checkpoint: usize) -> Self {
         Self {
             commits: VecDeque::new(),
             checkpoints: VecDeque::new(),
             commits_since_checkpoint: 0,
+            commits_per_checkpoint,
             bytes: 0,
             compact_revision: revision,
             hash: 0xcbf2_9ce4_8422_2325,
@@ -83,7 +81,7 @@ impl History {
             change.previous.iter().chain(&change.current).for_each(|kv| kv.memo.fade());
         }
         self.commits_since_checkpoint += 1;
-        if self.commits_since_checkpoint == COMMITS_PER_CHECKPOINT {
+        if self.commits_since_checkpoint >= self.commits_per_checkpoint {
             self.commits_since_checkpoint = 0;
             self.checkpoints.push_back(after.clone());
         }

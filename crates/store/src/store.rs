@@ -28,11 +28,20 @@ pub struct Options {
     pub commits_max: usize,
     /// How many bytes that history may take, about.
     pub history_bytes_max: usize,
+    /// A snapshot is kept for every so many commits, so that reading the past undoes at most as many: that is a
+    /// few milliseconds. It shares little with the next where all keys are written one after the other.
+    pub commits_per_checkpoint: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { journal: false, value_bytes_max: 3 << 19, commits_max: 50_000, history_bytes_max: 64 << 20 }
+        Self {
+            journal: false,
+            value_bytes_max: 3 << 19,
+            commits_max: 50_000,
+            history_bytes_max: 64 << 20,
+            commits_per_checkpoint: 4096,
+        }
     }
 }
 
@@ -73,7 +82,7 @@ impl Store {
             state: Mutex::new(State {
                 newest,
                 published,
-                history: History::new(revision),
+                history: History::new(revision, options.commits_per_checkpoint),
                 watchers: Watchers::default(),
                 leases,
                 journal: Journal::new(options.journal, revision),
