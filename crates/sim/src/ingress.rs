@@ -364,8 +364,10 @@ async fn pass_on(
     match http::fetch(&upstream, &request).await {
         Ok(mut response) => {
             response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("connection"));
-            let more = ingresses.borrow().transport_security(&host, secure);
-            response.headers.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            if let Some((own, value)) = ingresses.borrow().transport_security(&host, secure) {
+                response.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(own));
+                response.headers.push((own.to_owned(), value.to_owned()));
+            }
             response
         }
         Err(_) => page(502),

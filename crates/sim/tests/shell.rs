@@ -421,6 +421,18 @@ fn awk_does_what_scripts_ask_of_it() {
 }
 
 #[test]
+fn gzip_packs_tests_and_unpacks() {
+    check(&[
+        ("printf a | gzip | gunzip", "a"),
+        ("cd /tmp; printf a > a; printf b > b; gzip -c a b | zcat", "ab"),
+        ("cd /tmp; printf a > a; gzip a; gzip -t a.gz && ls", "a.gz\n"),
+        ("cd /tmp; printf a > a; gzip a; gunzip a.gz; ls; cat a", "a\na"),
+        ("cd /tmp; printf a | gzip - | gunzip -; ls", "a"),
+        ("cd /tmp; mkdir d; printf a > d/a; tar -czf d.tgz d; rm -r d; tar -xzf d.tgz; cat d/a", "a"),
+    ]);
+}
+
+#[test]
 fn tools_compare_count_and_look() {
     check(&[
         (
