@@ -47,8 +47,9 @@ pub(crate) fn create_object(call: &mut Call, mut object: Box<dyn Object>) -> Res
         && !object.metadata().generate_name.as_deref().unwrap_or_default().is_empty();
     let uid = call.server.rng().uuid();
     let metadata = object.metadata_mut();
-    // What is no number is none to the storage, and dropped.
-    if metadata.resource_version.as_deref().and_then(|version| version.parse::<u64>().ok()).is_some_and(|it| it > 0) {
+    // What is no number (Go's have no plus sign) is none to the storage, and dropped.
+    let number = metadata.resource_version.as_deref().filter(|version| !version.starts_with('+'));
+    if number.and_then(|version| version.parse::<u64>().ok()).is_some_and(|number| number > 0) {
         return Err(ApiError::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     metadata.resource_version = None;

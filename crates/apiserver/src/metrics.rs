@@ -47,13 +47,12 @@ struct State {
     requests: Vec<Counted>,
     /// Requests being answered: those that only read, and those that write.
     in_flight: [u64; 2],
-    /// What authentication, authorization and admission take, by family and labels, in the order in which
-    /// they came up.
+    /// What authentication, authorization and admission take, in order.
     steps: Vec<(Step, Histogram)>,
 }
 
 /// Something of the chain that is timed.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Step {
     /// Who it is: `success` or `error`.
     Authentication(&'static str),
@@ -64,7 +63,7 @@ pub(crate) enum Step {
 }
 
 /// What admission did.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Admitted {
     /// Which plugin; empty for all of them together.
     pub(crate) plugin: &'static str,
@@ -159,15 +158,16 @@ impl Labels {
             (true, true) if info.verb == "create" => "resource",
             (true, true) => "cluster",
         };
-        Self {
-            group: row.group,
-            version: row.version,
-            resource: row.resource,
-            subresource,
-            verb: if is_apply { "apply" } else { known(&verbs, &info.verb) },
-            scope,
-            dry_run: info.query.has("dryRun"),
-        }
+        let verb = if is_apply { "apply" } else { known(&verbs, &info.verb) };
+        let (group, version, resource) = (row.group, row.version, row.resource);
+        let labels = Self { group, version, resource, subresource, verb, scope, dry_run: false };
+        // What only reads is no dry run, whatever it says.
+        Self { dry_run: !labels.reads() && info.query.has("dryRun"), ..labels }
+    }
+
+    /// Whether the size of the answer is counted.
+    fn has_size(&self) -> bool {
+        matches!(self.verb, "get" | "list")
     }
 
     /// Whether the request only reads.
@@ -227,27 +227,27 @@ impl Metrics {
         InFlight { metrics: self, labels }
     }
 
-    /// Part of the chain took so long.
-    pub(crate) fn step(&self, step: Step, duration: Duration) {
-        let bounds = match step {
-            Step::Authentication(_) | Step::Authorization(_) => &AUTH_US[..],
-            Step::Admission(_) => &ADMISSION_US,
-        };
+    /// Parts of the chain took so long.
+    pub(crate) fn steps(&self, steps: &[(Step, Duration)]) {
         let mut state = self.lock();
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        match state.steps.iter_mut().find(|(other, _)| *other == step) {
-            Some((_, histogram)) => histogram.observe(bounds, micros),
-            None => {
-                let mut histogram = Histogram::default();
-                histogram.observe(bounds, micros);
-                state.steps.push((step, histogram));
-            }
+        for (step, duration) in steps {
+            let bounds = match step {
+                Step::Authentication(_) | Step::Authorization(_) => &AUTH_US[..],
+                Step::Admission(_) => &ADMISSION_US,
+            };
+            let at = state.steps.binary_search_by(|(other, _)| other.cmp(step)).unwrap_or_else(|at| {
+                state.steps.insert(at, (*step, Histogram::default()));
+                at
+            });
+            let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+            state.steps.get_mut(at).into_iter().for_each(|(_, histogram)| histogram.observe(bounds, micros));
         }
     }
 
     /// A request is answered; how long a watch lasts says nothing about the server.
     pub(crate) fn end(&self, labels: Labels, code: StatusCode, duration: Duration, body: &Body) {
         let size = match body {
+            _ if !labels.has_size() => 0,
             Body::Bytes(bytes) => bytes.len(),
             Body::Object(object) => object.len_at_most(),
             Body::List(list) => list.items.iter().map(|item| item.len_at_most()).sum(),
@@ -259,7 +259,7 @@ impl Metrics {
             Ok(at) => counted.codes.get_mut(at).into_iter().for_each(|(_, count)| *count += 1),
             Err(at) => counted.codes.insert(at, (code.as_u16(), 1)),
         }
-        if matches!(labels.verb, "get" | "list") {
+        if labels.has_size() {
             counted.sizes.observe(&SIZES, size as u64);
         }
         if labels.verb != "watch" {
@@ -412,7 +412,9 @@ fn durations(out: &mut String, state: &State, name: &str, help: &str, skipped: u
 }
 
 /// What of a step is a family of series: its name, its help, its labels, and its bounds.
-type Family = (&'static str, &'static str, fn(&Step) -> Option<String>, &'static [u64]);
+type Family = (&'static str, &'static str, LabelsOf, &'static [u64]);
+/// The labels of a step that is in a family.
+type LabelsOf = fn(&Step) -> Option<String>;
 
 const STEPS: [Family; 4] = [
     (
@@ -436,30 +438,34 @@ const STEPS: [Family; 4] = [
     (
         "authentication_duration_seconds",
         "[ALPHA] Authentication duration in seconds broken out by result.",
-        |step| match step {
-            Step::Authentication(result) => Some(format!("result=\"{result}\"")),
-            _ => None,
-        },
+        authentication,
         &AUTH_US,
     ),
     (
         "authorization_duration_seconds",
         "[ALPHA] Authorization duration in seconds broken out by result.",
-        |step| match step {
-            Step::Authorization(result) => Some(format!("result=\"{result}\"")),
-            _ => None,
-        },
+        authorization,
         &AUTH_US,
     ),
 ];
 
-/// Where the steps are counted once more: name, help, and the family that has the counts.
-const ATTEMPTS: [(&str, &str, usize); 2] = [
-    ("authentication_attempts", "[ALPHA] Counter of authenticated attempts.", 2),
+fn authentication(step: &Step) -> Option<String> {
+    let Step::Authentication(result) = step else { return None };
+    Some(format!("result=\"{result}\""))
+}
+
+fn authorization(step: &Step) -> Option<String> {
+    let Step::Authorization(result) = step else { return None };
+    Some(format!("result=\"{result}\""))
+}
+
+/// How often steps were taken: name, help and labels.
+const ATTEMPTS: [(&str, &str, LabelsOf); 2] = [
+    ("authentication_attempts", "[ALPHA] Counter of authenticated attempts.", authentication),
     (
         "authorization_attempts_total",
         "[ALPHA] Counter of authorization attempts broken down by result. It can be either 'allowed', 'denied', 'no-opinion' or 'error'.",
-        3,
+        authorization,
     ),
 ];
 
@@ -470,11 +476,10 @@ fn steps(out: &mut String, state: &State) {
             labels(step).into_iter().for_each(|labels| histogram.write(out, name, &labels, bounds, MICROS));
         }
     }
-    for (name, help, family) in ATTEMPTS {
+    for (name, help, labels) in ATTEMPTS {
         head(out, name, "counter", help);
         for (step, histogram) in &state.steps {
-            let labels = STEPS.get(family).and_then(|(_, _, labels, _)| labels(step));
-            labels.into_iter().for_each(|labels| line(out, name, &labels, histogram.count));
+            labels(step).into_iter().for_each(|labels| line(out, name, &labels, histogram.count));
         }
     }
     // Upstream tells no users apart but its own, of which there are none here.
@@ -491,7 +496,8 @@ fn checks(server: &ApiServer) -> String {
     let state = server.metrics().lock();
     let types = ["healthz", "livez", "readyz"].map(|kind| {
         let asked = state.requests.iter().filter(|counted| counted.labels.subresource.trim_start_matches('/') == kind);
-        (kind, asked.flat_map(|counted| &counted.codes).map(|(_, count)| count).sum::<u64>())
+        let healthy = asked.flat_map(|counted| &counted.codes).filter(|(code, _)| *code == 200);
+        (kind, healthy.map(|(_, count)| count).sum::<u64>())
     });
     let series = |name: &str, kind: &str| format!("name=\"{name}\",type=\"{kind}\"");
     let help = "[STABLE] This metric records the result of a single healthcheck.";

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -187,9 +188,9 @@ impl ApiServer {
         &self.0.metrics
     }
 
-    /// Counts a step of the chain that began at a time and ends now.
-    pub(crate) fn count(&self, step: Step, began: Timestamp) {
-        self.metrics().step(step, self.now().duration_since(began).unsigned_abs());
+    /// Counts steps of the chain.
+    pub(crate) fn count(&self, steps: &[(Step, Duration)]) {
+        self.metrics().steps(steps);
     }
 
     /// The number of a watch that begins: each has its own.
@@ -202,16 +203,17 @@ impl ApiServer {
     }
 
     async fn serve(&self, mut request: Request, info: RequestInfo, row: Option<&'static ResourceInfo>) -> Response {
+        let since = |began| self.now().duration_since(began).unsigned_abs();
         let began = self.now();
         let user = self.authenticate(&mut request);
-        self.count(Step::Authentication(if user.is_ok() { "success" } else { "error" }), began);
+        self.count(&[(Step::Authentication(if user.is_ok() { "success" } else { "error" }), since(began))]);
         let user = match user {
             Ok(user) => user,
             Err(error) => return error.into_response(),
         };
         let began = self.now();
         let allowed = self.authorize(&user, &info);
-        self.count(Step::Authorization(if allowed.is_ok() { "allowed" } else { "denied" }), began);
+        self.count(&[(Step::Authorization(if allowed.is_ok() { "allowed" } else { "denied" }), since(began))]);
         if let Err(reason) = allowed {
             return forbidden(&user, &info, &reason).into_response();
         }

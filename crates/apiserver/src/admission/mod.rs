@@ -12,9 +12,11 @@ mod resource_quota;
 mod runtime_class;
 mod service_account;
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{Namespace, Pod, Toleration};
 use k8s_openapi::api::scheduling::v1::PriorityClass;
-use machinery::{ApiError, Kind, Object};
+use machinery::{ApiError, Kind, Object, Timestamp};
 use store::{Compare, Op, Relation, Target};
 
 use crate::call::{Call, Result};
@@ -94,11 +96,11 @@ pub(crate) fn mutate(
     if call.info.subresource == "status" {
         return Ok(());
     }
-    timed(call, operation, ("admit", ""), &mut || {
-        MUTATING.iter().try_for_each(|(name, plugin)| {
-            timed(call, operation, ("admit", name), &mut || plugin(call, operation, object, old))
-        })
-    })
+    let mut timing = Timing::new(call, operation, "admit");
+    let mut plugins = MUTATING.iter();
+    let result =
+        plugins.try_for_each(|(name, plugin)| timing.plugin(name, &mut || plugin(call, operation, object, old)));
+    timing.end(result)
 }
 
 /// Lets a complete and valid object be written, on terms.
@@ -112,30 +114,53 @@ pub(crate) fn validate(
     old: Option<&dyn Object>,
 ) -> Result<Terms> {
     let mut terms = Terms::default();
-    timed(call, operation, ("validate", ""), &mut || {
-        VALIDATING.iter().try_for_each(|(name, plugin)| {
-            timed(call, operation, ("validate", name), &mut || plugin(call, operation, object, old, &mut terms))
-        })
-    })?;
+    let mut timing = Timing::new(call, operation, "validate");
+    let result = VALIDATING
+        .iter()
+        .try_for_each(|(name, plugin)| timing.plugin(name, &mut || plugin(call, operation, object, old, &mut terms)));
+    timing.end(result)?;
     Ok(terms)
 }
 
-/// Does a step or one of its plugins, and counts how long it took and how it ended.
-fn timed(
-    call: &Call,
-    operation: Operation,
-    (step, plugin): (&'static str, &'static str),
-    act: &mut dyn FnMut() -> Result<()>,
-) -> Result<()> {
-    let began = call.server.now();
-    let result = act();
-    let operation = match operation {
-        Operation::Create => "CREATE",
-        Operation::Update => "UPDATE",
-    };
-    let admitted = Admitted { plugin, step, operation, rejected: result.is_err() };
-    call.server.count(Step::Admission(admitted), began);
-    result
+/// How long a step and its plugins take, and how they end: counted together.
+struct Timing<'a> {
+    call: &'a Call,
+    operation: &'static str,
+    step: &'static str,
+    began: Timestamp,
+    taken: Vec<(Step, Duration)>,
+}
+
+impl<'a> Timing<'a> {
+    /// The step begins.
+    fn new(call: &'a Call, operation: Operation, step: &'static str) -> Self {
+        let operation = match operation {
+            Operation::Create => "CREATE",
+            Operation::Update => "UPDATE",
+        };
+        let plugins = MUTATING.len().max(VALIDATING.len());
+        Self { call, operation, step, began: call.server.now(), taken: Vec::with_capacity(plugins + 1) }
+    }
+
+    fn plugin(&mut self, plugin: &'static str, act: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        let began = self.call.server.now();
+        let result = act();
+        self.take(plugin, began, result.is_err());
+        result
+    }
+
+    /// The step ends.
+    fn end(mut self, result: Result<()>) -> Result<()> {
+        self.take("", self.began, result.is_err());
+        self.call.server.count(&self.taken);
+        result
+    }
+
+    fn take(&mut self, plugin: &'static str, began: Timestamp, rejected: bool) {
+        let admitted = Admitted { plugin, step: self.step, operation: self.operation, rejected };
+        let duration = self.call.server.now().duration_since(began).unsigned_abs();
+        self.taken.push((Step::Admission(admitted), duration));
+    }
 }
 
 /// Lets an object be deleted.
