@@ -68,6 +68,7 @@ async fn scale_one(session: &Session<'_>, info: &Info, replicas: i64, dry_run: D
             }
         }
     };
+    let timed_out = || Err(Error::message("timed out waiting for the condition"));
     session.within(Some(RETRY_TIMEOUT), written).await.unwrap_or_else(timed_out)?;
     let timeout = args.duration("timeout");
     if timeout.is_zero() || dry_run != DryRun::None {
@@ -76,17 +77,15 @@ async fn scale_one(session: &Session<'_>, info: &Info, replicas: i64, dry_run: D
     let settled = async {
         loop {
             let scale = client.get(path.as_str()).await?;
-            if scale["spec"]["replicas"] == replicas && scale["status"]["replicas"].as_i64().unwrap_or(0) == replicas {
+            // Somebody else's number is not waited for.
+            if scale["spec"]["replicas"] != replicas || scale["status"]["replicas"].as_i64().unwrap_or(0) == replicas {
                 return Ok(());
             }
             session.sleep(RETRY_INTERVAL).await;
         }
     };
+    let timed_out = || Err(Error::message(format!("timed out waiting for {:?} to be synced", info.name)));
     session.within(Some(timeout), settled).await.unwrap_or_else(timed_out)
-}
-
-fn timed_out() -> Result<(), Error> {
-    Err(Error::message("timed out waiting for the condition"))
 }
 
 /// Writes the scale once: with preconditions as they are read and checked, else whatever it was before.
