@@ -267,6 +267,7 @@ fn services_names_and_policies_inside_real_pods() {
     server.apply(NEAR_AND_GATED);
     let home = field("pod client", ".spec.nodeName");
     let near = names(&server.ok(&format!("get pods -l app=web --field-selector spec.nodeName={home}")));
+    assert!(!near.is_empty(), "the scheduler spreads them");
     let line = "for i in 1 2 3 4 5 6 7 8 9 10; do wget -qO- http://near/; done";
     let answers = eventually("hints are heeded", || {
         inside(&server, "client", line)
@@ -277,10 +278,14 @@ fn services_names_and_policies_inside_real_pods() {
     let balancer = "192.0.2.10";
     let status = format!(r#"{{"status":{{"loadBalancer":{{"ingress":[{{"ip":"{balancer}"}}]}}}}}}"#);
     server.ok(&format!("patch service gated --subresource=status -p {status}"));
-    assert_eq!(get(&server, "client", balancer), None);
-    let ranges = format!(r#"{{"spec":{{"loadBalancerSourceRanges":["192.0.2.0/24","{address}/32"]}}}}"#);
-    server.ok(&format!("patch service gated -p {ranges}"));
+    let admit = |ranges: &str| {
+        let change = format!(r#"{{"spec":{{"loadBalancerSourceRanges":["192.0.2.0/24"{ranges}]}}}}"#);
+        server.ok(&format!("patch service gated -p {change}"));
+    };
+    admit(&format!(r#","{address}/32""#));
     eventually("the client is let in", || get(&server, "client", balancer));
+    admit("");
+    eventually("the client is kept out", || get(&server, "client", balancer).is_none().then_some(()));
 
     // The API server, by the address that every pod is told.
     let version = inside(&server, "client", "echo $KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT");
