@@ -16,6 +16,8 @@ pub(crate) struct History {
     commits: VecDeque<Arc<Commit>>,
     /// Snapshots of some revisions, oldest first.
     checkpoints: VecDeque<Snapshot>,
+    /// What was read last of the past: who goes back reads one kind after the other.
+    read: Option<Snapshot>,
     commits_since_checkpoint: usize,
     commits_per_checkpoint: usize,
     /// What the commits take, about.
@@ -37,6 +39,7 @@ impl History {
         Self {
             commits: VecDeque::new(),
             checkpoints: VecDeque::new(),
+            read: None,
             commits_since_checkpoint: 0,
             commits_per_checkpoint,
             bytes: 0,
@@ -94,12 +97,15 @@ impl History {
     }
 
     /// The store as it was at `revision`.
-    pub(crate) fn snapshot_at(&self, revision: i64, newest: &Snapshot) -> Result<Snapshot, StoreError> {
+    pub(crate) fn snapshot_at(&mut self, revision: i64, newest: &Snapshot) -> Result<Snapshot, StoreError> {
         if revision > newest.revision() {
             return Err(StoreError::FutureRevision { revision: newest.revision() });
         }
         if revision < self.compact_revision {
             return Err(StoreError::Compacted { compact_revision: self.compact_revision });
+        }
+        if let Some(read) = self.read.as_ref().filter(|read| read.revision() == revision) {
+            return Ok(read.clone());
         }
         let next = self.checkpoints.partition_point(|checkpoint| checkpoint.revision() < revision);
         let mut snapshot = self.checkpoints.get(next).unwrap_or(newest).clone();
@@ -109,6 +115,7 @@ impl History {
             commit.changes.iter().rev().for_each(|change| snapshot.undo(change));
         }
         snapshot.set_revision(revision);
+        self.read = Some(snapshot.clone());
         Ok(snapshot)
     }
 
@@ -121,6 +128,7 @@ impl History {
         while self.checkpoints.front().is_some_and(|checkpoint| checkpoint.revision() < revision) {
             self.checkpoints.pop_front();
         }
+        self.read.take_if(|read| read.revision() < revision);
     }
 
     /// The revision to compact to, to keep no more than these many commits, and bytes in them.

@@ -117,7 +117,7 @@ impl Store {
         if revision == 0 || revision == newest.revision() {
             return Ok(newest);
         }
-        let state = self.lock();
+        let state = &mut *self.lock();
         state.history.snapshot_at(revision, &state.newest)
     }
 
