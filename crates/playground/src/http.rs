@@ -208,9 +208,9 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
     // Nothing is read, and kept, for those who may not ask: the API refuses them by what it has.
     let bytes = match body.is_end_stream() || !server.api.admits(&parts) {
         true => Bytes::new(),
-        false => match timeout(REQUEST_TIMEOUT, axum::body::to_bytes(body, REQUEST_BYTES_MAX)).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => {
+        false => match timeout(REQUEST_TIMEOUT, read(body)).await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => {
                 return to_http(ApiError::too_large(format!("limit is {REQUEST_BYTES_MAX}")).into_response());
             }
             Err(_) => {
@@ -235,6 +235,24 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
         (Body::Upgrade(_), None) => to_http(ApiError::bad_request("Upgrade request required").into_response()),
         (body, _) => to_http(Response::from_parts(parts, body)),
     }
+}
+
+/// A request's body; none if it is longer than it may be. The rest of such a body is read and dropped, up to a
+/// point: a connection that is closed while the client still sends takes the answer with it.
+async fn read(body: HttpBody) -> Option<Bytes> {
+    const DROPPED_BYTES_MAX: usize = 16 * REQUEST_BYTES_MAX;
+    let (mut whole, mut length) = (Vec::new(), 0);
+    let mut parts = body.into_data_stream();
+    while let Some(part) = parts.next().await {
+        let part = part.ok()?;
+        length += part.len();
+        match length {
+            0..=REQUEST_BYTES_MAX => whole.extend_from_slice(&part),
+            ..=DROPPED_BYTES_MAX => whole = Vec::new(),
+            _ => return None,
+        }
+    }
+    (length <= REQUEST_BYTES_MAX).then(|| whole.into())
 }
 
 fn not_durable(error: &StoreError) -> Response {
@@ -364,5 +382,21 @@ mod tests {
             let peer = Peer { user: None, secure: true };
             assert_eq!(answer(&server, &peer, request).await.status().as_u16(), code);
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_long_is_read_to_its_end() {
+        let (_cluster, server, _) = served();
+        let read = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let counted = read.clone();
+        let parts = futures::stream::iter(0..5).map(move |_| {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok::<_, std::convert::Infallible>(Bytes::from(vec![b' '; 1 << 20]))
+        });
+        let user = Some(UserInfo::new("kubernetes-admin", &["system:masters"]));
+        let request = http::Request::post("/api/v1/namespaces/default/configmaps").header("host", "localhost:6443");
+        let request = request.body(HttpBody::from_stream(parts)).unwrap();
+        assert_eq!(answer(&server, &Peer { user, secure: true }, request).await.status().as_u16(), 413);
+        assert_eq!(read.load(std::sync::atomic::Ordering::Relaxed), 5);
     }
 }
