@@ -339,3 +339,24 @@ fn clients_that_do_not_behave() {
     assert!(first_line(&address, b"GET /version HTTP/1.1\r\nHost: evil.example\r\n\r\n").contains(" 403 "));
     answers(&server);
 }
+
+/// As after a reboot of the node: what is on its disk is there, and the container was restarted.
+#[test]
+fn files_of_simulated_nodes_outlive_the_server() {
+    let mut server = Server::start(&["--runtime", "sim", "--nodes", "1"]);
+    server.until("get serviceaccounts default", |table| !table.is_empty());
+    server.apply(
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec:\n  accessModes: [ReadWriteOnce]\n  \
+         resources: {requests: {storage: 1Gi}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: writer}\nspec:\n  \
+         containers:\n  - {name: c, image: \"nginx:1.27\", volumeMounts: [{name: data, mountPath: /data}, {name: empty, \
+         mountPath: /empty}]}\n  volumes:\n  - {name: data, persistentVolumeClaim: {claimName: data}}\n  - {name: empty, \
+         emptyDir: {}}\n",
+    );
+    server.until("get pod writer", |table| table.contains("1/1"));
+    server.ok("exec writer -- cp /etc/hostname /data/name");
+    server.ok("exec writer -- cp /data/name /empty/name");
+    server.interrupt();
+    server.start_again();
+    server.until("get pod writer", |table| table.contains("1/1") && table.contains("1 ("));
+    assert_eq!(server.ok("exec writer -- cat /data/name /empty/name"), "writer\nwriter\n");
+}

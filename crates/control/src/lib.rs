@@ -49,6 +49,16 @@ pub struct ClockPatch {
     pub paused: Option<bool>,
 }
 
+/// A cluster that the learner's computer reaches: its own, or one of kind's or minikube's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// Its context in the kubeconfig. Requests to `/playground/v1/clusters/CONTEXT/…` go to it.
+    pub context: String,
+    /// Whether kubectl speaks with it.
+    pub current: bool,
+}
+
 /// A part of the control plane, or a node's kubelet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

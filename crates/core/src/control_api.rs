@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode, Uri, header};
 use machinery::ObjectKey;
 use machinery::status::ApiError;
 use machinery::wire::{Body, Request, Response};
@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::cluster::{Inner, Part};
 use crate::control::{ClockPatch, ClockStatus, ComponentPatch, ComponentStatus, Fault, NodeRequest};
 use crate::saved::Which;
+use crate::world::Learner;
 
 /// The control API of one cluster.
 pub(crate) struct ControlPanel(Rc<Inner>);
@@ -23,6 +24,11 @@ impl ControlPanel {
 
     /// Answers one request, whose path begins with `/playground/v1/`.
     pub(crate) async fn handle(&self, request: Request) -> Response {
+        if let Some((context, uri)) = of_other(&request) {
+            let mut request = request;
+            *request.uri_mut() = uri;
+            return self.pass_on(&context, request).await;
+        }
         let (parts, body) = request.into_parts();
         let query = parts.uri.query().unwrap_or_default();
         let path = parts.uri.path().trim_start_matches("/playground/v1/").trim_end_matches('/').to_owned();
@@ -42,6 +48,7 @@ impl ControlPanel {
             (&Method::GET, "saved/version") => {
                 json(&serde_json::json!({"version": format!("{:x}", self.0.state_version())}))
             }
+            (&Method::GET, "clusters") => json(&self.0.learner.get().map(Learner::contexts).unwrap_or_default()),
             (&Method::GET, "faults") => json(&self.0.faults()),
             (&Method::POST, "faults") => self.change_faults(&body, |cluster, fault| cluster.begin(fault)),
             (&Method::DELETE, "faults") if body.is_empty() => {
@@ -66,6 +73,15 @@ impl ControlPanel {
                 "the server could not find the requested resource",
             )
             .into_response(),
+        }
+    }
+
+    async fn pass_on(&self, context: &str, request: Request) -> Response {
+        match self.0.learner.get().and_then(|learner| learner.api_of(context)) {
+            Some(api) => api.handle(request).await,
+            None => {
+                ApiError::service_unavailable(format!("no cluster answers for the context {context:?}")).into_response()
+            }
         }
     }
 
@@ -199,6 +215,14 @@ impl ControlPanel {
         }
         json(&self.clock())
     }
+}
+
+/// The context and the path there of a request for another cluster of the learner's computer, which comes to
+/// `clusters/CONTEXT/` and that path.
+fn of_other(request: &Request) -> Option<(String, Uri)> {
+    let whole = request.uri().path_and_query()?.as_str();
+    let (context, path) = whole.strip_prefix("/playground/v1/clusters/")?.split_once('/')?;
+    Some((context.to_owned(), format!("/{path}").parse().ok()?))
 }
 
 fn json(value: &impl Serialize) -> Response {

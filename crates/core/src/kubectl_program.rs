@@ -52,6 +52,12 @@ split! {
     }
 }
 
+/// Loads its code, for somebody who has begun to type.
+pub async fn load() {
+    // What cannot be loaded is told when it is wanted.
+    let _ = kubectl_main().await;
+}
+
 async fn main(process: Process, clusters: Clusters) -> i32 {
     let (output, written) = mpsc::unbounded();
     let host = ProcessHost { process: Rc::new(process), clusters, output, errors: RefCell::default() };

@@ -50,6 +50,16 @@ fn kind_makes_clusters_beside_each_other() {
     lab.until("kubectl get pods", |table| table.matches("1/1     Running").count() == 2);
     assert!(lab.until("curl -s http://localhost:8080", |_| true).starts_with("Hello Kube! "));
 
+    // Whoever follows kubectl finds which cluster that is, and a way to it.
+    assert_eq!(
+        lab.control("clusters"),
+        serde_json::json!([{"context": "playground", "current": false}, {"context": "kind-hello", "current": true}])
+    );
+    let there = lab.control("clusters/kind-hello/apis/apps/v1/deployments?limit=500");
+    assert_eq!(there["items"][0]["metadata"]["name"], "hellodep");
+    assert_eq!(lab.control("clusters/kind-hello/playground/v1/faults"), serde_json::json!([]));
+    assert_eq!(lab.control("clusters/kind-other/api/v1/pods")["reason"], "ServiceUnavailable");
+
     // The second cluster knows nothing of the first.
     lab.run("kind create cluster");
     assert_eq!(lab.ok("kubectl config get-contexts -o name"), "kind-hello\nkind-kind\nplayground\n");

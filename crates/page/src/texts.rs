@@ -233,7 +233,7 @@ texts! {
     SAVED: "saved", "已保存";
     SAVING: "saving…", "正在保存…";
     RESET: "Throw away and start anew", "丢弃并重新开始";
-    RESUME_SAYS: "It is saved in this browser as it runs, and goes on after a reload: its objects, its time, its faults and your text files. Containers start anew then, as after a node's reboot; images built here and further clusters made with kind are not kept.", "集群运行时会自动保存在此浏览器中，重新加载后继续：对象、时间、故障和你的文本文件都会保留。届时容器会重新启动，如同节点重启过；在这里构建的镜像和用 kind 另外创建的集群不会保留。";
+    RESUME_SAYS: "It is saved in this browser as it runs, and goes on after a reload: its objects, its time, its faults, the files of nodes and volumes, and your computer with its files, Docker's images and containers, and the clusters of kind and minikube. Containers start anew then, as after a node's reboot.", "集群运行时会自动保存在此浏览器中，重新加载后继续：对象、时间、故障、节点和卷中的文件都会保留，你的计算机也一样：文件、Docker 的镜像和容器，以及 kind 和 minikube 的集群。届时容器会重新启动，如同节点重启过。";
     SAVED_CLUSTERS: "Saved clusters", "已保存的集群";
     SAVED_SAYS: "The newest {} are kept.", "保留最新的 {} 个。";
     DELETE_CLUSTER: "Throw {} away", "丢弃 {}";
@@ -241,7 +241,7 @@ texts! {
     NODES: "Nodes", "节点";
     BEGIN: "Start", "开始";
     SHARE: "Share", "分享";
-    SHARE_SAYS: "A link or a file holds the cluster as it is now, and opens as a copy. Nothing is sent anywhere: the cluster is in the link itself. Secrets and your files are in it too.", "链接或文件包含集群的当前状态，打开后是一份副本。不会向任何地方发送数据：集群就在链接本身之中。Secret 和你的文件也在其中。";
+    SHARE_SAYS: "A link or a file holds the cluster as it is now, and opens as a copy. Nothing is sent anywhere: the cluster is in the link itself. Secrets, your files and those of volumes are in it too.", "链接或文件包含集群的当前状态，打开后是一份副本。不会向任何地方发送数据：集群就在链接本身之中。Secret、你的文件和卷中的文件也在其中。";
     COPY_LINK: "Copy link", "复制链接";
     SAVE_FILE: "Download file", "下载文件";
     OPEN_FILE: "Open file…", "打开文件…";

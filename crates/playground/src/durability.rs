@@ -81,6 +81,7 @@ fn write_until(
     mut disks: mpsc::UnboundedReceiver<Parts>,
     mut stopped: oneshot::Receiver<()>,
 ) {
+    let mut unwritten = Parts::new();
     loop {
         let work = block_on(future::poll_fn(|cx| {
             if let Poll::Ready(batch) = store.poll_journal(cx) {
@@ -107,8 +108,12 @@ fn write_until(
                     }
                 }
             }
-            Work::Disks(parts) => keep(&mut disk, &parts),
+            Work::Disks(parts) => {
+                unwritten.extend(parts);
+                keep(&mut disk, &mut unwritten);
+            }
             Work::Stop => {
+                keep(&mut disk, &mut unwritten);
                 if let Err(error) = write(store, &mut disk, &store.take_journal())
                     .and_then(|()| disk.close().map_err(|error| error.to_string()))
                 {
@@ -120,11 +125,15 @@ fn write_until(
     }
 }
 
-/// Writes what has changed on the simulated world's disks. Nobody waits for it: as on a machine whose power goes, what
-/// was written last may be lost.
-fn keep(disk: &mut Disk, parts: &Parts) {
-    if let Err(error) = disk.write_parts(parts) {
-        tracing::error!("{error}; files of simulated nodes are not kept");
+/// Writes what has changed on the simulated world's disks; what cannot be written is tried again with what changes
+/// next. Nobody waits for it: as on a machine whose power goes, what was written last may be lost.
+fn keep(disk: &mut Disk, parts: &mut Parts) {
+    if parts.is_empty() {
+        return;
+    }
+    match disk.write_parts(parts) {
+        Ok(()) => parts.clear(),
+        Err(error) => tracing::error!("{error}; files of simulated nodes are not kept"),
     }
 }
 

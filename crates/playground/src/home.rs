@@ -120,8 +120,15 @@ impl Home {
         }
         let known: Vec<String> = Self::all()?.into_iter().map(|home| home.name).collect();
         match known.as_slice() {
-            [] => bail!("there is no cluster {:?}: make one with `playground create cluster`", home.name),
-            known => bail!("there is no cluster {:?}: there is {}", home.name, known.join(", ")),
+            [] => bail!(
+                "there is no cluster {:?}: make one with `playground create cluster`, or say the --data-dir of one that has its own",
+                home.name
+            ),
+            known => bail!(
+                "there is no cluster {:?}: there is {}; one with a --data-dir of its own is found by that",
+                home.name,
+                known.join(", ")
+            ),
         }
     }
 

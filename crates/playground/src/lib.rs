@@ -25,6 +25,7 @@ mod shape;
 mod tls;
 mod token;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -36,7 +37,8 @@ use tracing_subscriber::prelude::*;
 pub fn run() -> ExitCode {
     let wanted = std::env::var("PLAYGROUND_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let filter = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::WARN));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines =
+        tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     tracing_subscriber::registry().with(lines).with(filter).init();
     let outcome = match cli::Cli::parse().command {
         cli::Command::Serve(options) => serve::run(&options),

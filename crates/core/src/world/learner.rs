@@ -31,8 +31,11 @@ use sim::saved::Saved;
 use sim::tty::Tty;
 
 use crate::cluster::Inner;
+use crate::control::ClusterStatus;
 use crate::kubectl_program;
+use crate::public_api::PublicApi;
 pub(crate) use clusters::Clusters;
+use clusters::OWN_CONTEXT;
 use docker::Docker;
 
 /// Where the learner is at home.
@@ -132,6 +135,32 @@ impl Learner {
         self.machine.fs().write(&format!("{HOME}/{name}"), text, now)
     }
 
+    /// The clusters of this computer, and whether kubectl speaks with each: the one that the kubeconfig's current
+    /// context names. Without such a context it is the computer's own.
+    pub(crate) fn contexts(&self) -> Vec<ClusterStatus> {
+        let text = self.machine.fs().read_text(&format!("{HOME}/.kube/config")).unwrap_or_default();
+        let config = machinery::yaml::from_str(&text).unwrap_or_default();
+        let named = |section: &str, name: &serde_json::Value| {
+            let list = config[section].as_array().map(Vec::as_slice).unwrap_or_default();
+            list.iter().find(|entry| entry["name"] == *name).cloned().unwrap_or_default()
+        };
+        let context = named("contexts", &config["current-context"]);
+        let cluster = named("clusters", &context["context"]["cluster"]);
+        let server = cluster["cluster"]["server"].as_str().unwrap_or(clusters::OWN_SERVER);
+        let made = self.clusters.all().into_iter().filter(|cluster| cluster.is_running());
+        let mut all: Vec<ClusterStatus> = made
+            .map(|cluster| ClusterStatus { context: cluster.context.clone(), current: cluster.server == server })
+            .collect();
+        let current = !all.iter().any(|cluster| cluster.current);
+        all.insert(0, ClusterStatus { context: OWN_CONTEXT.into(), current });
+        all
+    }
+
+    /// The API of the cluster of a context, while it runs.
+    pub(crate) fn api_of(&self, context: &str) -> Option<PublicApi> {
+        self.clusters.api(&self.clusters.server_of(context)?)
+    }
+
     /// The text files of the learner's home, by relative path. What the computer writes for itself is not among
     /// them.
     pub(crate) fn files(&self) -> Vec<(String, String)> {
@@ -220,6 +249,8 @@ impl Learner {
             if typed.await.is_err() {
                 return;
             }
+            // Beside the shell's code, not after the first line.
+            self.machine.executor().spawn(kubectl_program::load());
             let fds = (0..3).map(|number| (number, tty.fd())).collect();
             if let Ok(shell) = self.start(&["sh", "-i"], fds) {
                 tty.set_foreground(shell.pid);
@@ -287,10 +318,10 @@ fn kubeconfig() -> String {
     machinery::yaml::emit(&serde_json::json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": "playground", "cluster": {"server": clusters::OWN_SERVER}}],
-        "users": [{"name": "playground", "user": {}}],
-        "contexts": [{"name": "playground", "context": {"cluster": "playground", "user": "playground"}}],
-        "current-context": "playground",
+        "clusters": [{"name": OWN_CONTEXT, "cluster": {"server": clusters::OWN_SERVER}}],
+        "users": [{"name": OWN_CONTEXT, "user": {}}],
+        "contexts": [{"name": OWN_CONTEXT, "context": {"cluster": OWN_CONTEXT, "user": OWN_CONTEXT}}],
+        "current-context": OWN_CONTEXT,
         "preferences": {},
     }))
 }

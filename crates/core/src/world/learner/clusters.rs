@@ -144,6 +144,9 @@ struct Shared {
 /// The server of the computer's own cluster, in the kubeconfig that is there from the start.
 pub const OWN_SERVER: &str = "https://127.0.0.1:6443";
 
+/// Its context.
+pub const OWN_CONTEXT: &str = "playground";
+
 impl Clusters {
     /// No cluster but the computer's own.
     pub fn new(own: &Inner, rng: Rng, nodes: u16) -> Self {
@@ -169,6 +172,13 @@ impl Clusters {
         let cluster = list.iter().find(|cluster| cluster.server == server)?;
         let running = cluster.running.borrow();
         running.as_ref().map(|inner| inner.public_api().clone())
+    }
+
+    /// The server of a context that a tool has made here, or of the computer's own cluster.
+    pub fn server_of(&self, context: &str) -> Option<String> {
+        let list = self.0.list.borrow();
+        let found = list.iter().find(|cluster| cluster.context == context).map(|cluster| cluster.server.clone());
+        found.or_else(|| (context == OWN_CONTEXT).then(|| OWN_SERVER.to_owned()))
     }
 
     /// Clusters that a tool has made, by name.

@@ -18,7 +18,7 @@ use machinery::sort::Order;
 use machinery::wire::{Channels, Frame};
 use proxy::SharedTables;
 use sim::image::{Image, Reference};
-use sim::io::PIPE_BYTES_MAX;
+use sim::io::{Fd, PIPE_BYTES_MAX};
 use sim::process::Process;
 use sim::{NodeConfig, SimRuntime};
 
@@ -454,34 +454,37 @@ impl Run {
                 "docker: 'docker pull' requires 1 argument\n\nUsage:  docker pull [OPTIONS] NAME[:TAG|@DIGEST]".into(),
             );
         }
-        let image = self.pull_image(name, flags.is_on("quiet")).await?;
+        let told = Some(self.process.stdout()).filter(|_| !flags.is_on("quiet"));
+        if let Some(told) = &told
+            && !name.contains(':')
+        {
+            let _ = told.write_all(b"Using default tag: latest\n").await;
+        }
+        let image = self.pull_image(name, told.as_ref()).await?;
         self.print(format!("{}\n", image.reference)).await
     }
 
-    async fn pull_image(&self, name: &str, quiet: bool) -> Result<Rc<Image>, String> {
+    /// Fetches an image anew, and tells of it to somebody.
+    async fn pull_image(&self, name: &str, told: Option<&Fd>) -> Result<Rc<Image>, String> {
+        let say = async |text: String| {
+            if let Some(told) = told {
+                // Nobody reads it any more: the pull goes on.
+                let _ = told.write_all(text.as_bytes()).await;
+            }
+        };
         let reference = Reference::parse(name)?;
         let known = self.docker.image(name).is_some();
-        if !quiet && !name.contains(':') {
-            self.process.print("Using default tag: latest\n").await;
-        }
         let image = self.docker.0.clusters.registry().pull(name).map_err(|error| pull_error(name, &error))?;
-        if !quiet {
-            let path = &reference.repository;
-            self.process.print(format!("{}: Pulling from {path}\n", reference.tag)).await;
-        }
+        say(format!("{}: Pulling from {}\n", reference.tag, reference.repository)).await;
         if !known {
             self.process.sleep(Duration::from_millis(image.size_bytes * 1000 / PULL_BYTES_PER_SECOND)).await;
-            if !quiet {
-                let layer: String = image.digest.trim_start_matches("sha256:").chars().take(12).collect();
-                self.process.print(format!("{layer}: Pull complete\n")).await;
-            }
+            let layer: String = image.digest.trim_start_matches("sha256:").chars().take(12).collect();
+            say(format!("{layer}: Pull complete\n")).await;
         }
         self.docker.put_image(image.clone());
-        if !quiet {
-            let status = if known { "Image is up to date for" } else { "Downloaded newer image for" };
-            let familiar = format!("{}:{}", reference.familiar(), reference.tag);
-            self.process.print(format!("Digest: {}\nStatus: {status} {familiar}\n", image.digest)).await;
-        }
+        let status = if known { "Image is up to date for" } else { "Downloaded newer image for" };
+        let familiar = format!("{}:{}", reference.familiar(), reference.tag);
+        say(format!("Digest: {}\nStatus: {status} {familiar}\n", image.digest)).await;
         Ok(image)
     }
 
@@ -533,7 +536,7 @@ impl Run {
             let reference = Reference::parse(image_name)?;
             let familiar = format!("{}:{}", reference.familiar(), reference.tag);
             self.process.eprint(format!("Unable to find image '{familiar}' locally\n")).await;
-            if let Err(error) = self.pull_image(image_name, true).await {
+            if let Err(error) = self.pull_image(image_name, Some(&self.process.stderr())).await {
                 self.process.eprint(format!("docker: {error}\n\nRun 'docker run --help' for more information\n")).await;
                 return Ok(125);
             }

@@ -21,6 +21,8 @@ const BASE_IMAGE: &str = "gcr.io/k8s-minikube/kicbase:v0.0.48";
 /// The first node's address in the network of minikube's docker driver.
 const FIRST_ADDRESS: u32 = u32::from_be_bytes([192, 168, 49, 2]);
 const API_PORT: u16 = 8443;
+/// How many seconds the dashboard has to come up.
+const DASHBOARD_LOOKS: usize = 120;
 
 /// Addons: name, maintainer, and whether a new cluster has it.
 const ADDONS: &[(&str, &str, bool)] = &[
@@ -494,6 +496,13 @@ impl Minikube {
             self.switch(&cluster, "dashboard", true).await?;
         }
         self.step("🤔  Verifying dashboard health ...", 500).await;
+        let deployment = "/apis/apps/v1/namespaces/kubernetes-dashboard/deployments/kubernetes-dashboard";
+        for _ in 0..DASHBOARD_LOOKS {
+            if self.get(&cluster, deployment).await["status"]["availableReplicas"].as_u64() > Some(0) {
+                break;
+            }
+            self.process.sleep(Duration::from_secs(1)).await;
+        }
         self.step("🚀  Launching proxy ...", 0).await;
         let proxy = ["kubectl", "--context", &cluster.context, "proxy", "--port=0"];
         let port = super::tools::start_proxy(&self.process, &proxy).await;
