@@ -5,6 +5,7 @@ mod awk;
 mod columns;
 pub(crate) mod conditions;
 mod curl;
+mod dump;
 mod editor;
 pub(crate) mod escape;
 mod files;
@@ -106,6 +107,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("nohup", |process| Box::pin(misc::wrapped(process))),
     ("nproc", |process| Box::pin(system::nproc(process))),
     ("nslookup", |process| Box::pin(lookup::nslookup(process))),
+    ("od", |process| Box::pin(dump::od(process))),
     ("paste", |process| Box::pin(columns::paste(process))),
     ("pgrep", |process| Box::pin(inspect::by_name(process))),
     ("pidof", |process| Box::pin(inspect::by_name(process))),
@@ -153,6 +155,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("which", |process| Box::pin(system::which(process))),
     ("whoami", |process| Box::pin(system::whoami(process))),
     ("xargs", |process| Box::pin(text::xargs(process))),
+    ("xxd", |process| Box::pin(dump::xxd(process))),
     ("yes", |process| Box::pin(text::yes(process))),
     ("yq", |process| Box::pin(jq::jq(process))),
     ("zcat", |process| Box::pin(gzip::gzip(process, gzip::Tool::Zcat))),
