@@ -19,7 +19,7 @@ use machinery::wire::{Channels, Request, Response};
 use sim::errno::Errno;
 use sim::io::{Fd, PIPE_BYTES_MAX};
 use sim::network::bridge;
-use sim::process::{Completer, Process, Program, Spawn};
+use sim::process::{Completer, Process, Program, Signal, Spawn};
 
 use crate::hints;
 use crate::public_api::COMMAND;
@@ -269,6 +269,16 @@ impl Host for ProcessHost {
     fn terminal(&self) -> Option<(u16, u16)> {
         let stdout = self.process.stdout();
         self.process.stdin().tty().and(stdout.tty()).map(sim::tty::Tty::size)
+    }
+
+    fn completes_words(&self) -> bool {
+        true
+    }
+
+    fn resized(&self) -> LocalBoxFuture<'_, ()> {
+        let signals = &self.process.signals;
+        signals.handle(Signal::Winch);
+        async move { while signals.next().await != Signal::Winch {} }.boxed_local()
     }
 
     fn edit<'a>(&'a self, name: &'a str, text: String) -> LocalBoxFuture<'a, Result<String, String>> {

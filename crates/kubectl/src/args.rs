@@ -22,6 +22,9 @@ pub struct Invocation {
     given: Vec<(&'static str, String)>,
 }
 
+/// Flags of `key=value`: `(command, flag)`.
+const PAIRS: &[(&str, &str)] = &[("debug", "env"), ("debug", "set-image")];
+
 impl Invocation {
     /// Finds the command and reads its flags.
     ///
@@ -101,6 +104,25 @@ impl Invocation {
 
     fn set(&mut self, flag: &Flag, value: String) -> Result<(), String> {
         let problem = match flag.kind {
+            _ if flag.name == "vmodule" => {
+                let is_level = |part: &str| {
+                    part.is_empty() || part.split_once('=').is_some_and(|(_, level)| level.parse::<i64>().is_ok())
+                };
+                const SYNTAX: &str = "syntax error: expect comma-separated list of filename=N";
+                (!value.split(',').all(is_level)).then(|| SYNTAX.to_owned())
+            }
+            // A flag of Go's own package, which says less.
+            FlagKind::Duration if flag.name == "log-flush-frequency" => {
+                parse_duration(&value).err().map(|_| "parse error".to_owned())
+            }
+            _ if flag.name == "aggregation-rule" => value
+                .split(',')
+                .find(|pair| !pair.contains('='))
+                .map(|_| "malformed pair, expect string=string".to_owned()),
+            _ if PAIRS.contains(&(self.command.path, flag.name)) => {
+                let broken = split_csv(&value).into_iter().find(|pair| !pair.contains('='));
+                broken.map(|pair| format!("{pair} must be formatted as key=value"))
+            }
             FlagKind::Bool => {
                 parse_bool(&value).is_none().then(|| format!("strconv.ParseBool: parsing {value:?}: invalid syntax"))
             }

@@ -1,5 +1,7 @@
 //! Commands as data: names, aliases and flags, read out of the help pages.
 
+use machinery::sort::Order;
+
 use crate::pages::PAGES;
 
 /// A command: a help page and where it hangs in the tree.
@@ -79,6 +81,9 @@ const RECORDING: &[&str] = &[
 ];
 const RECORD: Flag =
     Flag { name: "record", shorthand: None, kind: FlagKind::Bool, default: "false", bare: Some("true"), usage: "" };
+/// Of `apply`, where a variable turns it on: no page shows it.
+const APPLY_SET: Flag =
+    Flag { name: "applyset", shorthand: None, kind: FlagKind::String, default: "", bare: None, usage: "" };
 const HELP: Flag = Flag {
     name: "help",
     shorthand: Some('h'),
@@ -154,6 +159,9 @@ impl Command {
         if RECORDING.contains(&self.path) {
             flags.push(RECORD);
         }
+        if self.path == "apply" {
+            flags.push(APPLY_SET);
+        }
         flags.push(HELP);
         flags
     }
@@ -166,10 +174,14 @@ impl Command {
     /// Commands one may have meant: two letters away, or beginning like it.
     pub fn suggestions(&self, typed: &str) -> Vec<&'static str> {
         let typed = typed.to_lowercase();
-        self.subcommands()
+        let mut meant: Vec<&str> = self
+            .subcommands()
             .map(|command| command.name())
             .filter(|name| levenshtein(&typed, name) <= 2 || name.starts_with(&typed))
-            .collect()
+            .collect();
+        // As the page lists them.
+        meant.order_by_key(|name| self.page.find(&format!("\n  {name} ")).unwrap_or(usize::MAX));
+        meant
     }
 }
 

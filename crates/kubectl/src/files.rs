@@ -96,11 +96,20 @@ async fn expand(session: &Session<'_>, name: &str) -> Result<Vec<String>, Error>
     }
     if name.contains(['*', '?', '[']) {
         let found = glob(session, name).await;
-        return match found.is_empty() {
-            true => Err(Error::message(format!("the path {name:?} does not exist"))),
-            false => Ok(found),
-        };
+        if found.is_empty() {
+            return Err(Error::message(format!("the path {name:?} does not exist")));
+        }
+        let mut files = Vec::new();
+        for path in found {
+            files.extend(path_files(session, &path).await?);
+        }
+        return Ok(files);
     }
+    path_files(session, name).await
+}
+
+/// A file, or the files of a folder.
+async fn path_files(session: &Session<'_>, name: &str) -> Result<Vec<String>, Error> {
     match session.host.read_dir(name).await {
         Ok(_) => {
             let files = walk(session, name, session.args.bool("recursive")).await;
@@ -183,7 +192,7 @@ pub async fn load(session: &Session<'_>, source: &str) -> Result<(String, Vec<u8
                     "unable to read URL {source:?}, server reported {code} {reason}, status code={code}"
                 )))
             }
-            Err(SendError::Refused) => Err(Error::message(format!("Get {source:?}: connect: connection refused"))),
+            Err(error @ SendError::Refused) => Err(Error::Send { server: source.to_owned(), error }),
             Err(SendError::Failed(text)) => Err(Error::message(format!("Get {source:?}: {text}"))),
         };
     }

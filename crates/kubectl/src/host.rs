@@ -116,6 +116,16 @@ pub trait Host {
         None
     }
 
+    /// Whether the shell that runs this completes kubectl's words by itself, so that no script is wanted for it.
+    fn completes_words(&self) -> bool {
+        cfg!(target_arch = "wasm32")
+    }
+
+    /// Completes when the terminal has changed its size.
+    fn resized(&self) -> LocalBoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
     /// Puts the terminal into raw mode (`exec -it`), where Ctrl-C is a byte of standard input.
     fn set_raw_mode(&self, _raw: bool) {}
 

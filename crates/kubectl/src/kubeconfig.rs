@@ -157,6 +157,42 @@ impl Kubeconfig {
             verbosity: args.int("v"),
             ..Target::default()
         };
+        let mut both = Vec::new();
+        for (key, words) in [
+            ("client-certificate", ("client-cert-data", "client-cert", ". client-cert-data will override.")),
+            ("client-key", ("client-key-data", "client-key", "; client-key-data will override")),
+        ] {
+            let (data, file, rest) = words;
+            if !args.global(key).is_empty() && user[format!("{key}-data")].is_string() {
+                both.push(format!("{data} and {file} are both specified for {user_name}{rest}"));
+            }
+            let path = args.global(key);
+            if !path.is_empty()
+                && let Err(error) = host.read_file(path).await
+            {
+                let reason = error.as_str();
+                both.push(format!("unable to read {file} {path} for {user_name} due to open {path}: {reason}"));
+            }
+        }
+        match both.as_slice() {
+            [] => {}
+            [one] => return Err(Error::message(one.as_str())),
+            many => {
+                let lines: String = many.iter().map(|line| format!("\n* {line}")).collect();
+                return Err(Error::Verbatim(format!("Error in configuration: {lines}")));
+            }
+        }
+        let skips = args.bool("insecure-skip-tls-verify") || cluster["insecure-skip-tls-verify"] == true;
+        // The flag means that no authority of the file counts.
+        let authority_counts = !args.bool("insecure-skip-tls-verify");
+        let has_authority = |key: &str| cluster[key].as_str().is_some_and(|value| !value.is_empty());
+        if skips
+            && (!args.global("certificate-authority").is_empty()
+                || (authority_counts
+                    && (has_authority("certificate-authority") || has_authority("certificate-authority-data"))))
+        {
+            return Err(Error::message("specifying a root certificates file with the insecure flag is not allowed"));
+        }
         target.endpoint = Endpoint {
             context: context_name.to_owned(),
             server: server.trim_end_matches('/').to_owned(),
@@ -178,6 +214,11 @@ impl Kubeconfig {
             "" => text(user, "username"),
             given => given.to_owned(),
         };
+        if !token.is_empty() && !username.is_empty() {
+            return Err(Error::message(format!(
+                "more than one authentication method found for {user_name}; found [token basicAuth], only one is allowed"
+            )));
+        }
         if !token.is_empty() {
             target.headers.push(("Authorization".into(), format!("Bearer {token}")));
         } else if let Some(path) = user["tokenFile"].as_str() {
@@ -220,6 +261,13 @@ impl Kubeconfig {
             }
             given => given.to_vec(),
         };
+        let impersonates = |header: &str| target.headers.iter().any(|(name, _)| name == header);
+        let extra = user["as-user-extra"].as_object().is_some_and(|extra| !extra.is_empty());
+        if (!groups.is_empty() || extra || impersonates("Impersonate-Uid")) && !impersonates("Impersonate-User") {
+            return Err(Error::message(format!(
+                "requesting uid, groups or user-extra for {user_name} without impersonating a user"
+            )));
+        }
         target.headers.extend(groups.into_iter().map(|group| ("Impersonate-Group".into(), group)));
         for (key, values) in user["as-user-extra"].as_object().into_iter().flatten() {
             for value in values.as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -354,8 +402,16 @@ fn parse(path: &str, bytes: &[u8]) -> Result<Value, Error> {
             Ok(config)
         }
         Value::Null => Ok(json!({})),
-        _ => Err(Error::message(format!(
-            "error loading config file {path:?}: couldn't get version/kind; json parse error"
+        other => Err(Error::message(format!(
+            "error loading config file {path:?}: couldn't get version/kind; json parse error: json: cannot unmarshal {} \
+             into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \
+             \"json:\\\"kind,omitempty\\\"\" }}",
+            match other {
+                Value::String(_) => "string",
+                Value::Array(_) => "array",
+                Value::Bool(_) => "bool",
+                _ => "number",
+            }
         ))),
     }
 }

@@ -221,11 +221,18 @@ impl Mapper {
     pub fn find(&self, typed: &str) -> Result<Resource, Error> {
         let parts: Vec<&str> = typed.splitn(3, '.').collect();
         let found = match parts.as_slice() {
-            [name, version, group] => self
-                .resources
-                .iter()
-                .find(|resource| resource.version == *version && resource.group == *group && resource.is_called(name))
-                .or_else(|| self.find_in_group(name, &format!("{version}.{group}"))),
+            [""] => None,
+            [name, version, group] => {
+                let in_group = |resource: &&Resource| resource.group == *group;
+                let short = |resource: &&Resource| resource.short_names.iter().any(|short| short == name);
+                let of_group = || self.resources.iter().filter(in_group);
+                of_group()
+                    .find(|resource| resource.version == *version && resource.is_called(name))
+                    .or_else(|| self.find_in_group(name, &format!("{version}.{group}")))
+                    // Behind a short name no version is asked for.
+                    .or_else(|| of_group().filter(short).find(|resource| resource.version == *version))
+                    .or_else(|| of_group().find(short))
+            }
             [name, group] => self.find_in_group(name, group),
             _ => self.find_by_name(typed),
         };

@@ -9,6 +9,17 @@ use crate::resources::{self, Resource};
 use crate::session::Session;
 use crate::value::ValueExt;
 
+/// Whether a selector chooses an object.
+pub fn matches_labels(selector: &machinery::labels::Selector, object: &Value) -> bool {
+    let labels: std::collections::BTreeMap<String, String> = object["metadata"]["labels"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), resources::text(value)))
+        .collect();
+    selector.matches(&labels)
+}
+
 /// One object a command works on.
 #[derive(Clone, Debug)]
 pub struct Info {
@@ -87,12 +98,21 @@ pub async fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Vec<Item
                 "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well",
             ));
         }
-        return from_files(session, choice.local).await;
-    }
-    if choice.args.is_empty() {
-        return Err(missing());
+        let mut items = from_files(session, choice.local).await?;
+        if !choice.selector.is_empty() {
+            let selector = machinery::labels::Selector::parse(choice.selector)
+                .map_err(|error| Error::message(error.to_string()))?;
+            items.retain(|item| !matches!(item, Item::File(info) if !matches_labels(&selector, &info.object)));
+        }
+        return Ok(items);
     }
     if choice.local {
+        return Err(Error::message(
+            "you must specify resources by --filename when --local is set.\nExample resource specifications \
+             include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'",
+        ));
+    }
+    if choice.args.is_empty() {
         return Err(missing());
     }
     let has_selector = !choice.selector.is_empty() || !choice.field_selector.is_empty();
@@ -102,8 +122,8 @@ pub async fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Vec<Item
     }
     let (types, names) = choice.args.split_first().ok_or_else(missing)?;
     let types: Vec<&str> = types.split(',').collect();
-    if types.iter().all(|name| name.is_empty()) {
-        return Err(missing());
+    if names.iter().any(String::is_empty) && !has_selector {
+        return Err(Error::message("resource name may not be empty"));
     }
     if names.is_empty() {
         return lists(session, choice, &types, has_selector).await;
@@ -245,7 +265,8 @@ pub async fn identify(session: &Session<'_>, mut object: Value, source: String, 
         let gvk = machinery::GroupVersionKind::from_api_version(&api_version, &kind);
         let singular = kind.to_lowercase();
         Resource {
-            name: format!("{singular}s"),
+            // The original has no mapping to take the plural from.
+            name: singular.clone(),
             singular,
             group: gvk.group,
             version: gvk.version,

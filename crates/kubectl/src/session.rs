@@ -85,6 +85,12 @@ impl<'h> Session<'h> {
         klog(self.host, level, place, text);
     }
 
+    /// Letters and digits for a name that shall be unique.
+    pub fn suffix(&self, length: usize) -> String {
+        let mut rng = machinery::random::Rng::new(machinery::random::fnv64a(self.now().to_string().as_bytes()));
+        rng.suffix(length)
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.host.now()

@@ -5,17 +5,19 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use http::Method;
 use machinery::{GroupVersionKind, go, patch};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::create::{LAST_APPLIED, annotate_last_applied, matches_labels, post, validation, visit};
+use super::apply_set::ApplySet;
+use super::create::{LAST_APPLIED, annotate_last_applied, post, validation, visit};
 use super::delete::{self, Deletion};
 use super::get::list_of;
 use crate::api::Url;
 use crate::error::Error;
 use crate::files;
-use crate::print::output::{COMMON, Output, done};
-use crate::resources::text;
-use crate::select::{self, Info};
+use crate::print::json;
+use crate::print::output::{COMMON, Format, Output, done};
+use crate::resources::{Resource, text};
+use crate::select::{self, Info, matches_labels};
 use crate::session::{DryRun, Session};
 use crate::value::ValueExt;
 use crate::yaml;
@@ -62,14 +64,34 @@ async fn apply(session: &Session<'_>) -> Result<(), Error> {
     }
     let prune = args.bool("prune");
     super::delete::propagation(session)?;
-    if prune && args.bool("all") && !args.string("selector").is_empty() {
+    if args.bool("all") && !args.string("selector").is_empty() {
         return Err(Error::message("cannot set --all and --selector at the same time"));
     }
-    if prune && args.string("selector").is_empty() && !args.bool("all") && args.list("prune-allowlist").is_empty() {
+    let mut set = ApplySet::of_flags(session).await?;
+    if let Some(set) = &set {
+        set.check_flags(session).await?;
+    }
+    if prune && args.bool("force") {
+        return Err(Error::message("--force cannot be used with --prune"));
+    }
+    if prune && set.is_none() && server_side {
+        return Err(Error::message(
+            "--prune is in alpha and doesn't currently work on objects created by server-side apply",
+        ));
+    }
+    if prune
+        && set.is_none()
+        && args.string("selector").is_empty()
+        && !args.bool("all")
+        && args.list("prune-allowlist").is_empty()
+    {
         return Err(Error::message(
             "all resources selected for prune without explicitly passing --all. To prune all resources, pass the \
              --all flag. If you did not mean to prune all resources, specify a label selector",
         ));
+    }
+    if prune {
+        super::prune::allowlist(session).await?;
     }
     validation(session)?;
     let selector = machinery::labels::Selector::parse(args.string("selector"))
@@ -80,17 +102,20 @@ async fn apply(session: &Session<'_>) -> Result<(), Error> {
     let mut count = 0;
     let mut kept = BTreeSet::new();
     let mut namespaces = BTreeSet::new();
+    let mut infos = Vec::new();
     for info in visit(session).await? {
-        let mut info = match info {
-            Ok(info) => info,
-            Err(error) => {
-                errors.push(error);
-                continue;
-            }
-        };
-        if !matches_labels(&selector, &info.object) {
-            continue;
+        match info {
+            Ok(info) if matches_labels(&selector, &info.object) => infos.push(info),
+            Ok(_) => {}
+            Err(error) => errors.push(error),
         }
+    }
+    if let Some(set) = &mut set {
+        Error::all(std::mem::take(&mut errors))?;
+        set.add_labels(&mut infos)?;
+        set.before_apply(session, &infos, dry_run).await?;
+    }
+    for mut info in infos {
         count += 1;
         if info.resource.namespaced {
             namespaces.insert(info.namespace.clone());
@@ -103,7 +128,8 @@ async fn apply(session: &Session<'_>) -> Result<(), Error> {
         match outcome {
             Ok(operation) => {
                 kept.insert(text(&info.object["metadata"]["uid"]));
-                if output.is_human() || matches!(output.format, crate::print::output::Format::Name) {
+                // By `--template` alone, one after the other.
+                if matches!(args.string("output"), "" | "name") {
                     done(session, &output, &info.object, &format!("{operation}{}", dry_run.suffix()))?;
                 } else {
                     shown.push(info.object);
@@ -121,9 +147,16 @@ async fn apply(session: &Session<'_>) -> Result<(), Error> {
         1 => session.out(output.render(&shown.remove(0))?),
         _ => {
             let mut list = list_of(shown);
-            list["metadata"] = json!({});
-            session.out(output.render(&list)?);
+            list["metadata"] = serde_json::json!({});
+            session.out(match output.format {
+                Format::Json => json::pretty_list(&list),
+                _ => output.render(&list)?,
+            });
         }
+    }
+    if let Some(set) = &set {
+        Error::all(errors)?;
+        return set.prune(session, &kept, &output, dry_run).await;
     }
     if prune && errors.is_empty() {
         super::prune::prune(session, &kept, &namespaces, dry_run).await?;
@@ -133,10 +166,9 @@ async fn apply(session: &Session<'_>) -> Result<(), Error> {
 
 /// How messages name an object and its kind at length.
 fn describe(info: &Info) -> String {
-    let version = info.resource.api_version();
-    let (resource, kind) = (&info.resource.name, &info.resource.kind);
+    let Resource { group, version, name: resource, kind, .. } = &info.resource;
     format!(
-        "Resource: \"{version}, Resource={resource}\", GroupVersionKind: \"{version}, Kind={kind}\"\nName: {:?}, \
+        "Resource: \"{group}/{version}, Resource={resource}\", GroupVersionKind: \"{group}/{version}, Kind={kind}\"\nName: {:?}, \
          Namespace: {:?}",
         info.name, info.namespace
     )
@@ -223,7 +255,7 @@ async fn patch_current(
             )
         })?;
         if patch.as_object().is_some_and(|fields| fields.is_empty()) {
-            return Ok((current, "unchanged"));
+            return Ok((current, if dry_run == DryRun::Client { "configured" } else { "unchanged" }));
         }
         if dry_run == DryRun::Client {
             let patched = match content_type {
@@ -297,7 +329,7 @@ fn three_way(
 ) -> Result<(Value, &'static str), String> {
     let original = current["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap_or("{}");
     let original: Value = serde_json::from_str(original).map_err(|error| error.to_string())?;
-    let original = if original.is_null() { json!({}) } else { original };
+    let original = if original.is_null() { serde_json::json!({}) } else { original };
     let failed = |error: &dyn std::fmt::Display| error.to_string();
     let Some(strategic) = patch::Strategic::for_kind(kind) else {
         let patch = patch::merge_three_way(&original, modified, current).map_err(|error| failed(&error))?;

@@ -130,6 +130,15 @@ impl Kubeconfig {
         Ok(existed)
     }
 
+    async fn set_preferences(&mut self, session: &Session<'_>, preferences: Value) -> Result<(), Error> {
+        let exists = |(_, contents): &(String, Option<Value>)| contents.is_some();
+        let index = self.files.iter().position(exists).unwrap_or(self.files.len().saturating_sub(1));
+        if let Some(contents) = self.contents(index) {
+            contents["preferences"] = preferences;
+        }
+        self.save(session, index).await
+    }
+
     /// Makes a context the current one.
     async fn set_current(&mut self, session: &Session<'_>, name: &str) -> Result<(), Error> {
         let index = self
@@ -348,6 +357,9 @@ async fn set_cluster(session: &Session<'_>, config: &mut Kubeconfig) -> Result<(
             fields.insert("certificate-authority-data".into(), Value::Null);
         }
     }
+    if !args.string("certificate-authority").is_empty() {
+        fields.insert("insecure-skip-tls-verify".into(), Value::Null);
+    }
     certificate(session, "certificate-authority", &mut fields).await?;
     config.change(session, "clusters", name, |cluster| assign(cluster, fields)).await?;
     session.outln(format!("Cluster {name:?} set."));
@@ -369,6 +381,11 @@ async fn set_credentials(session: &Session<'_>, config: &mut Kubeconfig) -> Resu
             "you cannot specify more than one authentication method at the same time: {}",
             methods.join(", ")
         )));
+    }
+    if args.changed("exec-interactive-mode")
+        && !matches!(args.string("exec-interactive-mode"), "IfAvailable" | "Never" | "Always")
+    {
+        return Err(Error::message("invalid interactive mode type, can be only IfAvailable, Never, Always"));
     }
     let mut fields = Map::new();
     for flag in ["token", "username", "password"] {
@@ -405,7 +422,7 @@ fn pairs<'a>(flag: &str, words: &'a [String]) -> Result<Pairs<'a>, Error> {
         match (word.split_once('='), word.strip_suffix('-')) {
             (Some((name, value)), _) if !name.is_empty() => set.push((name, value)),
             (None, Some(name)) if !name.is_empty() => remove.push(name),
-            _ => return Err(Error::message(format!("unable to parse {flag}: {word:?}"))),
+            _ => return Err(Error::message(format!("invalid {flag} format: {word}"))),
         }
     }
     Ok((set, remove))
@@ -437,7 +454,7 @@ fn plugin(session: &Session<'_>, old: &Value) -> Result<Value, Error> {
     if args.changed("exec-provide-cluster-info") || plugin["provideClusterInfo"].is_null() {
         plugin["provideClusterInfo"] = args.bool("exec-provide-cluster-info").into();
     }
-    let (set, remove) = pairs("exec-env", args.list("exec-env"))?;
+    let (set, remove) = pairs("exec-env", args.list("exec-env")).inspect_err(|_| session.out(args.command.page))?;
     let mut env: Vec<Value> = items(&plugin["env"]).cloned().collect();
     env.retain(|variable| !remove.iter().any(|name| variable["name"] == *name));
     for (name, value) in set {
@@ -446,7 +463,8 @@ fn plugin(session: &Session<'_>, old: &Value) -> Result<Value, Error> {
             None => env.push(json!({ "name": name, "value": value })),
         }
     }
-    plugin["env"] = if env.is_empty() { Value::Null } else { env.into() };
+    let untouched = env.is_empty() && args.list("exec-env").is_empty() && !plugin["env"].is_array();
+    plugin["env"] = if untouched { Value::Null } else { env.into() };
     Ok(plugin)
 }
 
@@ -458,7 +476,8 @@ fn provider(session: &Session<'_>, user: &Value) -> Result<Value, Error> {
         provider = json!({ "name": args.string("auth-provider") });
     }
     if provider.is_object() {
-        let (set, remove) = pairs("auth-provider-arg", args.list("auth-provider-arg"))?;
+        let (set, remove) = pairs("auth-provider-arg", args.list("auth-provider-arg"))
+            .inspect_err(|_| session.out(args.command.page))?;
         for (name, value) in set {
             provider.put(&["config", name], value);
         }
@@ -500,6 +519,9 @@ async fn rename_context(session: &Session<'_>, config: &mut Kubeconfig) -> Resul
 
 async fn delete(session: &Session<'_>, config: &mut Kubeconfig, section: &str, what: &str) -> Result<(), Error> {
     let [name] = session.args.args.as_slice() else {
+        if what == "user" {
+            return Err(session.args.usage_error("user to delete is required"));
+        }
         session.out(session.args.command.page);
         return Ok(());
     };
@@ -521,35 +543,144 @@ async fn delete(session: &Session<'_>, config: &mut Kubeconfig, section: &str, w
     Ok(())
 }
 
-fn unknown(property: &str) -> Error {
-    Error::message(format!("unable to parse {property} after [] at api.Config"))
+/// What a field of a kubeconfig holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Text,
+    Flag,
+    Bytes,
+    /// What `set` does not reach into.
+    Other,
+}
+
+/// Fields by name.
+type Fields = &'static [(&'static str, Holds)];
+
+/// Fields of the entries of a section.
+const TYPES: [(&str, Fields); 3] = [
+    (
+        "clusters",
+        &[
+            ("server", Holds::Text),
+            ("tls-server-name", Holds::Text),
+            ("insecure-skip-tls-verify", Holds::Flag),
+            ("certificate-authority", Holds::Text),
+            ("certificate-authority-data", Holds::Bytes),
+            ("proxy-url", Holds::Text),
+            ("disable-compression", Holds::Flag),
+            ("extensions", Holds::Other),
+        ],
+    ),
+    (
+        "users",
+        &[
+            ("client-certificate", Holds::Text),
+            ("client-certificate-data", Holds::Bytes),
+            ("client-key", Holds::Text),
+            ("client-key-data", Holds::Bytes),
+            ("token", Holds::Text),
+            ("tokenFile", Holds::Text),
+            ("username", Holds::Text),
+            ("password", Holds::Text),
+            ("auth-provider", Holds::Other),
+            ("exec", Holds::Other),
+            ("extensions", Holds::Other),
+        ],
+    ),
+    (
+        "contexts",
+        &[("cluster", Holds::Text), ("user", Holds::Text), ("namespace", Holds::Text), ("extensions", Holds::Other)],
+    ),
+];
+
+/// Where a property is.
+enum Property<'a> {
+    CurrentContext,
+    /// What every kubeconfig says of itself; setting it changes nothing.
+    Fixed,
+    Preferences,
+    Colors,
+    Section(&'a str),
+    Entry(&'a str, String),
+    Field(&'a str, String, &'a str, Holds),
+}
+
+impl<'a> Property<'a> {
+    /// Reads `users.ada.token`. Names may have dots: they end where a field's name begins.
+    fn parse(property: &'a str) -> Result<Self, Error> {
+        let parse =
+            |after: &str, at: &str| Error::message(format!("unable to parse {property} after [{after}] at api.{at}"));
+        let too_deep = || Error::message(format!("unable to parse one or more field values of {property}"));
+        let parts: Vec<&str> = property.split('.').collect();
+        match parts.as_slice() {
+            ["current-context"] => return Ok(Self::CurrentContext),
+            ["kind" | "apiVersion"] => return Ok(Self::Fixed),
+            ["current-context" | "kind" | "apiVersion", ..] => return Err(too_deep()),
+            ["preferences"] => return Ok(Self::Preferences),
+            ["preferences", "colors"] => return Ok(Self::Colors),
+            ["preferences", "colors", ..] => return Err(too_deep()),
+            ["preferences", ..] => return Err(parse("{preferences api.Preferences}", "Preferences")),
+            _ => {}
+        }
+        let (first, rest) = parts.split_first().unwrap_or((&"", &[]));
+        let (section, fields) =
+            TYPES.iter().find(|(section, _)| section == first).ok_or_else(|| parse("", "Config"))?;
+        if rest.is_empty() {
+            return Ok(Self::Section(section));
+        }
+        let field_at = |part: &&str| fields.iter().any(|(field, _)| field == part);
+        let end = rest.iter().skip(1).position(field_at).map_or(rest.len(), |at| at + 1);
+        let (name, rest) = rest.split_at(end);
+        let name = name.join(".");
+        match rest {
+            [] => Ok(Self::Entry(section, name)),
+            [field] => {
+                let (field, holds) = fields.iter().find(|(known, _)| known == field).ok_or_else(too_deep)?;
+                Ok(Self::Field(section, name, field, *holds))
+            }
+            _ => Err(too_deep()),
+        }
+    }
 }
 
 async fn set(session: &Session<'_>, config: &mut Kubeconfig) -> Result<(), Error> {
-    let args = &session.args;
     let [property, value] = exactly(session)?;
-    let parts: Vec<&str> = property.splitn(3, '.').collect();
-    match parts.as_slice() {
-        ["current-context"] => config.set_current(session, value).await?,
-        [section, name, field] if SECTIONS.iter().any(|(known, _)| known == section) => {
-            let is_data = field.ends_with("-data");
-            let value = match (is_data, args.bool("set-raw-bytes"), *field) {
-                (true, true, _) => BASE64.encode(value).into(),
-                (true, false, _) if BASE64.decode(value).is_err() => {
+    let parsed = |value: &str| -> Result<Value, Error> {
+        let invalid = |_| Error::message(format!("strconv.ParseBool: parsing {value:?}: invalid syntax"));
+        value.parse().map(Value::Bool).map_err(invalid)
+    };
+    match Property::parse(property)? {
+        Property::CurrentContext => config.set_current(session, value).await?,
+        Property::Fixed => {}
+        Property::Preferences => {
+            let colors = config.merged["preferences"]["colors"] == true;
+            return Err(Error::message(format!(
+                "unable to locate path config.navigationStep{{stepValue:\"\", stepType:reflect.Type(nil)}} under \
+                 {{{colors} map[]}}"
+            )));
+        }
+        Property::Colors => {
+            let value = parsed(value)?;
+            config.set_preferences(session, json!({ "colors": value })).await?;
+        }
+        Property::Section(section) | Property::Entry(section, _) => {
+            let names: Vec<String> = items(&config.merged[section]).map(|entry| text(&entry["name"])).collect();
+            return Err(Error::message(format!("can't set a map to a value: map[{}]", names.join(" "))));
+        }
+        Property::Field(_, _, _, Holds::Other) => {
+            return Err(Error::message(format!("unable to parse one or more field values of {property}")));
+        }
+        Property::Field(section, name, field, holds) => {
+            let value = match holds {
+                Holds::Flag => parsed(value)?,
+                Holds::Bytes if session.args.bool("set-raw-bytes") => BASE64.encode(value).into(),
+                Holds::Bytes if BASE64.decode(value).is_err() => {
                     return Err(Error::message("error decoding input value: illegal base64 data at input byte 0"));
-                }
-                (_, _, "insecure-skip-tls-verify" | "disable-compression") => {
-                    let flag: bool = value
-                        .parse()
-                        .map_err(|_| Error::message(format!("strconv.ParseBool: parsing {value:?}: invalid syntax")))?;
-                    Value::Bool(flag)
                 }
                 _ => Value::from(value),
             };
-            let field = (*field).to_owned();
-            config.change(session, section, name, |entry| entry[field] = value).await?;
+            config.change(session, section, &name, |entry| entry[field] = value).await?;
         }
-        _ => return Err(unknown(property)),
     }
     session.outln(format!("Property {property:?} set."));
     Ok(())
@@ -557,34 +688,31 @@ async fn set(session: &Session<'_>, config: &mut Kubeconfig) -> Result<(), Error
 
 async fn unset(session: &Session<'_>, config: &mut Kubeconfig) -> Result<(), Error> {
     let [property] = exactly(session)?;
-    let parts: Vec<&str> = property.splitn(3, '.').collect();
-    match parts.as_slice() {
-        ["current-context"] => config.set_current(session, "").await?,
-        [section] if SECTIONS.iter().any(|(known, _)| known == section) => {
+    match Property::parse(property)? {
+        Property::CurrentContext => config.set_current(session, "").await?,
+        Property::Fixed => {}
+        Property::Preferences | Property::Colors => config.set_preferences(session, json!({})).await?,
+        Property::Section(section) => {
             let index = config.file_for(section, "");
             if let Some(contents) = config.contents(index) {
-                contents[*section] = Value::Null;
+                contents[section] = Value::Null;
             }
             config.save(session, index).await?;
         }
-        [section, name, rest @ ..] if SECTIONS.iter().any(|(known, _)| known == section) => match rest {
-            [_, ..] if config.entry(section, name).is_none() => {
-                return Err(Error::message(format!("current map key `{name}` is invalid")));
+        Property::Entry(section, name) => {
+            let index = config.file_for(section, &name);
+            if let Some(list) = config.contents(index).and_then(|contents| contents.list_mut(&[section])) {
+                list.retain(|entry| entry["name"] != name.as_str());
             }
-            [field, ..] => {
-                let field = (*field).to_owned();
-                let remove = |entry: &mut Value| assign(entry, Map::from_iter([(field, Value::Null)]));
-                config.change(session, section, name, remove).await?;
-            }
-            [] => {
-                let index = config.file_for(section, name);
-                if let Some(list) = config.contents(index).and_then(|contents| contents.list_mut(&[*section])) {
-                    list.retain(|entry| entry["name"] != *name);
-                }
-                config.save(session, index).await?;
-            }
-        },
-        _ => return Err(unknown(property)),
+            config.save(session, index).await?;
+        }
+        Property::Field(section, name, ..) if config.entry(section, &name).is_none() => {
+            return Err(Error::message(format!("current map key `{name}` is invalid")));
+        }
+        Property::Field(section, name, field, _) => {
+            let remove = |entry: &mut Value| assign(entry, Map::from_iter([(field.to_owned(), Value::Null)]));
+            config.change(session, section, &name, remove).await?;
+        }
     }
     session.outln(format!("Property {property:?} unset."));
     Ok(())

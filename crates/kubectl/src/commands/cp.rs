@@ -18,7 +18,10 @@ fn place(text: &str) -> Result<Place<'_>, Error> {
     let Some((pod, path)) = text.split_once(':') else {
         return Ok(Place { pod: None, namespace: None, path: text });
     };
-    if pod.is_empty() || path.is_empty() {
+    if pod.is_empty() || pod.matches('/').count() > 1 {
+        return Err(Error::message("filespec must match the canonical format: [[namespace/]pod:]file/path"));
+    }
+    if path.is_empty() {
         return Err(Error::message("filepath can not be empty"));
     }
     match pod.split_once('/') {
@@ -166,6 +169,10 @@ async fn in_pod(
             session.client().await?.get(path).await?
         }
     };
-    let container = choose_container(session, &pod, session.args.string("container"), true)?;
+    // Whether there is a container of a given name, the server says.
+    let container = match session.args.string("container") {
+        "" => choose_container(session, &pod, "", true)?,
+        given => given.to_owned(),
+    };
     run_for_output(session, &pod, &container, command, input, told).await
 }

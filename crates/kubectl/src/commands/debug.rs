@@ -1,13 +1,13 @@
 //! `kubectl debug`: a container beside those of a running pod, a copy of a pod, or a pod on a node.
 
 use http::Method;
-use machinery::random::Rng;
 use serde_json::{Value, json};
 
-use super::exec::{attach_pod, the_pod};
+use super::exec::attach_pod;
 use super::logs::{all_containers, pods};
 use super::run::wait_for;
 use crate::error::Error;
+use crate::files;
 use crate::resources::{self, Resource, items, text};
 use crate::select::{self, Choice};
 use crate::session::Session;
@@ -110,19 +110,24 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         "" | "Always" | "IfNotPresent" | "Never" => {}
         other => return Err(Error::message(format!("invalid image pull policy: {other}"))),
     }
-    if !copies && args.changed("set-image") && image.is_empty() {
-        return Err(Error::message("--set-image may only be used with --copy-to."));
+    if copies {
+        if image.is_empty() && !args.changed("set-image") && command.is_empty() {
+            return Err(Error::message("you must specify --image, --set-image or command arguments."));
+        }
+        if !command.is_empty() && args.string("container").is_empty() && image.is_empty() {
+            return Err(Error::message("you must specify an existing container or a new image when specifying args."));
+        }
     }
-    if image.is_empty() && args.string("copy-to").is_empty() {
-        return Err(Error::message("you must specify --image when not using --copy-to."));
-    }
-    if names.is_empty() {
-        return Err(Error::message("NAME or TYPE/NAME is required for debug"));
-    }
-    for flag in ["replace", "same-node"] {
-        if !copies && args.bool(flag) {
+    for flag in ["replace", "same-node", "set-image"] {
+        if !copies && (args.bool(flag) || (flag == "set-image" && args.changed(flag))) {
             return Err(Error::message(format!("--{flag} may only be used with --copy-to.")));
         }
+    }
+    if image.is_empty() && !copies {
+        return Err(Error::message("you must specify --image when not using --copy-to."));
+    }
+    if names.is_empty() && !files::given(session) {
+        return Err(Error::message("NAME or filename is required for debug"));
     }
     if copies && !args.string("target").is_empty() {
         return Err(Error::message("--target is incompatible with --copy-to. Use --share-processes instead."));
@@ -143,40 +148,62 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
              a profile, for example \"--profile=general\".",
         );
     }
-    let node = names.first().and_then(|name| name.strip_prefix("node/").or_else(|| name.strip_prefix("nodes/")));
-    if let Some(node) = node {
-        return on_node(session, node, command, (profile, &custom)).await;
-    }
-    if names.iter().any(|name| name.contains('/')) {
-        let choice = Choice { args: names, latest: true, ..Choice::default() };
-        let (infos, errors) = select::infos(session, &choice).await?;
-        Error::all(errors)?;
-        if let Some(info) = infos.iter().find(|info| info.resource.kind != "Pod") {
-            let Resource { group, version, kind, .. } = &info.resource;
-            return Err(Error::message(format!("\"{group}/{version}, Kind={kind}\" not supported by debug")));
+    for target in targets(session, names).await? {
+        let (resource, object) = target?;
+        match resource.kind.as_str() {
+            "Node" => on_node(session, &text(&object["metadata"]["name"]), command, (profile, &custom)).await?,
+            "Pod" if copies => copy(session, object, command, (profile, &custom)).await?,
+            "Pod" => beside(session, &object, command, (profile, &custom)).await?,
+            kind => {
+                let Resource { group, version, .. } = &resource;
+                return Err(Error::message(format!("\"{group}/{version}, Kind={kind}\" not supported by debug")));
+            }
         }
     }
-    if !args.string("copy-to").is_empty() {
-        let pod = the_pod(session, names).await?;
-        return copy(session, pod, command, (profile, &custom)).await;
+    Ok(())
+}
+
+/// What is to be debugged, each with its resource: what files name, then what the words do.
+async fn targets(session: &Session<'_>, names: &[String]) -> Result<Vec<Result<(Resource, Value), Error>>, Error> {
+    let mut targets = Vec::new();
+    if files::given(session) {
+        let (infos, errors) = select::infos(session, &Choice { latest: true, ..Choice::default() }).await?;
+        targets.extend(infos.into_iter().map(|info| Ok((info.resource, info.object))));
+        targets.extend(errors.into_iter().map(Err));
     }
-    let pod = the_pod(session, names).await?;
+    for name in names {
+        let (kind, name) = name.split_once('/').unwrap_or(("pods", name));
+        let resource = session.mapper().await?.find(kind)?;
+        let namespace = if resource.namespaced { session.namespace().await?.0 } else { String::new() };
+        let object = resources::get(session.client().await?, &resource, &namespace, name).await;
+        targets.push(object.map(|object| (resource, object)));
+    }
+    Ok(targets)
+}
+
+/// A container beside those of a running pod.
+async fn beside(
+    session: &Session<'_>,
+    pod: &Value,
+    command: &[String],
+    (profile, custom): (&Profile, &Value),
+) -> Result<(), Error> {
+    let args = &session.args;
     let (namespace, pod_name) = (text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]));
-    let name = match args.string("container") {
-        "" => {
-            let name = unused_name(&pod);
-            session.errln(format!("Defaulting debug container name to {name}."));
-            name
-        }
-        name => name.to_owned(),
-    };
+    let name = container_name(session, pod);
     let mut container = container(session, &name, command);
     if !args.string("target").is_empty() {
         container["targetContainerName"] = args.string("target").into();
     }
-    let container = fitted(container, profile.traces, profile, &custom)?;
+    let container = fitted(container, profile.traces, profile, custom)?;
     let path = format!("{}/ephemeralcontainers", pods().path(&namespace, &pod_name));
-    let patch = json!({ "spec": { "ephemeralContainers": [container] } });
+    let mut all: Vec<Value> = items(&pod["spec"]["ephemeralContainers"]).cloned().collect();
+    all.push(container.clone());
+    // In their order: by name alone, the server would put the new one first.
+    let order: Vec<Value> = all.iter().map(|known| json!({ "name": known["name"] })).collect();
+    let patch = json!({
+        "spec": { "$setElementOrder/ephemeralContainers": order, "ephemeralContainers": [container] },
+    });
     resources::patch(session.client().await?, path, super::STRATEGIC_PATCH, &patch).await?;
     join(session, &namespace, &pod_name, &name).await
 }
@@ -346,10 +373,7 @@ async fn copy(
             container["tty"] = args.bool("tty").into();
         }
     } else if !args.string("image").is_empty() {
-        if debugging.is_empty() {
-            debugging = unused_name(&pod);
-            session.errln(format!("Defaulting debug container name to {debugging}."));
-        }
+        debugging = container_name(session, &pod);
         let more = container(session, &debugging, command);
         spec.list_mut(&["containers"]).into_iter().for_each(|containers| containers.push(more.clone()));
     }
@@ -385,8 +409,7 @@ async fn on_node(
     let client = session.client().await?;
     client.get(format!("/api/v1/nodes/{node}")).await?;
     let namespace = session.namespace().await?.0;
-    let mut rng = Rng::new(machinery::random::fnv64a(session.now().to_string().as_bytes()));
-    let name = format!("node-debugger-{node}-{}", rng.suffix(5));
+    let name = format!("node-debugger-{node}-{}", session.suffix(5));
     let container_name = match session.args.string("container") {
         "" => "debugger",
         name => name,
@@ -420,8 +443,21 @@ async fn on_node(
     join(session, &namespace, &name, container_name).await
 }
 
-/// A name like those the original draws, counted instead of drawn.
-fn unused_name(pod: &Value) -> String {
+/// The debugging container's name: the one given, or one that no container of the pod has.
+fn container_name(session: &Session<'_>, pod: &Value) -> String {
+    const SUFFIX_LENGTH: usize = 5;
+    match session.args.string("container") {
+        "" => {}
+        given => return given.to_owned(),
+    }
     let known: Vec<String> = all_containers(pod).into_iter().map(|(_, name)| name).collect();
-    (1..).map(|number| format!("debugger-{number:05}")).find(|name| !known.contains(name)).unwrap_or_default()
+    let drawn = format!("debugger-{}", session.suffix(SUFFIX_LENGTH));
+    let name = match known.contains(&drawn) {
+        true => (1..).map(|number| format!("{drawn}{number}")).find(|name| !known.contains(name)).unwrap_or(drawn),
+        false => drawn,
+    };
+    if !session.args.bool("quiet") {
+        session.outln(format!("Defaulting debug container name to {name}."));
+    }
+    name
 }

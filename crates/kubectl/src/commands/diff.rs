@@ -7,14 +7,14 @@ use similar::DiffTag;
 use similar::algorithms::{Capture, Compact, Replace, myers};
 use similar::udiff::UnifiedHunkHeader;
 
-use super::create::{matches_labels, visit};
+use super::create::visit;
 use super::{apply, prune};
 use crate::api::Url;
 use crate::error::Error;
 use crate::files;
 use crate::host::SendError;
 use crate::resources::text;
-use crate::select::Info;
+use crate::select::{Info, matches_labels};
 use crate::session::Session;
 use crate::value::ValueExt;
 use crate::yaml;
@@ -42,6 +42,9 @@ async fn compare(session: &Session<'_>) -> Result<bool, Error> {
     let args = &session.args;
     if !files::given(session) {
         return Err(Error::message("must specify one of -f and -k"));
+    }
+    if !args.args.is_empty() {
+        return Err(args.usage_error(format!("Unexpected args: [{}]", args.args.join(" "))));
     }
     let client = session.client().await?;
     let selector = machinery::labels::Selector::parse(args.string("selector"))
@@ -83,7 +86,8 @@ async fn compare(session: &Session<'_>) -> Result<bool, Error> {
     }
     if args.bool("prune") {
         for info in prune::outdated(session, &kept, &namespaces).await? {
-            pairs.push((file_name(&info), show(&masked(&info.object, &Value::Null).0), None));
+            // Of those, the original shows all that there is.
+            pairs.push((file_name(&info), yaml::to_string(&masked(&info.object, &Value::Null).0), None));
         }
     }
     pairs.order_by(|a, b| a.0.cmp(&b.0));

@@ -27,12 +27,14 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         let Some((kind, name)) = wanted.split_once('/') else {
             return Err(Error::message("--for must be in resource/name form"));
         };
-        let resource = session.mapper().await?.find(kind)?;
-        selector = format!(
-            "involvedObject.kind={},involvedObject.apiVersion={},involvedObject.name={name}",
-            resource.kind,
-            resource.api_version()
-        );
+        let resource = session.mapper().await?.find(kind).map_err(|error| Error::Verbatim(error.plain()))?;
+        if !name.is_empty() {
+            selector = format!(
+                "involvedObject.kind={},involvedObject.apiVersion={},involvedObject.name={name}",
+                resource.kind,
+                resource.api_version()
+            );
+        }
     }
     let output = Output::new(session, COMMON).await?;
     let types = args.list("types");

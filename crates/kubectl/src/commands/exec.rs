@@ -1,6 +1,7 @@
 //! `kubectl exec` and `kubectl attach`.
 
 use bytes::Bytes;
+use futures::channel::mpsc::Sender;
 use futures::{SinkExt, StreamExt};
 use http::Method;
 use machinery::wire::{Body, Channels, Frame};
@@ -42,7 +43,7 @@ pub(super) async fn exec(session: &Session<'_>) -> Result<(), Error> {
              for help and examples",
         ));
     }
-    let pod = the_pod(session, words).await?;
+    let pod = the_pod(session, words.get(..1).unwrap_or_default()).await?;
     if matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed")) {
         return Err(Error::message(format!(
             "cannot exec into a container in a completed pod; current phase is {}",
@@ -72,9 +73,14 @@ pub(super) async fn attach(session: &Session<'_>) -> Result<(), Error> {
         return Err(Error::message("expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments)"));
     }
     let pod = the_pod(session, &args.args).await?;
-    let container = choose_container(session, &pod, args.string("container"), args.bool("quiet"))?;
+    if let phase @ ("Succeeded" | "Failed") = pod["status"]["phase"].as_str().unwrap_or_default() {
+        return Err(Error::message(format!("cannot attach a container in a completed pod; current phase is {phase}")));
+    }
+    let container = choose_container(session, &pod, args.string("container"), args.bool("quiet"));
+    let container =
+        container.map_err(|error| Error::message(format!("cannot attach to the container: {}", error.plain())))?;
     let (stdin, tty) = (args.bool("stdin"), args.bool("tty"));
-    if !args.bool("quiet") && stdin {
+    if !args.bool("quiet") {
         session.errln("If you don't see a command prompt, try pressing enter.");
     }
     attach_pod(session, &pod, &container, (stdin, tty)).await
@@ -124,6 +130,9 @@ pub(super) async fn the_pod(session: &Session<'_>, words: &[String]) -> Result<V
         return resources::get(session.client().await?, &pods(), &namespace, name).await;
     }
     let choice = Choice { args: words, latest: true, ..Choice::default() };
+    if files::given(session) && select::plan(session, &choice).await?.len() > 1 {
+        return Err(Error::message("cannot exec into multiple objects at a time"));
+    }
     let (infos, errors) = select::infos(session, &choice).await?;
     Error::all(errors)?;
     let info = infos.into_iter().next().ok_or_else(select::missing)?;
@@ -142,10 +151,7 @@ pub(super) fn choose_container(session: &Session<'_>, pod: &Value, wanted: &str,
         if known.iter().any(|(_, name)| name == wanted) {
             return Ok(wanted.to_owned());
         }
-        return Err(Error::message(format!(
-            "container {wanted} not found in pod {name}_{}",
-            text(&pod["metadata"]["namespace"])
-        )));
+        return Err(Error::message(format!("container {wanted} not found in pod {name}")));
     }
     if let Some(default) = pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].as_str()
         && known.iter().any(|(_, name)| name == default)
@@ -189,22 +195,37 @@ async fn connect(session: &Session<'_>, url: Url, stdin: bool, tty: bool) -> Res
     let Channels { mut sender, mut receiver } = channels;
     if tty {
         session.host.set_raw_mode(true);
-        if let Some((columns, rows)) = session.host.terminal() {
-            let size = json!({ "Width": columns, "Height": rows }).to_string();
-            let _ = sender.send(Frame { channel: RESIZE, data: Some(size.into()) }).await;
-        }
+        tell_size(session, &mut sender).await;
     }
     let input = async {
-        if stdin {
-            while let Some(data) = session.host.read_stdin().await {
-                if sender.send(Frame { channel: STDIN, data: Some(data) }).await.is_err() {
-                    break;
+        // What has been read of the input is not lost when the size changes meanwhile.
+        let mut read = stdin.then(|| session.host.read_stdin());
+        loop {
+            let resized = async {
+                match tty {
+                    true => session.host.resized().await,
+                    false => futures::future::pending().await,
                 }
-            }
-            let _ = sender.send(Frame { channel: STDIN, data: None }).await;
+            };
+            let typed = match &mut read {
+                Some(read) => match futures::future::select(read, std::pin::pin!(resized)).await {
+                    futures::future::Either::Left((typed, _)) => Some(typed),
+                    futures::future::Either::Right(_) => None,
+                },
+                // The sender stays open: dropping it would close the connection under the output.
+                None => {
+                    resized.await;
+                    None
+                }
+            };
+            let Some(typed) = typed else {
+                tell_size(session, &mut sender).await;
+                continue;
+            };
+            let over = typed.is_none();
+            let sent = sender.send(Frame { channel: STDIN, data: typed }).await;
+            read = (!over && sent.is_ok()).then(|| session.host.read_stdin());
         }
-        // The sender stays open: dropping it would close the connection under the output.
-        futures::future::pending::<()>().await;
     };
     let output = async {
         while let Some(frame) = receiver.next().await {
@@ -227,6 +248,14 @@ async fn connect(session: &Session<'_>, url: Url, stdin: bool, tty: bool) -> Res
         session.host.set_raw_mode(false);
     }
     outcome
+}
+
+/// Tells the other side how large the terminal is.
+async fn tell_size(session: &Session<'_>, sender: &mut Sender<Frame>) {
+    if let Some((columns, rows)) = session.host.terminal() {
+        let size = json!({ "Width": columns, "Height": rows }).to_string();
+        let _ = sender.send(Frame { channel: RESIZE, data: Some(size.into()) }).await;
+    }
 }
 
 /// Takes what a command writes to standard error.

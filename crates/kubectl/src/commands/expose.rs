@@ -147,6 +147,10 @@ fn service(session: &Session<'_>, info: &Info) -> Result<Value, Error> {
             entry
         })
         .collect();
+    let affinity = args.string("session-affinity");
+    if !matches!(affinity, "" | "None" | "ClientIP") {
+        return Err(Error::message(format!("unknown session affinity: {affinity}")));
+    }
     let mut spec = json!({ "selector": selector });
     if !ports.is_empty() {
         spec["ports"] = Value::Array(ports);

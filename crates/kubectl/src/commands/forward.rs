@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::exec::{the_pod, upgrade};
 use super::logs::{attachable_within, pods};
 use crate::api::Url;
+use crate::args::Invocation;
 use crate::error::Error;
 use crate::host::{Connection, Listener};
 use crate::resources::{items, text};
@@ -21,29 +22,18 @@ pub(super) async fn port_forward(session: &Session<'_>) -> Result<(), Error> {
         return Err(args.usage_error("TYPE/NAME and list of ports are required for port-forward"));
     };
     let (pod, service) = target_pod(session, target).await?;
+    let specs = specs.iter().map(|spec| translated(&pod, service.as_ref(), spec)).collect::<Result<Vec<_>, _>>()?;
     if pod["status"]["phase"] != "Running" {
         return Err(Error::message(format!(
             "unable to forward port because pod is not running. Current status={}",
             text(&pod["status"]["phase"])
         )));
     }
-    let addresses = addresses(args.list("address"))?;
+    let addresses = addresses(args)?;
+    let ports = specs.iter().map(|spec| parsed(spec)).collect::<Result<Vec<_>, _>>()?;
     let mut listeners = Vec::new();
-    for spec in specs {
-        let (local, remote) = spec.split_once(':').unwrap_or((spec, spec));
-        let local = if local.is_empty() { "0" } else { local };
-        let invalid = |text: &str| {
-            Error::message(format!(
-                "error parsing local port '{text}': strconv.ParseUint: parsing {text:?}: invalid syntax"
-            ))
-        };
-        let mut local: u16 = match (local.parse(), service.as_ref()) {
-            (Ok(port), _) => port,
-            // A bare name means the Service's own port of that name.
-            (Err(_), Some(service)) if local == remote => port_of(service, remote).0.unwrap_or(0),
-            _ => return Err(invalid(local)),
-        };
-        let remote = remote_port(&pod, service.as_ref(), remote)?;
+    let mut refused = Vec::new();
+    for (mut local, remote) in ports {
         let mut failures = Vec::new();
         let before = listeners.len();
         for (address, shown, is_optional) in &addresses {
@@ -57,12 +47,17 @@ pub(super) async fn port_forward(session: &Session<'_>) -> Result<(), Error> {
                 Err(error) => failures.push(error),
             }
         }
-        if !failures.is_empty() {
-            return Err(Error::message(format!(
-                "unable to listen on port {local}: Listeners failed to create with the following errors: [{}]",
-                failures.join(" ")
-            )));
+        if listeners.len() == before && !failures.is_empty() {
+            let failures = failures.join(" ");
+            session.errln(format!(
+                "Unable to listen on port {local}: Listeners failed to create with the following errors: [{failures}]"
+            ));
+            refused.push(format!("{{{local} {remote}}}"));
         }
+    }
+    if listeners.is_empty() {
+        let all = refused.join(" ");
+        return Err(Error::message(format!("unable to listen on any of the requested ports: [{all}]")));
     }
     let mut running: FuturesUnordered<_> =
         listeners.into_iter().map(|(listener, remote)| serve(session, &pod, listener, remote)).collect();
@@ -71,8 +66,12 @@ pub(super) async fn port_forward(session: &Session<'_>) -> Result<(), Error> {
 }
 
 /// `(address, as it is shown, whether it may fail)` of what `--address` lists; `localhost` is both of its own.
-fn addresses(list: &[String]) -> Result<Vec<(String, String, bool)>, Error> {
+fn addresses(args: &Invocation) -> Result<Vec<(String, String, bool)>, Error> {
     let mut addresses = Vec::new();
+    let list = args.list("address");
+    if list.is_empty() && args.changed("address") {
+        return Err(Error::message("you must specify at least 1 address"));
+    }
     let localhost = ["localhost".to_owned()];
     for address in if list.is_empty() { &localhost[..] } else { list } {
         if address == "localhost" {
@@ -115,32 +114,65 @@ fn port_of(service: &Value, wanted: &str) -> (Option<u16>, Value) {
     (number, found.map(|port| port["targetPort"].clone()).unwrap_or_default())
 }
 
-fn remote_port(pod: &Value, service: Option<&Value>, wanted: &str) -> Result<u16, Error> {
-    let mut wanted = wanted.to_owned();
+/// `LOCAL:REMOTE` with the numbers of ports that are named, and of the target of a Service's port.
+fn translated(pod: &Value, service: Option<&Value>, spec: &str) -> Result<String, Error> {
+    let parts: Vec<&str> = spec.split(':').collect();
+    let first = parts.first().copied().unwrap_or_default();
+    let (mut local, mut remote) = match parts.as_slice() {
+        [local, remote] => ((*local).to_owned(), (*remote).to_owned()),
+        _ => (first.to_owned(), first.to_owned()),
+    };
+    if remote.is_empty() {
+        return Err(Error::message("remote port cannot be empty"));
+    }
+    let same = local == remote;
     if let Some(service) = service {
-        wanted = match port_of(service, &wanted) {
-            (None, _) => {
-                let name = text(&service["metadata"]["name"]);
-                return Err(Error::message(match wanted.parse::<u16>() {
-                    Ok(_) => format!("Service {name} does not have a service port {wanted}"),
-                    Err(_) => format!("Service '{name}' does not have a named port '{wanted}'"),
-                }));
-            }
-            (_, Value::String(name)) => name,
-            (_, target) => target.to_string(),
+        let (number, target) = port_of(service, &remote);
+        let Some(number) = number else {
+            let name = text(&service["metadata"]["name"]);
+            return Err(Error::message(match remote.parse::<i64>() {
+                Ok(_) => format!("Service {name} does not have a service port {remote}"),
+                Err(_) => format!("Service '{name}' does not have a named port '{remote}'"),
+            }));
         };
+        if same {
+            local = number.to_string();
+        }
+        remote = target.as_str().map_or_else(|| target.to_string(), str::to_owned);
     }
-    if let Ok(port) = wanted.parse() {
-        return Ok(port);
+    if remote.parse::<i64>().is_err() {
+        let named = items(&pod["spec"]["containers"])
+            .flat_map(|container| items(&container["ports"]))
+            .find(|port| port["name"] == remote.as_str());
+        let Some(named) = named else {
+            let name = text(&pod["metadata"]["name"]);
+            return Err(Error::message(format!("Pod '{name}' does not have a named port '{remote}'")));
+        };
+        remote = named["containerPort"].to_string();
+        if same && service.is_none() {
+            local.clone_from(&remote);
+        }
     }
-    let named = items(&pod["spec"]["containers"])
-        .flat_map(|container| items(&container["ports"]))
-        .find(|port| port["name"] == wanted.as_str())
-        .and_then(|port| port["containerPort"].as_u64())
-        .and_then(|port| port.try_into().ok());
-    named.ok_or_else(|| {
-        Error::message(format!("Pod '{}' does not have a named port '{wanted}'", text(&pod["metadata"]["name"])))
-    })
+    Ok(format!("{local}:{remote}"))
+}
+
+/// The two ports of `LOCAL:REMOTE`; no local one is any that is free.
+fn parsed(spec: &str) -> Result<(u16, u16), Error> {
+    let (local, remote) = spec.split_once(':').unwrap_or((spec, spec));
+    let number = |side: &str, text: &str| {
+        text.parse::<u16>().map_err(|_| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let problem = if digits { "value out of range" } else { "invalid syntax" };
+            Error::message(format!(
+                "error parsing {side} port '{text}': strconv.ParseUint: parsing {text:?}: {problem}"
+            ))
+        })
+    };
+    let local = number("local", if local.is_empty() { "0" } else { local })?;
+    match number("remote", remote)? {
+        0 => Err(Error::message("remote port must be > 0")),
+        remote => Ok((local, remote)),
+    }
 }
 
 async fn serve(session: &Session<'_>, pod: &Value, mut listener: Listener, remote: u16) {

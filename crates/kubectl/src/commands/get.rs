@@ -51,7 +51,13 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         latest: true,
         ..Choice::default()
     };
-    let plan = select::plan(session, &choice).await?;
+    // What is wrong with a kustomization is one of a list of errors, which stand there without a prefix.
+    let alone = args.args.is_empty() && args.list("filename").is_empty() && !args.bool("recursive");
+    let listed = |error| match error {
+        Error::Message(_) if alone && !args.string("kustomize").is_empty() => Error::Many(vec![error]),
+        error => error,
+    };
+    let plan = select::plan(session, &choice).await.map_err(listed)?;
     let output = Output::new(session, GET).await?;
     if watching {
         return watch(session, &choice, plan, &output).await;
@@ -139,10 +145,10 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
     }
     let mut groups: Vec<(Resource, Value)> = Vec::new();
     let mut errors = Vec::new();
-    let mut asked = Vec::new();
+    let (mut asked, mut shown) = (Vec::new(), Vec::new());
     for item in plan {
         let found = match item {
-            Item::Failed(error) => Err(error),
+            Item::Failed(error) => Err(Error::Many(vec![error])),
             Item::List(resource, namespace) => {
                 asked.push(resource.clone());
                 list_table(session, choice, &resource, &namespace).await.map(|table| (resource, table))
@@ -159,19 +165,22 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
             }
         };
         match found {
-            Ok((resource, mut table)) => match groups.last_mut() {
-                Some((last, rows)) if *last == resource => {
-                    let more = table.list_mut(&["rows"]).map(std::mem::take).unwrap_or_default();
-                    rows.list_mut(&["rows"]).into_iter().for_each(|rows| rows.extend(more.iter().cloned()));
+            Ok((resource, mut table)) => {
+                shown.push(resource.clone());
+                match groups.last_mut() {
+                    Some((last, rows)) if *last == resource => {
+                        let more = table.list_mut(&["rows"]).map(std::mem::take).unwrap_or_default();
+                        rows.list_mut(&["rows"]).into_iter().for_each(|rows| rows.extend(more.iter().cloned()));
+                    }
+                    _ => groups.push((resource, table)),
                 }
-                _ => groups.push((resource, table)),
-            },
+            }
             Err(error @ Error::Send { .. }) => return Err(error),
             Err(error) if ignore_not_found && error.is_not_found() => {}
             Err(error) => errors.push(error),
         }
     }
-    let several = asked.iter().any(|resource| Some(resource) != asked.first());
+    let several = shown.iter().any(|resource| Some(resource) != shown.first());
     let mut written = false;
     for (resource, mut table) in groups {
         if let Some(rows) = table.list_mut(&["rows"]).filter(|rows| !sort.is_empty() && !rows.is_empty()) {

@@ -26,21 +26,27 @@ pub(super) fn split_pairs<'a>(args: &'a [String], what: &str) -> Result<(&'a [St
     }
 }
 
-/// Whether a label may have a value, as the client looks at it.
-fn check_value(key: &str, value: &str) -> Result<(), Error> {
-    let problem = if value.len() > 63 {
-        "must be no more than 63 characters"
-    } else {
-        let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let ends = |c: char| c.is_ascii_alphanumeric();
-        if value.is_empty() || (value.chars().all(inner) && value.starts_with(ends) && value.ends_with(ends)) {
-            return Ok(());
-        }
+/// Why a label or a taint may not have a value.
+pub(super) fn value_problem(value: &str) -> Option<&'static str> {
+    if value.len() > 63 {
+        return Some("must be no more than 63 characters");
+    }
+    let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let ends = |c: char| c.is_ascii_alphanumeric();
+    if value.is_empty() || (value.chars().all(inner) && value.starts_with(ends) && value.ends_with(ends)) {
+        return None;
+    }
+    Some(
         "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start \
          and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for \
-         validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-    };
-    Err(Error::message(format!("invalid label value: \"{key}={value}\": {problem}")))
+         validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
+    )
+}
+
+/// Whether a label may have a value, as the client looks at it.
+fn check_value(key: &str, value: &str) -> Result<(), Error> {
+    let invalid = |problem| Error::message(format!("invalid label value: \"{key}={value}\": {problem}"));
+    value_problem(value).map_or(Ok(()), |problem| Err(invalid(problem)))
 }
 
 struct Changes {
@@ -131,33 +137,33 @@ async fn run(session: &Session<'_>, what: &str, field: &str) -> Result<(), Error
         changes.set.iter().try_for_each(|(key, value)| check_value(key, value))?;
     }
     let (infos, mut errors) = select::infos(session, &choice).await?;
-    if !args.string("resource-version").is_empty() && infos.len() > 1 {
+    // Whether the words mean one object, however many there are.
+    let one = match resources {
+        [] => infos.len() == 1,
+        [word] => word.contains('/'),
+        [kind, _] => !kind.contains([',', '/']),
+        _ => false,
+    };
+    if !args.string("resource-version").is_empty() && !one {
         return Err(Error::message("--resource-version may only be used with a single resource"));
     }
-    let several = infos.len() > 1;
     for info in infos {
-        if list {
-            let indent = if several {
-                let resource = &info.resource;
-                session.outln(format!("Listing {field} for {}.{}/{}:", resource.kind, resource.group, info.name));
-                " "
-            } else {
-                ""
-            };
-            let existing = info.object["metadata"][field].as_object().into_iter().flatten();
-            for (key, value) in existing {
-                session.outln(format!("{indent}{key}={}", value.as_str().unwrap_or_default()));
-            }
-            if pairs.is_empty() {
-                continue;
-            }
-        }
-        let outcome = change(session, info.clone(), what, field, &changes, dry_run, local).await;
+        // A list shows what would be.
+        let outcome = change(session, info.clone(), what, field, &changes, dry_run, local || list).await;
         match outcome {
-            Ok((object, message)) if !list => {
+            Ok((object, _)) if list => {
+                let indent = if one { "" } else { " " };
+                if !one {
+                    let resource = &info.resource;
+                    session.outln(format!("Listing {field} for {}.{}/{}:", resource.kind, resource.group, info.name));
+                }
+                for (key, value) in object["metadata"][field].as_object().into_iter().flatten() {
+                    session.outln(format!("{indent}{key}={}", value.as_str().unwrap_or_default()));
+                }
+            }
+            Ok((object, message)) => {
                 done(session, &output, &object, &format!("{message}{}", dry_run.suffix()))?;
             }
-            Ok(_) => {}
             Err(error @ Error::Send { .. }) => return Err(error),
             Err(error) => errors.push(error),
         }
@@ -216,7 +222,8 @@ async fn change(
     {
         metadata.remove(field);
     }
-    if local || dry_run == DryRun::Client || updated == existing {
+    let version = session.args.string("resource-version");
+    if local || dry_run == DryRun::Client || (updated == existing && version.is_empty()) {
         return Ok((object, message));
     }
     let mut patch = Map::new();
@@ -228,8 +235,8 @@ async fn change(
     }
     let mut metadata = json!({ field: patch });
     super::record::note_in(session, &mut metadata);
-    if !session.args.string("resource-version").is_empty() {
-        metadata["resourceVersion"] = session.args.string("resource-version").into();
+    if !version.is_empty() {
+        metadata["resourceVersion"] = version.into();
     }
     let url = Url::new(info.path())
         .with_some("dryRun", dry_run.parameter())

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::apply::live;
-use super::create::{LAST_APPLIED, annotate_last_applied, visit};
+use super::create::{LAST_APPLIED, visit};
 use crate::error::Error;
 use crate::print::json;
 use crate::print::output::{COMMON, Output, done};
@@ -25,9 +25,14 @@ pub(super) async fn view(session: &Session<'_>) -> Result<(), Error> {
     };
     for info in live(session).await? {
         let Some(text) = info.object["metadata"]["annotations"][LAST_APPLIED].as_str() else {
+            // As the original has it: nothing is said of an object that no file names.
+            if info.source.is_empty() {
+                continue;
+            }
+            let name = &info.name;
             return Err(Error::message(format!(
-                "no last-applied-configuration annotation found on resource: {}",
-                info.name
+                "error when no last-applied-configuration annotation found on resource: {name}\n {:?}: %!v(<nil>)",
+                info.source
             )));
         };
         let value: Value = serde_json::from_str(text).map_err(|error| Error::message(error.to_string()))?;
@@ -39,12 +44,9 @@ pub(super) async fn view(session: &Session<'_>) -> Result<(), Error> {
 async fn store(
     session: &Session<'_>,
     info: &crate::select::Info,
-    config: &Value,
+    annotation: &str,
     dry_run: DryRun,
 ) -> Result<Value, Error> {
-    let mut annotated = config.clone();
-    annotate_last_applied(&mut annotated);
-    let annotation = annotated["metadata"]["annotations"][LAST_APPLIED].clone();
     let patch = json!({ "metadata": { "annotations": { LAST_APPLIED: annotation } } });
     if dry_run == DryRun::Client {
         return Ok(info.object.clone());
@@ -69,14 +71,14 @@ pub(super) async fn set(session: &Session<'_>) -> Result<(), Error> {
                 info.name
             )));
         }
-        let mut wanted = info.object.clone();
-        annotate_last_applied(&mut wanted);
-        if live["metadata"]["annotations"][LAST_APPLIED] == wanted["metadata"]["annotations"][LAST_APPLIED] {
+        // The file as it is, but for its namespace: apply itself notes empty annotations too.
+        let wanted = format!("{}\n", machinery::go::json(&info.object));
+        if live["metadata"]["annotations"][LAST_APPLIED].as_str().map(str::trim_end) == Some(wanted.trim_end()) {
             session.outln(format!("set-last-applied {}: no changes required.", info.name));
             continue;
         }
-        let config = std::mem::replace(&mut info.object, live);
-        let stored = store(session, &info, &config, dry_run).await?;
+        info.object = live;
+        let stored = store(session, &info, &wanted, dry_run).await?;
         done(session, &output, &stored, &format!("configured{}", dry_run.suffix()))?;
     }
     Ok(())

@@ -55,6 +55,9 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         }
         _ => return Err(args.usage_error(USAGE)),
     }
+    if args.string("since").starts_with('-') && args.string("since") != "-0" {
+        return Err(Error::message("--since must be greater than 0"));
+    }
     let all_containers = args.bool("all-containers");
     if all_containers && !container.is_empty() {
         return Err(Error::message(format!(
@@ -72,7 +75,9 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     } else {
         let namespace = session.namespace().await?.0;
         let url = Url::new(self::pods().path(&namespace, "")).with("labelSelector", selector);
-        let list = select::list_all(session, url).await?;
+        let choice = Choice { selector, ..Choice::default() };
+        let list = select::list_all(session, url).await;
+        let list = list.map_err(|error| select::list_error(error, &self::pods(), &choice))?;
         if list.is_empty() {
             session.errln(format!("No resources found in {namespace} namespace."));
         }

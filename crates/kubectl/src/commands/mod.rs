@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod apply;
+mod apply_set;
 mod auth;
 mod config;
 mod convert;

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::delete::{self, Deletion};
-use super::label::split_pairs;
+use super::label::{split_pairs, value_problem};
 use super::logs::pods;
 use crate::api::Url;
 use crate::error::Error;
@@ -38,9 +38,6 @@ async fn nodes(session: &Session<'_>) -> Result<Vec<Info>, Error> {
     let choice = Choice { args: &words, selector, latest: true, ..Choice::default() };
     let (infos, errors) = select::infos(session, &choice).await?;
     Error::all(errors)?;
-    if infos.is_empty() && args.command.name() != "drain" {
-        session.outln("No resources found");
-    }
     Ok(infos)
 }
 
@@ -72,6 +69,9 @@ async fn set_unschedulable(session: &Session<'_>, info: &Info, cordon: bool) -> 
 /// `kubectl drain`
 pub(super) async fn drain(session: &Session<'_>) -> Result<(), Error> {
     let dry_run = session.dry_run()?;
+    if machinery::labels::Selector::parse(session.args.string("pod-selector")).is_err() {
+        return Err(Error::message("--pod-selector=<pod_selector> must be a valid label selector"));
+    }
     let infos = nodes(session).await?;
     for info in &infos {
         set_unschedulable(session, info, true).await?;
@@ -148,7 +148,7 @@ fn choose(session: &Session<'_>, pods: Vec<Value>) -> Result<Vec<Value>, Error> 
     let mut problems = Vec::new();
     for (list, problem) in [
         (&local, "cannot delete Pods with local storage (use --delete-emptydir-data to override)"),
-        (&bare, "cannot delete Pods that declare no controller (use --force to override)"),
+        (&bare, "cannot delete cannot delete Pods that declare no controller (use --force to override)"),
         (&daemons, "cannot delete DaemonSet-managed Pods (use --ignore-daemonsets to ignore)"),
     ] {
         if !list.is_empty() {
@@ -163,7 +163,7 @@ fn choose(session: &Session<'_>, pods: Vec<Value>) -> Result<Vec<Value>, Error> 
         warnings.push(format!("ignoring DaemonSet-managed Pods: {}", warn_daemons.join(", ")));
     }
     if !problems.is_empty() {
-        return Err(Error::message(Error::Many(problems).plain()));
+        return Err(Error::Many(problems));
     }
     if !warnings.is_empty() {
         session.errln(format!("Warning: {}", warnings.join("; ")));
@@ -181,7 +181,7 @@ async fn drain_one(session: &Session<'_>, node: &Info, dry_run: DryRun) -> Resul
     let infos: Vec<Info> = chosen.into_iter().map(|pod| select::of_object(&resource, pod)).collect();
     if dry_run == DryRun::Client {
         for info in &infos {
-            session.outln(format!("pod/{} evicted{}", info.name, dry_run.suffix()));
+            session.outln(format!("evicting pod {}/{}{}", info.namespace, info.name, dry_run.suffix()));
         }
         return Ok(());
     }
@@ -322,29 +322,33 @@ pub(super) async fn taint(session: &Session<'_>) -> Result<(), Error> {
     }
     let dry_run = session.dry_run()?;
     let output = Output::new(session, COMMON).await?;
-    let resource = session
-        .mapper()
-        .await?
-        .find(resources.first().map_or("", |first| first.split('/').next().unwrap_or_default()))?;
+    let typed = resources.first().map_or("", String::as_str);
+    let resource = session.mapper().await?.find(typed).map_err(|error| Error::Verbatim(error.plain()))?;
     if resource.kind != "Node" {
-        let typed = resources.first().map_or("", String::as_str);
         return Err(Error::message(format!("invalid resource type {typed}, only node types are supported")));
+    }
+    let both: Vec<String> = remove
+        .iter()
+        .filter(|(key, effect)| {
+            let hit = |taint: &Value| taint["key"] == **key && (effect.is_empty() || taint["effect"] == **effect);
+            add.iter().any(hit)
+        })
+        .map(|(key, effect)| format!("{key}={effect}"))
+        .collect();
+    if !both.is_empty() {
+        return Err(Error::message(format!(
+            "can not both modify and remove the following taint(s) in the same command: {}",
+            both.join(", ")
+        )));
     }
     if args.bool("all") && !args.string("selector").is_empty() {
         return Err(Error::message("setting 'all' parameter with a non empty selector is prohibited"));
     }
-    let choice = Choice {
-        args: resources,
-        selector: args.string("selector"),
-        all: args.bool("all"),
-        latest: true,
-        ..Choice::default()
-    };
-    if resources.len() < 2
-        && !choice.all
-        && choice.selector.is_empty()
-        && !resources.iter().any(|word| word.contains('/'))
-    {
+    let (all, selector) = (args.bool("all"), args.string("selector"));
+    // All nodes, or those of a selector, whatever is named beside.
+    let words = if all || !selector.is_empty() { resources.get(..1).unwrap_or_default() } else { resources };
+    let choice = Choice { args: words, selector, all, latest: true, ..Choice::default() };
+    if words.len() < 2 && !all && selector.is_empty() {
         return Err(Error::message("at least one resource name must be specified since 'all' parameter is not set"));
     }
     let (infos, mut errors) = select::infos(session, &choice).await?;
@@ -369,17 +373,24 @@ fn split_taints(args: &[String]) -> Result<(&[String], &[String]), Error> {
 }
 
 fn parse_taint(spec: &str) -> Result<Value, String> {
+    let pairs = spec.split(':').next().unwrap_or_default().matches('=').count();
+    if spec.matches(':').count() > 1 || (spec.contains(':') && pairs > 1) {
+        return Err(format!("invalid taint spec: {spec}"));
+    }
     let (pair, effect) = spec.rsplit_once(':').ok_or_else(|| match machinery::names::is_qualified_name(spec) {
         errors if errors.is_empty() => format!("invalid taint spec: {spec}"),
         errors => format!("invalid taint spec: {spec}, {}", errors.join("; ")),
     })?;
+    if !matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute") {
+        return Err(format!("invalid taint effect: {effect}, unsupported taint effect"));
+    }
     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+    if let Some(problem) = value_problem(value) {
+        return Err(format!("invalid taint spec: {spec}, {problem}"));
+    }
     let problems = machinery::names::is_qualified_name(key);
     if !problems.is_empty() {
         return Err(format!("invalid taint spec: {spec}, {}", problems.join("; ")));
-    }
-    if !matches!(effect, "NoSchedule" | "PreferNoSchedule" | "NoExecute") {
-        return Err(format!("invalid taint effect: {effect}, unsupported taint effect"));
     }
     let mut taint = json!({ "key": key, "effect": effect });
     if !value.is_empty() {

@@ -30,6 +30,29 @@ const DEFAULT: &[(&str, &str)] = &[
     ("v1", "PersistentVolume"),
 ];
 
+/// The kinds of `--prune-allowlist`: `(apiVersion, kind)`.
+///
+/// # Errors
+/// What is no kind, or none of the server's.
+pub(super) async fn allowlist(session: &Session<'_>) -> Result<Vec<(String, String)>, Error> {
+    let mut kinds = Vec::new();
+    for entry in session.args.list("prune-allowlist") {
+        let parts: Vec<&str> = entry.split('/').collect();
+        let [group, version, kind] = parts.as_slice() else {
+            return Err(Error::message(format!(
+                "invalid GroupVersionKind format: {entry}, please follow <group/version/kind>"
+            )));
+        };
+        let group = if *group == "core" { "" } else { group };
+        let api_version = machinery::gvk::api_version(group, version);
+        if session.mapper().await?.for_kind(&api_version, kind).is_none() {
+            return Err(Error::message(format!("no matches for kind {kind:?} in version {api_version:?}")));
+        }
+        kinds.push((api_version, (*kind).to_owned()));
+    }
+    Ok(kinds)
+}
+
 /// Deletes applied objects that were not applied this time.
 pub(super) async fn prune(
     session: &Session<'_>,
@@ -53,25 +76,12 @@ pub(super) async fn outdated(
     namespaces: &BTreeSet<String>,
 ) -> Result<Vec<Info>, Error> {
     let mapper = session.mapper().await?;
-    let allowlist = session.args.list("prune-allowlist");
-    let mut kinds: Vec<(String, String)> = Vec::new();
-    if allowlist.is_empty() {
+    let mut kinds = allowlist(session).await?;
+    if kinds.is_empty() {
         let text = "Deprecated: kubectl apply will no longer prune non-namespaced resources by default when used with the \
                     --namespace flag in a future release. To preserve the current behaviour, list the resources you want \
                     to target explicitly in the --prune-allowlist flag.";
         session.klog('W', "prune.go:71", text);
-    }
-    for entry in allowlist {
-        let parts: Vec<&str> = entry.split('/').collect();
-        let [group, version, kind] = parts.as_slice() else {
-            return Err(Error::message(format!(
-                "invalid GroupVersionKind format: {entry}, please follow <group/version/kind>"
-            )));
-        };
-        let group = if *group == "core" { "" } else { group };
-        kinds.push((machinery::gvk::api_version(group, version), (*kind).to_owned()));
-    }
-    if allowlist.is_empty() {
         kinds.extend(DEFAULT.iter().map(|(version, kind)| ((*version).to_owned(), (*kind).to_owned())));
     }
     let mut outdated = Vec::new();

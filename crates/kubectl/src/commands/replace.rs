@@ -8,6 +8,7 @@ use crate::api::Url;
 use crate::error::Error;
 use crate::files;
 use crate::print::output::{COMMON, Output, done};
+use crate::resources::unknown_path;
 use crate::select;
 use crate::session::{DryRun, Session};
 use crate::value::ValueExt;
@@ -66,8 +67,10 @@ async fn put(session: &Session<'_>, info: &select::Info, dry_run: DryRun) -> Res
     let client = session.client().await?;
     let mut object = info.object.clone();
     if object["metadata"]["resourceVersion"].is_null() {
-        let current = client.get(info.path()).await?;
-        object.put(&["metadata", "resourceVersion"], current["metadata"]["resourceVersion"].clone());
+        // What cannot be read is sent as it is: the server says what is wrong.
+        if let Ok(current) = client.get(info.path()).await {
+            object.put(&["metadata", "resourceVersion"], current["metadata"]["resourceVersion"].clone());
+        }
     }
     let path = match session.args.string("subresource") {
         "" => info.path(),
@@ -77,7 +80,8 @@ async fn put(session: &Session<'_>, info: &select::Info, dry_run: DryRun) -> Res
         .with_some("dryRun", dry_run.parameter())
         .with("fieldManager", session.args.string("field-manager"))
         .with("fieldValidation", validation(session)?);
-    client.write(Method::PUT, url, "application/json", &object).await
+    let answer = client.write(Method::PUT, url, "application/json", &object).await;
+    answer.map_err(|error| unknown_path(error, "put", &info.resource, &info.name))
 }
 
 /// `--force`: deletes the object, waits, and makes it anew.

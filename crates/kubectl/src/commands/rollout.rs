@@ -28,14 +28,14 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     if args.args.is_empty() && !files::given(session) {
         return Err(Error::message("required resource not specified"));
     }
-    if args.command.path == "rollout status" && args.int("revision") < 0 {
+    if matches!(args.command.name(), "status" | "history") && args.int("revision") < 0 {
         return Err(Error::message(format!("revision must be a positive integer: {}", args.int("revision"))));
     }
     let output = Output::new(session, COMMON).await?;
     let choice =
         Choice { args: &args.args, selector: args.string("selector"), all: true, latest: true, ..Choice::default() };
     let (infos, mut errors) = select::infos(session, &choice).await?;
-    if infos.is_empty() && errors.is_empty() && args.command.path == "rollout status" {
+    if infos.is_empty() && errors.is_empty() && !matches!(args.command.name(), "history" | "undo") {
         session.errln(format!("No resources found in {} namespace.", session.namespace().await?.0));
     }
     for info in infos {
@@ -253,9 +253,6 @@ async fn revisions(session: &Session<'_>, info: &Info) -> Result<Vec<Revision>, 
 
 async fn history(session: &Session<'_>, output: &Output, info: &Info) -> Result<(), Error> {
     let wanted = session.args.int("revision");
-    if wanted < 0 {
-        return Err(Error::message(format!("revision must be a positive integer: {wanted}")));
-    }
     let revisions = revisions(session, info).await?;
     if revisions.is_empty() {
         let which = if wanted > 0 { format!("with revision #{wanted}") } else { String::new() };
@@ -294,7 +291,7 @@ async fn undo(session: &Session<'_>, output: &Output, info: &Info) -> Result<(),
         ));
     }
     let revisions = revisions(session, info).await?;
-    let found = if wanted > 0 {
+    let found = if wanted != 0 {
         revisions.iter().find(|revision| revision.number == wanted)
     } else {
         revisions.iter().rev().nth(1)
@@ -320,7 +317,7 @@ async fn undo(session: &Session<'_>, output: &Output, info: &Info) -> Result<(),
     if template == info.object["spec"]["template"] {
         let number = found.number;
         let message = format!("skipped rollback (current template already matches revision {number})");
-        return done(session, output, &info.object, &message);
+        return done(session, output, &info.object, &format!("{message}{}", dry_run.suffix()));
     }
     let mut operations = vec![json!({ "op": "replace", "path": "/spec/template", "value": template })];
     if info.resource.kind == "Deployment" {

@@ -1,9 +1,11 @@
 //! `kubectl set`.
 
+use machinery::labels::Operator;
 use machinery::sort::Order;
 use machinery::{GroupVersionKind, patch};
 use serde_json::{Value, json};
 
+use super::label::split_pairs;
 use super::references;
 use super::run::is_variable;
 use super::scale::{pod_spec, pod_spec_path};
@@ -54,6 +56,9 @@ async fn each(
         ..Choice::default()
     };
     let (infos, mut errors) = select::infos(session, &choice).await?;
+    if operation != "selector updated" {
+        Error::all(std::mem::take(&mut errors))?;
+    }
     for info in infos {
         let mut object = info.object.clone();
         if let Err(found) = change(&info, &mut object) {
@@ -63,14 +68,14 @@ async fn each(
                 continue;
             }
         }
+        // A selector is set even where it is the same.
+        if object == info.object && operation != "selector updated" {
+            continue;
+        }
         super::record::note(session, &mut object);
         if local || dry_run == DryRun::Client {
             super::create::as_typed(&mut object);
             done(session, &output, &object, &format!("{operation}{}", if local { "" } else { dry_run.suffix() }))?;
-            continue;
-        }
-        // A selector is set even where it is the same.
-        if object == info.object && operation != "selector updated" {
             continue;
         }
         match send(session, &info, &object, dry_run).await {
@@ -120,11 +125,6 @@ async fn send(session: &Session<'_>, info: &Info, object: &Value, dry_run: DryRu
     resources::patch(session.client().await?, url, content_type, &change).await
 }
 
-/// Words that name resources, and `key=value` words.
-fn split(session: &Session<'_>) -> (Vec<String>, Vec<String>) {
-    session.args.args.iter().cloned().partition(|word| !word.contains('='))
-}
-
 fn need_resources(session: &Session<'_>, words: &[String]) -> Result<(), Error> {
     if words.is_empty() && !files::given(session) {
         return Err(Error::message(
@@ -152,15 +152,16 @@ fn chosen(pattern: &str, name: &str) -> bool {
 }
 
 async fn image(session: &Session<'_>) -> Result<(), Error> {
-    let (words, pairs) = split(session);
+    let (words, pairs) = split_pairs(&session.args.args, "image")?;
     if words.is_empty() && pairs.is_empty() && !files::given(session) {
         return Err(select::missing());
     }
-    need_resources(session, &words)?;
+    need_resources(session, words)?;
     let mut images = Vec::new();
-    for pair in &pairs {
+    for pair in pairs {
         images.extend(pair.split_once('='));
     }
+    there(session, words).await?;
     if images.is_empty() {
         return Err(Error::message("at least one image update is required"));
     }
@@ -169,7 +170,7 @@ async fn image(session: &Session<'_>) -> Result<(), Error> {
             "all containers are already specified by *, but saw more than one container_name=container_image pairs",
         ));
     }
-    each(session, &words, "image updated", |info, object| {
+    each(session, words, "image updated", |info, object| {
         let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;
         let mut errors = Vec::new();
         for (name, image) in &images {
@@ -221,8 +222,7 @@ async fn from_source(session: &Session<'_>) -> Result<Vec<Value>, Error> {
         if upper != *key {
             session.errln(format!("Warning: key {key} transferred to {upper}"));
         }
-        let variable = format!("{}{upper}", args.string("prefix"));
-        variables.push(json!({ "name": variable, "valueFrom": { reference: { "key": key, "name": name } } }));
+        variables.push(json!({ "name": upper, "valueFrom": { reference: { "key": key, "name": name } } }));
     }
     Ok(variables)
 }
@@ -232,53 +232,65 @@ async fn env(session: &Session<'_>) -> Result<(), Error> {
     if args.bool("list") && args.changed("output") {
         return Err(Error::message("--list and --output may not be specified together"));
     }
-    let is_change = |word: &String| word.contains('=') || (word.ends_with('-') && word.len() > 1);
-    let (pairs, words): (Vec<String>, Vec<String>) = args.args.iter().cloned().partition(is_change);
+    let is_change = |word: &String| {
+        let is_pair = word.split_once('=').is_some_and(|(name, _)| !name.is_empty());
+        is_pair || word.ends_with('-')
+    };
+    let split = args.args.iter().position(is_change).unwrap_or(args.args.len());
+    let (words, pairs) = args.args.split_at(split);
+    if !pairs.iter().all(is_change) {
+        let all = args.args.join(" ");
+        return Err(args.usage_error(format!("all resources must be specified before environment changes: {all}")));
+    }
     if words.is_empty() && !files::given(session) {
         return Err(Error::message(
             "one or more resources must be specified as <resource> <name> or <resource>/<name>",
         ));
     }
-    let mut pairs = pairs;
-    pairs.extend(args.list("env").iter().cloned());
-    let (input, words): (Vec<String>, Vec<String>) = words.into_iter().partition(|word| word == "-");
-    if !input.is_empty() {
-        let text = files::load(session, "-").await?.1;
-        let text = String::from_utf8_lossy(&text);
-        pairs.extend(text.lines().map(str::trim).filter(|line| line.contains('=')).map(str::to_owned));
-    }
-    let list = args.bool("list");
-    let mut set = from_source(session).await?;
-    let mut remove = Vec::new();
-    for pair in &pairs {
-        match pair.split_once('=') {
-            Some((name, value)) => set.push(json!({ "name": name, "value": value })),
-            None => remove.push(pair.trim_end_matches('-').to_owned()),
+    let (mut set, mut remove): (Vec<Value>, Vec<String>) = (Vec::new(), Vec::new());
+    for pair in args.list("env").iter().chain(pairs) {
+        match (pair.as_str(), pair.split_once('=')) {
+            ("-", _) => {
+                let text = files::load(session, "-").await?.1;
+                let text = String::from_utf8_lossy(&text);
+                let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+                let pairs = lines.filter_map(|line| line.split_once('='));
+                set.extend(pairs.map(|(name, value)| json!({ "name": name, "value": value })));
+            }
+            (_, Some((name, value))) => {
+                if !is_variable(name) {
+                    return Err(Error::message(format!(
+                        "{name:?} is not a valid key name: a valid environment variable name must consist of \
+                         alphabetic characters, digits, '_', '-', or '.', and must not start with a digit (e.g. \
+                         'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for validation is \
+                         '[-._a-zA-Z][-._a-zA-Z0-9]*')"
+                    )));
+                }
+                set.push(json!({ "name": name, "value": value }));
+            }
+            (word, None) => match word.strip_suffix('-') {
+                Some(name) => remove.push(name.to_owned()),
+                None => return Err(Error::message(format!("unknown environment variable: {word}"))),
+            },
         }
-    }
-    if let Some(name) = set.iter().map(|variable| text(&variable["name"])).find(|name| !is_variable(name)) {
-        return Err(Error::message(format!(
-            "{name:?} is not a valid key name: a valid environment variable name must consist of alphabetic characters, \
-             digits, '_', '-', or '.', and must not start with a digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or \
-             'MyEnvName1', regex used for validation is '[-._a-zA-Z][-._a-zA-Z0-9]*')"
-        )));
     }
     if set.iter().any(|variable| remove.iter().any(|name| variable["name"] == name.as_str())) {
         return Err(Error::message("can not both modify and remove the same environment variable in the same command"));
     }
-    if set.is_empty() && remove.is_empty() && !list {
-        there(session, &words).await?;
-        return Err(Error::message("at least one environment variable must be provided"));
+    set.extend(from_source(session).await?);
+    let prefix = args.string("prefix");
+    for variable in set.iter_mut().filter(|_| !prefix.is_empty()) {
+        variable["name"] = format!("{prefix}{}", text(&variable["name"])).into();
     }
     let pattern = match args.string("containers") {
         "" => "*",
         pattern => pattern,
     };
-    if list {
-        return list_env(session, &words, pattern).await;
-    }
     let overwrite = args.bool("overwrite");
-    each(session, &words, "env updated", |info, object| {
+    if args.bool("list") {
+        return list_env(session, words, pattern, |container| set_env(container, &set, &remove, overwrite)).await;
+    }
+    each(session, words, "env updated", |info, object| {
         let spec = pod_spec(&info.resource.kind, object).ok_or_else(|| unsupported(info))?;
         let (resource, name) = (&info.resource, &info.name);
         let mut found = false;
@@ -337,7 +349,13 @@ async fn there(session: &Session<'_>, words: &[String]) -> Result<(), Error> {
     Error::all(select::infos(session, &choice).await?.1)
 }
 
-async fn list_env(session: &Session<'_>, words: &[String], pattern: &str) -> Result<(), Error> {
+/// Shows the variables as `change` would leave them.
+async fn list_env(
+    session: &Session<'_>,
+    words: &[String],
+    pattern: &str,
+    change: impl Fn(&mut Value) -> Result<(), Error>,
+) -> Result<(), Error> {
     let args = &session.args;
     let local = args.bool("local");
     let choice = Choice {
@@ -356,6 +374,10 @@ async fn list_env(session: &Session<'_>, words: &[String], pattern: &str) -> Res
         let all = items(&spec["containers"]).chain(items(&spec["initContainers"]));
         let mut unresolved: Vec<(String, Vec<String>)> = Vec::new();
         for container in all.filter(|container| chosen(pattern, &text(&container["name"]))) {
+            let container = &mut container.clone();
+            if change(container).is_err() {
+                break;
+            }
             session.outln(format!("# {kind} {}, container {}", info.name, text(&container["name"])));
             for variable in items(&container["env"]) {
                 let name = text(&variable["name"]);
@@ -409,8 +431,8 @@ async fn limits(session: &Session<'_>) -> Result<(), Error> {
         return Err(select::missing());
     }
     let (limits, requests) = (args.string("limits"), args.string("requests"));
+    there(session, &args.args).await?;
     if limits.is_empty() && requests.is_empty() {
-        there(session, &args.args).await?;
         return Err(Error::message(
             "you must specify an update to requests or limits (in the form of --requests/--limits)",
         ));
@@ -472,11 +494,26 @@ async fn selector(session: &Session<'_>) -> Result<(), Error> {
         let kind = [kind.clone()];
         select::plan(session, &Choice { args: &kind, ..Choice::default() }).await?;
     }
-    let labels = super::create::parse_labels(expression)?;
+    let requirements =
+        machinery::labels::Selector::parse(expression).map_err(|error| Error::message(error.to_string()));
+    let labels = super::create::parse_labels(expression);
     each(session, words, "selector updated", |info, object| {
         if info.resource.kind != "Service" {
             return Err(vec![Error::message("setting a selector is only supported for Services")]);
         }
+        let labels = match (&labels, &requirements) {
+            (Ok(labels), _) => labels,
+            (_, Err(error)) => return Err(vec![error.clone()]),
+            (_, Ok(requirements)) => {
+                let all = requirements.requirements().unwrap_or_default();
+                let expressions = all.iter().filter(|one| !matches!(one.operator, Operator::Equals));
+                let shown: Vec<String> = expressions
+                    .map(|one| format!("{{{} {:?} [{}]}}", one.key, one.operator, one.values.join(" ")))
+                    .collect();
+                let shown = shown.join(" ");
+                return Err(vec![Error::message(format!("match expression [{shown}] not supported on this object"))]);
+            }
+        };
         object.put(&["spec", "selector"], labels.clone());
         Ok(())
     })

@@ -14,10 +14,10 @@ const SCRIPTS: [(&str, &str); 4] = [
     ("powershell", include_str!("../completion/powershell.txt")),
     ("zsh", include_str!("../completion/zsh.txt")),
 ];
-/// In the tab the shell completes by itself, and these bytes would be for nothing.
+/// In the tab these bytes would be for nothing.
 #[cfg(target_arch = "wasm32")]
-const SCRIPTS: [(&str, &str); 4] = [("bash", NATIVE), ("fish", NATIVE), ("powershell", NATIVE), ("zsh", NATIVE)];
-#[cfg(target_arch = "wasm32")]
+const SCRIPTS: [(&str, &str); 4] = [("bash", ""), ("fish", ""), ("powershell", ""), ("zsh", "")];
+/// What a shell gets that completes by itself.
 const NATIVE: &str = "# This shell completes the words of kubectl by itself.\n";
 
 /// `kubectl completion`: shells ask `kubectl __complete`.
@@ -27,7 +27,7 @@ pub(super) fn completion(session: &Session<'_>) -> Result<(), Error> {
         [] => Err(args.usage_error("Shell not specified.")),
         [shell] => match SCRIPTS.iter().find(|(known, _)| known == shell) {
             Some((_, script)) => {
-                session.out(script);
+                session.out(if session.host.completes_words() { NATIVE } else { script });
                 Ok(())
             }
             None => Err(args.usage_error(format!("Unsupported shell type {shell:?}."))),

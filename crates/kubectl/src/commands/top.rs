@@ -36,8 +36,20 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         "" | "cpu" | "memory" => {}
         _ => return Err(Error::message("--sort-by accepts only cpu or memory")),
     }
+    let is_node = args.command.name() == "node";
     if args.args.len() > 1 {
-        return Err(args.usage_error(format!("unexpected arguments: [{}]", args.args.join(" "))));
+        return Err(args.usage_error(if is_node { "node [NAME | -l label]" } else { "pod [NAME | -l label]" }));
+    }
+    let (selector, fields) = (args.string("selector"), args.string("field-selector"));
+    let selects = !selector.is_empty() || !fields.is_empty();
+    if selects && !args.args.is_empty() {
+        let what = if is_node { "--selector" } else { "selector" };
+        return Err(Error::message(format!("only one of NAME or {what} can be provided")));
+    }
+    machinery::labels::Selector::parse(selector).map_err(|error| Error::message(error.to_string()))?;
+    let broken = |part: &&str| !part.is_empty() && !part.contains('=');
+    if let Some(part) = fields.split(',').find(broken) {
+        return Err(Error::message(format!("invalid selector: '{fields}'; can't understand '{part}'")));
     }
     let groups = session.client().await?.get("/apis").await?;
     if !items(&groups["groups"]).any(|group| group["name"] == "metrics.k8s.io") {
@@ -69,6 +81,9 @@ fn sort(rows: &mut [(String, Quantity, Quantity, Vec<String>)], by: &str) {
 async fn nodes(session: &Session<'_>) -> Result<(), Error> {
     let args = &session.args;
     let found = metrics(session, format!("{METRICS}/nodes")).await?;
+    if found.is_empty() {
+        return Err(Error::message("metrics not available yet"));
+    }
     let nodes = session.client().await?.get("/api/v1/nodes").await?;
     let field = if args.bool("show-capacity") { "capacity" } else { "allocatable" };
     let mut rows = Vec::new();

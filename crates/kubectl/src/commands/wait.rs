@@ -52,6 +52,9 @@ fn parse(text: &str) -> Result<Condition, Error> {
                 ));
             }
         };
+        if path.is_empty() {
+            return Err(Error::message("jsonpath expression cannot be empty"));
+        }
         if value.as_deref() == Some("") {
             return Err(Error::message(
                 "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{.status.readyReplicas}'=3",

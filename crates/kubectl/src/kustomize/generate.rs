@@ -144,6 +144,9 @@ pub fn hash_named(object: &Value, name: &str) -> String {
         "name": name,
         "data": object["data"],
     });
+    if !object["binaryData"].is_null() {
+        contents["binaryData"] = object["binaryData"].clone();
+    }
     if object["kind"] == "Secret" {
         contents["type"] = object["type"].as_str().unwrap_or_default().into();
     }

@@ -14,7 +14,8 @@ use machinery::sort::Order;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-use crate::host::Host;
+use crate::host::{FileError, Host};
+use crate::kubeconfig::plain_path;
 use crate::resources::{items, text};
 use crate::value::ValueExt;
 use crate::yaml;
@@ -266,19 +267,37 @@ fn check(host: &dyn Host, config: &Value) -> Result<(), Error> {
 async fn load(host: &dyn Host, folder: &str) -> Result<Value, Error> {
     for name in FILES {
         if let Ok(bytes) = host.read_file(&join(folder, name)).await {
+            if bytes.trim_ascii().is_empty() {
+                return Err(Error::message(format!("{name} is empty")));
+            }
             return yaml::parse(&String::from_utf8_lossy(&bytes))
                 .map_err(|error| Error::message(format!("invalid Kustomization: {error}")));
         }
     }
+    let whole = absolute(host, folder);
     if host.read_dir(folder).await.is_err() {
-        return Err(Error::message(format!(
-            "must build at directory: not a valid directory: evalsymlink failure on '{folder}' : lstat {folder}: no \
-             such file or directory"
-        )));
+        return Err(Error::message(match host.read_file(folder).await {
+            Ok(_) => format!("must build at directory: '{folder}': file is not directory"),
+            Err(_) => format!(
+                "must build at directory: not a valid directory: evalsymlink failure on '{folder}' : lstat {whole}: no \
+                 such file or directory"
+            ),
+        }));
     }
     Err(Error::message(format!(
-        "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in directory '{folder}'"
+        "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in directory '{whole}'"
     )))
+}
+
+/// A path from the root, as messages have it.
+fn absolute(host: &dyn Host, path: &str) -> String {
+    match host.env("PWD") {
+        Some(home) if !path.starts_with('/') => {
+            let path = plain_path(&format!("{home}/{path}"));
+            if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { path }
+        }
+        _ => path.to_owned(),
+    }
 }
 
 fn join(folder: &str, name: &str) -> String {
@@ -332,6 +351,14 @@ impl Reader<'_> {
         if self.host.read_dir(&path).await.is_ok() {
             let config = load(self.host, &path).await?;
             return layer(self, path, config, Vec::new(), depth + 1).await;
+        }
+        if self.host.read_file(&path).await.is_err_and(|error| error == FileError::NotFound) {
+            let whole = absolute(self.host, &path);
+            let missing = format!("evalsymlink failure on '{whole}' : lstat {whole}: no such file or directory");
+            return Err(Error::message(format!(
+                "accumulating resources: accumulation err='accumulating resources from '{name}': {missing}': must build \
+                 at directory: not a valid directory: {missing}"
+            )));
         }
         let bytes = self.read(folder, name).await.map_err(|error| {
             Error::message(format!(

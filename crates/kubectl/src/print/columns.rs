@@ -13,7 +13,8 @@ use crate::resources::items;
 /// Columns with a header and a path each.
 #[derive(Clone, Debug)]
 pub struct Columns {
-    columns: Vec<(String, JsonPath)>,
+    /// Headers, and their paths; what is no path is found out below the headers.
+    columns: Vec<(String, Result<JsonPath, String>)>,
     /// Whether headers are not, or not any more, to be printed.
     no_headers: Cell<bool>,
 }
@@ -30,7 +31,7 @@ impl Columns {
                 Error::message(format!("unexpected custom-columns spec: {part}, expected <header>:<json-path-expr>"))
             })?;
             // No path finds nothing.
-            let path = if path.is_empty() { JsonPath::parse("").map_err(Error::message)? } else { relaxed(path)? };
+            let path = if path.is_empty() { JsonPath::parse("") } else { JsonPath::parse(&braced(path)?) };
             columns.push((header.to_owned(), path));
         }
         Ok(Self { columns, no_headers: Cell::new(no_headers) })
@@ -53,24 +54,31 @@ impl Columns {
                 paths.len()
             )));
         }
-        let paths = paths.iter().map(|path| relaxed(path)).collect::<Result<Vec<_>, _>>()?;
+        let paths = paths.iter().map(|path| Ok(JsonPath::parse(&braced(path)?))).collect::<Result<Vec<_>, Error>>()?;
         Ok(Self { columns: headers.into_iter().zip(paths).collect(), no_headers: Cell::new(no_headers) })
     }
 
     /// A line for the object, or one for each object of a list; headers above the first.
-    pub fn render(&self, object: &Value) -> String {
+    ///
+    /// # Errors
+    /// Paths that are none.
+    pub fn render(&self, object: &Value) -> Result<String, Error> {
         let mut lines = String::new();
         if !self.no_headers.replace(true) {
             let headers: Vec<&str> = self.columns.iter().map(|(header, _)| header.as_str()).collect();
             lines.push_str(&headers.join("\t"));
             lines.push('\n');
         }
+        if let Some(error) = self.columns.iter().find_map(|(_, path)| path.as_ref().err()) {
+            let error = Box::new(Error::message(error.as_str()));
+            return Err(Error::Halfway { output: tabs::align(&lines, tabs::TABLE), error });
+        }
         if object["items"].is_array() {
             items(&object["items"]).for_each(|item| lines.push_str(&self.line(item)));
         } else {
             lines.push_str(&self.line(object));
         }
-        tabs::align(&lines, tabs::TABLE)
+        Ok(tabs::align(&lines, tabs::TABLE))
     }
 
     fn line(&self, object: &Value) -> String {
@@ -78,7 +86,7 @@ impl Columns {
             .columns
             .iter()
             .map(|(_, path)| {
-                let found = path.find(object, true).unwrap_or_default();
+                let found = path.as_ref().ok().and_then(|path| path.find(object, true).ok()).unwrap_or_default();
                 match found.is_empty() {
                     true => "<none>".to_owned(),
                     false => found.iter().map(display).collect::<Vec<_>>().join(","),
@@ -98,6 +106,12 @@ fn display(value: &Value) -> String {
 /// # Errors
 /// In the words of kubectl.
 pub fn relaxed(path: &str) -> Result<JsonPath, Error> {
+    let path = braced(path)?;
+    JsonPath::parse(&path).map_err(|error| Error::message(format!("error parsing jsonpath {path}, {error}")))
+}
+
+/// The path with braces and dot.
+fn braced(path: &str) -> Result<String, Error> {
     let inner = path.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')).unwrap_or(path);
     if inner.is_empty() || inner.contains(['{', '}']) {
         return Err(Error::message(
@@ -106,6 +120,5 @@ pub fn relaxed(path: &str) -> Result<JsonPath, Error> {
         ));
     }
     let inner = inner.strip_prefix('.').unwrap_or(inner);
-    JsonPath::parse(&format!("{{.{inner}}}"))
-        .map_err(|error| Error::message(format!("error parsing jsonpath {{.{inner}}}, {error}")))
+    Ok(format!("{{.{inner}}}"))
 }

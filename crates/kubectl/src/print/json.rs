@@ -25,6 +25,17 @@ pub fn pretty_typed(value: &Value) -> String {
     laid_out(value, Layout { indent: "    ", typed: true }) + "\n"
 }
 
+/// A `v1 List` of Go's type, whose items are as the server sent them.
+pub fn pretty_list(list: &Value) -> String {
+    let mut out = String::from("{");
+    for (at, field) in ["kind", "apiVersion", "metadata", "items"].into_iter().enumerate() {
+        out.push_str(if at > 0 { ",\n" } else { "\n" });
+        out.push_str(&format!("    \"{field}\": "));
+        Layout { indent: "    ", typed: false }.write(&list[field], "", 1, &mut out);
+    }
+    out + "\n}\n"
+}
+
 /// On one line, fields in the order of Go's types.
 pub fn compact_typed(value: &Value) -> String {
     laid_out(value, Layout { indent: "", typed: true })

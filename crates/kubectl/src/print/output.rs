@@ -45,7 +45,7 @@ pub const GET: &[&str] = &[
 ];
 
 /// Commands whose objects have gone through Go's types.
-const TYPED: &[&str] = &["autoscale", "create ", "expose", "run", "set "];
+const TYPED: &[&str] = &["auth whoami", "autoscale", "config view", "create ", "expose", "run", "set "];
 
 /// A form of output.
 #[derive(Clone, Debug)]
@@ -203,7 +203,7 @@ impl Output {
                     ))),
                 }),
             },
-            Format::Columns(columns) => Ok(columns.render(object)),
+            Format::Columns(columns) => columns.render(object),
         }
     }
 
@@ -253,7 +253,8 @@ pub fn name_of(object: &Value) -> String {
     let api_version = text(&object["apiVersion"]);
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let kind = text(&object["kind"]).to_lowercase();
-    format!("{}/{}", qualify(&kind, group), text(&object["metadata"]["name"]))
+    let name = object["metadata"]["name"].as_str().filter(|name| !name.is_empty()).unwrap_or("<unknown>");
+    format!("{}/{name}", qualify(&kind, group))
 }
 
 /// Prints the outcome of an operation on an object: `deployment.apps/web created`, or the object.

@@ -8,7 +8,7 @@
 const FIELDS: &[(&str, &str)] = &[
     (
         "",
-        "kind apiVersion metadata spec status immutable data binaryData stringData type secrets imagePullSecrets \
+        "kind apiVersion preferences clusters users contexts current-context metadata spec status immutable data binaryData stringData type secrets imagePullSecrets \
          automountServiceAccountToken rules aggregationRule subjects roleRef value globalDefault description \
          preemptionPolicy",
     ),
@@ -17,6 +17,23 @@ const FIELDS: &[(&str, &str)] = &[
         "name generateName namespace selfLink uid resourceVersion generation creationTimestamp deletionTimestamp \
          deletionGracePeriodSeconds labels annotations ownerReferences finalizers managedFields",
     ),
+    ("clusters", "name cluster"),
+    (
+        "cluster",
+        "server tls-server-name insecure-skip-tls-verify certificate-authority certificate-authority-data proxy-url \
+         disable-compression",
+    ),
+    ("users", "name user"),
+    (
+        "user",
+        "client-certificate client-certificate-data client-key client-key-data token tokenFile as as-uid as-groups \
+         as-user-extra username password auth-provider exec",
+    ),
+    ("contexts", "name context"),
+    ("context", "cluster user namespace"),
+    ("auth-provider", "name config"),
+    ("exec", "command args env apiVersion installHint provideClusterInfo interactiveMode"),
+    ("userInfo", "username uid groups extra"),
     ("ownerReferences", "apiVersion kind name uid controller blockOwnerDeletion"),
     (
         "spec",

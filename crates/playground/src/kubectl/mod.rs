@@ -161,6 +161,18 @@ impl Host for ThisMachine {
         Terminal::size()
     }
 
+    fn resized(&self) -> LocalBoxFuture<'_, ()> {
+        async {
+            #[cfg(unix)]
+            if let Ok(mut signals) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::window_change()) {
+                signals.recv().await;
+                return;
+            }
+            std::future::pending().await
+        }
+        .boxed_local()
+    }
+
     fn set_raw_mode(&self, raw: bool) {
         self.terminal.set_raw(raw);
     }

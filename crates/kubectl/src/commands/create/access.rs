@@ -39,6 +39,14 @@ fn unique(values: &[String]) -> Vec<String> {
     out
 }
 
+/// Verbs that only certain resources know: `(resource, group)`.
+const SPECIAL: &[(&str, &[(&str, &str)])] = &[
+    ("use", &[("podsecuritypolicies", "policy"), ("podsecuritypolicies", "extensions")]),
+    ("bind", &[("roles", RBAC), ("clusterroles", RBAC)]),
+    ("escalate", &[("roles", RBAC), ("clusterroles", RBAC)]),
+    ("impersonate", &[("users", ""), ("serviceaccounts", ""), ("groups", ""), ("userextras", "authentication.k8s.io")]),
+];
+
 pub(super) async fn role(session: &Session<'_>, kind: &str) -> Result<Generated, Error> {
     let args = &session.args;
     let name = name(session)?;
@@ -97,12 +105,21 @@ pub(super) async fn role(session: &Session<'_>, kind: &str) -> Result<Generated,
                 (typed.trim_start_matches('*').trim_start_matches('.').to_owned(), "*".to_owned())
             }
             _ => {
-                let found = session
-                    .mapper()
-                    .await?
-                    .find(typed)
-                    .map_err(|_| Error::Verbatim(format!("the server doesn't have a resource type {typed:?}")))?;
-                (found.group, found.name)
+                let found = session.mapper().await?.find(typed);
+                let special = verbs.iter().find_map(|verb| Some((verb, SPECIAL.iter().find(|(it, _)| it == verb)?)));
+                if let Some((verb, (_, allowed))) = special {
+                    let (name, group) = typed.split_once('.').unwrap_or((typed, ""));
+                    let name = found.as_ref().map_or(name, |found| found.name.as_str()).to_owned();
+                    let group = found.as_ref().map_or(group, |found| found.group.as_str()).to_owned();
+                    if !allowed.contains(&(name.as_str(), group.as_str())) {
+                        return Err(Error::message(format!("can not perform '{verb}' on '{name}' in group '{group}'")));
+                    }
+                    (group, name)
+                } else {
+                    let found = found
+                        .map_err(|_| Error::Verbatim(format!("the server doesn't have a resource type {typed:?}")))?;
+                    (found.group, found.name)
+                }
             }
         };
         let full = format!("{plural}{subresource}");

@@ -64,22 +64,39 @@ async fn contents(session: &Session<'_>) -> Result<Vec<(String, Vec<u8>)>, Error
         }
     }
     for (index, (key, _)) in found.iter().enumerate() {
-        let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if session.args.command.name() == "configmap" && !key.chars().all(is_key) {
-            return Err(Error::message(format!(
-                "{key:?} is not a valid key name for a ConfigMap: a valid config key must consist of alphanumeric \
-                 characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation \
-                 is '[-._a-zA-Z0-9]+')"
-            )));
+        let is_config_map = session.args.command.name() == "configmap";
+        if let Some(problem) = key_problem(key) {
+            return Err(Error::message(match is_config_map {
+                true => format!("{key:?} is not a valid key name for a ConfigMap: {problem}"),
+                false => format!("{key:?} is not valid key name for a Secret {problem}"),
+            }));
         }
         if found.iter().take(index).any(|(other, _)| other == key) {
-            return Err(Error::message(format!(
-                "cannot add key {key:?}, another key by that name already exists in Data for ConfigMap {:?}",
-                session.args.args.first().map_or("", String::as_str)
-            )));
+            let name = session.args.args.first().map_or("", String::as_str);
+            return Err(Error::message(match is_config_map {
+                true => format!(
+                    "cannot add key {key:?}, another key by that name already exists in Data for ConfigMap {name:?}"
+                ),
+                false => format!("cannot add key {key}, another key by that name already exists"),
+            }));
         }
     }
     Ok(found)
+}
+
+/// Why a key may not be one.
+fn key_problem(key: &str) -> Option<&'static str> {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match key {
+        "." => Some("must not be '.'"),
+        ".." => Some("must not be '..'"),
+        _ if key.starts_with("..") => Some("must not start with '..'"),
+        _ if key.chars().all(is_key) => None,
+        _ => Some(
+            "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or \
+             'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+        ),
+    }
 }
 
 async fn read(session: &Session<'_>, path: &str) -> Result<Vec<u8>, Error> {
@@ -118,6 +135,9 @@ fn hashed(session: &Session<'_>, kind: &str, name: &str, fields: &Value) -> Stri
     }
     let mut object = fields.clone();
     object["kind"] = kind.into();
+    if object["data"].is_null() {
+        object["data"] = json!({});
+    }
     format!("{name}-{}", crate::kustomize::hash_named(&object, name))
 }
 
@@ -152,6 +172,7 @@ pub(super) async fn tls(session: &Session<'_>) -> Result<Generated, Error> {
     };
     let cert = open(cert).await?;
     let key = open(key).await?;
+    crate::key_pair::check(&cert, &key).map_err(Error::message)?;
     let data = vec![("tls.crt".to_owned(), cert.to_vec()), ("tls.key".to_owned(), key.to_vec())];
     Ok(secret_of(session, name, "kubernetes.io/tls", data))
 }

@@ -139,15 +139,66 @@ async fn submit(session: &Session<'_>, made: Generated) -> Result<(), Error> {
     done(session, &output, &object, &format!("created{}", dry_run.suffix()))
 }
 
-/// Adds what Go's types print of nothing: a template without a time of creation.
+/// What Go's types print of nothing, by kind: where, and the fields there with a 0 (an empty struct without any).
+const EMPTY: &[(&str, &str, &[&str])] = &[
+    ("DaemonSet", "/spec/updateStrategy", &[]),
+    (
+        "DaemonSet",
+        "/status",
+        &["currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"],
+    ),
+    ("Deployment", "/spec/strategy", &[]),
+    ("Deployment", "/status", &[]),
+    ("Ingress", "/status/loadBalancer", &[]),
+    ("Job", "/status", &[]),
+    ("CronJob", "/status", &[]),
+    ("Pod", "/status", &[]),
+    ("PodDisruptionBudget", "/status", &["currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"]),
+    ("ReplicaSet", "/status", &["replicas"]),
+    ("ReplicationController", "/status", &["replicas"]),
+    ("Service", "/status/loadBalancer", &[]),
+    ("StatefulSet", "/spec/updateStrategy", &[]),
+    ("StatefulSet", "/status", &["availableReplicas", "replicas"]),
+];
+
+/// Adds what Go's types print of nothing: a template without a time of creation, a status without replicas.
 pub fn as_typed(object: &mut Value) {
-    for path in [&["spec", "template", "metadata"][..], &["spec", "jobTemplate", "metadata"]] {
+    let metadata = [
+        &["metadata"][..],
+        &["spec", "template", "metadata"],
+        &["spec", "jobTemplate", "metadata"],
+        &["spec", "jobTemplate", "spec", "template", "metadata"],
+    ];
+    for path in metadata {
+        let (_, above) = path.split_last().unwrap_or((&"", path));
+        if above.last() == Some(&"template")
+            && let Some(template) = object.fields_mut(above)
+        {
+            template.entry("metadata").or_insert_with(|| json!({}));
+        }
         if let Some(metadata) = object.fields_mut(path) {
             metadata.entry("creationTimestamp").or_insert(Value::Null);
         }
     }
-    if let Some(metadata) = object.fields_mut(&["metadata"]) {
-        metadata.entry("creationTimestamp").or_insert(Value::Null);
+    let kind = text(&object["kind"]);
+    for (_, path, zeros) in EMPTY.iter().filter(|(known, ..)| *known == kind) {
+        let mut path: Vec<&str> = path.split('/').skip(1).collect();
+        if zeros.is_empty() && object.pointer(&format!("/{}", path.join("/"))).is_none() {
+            object.put(&path, json!({}));
+        }
+        for zero in *zeros {
+            path.push(zero);
+            if object.pointer(&format!("/{}", path.join("/"))).is_none() {
+                object.put(&path, 0);
+            }
+            path.pop();
+        }
+    }
+    let Some(spec) = super::scale::pod_spec(&kind, object) else { return };
+    for list in ["initContainers", "containers"] {
+        for container in spec.list_mut(&[list]).into_iter().flatten().filter_map(Value::as_object_mut) {
+            container.entry("resources").or_insert_with(|| json!({}));
+        }
     }
 }
 
@@ -320,7 +371,7 @@ async fn from_files(session: &Session<'_>) -> Result<(), Error> {
                 continue;
             }
         };
-        if !matches_labels(&selector, &info.object) {
+        if !select::matches_labels(&selector, &info.object) {
             continue;
         }
         save_config(session, &mut info.object);
@@ -341,17 +392,6 @@ async fn from_files(session: &Session<'_>) -> Result<(), Error> {
         return Err(Error::message("no objects passed to create"));
     }
     Error::all(errors)
-}
-
-/// Whether a selector chooses an object.
-pub fn matches_labels(selector: &machinery::labels::Selector, object: &Value) -> bool {
-    let labels: std::collections::BTreeMap<String, String> = object["metadata"]["labels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| (key.clone(), text(value)))
-        .collect();
-    selector.matches(&labels)
 }
 
 /// What `--overrides` makes of an object, in the way of `--override-type`.
@@ -387,8 +427,8 @@ pub fn overridden(session: &Session<'_>, object: Value) -> Result<Value, Error> 
 pub fn parse_labels(text: &str) -> Result<Value, Error> {
     let mut labels = Map::new();
     for part in text.split(',').filter(|part| !part.is_empty()) {
-        let (key, value) =
-            part.split_once('=').ok_or_else(|| Error::message(format!("unexpected label spec: {part}")))?;
+        let pair = part.split_once('=').filter(|(_, value)| !value.contains('='));
+        let (key, value) = pair.ok_or_else(|| Error::message(format!("unexpected label spec: {part}")))?;
         labels.insert(key.to_owned(), value.into());
     }
     Ok(Value::Object(labels))

@@ -4,14 +4,19 @@ use serde_json::{Value, json};
 
 use super::{Generated, generated, name_and_command};
 use crate::error::Error;
-use crate::resources::{self, text};
+use crate::resources::text;
+use crate::select::{self, Choice, Info};
 use crate::session::Session;
 
-/// `repo/nginx:1.27` becomes `nginx`.
-fn container_name(image: &str) -> String {
+/// `repo/nginx:1.27` becomes `nginx`; what had to be changed for a name gets a suffix, so that it stays unique.
+fn container_name(session: &Session<'_>, image: &str) -> String {
+    const SUFFIX_LENGTH: usize = 5;
     let name = image.rsplit('/').next().unwrap_or_default();
     let name = name.split([':', '@']).next().unwrap_or_default();
-    name.replace('_', "-").to_lowercase()
+    if !name.contains(['_', '.']) {
+        return name.to_owned();
+    }
+    format!("{}-{}", name.replace(['_', '.'], "-"), session.suffix(SUFFIX_LENGTH))
 }
 
 pub(super) fn deployment(session: &Session<'_>) -> Result<Generated, Error> {
@@ -26,7 +31,7 @@ pub(super) fn deployment(session: &Session<'_>) -> Result<Generated, Error> {
     let containers: Vec<Value> = images
         .iter()
         .map(|image| {
-            let mut container = json!({ "name": container_name(image), "image": image, "resources": {} });
+            let mut container = json!({ "name": container_name(session, image), "image": image, "resources": {} });
             if !command.is_empty() {
                 container["command"] = json!(command);
             }
@@ -81,10 +86,12 @@ pub(super) async fn job(session: &Session<'_>) -> Result<Generated, Error> {
         let fields = json!({ "spec": { "template": pod_spec(name, image, command, "Never") }, "status": {} });
         return Ok(generated("batch/v1", "Job", "jobs", true, name, fields));
     }
-    let (kind, cron_name) = from.split_once('/').unwrap_or(("", from));
-    let resource = session.mapper().await?.find(kind)?;
-    let namespace = session.namespace().await?.0;
-    let cron = resources::get(session.client().await?, &resource, &namespace, cron_name).await?;
+    let named = [from.to_owned()];
+    let (infos, errors) = select::infos(session, &Choice { args: &named, latest: true, ..Choice::default() }).await?;
+    Error::all(errors)?;
+    let [Info { resource, object: cron, .. }] = infos.as_slice() else {
+        return Err(Error::message("from must be an existing cronjob"));
+    };
     if cron["kind"] != "CronJob" {
         return Err(Error::message(format!("unknown object type *{}.{}", resource.version, resource.kind)));
     }
@@ -107,6 +114,7 @@ pub(super) async fn job(session: &Session<'_>) -> Result<Generated, Error> {
         "name": text(&cron["metadata"]["name"]),
         "uid": text(&cron["metadata"]["uid"]),
     }]);
+    super::as_typed(&mut made.object);
     Ok(made)
 }
 

@@ -246,7 +246,9 @@ fn rule_ports(page: &mut Page, title: &str, ports: &Value) {
     }
     for port in items(ports) {
         let (number, protocol) = (plain(&port["port"]), text(&port["protocol"]));
-        let range = port["endPort"].as_i64().map_or(String::new(), |end| format!("-{end}"));
+        let end = port["endPort"].as_i64();
+        let title = if end.is_some() { format!("{title} Range") } else { title.to_owned() };
+        let range = end.map_or(String::new(), |end| format!("-{end}"));
         page.line(2, format!("{title}: {number}{range}/{}", or(&protocol, "TCP")));
     }
 }

@@ -361,6 +361,14 @@ pub(super) fn volumes(page: &mut Page, volumes: &Value, space: &str) {
                 };
                 page.line(2, format!("{title}:\t{value}"));
             }
+        } else if !volume["csi"].is_null() {
+            inline_driver(page, &volume["csi"]);
+        } else if let claim @ Value::Object(_) = &volume["ephemeral"]["volumeClaimTemplate"] {
+            page.line(
+                2,
+                "Type:\tEphemeralVolume (an inline specification for a volume that gets created and deleted with the pod)",
+            );
+            super::storage::claim_template(page, claim);
         } else if !volume["projected"].is_null() {
             projected(page, &volume["projected"]);
         } else if !volume["downwardAPI"].is_null() {
@@ -446,4 +454,14 @@ fn spread(page: &mut Page, constraints: &Value, space: &str) {
         line
     });
     page.list(&format!("{space}Topology Spread Constraints"), lines.collect());
+}
+
+/// A volume that a driver of the container storage interface makes for the pod alone.
+fn inline_driver(page: &mut Page, csi: &Value) {
+    page.line(2, "Type:\tCSI (a Container Storage Interface (CSI) volume source)");
+    let read_only = csi["readOnly"] == true;
+    page.line(2, format!("Driver:\t{}", text(&csi["driver"])));
+    page.line(2, format!("FSType:\t{}", text(&csi["fsType"])));
+    page.line(2, format!("ReadOnly:\t{read_only}"));
+    super::storage::attributes(page, &csi["volumeAttributes"]);
 }

@@ -71,6 +71,35 @@ pub(super) async fn claim(session: &Session<'_>, page: &mut Page, object: &Value
     Ok(())
 }
 
+/// What a claim says that is made for a pod alone.
+pub(super) fn claim_template(page: &mut Page, claim: &Value) {
+    let (metadata, spec) = (&claim["metadata"], &claim["spec"]);
+    let mut one = Page::new(page.now);
+    one.field("StorageClass", text(&spec["storageClassName"]));
+    one.field("Volume", text(&spec["volumeName"]));
+    one.labels("Labels", &metadata["labels"]);
+    one.annotations("Annotations", &metadata["annotations"]);
+    one.field("Capacity", "");
+    one.field("Access Modes", "");
+    one.some("VolumeMode", &spec["volumeMode"]);
+    for line in one.unaligned().lines() {
+        page.line(2, line);
+    }
+}
+
+/// What a driver is told of a volume.
+pub(super) fn attributes(page: &mut Page, attributes: &Value) {
+    let pairs = attributes.as_object().into_iter().flatten();
+    let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={}", text(value))).collect();
+    match pairs.split_first() {
+        None => page.line(2, "VolumeAttributes:\t    <none>"),
+        Some((first, others)) => {
+            page.line(2, format!("VolumeAttributes:\t    {first}"));
+            others.iter().for_each(|other| page.line(4, format!("\t    {other}")));
+        }
+    }
+}
+
 pub(super) fn volume(page: &mut Page, object: &Value) {
     let spec = &object["spec"];
     page.field("Name", text(&object["metadata"]["name"]));
@@ -113,19 +142,7 @@ pub(super) fn volume(page: &mut Page, object: &Value) {
             let value = plain(&csi[field]);
             page.line(2, format!("{title}:\t{}", if field == "readOnly" { or(&value, "false") } else { &value }));
         }
-        let attributes: Vec<String> = csi["volumeAttributes"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| format!("{key}={}", text(value)))
-            .collect();
-        match attributes.split_first() {
-            None => page.line(2, "VolumeAttributes:\t    <none>"),
-            Some((first, others)) => {
-                page.line(2, format!("VolumeAttributes:\t    {first}"));
-                others.iter().for_each(|other| page.line(4, format!("\t    {other}")));
-            }
-        }
+        attributes(page, &csi["volumeAttributes"]);
         return;
     }
     let mut one = Page::new(page.now);

@@ -113,7 +113,7 @@ impl<'d> Document<'d> {
         }
         above.push(parent);
         for (name, field) in parent["properties"].as_object().into_iter().flatten() {
-            out.push_str(&format!("{:margin$}{}\n", "", self.old_heading(parent, name, field)));
+            out.push_str(&format!("{:margin$}{name}\t<{}>\n", "", self.old_type(field)));
             self.old_fields(self.element(field), margin + STEP, above, out);
         }
         above.pop();
