@@ -159,13 +159,15 @@ fn told(answer: &Answer) -> String {
 }
 
 /// The lists, by their files' names.
-const LISTS: [(&str, &str); 3] = [
+const LISTS: [(&str, &str); 4] = [
     // What a learner types, with every command and form of output.
     ("kubectl-lines", include_str!("../data/kubectl-lines.txt")),
     // After upstream's own tests of its command line.
     ("kubectl-lines-upstream", include_str!("../data/kubectl-lines-upstream.txt")),
     // Every page's flags, mistakes, templates and descriptions of objects that have all there is.
     ("kubectl-lines-corners", include_str!("../data/kubectl-lines-corners.txt")),
+    // Who may not, what is mistyped, names in every form, and the generators' corners.
+    ("kubectl-lines-mistakes", include_str!("../data/kubectl-lines-mistakes.txt")),
 ];
 
 /// So many lines of a list may differ by chance.
