@@ -58,15 +58,7 @@ impl Call {
     /// 422 for anything but `All`.
     pub(crate) fn dry_run(&self) -> Result<bool> {
         let values = self.info.query.all("dryRun");
-        match values.iter().find(|value| !value.is_empty() && *value != "All") {
-            None => Ok(values.iter().any(|value| value == "All")),
-            Some(other) => Err(invalid_options(
-                "dryRun",
-                &format!("Unsupported value: {}: supported values: \"All\"", machinery::go::quote(other)),
-                "FieldValueNotSupported",
-                options_kind(self),
-            )),
-        }
+        dry_run(values.iter().map(AsRef::as_ref), options_kind(self))
     }
 
     /// The subresource through which this call's manager has the fields it sets; empty for the object itself.
@@ -116,6 +108,22 @@ impl Call {
 
 /// How long a field manager's name may be.
 const FIELD_MANAGER_BYTES_MAX: usize = 128;
+
+/// Whether values of `dryRun` ask for it.
+///
+/// # Errors
+/// 422 for anything but `All`.
+pub(crate) fn dry_run<'a>(mut values: impl Iterator<Item = &'a str> + Clone, kind: &str) -> Result<bool> {
+    match values.clone().find(|value| !matches!(*value, "" | "All")) {
+        None => Ok(values.any(|value| value == "All")),
+        Some(other) => Err(invalid_options(
+            "dryRun",
+            &format!("Unsupported value: {}: supported values: \"All\"", machinery::go::quote(other)),
+            "FieldValueNotSupported",
+            kind,
+        )),
+    }
+}
 
 /// The kind of the request's own parameters, as errors name it.
 pub(crate) fn options_kind(call: &Call) -> &'static str {

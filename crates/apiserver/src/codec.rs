@@ -102,13 +102,15 @@ pub(crate) fn decode_value(call: &mut Call, mut value: Value, source: Source) ->
     Ok(object)
 }
 
+/// 400 for a body that is a list, a text or a number.
+pub(crate) fn not_an_object(value: &Value, expected: &GroupVersionKind) -> ApiError {
+    let error = "json: cannot unmarshal into Go value of type struct { APIVersion string; Kind string }";
+    unrecognized(expected, error, machinery::go::json(value).as_bytes())
+}
+
 /// Fills in `apiVersion` and `kind`, and refuses others than the expected.
 pub(crate) fn complete_type(value: &mut Value, expected: &GroupVersionKind) -> Result<()> {
-    let Some(object) = value.as_object_mut() else {
-        let text = machinery::go::json(value);
-        let error = "json: cannot unmarshal into Go value of type struct { APIVersion string; Kind string }";
-        return Err(unrecognized(expected, error, text.as_bytes()));
-    };
+    let Some(object) = value.as_object_mut() else { return Err(not_an_object(value, expected)) };
     let api_version = expected.api_version();
     for (name, wanted) in [("apiVersion", &api_version), ("kind", &expected.kind)] {
         let given = object.get(name).and_then(Value::as_str).unwrap_or_default();

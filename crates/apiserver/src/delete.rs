@@ -3,12 +3,12 @@
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusDetails};
 use machinery::wire::{List, Response};
-use machinery::{ApiError, Encoded, GroupVersionKind, Object};
+use machinery::{ApiError, Encoded, GroupVersionKind, Object, schema};
 use serde_json::Value;
 
 use crate::admission;
-use crate::call::{Call, Result, invalid_options};
-use crate::codec::Payload;
+use crate::call::{Call, Result, dry_run as dry_run_of, invalid_options};
+use crate::codec::{self, Payload};
 use crate::registry::Propagation;
 use crate::selection::Selection;
 use crate::storage::{self, Written};
@@ -48,6 +48,9 @@ impl DeleteOptions {
     fn read(call: &Call, payload: &Payload) -> Result<Self> {
         let kind = GroupVersionKind::from_api_version("v1", "DeleteOptions");
         let value = payload.value(&call.headers, &kind)?;
+        if !(value.is_null() || value.is_object()) {
+            return Err(codec::not_an_object(&value, &kind));
+        }
         check_kind(&value)?;
         let query = &call.info.query;
         let mut options = Self::from_value(&value)?;
@@ -81,16 +84,24 @@ impl DeleteOptions {
     }
 
     /// From a JSON tree, of which `Null` says nothing.
+    ///
+    /// # Errors
+    /// 400 for a field of another type, 422 for a dry run of another kind.
     pub(crate) fn from_value(value: &Value) -> Result<Self> {
+        const DEFINITION: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+        let mismatch = Some(value).filter(|value| !value.is_null());
+        if let Some(error) = mismatch.and_then(|value| schema::builtin().type_mismatch(DEFINITION, value)) {
+            return Err(schema::decode_error(&GroupVersionKind::from_api_version("v1", "DeleteOptions"), error));
+        }
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let dry_run = value.get("dryRun").and_then(Value::as_array);
+        let dry_run = value.get("dryRun").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
         Ok(Self {
             grace_period_seconds: value.get("gracePeriodSeconds").and_then(Value::as_i64),
             propagation: text("/propagationPolicy"),
             orphan_dependents: value.get("orphanDependents").and_then(Value::as_bool),
             uid: text("/preconditions/uid"),
             resource_version: text("/preconditions/resourceVersion"),
-            dry_run: dry_run.is_some_and(|values| values.iter().any(|value| value == "All")),
+            dry_run: dry_run_of(dry_run, "DeleteOptions")?,
         })
     }
 }

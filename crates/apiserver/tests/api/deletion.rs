@@ -21,6 +21,29 @@ fn what_is_gone_is_answered_with_a_status() {
 }
 
 #[test]
+fn options_that_cannot_be_read_delete_nothing() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {CONFIG_MAPS}"), &config_map("a")).expect(201);
+    let delete = |options: Value| bench.tell(&format!("DELETE {CONFIG_MAPS}/a"), &options);
+    for options in [
+        json!({"dryRun": "All"}),
+        json!({"gracePeriodSeconds": "0"}),
+        json!({"preconditions": "x"}),
+        json!({"propagationPolicy": 1}),
+        json!([]),
+        json!("x"),
+    ] {
+        delete(options).expect(400);
+    }
+    let other = delete(json!({"dryRun": ["Some"]})).expect(422);
+    let message =
+        "DeleteOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: \"Some\": supported values: \"All\"";
+    assert_eq!(other.message(), message);
+    delete(json!({"dryRun": ["All"]})).expect(200);
+    bench.ask(&format!("GET {CONFIG_MAPS}/a")).expect(200);
+}
+
+#[test]
 fn preconditions_hold_or_nothing_happens() {
     let bench = Bench::new();
     let created = bench.tell(&format!("POST {CONFIG_MAPS}"), &config_map("a")).expect(201);
