@@ -218,3 +218,24 @@ spec:
     fs.remove("/etc/kubernetes/manifests/static-web.yaml").expect("it was there");
     lab.until("kubectl get pods", str::is_empty);
 }
+
+#[test]
+fn a_job_whose_containers_are_restarted_too_often_fails() {
+    let lab = Lab::new(1);
+    lab.apply(
+        r#"
+apiVersion: batch/v1
+kind: Job
+metadata: {name: work}
+spec:
+  backoffLimit: 1
+  template:
+    spec:
+      restartPolicy: OnFailure
+      containers: [{name: work, image: busybox, command: ["false"]}]
+"#,
+    );
+    lab.until("kubectl get job work", |table| table.contains("Failed"));
+    assert!(lab.ok("kubectl describe job work").contains("Job has reached the specified backoff limit"));
+    lab.until("kubectl get pods 2>&1", |table| table.starts_with("No resources found"));
+}

@@ -263,7 +263,7 @@ impl JobController {
         let overdue = deadline.is_some_and(|deadline| deadline <= now) && !suspended;
         let failed_pods: Vec<&Pod> = sorted.failed.iter().map(|pod| &**pod).collect();
         let verdict = verdict(&status, || {
-            policy::job_failure(spec, failed, &failed_pods, overdue)
+            policy::job_failure(spec, failed, &failed_pods, &sorted.active, overdue)
                 .or_else(|| policy::indexes_failure(spec, failed_indexes.len(), done.len()))
                 .map(|(reason, message)| ("FailureTarget", reason, message))
                 .or_else(|| {

@@ -10,6 +10,9 @@ use super::indexes;
 use super::pod::{failure_count, index_of};
 use crate::pods;
 
+/// How often a Job may fail that does not say.
+const BACKOFF_LIMIT: i32 = 6;
+
 /// What a pod's failure means for its Job.
 #[derive(Debug, PartialEq)]
 pub enum Failure {
@@ -98,15 +101,33 @@ pub fn indexes_failure(spec: &JobSpec, failed: usize, done: usize) -> Option<(&'
     (failed > 0 && failed + done >= all).then(|| ("FailedIndexes", "Job has failed indexes".into()))
 }
 
-/// Why the Job has failed, as reason and message, given its failed pods and when its time is up.
-pub fn job_failure(spec: &JobSpec, failed: i32, failed_pods: &[&Pod], overdue: bool) -> Option<(&'static str, String)> {
+/// Whether containers of pods that go on (`restartPolicy: OnFailure`) were restarted as often as the Job may fail:
+/// upstream's `pastBackoffLimitOnFailure`.
+fn restarted_too_often(spec: &JobSpec, active: &[Arc<Pod>]) -> bool {
+    let policy = spec.template.spec.as_ref().and_then(|pod| pod.restart_policy.as_deref());
+    if policy != Some("OnFailure") {
+        return false;
+    }
+    let statuses = active.iter().filter_map(|pod| pod.status.as_ref());
+    let containers = statuses.flat_map(|status| [&status.init_container_statuses, &status.container_statuses]);
+    let restarts: i32 = containers.flatten().flatten().map(|container| container.restart_count).sum();
+    restarts >= spec.backoff_limit.unwrap_or(BACKOFF_LIMIT).max(1)
+}
+
+/// Why the Job has failed, as reason and message, given its failed pods, those that go on, and when its time is up.
+pub fn job_failure(
+    spec: &JobSpec,
+    failed: i32,
+    failed_pods: &[&Pod],
+    active: &[Arc<Pod>],
+    overdue: bool,
+) -> Option<(&'static str, String)> {
     for pod in failed_pods {
         if let Failure::FailsJob(message) = of_failed_pod(spec, pod) {
             return Some(("PodFailurePolicy", message));
         }
     }
-    let limit = spec.backoff_limit.unwrap_or(6);
-    if failed > limit {
+    if failed > spec.backoff_limit.unwrap_or(BACKOFF_LIMIT) || restarted_too_often(spec, active) {
         return Some(("BackoffLimitExceeded", "Job has reached the specified backoff limit".into()));
     }
     overdue.then(|| ("DeadlineExceeded", "Job was active longer than specified deadline".into()))
