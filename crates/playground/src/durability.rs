@@ -4,9 +4,11 @@
 
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures::channel::{mpsc, oneshot};
@@ -36,9 +38,41 @@ pub struct Kept {
     /// The disks of the simulated world.
     pub disks: Saved,
     /// Takes what has changed on them.
-    pub changed: mpsc::UnboundedSender<Parts>,
+    pub changed: DiskWriter,
     /// Writes both.
     pub writer: Writer,
+}
+
+/// The writer, for who has parts of disks to write.
+pub struct DiskWriter {
+    parts: mpsc::UnboundedSender<Parts>,
+    progress: Arc<Progress>,
+}
+
+/// What the writer has of parts, and how long it took for the last of them.
+#[derive(Default)]
+struct Progress {
+    waiting: AtomicUsize,
+    took_ms: AtomicU64,
+}
+
+impl DiskWriter {
+    /// Whether all that it was told is written, or waits for a disk that takes it.
+    pub fn is_free(&self) -> bool {
+        self.progress.waiting.load(Ordering::Acquire) == 0
+    }
+
+    /// How long the last writing took.
+    pub fn took(&self) -> Duration {
+        Duration::from_millis(self.progress.took_ms.load(Ordering::Relaxed))
+    }
+
+    /// Writes parts, in time.
+    pub fn write(&self, parts: Parts) {
+        self.progress.waiting.fetch_add(1, Ordering::AcqRel);
+        // The writer ends after the cluster's thread.
+        let _ = self.parts.unbounded_send(parts);
+    }
 }
 
 /// What the writer has to do.
@@ -55,13 +89,15 @@ enum Work {
 pub fn open(directory: &Path) -> Result<Kept> {
     let (mut disk, contents) = Disk::open(directory)?;
     let disks = Saved::new(disk.parts()?.into_iter().map(|(name, bytes)| (name, bytes.into())).collect());
-    let (changed, changes) = mpsc::unbounded();
+    let (parts, changes) = mpsc::unbounded();
+    let progress = Arc::<Progress>::default();
+    let changed = DiskWriter { parts, progress: progress.clone() };
     let options = Options { journal: true, history_bytes_max: HISTORY_BYTES_MAX, ..Options::default() };
     let store = Store::restore(&options, contents, Timestamp::now());
     let (stop, stopped) = oneshot::channel();
     let writer = {
         let store = store.clone();
-        move || write_until(&store, disk, changes, stopped)
+        move || write_until(&store, disk, changes, &progress, stopped)
     };
     let thread = std::thread::Builder::new().name("store".into()).spawn(writer)?;
     Ok(Kept { store, disks, changed, writer: Writer { stop, thread } })
@@ -79,16 +115,18 @@ fn write_until(
     store: &Store,
     mut disk: Disk,
     mut disks: mpsc::UnboundedReceiver<Parts>,
+    progress: &Progress,
     mut stopped: oneshot::Receiver<()>,
 ) {
     let mut unwritten = Parts::new();
     loop {
         let work = block_on(future::poll_fn(|cx| {
-            if let Poll::Ready(batch) = store.poll_journal(cx) {
-                return Poll::Ready(Work::Commits(batch));
-            }
+            // First, for commits may come without end; of these there are few.
             if let Poll::Ready(Some(parts)) = disks.poll_next_unpin(cx) {
                 return Poll::Ready(Work::Disks(parts));
+            }
+            if let Poll::Ready(batch) = store.poll_journal(cx) {
+                return Poll::Ready(Work::Commits(batch));
             }
             Pin::new(&mut stopped).poll(cx).map(|_| Work::Stop)
         }));
@@ -110,7 +148,11 @@ fn write_until(
             }
             Work::Disks(parts) => {
                 unwritten.extend(parts);
+                let began = Instant::now();
                 keep(&mut disk, &mut unwritten);
+                let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                progress.took_ms.store(took, Ordering::Relaxed);
+                progress.waiting.fetch_sub(1, Ordering::AcqRel);
             }
             Work::Stop => {
                 keep(&mut disk, &mut unwritten);

@@ -6,9 +6,9 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use futures::channel::mpsc;
 use playground_core::{Cluster, Inlet, Options, PublicApi, Versions, Wait};
-use store::redb::Parts;
+
+use crate::durability::DiskWriter;
 
 /// A cluster that runs in a thread of its own.
 pub struct Host {
@@ -33,10 +33,7 @@ impl Host {
     ///
     /// # Errors
     /// When the thread cannot be started, or the cluster cannot.
-    pub fn start(
-        options: impl FnOnce() -> Result<Options> + Send + 'static,
-        disks: mpsc::UnboundedSender<Parts>,
-    ) -> Result<Self> {
+    pub fn start(options: impl FnOnce() -> Result<Options> + Send + 'static, disks: DiskWriter) -> Result<Self> {
         /// Steps between looks at whether to stop.
         const STEPS_AT_ONCE: usize = 1000;
         let stopping = Arc::new(AtomicBool::new(false));
@@ -80,35 +77,38 @@ impl Host {
     }
 }
 
-/// Between two looks at what has changed on the simulated world's disks, at least; where looking takes long, it takes
-/// a twentieth of the time at most.
+/// Between two looks at what has changed on the simulated world's disks, at least; where looking and writing take long,
+/// they take a twentieth of the time at most.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
 const LOOK_SHARE: u32 = 20;
 
 /// Hands over what changes on the simulated world's disks.
 struct Keeper {
-    disks: mpsc::UnboundedSender<Parts>,
+    disks: DiskWriter,
     versions: Versions,
     due: Instant,
 }
 
 impl Keeper {
-    /// Looks at the disks, if it is time to; else says when it will be.
+    /// Looks at the disks, if it is time to; else says when it will be. While the writer has not taken what it was
+    /// told last, it is told nothing more: what changes meanwhile is seen next time.
     fn look(&mut self, cluster: &Cluster) -> Option<Duration> {
-        let now = Instant::now();
-        if let Some(due) = self.due.checked_duration_since(now).filter(|due| !due.is_zero()) {
+        let began = Instant::now();
+        if let Some(due) = self.due.checked_duration_since(began).filter(|due| !due.is_zero()) {
             return Some(due);
         }
-        self.keep(cluster);
-        self.due = Instant::now() + LOOK_PAUSE.max(now.elapsed() * LOOK_SHARE);
+        if self.disks.is_free() {
+            self.keep(cluster);
+        }
+        let took = began.elapsed() + self.disks.took();
+        self.due = Instant::now() + LOOK_PAUSE.max(took * LOOK_SHARE);
         None
     }
 
     fn keep(&mut self, cluster: &Cluster) {
         let changed = cluster.save_disks(&mut self.versions);
         if !changed.is_empty() {
-            // The writer ends after this thread.
-            let _ = self.disks.unbounded_send(changed);
+            self.disks.write(changed);
         }
     }
 }

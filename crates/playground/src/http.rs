@@ -246,10 +246,12 @@ async fn read(body: HttpBody) -> Option<Bytes> {
     while let Some(part) = parts.next().await {
         let part = part.ok()?;
         length += part.len();
-        match length {
-            0..=REQUEST_BYTES_MAX => whole.extend_from_slice(&part),
-            ..=DROPPED_BYTES_MAX => whole = Vec::new(),
-            _ => return None,
+        if length <= REQUEST_BYTES_MAX {
+            whole.extend_from_slice(&part);
+        } else if length <= DROPPED_BYTES_MAX {
+            whole = Vec::new();
+        } else {
+            return None;
         }
     }
     (length <= REQUEST_BYTES_MAX).then(|| whole.into())

@@ -102,8 +102,9 @@ pub(super) fn unpack(data: &[u8]) -> Result<Vec<u8>, &'static str> {
         return Err("invalid magic");
     }
     let mut out = Vec::new();
-    let read = MultiGzDecoder::new(data).take(UNPACKED_BYTES_MAX).read_to_end(&mut out);
+    let read = MultiGzDecoder::new(data).take(UNPACKED_BYTES_MAX + 1).read_to_end(&mut out);
     match read.map_err(|error| error.kind()) {
+        Ok(length) if length as u64 > UNPACKED_BYTES_MAX => Err("too large for this machine"),
         Ok(_) => Ok(out),
         Err(ErrorKind::UnexpectedEof) => Err("unexpected end of file"),
         Err(_) => Err("corrupted data"),

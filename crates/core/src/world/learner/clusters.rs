@@ -276,7 +276,7 @@ impl Clusters {
             host_time: shared.host_time.clone(),
             advertise,
             addons: true,
-            saved: cluster.disks.take(),
+            saved: cluster.disks.borrow().clone(),
             ..Options::new(cluster.store.clone(), shared.executor.now(), seed)
         };
         let (inner, _) = Inner::start(shared.executor.clone(), shared.pace.clone(), shared.registry.clone(), options)?;
@@ -295,6 +295,8 @@ impl Clusters {
             network.set_neighbour(node.options.address.into(), Some(inner.world.entrance()));
         }
         drop(nodes);
+        // Theirs now: one that does not start keeps them.
+        cluster.disks.take();
         *cluster.running.borrow_mut() = Some(inner);
         for image in cluster.loaded.borrow().iter() {
             cluster.put_image(image);
