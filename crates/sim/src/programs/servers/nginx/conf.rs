@@ -1,5 +1,8 @@
 //! nginx' configuration: directives, blocks of them, and files that include one another.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use crate::fs::{self, Fs};
 use crate::shell::pattern::matches_text;
 
@@ -14,15 +17,23 @@ const INCLUDES_MAX: usize = 10;
 pub(super) struct Directive {
     pub(super) name: String,
     pub(super) arguments: Vec<String>,
-    pub(super) block: Vec<Directive>,
+    pub(super) block: Block,
     /// `file:line`.
     pub(super) place: String,
+}
+
+/// Directives, shared by all who read the same.
+pub(super) type Block = Rc<[Directive]>;
+
+thread_local! {
+    /// What was read last: most servers of a cluster read the same.
+    static LAST: RefCell<Block> = RefCell::default();
 }
 
 /// A configuration: what it says, and the files it was read from.
 #[derive(Default)]
 pub(super) struct Configuration {
-    pub(super) directives: Vec<Directive>,
+    pub(super) directives: Block,
     pub(super) files: Vec<(String, String)>,
 }
 
@@ -42,7 +53,13 @@ impl Configuration {
     /// Reads a file and what it includes. The error is what follows `[emerg]` in nginx' log.
     pub(super) fn read(fs: &Fs, path: &str) -> Result<Self, String> {
         let mut configuration = Self::default();
-        configuration.directives = configuration.file(fs, path, "", 0)?;
+        let read = configuration.file(fs, path, "", 0)?;
+        configuration.directives = LAST.with_borrow_mut(|last| {
+            if **last != *read {
+                *last = read.into();
+            }
+            last.clone()
+        });
         Ok(configuration)
     }
 
@@ -91,7 +108,7 @@ impl Configuration {
                         Token::Open => self.block(fs, tokens, true, depth)?,
                         _ => Vec::new(),
                     };
-                    directives.push(Directive { name, arguments, block, place });
+                    directives.push(Directive { name, arguments, block: block.into(), place });
                 }
             }
         }

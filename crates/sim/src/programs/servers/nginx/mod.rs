@@ -5,6 +5,7 @@ mod site;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use self::conf::{Configuration, Directive};
 use self::site::Sites;
@@ -194,17 +195,19 @@ const UNSERVED: &str = "add_before_body auth_basic auth_basic_user_file auth_req
     proxy_bind proxy_ignore_headers proxy_method proxy_cookie_path proxy_cookie_domain worker_cpu_affinity \
     worker_shutdown_timeout resolver_timeout keepalive_time lingering_close output_buffers post_action aio directio js_import";
 
-/// Whether a word stands in a list of them.
-fn lists(list: &str, word: &str) -> bool {
-    list.split_whitespace().any(|known| known == word)
-}
+/// Words of a list, to be looked up: every nginx that starts looks up all it reads.
+type Words = LazyLock<BTreeSet<&'static str>>;
+
+static SERVED_WORDS: Words = LazyLock::new(|| SERVED.split_whitespace().collect());
+static UNSERVED_WORDS: Words = LazyLock::new(|| UNSERVED.split_whitespace().collect());
 
 /// Blocks whose lines are no directives but rows.
 const ROWS: [&str; 4] = ["map", "geo", "split_clients", "types"];
 
 fn known(block: &[Directive]) -> Result<(), String> {
     for directive in block {
-        if !lists(SERVED, &directive.name) && !lists(UNSERVED, &directive.name) {
+        let name = directive.name.as_str();
+        if !SERVED_WORDS.contains(name) && !UNSERVED_WORDS.contains(name) {
             return Err(format!("unknown directive \"{}\" in {}", directive.name, directive.place));
         }
         if !ROWS.contains(&directive.name.as_str()) {
@@ -218,7 +221,7 @@ fn known(block: &[Directive]) -> Result<(), String> {
 fn unserved(block: &[Directive]) -> BTreeSet<&str> {
     let mut names = BTreeSet::new();
     for directive in block {
-        if lists(UNSERVED, &directive.name) {
+        if UNSERVED_WORDS.contains(directive.name.as_str()) {
             names.insert(directive.name.as_str());
         } else if !ROWS.contains(&directive.name.as_str()) {
             names.extend(unserved(&directive.block));

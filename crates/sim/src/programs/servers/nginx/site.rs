@@ -8,7 +8,7 @@ use regex_lite::Regex;
 
 use super::super::content_type;
 use super::super::web::{FileRoot, date_and_server, error_page, file_response};
-use super::conf::{Directive, all};
+use super::conf::{Block, Directive, all};
 use crate::network::ConnectError;
 use crate::network::http::{self, Request, Response};
 use crate::process::Process;
@@ -21,7 +21,7 @@ const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 /// What nginx serves.
 pub(super) struct Sites {
-    http: Vec<Directive>,
+    http: Block,
     servers: Vec<Server>,
     /// Addresses by the name that a `proxy_pass` says.
     upstreams: BTreeMap<String, Upstream>,
@@ -31,7 +31,7 @@ pub(super) struct Sites {
 struct Server {
     ports: Vec<(u16, bool)>,
     names: Vec<String>,
-    block: Vec<Directive>,
+    block: Block,
 }
 
 #[derive(Default)]
@@ -69,9 +69,13 @@ impl Sites {
     /// Reads the servers and finds the addresses that they pass requests to. The error is what follows
     /// `[emerg]` in the log.
     pub(super) async fn new(process: &Process, directives: &[Directive], software: &str) -> Result<Self, String> {
-        let http: Vec<Directive> = all(directives, "http").flat_map(|http| http.block.clone()).collect();
+        let blocks: Vec<&Block> = all(directives, "http").map(|http| &http.block).collect();
+        let http = match blocks.as_slice() {
+            [only] => Block::clone(only),
+            several => several.iter().flat_map(|block| block.iter().cloned()).collect(),
+        };
         let mut sites =
-            Self { servers: Vec::new(), upstreams: BTreeMap::new(), software: software.to_owned(), http: Vec::new() };
+            Self { servers: Vec::new(), upstreams: BTreeMap::new(), software: software.to_owned(), http: http.clone() };
         for upstream in all(&http, "upstream") {
             let mut servers = Vec::new();
             for server in all(&upstream.block, "server") {
@@ -103,7 +107,6 @@ impl Sites {
             sites.find_upstreams(process, &server.block).await?;
             sites.servers.push(Server { ports, names, block: server.block.clone() });
         }
-        sites.http = http;
         Ok(sites)
     }
 
@@ -111,7 +114,7 @@ impl Sites {
     async fn find_upstreams(&mut self, process: &Process, block: &[Directive]) -> Result<(), String> {
         let mut blocks = vec![block];
         while let Some(block) = blocks.pop() {
-            blocks.extend(all(block, "location").map(|location| location.block.as_slice()));
+            blocks.extend(all(block, "location").map(|location| &*location.block));
             for pass in all(block, "proxy_pass") {
                 let Some((host, _)) = target(pass.argument(0)) else {
                     return Err(format!("invalid URL prefix in {}", pass.place));
@@ -158,8 +161,8 @@ impl Sites {
         let mut failed: Option<u16> = None;
         for _ in 0..TURNS_MAX {
             let location = locate(&server.block, &visit.uri);
-            let block = location.map_or(&[] as &[Directive], |location| &location.block);
-            let scopes = [block, &server.block, &self.http];
+            let block = location.map_or(&[] as &[Directive], |location| &*location.block);
+            let scopes = [block, &*server.block, &*self.http];
             let outcome = match self.directed(&visit, &server.block).or_else(|| self.directed(&visit, block)) {
                 Some(outcome) => outcome,
                 None => self.content(&mut visit, location, scopes).await,
@@ -457,7 +460,7 @@ impl Visit<'_> {
 
     /// The content type of what is returned: by the name that was asked for, or as the configuration says.
     fn type_of(&self, http: &[Directive]) -> &'static str {
-        let block = locate(&self.server.block, &self.uri).map_or(&[] as &[Directive], |location| &location.block);
+        let block = locate(&self.server.block, &self.uri).map_or(&[] as &[Directive], |location| &*location.block);
         match content_type(&self.uri) {
             UNKNOWN_TYPE => match find([block, &self.server.block, http], "default_type").map(|it| it.argument(0)) {
                 Some("text/plain") => "text/plain",
