@@ -7,8 +7,9 @@
 
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::StatusCause;
+use machinery::object::ManagedFields;
 use machinery::wire::Response;
-use machinery::{ApiError, Encoded, GroupVersionKind, raw, schema};
+use machinery::{ApiError, Encoded, GroupVersionKind, schema};
 use serde_json::{Map, Value, json};
 
 use crate::call::{Call, Result, invalid_options};
@@ -92,7 +93,7 @@ fn apply_to_stored(call: &mut Call, manager: &str, config: &Value, repeated: &[S
         let mut live = wire_value(call.row, &old)?;
         // They are kept apart.
         live.get_mut("metadata").and_then(Value::as_object_mut).map(|metadata| metadata.remove("managedFields"));
-        let entries = managed_fields::entries(raw::managed_fields(&kv.value).unwrap_or_default());
+        let entries = managed_fields::entries(&storage::parts(&kv).1.text());
         let mut entries = managed_fields::before_apply(call, &live, entries);
         let applied = managed_fields::applied_fields(call, config);
         let before = owned(call, &mut entries, manager);

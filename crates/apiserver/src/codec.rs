@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use machinery::field::{Error, Path};
 use machinery::wire::Body;
-use machinery::{ApiError, GroupVersionKind, Object, schema};
+use machinery::{ApiError, Encoded, GroupVersionKind, Object, schema};
 use serde_json::Value;
 
 use crate::call::{Call, Result, invalid_options, options_kind};
@@ -16,7 +16,7 @@ pub(crate) enum Payload {
     /// Bytes with a content type.
     Bytes(Bytes),
     /// An object of a client in the same process.
-    Object(machinery::Encoded),
+    Object(Encoded),
 }
 
 impl Payload {
@@ -66,7 +66,9 @@ impl Payload {
 
 /// The object a request carries, of the call's kind and defaulted; its `apiVersion` and `kind` may be
 /// left out.
-pub(crate) fn decode_object(call: &mut Call, payload: &Payload) -> Result<Box<dyn Object>> {
+///
+/// What came as an object is taken out of the payload.
+pub(crate) fn decode_object(call: &mut Call, payload: &mut Payload) -> Result<Box<dyn Object>> {
     let row = call.row;
     if let Payload::Object(encoded) = payload
         && row.conversion.is_none()
@@ -74,9 +76,11 @@ pub(crate) fn decode_object(call: &mut Call, payload: &Payload) -> Result<Box<dy
         && object.kind() == row.kind
         && object.api_version() == row.api_version()
     {
-        let mut object = object.clone_object();
-        row.strategy.default(&mut *object);
-        return Ok(object);
+        let given = std::mem::replace(encoded, Encoded::from_bytes(Bytes::new()));
+        if let Some(mut object) = given.into_object() {
+            row.strategy.default(&mut *object);
+            return Ok(object);
+        }
     }
     let (value, source) = payload.read_value(&call.headers, &row.gvk())?;
     if value.is_null() {

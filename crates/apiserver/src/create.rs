@@ -23,7 +23,7 @@ const SUFFIX_LENGTH: usize = 5;
 const GENERATED_PREFIX_LENGTH_MAX: usize = 58;
 
 /// Answers `POST` on a collection.
-pub(crate) fn create(call: &mut Call, payload: &Payload) -> Result<Response> {
+pub(crate) fn create(call: &mut Call, payload: &mut Payload) -> Result<Response> {
     let object = decode_object(call, payload)?;
     create_object(call, object)
 }
@@ -89,10 +89,10 @@ fn try_create(call: &mut Call, mut object: Box<dyn Object>, dry_run: bool) -> Re
     if dry_run {
         reserved.release(call);
         call.warnings.extend(warnings.into_iter().chain(terms.warnings));
-        let value = storage::with_managed(&storage::plain(&mut *object), &managed);
+        let value = storage::with_managed(storage::plain(&mut *object), managed);
         return read::answer(call, StatusCode::CREATED, storage::unwritten(object, value, None));
     }
-    let value = storage::with_managed(&storage::plain(&mut *object), &managed);
+    let value = storage::with_managed(storage::plain(&mut *object), managed);
     for _ in 0..ATTEMPTS {
         let admitted = std::mem::take(&mut terms.warnings);
         let outcome = match storage::write_value(call, key.clone(), 0, object, value.clone(), terms) {

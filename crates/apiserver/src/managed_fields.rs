@@ -1,24 +1,27 @@
 //! `metadata.managedFields`: who has set which field.
 //!
 //! An update gives its manager what it added and changed, and takes it from the others. Server-side
-//! apply builds on the same sets ([`FieldSet`]).
+//! apply builds on the same sets ([`FieldSet`]). Few look at them: a stored object's are kept apart from
+//! its text ([`Managed`]), and an update leaves behind what differed until somebody does.
 
 mod field_set;
 
-use std::borrow::Cow;
+use std::any::Any;
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use machinery::object::ManagedFields;
 use machinery::schema::{Schema, Schemas};
 use machinery::sort::Order;
-use machinery::{Object, raw, schema};
-use serde_json::{Map, Value};
-use store::KeyValue;
+use machinery::{Object, Timestamp, raw, schema};
+use serde_json::Value;
 
 pub(crate) use field_set::FieldSet;
 
 use crate::call::Call;
+use crate::registry::ResourceInfo;
 use crate::storage::wire_text;
 
 /// Objects nest no deeper than this; what is below is looked at as a whole.
@@ -50,27 +53,21 @@ const UNMANAGED: &[&[&str]] = &[
 /// The fields of an object that can be managed.
 pub(crate) fn fields_of(call: &Call, value: &Value) -> FieldSet {
     let schemas = schema::builtin();
-    managed(call, FieldSet::of(schemas, schemas.get(&call.row.gvk()), value))
+    managed(call.row, &call.info.subresource, FieldSet::of(schemas, schemas.get(&call.row.gvk()), value))
 }
 
 /// The managed fields that `new` has and `old` has not, or has otherwise.
 pub(crate) fn fields_changed(call: &Call, new: &Value, old: &Value) -> FieldSet {
     let schemas = schema::builtin();
-    managed(call, FieldSet::changed(schemas, schemas.get(&call.row.gvk()), new, old))
-}
-
-/// The managed fields that `old` has and `new` has not.
-fn fields_removed(call: &Call, new: &Value, old: &Value) -> FieldSet {
-    let schemas = schema::builtin();
-    managed(call, FieldSet::removed(schemas, schemas.get(&call.row.gvk()), new, old))
+    managed(call.row, &call.info.subresource, FieldSet::changed(schemas, schemas.get(&call.row.gvk()), new, old))
 }
 
 /// Without what nobody manages, and what a write through this door does not reach: a status by the main
 /// one, a spec by that of the status (upstream's `GetResetFields`).
-fn managed(call: &Call, mut set: FieldSet) -> FieldSet {
+fn managed(row: &ResourceInfo, door: &str, mut set: FieldSet) -> FieldSet {
     UNMANAGED.iter().for_each(|path| set.remove_path(path));
-    match call.info.subresource.as_str() {
-        "" if call.row.subresource("status").is_some() => set.remove_path(&["status"]),
+    match door {
+        "" if row.subresource("status").is_some() => set.remove_path(&["status"]),
         "status" => set.remove_path(&["spec"]),
         _ => {}
     }
@@ -80,68 +77,185 @@ fn managed(call: &Call, mut set: FieldSet) -> FieldSet {
 /// The fields that an applied configuration sets.
 pub(crate) fn applied_fields(call: &Call, config: &Value) -> FieldSet {
     let schemas = schema::builtin();
-    managed(call, FieldSet::applied(schemas, schemas.get(&call.row.gvk()), config))
+    managed(call.row, &call.info.subresource, FieldSet::applied(schemas, schemas.get(&call.row.gvk()), config))
 }
 
-/// The entries of a new object, as text: its creator has all its fields.
-pub(crate) fn on_create(call: &Call, object: &mut dyn Object) -> Vec<u8> {
+/// The managed fields of a stored object: as text, and updates whose changes are not in it yet.
+pub(crate) struct Managed {
+    entries: Mutex<Entries>,
+    /// What this takes, as it was when made: it must not change while the store counts with it.
+    weight: usize,
+}
+
+#[derive(Clone, Default)]
+struct Entries {
+    /// The array; empty for none. Objects made alike at one time share it.
+    text: Bytes,
+    pending: Vec<Arc<Change>>,
+}
+
+/// What an update changed, and who made it.
+struct Change {
+    writer: Writer,
+    /// The parts of the new and the old object that differ, in the form of their version.
+    new: Vec<u8>,
+    old: Vec<u8>,
+}
+
+impl Managed {
+    /// So many changes wait at most.
+    const PENDING_MAX: usize = 8;
+
+    /// Of an array's text.
+    pub(crate) fn written(text: Bytes) -> Self {
+        Self { weight: text.len(), entries: Mutex::new(Entries { text, pending: Vec::new() }) }
+    }
+
+    /// Whether there are none, so that an update keeps none.
+    fn is_none(&self) -> bool {
+        let entries = self.entries();
+        entries.text.is_empty() && entries.pending.is_empty()
+    }
+
+    /// After one more update.
+    fn after(&self, change: Change) -> Self {
+        let mut entries = self.entries().clone();
+        // Whoever changes the same fields again, as with each heartbeat, has them already.
+        if entries.pending.last().is_some_and(|last| change.is_like(last)) {
+            return Self { weight: self.weight, entries: Mutex::new(entries) };
+        }
+        let weight = change.new.len() + change.old.len();
+        entries.pending.push(Arc::new(change));
+        if entries.pending.len() > Self::PENDING_MAX {
+            entries.settle();
+        }
+        Self { weight, entries: Mutex::new(entries) }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entries {
+    /// Works the pending changes into the text.
+    fn settle(&mut self) {
+        for change in std::mem::take(&mut self.pending) {
+            let tree = |text: &[u8]| serde_json::from_slice(text).unwrap_or_default();
+            self.text = change.writer.change(&self.text, &tree(&change.new), &tree(&change.old), None).into();
+        }
+    }
+}
+
+impl Change {
+    /// Whether it is by the same writer, of the same fields, as another.
+    fn is_like(&self, other: &Self) -> bool {
+        let shape = |text: &[u8]| {
+            let mut shape = Vec::with_capacity(text.len());
+            raw::push_shape(&mut shape, text);
+            shape
+        };
+        self.writer.is_like(&other.writer)
+            && self.new.len().abs_diff(other.new.len()) < 64
+            && shape(&self.new) == shape(&other.new)
+            && shape(&self.old) == shape(&other.old)
+    }
+}
+
+impl ManagedFields for Managed {
+    fn text(&self) -> Bytes {
+        let mut entries = self.entries();
+        entries.settle();
+        entries.text.clone()
+    }
+}
+
+impl store::Rest for Managed {
+    fn whole(&self, part: &Bytes) -> Bytes {
+        let managed = self.text();
+        if managed.is_empty() { part.clone() } else { raw::with_managed_fields(part, &managed).into() }
+    }
+
+    fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+/// The managed fields of a new object: its creator has all its fields.
+pub(crate) fn on_create(call: &Call, object: &mut dyn Object) -> Option<Arc<Managed>> {
     object.metadata_mut().managed_fields = None;
     if !is_tracked(call) {
-        return Vec::new();
+        return None;
     }
-    let created = match &call.applied {
-        Some(applied) => Entry::new(call, applied.clone()),
-        None => {
-            let text = wire_text(call.row, object.to_bytes());
-            let make = || fields_of(call, &serde_json::from_slice(&text).unwrap_or_default());
-            let kind = format!("{} {}", call.row.api_version(), call.row.kind);
-            let fields = Fields::written(call.server.shapes().fields(&kind, &text, make));
-            Entry { fields, ..Entry::new(call, FieldSet::default()) }
-        }
-    };
-    write(&[created])
+    let writer = Writer::of(call);
+    if let Some(applied) = &call.applied {
+        let entry = writer.entry(true, applied.clone());
+        return Some(Arc::new(Managed::written(write(&[entry]).into())));
+    }
+    let text = wire_text(call.row, object.to_bytes());
+    let make = || fields_of(call, &serde_json::from_slice(&text).unwrap_or_default());
+    Some(call.server.shapes().created(writer, &text, make))
 }
 
 /// Objects that were made lately, by what their fields depend on: many are made alike.
 #[derive(Default)]
-pub(crate) struct Shapes(VecDeque<(Vec<u8>, Vec<u8>)>);
+pub(crate) struct Shapes(VecDeque<Made>);
+
+struct Made {
+    shape: Vec<u8>,
+    fields: Vec<u8>,
+    /// The last that was made, by whom, and its managed fields.
+    last: (Writer, Arc<Managed>),
+}
 
 impl Shapes {
     const REMEMBERED_MAX: usize = 32;
 
-    /// The text of an object's fields, remembered or made.
-    fn fields(&mut self, kind: &str, object: &[u8], make: impl FnOnce() -> FieldSet) -> Vec<u8> {
-        let mut shape = kind.as_bytes().to_vec();
+    /// The managed fields of an object with this text, remembered or made.
+    fn created(&mut self, writer: Writer, object: &[u8], make: impl FnOnce() -> FieldSet) -> Arc<Managed> {
+        let mut shape = Vec::with_capacity(object.len());
+        shape.extend_from_slice(writer.row.storage_prefix.as_bytes());
+        shape.extend_from_slice(writer.row.api_version().as_bytes());
         raw::push_shape(&mut shape, object);
-        if let Some(found) = self.0.iter().position(|(known, _)| *known == shape) {
+        let managed = |writer: &Writer, fields: &[u8]| {
+            let entry = Entry { fields: Fields::written(fields.to_vec()), ..writer.entry(false, FieldSet::default()) };
+            Arc::new(Managed { weight: 0, ..Managed::written(write(&[entry]).into()) })
+        };
+        if let Some(found) = self.0.iter().position(|made| made.shape == shape) {
             self.0.swap(0, found);
-            return self.0.front().map(|(_, fields)| fields.clone()).unwrap_or_default();
+        } else {
+            let mut fields = Vec::new();
+            make().write(&mut fields);
+            let last = (writer.clone(), managed(&writer, &fields));
+            self.0.truncate(Self::REMEMBERED_MAX - 1);
+            self.0.push_front(Made { shape, fields, last });
         }
-        let mut fields = Vec::new();
-        make().write(&mut fields);
-        self.0.truncate(Self::REMEMBERED_MAX - 1);
-        self.0.push_front((shape, fields.clone()));
-        fields
+        let Some(made) = self.0.front_mut() else { return managed(&writer, b"{}") };
+        if !(made.last.0.is_like(&writer) && made.last.0.time == writer.time) {
+            made.last = (writer.clone(), managed(&writer, &made.fields));
+        }
+        made.last.1.clone()
     }
 }
 
-/// The entries an update starts from, as text: those it carries, which a client may have changed, or else
-/// those of the object as it was. One empty entry is how a client asks for a fresh start; through a
-/// subresource nothing is asked for. An apply brings those it started from.
-pub(crate) fn requested<'a>(
-    call: &Call,
-    carried: Option<Vec<ManagedFieldsEntry>>,
-    before: &'a KeyValue,
-) -> Cow<'a, [u8]> {
+/// The entries an update asks to start from, as text: those it carries, which a client may have changed. One
+/// empty entry is how a client asks for a fresh start; through a subresource nothing is asked for. An apply
+/// brings those it started from. `None` if it takes those of the object as it was.
+pub(crate) fn requested(call: &Call, carried: Option<Vec<ManagedFieldsEntry>>) -> Option<Bytes> {
+    let text = |carried: &[ManagedFieldsEntry]| serde_json::to_vec(carried).unwrap_or_default().into();
     match carried.as_deref() {
-        carried if call.applied.is_some() => {
-            carried.map(|carried| serde_json::to_vec(carried).unwrap_or_default()).unwrap_or_default().into()
+        carried if call.applied.is_some() => Some(carried.map(text).unwrap_or_default()),
+        Some([only]) if call.info.subresource.is_empty() && *only == ManagedFieldsEntry::default() => {
+            Some(Bytes::new())
         }
-        Some([only]) if call.info.subresource.is_empty() && *only == ManagedFieldsEntry::default() => Cow::default(),
         Some(carried @ [_, ..]) if call.info.subresource.is_empty() && carried.iter().all(is_readable) => {
-            serde_json::to_vec(carried).unwrap_or_default().into()
+            Some(text(carried))
         }
-        _ => raw::managed_fields(&before.value).unwrap_or_default().into(),
+        _ => None,
     }
 }
 
@@ -157,18 +271,28 @@ pub(crate) fn before_apply(call: &Call, live: &Value, entries: Vec<Entry>) -> Ve
     if !entries.is_empty() {
         return entries;
     }
-    let everything = Entry::new(call, fields_of(call, live));
+    let everything = Writer::of(call).entry(call.applied.is_some(), fields_of(call, live));
     vec![Entry { manager: BEFORE_FIRST_APPLY.into(), operation: "Update".into(), ..everything }]
 }
 
-/// The entries after an update that makes `plain` of `before`, both without entries, where that is kept: its
-/// manager has what it added or changed. An object that has no entries gets its first by an apply.
-pub(crate) fn on_update(call: &Call, managed: &[u8], plain: &Bytes, before: Bytes) -> Option<Vec<u8>> {
-    if !is_tracked(call) || managed.is_empty() && call.applied.is_none() {
+/// The managed fields after an update that makes `plain` of `before`, both without them, where that is kept:
+/// its manager has what it added or changed. An object that has none gets its first by an apply.
+pub(crate) fn on_update(call: &Call, managed: &Arc<Managed>, plain: &Bytes, before: &Bytes) -> Option<Arc<Managed>> {
+    if !is_tracked(call) {
         return None;
     }
-    let (new, old) = differing(&wire_text(call.row, plain.clone()), &wire_text(call.row, before), DEPTH_MAX);
-    Some(change(call, managed, &new, &old))
+    let (mut new, mut old) = (Vec::new(), Vec::new());
+    differing(&wire_text(call.row, plain.clone()), &wire_text(call.row, before.clone()), DEPTH_MAX, &mut new, &mut old);
+    let writer = Writer::of(call);
+    Some(Arc::new(match &call.applied {
+        Some(applied) => {
+            let tree = |text: &[u8]| serde_json::from_slice(text).unwrap_or_default();
+            let text = managed.text();
+            Managed::written(writer.change(&text, &tree(&new), &tree(&old), Some(applied)).into())
+        }
+        None if managed.is_none() => return None,
+        None => managed.after(Change { writer, new, old }),
+    }))
 }
 
 /// Components of this process are not asked for what they manage where the host says so.
@@ -176,13 +300,22 @@ fn is_tracked(call: &Call) -> bool {
     call.server.options().track_components || !call.from_component
 }
 
-/// Two values without what is the same in both: most of an object stays as it was.
-fn differing(new: &[u8], old: &[u8], depth: usize) -> (Value, Value) {
+/// Writes two values without what is the same in both: most of an object stays as it was.
+fn differing(new: &[u8], old: &[u8], depth: usize, new_out: &mut Vec<u8>, old_out: &mut Vec<u8>) {
     if depth == 0 || new.first() != Some(&b'{') || old.first() != Some(&b'{') {
-        let tree = |text: &[u8]| serde_json::from_slice(text).unwrap_or_default();
-        return (tree(new), tree(old));
+        new_out.extend_from_slice(new);
+        old_out.extend_from_slice(old);
+        return;
     }
-    let (mut new_fields, mut old_fields) = (Map::new(), Map::new());
+    let begin = |out: &mut Vec<u8>, name: &[u8]| {
+        if out.last() != Some(&b'{') {
+            out.push(b',');
+        }
+        out.extend_from_slice(name);
+        out.push(b':');
+    };
+    new_out.push(b'{');
+    old_out.push(b'{');
     let before: Vec<_> = raw::members(old).collect();
     let mut same = vec![false; before.len()];
     // Both are mostly in the same order.
@@ -190,7 +323,8 @@ fn differing(new: &[u8], old: &[u8], depth: usize) -> (Value, Value) {
     for (name, value) in raw::members(new) {
         let place = (at..before.len()).chain(0..at).find(|at| before.get(*at).is_some_and(|(other, _)| *other == name));
         let Some((place, (_, other))) = place.and_then(|place| Some((place, before.get(place)?))) else {
-            new_fields.insert(raw::text(name), differing(value, b"", 0).0);
+            begin(new_out, name);
+            new_out.extend_from_slice(value);
             continue;
         };
         at = place + 1;
@@ -198,62 +332,112 @@ fn differing(new: &[u8], old: &[u8], depth: usize) -> (Value, Value) {
             *same = true;
         }
         if value != *other {
-            let (new, old) = differing(value, other, depth - 1);
-            new_fields.insert(raw::text(name), new);
-            old_fields.insert(raw::text(name), old);
+            begin(new_out, name);
+            begin(old_out, name);
+            differing(value, other, depth - 1, new_out, old_out);
         }
     }
     for ((name, value), _) in before.iter().zip(same).filter(|(_, same)| !same) {
-        old_fields.insert(raw::text(name), differing(b"", value, 0).1);
+        begin(old_out, name);
+        old_out.extend_from_slice(value);
     }
-    (Value::Object(new_fields), Value::Object(old_fields))
+    new_out.push(b'}');
+    old_out.push(b'}');
 }
 
-fn change(call: &Call, managed: &[u8], new: &Value, old: &Value) -> Vec<u8> {
-    let changed = fields_changed(call, new, old);
-    let removed = fields_removed(call, new, old);
-    if changed.is_empty() && removed.is_empty() && call.applied.is_none() {
-        return managed.to_vec();
+/// Who writes an object, through which door, and when.
+#[derive(Clone)]
+struct Writer {
+    row: &'static ResourceInfo,
+    /// The subresource of the request.
+    door: String,
+    /// The subresource through which the manager has the fields it sets.
+    subresource: String,
+    manager: String,
+    /// In whole seconds, as entries have it.
+    time: Timestamp,
+}
+
+impl Writer {
+    /// Who makes this call, now.
+    fn of(call: &Call) -> Self {
+        Self {
+            row: call.row,
+            door: call.info.subresource.clone(),
+            subresource: call.manages_through().to_owned(),
+            manager: call.field_manager(),
+            time: Timestamp::from_second(call.now.as_second()).unwrap_or(call.now),
+        }
     }
-    let blank = Entry::new(call, FieldSet::default());
-    let mut own = None;
-    let mut entries = entries(managed);
-    entries.retain_mut(|entry| {
-        if entry.is_of(&blank) {
-            own = Some(std::mem::take(entry));
-            return false;
-        }
-        // Most of what others set is not touched, and stays as it is written.
-        if let Some(text) = &entry.fields.text
-            && !changed.may_meet(text)
-            && !removed.may_meet(text)
-        {
-            return true;
-        }
-        let left = entry.fields.read().difference(&removed).difference(&changed);
-        let is_left = !left.is_empty();
-        entry.fields = left.into();
-        is_left
-    });
-    let before = own.as_mut().map(|own| own.fields.read().clone()).unwrap_or_default();
-    let set = match &call.applied {
-        Some(applied) => applied.clone(),
-        None => {
-            let mut set = before.difference(&removed);
-            set.extend(changed);
-            set
-        }
-    };
-    if !set.is_empty() {
-        let unchanged = set == before;
-        // An entry that says nothing new keeps its time, so that the object stays as it is.
-        entries.push(own.filter(|_| unchanged).unwrap_or(Entry { fields: set.into(), ..blank }));
-        if call.applied.is_none() {
-            join_oldest(&mut entries);
-        }
-        entries.order_by(|a, b| order(a).cmp(&order(b)));
+
+    /// Whether it is the same writer as another, at any time.
+    fn is_like(&self, other: &Self) -> bool {
+        std::ptr::eq(self.row, other.row)
+            && self.door == other.door
+            && self.subresource == other.subresource
+            && self.manager == other.manager
     }
-    write(&entries)
+
+    /// An entry of its own.
+    fn entry(&self, is_apply: bool, fields: FieldSet) -> Entry {
+        Entry {
+            api_version: self.row.api_version(),
+            manager: self.manager.clone(),
+            operation: if is_apply { "Apply" } else { "Update" }.into(),
+            subresource: self.subresource.clone(),
+            time: machinery::time::format_seconds(self.time),
+            fields: fields.into(),
+        }
+    }
+
+    /// The entries after a change of this writer's, which applies these fields or updates.
+    fn change(&self, managed_text: &[u8], new: &Value, old: &Value, applied: Option<&FieldSet>) -> Vec<u8> {
+        let (schemas, schema) = (schema::builtin(), schema::builtin().get(&self.row.gvk()));
+        let changed = managed(self.row, &self.door, FieldSet::changed(schemas, schema, new, old));
+        let removed = managed(self.row, &self.door, FieldSet::removed(schemas, schema, new, old));
+        if changed.is_empty() && removed.is_empty() && applied.is_none() {
+            return managed_text.to_vec();
+        }
+        let blank = self.entry(applied.is_some(), FieldSet::default());
+        let mut own = None;
+        let mut entries = entries(managed_text);
+        entries.retain_mut(|entry| {
+            if entry.is_of(&blank) {
+                own = Some(std::mem::take(entry));
+                return false;
+            }
+            // Most of what others set is not touched, and stays as it is written.
+            if let Some(text) = &entry.fields.text
+                && !changed.may_meet(text)
+                && !removed.may_meet(text)
+            {
+                return true;
+            }
+            let left = entry.fields.read().difference(&removed).difference(&changed);
+            let is_left = !left.is_empty();
+            entry.fields = left.into();
+            is_left
+        });
+        let before = own.as_mut().map(|own| own.fields.read().clone()).unwrap_or_default();
+        let set = match applied {
+            Some(applied) => applied.clone(),
+            None => {
+                let mut set = before.difference(&removed);
+                set.extend(changed);
+                set
+            }
+        };
+        if !set.is_empty() {
+            let unchanged = set == before;
+            // An entry that says nothing new keeps its time, so that the object stays as it is.
+            entries.push(own.filter(|_| unchanged).unwrap_or(Entry { fields: set.into(), ..blank }));
+            if applied.is_none() {
+                join_oldest(&mut entries);
+            }
+            entries.order_by(|a, b| order(a).cmp(&order(b)));
+        }
+        write(&entries)
+    }
 }
 
 /// What entries are in order of.
@@ -340,18 +524,6 @@ impl From<FieldSet> for Fields {
 }
 
 impl Entry {
-    /// Of who makes this call, now.
-    fn new(call: &Call, fields: FieldSet) -> Self {
-        Self {
-            api_version: call.row.api_version(),
-            manager: call.field_manager(),
-            operation: if call.applied.is_some() { "Apply" } else { "Update" }.into(),
-            subresource: call.manages_through().to_owned(),
-            time: machinery::time::format_seconds(call.now),
-            fields: fields.into(),
-        }
-    }
-
     /// Whether it is of the same manager, by the same operation, as another.
     pub(crate) fn is_of(&self, other: &Self) -> bool {
         self.manager == other.manager && self.operation == other.operation && self.subresource == other.subresource

@@ -170,6 +170,12 @@ impl Labels {
         matches!(self.verb, "get" | "list")
     }
 
+    /// Whether it is made of the very same texts.
+    fn is(&self, other: &Self) -> bool {
+        let texts = |it: &Self| [it.resource, it.verb, it.subresource, it.scope, it.version, it.group].map(str::as_ptr);
+        texts(self) == texts(other) && self.dry_run == other.dry_run
+    }
+
     /// Whether the request only reads.
     fn reads(&self) -> bool {
         matches!(self.verb, "get" | "list" | "watch")
@@ -288,7 +294,10 @@ impl Metrics {
 
 impl State {
     fn counted(&mut self, labels: Labels) -> &mut Counted {
-        let at = match self.requests.binary_search_by(|counted| counted.labels.cmp(&labels)) {
+        // Their texts are mostly the same ones in memory.
+        let known = self.requests.iter().position(|counted| counted.labels.is(&labels));
+        let search = || self.requests.binary_search_by(|counted| counted.labels.cmp(&labels));
+        let at = match known.map_or_else(search, Ok) {
             Ok(at) => at,
             Err(at) => {
                 let new = Counted {

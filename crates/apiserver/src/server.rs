@@ -272,8 +272,8 @@ impl ApiServer {
         if !matches!(parts.method, Method::GET | Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
             return refusal(&call, ApiError::wrong_method());
         }
-        let payload = Payload::read(body).await;
-        let answer = dispatch(&mut call, &payload);
+        let mut payload = Payload::read(body).await;
+        let answer = dispatch(&mut call, &mut payload);
         finish(&call, answer)
     }
 
@@ -288,7 +288,7 @@ impl ApiServer {
 }
 
 /// Which function answers which verb of which subresource.
-fn dispatch(call: &mut Call, payload: &Payload) -> Result<Response> {
+fn dispatch(call: &mut Call, payload: &mut Payload) -> Result<Response> {
     let (verb, subresource) = (call.info.verb.clone(), call.info.subresource.clone());
     if !supports(call, &verb, &subresource) {
         return Err(ApiError::wrong_method());

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use machinery::object::{ManagedFields, StoredText};
 use machinery::{ApiError, Encoded, Kind, Object, raw};
-use serde_json::Value;
-use store::{Event, KeyValue, Memo, Op, Remembered, StoreError, Txn};
+use store::{Event, KeyValue, Memo, Op, Remembered, Rest, StoreError, Txn, Value};
 
 use crate::admission::Terms;
 use crate::call::{Call, Result};
+use crate::managed_fields::Managed;
 use crate::registry::{self, ResourceInfo};
 use crate::service_allocation;
 
@@ -34,7 +35,17 @@ pub(crate) fn prefix(row: &ResourceInfo, namespace: &str) -> String {
 /// A stored object with its resourceVersion, made once for all readers. Stored form: a row with a
 /// conversion goes on with [`to_wire`].
 pub(crate) fn stored(kv: &KeyValue) -> Encoded {
-    remembered(&kv.memo, || Encoded::from_stored(kv.value.clone(), kv.mod_revision, None))
+    remembered(&kv.memo, || encoded(&kv.value, kv.mod_revision, None))
+}
+
+fn encoded(value: &Value, revision: i64, object: Option<Arc<dyn Object>>) -> Encoded {
+    let managed = kept_apart(value).map(|managed| managed as Arc<dyn ManagedFields>);
+    Encoded::from_stored(StoredText::new(value.part().clone(), managed), revision, object)
+}
+
+/// The managed fields of a value, if they are not in its text: those that a host read back are.
+fn kept_apart(value: &Value) -> Option<Arc<Managed>> {
+    value.rest()?.clone().into_any().downcast().ok()
 }
 
 /// An encoded object as the store remembers it: for some time whole, then as far as others have it.
@@ -58,13 +69,13 @@ pub(crate) fn read(call: &Call, kv: &KeyValue) -> Encoded {
     }
     match kv.memo.get::<Kept>() {
         Some(shared) => shared.0.clone(),
-        None => Encoded::from_stored(kv.value.clone(), kv.mod_revision, None),
+        None => encoded(&kv.value, kv.mod_revision, None),
     }
 }
 
 /// The last state of an object that an event deletes, with the revision of its deletion.
 pub(crate) fn deleted(event: &Event, previous: &KeyValue) -> Encoded {
-    let make = || Encoded::from_stored(previous.value.clone(), event.commit.revision, None);
+    let make = || encoded(&previous.value, event.commit.revision, None);
     remembered(&event.change().memo, make)
 }
 
@@ -115,14 +126,27 @@ pub(crate) fn plain(object: &mut dyn Object) -> Bytes {
     object.to_bytes()
 }
 
-/// The bytes to store for an object with this array of managed fields; empty for none.
-pub(crate) fn with_managed(plain: &Bytes, managed: &[u8]) -> Bytes {
-    if managed.is_empty() { plain.clone() } else { raw::with_managed_fields(plain, managed).into() }
+/// What is stored for an object with this text and these managed fields.
+pub(crate) fn with_managed(plain: Bytes, managed: Option<Arc<Managed>>) -> Value {
+    Value::new(plain, managed.map(|managed| managed as Arc<dyn Rest>))
 }
 
-/// The bytes to store for an object in the place of another, whose managed fields it takes over.
-pub(crate) fn value(object: &mut dyn Object, before: &KeyValue) -> Bytes {
-    with_managed(&plain(object), raw::managed_fields(&before.value).unwrap_or_default())
+/// A stored object's text without its managed fields, and these.
+pub(crate) fn parts(kv: &KeyValue) -> (Bytes, Arc<Managed>) {
+    let part = kv.value.part();
+    match (kept_apart(&kv.value), raw::managed_fields(part)) {
+        (Some(managed), _) => (part.clone(), managed),
+        (None, Some(text)) => {
+            let managed = Managed::written(Bytes::copy_from_slice(text));
+            (raw::without_managed_fields(part).into(), Arc::new(managed))
+        }
+        (None, None) => (part.clone(), Arc::new(Managed::written(Bytes::new()))),
+    }
+}
+
+/// What is stored for an object in the place of another, whose managed fields it takes over.
+pub(crate) fn value(object: &mut dyn Object, before: &KeyValue) -> Value {
+    with_managed(plain(object), Some(parts(before).1))
 }
 
 /// Puts an object in the place of what is stored, if that has not changed. Its own resourceVersion is
@@ -139,7 +163,7 @@ pub(crate) fn write_value(
     key: String,
     mod_revision: i64,
     mut object: Box<dyn Object>,
-    value: Bytes,
+    value: Value,
     terms: Terms,
 ) -> Result<Written> {
     let trigger = trigger_field(call.row).and_then(|field| call.row.field(&*object, field)).map(Arc::from);
@@ -155,8 +179,10 @@ pub(crate) fn write_value(
     match (response.succeeded, response.first()) {
         (true, Some(kv)) => {
             object.metadata_mut().resource_version = Some(kv.mod_revision.to_string());
-            let make = || Encoded::from_stored(kv.value.clone(), kv.mod_revision, Some(Arc::from(object)));
-            Ok(Written::Done(remembered(&kv.memo, make)))
+            let make = || encoded(&kv.value, kv.mod_revision, Some(Arc::from(object)));
+            // No component reads Events, of which there are many: their typed form goes while it is at hand.
+            let is_read = call.row.storage_prefix != "/registry/events";
+            Ok(Written::Done(if is_read { remembered(&kv.memo, make) } else { make() }))
         }
         (_, found) if found.map_or(0, |kv| kv.mod_revision) == mod_revision => Ok(Written::Stale(object)),
         _ => Ok(Written::Changed),
@@ -173,18 +199,18 @@ pub(crate) fn remove(call: &Call, key: String, mod_revision: i64) -> Result<Opti
     Ok(response.succeeded.then_some(response.revision))
 }
 
-/// An object that is not written (`dryRun`) or no longer there, as the answer shows it: the bytes as they
-/// would be stored, and its revision if it has one.
-pub(crate) fn unwritten(mut object: Box<dyn Object>, value: Bytes, revision: Option<i64>) -> Encoded {
+/// An object that is not written (`dryRun`) or no longer there, as the answer shows it: what would be
+/// stored, and its revision if it has one.
+pub(crate) fn unwritten(mut object: Box<dyn Object>, value: Value, revision: Option<i64>) -> Encoded {
     object.metadata_mut().resource_version = revision.map(|revision| revision.to_string());
     match revision {
-        Some(revision) => Encoded::from_stored(value, revision, Some(Arc::from(object))),
-        None => Encoded::from_both(value, Arc::from(object)),
+        Some(revision) => encoded(&value, revision, Some(Arc::from(object))),
+        None => Encoded::from_both(value.bytes(), Arc::from(object)),
     }
 }
 
 /// A whole stored object in the JSON form of its row's version.
-pub(crate) fn wire_value(row: &ResourceInfo, object: &Encoded) -> Result<Value> {
+pub(crate) fn wire_value(row: &ResourceInfo, object: &Encoded) -> Result<serde_json::Value> {
     let value = object.value().map_err(ApiError::internal)?;
     Ok(match &row.conversion {
         Some(conversion) => (conversion.from_stored)(value),

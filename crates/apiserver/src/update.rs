@@ -1,9 +1,11 @@
 //! `update`, of an object or of its status.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use http::StatusCode;
+use machinery::object::ManagedFields;
 use machinery::wire::Response;
-use machinery::{ApiError, Encoded, Object, raw};
+use machinery::{ApiError, Encoded, Object};
 use store::KeyValue;
 
 use crate::admission::{self, Operation};
@@ -11,13 +13,14 @@ use crate::auth::escalation;
 use crate::call::{Call, Result};
 use crate::codec::{Payload, decode_object};
 use crate::create::{create_missing, name_owners_once, set_namespace};
+use crate::managed_fields::Managed;
 use crate::registry::Update;
 use crate::storage::{self, Written};
 use crate::{managed_fields, read, service_allocation};
 use machinery::field::{Error, Path};
 
 /// Answers `PUT`.
-pub(crate) fn update(call: &mut Call, payload: &Payload) -> Result<Response> {
+pub(crate) fn update(call: &mut Call, payload: &mut Payload) -> Result<Response> {
     let object = decode_object(call, payload)?;
     check_identity(call, &*object)?;
     let key = call.key();
@@ -94,19 +97,23 @@ pub(crate) fn replace(call: &mut Call, mut object: Box<dyn Object>, kv: &KeyValu
     call.warnings.append(&mut terms.warnings);
     let reserved = service_allocation::reserve(call, &mut *object, Some(old))?;
     let carried = object.metadata_mut().managed_fields.take();
-    let managed = managed_fields::requested(call, carried, kv);
+    let asked = managed_fields::requested(call, carried);
     let plain = storage::plain(&mut *object);
-    let before = Bytes::from(raw::without_managed_fields(&kv.value));
-    let differs = plain != before || *managed != *raw::managed_fields(&kv.value).unwrap_or_default();
+    let (before, stored) = storage::parts(kv);
+    let managed = asked.map_or_else(|| stored.clone(), |text| Arc::new(Managed::written(text)));
+    let takes_over = Arc::ptr_eq(&managed, &stored);
+    let differs = plain != before || !takes_over && managed.text() != stored.text();
     let anew = match differs || call.applied.is_some() {
-        true => managed_fields::on_update(call, &managed, &plain, before),
+        true => managed_fields::on_update(call, &managed, &plain, &before),
         false => None,
     };
-    let value = storage::with_managed(&plain, anew.as_deref().unwrap_or(&managed));
-    if value == kv.value {
+    let managed = anew.unwrap_or(managed);
+    // What says the same in the end is not written again.
+    if plain == before && (Arc::ptr_eq(&managed, &stored) || managed.text() == stored.text()) {
         reserved.keep();
         return Ok(Some(old_encoded));
     }
+    let value = storage::with_managed(plain, Some(managed));
     if dry_run {
         reserved.release(call);
         return Ok(Some(storage::unwritten(object, value, Some(mod_revision))));

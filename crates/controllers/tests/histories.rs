@@ -66,7 +66,7 @@ impl Watchman {
                 // Leases and events are many, and nothing here is said of them.
                 let counts = |key: &str| !key.starts_with("/registry/leases/") && !key.starts_with("/registry/events/");
                 for change in commit.changes.iter().filter(|change| counts(&change.key)) {
-                    let decoded = change.current.as_ref().map(|kv| serde_json::from_slice(&kv.value).unwrap());
+                    let decoded = change.current.as_ref().map(|kv| serde_json::from_slice(&kv.value.bytes()).unwrap());
                     let before = match decoded {
                         Some(object) => self.objects.insert(change.key.to_string(), object),
                         None => self.objects.remove(&*change.key),

@@ -165,7 +165,7 @@ fn tell_writes(cluster: &Cluster) {
     let name = last_pod.as_deref().and_then(|key| key.rsplit('/').next()).unwrap_or_default().to_owned();
     for commit in &commits {
         for change in commit.changes.iter().filter(|change| change.key.contains(&name)) {
-            let value = change.current.as_ref().map(|kv| String::from_utf8_lossy(&kv.value).into_owned());
+            let value = change.current.as_ref().map(|kv| String::from_utf8_lossy(&kv.value.bytes()).into_owned());
             eprintln!("{} {} {}", commit.origin.writer, change.key, value.unwrap_or_default());
         }
     }

@@ -95,7 +95,7 @@ impl Inner {
         if which.slim {
             contents.entries.retain(|kv| {
                 let own = kv.key.starts_with(BOOTSTRAPPED.0)
-                    && kv.value.windows(BOOTSTRAPPED.1.len()).any(|part| part == BOOTSTRAPPED.1.as_bytes());
+                    && kv.value.bytes().windows(BOOTSTRAPPED.1.len()).any(|part| part == BOOTSTRAPPED.1.as_bytes());
                 !own && !MADE_ANEW.iter().any(|prefix| kv.key.starts_with(prefix))
             });
             contents.leases.clear();
@@ -153,7 +153,7 @@ impl Inner {
         let Ok(contents) = self.api.store().contents(0) else { return Vec::new() };
         let pods = contents.entries.iter().filter(|kv| kv.key.starts_with(PODS));
         let uid = |value: Value| Some(value.pointer("/metadata/uid")?.as_str()?.to_owned());
-        pods.filter_map(|kv| uid(serde_json::from_slice(&kv.value).ok()?)).collect()
+        pods.filter_map(|kv| uid(serde_json::from_slice(kv.value.part()).ok()?)).collect()
     }
 }
 
@@ -200,7 +200,7 @@ impl Options {
         let saved = Saved::read(disks).ok_or_else(broken)?;
         let contents = Contents::from_bytes(contents, LEASE_SECONDS).ok_or_else(broken)?;
         let entries = contents.entries.iter().filter(|kv| kv.key.starts_with(NODES));
-        let nodes = entries.filter_map(|kv| node(&serde_json::from_slice(&kv.value).ok()?));
+        let nodes = entries.filter_map(|kv| node(&serde_json::from_slice(&kv.value.bytes()).ok()?));
         let mut nodes: Vec<NodeOptions> = nodes.collect();
         let addons = contents.entries.iter().any(|kv| &*kv.key == KUBEADM);
         nodes.sort_by_key(|node| node.address);

@@ -1,6 +1,7 @@
 //! What an object is: a typed Rust value, its JSON bytes, or both ([`Encoded`]).
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, OnceLock, Weak};
@@ -61,6 +62,8 @@ pub trait Object: Any + Send + Sync {
     fn to_bytes(&self) -> Bytes;
     /// A copy behind a pointer.
     fn clone_object(&self) -> Box<dyn Object>;
+    /// The object itself if nobody else has it, or a copy.
+    fn unshare(self: Arc<Self>) -> Box<dyn Object>;
     /// For [`Encoded::get`], which gives the typed form back.
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     /// For downcasts by reference.
@@ -91,6 +94,12 @@ impl<T: Kind> Object for T {
     fn clone_object(&self) -> Box<dyn Object> {
         self.boxed()
     }
+    fn unshare(self: Arc<Self>) -> Box<dyn Object> {
+        match Arc::try_unwrap(self) {
+            Ok(own) => Box::new(own),
+            Err(shared) => shared.boxed(),
+        }
+    }
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
@@ -116,13 +125,48 @@ struct Forms {
     elsewhere: Option<Weak<dyn Object>>,
 }
 
-/// Bytes as the store has them: without the revision, which is known only once they are stored. They alone
-/// have `metadata.managedFields`: as a tree that would be the larger part of an object, and who works with
-/// typed objects does not look at it.
+/// An object as the store has it: without the revision, which is known only once it is stored.
 #[derive(Clone)]
 struct Stored {
-    bytes: Bytes,
+    text: StoredText,
     resource_version: i64,
+}
+
+/// A stored object's JSON text. Its `metadata.managedFields` may be kept apart: they are the larger part of an
+/// object, and who works with typed objects does not look at them.
+#[derive(Clone)]
+pub struct StoredText {
+    bytes: Bytes,
+    managed: Option<Arc<dyn ManagedFields>>,
+}
+
+/// Managed fields that are kept apart from their object's text.
+pub trait ManagedFields: Send + Sync {
+    /// The text of the array, made when first asked for; empty for none.
+    fn text(&self) -> Bytes;
+}
+
+impl StoredText {
+    /// An object's text, and its managed fields where these are not in it.
+    pub fn new(bytes: Bytes, managed: Option<Arc<dyn ManagedFields>>) -> Self {
+        Self { bytes, managed }
+    }
+
+    /// The whole text.
+    fn whole(&self) -> Cow<'_, [u8]> {
+        match self.managed.as_ref().map(|managed| managed.text()).filter(|managed| !managed.is_empty()) {
+            Some(managed) => raw::with_managed_fields(&self.bytes, &managed).into(),
+            None => Cow::Borrowed(&self.bytes),
+        }
+    }
+
+    /// The text without managed fields.
+    fn lean(&self) -> Cow<'_, [u8]> {
+        match self.managed {
+            Some(_) => Cow::Borrowed(&self.bytes),
+            None => raw::without_managed_fields(&self.bytes).into(),
+        }
+    }
 }
 
 impl Encoded {
@@ -141,11 +185,11 @@ impl Encoded {
         Self(Arc::new(Forms { bytes: OnceLock::from(bytes), object: OnceLock::from(object), ..Forms::default() }))
     }
 
-    /// From the bytes in the store, which lack `metadata.resourceVersion`, and the typed form, which
+    /// From the text in the store, which lacks `metadata.resourceVersion`, and the typed form, which
     /// has it but lacks `metadata.managedFields`, if that is at hand.
-    pub fn from_stored(bytes: Bytes, resource_version: i64, object: Option<Arc<dyn Object>>) -> Self {
+    pub fn from_stored(text: StoredText, resource_version: i64, object: Option<Arc<dyn Object>>) -> Self {
         let object = object.map(OnceLock::from).unwrap_or_default();
-        let stored = Some(Stored { bytes, resource_version });
+        let stored = Some(Stored { text, resource_version });
         Self(Arc::new(Forms { object, stored, ..Forms::default() }))
     }
 
@@ -161,7 +205,7 @@ impl Encoded {
     /// The JSON bytes.
     pub fn bytes(&self) -> &Bytes {
         self.0.bytes.get_or_init(|| match (&self.0.stored, self.0.object.get()) {
-            (Some(stored), _) => with_resource_version(&stored.bytes, stored.resource_version),
+            (Some(stored), _) => stored.bytes(),
             (None, Some(object)) => object.to_bytes(),
             (None, None) => Bytes::new(),
         })
@@ -170,7 +214,7 @@ impl Encoded {
     /// Appends the JSON bytes, for one reader: unless they are at hand, they are not kept for others.
     pub fn write_to(&self, out: &mut Vec<u8>) {
         match (&self.0.stored, self.0.bytes.get()) {
-            (Some(stored), None) => push_with_resource_version(out, &stored.bytes, stored.resource_version),
+            (Some(stored), None) => stored.write_to(out),
             _ => out.extend_from_slice(self.bytes()),
         }
     }
@@ -178,7 +222,7 @@ impl Encoded {
     /// The JSON bytes, as [`Encoded::write_to`] gives them.
     pub fn to_bytes(&self) -> Bytes {
         match (&self.0.stored, self.0.bytes.get()) {
-            (Some(stored), None) => with_resource_version(&stored.bytes, stored.resource_version),
+            (Some(stored), None) => stored.bytes(),
             _ => self.bytes().clone(),
         }
     }
@@ -186,7 +230,7 @@ impl Encoded {
     /// How many JSON bytes there are, or a few more.
     pub fn len_at_most(&self) -> usize {
         match (&self.0.stored, self.0.bytes.get()) {
-            (Some(stored), None) => stored.bytes.len() + RESOURCE_VERSION_LEN,
+            (Some(stored), None) => stored.text.whole().len() + RESOURCE_VERSION_LEN,
             _ => self.bytes().len(),
         }
     }
@@ -197,7 +241,8 @@ impl Encoded {
             return raw::member(self.bytes(), "metadata").unwrap_or(b"{}").to_vec();
         };
         let mut out = Vec::new();
-        push_metadata(&mut out, raw::member(&stored.bytes, "metadata").unwrap_or(b"{}"), stored.resource_version);
+        let text = stored.text.whole();
+        push_metadata(&mut out, raw::member(&text, "metadata").unwrap_or(b"{}"), stored.resource_version);
         out
     }
 
@@ -205,7 +250,7 @@ impl Encoded {
     pub fn kind(&self) -> String {
         match (&self.0.stored, self.0.object.get()) {
             (_, Some(object)) => object.kind().to_owned(),
-            (Some(stored), _) => raw::member(&stored.bytes, "kind").map(raw::text).unwrap_or_default(),
+            (Some(stored), _) => raw::member(&stored.text.bytes, "kind").map(raw::text).unwrap_or_default(),
             _ => raw::member(self.bytes(), "kind").map(raw::text).unwrap_or_default(),
         }
     }
@@ -230,6 +275,13 @@ impl Encoded {
             let _ = self.0.object.set(object);
         }
         self.0.object.get()
+    }
+
+    /// The typed form, to be changed: a copy if somebody else has it, too. `None` if it was not made yet.
+    pub fn into_object(self) -> Option<Box<dyn Object>> {
+        let object = self.object()?.clone();
+        drop(self);
+        Some(object.unshare())
     }
 
     /// The object as kind `K`, decoded at most once for all readers.
@@ -268,7 +320,7 @@ impl Encoded {
     /// When the bytes are not JSON.
     pub fn value(&self) -> Result<Value, serde_json::Error> {
         match (&self.0.stored, self.0.bytes.get(), self.0.object.get()) {
-            (Some(stored), ..) => stored.tree(&stored.bytes),
+            (Some(stored), ..) => stored.tree(&stored.text.whole()),
             (None, None, Some(object)) => Ok(object.to_value()),
             _ => serde_json::from_slice(self.bytes()),
         }
@@ -277,13 +329,21 @@ impl Encoded {
     /// What the typed form is made from.
     fn lean(&self) -> Result<Value, serde_json::Error> {
         match &self.0.stored {
-            Some(stored) => stored.tree(&raw::without_managed_fields(&stored.bytes)),
+            Some(stored) => stored.tree(&stored.text.lean()),
             None => serde_json::from_slice(self.bytes()),
         }
     }
 }
 
 impl Stored {
+    fn write_to(&self, out: &mut Vec<u8>) {
+        push_with_resource_version(out, &self.text.whole(), self.resource_version);
+    }
+
+    fn bytes(&self) -> Bytes {
+        with_resource_version(&self.text.whole(), self.resource_version)
+    }
+
     fn tree(&self, bytes: &[u8]) -> Result<Value, serde_json::Error> {
         let mut value: Value = serde_json::from_slice(bytes)?;
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {

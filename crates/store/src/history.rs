@@ -30,7 +30,7 @@ pub(crate) struct History {
 fn weight(commit: &Commit) -> usize {
     const COMMIT_BYTES: usize = 512;
     let replaced = commit.changes.iter().filter_map(|change| change.previous.as_ref());
-    COMMIT_BYTES + replaced.map(|kv| kv.value.len()).sum::<usize>()
+    COMMIT_BYTES + replaced.map(|kv| kv.value.weight()).sum::<usize>()
 }
 
 impl History {
@@ -72,7 +72,7 @@ impl History {
         for change in &commit.changes {
             self.hash_bytes(change.key.as_bytes());
             match &change.current {
-                Some(kv) => self.hash_bytes(&kv.value),
+                Some(kv) => self.hash_bytes(kv.value.part()),
                 None => self.hash_number(-1),
             }
         }

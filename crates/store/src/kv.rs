@@ -69,13 +69,72 @@ impl std::fmt::Debug for Memo {
     }
 }
 
+/// A value: bytes, or the larger part of them and what makes the whole when somebody reads it.
+#[derive(Clone)]
+pub struct Value {
+    part: Bytes,
+    rest: Option<Arc<dyn Rest>>,
+}
+
+/// What is to be added to a part of a value.
+pub trait Rest: Any + Send + Sync {
+    /// The whole value. It is the same whenever it is asked for.
+    fn whole(&self, part: &Bytes) -> Bytes;
+    /// How many bytes this takes, about; what is shared with other values does not count.
+    fn weight(&self) -> usize;
+    /// For the writer's own type.
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+impl Value {
+    /// A part of a value, and the rest.
+    pub fn new(part: Bytes, rest: Option<Arc<dyn Rest>>) -> Self {
+        Self { part, rest }
+    }
+
+    /// The whole value.
+    pub fn bytes(&self) -> Bytes {
+        match &self.rest {
+            Some(rest) => rest.whole(&self.part),
+            None => self.part.clone(),
+        }
+    }
+
+    /// What is at hand of the value: all of it where there is no [`Value::rest`].
+    pub fn part(&self) -> &Bytes {
+        &self.part
+    }
+
+    /// What makes the whole.
+    pub fn rest(&self) -> Option<&Arc<dyn Rest>> {
+        self.rest.as_ref()
+    }
+
+    /// How many bytes it takes, about.
+    pub(crate) fn weight(&self) -> usize {
+        self.part.len() + self.rest.as_ref().map_or(0, |rest| rest.weight())
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Value {
+    fn from(bytes: T) -> Self {
+        Self { part: bytes.into(), rest: None }
+    }
+}
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.bytes().fmt(f)
+    }
+}
+
 /// A key at one revision, with etcd's bookkeeping.
 #[derive(Debug)]
 pub struct KeyValue {
     /// The key, such as `/registry/pods/default/web`.
     pub key: Arc<str>,
     /// The value.
-    pub value: Bytes,
+    pub value: Value,
     /// The revision that created the key.
     pub create_revision: i64,
     /// The revision that wrote this value.

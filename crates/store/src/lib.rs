@@ -25,7 +25,7 @@ mod watch;
 
 pub use error::StoreError;
 pub use journal::{Contents, Durable, JournalEntry};
-pub use kv::{Change, Commit, KeyValue, Memo, Origin, Remembered};
+pub use kv::{Change, Commit, KeyValue, Memo, Origin, Remembered, Rest, Value};
 pub use lease::LeaseId;
 pub use snapshot::Snapshot;
 pub use store::{Options, Store};

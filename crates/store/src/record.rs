@@ -71,14 +71,15 @@ fn part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 /// trigger's length plus one as u32 (0: none), the trigger, the value.
 pub(crate) fn encode(kv: &KeyValue) -> Vec<u8> {
     let trigger = kv.trigger.as_deref();
-    let mut record = Vec::with_capacity(36 + trigger.map_or(0, str::len) + kv.value.len());
+    let value = kv.value.bytes();
+    let mut record = Vec::with_capacity(36 + trigger.map_or(0, str::len) + value.len());
     for number in [kv.create_revision, kv.mod_revision, kv.version, kv.lease.unwrap_or(0)] {
         record.extend_from_slice(&number.to_le_bytes());
     }
     let length = trigger.map_or(0, |trigger| trigger.len() as u32 + 1);
     record.extend_from_slice(&length.to_le_bytes());
     record.extend_from_slice(trigger.unwrap_or_default().as_bytes());
-    record.extend_from_slice(&kv.value);
+    record.extend_from_slice(&value);
     record
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn decode(key: &str, record: &[u8]) -> Option<KeyValue> {
     let trigger = std::str::from_utf8(trigger).ok()?;
     Some(KeyValue {
         key: key.into(),
-        value: Bytes::copy_from_slice(value),
+        value: Bytes::copy_from_slice(value).into(),
         create_revision,
         mod_revision,
         version,
@@ -114,7 +115,7 @@ mod tests {
     fn what_is_written_can_be_read() {
         let kv = |key: &str, lease| KeyValue {
             key: key.into(),
-            value: Bytes::from_static(b"{}"),
+            value: Bytes::from_static(b"{}").into(),
             create_revision: 2,
             mod_revision: 3,
             version: 2,

@@ -3,12 +3,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Waker;
 
-use bytes::Bytes;
-
 use crate::error::StoreError;
 use crate::history::History;
 use crate::journal::{Journal, JournalEntry};
-use crate::kv::{Change, Commit, KeyValue, Memo, Origin};
+use crate::kv::{Change, Commit, KeyValue, Memo, Origin, Value};
 use crate::lease::{LeaseId, Leases};
 use crate::snapshot::Snapshot;
 use crate::txn::{Op, OpResponse, Txn, TxnResponse};
@@ -59,7 +57,7 @@ impl State {
     fn check(&self, ops: &[Op]) -> Result<(), StoreError> {
         for op in ops {
             if let Op::Put { value, lease, .. } = op {
-                if value.len() > self.value_bytes_max {
+                if value.weight() > self.value_bytes_max {
                     return Err(StoreError::TooLarge);
                 }
                 if lease.is_some_and(|id| !self.leases.contains(id)) {
@@ -92,7 +90,7 @@ impl State {
     fn put(
         &mut self,
         key: Arc<str>,
-        value: Bytes,
+        value: Value,
         lease: Option<LeaseId>,
         trigger: Option<Arc<str>>,
         changes: &mut Vec<Change>,

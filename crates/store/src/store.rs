@@ -188,8 +188,8 @@ impl Store {
         self.lock().history.compact_revision()
     }
 
-    /// A hash over every revision since the store was made: writer, keys and values. Equal histories
-    /// have equal hashes, on every platform.
+    /// A hash over every revision since the store was made: writer, keys and values, of which what was at
+    /// hand when they were written. Equal histories have equal hashes, on every platform.
     pub fn history_hash(&self) -> u64 {
         self.lock().history.hash()
     }

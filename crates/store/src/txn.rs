@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::kv::KeyValue;
+use crate::kv::{KeyValue, Value};
 use crate::lease::LeaseId;
 use crate::snapshot::Snapshot;
 
@@ -71,7 +71,7 @@ pub enum Op {
         /// The key.
         key: Arc<str>,
         /// The value.
-        value: Bytes,
+        value: Value,
         /// The lease it lives with.
         lease: Option<LeaseId>,
         /// See [`KeyValue::trigger`].
@@ -119,7 +119,7 @@ impl Txn {
 
 impl Op {
     /// A put without a lease or a trigger.
-    pub fn put(key: impl Into<Arc<str>>, value: impl Into<Bytes>) -> Self {
+    pub fn put(key: impl Into<Arc<str>>, value: impl Into<Value>) -> Self {
         Self::Put { key: key.into(), value: value.into(), lease: None, trigger: None }
     }
 
@@ -147,7 +147,7 @@ impl Compare {
             Target::CreateRevision(wanted) => number(|kv| kv.create_revision).cmp(wanted),
             Target::ModRevision(wanted) => number(|kv| kv.mod_revision).cmp(wanted),
             Target::Version(wanted) => number(|kv| kv.version).cmp(wanted),
-            Target::Value(wanted) => kv.map_or(&b""[..], |kv| &kv.value).cmp(wanted),
+            Target::Value(wanted) => kv.map(|kv| kv.value.bytes()).unwrap_or_default().cmp(wanted),
         };
         match self.relation {
             Relation::Equal => ordering == Ordering::Equal,

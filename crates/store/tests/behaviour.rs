@@ -84,7 +84,7 @@ fn put(store: &Store, key: &str, value: &str) -> i64 {
 
 fn put_triggered(store: &Store, key: &str, value: &str, trigger: Option<&str>) {
     let value = Bytes::copy_from_slice(value.as_bytes());
-    let op = Op::Put { key: key.into(), value, lease: None, trigger: trigger.map(Into::into) };
+    let op = Op::Put { key: key.into(), value: value.into(), lease: None, trigger: trigger.map(Into::into) };
     store.txn(Txn { then: vec![op], ..Txn::default() }, origin()).unwrap();
 }
 
@@ -94,14 +94,15 @@ fn delete(store: &Store, key: &str) -> i64 {
 
 fn show(snapshot: &Snapshot, prefix: &str) -> String {
     let entries = snapshot.range(prefix, "");
-    let entries: Vec<String> = entries.map(|kv| format!("{}={}", kv.key, String::from_utf8_lossy(&kv.value))).collect();
+    let entries: Vec<String> =
+        entries.map(|kv| format!("{}={}", kv.key, String::from_utf8_lossy(&kv.value.bytes()))).collect();
     entries.join(" ")
 }
 
 fn show_event(event: &Event) -> String {
     let change = event.change();
     let text = |kv: &Option<Arc<playground_store::KeyValue>>| {
-        kv.as_ref().map_or("-".into(), |kv| String::from_utf8_lossy(&kv.value).into_owned())
+        kv.as_ref().map_or("-".into(), |kv| String::from_utf8_lossy(&kv.value.bytes()).into_owned())
     };
     format!("{}:{} {}>{}", event.commit.revision, change.key, text(&change.previous), text(&change.current))
 }
@@ -198,7 +199,7 @@ fn every_revision_can_be_read_until_compacted() {
         for (index, commit) in commits.iter().enumerate() {
             for change in &commit.changes {
                 match &change.current {
-                    Some(kv) => replayed.insert(change.key.to_string(), kv.value.clone()),
+                    Some(kv) => replayed.insert(change.key.to_string(), kv.value.bytes()),
                     None => replayed.remove(&change.key.to_string()),
                 };
             }
@@ -207,7 +208,7 @@ fn every_revision_can_be_read_until_compacted() {
                 continue;
             }
             let snapshot = store.snapshot_at(commit.revision).unwrap();
-            let read = snapshot.range("/k/", "").map(|kv| (kv.key.to_string(), kv.value.clone())).collect();
+            let read = snapshot.range("/k/", "").map(|kv| (kv.key.to_string(), kv.value.bytes())).collect();
             assert_eq!(replayed, read, "at revision {}", commit.revision);
             assert_eq!(snapshot.revision(), commit.revision);
         }
