@@ -54,6 +54,9 @@ impl<K: ?Sized> Clone for Event<K> {
 /// What an index files an object under: none, one or several values.
 pub type IndexFn<K> = fn(&K) -> Vec<String>;
 
+/// What an informer counts an object under, if under anything.
+pub type CountFn<K> = fn(&K) -> Option<String>;
+
 /// The informers of one process, a kind watched once however many controllers ask for it.
 #[derive(Clone)]
 pub struct SharedInformers {
@@ -106,6 +109,7 @@ struct Shared {
     synced: bool,
     objects: Objects,
     indexes: BTreeMap<&'static str, Index>,
+    counts: Vec<Count>,
     readers: Vec<(u64, Weak<Unread>)>,
     wakers: Arc<Wakers>,
     waker: Waker,
@@ -119,6 +123,21 @@ type IndexValues = Box<dyn Fn(&dyn Object) -> Vec<String>>;
 struct Index {
     values: IndexValues,
     entries: BTreeMap<String, Objects>,
+}
+
+/// How many objects there are of each value, in order of the values.
+struct Count {
+    name: &'static str,
+    value: Box<dyn Fn(&dyn Object) -> Option<String>>,
+    counts: Vec<(String, usize)>,
+}
+
+/// Puts an object in the place of another, or into a place of its own; the other. Mostly there is one.
+fn put(objects: &mut Objects, key: &ObjectKey, new: &Arc<dyn Object>) -> Option<Arc<dyn Object>> {
+    match objects.get_mut(key) {
+        Some(known) => Some(std::mem::replace(known, new.clone())),
+        None => objects.insert(key.clone(), new.clone()),
+    }
 }
 
 /// An object with its type again; a cache holds only objects of its kind.
@@ -177,6 +196,21 @@ impl<K: Kind> Informer<K> {
             }
             index
         });
+        drop(shared);
+        self
+    }
+
+    /// Counts objects by a value under this name; the first function given for a name counts.
+    #[must_use]
+    pub fn counted(self, name: &'static str, value: CountFn<K>) -> Self {
+        let mut shared = self.shared.borrow_mut();
+        let Shared { counts, objects, .. } = &mut *shared;
+        if !counts.iter().any(|count| count.name == name) {
+            let value = move |object: &dyn Object| object.as_any().downcast_ref().and_then(value);
+            let mut count = Count { name, value: Box::new(value), counts: Vec::new() };
+            objects.values().for_each(|object| count.replace(None, Some(object)));
+            counts.push(count);
+        }
         drop(shared);
         self
     }
@@ -253,6 +287,15 @@ impl<K: Kind> Informer<K> {
         shared.indexes.get(index).and_then(|index| index.entries.get(value)).map_or(0, BTreeMap::len)
     }
 
+    /// How many objects are counted under each value that begins so, in order of the values.
+    pub fn counts(&self, name: &str, prefix: &str) -> Vec<(String, usize)> {
+        let shared = self.shared.borrow();
+        let count = shared.counts.iter().find(|count| count.name == name);
+        let counts = count.map(|count| count.counts.as_slice()).unwrap_or_default();
+        let first = counts.partition_point(|(value, _)| value.as_str() < prefix);
+        counts.iter().skip(first).take_while(|(value, _)| value.starts_with(prefix)).cloned().collect()
+    }
+
     /// The values an index has objects for.
     pub fn index_values(&self, index: &str) -> Vec<String> {
         let shared = self.shared.borrow();
@@ -278,6 +321,7 @@ impl Shared {
             synced: false,
             objects: BTreeMap::new(),
             indexes: BTreeMap::new(),
+            counts: Vec::new(),
             readers: Vec::new(),
             waker: Waker::from(wakers.clone()),
             wakers,
@@ -345,11 +389,14 @@ impl Shared {
     /// state a removed object had when it went.
     fn set(&mut self, key: &ObjectKey, new: Option<Arc<dyn Object>>, last: Option<Arc<dyn Object>>) {
         let old = match &new {
-            Some(new) => self.objects.insert(key.clone(), new.clone()),
+            Some(new) => put(&mut self.objects, key, new),
             None => self.objects.remove(key),
         };
         for index in self.indexes.values_mut() {
             index.replace(key, old.as_ref(), new.as_ref());
+        }
+        for count in &mut self.counts {
+            count.replace(old.as_ref(), new.as_ref());
         }
         let event = match (old, new) {
             (None, Some(new)) => Event::Added(new),
@@ -386,7 +433,33 @@ impl Index {
         }
         if let Some(new) = new {
             for value in after {
-                self.entries.entry(value).or_default().insert(key.clone(), new.clone());
+                put(self.entries.entry(value).or_default(), key, new);
+            }
+        }
+    }
+}
+
+impl Count {
+    fn replace(&mut self, old: Option<&Arc<dyn Object>>, new: Option<&Arc<dyn Object>>) {
+        let before = old.and_then(|old| (self.value)(&**old));
+        let after = new.and_then(|new| (self.value)(&**new));
+        if before == after {
+            return;
+        }
+        let place =
+            |counts: &[(String, usize)], value: &str| counts.binary_search_by(|(one, _)| one.as_str().cmp(value));
+        if let Some(value) = after {
+            match place(&self.counts, &value) {
+                Ok(at) => self.counts.get_mut(at).into_iter().for_each(|(_, count)| *count += 1),
+                Err(at) => self.counts.insert(at, (value, 1)),
+            }
+        }
+        if let Some(at) = before.and_then(|value| place(&self.counts, &value).ok())
+            && let Some((_, count)) = self.counts.get_mut(at)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(at);
             }
         }
     }

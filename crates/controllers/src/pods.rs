@@ -1,5 +1,6 @@
 //! What controllers ask of pods and of metadata, in upstream's sense (`pkg/api/v1/pod`).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
@@ -29,6 +30,38 @@ pub fn orphan_namespace<K: Kind>(object: &K) -> Vec<String> {
 /// [`BY_NODE`]'s values.
 pub fn node_of(pod: &Pod) -> Vec<String> {
     Some(node_name(pod).to_owned()).filter(|name| !name.is_empty()).into_iter().collect()
+}
+
+/// The count of pods that have not ended by their controller, how far they are, and their labels.
+pub const STATES: &str = "states";
+
+/// [`STATES`]' values: the controller's uid, the state's letter and the labels, with spaces between them.
+pub fn state_of(pod: &Pod) -> Option<String> {
+    let owner = controller_of(&pod.metadata).filter(|_| !is_terminated(pod))?;
+    let state = match (is_deleting(pod), is_ready(pod)) {
+        (true, _) => TERMINATING,
+        (false, true) => READY,
+        (false, false) => COMING,
+    };
+    let mut value = format!("{} {state}", owner.uid);
+    for (name, label) in pod.metadata.labels.iter().flatten() {
+        value.extend([" ", name, "=", label]);
+    }
+    Some(value)
+}
+
+/// On its way out.
+pub const TERMINATING: &str = "t";
+/// Active and ready.
+pub const READY: &str = "r";
+/// Active and not ready.
+pub const COMING: &str = "c";
+
+/// State and labels of one of [`STATES`]' values.
+pub fn read_state(value: &str) -> (&str, BTreeMap<String, String>) {
+    let mut words = value.split(' ').skip(1);
+    let state = words.next().unwrap_or_default();
+    (state, words.filter_map(|word| word.split_once('=')).map(|(name, label)| (name.into(), label.into())).collect())
 }
 
 /// The owner that controls the object.

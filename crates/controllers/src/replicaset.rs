@@ -89,7 +89,7 @@ impl<S: Replicated> ReplicaSetController<S> {
             client: client.clone(),
             recorder: EventRecorder::new(client.clone(), S::SOURCE, ""),
             sets: setup.informers.informer().indexed(BY_CONTROLLER, pods::controller_uid),
-            pods: setup.dependents(),
+            pods: setup.dependents().counted(pods::STATES, pods::state_of),
             expectations: Expectations::default(),
         }
     }
@@ -161,13 +161,46 @@ impl<S: Replicated> ReplicaSetController<S> {
         }
     }
 
-    /// Creates or deletes pods so that there are as many as the set wants.
-    fn manage(&mut self, set: &S, key: &ObjectKey, active: &[Arc<Pod>], now: Timestamp) -> Result<(), ApiError> {
-        let wanted = usize::try_from(set.replicas()).unwrap_or(0);
-        if active.len() < wanted {
-            self.create(set, key, (wanted - active.len()).min(BURST_REPLICAS), now)
-        } else if active.len() > wanted {
-            self.delete(set, key, active, (active.len() - wanted).min(BURST_REPLICAS), now)
+    /// The set's pods as they are counted along the way: a sync of a set of very many costs no more than one of
+    /// few. `None` where each has to be looked at: to adopt or release some, or because of their times.
+    fn counted(&self, set: &S, selector: &Selector) -> Option<Counts> {
+        if set.min_ready_seconds() > 0 || self.pods.count_by_index(ORPHANS, pods::namespace(set)) > 0 {
+            return None;
+        }
+        let template = template_selector(set);
+        let mut counts = Counts::default();
+        for (value, count) in self.pods.counts(pods::STATES, &format!("{} ", pods::uid(set))) {
+            let (state, labels) = pods::read_state(&value);
+            if !selector.matches(Some(&labels)) {
+                return None;
+            }
+            if state == pods::TERMINATING {
+                counts.terminating += count;
+                continue;
+            }
+            counts.active += count;
+            counts.labeled += if template.matches(Some(&labels)) { count } else { 0 };
+            counts.ready += if state == pods::READY { count } else { 0 };
+        }
+        counts.available = counts.ready;
+        Some(counts)
+    }
+
+    /// Creates or deletes pods so that there are as many as the set wants; `active` are at hand where there are
+    /// too many.
+    fn manage(
+        &mut self,
+        set: &S,
+        key: &ObjectKey,
+        count: usize,
+        active: &[Arc<Pod>],
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        let wanted = wanted(set);
+        if count < wanted {
+            self.create(set, key, (wanted - count).min(BURST_REPLICAS), now)
+        } else if count > wanted {
+            self.delete(set, key, active, (count - wanted).min(BURST_REPLICAS), now)
         } else {
             Ok(())
         }
@@ -282,21 +315,31 @@ impl<S: Replicated> Controller for ReplicaSetController<S> {
         let Some(selector) = set.selector() else { return Ok(()) };
         let may_manage = self.expectations.satisfied(key, now);
 
-        let mut candidates = self.pods.by_index(BY_CONTROLLER, pods::uid(&*set));
-        candidates.extend(self.pods.by_index(ORPHANS, &key.namespace));
-        candidates.retain(|pod| !pods::is_terminated(pod));
-        let claimed = claim(&self.client, &*set, &selector, candidates)?;
-        let (terminating, active): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|pod| pods::is_deleting(&**pod));
+        let manages = may_manage && !pods::is_deleting(&*set);
 
-        let managed = if may_manage && !pods::is_deleting(&*set) {
-            self.manage(&set, key, &active, now)
+        let counted = self.counted(&set, &selector);
+        let (counts, active) = match counted.filter(|counts| !manages || counts.active <= wanted(&*set)) {
+            Some(counts) => (counts, Vec::new()),
+            None => {
+                let mut candidates = self.pods.by_index(BY_CONTROLLER, pods::uid(&*set));
+                candidates.extend(self.pods.by_index(ORPHANS, &key.namespace));
+                candidates.retain(|pod| !pods::is_terminated(pod));
+                let claimed = claim(&self.client, &*set, &selector, candidates)?;
+                let (terminating, active): (Vec<_>, Vec<_>) =
+                    claimed.into_iter().partition(|pod| pods::is_deleting(&**pod));
+                (Counts { terminating: terminating.len(), ..Counts::of(&*set, &active, now) }, active)
+            }
+        };
+
+        let managed = if manages {
+            self.manage(&set, key, counts.active, &active, now)
         } else {
             if let Some(deadline) = self.expectations.deadline(key).filter(|_| !may_manage) {
                 queue.add_at(key.clone(), deadline);
             }
             Ok(())
         };
-        self.write_status(&set, status_of(&*set, &active, terminating.len(), managed.as_ref().err(), now))?;
+        self.write_status(&set, status_of(&*set, &counts, managed.as_ref().err(), now))?;
         managed?;
 
         let min_ready_seconds = set.min_ready_seconds();
@@ -309,26 +352,43 @@ impl<S: Replicated> Controller for ReplicaSetController<S> {
     }
 }
 
-fn status_of<S: Replicated>(
-    set: &S,
-    active: &[Arc<Pod>],
+/// What a set's pods add up to.
+#[derive(Default)]
+struct Counts {
+    active: usize,
+    /// Of the active ones, those with all labels of the template.
+    labeled: usize,
+    ready: usize,
+    available: usize,
     terminating: usize,
-    failure: Option<&ApiError>,
-    now: Timestamp,
-) -> ReplicaSetStatus {
-    let labels = set.template().and_then(|template| template.metadata.as_ref()?.labels.clone());
-    let template = Selector::from_set(&labels.unwrap_or_default());
-    let min_ready_seconds = set.min_ready_seconds();
-    // In one go: there may be very many.
-    let (mut labeled, mut ready, mut available) = (0, 0, 0);
-    for pod in active {
-        labeled += usize::from(template.matches(pod.metadata.labels.as_ref()));
-        if pods::is_ready(pod) {
-            ready += 1;
-            available += usize::from(pods::available_at(pod, min_ready_seconds).is_some_and(|time| time <= now));
-        }
-    }
+}
 
+impl Counts {
+    /// Of active pods, looked at one by one.
+    fn of<S: Replicated>(set: &S, active: &[Arc<Pod>], now: Timestamp) -> Self {
+        let (template, min_ready_seconds) = (template_selector(set), set.min_ready_seconds());
+        let mut counts = Self { active: active.len(), ..Self::default() };
+        for pod in active {
+            counts.labeled += usize::from(template.matches(pod.metadata.labels.as_ref()));
+            counts.ready += usize::from(pods::is_ready(pod));
+            counts.available += usize::from(pods::is_available(pod, min_ready_seconds, now));
+        }
+        counts
+    }
+}
+
+/// Pods that a set wants.
+fn wanted<S: Replicated>(set: &S) -> usize {
+    usize::try_from(set.replicas()).unwrap_or(0)
+}
+
+/// What the labels of a set's template select.
+fn template_selector<S: Replicated>(set: &S) -> Selector {
+    let labels = set.template().and_then(|template| template.metadata.as_ref()?.labels.clone());
+    Selector::from_set(&labels.unwrap_or_default())
+}
+
+fn status_of<S: Replicated>(set: &S, counts: &Counts, failure: Option<&ApiError>, now: Timestamp) -> ReplicaSetStatus {
     let mut conditions = set.status().and_then(|status| status.conditions).unwrap_or_default();
     let failing = conditions.iter().any(|condition| condition.type_.as_deref() == Some("ReplicaFailure"));
     match failure {
@@ -337,7 +397,7 @@ fn status_of<S: Replicated>(
             conditions.push(ReplicaSetCondition {
                 type_: Some("ReplicaFailure".into()),
                 status: Some("True".into()),
-                reason: Some(if number(active.len()) < wanted { "FailedCreate" } else { "FailedDelete" }.into()),
+                reason: Some(if number(counts.active) < wanted { "FailedCreate" } else { "FailedDelete" }.into()),
                 message: Some(error.to_string()),
                 last_transition_time: Some(meta_time(now)),
             });
@@ -346,11 +406,11 @@ fn status_of<S: Replicated>(
         Some(_) => {}
     }
     ReplicaSetStatus {
-        replicas: number(active.len()),
-        fully_labeled_replicas: Some(number(labeled)),
-        ready_replicas: Some(number(ready)),
-        available_replicas: Some(number(available)),
-        terminating_replicas: Some(number(terminating)),
+        replicas: number(counts.active),
+        fully_labeled_replicas: Some(number(counts.labeled)),
+        ready_replicas: Some(number(counts.ready)),
+        available_replicas: Some(number(counts.available)),
+        terminating_replicas: Some(number(counts.terminating)),
         observed_generation: set.metadata().generation,
         conditions: Some(conditions).filter(|conditions| !conditions.is_empty()),
     }
