@@ -99,3 +99,16 @@ fn a_namespaces_finalizers_go_by_their_own_door() {
     let (gone, _) = updated(Update::Subresource("finalize"), old, new);
     assert_eq!(gone["spec"], json!({"finalizers": []}));
 }
+
+#[test]
+fn a_resize_keeps_the_class_of_service() {
+    let pod = |resources: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: a}}, spec: {{containers: [{{name: c, image: i{resources}}}]}}}}"
+        )
+    };
+    let (_, errors) = updated(Update::Subresource("resize"), &pod(""), &pod(", resources: {requests: {cpu: 100m}}"));
+    assert_eq!(errors, [r#"spec: Invalid value: "BestEffort": Pod QOS Class may not change as a result of resizing"#]);
+    let burstable = |cpu: &str| pod(&format!(", resources: {{requests: {{cpu: {cpu}}}}}"));
+    assert_eq!(updated(Update::Subresource("resize"), &burstable("100m"), &burstable("200m")).1, [""; 0]);
+}

@@ -7,6 +7,7 @@ use machinery::sort::Order;
 use serde_json::Value;
 
 use super::spec::{pod_spec, tolerations};
+use crate::registry::core::pod::qos_class;
 use crate::registry::shared::meta::IMMUTABLE;
 use crate::registry::shared::validate::{optional, same, shown};
 
@@ -184,8 +185,13 @@ pub fn ephemeral_containers_update(new: &Pod, old: &Pod) -> ErrorList {
 /// What is wrong with an update of `…/resize`: only cpu and memory of containers change.
 pub fn resize_update(new: &Pod, old: &Pod) -> ErrorList {
     let path = Path::new("spec");
+    let class = old.status.as_ref().and_then(|status| status.qos_class.clone()).unwrap_or_default();
     let (new, old) = (spec(new), spec(old));
     let mut errors = pod_spec(&path, &new);
+    if qos_class(Some(&new)) != class {
+        let detail = "Pod QOS Class may not change as a result of resizing";
+        errors.push(Error::invalid(&path, shown(&class), detail));
+    }
     let mut allowed = new;
     for (new, old) in allowed.containers.iter_mut().zip(&old.containers) {
         new.resources.clone_from(&old.resources);
