@@ -28,6 +28,7 @@ fn stateful_set_basics() {
     apply(&lab, "application/web/web.yaml");
     lab.until("kubectl get statefulset web", |table| table.contains("2/2"));
     assert_eq!(lab.ok("for i in 0 1; do kubectl exec \"web-$i\" -- sh -c 'hostname'; done"), "web-0\nweb-1\n");
+    assert_eq!(lab.ok("kubectl exec web-0 -- hostname -f"), "web-0.nginx.default.svc.cluster.local\n");
     let names = "kubectl run dns-test -i --image=busybox:1.28 --restart=Never --rm -- sh -c 'nslookup web-0.nginx'";
     let answer = lab.ok(names);
     assert!(answer.starts_with("Server:    10.96.0.10\nAddress 1: 10.96.0.10 kube-dns.kube-system"), "{answer}");

@@ -165,9 +165,22 @@ pub(super) async fn date(process: Process) -> i32 {
 pub(super) async fn hostname(process: Process) -> i32 {
     let text = match process.operands().first().map(String::as_str) {
         Some("-i" | "-I") => process.machine.interface().address().to_string(),
+        Some("-f" | "--fqdn") => long_name(&process),
         _ => process.machine.hostname().to_owned(),
     };
     i32::from(!process.print(format!("{text}\n")).await)
+}
+
+/// The machine's name with its domain, as `/etc/hosts` has it: a name's first form is the long one.
+fn long_name(process: &Process) -> String {
+    let name = process.machine.hostname();
+    let hosts = process.fs().read_text("/etc/hosts").unwrap_or_default();
+    let found = hosts.lines().find_map(|line| {
+        let mut names = line.split_whitespace().skip(1).take_while(|word| !word.starts_with('#'));
+        let first = names.next()?;
+        (first == name || names.any(|other| other == name)).then(|| first.to_owned())
+    });
+    found.unwrap_or_else(|| name.to_owned())
 }
 
 pub(super) async fn uname(process: Process) -> i32 {

@@ -293,6 +293,8 @@ impl Node {
         let machine = self.machine_for(&container)?;
         let args = container.command_line();
         let env = container.env(&machine);
+        // Where the image has no such folder and it can be made, it is, as runc does it.
+        let _ = machine.fs().create_dir_all(&container.cwd(), self.executor.now());
         let executable = match container.executable(&machine, &args, &env) {
             Ok(executable) => executable,
             Err(error) => return Err(self.cannot_run(&container, &args, error)),
