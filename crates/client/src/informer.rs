@@ -119,6 +119,8 @@ struct Shared {
 type Objects = BTreeMap<ObjectKey, Arc<dyn Object>>;
 /// An [`IndexFn`] over objects without their type.
 type IndexValues = Box<dyn Fn(&dyn Object) -> Vec<String>>;
+/// By what objects are counted; none for those that are not.
+type CountValue = Box<dyn Fn(&dyn Object) -> Option<String>>;
 
 struct Index {
     values: IndexValues,
@@ -128,7 +130,7 @@ struct Index {
 /// How many objects there are of each value, in order of the values.
 struct Count {
     name: &'static str,
-    value: Box<dyn Fn(&dyn Object) -> Option<String>>,
+    value: CountValue,
     counts: Vec<(String, usize)>,
 }
 

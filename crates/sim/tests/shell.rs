@@ -421,6 +421,16 @@ fn awk_does_what_scripts_ask_of_it() {
 }
 
 #[test]
+fn tables_of_any_width_are_drawn() {
+    check(&[
+        ("head -c 70000 /dev/zero | tr '\\0' a | column -t | wc -c", "70001\n"),
+        ("printf ab | xxd -c 30000 | cut -c 1-15", "00000000: 6162 \n"),
+        ("printf ab | od -N 18446744073709551615 -j 1 -c | head -n 1", "0000001   b\n"),
+        ("bash -c 'echo {00001..2}'", "00001 00002\n"),
+    ]);
+}
+
+#[test]
 fn gzip_packs_tests_and_unpacks() {
     check(&[
         ("printf a | gzip | gunzip", "a"),

@@ -79,12 +79,22 @@ pub(super) async fn column(process: Process) -> i32 {
         let width = |index: usize| rows.iter().filter_map(|row| row.get(index)).map(|cell| cell.chars().count()).max();
         let widths: Vec<usize> = (0..count).map(|index| width(index).unwrap_or(0)).collect();
         let aligned = |row: &Vec<String>| {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let cells = row.iter().zip(&widths).map(|(cell, width)| left(cell, *width));
             cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         rows.iter().map(aligned).collect()
     })
     .await
+}
+
+/// A cell of a table, on the left of its column. Texts may be wider than what [`format!`] fills.
+pub(super) fn left(cell: &str, width: usize) -> String {
+    format!("{cell}{}", " ".repeat(width.saturating_sub(cell.chars().count())))
+}
+
+/// A cell on the right of its column.
+pub(super) fn right(cell: &str, width: usize) -> String {
+    format!("{}{cell}", " ".repeat(width.saturating_sub(cell.chars().count())))
 }
 
 pub(super) async fn paste(process: Process) -> i32 {

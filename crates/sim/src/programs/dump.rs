@@ -39,6 +39,9 @@ fn form(text: &str) -> Option<(Form, usize)> {
     })
 }
 
+/// `xxd` has no longer lines.
+const COLUMNS_MAX: usize = 256;
+
 /// `od`: octal words, or bytes and characters by `-c`, `-b`, `-x` and `-t`.
 pub(super) async fn od(process: Process) -> i32 {
     let long = [("address-radix", "A"), ("format", "t"), ("read-bytes", "N"), ("skip-bytes", "j")];
@@ -58,7 +61,7 @@ pub(super) async fn od(process: Process) -> i32 {
     };
     let number = |letter: &str| options.value(letter).and_then(|text| text.parse::<usize>().ok());
     let skipped = number("j").unwrap_or_default();
-    let limit = number("N").map(|limit| limit + skipped);
+    let limit = number("N").map(|limit| limit.saturating_add(skipped));
     let Some((data, code)) = contents(&process, &options.operands, limit).await else { return 1 };
     let data = data.get(skipped..).unwrap_or_default();
     let radix = options.value("A").unwrap_or("o").to_owned();
@@ -117,7 +120,7 @@ pub(super) async fn xxd(process: Process) -> i32 {
     }
     const PLAIN_BYTES_A_LINE: usize = 30;
     let plain = options.has("p");
-    let columns = number("c").unwrap_or(if plain { PLAIN_BYTES_A_LINE } else { BYTES_A_LINE }).max(1);
+    let columns = number("c").unwrap_or(if plain { PLAIN_BYTES_A_LINE } else { BYTES_A_LINE }).clamp(1, COLUMNS_MAX);
     let group = number("g").unwrap_or(2).max(1);
     let hex = |byte: &u8| if options.has("u") { format!("{byte:02X}") } else { format!("{byte:02x}") };
     let mut out = String::new();

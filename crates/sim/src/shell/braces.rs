@@ -121,7 +121,8 @@ fn sequence(inside: &[Atom]) -> Option<Vec<Vec<Atom>>> {
         return None;
     }
     let padded = |text: &str| text.len() > 1 && text.trim_start_matches('-').starts_with('0');
-    let width = if !letters && (padded(first) || padded(last)) { first.len().max(last.len()) } else { 0 };
+    let width =
+        if !letters && (padded(first) || padded(last)) { first.len().max(last.len()).min(WORDS_MAX) } else { 0 };
     let step = i64::try_from(step).ok()?;
     let mut all = Vec::new();
     let mut value = from;

@@ -12,6 +12,7 @@ use super::postgres::{Database, SqlError, failure, message, result, texts};
 use super::{GRACEFUL, bind, stamp, until_stopped};
 use crate::network::{ConnectError, TcpStream};
 use crate::process::Process;
+use crate::programs::columns;
 
 const PORT: u16 = 3306;
 const FOLDER: &str = "/var/lib/mysql";
@@ -394,7 +395,7 @@ fn render(reply: &Reply, table: bool, names: bool, talkative: bool) -> String {
     let mut out = rule.clone();
     for (index, line) in lines.iter().enumerate() {
         for (cell, width) in line.iter().zip(&widths) {
-            out.push_str(&format!("| {cell:<width$} "));
+            out.push_str(&format!("| {} ", columns::left(cell, *width)));
         }
         out.push_str("|\n");
         if index == 0 && names {

@@ -3,6 +3,7 @@
 use super::Client;
 use super::sql::{self, Reply};
 use crate::process::Process;
+use crate::programs::columns;
 
 /// Statements from `-c`, `-f` or standard input.
 pub(in crate::programs::servers) async fn psql(process: Process) -> i32 {
@@ -153,8 +154,15 @@ fn render(reply: &Reply, plain: bool, tuples: bool) -> String {
     let numeric = |index: usize| rows.iter().filter_map(|row| row.get(index)).all(|cell| cell.parse::<f64>().is_ok());
     let mut out = String::new();
     if !tuples {
-        let head: Vec<String> =
-            reply.columns.iter().zip(&widths).map(|(name, width)| format!(" {name:^width$} ")).collect();
+        let head: Vec<String> = reply
+            .columns
+            .iter()
+            .zip(&widths)
+            .map(|(name, width)| {
+                let before = width.saturating_sub(name.chars().count()) / 2;
+                format!(" {} ", columns::left(&(" ".repeat(before) + name), *width))
+            })
+            .collect();
         out.push_str(head.join("|").trim_end_matches('\n'));
         out.push('\n');
         out.push_str(&widths.iter().map(|width| "-".repeat(width + 2)).collect::<Vec<_>>().join("+"));
@@ -162,8 +170,8 @@ fn render(reply: &Reply, plain: bool, tuples: bool) -> String {
     }
     for row in &rows {
         let cells = row.iter().zip(&widths).enumerate().map(|(index, (cell, width))| match numeric(index) {
-            true => format!(" {cell:>width$} "),
-            false => format!(" {cell:<width$} "),
+            true => format!(" {} ", columns::right(cell, *width)),
+            false => format!(" {} ", columns::left(cell, *width)),
         });
         out.push_str(cells.collect::<Vec<_>>().join("|").trim_end());
         out.push('\n');
