@@ -289,3 +289,31 @@ fn host_aliases() {
     lab.ok(&format!("kubectl exec hostaliases-pod -- sh -c 'echo {address} mine.example >> /etc/hosts'"));
     assert!(lab.ok("kubectl exec hostaliases-pod -- wget -qO- http://mine.example").contains("Welcome to nginx"));
 }
+
+#[test]
+fn configuring_redis_using_a_config_map() {
+    let lab = Lab::new(1);
+    let config = |settings: &str| {
+        lab.apply(&format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: example-redis-config\ndata:\n  redis-config: \"{settings}\"\n"
+        ))
+    };
+    let asked = |what: &str| lab.ok(&format!("echo CONFIG GET {what} | kubectl exec -i redis -- redis-cli"));
+    config("");
+    apply(&lab, "pods/config/redis-pod.yaml");
+    pod(&lab, "redis", "1/1");
+    assert_eq!(
+        (asked("maxmemory"), asked("maxmemory-policy")),
+        ("maxmemory\n0\n".into(), "maxmemory-policy\nnoeviction\n".into())
+    );
+    config("maxmemory 2mb\\nmaxmemory-policy allkeys-lru\\n");
+    assert_eq!(asked("maxmemory"), "maxmemory\n0\n", "until the pod starts anew");
+    lab.ok("kubectl delete pod redis");
+    apply(&lab, "pods/config/redis-pod.yaml");
+    pod(&lab, "redis", "1/1");
+    assert_eq!(
+        (asked("maxmemory"), asked("maxmemory-policy")),
+        ("maxmemory\n2097152\n".into(), "maxmemory-policy\nallkeys-lru\n".into())
+    );
+    assert!(lab.ok("kubectl exec redis -- ls").is_empty(), "its folder is there");
+}

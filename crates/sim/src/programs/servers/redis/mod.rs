@@ -1,5 +1,8 @@
 //! redis: a working subset of its protocol, and its client.
 
+mod cli;
+mod config;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -9,9 +12,12 @@ use futures::StreamExt;
 use futures::future::{Either, select};
 use futures::stream::FuturesUnordered;
 
+use self::config::Config;
 use super::{GRACEFUL, bind, stamp, until_stopped};
 use crate::network::TcpStream;
 use crate::process::Process;
+
+pub(super) use self::cli::cli;
 
 /// Most bytes of one command.
 const COMMAND_BYTES_MAX: usize = 16 << 20;
@@ -21,16 +27,29 @@ enum Value {
     List(Vec<Vec<u8>>),
 }
 
-type Data = Rc<RefCell<BTreeMap<Vec<u8>, Value>>>;
+type Keys = BTreeMap<Vec<u8>, Value>;
+
+/// What a server holds, and how it is set.
+struct Database {
+    keys: Keys,
+    config: Config,
+}
+
+type Data = Rc<RefCell<Database>>;
 
 const WRONG_TYPE: &str = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
 const NOT_AN_INTEGER: &str = "-ERR value is not an integer or out of range\r\n";
 
-/// redis-server on 6379.
+/// redis-server, by default on 6379: `redis-server [FILE] [--NAME VALUE…]`.
 pub(super) async fn server(process: Process) -> i32 {
-    let operands = process.operands();
-    let flag = operands.iter().position(|flag| flag == "--port").and_then(|index| operands.get(index + 1));
-    let port = flag.and_then(|port| port.parse().ok()).unwrap_or(6379);
+    let config = match Config::read(&process) {
+        Ok(config) => config,
+        Err(message) => {
+            process.eprint(message).await;
+            return 1;
+        }
+    };
+    let port = config.get("port").parse().unwrap_or(6379);
     let log =
         |text: &str| format!("{}:M {} * {text}\n", process.pid, stamp(process.machine.now(), "%d %b %Y %H:%M:%S.%3f"));
     let Ok(listener) = bind(&process, port) else {
@@ -45,7 +64,7 @@ pub(super) async fn server(process: Process) -> i32 {
     process.print(log(&format!("Redis version={}, bits=64, commit=00000000", process.var("REDIS_VERSION")))).await;
     process.print(log("Server initialized")).await;
     process.print(log("Ready to accept connections tcp")).await;
-    let data = Data::default();
+    let data = Data::new(RefCell::new(Database { keys: Keys::new(), config }));
     let code = until_stopped(&process, GRACEFUL, async {
         let mut clients = FuturesUnordered::new();
         loop {
@@ -118,7 +137,7 @@ fn array(values: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn run(command: &[Vec<u8>], data: &Data) -> Vec<u8> {
-    let mut data = data.borrow_mut();
+    let Database { keys: data, config } = &mut *data.borrow_mut();
     let name = command.first().map(|name| String::from_utf8_lossy(name).to_uppercase()).unwrap_or_default();
     let arguments = command.get(1..).unwrap_or_default();
     let integer = |number: usize| format!(":{number}\r\n").into_bytes();
@@ -141,9 +160,9 @@ fn run(command: &[Vec<u8>], data: &Data) -> Vec<u8> {
             Some(Value::List(_)) => text(WRONG_TYPE),
             None => text("$-1\r\n"),
         },
-        ("INCR" | "DECR", [key]) => add(&mut data, key, if name == "INCR" { 1 } else { -1 }),
+        ("INCR" | "DECR", [key]) => add(data, key, if name == "INCR" { 1 } else { -1 }),
         ("INCRBY", [key, by]) => match String::from_utf8_lossy(by).parse() {
-            Ok(by) => add(&mut data, key, by),
+            Ok(by) => add(data, key, by),
             Err(_) => text(NOT_AN_INTEGER),
         },
         ("DEL", keys) => integer(keys.iter().filter(|key| data.remove(*key).is_some()).count()),
@@ -179,11 +198,12 @@ fn run(command: &[Vec<u8>], data: &Data) -> Vec<u8> {
             Some(Value::Text(_)) => text(WRONG_TYPE),
             None => array(&[]),
         },
-        ("INFO", _) => bulk(b"# Server\r\nredis_mode:standalone\r\n# Replication\r\nrole:master\r\n"),
-        ("COMMAND" | "CONFIG", _) => array(&[]),
+        ("INFO", sections) => bulk(info(sections.first(), data, config).as_bytes()),
+        ("CONFIG", [verb, arguments @ ..]) => config_command(config, verb, arguments),
+        ("COMMAND", _) => array(&[]),
         (
             "GET" | "SET" | "INCR" | "DECR" | "INCRBY" | "LPUSH" | "RPUSH" | "LPOP" | "RPOP" | "LLEN" | "LRANGE"
-            | "ECHO",
+            | "ECHO" | "CONFIG",
             _,
         ) => format!("-ERR wrong number of arguments for '{}' command\r\n", name.to_lowercase()).into_bytes(),
         _ => {
@@ -193,7 +213,7 @@ fn run(command: &[Vec<u8>], data: &Data) -> Vec<u8> {
     }
 }
 
-fn add(data: &mut BTreeMap<Vec<u8>, Value>, key: &[u8], by: i64) -> Vec<u8> {
+fn add(data: &mut Keys, key: &[u8], by: i64) -> Vec<u8> {
     let old = match data.get(key) {
         None => Some(0),
         Some(Value::Text(text)) => String::from_utf8_lossy(text).parse::<i64>().ok(),
@@ -204,48 +224,45 @@ fn add(data: &mut BTreeMap<Vec<u8>, Value>, key: &[u8], by: i64) -> Vec<u8> {
     format!(":{new}\r\n").into_bytes()
 }
 
-/// redis-cli: one command from its arguments.
-pub(super) async fn cli(process: Process) -> i32 {
-    let (mut host, mut port) = ("127.0.0.1".to_owned(), 6379);
-    let mut words = process.operands().iter();
-    let mut command: Vec<Vec<u8>> = Vec::new();
-    while let Some(word) = words.next() {
-        match word.as_str() {
-            "-h" if command.is_empty() => host = words.next().cloned().unwrap_or_default(),
-            "-p" if command.is_empty() => port = words.next().and_then(|port| port.parse().ok()).unwrap_or(6379),
-            word => command.push(word.as_bytes().to_vec()),
+/// `CONFIG GET PATTERN…` and `CONFIG SET NAME VALUE…`.
+fn config_command(config: &mut Config, verb: &[u8], arguments: &[Vec<u8>]) -> Vec<u8> {
+    let words: Vec<String> = arguments.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    let verb = String::from_utf8_lossy(verb).to_uppercase();
+    match (verb.as_str(), words.as_slice()) {
+        ("GET", [_, ..]) => {
+            let found = config.matching(&words).flat_map(|(name, value)| [name, value]);
+            array(&found.map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>())
         }
-    }
-    let stream = match process.machine.connect(&host, port).await {
-        Ok(stream) => stream,
-        Err(error) => {
-            process.eprint(format!("Could not connect to Redis at {host}:{port}: {error}\n")).await;
-            return 1;
+        ("SET", [_, _, ..]) if words.len().is_multiple_of(2) => {
+            for pair in words.chunks(2) {
+                let [name, value] = pair else { continue };
+                if let Err(why) = config.set(name, value) {
+                    let text = format!("-ERR CONFIG SET failed (possibly related to argument '{name}') - {why}\r\n");
+                    return text.into_bytes();
+                }
+            }
+            b"+OK\r\n".to_vec()
         }
-    };
-    if command.is_empty() {
-        command.push(b"PING".to_vec());
+        ("RESETSTAT" | "REWRITE", []) => b"+OK\r\n".to_vec(),
+        _ => format!("-ERR unknown subcommand or wrong number of arguments for '{verb}'. Try CONFIG HELP.\r\n")
+            .into_bytes(),
     }
-    if stream.write_all(&array(&command)).await.is_err() {
-        return 1;
-    }
-    let reply = stream.read(65536).await.unwrap_or_default();
-    process.print(render(&String::from_utf8_lossy(&reply))).await;
-    0
 }
 
-/// A reply as redis-cli prints it to something that is not a terminal.
-fn render(reply: &str) -> String {
-    let mut lines = reply.split("\r\n");
-    let mut text = String::new();
-    while let Some(line) = lines.next() {
-        match line.chars().next() {
-            Some('$') if line == "$-1" => text.push('\n'),
-            Some('$') => text.push_str(&format!("{}\n", lines.next().unwrap_or_default())),
-            Some('+' | '-' | ':') => text.push_str(&format!("{}\n", line.get(1..).unwrap_or_default())),
-            Some('*') if line == "*0" => text.push('\n'),
-            _ => {}
-        }
-    }
-    text
+/// The sections of `INFO`, or one of them.
+fn info(section: Option<&Vec<u8>>, data: &Keys, config: &Config) -> String {
+    let wanted = section.map(|name| String::from_utf8_lossy(name).to_lowercase()).unwrap_or_default();
+    let keyspace = if data.is_empty() { String::new() } else { format!("db0:keys={},expires=0\r\n", data.len()) };
+    let memory =
+        format!("maxmemory:{}\r\nmaxmemory_policy:{}\r\n", config.get("maxmemory"), config.get("maxmemory-policy"));
+    let server = format!("redis_mode:standalone\r\ntcp_port:{}\r\n", config.get("port"));
+    let sections = [
+        ("Server", server),
+        ("Memory", memory),
+        ("Replication", "role:master\r\nconnected_slaves:0\r\n".to_owned()),
+        ("Keyspace", keyspace),
+    ];
+    let all = matches!(wanted.as_str(), "" | "all" | "default" | "everything");
+    let shown = sections.iter().filter(|(name, _)| all || name.to_lowercase() == wanted);
+    shown.map(|(name, text)| format!("# {name}\r\n{text}")).collect::<Vec<_>>().join("\r\n")
 }
