@@ -394,7 +394,8 @@ async fn copy(
     client.write(Method::POST, pods().path(&namespace, ""), "application/json", &object).await?;
     if args.bool("replace") {
         let path = pods().path(&namespace, &text(&pod["metadata"]["name"]));
-        client.write(Method::DELETE, path, "application/json", &Value::Null).await?;
+        let at_once = json!({ "apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 0 });
+        client.write(Method::DELETE, path, "application/json", &at_once).await?;
     }
     join(session, &namespace, name, &debugging).await
 }
