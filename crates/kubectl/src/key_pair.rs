@@ -130,17 +130,20 @@ fn of_certificate(der: &[u8]) -> Option<Key> {
 
 /// PKCS #8, PKCS #1 or SEC 1.
 fn of_private(der: &[u8]) -> Option<Key> {
-    const PUBLIC: u8 = 0xa1;
-    let (whole, _) = next(der, SEQUENCE)?;
-    let (_version, rest) = next(whole, INTEGER)?;
-    if let Some((algorithm, rest)) = next(rest, SEQUENCE) {
-        let (inner, _) = next(rest, OCTET_STRING)?;
-        return match element(algorithm)?.1 {
-            ED25519 => Some(Key::Ed25519),
-            RSA | EC => of_private(inner),
-            _ => None,
-        };
+    let versioned = |der| next(next(der, SEQUENCE)?.0, INTEGER).map(|(_version, rest)| rest);
+    let rest = versioned(der)?;
+    let Some((algorithm, rest)) = next(rest, SEQUENCE) else { return of_key(rest) };
+    let (inner, _) = next(rest, OCTET_STRING)?;
+    match element(algorithm)?.1 {
+        ED25519 => Some(Key::Ed25519),
+        RSA | EC => of_key(versioned(inner)?),
+        _ => None,
     }
+}
+
+/// PKCS #1 or SEC 1, after its version.
+fn of_key(rest: &[u8]) -> Option<Key> {
+    const PUBLIC: u8 = 0xa1;
     if let Some((_, mut rest)) = next(rest, OCTET_STRING) {
         while let Some((tag, contents, after)) = element(rest) {
             if tag == PUBLIC {

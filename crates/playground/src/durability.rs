@@ -62,9 +62,9 @@ impl DiskWriter {
         self.progress.waiting.load(Ordering::Acquire) == 0
     }
 
-    /// How long the last writing took.
+    /// How long it took to write, since this was asked last.
     pub fn took(&self) -> Duration {
-        Duration::from_millis(self.progress.took_ms.load(Ordering::Relaxed))
+        Duration::from_millis(self.progress.took_ms.swap(0, Ordering::Relaxed))
     }
 
     /// Writes parts, in time.
@@ -147,11 +147,13 @@ fn write_until(
                 }
             }
             Work::Disks(parts) => {
+                // What could not be written before is not, where there is something newer.
+                unwritten.retain(|(name, _)| !parts.iter().any(|(newer, _)| newer == name));
                 unwritten.extend(parts);
                 let began = Instant::now();
                 keep(&mut disk, &mut unwritten);
                 let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                progress.took_ms.store(took, Ordering::Relaxed);
+                progress.took_ms.fetch_add(took, Ordering::Relaxed);
                 progress.waiting.fetch_sub(1, Ordering::AcqRel);
             }
             Work::Stop => {

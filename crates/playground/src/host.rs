@@ -97,9 +97,11 @@ impl Keeper {
         if let Some(due) = self.due.checked_duration_since(began).filter(|due| !due.is_zero()) {
             return Some(due);
         }
-        if self.disks.is_free() {
-            self.keep(cluster);
+        if !self.disks.is_free() {
+            self.due = began + LOOK_PAUSE;
+            return Some(LOOK_PAUSE);
         }
+        self.keep(cluster);
         let took = began.elapsed() + self.disks.took();
         self.due = Instant::now() + LOOK_PAUSE.max(took * LOOK_SHARE);
         None

@@ -110,7 +110,8 @@ fn restarted_too_often(spec: &JobSpec, active: &[Arc<Pod>]) -> bool {
     }
     let statuses = active.iter().filter_map(|pod| pod.status.as_ref());
     let containers = statuses.flat_map(|status| [&status.init_container_statuses, &status.container_statuses]);
-    let restarts: i32 = containers.flatten().flatten().map(|container| container.restart_count).sum();
+    let counts = containers.flatten().flatten().map(|container| container.restart_count);
+    let restarts = counts.fold(0, i32::saturating_add);
     restarts >= spec.backoff_limit.unwrap_or(BACKOFF_LIMIT).max(1)
 }
 

@@ -178,7 +178,7 @@ impl Docker {
         Ok(())
     }
 
-    async fn remove_sandbox(&self, own: &Own) {
+    pub(super) async fn remove_sandbox(&self, own: &Own) {
         if !own.sandbox_id.is_empty() {
             let operation = Operation::RemovePodSandbox { sandbox_id: own.sandbox_id.clone() };
             // One that is gone already is removed.

@@ -82,7 +82,7 @@ impl Docker {
         runtime.restore(saved.take_folder(RUNTIME), &|_| false);
         let containers = saved.take(CONTAINERS).and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
         let mut layers = saved.take_folder(LAYERS);
-        let mut ran = Vec::new();
+        let (mut ran, mut gone) = (Vec::new(), Vec::new());
         for value in containers.as_ref().and_then(Value::as_array).into_iter().flatten() {
             let Some(own) = Own::from_json(value) else { continue };
             let files = layers.take(&own.container_id);
@@ -96,13 +96,16 @@ impl Docker {
             // What somebody sat at has ended with their session.
             let goes_on = value["running"] == true && !own.config.stdin;
             match (goes_on, own.remove) {
-                (false, true) => {}
+                (false, true) => gone.push(own),
                 (true, _) => ran.push(own),
                 (false, false) => self.keep(&own),
             }
         }
         let docker = self.clone();
         self.0.clusters.computer().network().executor().spawn(async move {
+            for own in gone {
+                docker.remove_sandbox(&own).await;
+            }
             for mut own in ran {
                 // One whose port is taken meanwhile stays as it is.
                 if docker.launch(&mut own).await.is_err() {
