@@ -126,8 +126,15 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         return Err(Error::message("no matching resources found"));
     }
     let mut failures = Vec::new();
+    // All of them share the time: who comes after its end is not looked at.
+    let began = session.now();
     for info in infos {
-        match wait_one(session, &info, &conditions, timeout).await {
+        let left = timeout.saturating_sub(session.now().duration_since(began).unsigned_abs());
+        let waited = match left.is_zero() && !timeout.is_zero() {
+            true => Err(timed_out(&info)),
+            false => wait_one(session, &info, &conditions, left).await,
+        };
+        match waited {
             Ok(object) => done(session, &output, &object, "condition met")?,
             Err(error @ Error::Send { .. }) => return Err(error),
             Err(error) => failures.push(error),
@@ -203,9 +210,11 @@ async fn until(session: &Session<'_>, info: &Info, condition: &Condition, timeou
             session.sleep(Duration::from_millis(100)).await;
         }
     };
-    session.within(Some(timeout), follow).await.unwrap_or_else(|| {
-        Err(Error::message(format!("timed out waiting for the condition on {}/{}", info.resource.name, info.name)))
-    })
+    session.within(Some(timeout), follow).await.unwrap_or_else(|| Err(timed_out(info)))
+}
+
+fn timed_out(info: &Info) -> Error {
+    Error::message(format!("timed out waiting for the condition on {}/{}", info.resource.name, info.name))
 }
 
 fn holds(condition: &Condition, object: &Value) -> Result<bool, Error> {
