@@ -142,6 +142,7 @@ fn an_approved_request_gives_a_certificate_that_its_owner_comes_in_with() {
     server.ok(&format!("config set-context myuser --cluster={context} --user=myuser"));
     let whoami = server.ok("--context myuser auth whoami");
     assert!(whoami.contains("myuser") && whoami.contains("[developers system:authenticated]"), "{whoami}");
+    assert!(whoami.contains("credential-id") && whoami.contains("[X509SHA256="), "{whoami}");
     let (_, refused) = server.fails("--context myuser get pods");
     assert!(refused.contains("pods is forbidden: User \"myuser\" cannot list resource \"pods\""), "{refused}");
     server.ok("create role developer --verb=get,list --resource=pods");

@@ -6,18 +6,22 @@ use apiserver::UserInfo;
 use axum::body::Body;
 use http::header::{HOST, ORIGIN};
 use rustls::pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::Peer;
 
-/// A certificate's common name is the user, its organizations are the groups (upstream
-/// authentication/request/x509).
-pub fn user_of(certificate: &CertificateDer<'_>) -> Option<UserInfo> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+/// A certificate's common name is the user, its organizations are the groups, and its fingerprint says by what the
+/// user is known (upstream authentication/request/x509).
+pub fn user_of(der: &CertificateDer<'_>) -> Option<UserInfo> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let subject = certificate.subject();
     let name = subject.iter_common_name().next()?.as_str().ok()?;
     let groups: Vec<&str> = subject.iter_organization().filter_map(|group| group.as_str().ok()).collect();
-    Some(UserInfo::new(name, &groups))
+    let mut user = UserInfo::new(name, &groups);
+    let fingerprint: String = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
+    user.extra.insert("authentication.kubernetes.io/credential-id".into(), vec![format!("X509SHA256={fingerprint}")]);
+    Some(user)
 }
 
 /// Keeps other web pages out: a browser that was led here by a foreign name (DNS rebinding), or that
