@@ -160,6 +160,12 @@ impl StoredText {
         }
     }
 
+    /// How long the whole text is, or a little more.
+    fn len_at_most(&self) -> usize {
+        const NAME: &str = ",\"managedFields\":";
+        self.bytes.len() + self.managed.as_ref().map_or(0, |managed| NAME.len() + managed.text().len())
+    }
+
     /// The text without managed fields.
     fn lean(&self) -> Cow<'_, [u8]> {
         match self.managed {
@@ -230,7 +236,7 @@ impl Encoded {
     /// How many JSON bytes there are, or a few more.
     pub fn len_at_most(&self) -> usize {
         match (&self.0.stored, self.0.bytes.get()) {
-            (Some(stored), None) => stored.text.whole().len() + RESOURCE_VERSION_LEN,
+            (Some(stored), None) => stored.text.len_at_most() + RESOURCE_VERSION_LEN,
             _ => self.bytes().len(),
         }
     }
