@@ -33,13 +33,26 @@ addEventListener("install", (event) => {
 
 addEventListener("message", (event) => event.data === "keep" && event.waitUntil(keepLater()));
 
-addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+// What an earlier version was made of goes when no page of it can be open any more.
+async function tidy() {
+  if ((await clients.matchAll({ includeUncontrolled: true })).length > 1) return;
+  const known = new Set([...FIRST, ...LATER, ""].map((file) => address(file).href));
+  const cache = await caches.open(CACHE);
+  for (const request of await cache.keys()) if (!known.has(request.url)) await cache.delete(request);
+}
+
+addEventListener("activate", (event) => event.waitUntil(clients.claim().then(tidy)));
 
 addEventListener("fetch", (event) => {
   const { request } = event;
   const path = request.url.startsWith(registration.scope) ? request.url.slice(registration.scope.length) : null;
   const file = path?.split(/[?#]/)[0];
   const later = LATER.includes(file);
+  // A chunk of the version that a page has which was open before this one came.
+  if (!later && /^(split|chunk)_/.test(file ?? "")) {
+    event.respondWith(caches.match(request).then((kept) => kept ?? fetch(request)));
+    return;
+  }
   // The API of `playground serve` is on the same origin: it is none of this script's business.
   if (request.method !== "GET" || file === undefined || (file !== "" && !later && !FIRST.includes(file))) return;
   event.respondWith(

@@ -213,6 +213,13 @@ async fn until_anew(browser: &Browser) {
 async fn a_reload_resumes_and_a_reset_begins_anew() {
     let browser = Browser::open(&static_page(), 1440, 900).await;
     browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    // The page shows the cluster with which kubectl speaks.
+    browser.type_line("kind create cluster --name two").await;
+    browser.until_terminal(|text| text.contains("Have a nice day"), "another cluster").await;
+    let shows_two = "return document.querySelector('.link-state').innerText.startsWith('kind-two')";
+    browser.until_true("the page shows it", shows_two).await;
+    browser.type_line("kubectl config use-context playground").await;
+    browser.until_true("the page shows the first again", &shows_two.replace("return ", "return !")).await;
     browser.type_line("echo remembered > note.txt").await;
     two_pods(&browser).await;
     let uid = "kubectl get deployment web -o jsonpath='uid={.metadata.uid}='; echo";
@@ -224,9 +231,12 @@ async fn a_reload_resumes_and_a_reset_begins_anew() {
 
     browser.script("window.before = true; location.reload()").await;
     until_anew(&browser).await;
-    browser.type_line(&format!("{uid}; cat note.txt")).await;
+    browser.type_line(&format!("{uid}; cat note.txt; echo clusters: $(kind get clusters)")).await;
     browser.until_terminal(|text| text.contains(&format!("uid={uid_before}=")), "the same uid").await;
     browser.until_terminal(|text| text.contains("\nremembered"), "the file").await;
+    browser.until_terminal(|text| text.contains("clusters: two"), "kind's cluster").await;
+    browser.type_line("history | grep -c 'config use-context' | sed s/^/lines:/").await;
+    browser.until_terminal(|text| text.contains("lines:2"), "the shell's history").await;
     browser.click(".segmented button:nth-child(2)").await;
     browser.until_true("both pods run again", &format!("{PODS_READY} == 2")).await;
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write;
 use std::fs;
+use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -62,13 +63,21 @@ fn split(program: &str, loader: &str, built: &Path, staging: &Path) -> Result<()
     ensure!(!chunks.split_modules.is_empty(), "{program} was built without the feature `split`");
     let loader = staging.join(loader);
     let generated = fs::read_to_string(&loader).with_context(|| format!("cannot read {}", loader.display()))?;
-    fs::write(&loader, loading(&generated, &chunks.prefetch_map.into_iter().collect())?)?;
+    let version = version(&whole);
+    fs::write(&loader, loading(&generated, &version, &chunks.prefetch_map.into_iter().collect())?)?;
+    let named = |module: &PathBuf| {
+        let name = module.file_stem().and_then(|name| name.to_str()).context("a chunk without a name")?;
+        let named = module.with_file_name(format!("{name}-{version}.wasm"));
+        fs::rename(module, &named)?;
+        Ok(named)
+    };
+    let modules = chunks.split_modules.iter().map(named).collect::<Result<Vec<_>>>()?;
     run(command(&["wasm-bindgen", "--target", "web", "--keep-lld-exports", "--no-typescript"])
         .args(["--remove-name-section", "--remove-producers-section", "--out-name", &name, "--out-dir"])
         .arg(staging)
         .arg(&main))?;
     fs::remove_file(&main)?;
-    let modules = chunks.split_modules.iter().cloned().chain([staging.join(format!("{name}_bg.wasm"))]);
+    let modules = modules.into_iter().chain([staging.join(format!("{name}_bg.wasm"))]);
     send_in_streams(modules, staging, &built.with_extension("packed"))
 }
 
@@ -90,10 +99,18 @@ fn send_in_streams(modules: impl Iterator<Item = PathBuf>, staging: &Path, packe
     Ok(())
 }
 
+/// What chunks' names end with: they fit the main module that they were cut from, and no other, which a tab may still
+/// have that was open before a new version came.
+fn version(whole: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(whole);
+    format!("{:016x}", hasher.finish())
+}
+
 /// The script that loads chunks: what the tool says of the main module, how chunks come, and which files each takes.
-fn loading(generated: &str, chunks: &BTreeMap<String, Vec<String>>) -> Result<String> {
+fn loading(generated: &str, version: &str, chunks: &BTreeMap<String, Vec<String>>) -> Result<String> {
     let (main, _) = generated.split_once("function wrapAsyncCb").context("the tool loads chunks in another way now")?;
-    let mut script = format!("{main}\n{}\n", include_str!("../../www/chunks.js"));
+    let mut script = format!("{main}\nconst version = {version:?};\n{}\n", include_str!("../../www/chunks.js"));
     for (name, files) in chunks {
         let how = if AT_ONCE.contains(&name.as_str()) { "atOnce" } else { "later" };
         let files: Vec<String> = files.iter().map(|file| format!("{file:?}")).collect();
@@ -121,13 +138,14 @@ mod tests {
             "import { initSync } from \"./main.js\";\nfunction getSharedImports() {}\nfunction wrapAsyncCb(callee) {}";
         let files = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let chunks = [("rare".into(), files(&["chunk_1", "split_rare"])), ("shell".into(), files(&["split_shell"]))];
-        let script = loading(generated, &chunks.into()).expect("a script");
+        let script = loading(generated, "5eed", &chunks.into()).expect("a script");
         assert!(script.starts_with("import { initSync } from \"./main.js\";\nfunction getSharedImports() {}\n"));
+        assert!(script.contains("const version = \"5eed\";\n"));
         assert!(!script.contains("wrapAsyncCb"));
         assert!(script.ends_with(
             "export const __wasm_split_load_rare = atOnce(\"chunk_1\", \"split_rare\");\n\
              export const __wasm_split_load_shell = later(\"split_shell\");\n"
         ));
-        assert!(loading("another way", &BTreeMap::new()).is_err());
+        assert!(loading("another way", "5eed", &BTreeMap::new()).is_err());
     }
 }

@@ -48,6 +48,10 @@ pub struct TerminalsProps {
     pub search: u32,
     /// Hears a command line to type.
     pub on_run: Callback<String>,
+    /// The revision that the page shows, where it is an earlier one: terminals answer from now.
+    pub past: Option<u64>,
+    /// Hears that the page is to show the present again.
+    pub on_now: Callback<()>,
     /// Whether time stands still: programs wait then.
     pub paused: bool,
     /// Hears what is to become of the clock.
@@ -254,6 +258,12 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
                 <div class="stands-still" role="status">
                     <Icon name={IconName::Pause} /><span>{ t(STANDS_STILL) }</span>
                     <button type="button" class="small" onclick={props.on_clock.reform(|_: MouseEvent| ClockAct::Toggle)}>{ t(GO_ON) }</button>
+                </div>
+            }
+            if let Some(revision) = props.past {
+                <div class="stands-still" role="status">
+                    <Icon name={IconName::Story} /><span>{ ANSWERS_FROM_NOW.with(&[&revision.to_string()]) }</span>
+                    <button type="button" class="small" onclick={props.on_now.reform(|_: MouseEvent| ())}>{ t(BACK_TO_NOW) }</button>
                 </div>
             }
             <div class={classes!("shells-shown", tabs.beside.map(|_| "two"))}>

@@ -62,7 +62,9 @@ pub fn language() -> Language {
 
 fn apply(language: Language) {
     LANGUAGE.set(language);
-    if let Some(root) = window().and_then(|window| window.document()).and_then(|document| document.document_element()) {
+    let Some(document) = window().and_then(|window| window.document()) else { return };
+    document.set_title(t(TITLE));
+    if let Some(root) = document.document_element() {
         // A page without a root element has no words either.
         let _ = root.set_attribute("lang", language.tag());
     }

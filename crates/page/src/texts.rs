@@ -1,12 +1,13 @@
 texts! {
     // The frame
+    TITLE: "playground: Kubernetes, live", "playground：实时运行的 Kubernetes";
     START_PAGE: "playground, start page", "playground 首页";
     STARTING: "starting…", "正在启动…";
     NOT_CONNECTED: "not connected", "连接已断开";
     IN_THIS_TAB: "in this tab", "运行在此标签页";
     CLUSTER_STOPPED: "The cluster has stopped", "集群已停止";
     BEGIN_NEW_ONE: "Start a new one", "新建一个集群";
-    NOT_LOADED: "This part of the page could not be loaded: check the network connection, then try again.", "无法加载页面的这一部分：请检查网络连接，然后重试。";
+    NOT_LOADED: "This part of the page could not be loaded: check the network connection, then try again. If a new version has come meanwhile, reload the page.", "无法加载页面的这一部分：请检查网络连接，然后重试。如果页面已有新版本，请重新加载。";
     NO_WORKER: "This browser does not start Web Workers here.", "此浏览器无法在这里启动 Web Worker。";
     NAMESPACE: "Namespace", "命名空间";
     ALL_NAMESPACES: "All namespaces", "所有命名空间";
@@ -208,6 +209,7 @@ texts! {
     FIND_IN_TERMINAL: "Find in the terminal", "在终端中查找";
     FIND_UPWARDS: "Find upwards (Enter)", "向上查找（Enter）";
     NOT_FOUND: "Not found", "未找到";
+    ANSWERS_FROM_NOW: "The page shows revision {}; terminals answer from now.", "页面显示的是修订版本 {}；终端反映的是现在。";
     STANDS_STILL: "Time stands still: commands wait until it goes on.", "时间已暂停：时间继续之后，命令才会执行。";
     KEYS: "Keys", "按键";
     KEY_TAB: "Tab", "Tab";

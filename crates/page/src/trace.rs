@@ -30,6 +30,8 @@ pub struct Trace {
     log: RefCell<Log>,
     /// The last request of a person, by its number.
     asked: Cell<Option<u64>>,
+    /// Whether nobody looks any more.
+    left: Cell<bool>,
 }
 
 /// A change that the store keeps.
@@ -59,16 +61,19 @@ pub struct UndoPoint {
 }
 
 impl Trace {
-    /// Reads the trace until the page goes, calling back after each hop worth telling.
+    /// Reads the trace until the page goes or [`Trace::leave`], calling back after each hop worth telling.
     pub fn follow(self: &Rc<Self>, api: &Api, on_hop: impl Fn() + 'static) {
         let (trace, api) = (Rc::clone(self), api.clone());
         wasm_bindgen_futures::spawn_local(async move {
-            loop {
+            while !trace.left.get() {
                 if let Ok(answer) = api.send(Call::get("/playground/v1/trace")).await
                     && answer.status == 200
                 {
                     let mut lines = answer.lines();
                     while let Some(line) = lines.next().await {
+                        if trace.left.get() {
+                            return;
+                        }
                         if let Ok(hop) = serde_json::from_slice::<Hop>(&line)
                             && worth_telling(&hop)
                         {
@@ -80,6 +85,11 @@ impl Trace {
                 TimeoutFuture::new(RETRY_MS).await;
             }
         });
+    }
+
+    /// Nobody looks any more: it is not read on.
+    pub fn leave(&self) {
+        self.left.set(true);
     }
 
     /// Adds a hop.

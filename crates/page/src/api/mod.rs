@@ -20,6 +20,14 @@ pub enum Api {
     Worker(Rc<WorkerLink>),
     /// The cluster of the `playground serve` that served this page.
     Origin(Rc<Origin>),
+    /// Another cluster of the same learner's computer, by its context.
+    Other(Rc<Other>),
+}
+
+/// See [`Api::Other`].
+pub struct Other {
+    way: Api,
+    context: String,
 }
 
 impl PartialEq for Api {
@@ -27,6 +35,7 @@ impl PartialEq for Api {
         match (self, other) {
             (Self::Worker(a), Self::Worker(b)) => Rc::ptr_eq(a, b),
             (Self::Origin(a), Self::Origin(b)) => Rc::ptr_eq(a, b),
+            (Self::Other(a), Self::Other(b)) => Rc::ptr_eq(a, b),
             _ => false,
         }
     }
@@ -123,7 +132,18 @@ pub struct Connection {
     pub guard: Box<dyn std::any::Any>,
 }
 
+impl Other {
+    fn path(&self, path: &str) -> String {
+        format!("/playground/v1/clusters/{}{path}", self.context)
+    }
+}
+
 impl Api {
+    /// The way to another cluster of the same computer.
+    pub fn other(&self, context: &str) -> Self {
+        Self::Other(Rc::new(Other { way: self.clone(), context: context.to_owned() }))
+    }
+
     /// Sends a call; the answer's body may keep coming.
     ///
     /// # Errors
@@ -132,6 +152,10 @@ impl Api {
         match self {
             Self::Worker(link) => link.send(call).await,
             Self::Origin(origin) => origin.send(call).await,
+            Self::Other(other) => {
+                let call = Call { path: other.path(&call.path), ..call };
+                Box::pin(other.way.send(call)).await
+            }
         }
     }
 
@@ -158,6 +182,7 @@ impl Api {
         match self {
             Self::Worker(_) => true,
             Self::Origin(_) => origin::multiplexed(),
+            Self::Other(other) => other.way.many_streams(),
         }
     }
 
@@ -169,6 +194,7 @@ impl Api {
         match self {
             Self::Worker(link) => link.connect(path).await,
             Self::Origin(origin) => origin.connect(path).await,
+            Self::Other(other) => Box::pin(other.way.connect(&other.path(path))).await,
         }
     }
 }

@@ -24,6 +24,9 @@ pub struct Keeper {
     entry: RefCell<Entry>,
     /// How many hops there had been at the last save.
     seen: Cell<Option<usize>>,
+    /// The version of all that can be saved, now and at the last save: files change without a hop.
+    version: RefCell<String>,
+    saved: RefCell<String>,
     saved_ms: Cell<f64>,
     stopped: Cell<bool>,
 }
@@ -36,6 +39,8 @@ impl Keeper {
             trace: Rc::clone(trace),
             entry: RefCell::new(entry),
             seen: Cell::new(None),
+            version: RefCell::default(),
+            saved: RefCell::default(),
             saved_ms: Cell::new(0.0),
             stopped: Cell::new(false),
         });
@@ -47,6 +52,7 @@ impl Keeper {
         let mut pause_ms = PAUSE_MS;
         while !self.stopped.get() {
             TimeoutFuture::new(pause_ms).await;
+            self.look().await;
             if self.is_current() && js_sys::Date::now() - self.saved_ms.get() < IDLE_MS {
                 continue;
             }
@@ -59,7 +65,13 @@ impl Keeper {
 
     /// Whether all that has passed is saved.
     pub fn is_current(&self) -> bool {
-        self.seen.get() == Some(self.trace.count())
+        self.seen.get() == Some(self.trace.count()) && *self.version.borrow() == *self.saved.borrow()
+    }
+
+    async fn look(&self) {
+        if let Ok(version) = self.api.json(Call::get("/playground/v1/saved/version")).await {
+            *self.version.borrow_mut() = crate::world::text(&version, "/version").to_owned();
+        }
     }
 
     /// What is told of the cluster.
@@ -79,6 +91,8 @@ impl Keeper {
     /// When the cluster does not answer, or the browser keeps nothing.
     pub async fn save(&self) -> Result<(), ApiError> {
         let seen = self.trace.count();
+        self.look().await;
+        let version = self.version.borrow().clone();
         let state = state(&self.api, "").await?;
         if self.stopped.get() {
             return Ok(());
@@ -91,6 +105,7 @@ impl Keeper {
             return Err(ApiError(t(NOT_KEPT).into()));
         }
         self.seen.set(Some(seen));
+        *self.saved.borrow_mut() = version;
         self.saved_ms.set(js_sys::Date::now());
         Ok(())
     }

@@ -14,6 +14,7 @@ use yew::prelude::*;
 use super::boot::{self, Found, Locked};
 use super::clock::{self, Clock, ClockAct};
 use super::clusters::ClustersProps;
+use super::contexts;
 use super::explorer::ExplorerProps;
 use super::faults::{self, FaultsProps};
 use super::icon::{Icon, IconName};
@@ -158,14 +159,35 @@ struct Follow {
     _subscription: Subscription,
 }
 
-/// The page with a cluster.
+impl Drop for Follow {
+    fn drop(&mut self) {
+        self.world.leave();
+        self.trace.leave();
+    }
+}
+
+/// The page with a cluster: the one with which kubectl speaks.
 #[component]
 fn Desk(props: &DeskProps) -> Html {
-    let api = &props.api;
+    let home = &props.api;
     let news = use_reducer(|| News(0));
-    let follow = {
-        let (api, entry, news) = (api.clone(), props.entry.clone(), news.dispatcher());
-        use_memo((), move |()| follow(&api, entry, news))
+    let at_home = {
+        let (api, entry, news) = (home.clone(), props.entry.clone(), news.dispatcher());
+        use_memo((), move |()| Rc::new(follow(&api, entry, news)))
+    };
+    // The context of another cluster, while kubectl speaks with that.
+    let context = use_state_eq(|| None::<AttrValue>);
+    let away = {
+        let (home, news) = (home.clone(), news.dispatcher());
+        use_memo((*context).clone(), move |context| {
+            let api = home.other(context.as_ref()?);
+            let follow = Rc::new(follow(&api, None, news));
+            Some((api, follow))
+        })
+    };
+    let (api, follow) = match &*away {
+        Some((api, follow)) => (api, follow.clone()),
+        None => (home, (*at_home).clone()),
     };
     let kinds = use_state(|| Rc::new(Vec::<Kind>::new()));
     let clock = use_state_eq(|| None::<ClockStatus>);
@@ -186,7 +208,7 @@ fn Desk(props: &DeskProps) -> Html {
     let chaos = use_state_eq(|| None::<u32>);
     let shown_namespaces = use_state_eq(Shown::default);
     let selected = use_state_eq(|| AttrValue::from(""));
-    let typed = use_state_eq(|| boot::asked_command(api).map(|command| (0, command)));
+    let typed = use_state_eq(|| boot::asked_command(home).map(|command| (0, command)));
     let sizes = use_state_eq(|| {
         LocalStorage::get::<Sizes>("sizes").unwrap_or(Sizes { lesson: 360.0, inspector: 340.0, terminal: 280.0 })
     });
@@ -197,7 +219,7 @@ fn Desk(props: &DeskProps) -> Html {
     {
         // Kinds are asked for again when the connection comes (back).
         let (api, kinds) = (api.clone(), kinds.clone());
-        use_effect_with(follow.world.connected(), move |_| {
+        use_effect_with((follow.world.connected(), (*context).clone()), move |_| {
             wasm_bindgen_futures::spawn_local(async move {
                 if let Ok(found) = kinds::discover(&api).await {
                     kinds.set(Rc::new(found));
@@ -206,7 +228,7 @@ fn Desk(props: &DeskProps) -> Html {
         });
     }
     {
-        let (api, clock) = (api.clone(), clock.clone());
+        let (api, clock) = (home.clone(), clock.clone());
         use_effect_with((), move |()| {
             let timer = Interval::new(CLOCK_MS, move || {
                 let (api, clock) = (api.clone(), clock.clone());
@@ -217,7 +239,7 @@ fn Desk(props: &DeskProps) -> Html {
     }
     {
         let (api, wrong) = (api.clone(), wrong.clone());
-        use_effect_with((), move |()| {
+        use_effect_with((*context).clone(), move |_| {
             let timer = Interval::new(FAULTS_MS, move || {
                 let (api, wrong) = (api.clone(), wrong.clone());
                 wasm_bindgen_futures::spawn_local(async move {
@@ -230,8 +252,30 @@ fn Desk(props: &DeskProps) -> Html {
         });
     }
     {
+        let (home, context) = (home.clone(), context.setter());
+        use_effect_with((), move |()| {
+            let timer = Interval::new(FAULTS_MS, move || {
+                let (home, context) = (home.clone(), context.clone());
+                wasm_bindgen_futures::spawn_local(async move {
+                    if let Ok(other) = contexts::current(&home).await {
+                        context.set(other);
+                    }
+                });
+            });
+            move || drop(timer)
+        });
+    }
+    {
+        // What was chosen is of the cluster that was shown before.
+        let (selected, spot) = (selected.clone(), spot.clone());
+        use_effect_with((*context).clone(), move |_| {
+            selected.set("".into());
+            spot.set(None);
+        });
+    }
+    {
         let (api, world) = (api.clone(), follow.world.clone());
-        use_effect_with(*chaos, move |seed| {
+        use_effect_with((*chaos, (*context).clone()), move |(seed, _)| {
             let reign = seed.map(|seed| faults::chaos(api, world, seed));
             move || drop(reign)
         });
@@ -244,7 +288,7 @@ fn Desk(props: &DeskProps) -> Html {
         })
     };
     let on_clock = {
-        let (api, clock) = (api.clone(), clock.clone());
+        let (api, clock) = (home.clone(), clock.clone());
         Callback::from(move |act: ClockAct| {
             let (api, clock) = (api.clone(), clock.clone());
             wasm_bindgen_futures::spawn_local(async move {
@@ -405,6 +449,7 @@ fn Desk(props: &DeskProps) -> Html {
         }
     };
     let Follow { world, trace, keeper, .. } = &*follow;
+    let own = &at_home.keeper;
     let namespaces: Vec<String> = world.snapshot().list("namespaces").map(|found| found.name().to_owned()).collect();
     let style =
         format!("--lesson: {}px; --inspector: {}px; --terminal: {}px", sizes.lesson, sizes.inspector, sizes.terminal);
@@ -414,14 +459,27 @@ fn Desk(props: &DeskProps) -> Html {
         Pane::Terminal => "show-terminal",
         Pane::Inspector => "show-inspector",
     };
-    let host = match api {
-        Api::Worker(_) => t(IN_THIS_TAB),
+    let host = match home {
         Api::Origin(_) => "playground serve",
+        _ => t(IN_THIS_TAB),
+    };
+    let host = match &*context {
+        Some(context) => format!("{context} · {host}"),
+        None => host.to_owned(),
+    };
+    let past = world.revision();
+    let on_now = {
+        let (api, world) = (api.clone(), world.clone());
+        Callback::from(move |()| {
+            let (api, world) = (api.clone(), world.clone());
+            // Nothing has to be asked for to look at what is there.
+            wasm_bindgen_futures::spawn_local(async move { _ = world.go_to(&api, None).await });
+        })
     };
     let embedded =
         boot::asked("embed").map(|_| if boot::asked("lesson").is_some() { "embed with-lesson" } else { "embed" });
     let (theme_label, theme_icon) = theme.next().label();
-    let said = |part: &str| format!("{part}-{}", spoken.tag());
+    let said = |part: &str| format!("{part}-{}-{}", spoken.tag(), context.as_deref().unwrap_or_default());
     let on_resource = {
         let resource = resource.clone();
         Callback::from(move |chosen: String| resource.set(chosen.into()))
@@ -441,11 +499,11 @@ fn Desk(props: &DeskProps) -> Html {
                 <span class={classes!("link-state", (world.connected() == Some(true)).then_some("up"))} role="status">
                     { match world.connected() {
                         Some(true) => host,
-                        Some(false) => t(NOT_CONNECTED),
-                        None => t(STARTING),
+                        Some(false) => t(NOT_CONNECTED).to_owned(),
+                        None => t(STARTING).to_owned(),
                     } }
                 </span>
-                if let Some(keeper) = keeper {
+                if let Some(keeper) = own {
                     <button type="button" class={classes!("cluster-name", keeper.is_current().then_some("saved"))}
                         title={t(CLUSTERS)} onclick={open(Over::Clusters)}>
                         <Icon name={IconName::Shelf} /><span>{ keeper.entry().name }</span>
@@ -506,7 +564,7 @@ fn Desk(props: &DeskProps) -> Html {
             <Split label={t(TERMINAL_HEIGHT)} upright={false} before={false} size={sizes.terminal} limits={(120.0, 700.0)}
                 on_resize={resize(|sizes, size| sizes.terminal = size)} />
             <section class="terminal-pane" aria-label={t(TERMINAL_SAYS)}>
-                <Terminals api={api.clone()} theme={*theme} language={*spoken} typed={(*typed).clone()} more={more_terminals.0}
+                <Terminals api={home.clone()} {past} {on_now} theme={*theme} language={*spoken} typed={(*typed).clone()} more={more_terminals.0}
                     search={searching.0} on_run={on_run.clone()} paused={clock.as_ref().is_some_and(|clock| clock.paused)}
                     on_clock={on_clock.clone()} />
             </section>
@@ -529,7 +587,7 @@ fn Desk(props: &DeskProps) -> Html {
                     kinds: (*kinds).clone(), world: world.clone(), on_choose, on_close: close,
                 }),
                 (Over::Clusters, Some(views)) => (views.clusters)(ClustersProps {
-                    api: api.clone(), keeper: keeper.clone(), on_close: close,
+                    api: home.clone(), keeper: own.clone(), on_close: close,
                 }),
                 (Over::Faults, Some(views)) => (views.faults)(FaultsProps {
                     api: api.clone(), world: world.clone(), now: (*wrong).clone(), chaos: *chaos,
@@ -660,7 +718,7 @@ fn use_keys(on_clock: Callback<ClockAct>, on_key: Callback<Key>) {
                     }
                     let pressing = matches!(tag.as_str(), "BUTTON" | "A" | "SUMMARY");
                     match event.key().as_str() {
-                        ":" => on_key.emit(Key::Palette),
+                        ":" | "?" => on_key.emit(Key::Palette),
                         "/" => on_key.emit(Key::Command(Command::Filter)),
                         "u" => on_key.emit(Key::Command(Command::Undo)),
                         "h" => on_key.emit(Key::Command(Command::Story)),

@@ -4,6 +4,7 @@ pub mod app;
 pub mod boot;
 pub mod clock;
 pub mod clusters;
+mod contexts;
 pub mod dialog;
 pub mod explorer;
 pub mod faults;

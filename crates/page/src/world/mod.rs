@@ -82,6 +82,8 @@ pub struct World {
     /// Counts the wishes to look at another revision.
     wish: Cell<u32>,
     connected: Cell<Option<bool>>,
+    /// Whether nobody looks any more.
+    left: Cell<bool>,
     listeners: RefCell<BTreeMap<u32, Rc<dyn Fn()>>>,
     last_listener: Cell<u32>,
     frame: RefCell<Option<AnimationFrame>>,
@@ -112,6 +114,7 @@ impl World {
             past: RefCell::default(),
             wish: Cell::new(0),
             connected: Cell::new(None),
+            left: Cell::new(false),
             listeners: RefCell::default(),
             last_listener: Cell::new(0),
             frame: RefCell::default(),
@@ -142,6 +145,11 @@ impl World {
         self.last_listener.set(id);
         self.listeners.borrow_mut().insert(id, Rc::new(listener));
         Subscription { world: self.me.clone(), id }
+    }
+
+    /// Nobody looks any more: it is not kept current.
+    pub fn leave(&self) {
+        self.left.set(true);
     }
 
     /// Tells the listeners that something beside the objects has changed.

@@ -17,12 +17,12 @@ const RETRY_MS: u32 = 1_000;
 const POLL_MS: u32 = 2_000;
 
 impl World {
-    /// Keeps every watched resource current, until the page goes.
+    /// Keeps every watched resource current, until the page goes or [`World::leave`].
     pub fn follow(self: &Rc<Self>, api: &Api) {
         for (resource, path) in RESOURCES {
             let (world, api) = (Rc::clone(self), api.clone());
             wasm_bindgen_futures::spawn_local(async move {
-                loop {
+                while !world.left.get() {
                     let outcome = world.list_and_watch(&api, resource, path).await;
                     world.set_connected(outcome.is_ok());
                     if outcome.is_err() {
@@ -55,6 +55,9 @@ impl World {
         }
         let mut lines = answer.lines();
         while let Some(line) = lines.next().await {
+            if self.left.get() {
+                return Ok(());
+            }
             let Ok(mut event) = serde_json::from_slice::<Value>(&line) else { break };
             let object = Object(event.get_mut("object").map(Value::take).unwrap_or_default());
             match event.get("type").and_then(Value::as_str).unwrap_or_default() {
