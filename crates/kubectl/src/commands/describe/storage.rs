@@ -160,8 +160,10 @@ pub(super) fn csi_node(page: &mut Page, object: &Value) {
     page.meta(object);
     page.field("CreationTimestamp", long_time(&object["metadata"]["creationTimestamp"]));
     page.line(0, "Spec:");
-    let Some(drivers) = object["spec"]["drivers"].as_array() else { return };
-    page.line(1, "Drivers:");
+    let drivers: Vec<&Value> = object["spec"]["drivers"].as_array().into_iter().flatten().collect();
+    if !drivers.is_empty() {
+        page.line(1, "Drivers:");
+    }
     for driver in drivers {
         page.line(2, format!("{}:", text(&driver["name"])));
         page.line(3, format!("Node ID:\t{}", text(&driver["nodeID"])));
