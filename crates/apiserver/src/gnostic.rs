@@ -5,6 +5,8 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::protobuf_fields::{put, varint};
+
 /// The media type of the second version, and how older clients spell it.
 pub(crate) const V2_MEDIA_TYPES: [&str; 2] = [
     "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
@@ -262,20 +264,6 @@ fn named(name: &str, value: &[u8]) -> Vec<u8> {
     put(&mut out, 1, name.as_bytes());
     put(&mut out, 2, value);
     out
-}
-
-fn put(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
-    varint(out, number << 3 | 2);
-    varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value > 0x7f {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[cfg(test)]

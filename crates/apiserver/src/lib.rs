@@ -32,6 +32,7 @@ mod options;
 mod patch;
 #[cfg(feature = "protobuf")]
 mod protobuf;
+mod protobuf_fields;
 mod read;
 pub mod registry;
 mod request_info;

@@ -9,6 +9,7 @@ use machinery::{GroupVersionKind, Timestamp};
 use serde_json::{Map, Value};
 
 use super::{MAGIC, Shape, message_of, messages};
+use crate::protobuf_fields::{put, varint};
 
 /// The media type of objects; watches have a parameter besides.
 pub(crate) const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
@@ -177,20 +178,6 @@ fn integer(value: &Value) -> i64 {
 fn put_number(out: &mut Vec<u8>, number: u64, value: u64) {
     varint(out, number << 3);
     varint(out, value);
-}
-
-fn put(out: &mut Vec<u8>, number: u64, bytes: &[u8]) {
-    varint(out, number << 3 | 2);
-    varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value > 0x7f {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[cfg(test)]
