@@ -45,6 +45,17 @@ struct State {
     outages: BTreeMap<String, ()>,
 }
 
+/// A reference, and how the errors begin that say that it is not to be had.
+fn parsed(image: &str) -> Result<(Reference, String), PullError> {
+    let reference = Reference::parse(image).map_err(|error| {
+        let message = format!("couldn't parse image name {image:?}: {error}");
+        RuntimeError::new(ErrorCode::InvalidImageName, message)
+    })?;
+    let name = reference.to_string();
+    let head = format!("failed to pull and unpack image {name:?}: failed to resolve reference {name:?}");
+    Ok((reference, head))
+}
+
 impl Registry {
     /// Registries with the built-in images.
     pub fn new() -> Self {
@@ -100,12 +111,7 @@ impl Registry {
     /// When the reference is malformed, the registry does not exist or answer, or it has no such image:
     /// with containerd's message.
     pub fn pull(&self, image: &str) -> Result<Rc<Image>, PullError> {
-        let reference = Reference::parse(image).map_err(|error| {
-            let message = format!("couldn't parse image name {image:?}: {error}");
-            RuntimeError::new(ErrorCode::InvalidImageName, message)
-        })?;
-        let name = reference.to_string();
-        let head = format!("failed to pull and unpack image {name:?}: failed to resolve reference {name:?}");
+        let (reference, head) = parsed(image)?;
         let registry = &reference.registry;
         let host = registry.split(':').next().unwrap_or_default();
         if host.ends_with(".invalid") || self.0.borrow().outages.contains_key(registry) {
@@ -132,12 +138,8 @@ impl Registry {
     /// # Errors
     /// When there is no such image.
     pub fn built(&self, image: &str) -> Result<Rc<Image>, PullError> {
-        let reference = Reference::parse(image).map_err(|error| {
-            let message = format!("couldn't parse image name {image:?}: {error}");
-            RuntimeError::new(ErrorCode::InvalidImageName, message)
-        })?;
+        let (reference, head) = parsed(image)?;
         let name = reference.to_string();
-        let head = format!("failed to pull and unpack image {name:?}: failed to resolve reference {name:?}");
         if let Some(known) = self.0.borrow().images.get(&name) {
             return Ok(known.clone());
         }
