@@ -1,12 +1,12 @@
 // The work of `cargo xtask bench scale` for the npm package @ngrok/webernetes, to compare: one Deployment, from its
-// creation to all of its pods ready. Prints a line of JSON. The package's modules need a bundler:
-//
-//     npm install --no-save @ngrok/webernetes esbuild
-//     npx esbuild benches/webernetes.mjs --bundle --platform=node --format=esm --outfile=/tmp/webernetes.mjs
-//     node /tmp/webernetes.mjs NODES PODS
+// creation to all of its pods ready. In Node it prints a line of JSON, in a browser it posts it to its host; its
+// arguments are two words, nodes and pods. The package's modules need a bundler: xtask has esbuild do it.
 import * as library from "@ngrok/webernetes";
 
-const [nodes, pods] = process.argv.slice(2).map(Number);
+const isPage = typeof document !== "undefined";
+const words = isPage ? decodeURIComponent(location.search.slice(1)).split(" ") : process.argv.slice(2);
+const [nodes, pods] = words.map(Number);
+const memory = () => (isPage ? performance.memory.usedJSHeapSize : process.memoryUsage().rss);
 
 class Web extends library.BaseImage {
   static imageName = "web";
@@ -20,34 +20,41 @@ class Web extends library.BaseImage {
   }
 }
 
-const cluster = new library.Cluster({ nodes });
-cluster.registerImage(Web);
-await cluster.init();
-const before = process.memoryUsage().rss;
-const began = performance.now();
-await cluster.apply([
-  {
-    apiVersion: "apps/v1",
-    kind: "Deployment",
-    metadata: { name: "web", namespace: "default" },
-    spec: {
-      replicas: pods,
-      selector: { matchLabels: { app: "web" } },
-      template: {
-        metadata: { labels: { app: "web" } },
-        spec: { containers: [{ name: "web", image: "web:1.0" }] },
+async function measure() {
+  const cluster = new library.Cluster({ nodes });
+  cluster.registerImage(Web);
+  await cluster.init();
+  const before = memory();
+  const began = performance.now();
+  await cluster.apply([
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: "web", namespace: "default" },
+      spec: {
+        replicas: pods,
+        selector: { matchLabels: { app: "web" } },
+        template: {
+          metadata: { labels: { app: "web" } },
+          spec: { containers: [{ name: "web", image: "web:1.0" }] },
+        },
       },
     },
-  },
-]);
-for (;;) {
-  const found = await cluster.api.appsv1.readNamespacedDeployment({ name: "web", namespace: "default" });
-  const ready = (found.body ?? found).status?.readyReplicas ?? 0;
-  if (process.env.VERBOSE) console.error(Math.round(performance.now() - began), ready);
-  if (ready === pods) break;
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  ]);
+  for (;;) {
+    const found = await cluster.api.appsv1.readNamespacedDeployment({ name: "web", namespace: "default" });
+    const ready = (found.body ?? found).status?.readyReplicas ?? 0;
+    if (ready === pods) break;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  const seconds = (performance.now() - began) / 1000;
+  return { nodes, pods, seconds, podsPerSecond: pods / seconds, bytesPerPod: Math.round((memory() - before) / pods) };
 }
-const seconds = (performance.now() - began) / 1000;
-const bytesPerPod = Math.round((process.memoryUsage().rss - before) / pods);
-console.log(JSON.stringify({ nodes, pods, seconds, podsPerSecond: pods / seconds, bytesPerPod }));
-process.exit(0);
+
+const line = JSON.stringify(await measure().catch((error) => ({ error: String(error) })));
+if (isPage) {
+  await fetch("/told", { method: "POST", body: `${line}\n` });
+} else {
+  console.log(line);
+  process.exit(0);
+}

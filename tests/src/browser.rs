@@ -81,11 +81,22 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Opens an address in a window of this size.
+    /// Opens an address in a window of this size, and waits for its cluster.
     ///
     /// # Panics
     /// When there is no Chromium or chromedriver.
     pub async fn open(address: &str, width: u32, height: u32) -> Self {
+        let browser = Self::start(width, height).await;
+        browser.driver.goto(address).await.expect("the page");
+        browser.until("the cluster is connected", ".link-state.up").await;
+        browser
+    }
+
+    /// A window of this size with nothing in it.
+    ///
+    /// # Panics
+    /// When there is no Chromium or chromedriver.
+    pub async fn start(width: u32, height: u32) -> Self {
         let mut chromedriver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -107,8 +118,6 @@ impl Browser {
         let driver = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities).await.expect("a browser");
         let browser = Self { driver, chromedriver };
         browser.resize(width, height).await;
-        browser.driver.goto(address).await.expect("the page");
-        browser.until("the cluster is connected", ".link-state.up").await;
         browser
     }
 

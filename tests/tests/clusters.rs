@@ -132,6 +132,23 @@ fn simulated_clusters_side_by_side() {
     assert!(user.home.path().join("out/objects/events.json").is_file());
     let server =
         user.kubectl("--context playground-tiny config view --minify -o jsonpath={.clusters[0].cluster.server}");
+
+    // A simulated node is switched off and on; it is the shorter name, as kind's `docker stop` would have it.
+    let faults = || user.kubectl("--context playground-tiny get --raw /playground/v1/faults");
+    user.playground("node stop -n tiny worker");
+    assert!(faults().contains("tiny-worker"), "{}", faults());
+    user.playground("node start -n tiny tiny-worker");
+    assert!(!faults().contains("tiny-worker"), "{}", faults());
+    assert!(user.fails("node stop -n tiny nobody").contains("it has tiny-control-plane, tiny-worker"));
+
+    // Nobody reads what a command says: it ends without a word, as by SIGPIPE.
+    let (reader, closed) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut unread = Command::new(binary());
+    unread.args(["get", "nodes", "-n", "tiny"]).env("HOME", user.home.path()).env_remove("XDG_DATA_HOME");
+    let ended = unread.stdout(closed).output().expect("playground");
+    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(141), &b""[..]), "{ended:?}");
+
     assert!(user.playground("stop cluster -n tiny").contains("is stopped"));
     assert!(user.playground("status").contains("Stopped"));
     assert!(user.playground("get nodes -n tiny").contains("tiny-worker"));
@@ -142,7 +159,11 @@ fn simulated_clusters_side_by_side() {
     user.playground("delete cluster -n tiny");
     assert_eq!(user.playground("get clusters"), "playground\n");
     assert_eq!(user.kubectl("config get-contexts -o name"), "playground\n");
-    assert!(user.fails("delete cluster -n tiny").contains("there is no cluster \"tiny\": there is playground"));
+    // As with kind, what is not there is deleted; it is told.
+    let again = user.command("playground", "delete cluster -n tiny");
+    assert!(again.status.success(), "{again:?}");
+    let told = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(told.contains("there is no cluster \"tiny\": there is playground"), "{told}");
     user.playground("delete clusters --all");
     assert!(!user.home.path().join(".local/share/playground").exists());
 }

@@ -195,7 +195,10 @@ fn ports_are_taken() {
     server.apply(&pod("web", IMAGE, ""));
     server.ok("expose pod web --port 80 --type NodePort --overrides {\"spec\":{\"ports\":[{\"port\":80,\"nodePort\":30987}]}}");
     eventually("the port is told of", || {
-        server.log().contains("a Service has port 30987, which cannot be opened on this machine").then_some(())
+        server.log().contains("port 30987 of the cluster's localhost cannot be opened on this machine").then_some(())
+    });
+    server.until("describe service web", |text| {
+        text.contains("listen tcp 127.0.0.1:30987: bind: address already in use")
     });
     drop(busy);
 

@@ -17,6 +17,8 @@ const ROUNDS: usize = 200;
 const WRITERS: usize = 8;
 /// Objects that each of them makes in a round, before it goes on to change one.
 const OBJECTS_MAX: usize = 20;
+/// How long a writer waits for an answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a writer knows to be done.
 #[derive(Default)]
@@ -37,23 +39,26 @@ async fn write(client: Client, round: usize, writer: usize, mut counter: u64) ->
     let maps: Api<ConfigMap> = Api::namespaced(client, "default");
     let mut done = Acknowledged { counter, ..Acknowledged::default() };
     for index in 0.. {
-        let outcome = if index < OBJECTS_MAX {
-            let name = format!("made-{round}-{writer}-{index}");
-            let map = json!({ "metadata": { "name": name, "labels": { "made": "yes" } } });
-            let created = maps.create(&PostParams::default(), &serde_json::from_value(map).unwrap()).await;
-            created.map(|map| _ = done.created.insert(map.name_any()))
-        } else {
-            counter += 1;
-            let map = json!({
-                "apiVersion": "v1", "kind": "ConfigMap",
-                "metadata": { "name": format!("counter-{writer}") },
-                "data": { "count": counter.to_string() },
-            });
-            let name = format!("counter-{writer}");
-            let patched = maps.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(map)).await;
-            patched.map(|_| done.counter = counter)
-        };
-        if outcome.is_err() {
+        // An answer that does not come is none: the client may not have heard of the server's end.
+        let outcome = tokio::time::timeout(ANSWERED_WITHIN, async {
+            if index < OBJECTS_MAX {
+                let name = format!("made-{round}-{writer}-{index}");
+                let map = json!({ "metadata": { "name": name, "labels": { "made": "yes" } } });
+                let created = maps.create(&PostParams::default(), &serde_json::from_value(map).unwrap()).await;
+                created.map(|map| _ = done.created.insert(map.name_any()))
+            } else {
+                counter += 1;
+                let map = json!({
+                    "apiVersion": "v1", "kind": "ConfigMap",
+                    "metadata": { "name": format!("counter-{writer}") },
+                    "data": { "count": counter.to_string() },
+                });
+                let name = format!("counter-{writer}");
+                let patched = maps.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(map)).await;
+                patched.map(|_| done.counter = counter)
+            }
+        });
+        if !matches!(outcome.await, Ok(Ok(()))) {
             break;
         }
     }

@@ -61,6 +61,45 @@ fn hello_kube_is_a_real_container() {
     server.until("get pods", |table| table.matches("1/1     Running").count() == 2);
     assert_eq!(running(&again), before);
 
+    // What containers use is measured, not thought to be nothing.
+    let node = "playground-control-plane";
+    let summary = server.ok(&format!("get --raw /api/v1/nodes/{node}/proxy/stats/summary"));
+    let summary: serde_json::Value = serde_json::from_str(&summary).expect("a summary");
+    for pod in summary["pods"].as_array().expect("pods") {
+        let used = |path: &str| pod.pointer(path).and_then(serde_json::Value::as_u64) > Some(0);
+        assert!(used("/cpu/usageCoreNanoSeconds") && used("/memory/workingSetBytes"), "{pod}");
+    }
+    assert_eq!(summary["pods"].as_array().map(Vec::len), Some(2), "{summary}");
+
+    // One that ends before it can be joined: what it said is in its log.
+    let line =
+        ["run", "brief", "--image=hellokube:1.0.0", "--restart=Never", "--rm", "-i", "--", "sh", "-c", "echo hi"];
+    let mut brief = server.command(&line);
+    brief.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut brief = brief.spawn().expect("kubectl");
+    eventually("kubectl run returns", || brief.try_wait().expect("kubectl"));
+    let said = brief.wait_with_output().expect("kubectl");
+    assert!(String::from_utf8_lossy(&said.stdout).starts_with("hi\n"), "{said:?}");
+
+    // The node's power goes and comes: another sandbox and another run for each pod, once, and at once.
+    let restarts = || server.ok("get pods -o jsonpath={.items[*].status.containerStatuses[0].restartCount}");
+    let count = |counts: String| counts.split(' ').filter_map(|count| count.parse::<u32>().ok()).sum::<u32>();
+    let running = |filter: &str| docker(&["ps", "--quiet", "--filter", &format!("name={filter}")]).lines().count();
+    for time in ["first", "second"] {
+        let before = count(restarts());
+        server.playground(&["node", "stop", node]);
+        eventually("its pods have ended", || (running("_hellodep-") == 0).then_some(()));
+        // What the kubelet hears first is of its pods, not of their ends.
+        server.ok(&format!("annotate pods --all --overwrite time={time}"));
+        server.playground(&["node", "start", node]);
+        eventually("its pods run", || (running("^/k8s_hellokube_hellodep-") == 2).then_some(()));
+        eventually("they have been restarted", || (count(restarts()) >= before + 2).then_some(()));
+        server.until("get pods", |table| table.matches("1/1     Running").count() == 2);
+        assert_eq!((count(restarts()), running("^/k8s_POD_hellodep-")), (before + 2, 2));
+        let told = server.ok("get events");
+        assert!(!told.contains("BackOff"), "{told}");
+    }
+
     server.ok("delete deployment hellodep");
     server.until("get pods", str::is_empty);
     eventually("no container is left", || containers("_hellodep-").is_empty().then_some(()));
@@ -183,6 +222,18 @@ spec:
   ports: [{port: 80, targetPort: http}]
 "#;
 
+const BALANCED: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: balanced}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 20952, targetPort: http}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: balanced-too}
+spec: {type: LoadBalancer, externalTrafficPolicy: Local, selector: {app: web}, ports: [{port: 20952, targetPort: http}]}
+"#;
+
 const POLICIES: &str = r#"
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
@@ -286,6 +337,33 @@ fn services_names_and_policies_inside_real_pods() {
     eventually("the client is let in", || get(&server, "client", balancer));
     admit("");
     eventually("the client is kept out", || get(&server, "client", balancer).is_none().then_some(()));
+
+    // Load balancers of our own: an address each, on which both have the same port, and this machine's port.
+    server.apply(BALANCED);
+    let addresses = ["balanced", "balanced-too"].map(|name| {
+        eventually("it has an address", || {
+            let address = field(&format!("service {name}"), ".status.loadBalancer.ingress[0].ip");
+            (!address.is_empty()).then_some(address)
+        })
+    });
+    assert_ne!(addresses[0], addresses[1]);
+    assert!(server.ok("get service balanced").contains(&format!("{},localhost", addresses[0])));
+    for host in addresses.iter().map(String::as_str).chain(["localhost"]) {
+        let url = format!("http://{host}:20952/");
+        assert!(eventually(host, || curl(&url)).starts_with("web-"), "{host}");
+    }
+    assert!(get(&server, "client", &format!("{}:20952", addresses[0])).is_some());
+    let only = |range: &str| {
+        let change = format!(r#"{{"spec":{{"loadBalancerSourceRanges":["{range}"]}}}}"#);
+        server.ok(&format!("patch service balanced -p {change}"));
+    };
+    let outside = || curl(&format!("http://{}:20952/", addresses[0]));
+    only("192.0.2.0/24");
+    eventually("this machine is kept out", || outside().is_none().then_some(()));
+    only("10.0.0.0/8");
+    eventually("this machine is let in", outside);
+    server.ok("delete service balanced");
+    eventually("the address is given back", || outside().is_none().then_some(()));
 
     // The API server, by the address that every pod is told.
     let version = inside(&server, "client", "echo $KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT");

@@ -1,5 +1,7 @@
 //! The seed documents' manifests by the machine's own kubectl against `playground serve --runtime sim`.
 
+use std::net::{Ipv4Addr, TcpListener};
+
 use playground_tests::{Server, curl, eventually, manifest, names};
 
 #[test]
@@ -54,6 +56,15 @@ fn the_load_balancer_of_the_fourth_document() {
     server.until("get all", |text| text.contains("LoadBalancer") && text.contains("localhost") && text.contains("2/2"));
     let page = eventually("nginx answers", || curl("http://localhost:8086"));
     assert!(page.contains("Welcome to nginx!"), "{page}");
+    // Where this test may open the port, so may the server.
+    if TcpListener::bind((Ipv4Addr::LOCALHOST, 80)).is_ok() {
+        server.ok("create ingress nginx --class=nginx --rule=/*=demo-service:8086");
+        eventually("the Ingress answers", || {
+            curl("http://localhost").filter(|page| page.contains("Welcome to nginx!"))
+        });
+        server.ok("delete ingress nginx");
+        eventually("the port is closed", || curl("http://localhost").is_none().then_some(()));
+    }
 
     // The document's tutorial.yaml has `imagePullPolicy` where the API has no such field.
     let file = manifest("tutorial.yaml");

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use playground_tests::browser::{Browser, page_that_goes, static_page};
+use thirtyfour::prelude::Key;
 
 /// Pods in the table, when it is shown, that are ready, the cluster's own not counted.
 const PODS_READY: &str = "return [...document.querySelectorAll('tbody tr')]\
-     .filter(row => row.innerText.includes('1/1') && !row.innerText.includes('kube-system')).length";
+     .filter(row => row.innerText.includes('1/1') && !/kube-system|local-path-storage/.test(row.innerText)).length";
 
 #[tokio::test]
 async fn commands_typed_into_the_terminal_change_the_cluster() {
@@ -145,6 +146,8 @@ async fn an_edit_is_checked_shown_and_applied() {
     };
     browser.script(&write("replicas: 1", "replicas: many")).await;
     browser.until("the server's error", ".edit .error").await;
+    let marked = |field: &str| format!("return document.querySelector('.cm-lintRange-error')?.innerText == '{field}'");
+    browser.until_true("what cannot be read is marked", &marked("replicas")).await;
     browser.script(&write("replicas: many", "replicasas: 3")).await;
     browser
         .until_true(
@@ -152,8 +155,7 @@ async fn an_edit_is_checked_shown_and_applied() {
             "return document.querySelector('.edit .error')?.innerText.includes('unknown field') ?? false",
         )
         .await;
-    let marked = "return document.querySelector('.cm-lintRange-error')?.innerText == 'replicasas'";
-    browser.until_true("it is marked", marked).await;
+    browser.until_true("it is marked", &marked("replicasas")).await;
     browser.script(&write("replicasas: 3", "replicas: 3")).await;
     browser.until("the difference", ".diff .plus").await;
     // The cluster's schema completes and explains.
@@ -175,12 +177,63 @@ async fn an_edit_is_checked_shown_and_applied() {
 }
 
 #[tokio::test]
+async fn editors_of_the_terminal_are_the_pages() {
+    let browser = Browser::open(&static_page(), 1440, 900).await;
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    let opened = "return !!document.querySelector('.edit-file .editor')?.widget";
+    let closed = "return !document.querySelector('.edit-file')";
+    let editor = "const editor = document.querySelector('.edit-file .editor').widget";
+    // A new file, by several lines at once, saved by the keyboard.
+    browser.type_line("vi web.yaml").await;
+    browser.until_true("vi opens the page's editor", opened).await;
+    let keyboard = "return !!document.activeElement?.closest('.edit-file .editor')";
+    browser.until_true("the editor has the keyboard", keyboard).await;
+    assert_eq!(browser.text(".edit-file h2").await, "Edit /home/learner/web.yaml");
+    assert_eq!(browser.accessibility().await, Vec::<String>::new(), "the dialog");
+    let manifest = "apiVersion: v1\\nkind: ConfigMap\\nmetadata:\\n  name: edited\\ndata:\\n  colour: red\\n";
+    browser.script(&format!("{editor}; editor.setText('{manifest}'); editor.focus()")).await;
+    // Escape is a reflex in vi: what was written is not lost by it.
+    browser.until("the editor's text", ".edit-file .cm-content").await.send_keys(Key::Escape + "").await.unwrap();
+    browser.until("a word on it", ".edit-file .error").await;
+    let save = Key::Control + "s";
+    browser.until("the editor's text", ".edit-file .cm-content").await.send_keys(save).await.expect("Control S");
+    browser.until_true("it is closed", closed).await;
+    browser.type_line("kubectl apply -f web.yaml").await;
+    browser.until_terminal(|text| text.contains("configmap/edited created"), "what was saved").await;
+    // kubectl edit waits for it.
+    browser.type_line("kubectl edit configmap edited").await;
+    browser.until_true("kubectl edit opens it too", opened).await;
+    browser.script(&format!("{editor}; editor.setText(editor.text().replace('colour: red', 'colour: blue'))")).await;
+    browser.click(".edit-file .primary").await;
+    browser.until_terminal(|text| text.contains("configmap/edited edited"), "what was edited").await;
+    browser.type_line("kubectl get configmap edited -o jsonpath='{.data.colour}'").await;
+    browser.until_terminal(|text| text.contains("\nblue"), "what is stored").await;
+    // Nothing changes when it is cancelled; the keyboard is the terminal's again.
+    browser.type_line("kubectl edit configmap edited").await;
+    browser.until_true("it is open again", opened).await;
+    browser.click(".edit-file .actions button:nth-child(2)").await;
+    browser.until_terminal(|text| text.contains("Edit cancelled, no changes made."), "the cancellation").await;
+    let focused = "return document.activeElement?.classList.contains('xterm-helper-textarea') ?? false";
+    browser.until_true("the terminal has the keyboard", focused).await;
+    // Whoever names an editor has it in the terminal.
+    browser.type_line("EDITOR=vi vi web.yaml").await;
+    browser.until_terminal(|text| text.contains("\"web.yaml\" 6L"), "vi's last line").await;
+    assert_eq!(browser.script(closed).await, serde_json::Value::Bool(true));
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn the_past_can_be_looked_at() {
     let browser = Browser::open(&static_page(), 1440, 900).await;
     browser.until_terminal(|text| text.contains('$'), "a prompt").await;
     browser.type_line("kubectl create deployment web --image=nginx:1.27 --replicas=2").await;
     browser.click(".segmented button:nth-child(2)").await;
     browser.until_true("two pods are in the table", &format!("{PODS_READY} == 2")).await;
+    browser.click(".segmented button:nth-child(1)").await;
+    let on_top = "const bar = document.querySelector('.timeline').getBoundingClientRect(); \
+                  return !!document.elementFromPoint(bar.x + bar.width / 2, bar.y + bar.height / 2).closest('.timeline')";
+    browser.until_true("the map does not cover its history", on_top).await;
+    browser.click(".segmented button:nth-child(2)").await;
     browser
         .script(
             "const range = document.querySelector('.timeline input'); range.value = 0; \
@@ -342,6 +395,10 @@ async fn commands_are_a_key_away() {
         .until_true("the page speaks Chinese", "return document.querySelector('.segmented').innerText.includes('地图')")
         .await;
     assert!(browser.terminal().await.contains("created"), "the terminal stays");
+    // Whoever writes where nothing can be written writes into the terminal.
+    browser.script("document.activeElement?.blur()").await;
+    browser.until("the page", "body").await.send_keys("echo pu$((1+1))\n").await.expect("keys");
+    browser.until_terminal(|text| text.contains("\npu2"), "the line was typed").await;
     browser.close().await;
 }
 
@@ -461,7 +518,7 @@ async fn what_happened_is_played_step_by_step() {
     let ready = "return [...document.querySelectorAll('.stories code')].some(line => line.innerText == \
                  'kubectl create deployment web --image=nginx:1.27 --replicas=2')";
     browser.until_true("the command has a story", ready).await;
-    press(&browser, "h").await;
+    press(&browser, ";").await;
     browser.until("its steps", ".story-steps li").await;
     let ended = "return document.querySelector('.story-steps').innerText.includes('StartContainer')";
     browser.until_true("the chain has come to its end", ended).await;
@@ -504,8 +561,15 @@ async fn what_happened_is_played_step_by_step() {
         'deployment-controller hears of Deployment web'",
         )
         .await;
+    // The present has no light on a step; the story is where it was, until it is left.
+    browser.until("the map's light", ".map[data-lit]").await;
+    browser
+        .script("[...document.querySelectorAll('.timeline button')].find(button => button.innerText == 'Back to now').click()")
+        .await;
+    let present = "return !document.querySelector('.timeline.past') && !document.querySelector('.map[data-lit]')";
+    browser.until_true("the page is back in the present", present).await;
     browser.until("the present step", ".story-steps [aria-current]").await.send_keys("\u{e00c}").await.expect("Escape");
-    browser.until_true("the page is back in the present", "return !document.querySelector('.timeline.past')").await;
+    browser.until("the stories", ".stories").await;
     browser.close().await;
 }
 

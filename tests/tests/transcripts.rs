@@ -110,10 +110,8 @@ fn play(text: &str, nodes: &str) {
     let server = Server::start(&["--runtime", "sim", "--nodes", nodes]);
     let home = home(&server);
     let mut first = Shell::open(home.path());
-    let (ready, code) = first.type_line(
-        "kubectl wait --for=condition=Ready node --all --timeout=60s && \
-         kubectl wait --for=create serviceaccount/default --timeout=60s",
-    );
+    server.until("get nodes", |table| Ok(table.matches(" Ready ").count()) == nodes.parse());
+    let (ready, code) = first.type_line("kubectl wait --for=create serviceaccount/default --timeout=60s");
     assert_eq!(code, 0, "{ready}");
     let mut second: Option<Background> = None;
     let mut names: BTreeMap<String, String> = BTreeMap::new();

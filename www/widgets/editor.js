@@ -59,11 +59,18 @@ const kindOf = (fields) => {
 class PlaygroundEditor {
   /**
    * @param {HTMLElement} element where to open it
-   * @param {{text: string, label: string, onChange: (text: string) => void, ask: (path: string) => Promise<string>}} options
-   *   `ask` gives what the cluster answers to a GET
+   * @param {{text: string, label: string, onChange: (text: string) => void, ask?: (path: string) => Promise<string>}} options
+   *   `ask` gives what the cluster answers to a GET; without it the text is any text, not YAML
    */
   constructor(element, { text, label, onChange, ask }) {
-    this.schema = new Schema(ask);
+    this.schema = ask && new Schema(ask);
+    const manifest = [
+      indentOnInput(),
+      yaml(),
+      syntaxHighlighting(colours),
+      autocompletion({ override: [(context) => this.complete(context)], icons: false }),
+      hoverTooltip((view, at) => this.describe(view, at)),
+    ];
     const state = EditorState.create({
       doc: text,
       extensions: [
@@ -71,16 +78,12 @@ class PlaygroundEditor {
         lintGutter(),
         history(),
         drawSelection(),
-        indentOnInput(),
         indentUnit.of("  "),
         bracketMatching(),
         closeBrackets(),
         highlightActiveLine(),
-        yaml(),
-        syntaxHighlighting(colours),
+        ask ? manifest : [],
         theme,
-        autocompletion({ override: [(context) => this.complete(context)], icons: false }),
-        hoverTooltip((view, at) => this.describe(view, at)),
         // Tab goes on to the next control, as everywhere on the page.
         keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...completionKeymap, ...lintKeymap]),
         EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", spellcheck: "false", autocapitalize: "off" }),
@@ -171,9 +174,9 @@ class PlaygroundEditor {
     return this.view.state.doc.toString();
   }
 
-  /** Writes another text, for tests. */
-  setText(text) {
-    this.view.dispatch({ changes: { from: 0, to: this.view.state.doc.length, insert: text } });
+  /** Writes another text, with the cursor at a place of it. */
+  setText(text, at = 0) {
+    this.view.dispatch({ changes: { from: 0, to: this.view.state.doc.length, insert: text }, selection: { anchor: at } });
   }
 
   /** Opens what may be written where the cursor is. */
@@ -206,12 +209,15 @@ function placeIn(reason, fields, state) {
     const { from, to } = state.doc.line(Math.min(Math.max(Number(line[1]), 1), state.doc.lines));
     return { from, to };
   }
-  const named = reason.match(/[a-zA-Z][\w-]*(?:\[[^\]]*\])*(?:\.[\w/-]+(?:\[[^\]]*\])*)+|(?<=field ")[\w-]+/g) ?? [];
+  // Go's decoder names a type first, and no item of a list.
+  const decoded = /Go struct field \w+\.(\S+) of type /.exec(reason)?.[1];
+  const named = decoded ? [decoded] : reason.match(/[a-zA-Z][\w-]*(?:\[[^\]]*\])*(?:\.[\w/-]+(?:\[[^\]]*\])*)+|(?<=field ")[\w-]+/g) ?? [];
+  const isAt = (field, wanted) => [field.path, field.keys].some((path) => path.join(".") === wanted);
   for (const name of named) {
     const path = name.replace(/\[["']?([^\]"']*)["']?\]/g, ".$1").split(".");
     for (let length = path.length; length > 0; length--) {
       const wanted = path.slice(0, length).join(".");
-      const field = fields.find((field) => field.path.join(".") === wanted);
+      const field = fields.find((field) => isAt(field, wanted));
       if (field) return { from: field.from, to: field.to };
     }
   }

@@ -140,5 +140,8 @@ class PlaygroundTerminal {
 globalThis.PlaygroundTerminal = PlaygroundTerminal;
 
 // What a visit has used is there without a network, and all of it in an installed page. Only a built page has the script.
-addEventListener("load", () => navigator.serviceWorker?.register("./offline.js").catch(() => {}));
+// It comes once the cluster and the page have begun: it asks for their files again.
+const START_MS = 3000;
+const keep = () => navigator.serviceWorker?.register("./offline.js").catch(() => {});
+addEventListener("load", () => setTimeout(keep, START_MS));
 addEventListener("appinstalled", async () => (await navigator.serviceWorker?.ready)?.active.postMessage("keep"));

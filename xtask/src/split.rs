@@ -13,6 +13,7 @@ use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use wasm_split_cli_support::{Options, transform};
 
 use crate::shell::{command, run, say};
@@ -26,7 +27,7 @@ const PROGRAMS: [(&str, &str); 2] =
 /// Chunks whose code is needed in the middle of something (`machinery::split::at_once`).
 const AT_ONCE: [&str; 1] = ["rare"];
 
-/// What the Worker begins with, written by Trunk. The page loads `unpack.js` by itself (`index.html`).
+/// What the Worker begins with, in place of what Trunk writes. The page loads `unpack.js` by itself (`index.html`).
 const WORKER_LOADER: &str = "playground-worker_loader.js";
 
 /// Where cargo leaves them, relative to the target folder.
@@ -42,10 +43,8 @@ pub fn run_hook() -> Result<()> {
     for (program, loader) in PROGRAMS {
         split(program, loader, &target.join(BUILT), &staging)?;
     }
-    let loader = staging.join(WORKER_LOADER);
-    let loading = fs::read_to_string(&loader).with_context(|| format!("cannot read {}", loader.display()))?;
-    fs::write(&loader, format!("import './unpack.js';{loading}"))?;
-    Ok(())
+    put_unpacker(&target, &staging)?;
+    Ok(fs::write(staging.join(WORKER_LOADER), include_str!("../../www/worker.js"))?)
 }
 
 fn split(program: &str, loader: &str, built: &Path, staging: &Path) -> Result<()> {
@@ -78,25 +77,41 @@ fn split(program: &str, loader: &str, built: &Path, staging: &Path) -> Result<()
         .arg(&main))?;
     fs::remove_file(&main)?;
     let modules = modules.into_iter().chain([staging.join(format!("{name}_bg.wasm"))]);
-    send_in_streams(modules, staging, &built.with_extension("packed"))
+    send_in_streams(modules)
 }
 
 /// Writes modules in the form in which they travel, and leaves those as they are that would not come back the same.
-fn send_in_streams(modules: impl Iterator<Item = PathBuf>, staging: &Path, packed: &Path) -> Result<()> {
-    let _ = fs::remove_dir_all(packed);
-    fs::create_dir_all(packed)?;
+fn send_in_streams(modules: impl Iterator<Item = PathBuf>) -> Result<()> {
     for module in modules {
         let whole = pack(&fs::read(&module)?).with_context(|| format!("cannot read {}", module.display()))?;
-        fs::write(packed.join(module.file_name().unwrap_or_default()), &whole)?;
-        fs::write(&module, wire(whole))?;
-    }
-    let compared = command(&["node", "www/widgets/unpacked.mjs"]).arg(staging).arg(packed).output()?;
-    ensure!(compared.status.success(), "cannot unpack: {}", String::from_utf8_lossy(&compared.stderr));
-    for name in String::from_utf8(compared.stdout)?.lines() {
-        say(format!("{name} is sent as it is: www/unpack.js does not put it together"));
-        fs::copy(packed.join(name), staging.join(name))?;
+        let sent = wire(whole.clone());
+        if unpacked(&sent).is_some_and(|back| back != whole) {
+            say(format!("{} is sent as it is: it would not come back the same", module.display()));
+            fs::write(&module, whole)?;
+        } else {
+            fs::write(&module, sent)?;
+        }
     }
     Ok(())
+}
+
+/// The module that a page makes of what was sent; nothing of what was sent as it is.
+fn unpacked(sent: &[u8]) -> Option<Vec<u8>> {
+    let mut out = vec![0; playground_unpack::room(sent)?];
+    let length = playground_unpack::unpack(sent, &mut out).unwrap_or_default();
+    out.truncate(length);
+    Some(out)
+}
+
+/// Builds what puts modules together, a module itself, and puts it into the script that has it.
+fn put_unpacker(target: &Path, staging: &Path) -> Result<()> {
+    let package = ["cargo", "build", "--package", "playground-unpack", "--profile", "page", "--offline"];
+    run(command(&package).args(["--target", "wasm32-unknown-unknown"]))?;
+    let unpacker = pack(&fs::read(target.join(BUILT).join("playground_unpack.wasm"))?)?;
+    let script = staging.join("unpack.js");
+    let text = fs::read_to_string(&script).with_context(|| format!("cannot read {}", script.display()))?;
+    ensure!(text.contains("UNPACKER"), "{} has no place for the unpacker", script.display());
+    Ok(fs::write(&script, text.replace("UNPACKER", &BASE64_STANDARD.encode(unpacker)))?)
 }
 
 /// What chunks' names end with: they fit the main module that they were cut from, and no other, which a tab may still

@@ -7,7 +7,7 @@
 //! and passes on what arrives at its sockets.
 
 use std::io::{self, Read};
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 /// What a frame is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ use std::net::SocketAddrV4;
 pub enum Kind {
     /// From the agent: its sockets are open. No payload.
     Ready = 1,
-    /// To the agent: send a netlink batch in the namespace of a process. The payload is a [`Program`].
+    /// To the agent: put something in force in the namespace of a process. The payload is a [`Program`].
     Program = 2,
     /// From the agent: a program's outcome, by its id. The payload is empty, or says what went wrong.
     Programmed = 3,
@@ -160,15 +160,30 @@ pub fn why(error: &io::Error) -> String {
     }
 }
 
-/// A netlink batch for a namespace.
+/// What is to be in force in a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// A process in the namespace, as the host numbers it.
     pub pid: u32,
     /// One of the process's arguments: by it the agent knows that the process is still the one meant.
     pub argument: String,
+    /// The link that the namespace is to have, if it is the agent that makes it.
+    pub link: Option<Link>,
+    /// Addresses that the namespace's link has beside its own; none where they are not the agent's business.
+    pub held: Option<Vec<Ipv4Addr>>,
     /// Messages of nfnetlink, to be sent at once; the last but one wants to be acknowledged.
     pub batch: Vec<u8>,
+}
+
+/// A namespace's link into the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// How many bits of it are the network's.
+    pub bits: u8,
+    /// Where packets for elsewhere go.
+    pub gateway: Ipv4Addr,
 }
 
 impl Program {
@@ -177,18 +192,62 @@ impl Program {
         let mut out = self.pid.to_le_bytes().to_vec();
         out.push(u8::try_from(self.argument.len()).unwrap_or_default());
         out.extend_from_slice(self.argument.as_bytes());
+        out.push(u8::from(self.link.is_some()));
+        if let Some(Link { address, bits, gateway }) = self.link {
+            out.extend_from_slice(&address.octets());
+            out.push(bits);
+            out.extend_from_slice(&gateway.octets());
+        }
+        out.push(u8::from(self.held.is_some()));
+        if let Some(held) = &self.held {
+            out.push(u8::try_from(held.len()).unwrap_or(u8::MAX));
+            held.iter().take(usize::from(u8::MAX)).for_each(|address| out.extend_from_slice(&address.octets()));
+        }
         out.extend_from_slice(&self.batch);
         out
     }
 
     /// From a frame's payload.
     pub fn decode(payload: &[u8]) -> Option<Self> {
-        let (pid, rest) = payload.split_first_chunk::<4>()?;
-        let (length, rest) = rest.split_first()?;
-        let (argument, batch) = rest.split_at_checked(usize::from(*length))?;
-        let argument = String::from_utf8(argument.to_vec()).ok()?;
-        Some(Self { pid: u32::from_le_bytes(*pid), argument, batch: batch.to_vec() })
+        let mut rest = payload;
+        let mut take = |count: usize| -> Option<&[u8]> {
+            let (taken, left) = rest.split_at_checked(count)?;
+            rest = left;
+            Some(taken)
+        };
+        let address = |bytes: &[u8]| Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?));
+        let pid = u32::from_le_bytes(take(4)?.try_into().ok()?);
+        let length = *take(1)?.first()?;
+        let argument = String::from_utf8(take(length.into())?.to_vec()).ok()?;
+        let link = match take(1)? {
+            [0] => None,
+            _ => {
+                let own = address(take(4)?)?;
+                let bits = *take(1)?.first()?;
+                Some(Link { address: own, bits, gateway: address(take(4)?)? })
+            }
+        };
+        let held = match take(1)? {
+            [0] => None,
+            _ => {
+                let count = *take(1)?.first()?;
+                Some((0..count).map(|_| address(take(4)?)).collect::<Option<Vec<_>>>()?)
+            }
+        };
+        Some(Self { pid, argument, link, held, batch: rest.to_vec() })
     }
+}
+
+/// A netlink attribute: its length, kind and value, and as many zeros as the next one's place wants.
+pub fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    const HEADER_BYTES: usize = 4;
+    let length = HEADER_BYTES + value.len();
+    let mut out = Vec::with_capacity(length.next_multiple_of(4));
+    out.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
+    out.extend_from_slice(&kind.to_ne_bytes());
+    out.extend_from_slice(value);
+    out.resize(length.next_multiple_of(4), 0);
+    out
 }
 
 #[cfg(test)]
@@ -197,7 +256,11 @@ mod tests {
 
     #[test]
     fn frames_and_programs_read_back() {
-        let program = Program { pid: 7, argument: "uid-1".into(), batch: vec![1, 2, 3] };
+        let link = Link { address: [10, 244, 0, 7].into(), bits: 16, gateway: [10, 244, 0, 1].into() };
+        let held = Some(vec![[10, 244, 253, 1].into(), [10, 244, 253, 2].into()]);
+        let program = Program { pid: 7, argument: "uid-1".into(), link: Some(link), held, batch: vec![1, 2, 3] };
+        let bare = Program { link: None, held: None, ..program.clone() };
+        assert_eq!(Program::decode(&bare.encode()), Some(bare));
         let frames = [Frame::new(Kind::Program, 3, program.encode()), Frame::room(9, 70_000)];
         let bytes: Vec<u8> = frames.iter().flat_map(Frame::encode).collect();
         let mut input = bytes.as_slice();
@@ -217,6 +280,7 @@ mod tests {
             Frame::read(&mut &bytes[..]).unwrap_err();
         }
         assert_eq!(Program::decode(&[1, 0, 0, 0, 200, 1]), None);
+        assert_eq!(Program::decode(&[1, 0, 0, 0, 0, 0, 1, 9, 10, 244]), None);
         assert_eq!(read_place(&[1, 2, 3, 4, 5]), None);
     }
 }

@@ -79,7 +79,7 @@ pub fn run() -> io::Result<()> {
     let told = shared.clone();
     let jobs = namespace::start(move |id, outcome: Result<(), String>| {
         told.tell(&Frame::new(Kind::Programmed, id, outcome.err().unwrap_or_default()));
-    });
+    })?;
     for (port, listener) in listeners {
         let shared = shared.clone();
         thread::spawn(move || accept(&shared, port, &listener));

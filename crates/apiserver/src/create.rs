@@ -57,15 +57,15 @@ pub(crate) fn create_object(call: &mut Call, mut object: Box<dyn Object>) -> Res
     metadata.creation_timestamp = Some(machinery::time::meta_time(call.now));
     certificates::requested_by(call, &mut *object);
     if generate {
-        for _ in 1..GENERATED_NAMES_TRIED {
-            let mut candidate = object.clone_object();
-            candidate.metadata_mut().name = Some(generated_name(call, &*object));
-            match try_create(call, candidate, dry_run) {
-                Err(error) if error.is_already_exists() => {}
-                outcome => return outcome,
+        let namespace = object.metadata().namespace.clone().unwrap_or_default();
+        for _ in 0..GENERATED_NAMES_TRIED {
+            let name = generated_name(call, &*object);
+            let is_free = call.server.store().get(&storage::key(call.row, &namespace, &name)).is_none();
+            object.metadata_mut().name = Some(name);
+            if is_free {
+                break;
             }
         }
-        object.metadata_mut().name = Some(generated_name(call, &*object));
     }
     try_create(call, object, dry_run)
 }

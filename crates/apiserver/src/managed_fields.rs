@@ -5,6 +5,9 @@
 //! its text ([`Managed`]), and an update leaves behind what differed until somebody does.
 
 mod field_set;
+mod lists;
+mod merging;
+mod values;
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -22,7 +25,7 @@ pub(crate) use field_set::FieldSet;
 
 use crate::call::Call;
 use crate::registry::ResourceInfo;
-use crate::storage::wire_text;
+use crate::storage::{EVENTS, wire_text};
 
 /// Objects nest no deeper than this; what is below is looked at as a whole.
 const DEPTH_MAX: usize = 64;
@@ -52,8 +55,12 @@ const UNMANAGED: &[&[&str]] = &[
 
 /// The fields of an object that can be managed.
 pub(crate) fn fields_of(call: &Call, value: &Value) -> FieldSet {
+    fields_through(call.row, &call.info.subresource, value)
+}
+
+fn fields_through(row: &ResourceInfo, door: &str, value: &Value) -> FieldSet {
     let schemas = schema::builtin();
-    managed(call.row, &call.info.subresource, FieldSet::of(schemas, schemas.get(&call.row.gvk()), value))
+    managed(row, door, FieldSet::of(schemas, schemas.get(&row.gvk()), value))
 }
 
 /// The managed fields that `new` has and `old` has not, or has otherwise.
@@ -91,7 +98,36 @@ pub(crate) struct Managed {
 struct Entries {
     /// The array; empty for none. Objects made alike at one time share it.
     text: Bytes,
+    /// What the text is still to be made of.
+    given: Option<(Arc<Given>, Bytes)>,
     pending: Vec<Arc<Change>>,
+}
+
+/// The managed fields of objects that are stored as they came, such as Events: their writer has all there is.
+/// Objects made by one writer at one time share it.
+pub(crate) struct Given(Writer);
+
+impl Given {
+    /// The array, from the object's text as it is stored.
+    fn text(&self, plain: &Bytes) -> Bytes {
+        let value = serde_json::from_slice(&wire_text(self.0.row, plain.clone())).unwrap_or_default();
+        let fields = fields_through(self.0.row, &self.0.door, &value);
+        write(&[self.0.entry(false, fields)]).into()
+    }
+}
+
+impl store::Rest for Given {
+    fn whole(&self, part: &Bytes) -> Bytes {
+        raw::with_managed_fields(part, &self.text(part)).into()
+    }
+
+    fn weight(&self) -> usize {
+        0
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
 }
 
 /// What an update changed, and who made it.
@@ -108,13 +144,23 @@ impl Managed {
 
     /// Of an array's text.
     pub(crate) fn written(text: Bytes) -> Self {
-        Self { weight: text.len(), entries: Mutex::new(Entries { text, pending: Vec::new() }) }
+        Self { weight: text.len(), entries: Mutex::new(Entries { text, ..Entries::default() }) }
+    }
+
+    /// Those that are kept apart in a value.
+    pub(crate) fn of(value: &store::Value) -> Option<Arc<Self>> {
+        let rest = match value.rest()?.clone().into_any().downcast() {
+            Ok(managed) => return Some(managed),
+            Err(rest) => rest,
+        };
+        let given = Some((rest.downcast().ok()?, value.part().clone()));
+        Some(Arc::new(Self { weight: 0, entries: Mutex::new(Entries { given, ..Entries::default() }) }))
     }
 
     /// Whether there are none, so that an update keeps none.
     fn is_none(&self) -> bool {
         let entries = self.entries();
-        entries.text.is_empty() && entries.pending.is_empty()
+        entries.text.is_empty() && entries.given.is_none() && entries.pending.is_empty()
     }
 
     /// After one more update.
@@ -140,6 +186,9 @@ impl Managed {
 impl Entries {
     /// Works the pending changes into the text.
     fn settle(&mut self) {
+        if let Some((given, plain)) = self.given.take() {
+            self.text = given.text(&plain);
+        }
         for change in std::mem::take(&mut self.pending) {
             let tree = |text: &[u8]| serde_json::from_slice(text).unwrap_or_default();
             self.text = change.writer.change(&self.text, &tree(&change.new), &tree(&change.old), None).into();
@@ -186,7 +235,7 @@ impl store::Rest for Managed {
 }
 
 /// The managed fields of a new object: its creator has all its fields.
-pub(crate) fn on_create(call: &Call, object: &mut dyn Object) -> Option<Arc<Managed>> {
+pub(crate) fn on_create(call: &Call, object: &mut dyn Object) -> Option<Arc<dyn store::Rest>> {
     object.metadata_mut().managed_fields = None;
     if !is_tracked(call) {
         return None;
@@ -196,6 +245,10 @@ pub(crate) fn on_create(call: &Call, object: &mut dyn Object) -> Option<Arc<Mana
         let entry = writer.entry(true, applied.clone());
         return Some(Arc::new(Managed::written(write(&[entry]).into())));
     }
+    // Neither admission nor their strategy changes anything of Events.
+    if call.row.storage_prefix == EVENTS {
+        return Some(call.server.shapes().given(writer));
+    }
     let text = wire_text(call.row, object.to_bytes());
     let make = || fields_of(call, &serde_json::from_slice(&text).unwrap_or_default());
     Some(call.server.shapes().created(writer, &text, make))
@@ -203,7 +256,10 @@ pub(crate) fn on_create(call: &Call, object: &mut dyn Object) -> Option<Arc<Mana
 
 /// Objects that were made lately, by what their fields depend on: many are made alike.
 #[derive(Default)]
-pub(crate) struct Shapes(VecDeque<Made>);
+pub(crate) struct Shapes {
+    made: VecDeque<Made>,
+    given: VecDeque<Arc<Given>>,
+}
 
 struct Made {
     shape: Vec<u8>,
@@ -215,6 +271,18 @@ struct Made {
 impl Shapes {
     const REMEMBERED_MAX: usize = 32;
 
+    /// The managed fields of an object that is stored as it came.
+    fn given(&mut self, writer: Writer) -> Arc<Given> {
+        let is_same = |given: &&Arc<Given>| given.0.is_like(&writer) && given.0.time == writer.time;
+        if let Some(given) = self.given.iter().find(is_same) {
+            return given.clone();
+        }
+        let given = Arc::new(Given(writer));
+        self.given.truncate(Self::REMEMBERED_MAX - 1);
+        self.given.push_front(given.clone());
+        given
+    }
+
     /// The managed fields of an object with this text, remembered or made.
     fn created(&mut self, writer: Writer, object: &[u8], make: impl FnOnce() -> FieldSet) -> Arc<Managed> {
         let mut shape = Vec::with_capacity(object.len());
@@ -225,16 +293,16 @@ impl Shapes {
             let entry = Entry { fields: Fields::written(fields.to_vec()), ..writer.entry(false, FieldSet::default()) };
             Arc::new(Managed { weight: 0, ..Managed::written(write(&[entry]).into()) })
         };
-        if let Some(found) = self.0.iter().position(|made| made.shape == shape) {
-            self.0.swap(0, found);
+        if let Some(found) = self.made.iter().position(|made| made.shape == shape) {
+            self.made.swap(0, found);
         } else {
             let mut fields = Vec::new();
             make().write(&mut fields);
             let last = (writer.clone(), managed(&writer, &fields));
-            self.0.truncate(Self::REMEMBERED_MAX - 1);
-            self.0.push_front(Made { shape, fields, last });
+            self.made.truncate(Self::REMEMBERED_MAX - 1);
+            self.made.push_front(Made { shape, fields, last });
         }
-        let Some(made) = self.0.front_mut() else { return managed(&writer, b"{}") };
+        let Some(made) = self.made.front_mut() else { return managed(&writer, b"{}") };
         if !(made.last.0.is_like(&writer) && made.last.0.time == writer.time) {
             made.last = (writer.clone(), managed(&writer, &made.fields));
         }
@@ -573,11 +641,11 @@ pub(crate) fn write(entries: &[Entry]) -> Vec<u8> {
 
 /// Merges an applied configuration into an object: maps by key, lists as their type says.
 pub(crate) fn merge(schemas: &Schemas, schema: Option<&Schema>, target: &mut Value, config: &Value) {
-    field_set::merge(schemas, schema, target, config);
+    merging::merge(schemas, schema, target, config);
 }
 
 /// Where an applied configuration has an item of a list twice: the list's path, and the item.
 pub(crate) fn repeated(call: &Call, config: &Value) -> Option<(String, String)> {
     let schemas = schema::builtin();
-    field_set::repeated(schemas, schemas.get(&call.row.gvk()), config)
+    lists::repeated(schemas, schemas.get(&call.row.gvk()), config)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use machinery::metrics::{head, line};
+use machinery::sort::Order;
 use machinery::wire::{Body, Response};
 
 use crate::health::{CHECKS, GIT_VERSION};
@@ -47,8 +48,10 @@ struct State {
     requests: Vec<Counted>,
     /// Requests being answered: those that only read, and those that write.
     in_flight: [u64; 2],
-    /// What authentication, authorization and admission take, in order.
+    /// What authentication, authorization and admission take.
     steps: Vec<(Step, Histogram)>,
+    /// The place behind that of the step counted last: one follows the other as they did before.
+    next_step: usize,
 }
 
 /// Something of the chain that is timed.
@@ -60,6 +63,23 @@ pub(crate) enum Step {
     Authorization(&'static str),
     /// The plugins that change, or that look.
     Admission(Admitted),
+}
+
+impl Step {
+    /// Whether it is made of the very same texts.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Authentication(one), Self::Authentication(other)) => std::ptr::eq(*one, *other),
+            (Self::Authorization(one), Self::Authorization(other)) => std::ptr::eq(*one, *other),
+            (Self::Admission(one), Self::Admission(other)) => {
+                std::ptr::eq(one.plugin, other.plugin)
+                    && std::ptr::eq(one.step, other.step)
+                    && std::ptr::eq(one.operation, other.operation)
+                    && one.rejected == other.rejected
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What admission did.
@@ -241,10 +261,7 @@ impl Metrics {
                 Step::Authentication(_) | Step::Authorization(_) => &AUTH_US[..],
                 Step::Admission(_) => &ADMISSION_US,
             };
-            let at = state.steps.binary_search_by(|(other, _)| other.cmp(step)).unwrap_or_else(|at| {
-                state.steps.insert(at, (*step, Histogram::default()));
-                at
-            });
+            let at = state.place_of(step);
             let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
             state.steps.get_mut(at).into_iter().for_each(|(_, histogram)| histogram.observe(bounds, micros));
         }
@@ -293,6 +310,20 @@ impl Metrics {
 }
 
 impl State {
+    /// Where a step is counted. It is mostly the one that came here before, too, and its texts the same ones in memory.
+    fn place_of(&mut self, step: &Step) -> usize {
+        let next = self.next_step;
+        let at = match self.steps.get(next) {
+            Some((known, _)) if known.is(step) => next,
+            _ => self.steps.iter().position(|(known, _)| known == step).unwrap_or_else(|| {
+                self.steps.push((*step, Histogram::default()));
+                self.steps.len() - 1
+            }),
+        };
+        self.next_step = at + 1;
+        at
+    }
+
     fn counted(&mut self, labels: Labels) -> &mut Counted {
         // Their texts are mostly the same ones in memory.
         let known = self.requests.iter().position(|counted| counted.labels.is(&labels));
@@ -479,15 +510,17 @@ const ATTEMPTS: [(&str, &str, LabelsOf); 2] = [
 ];
 
 fn steps(out: &mut String, state: &State) {
+    let mut ordered: Vec<&(Step, Histogram)> = state.steps.iter().collect();
+    ordered.order_by(|(one, _), (other, _)| one.cmp(other));
     for (name, help, labels, bounds) in STEPS {
         head(out, name, "histogram", help);
-        for (step, histogram) in &state.steps {
+        for (step, histogram) in &ordered {
             labels(step).into_iter().for_each(|labels| histogram.write(out, name, &labels, bounds, MICROS));
         }
     }
     for (name, help, labels) in ATTEMPTS {
         head(out, name, "counter", help);
-        for (step, histogram) in &state.steps {
+        for (step, histogram) in &ordered {
             labels(step).into_iter().for_each(|labels| line(out, name, &labels, histogram.count));
         }
     }

@@ -191,8 +191,8 @@ fn references(schema: &Schema, visit: &mut dyn FnMut(&str)) {
 
 /// Texts by definition and field; none if the host gave none.
 fn descriptions(server: &ApiServer) -> Value {
-    let text = server.options().descriptions.as_ref();
-    text.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or_default()
+    let text = server.options().descriptions.map(|texts| texts());
+    text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
 
 fn definition(name: &str, schema: &Schema, dialect: Dialect, descriptions: &Value) -> Value {

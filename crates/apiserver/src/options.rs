@@ -65,9 +65,9 @@ pub struct Options {
     pub control: Option<Arc<dyn ControlApi>>,
     /// API groups that others answer for.
     pub aggregated: Vec<Arc<dyn AggregatedApi>>,
-    /// Field documentation for `explain`, in the form `machinery` defines; left out of OpenAPI
+    /// Gives field documentation for `explain`, in the form `machinery` defines, when it is asked for; left out of OpenAPI
     /// without.
-    pub descriptions: Option<Bytes>,
+    pub descriptions: Option<fn() -> Bytes>,
 }
 
 impl Options {

@@ -13,6 +13,8 @@ use crate::managed_fields::Managed;
 use crate::registry::{self, ResourceInfo};
 use crate::service_allocation;
 
+/// Where Events lie, of both groups.
+pub(crate) const EVENTS: &str = "/registry/events";
 /// How long Events live, as upstream's `--event-ttl`.
 const EVENT_TTL_SECONDS: i64 = 3600;
 /// Events of one such span share a lease.
@@ -39,13 +41,8 @@ pub(crate) fn stored(kv: &KeyValue) -> Encoded {
 }
 
 fn encoded(value: &Value, revision: i64, object: Option<Arc<dyn Object>>) -> Encoded {
-    let managed = kept_apart(value).map(|managed| managed as Arc<dyn ManagedFields>);
+    let managed = Managed::of(value).map(|managed| managed as Arc<dyn ManagedFields>);
     Encoded::from_stored(StoredText::new(value.part().clone(), managed), revision, object)
-}
-
-/// The managed fields of a value, if they are not in its text: those that a host read back are.
-fn kept_apart(value: &Value) -> Option<Arc<Managed>> {
-    value.rest()?.clone().into_any().downcast().ok()
 }
 
 /// An encoded object as the store remembers it: for some time whole, then as far as others have it.
@@ -127,14 +124,14 @@ pub(crate) fn plain(object: &mut dyn Object) -> Bytes {
 }
 
 /// What is stored for an object with this text and these managed fields.
-pub(crate) fn with_managed(plain: Bytes, managed: Option<Arc<Managed>>) -> Value {
-    Value::new(plain, managed.map(|managed| managed as Arc<dyn Rest>))
+pub(crate) fn with_managed(plain: Bytes, managed: Option<Arc<dyn Rest>>) -> Value {
+    Value::new(plain, managed)
 }
 
 /// A stored object's text without its managed fields, and these.
 pub(crate) fn parts(kv: &KeyValue) -> (Bytes, Arc<Managed>) {
     let part = kv.value.part();
-    match (kept_apart(&kv.value), raw::managed_fields(part)) {
+    match (Managed::of(&kv.value), raw::managed_fields(part)) {
         (Some(managed), _) => (part.clone(), managed),
         (None, Some(text)) => {
             let managed = Managed::written(Bytes::copy_from_slice(text));
@@ -167,7 +164,7 @@ pub(crate) fn write_value(
     terms: Terms,
 ) -> Result<Written> {
     let trigger = trigger_field(call.row).and_then(|field| call.row.field(&*object, field)).map(Arc::from);
-    let lease = if call.row.storage_prefix == "/registry/events" { Some(event_lease(call)?) } else { None };
+    let lease = if call.row.storage_prefix == EVENTS { Some(event_lease(call)?) } else { None };
     let key = Arc::<str>::from(key);
     let addresses = service_allocation::address_ops(call, &key, Some(&*object));
     let op = Op::Put { key: key.clone(), value, lease, trigger };
@@ -181,7 +178,7 @@ pub(crate) fn write_value(
             object.metadata_mut().resource_version = Some(kv.mod_revision.to_string());
             let make = || encoded(&kv.value, kv.mod_revision, Some(Arc::from(object)));
             // No component reads Events, of which there are many: their typed form goes while it is at hand.
-            let is_read = call.row.storage_prefix != "/registry/events";
+            let is_read = call.row.storage_prefix != EVENTS;
             Ok(Written::Done(if is_read { remembered(&kv.memo, make) } else { make() }))
         }
         (_, found) if found.map_or(0, |kv| kv.mod_revision) == mod_revision => Ok(Written::Stale(object)),

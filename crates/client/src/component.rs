@@ -12,9 +12,9 @@ pub trait Component {
     /// The name under which it writes, such as `deployment-controller`.
     fn name(&self) -> &str;
 
-    /// Does a bounded piece of work: takes what its informers have, then at most one key of its work
-    /// queue. The component is polled again when [`Context::waker`] is woken (watches do that), or at
-    /// the time given to [`Context::wake_at`].
+    /// Does a bounded piece of work: takes what its informers have, then a key of its work queue, or a few. The
+    /// component is polled again when [`Context::waker`] is woken (watches do that), or at the time given to
+    /// [`Context::wake_at`].
     fn poll(&mut self, cx: &mut Context<'_>);
 }
 

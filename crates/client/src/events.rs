@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use machinery::random::fnv64a;
+use machinery::random::{fnv64a, fnv64a_on};
 use machinery::sort::Order;
 use machinery::status::ApiError;
 use machinery::time::meta_time;
@@ -103,16 +103,13 @@ impl EventRecorder {
 
     /// [`EventRecorder::event`] about what a reference names, such as a container of a pod.
     pub fn event_for(&mut self, now: Timestamp, object: ObjectReference, kind: EventType, reason: &str, message: &str) {
-        let mut subject = identity(&object);
-        if !self.take_token(fnv64a(subject.as_bytes()), now) {
+        let subject = identity(&object);
+        if !self.take_token(subject, now) {
             return;
         }
-        subject.extend(["\n", kind.as_str(), "\n", reason]);
-        let (message, combined) = self.aggregate(fnv64a(subject.as_bytes()), message, now);
-        if !combined {
-            subject.extend(["\n", message.as_str()]);
-        }
-        let series = fnv64a(subject.as_bytes());
+        let similar = hash_on(subject, &["\n", kind.as_str(), "\n", reason]);
+        let (message, combined) = self.aggregate(similar, message, now);
+        let series = if combined { similar } else { hash_on(similar, &["\n", &message]) };
         if let Some(written) = self.series.get_mut(&series) {
             written.count += 1;
             written.last = now;
@@ -219,9 +216,13 @@ pub fn event_name(object: &str, now: Timestamp, reason: &str, message: &str) -> 
     format!("{object}.{:x}", nanoseconds.wrapping_add(u64::from(hash) % 1_000_000))
 }
 
-fn identity(object: &ObjectReference) -> String {
-    let text = |field: &Option<String>| field.clone().unwrap_or_default();
-    [&object.kind, &object.namespace, &object.name, &object.uid, &object.field_path].map(text).join("/")
+fn identity(object: &ObjectReference) -> Hash {
+    let fields = [&object.kind, &object.namespace, &object.name, &object.uid, &object.field_path];
+    fields.into_iter().fold(fnv64a(b""), |hash, field| hash_on(hash, &["/", field.as_deref().unwrap_or_default()]))
+}
+
+fn hash_on(hash: Hash, texts: &[&str]) -> Hash {
+    texts.iter().fold(hash, |hash, text| fnv64a_on(hash, text.as_bytes()))
 }
 
 /// Makes room in a cache: what was used longest ago goes.

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 use machinery::{Encoded, Kind, Object, ObjectKey, Timestamp};
@@ -116,7 +117,9 @@ struct Shared {
     last_id: u64,
 }
 
-type Objects = BTreeMap<ObjectKey, Arc<dyn Object>>;
+/// An object's place, which the indexes have too: to change it is to change it in all of them.
+type Slot = Rc<RefCell<Arc<dyn Object>>>;
+type Objects = BTreeMap<ObjectKey, Slot>;
 /// An [`IndexFn`] over objects without their type.
 type IndexValues = Box<dyn Fn(&dyn Object) -> Vec<String>>;
 /// By what objects are counted; none for those that are not.
@@ -134,17 +137,26 @@ struct Count {
     counts: Vec<(String, usize)>,
 }
 
-/// Puts an object in the place of another, or into a place of its own; the other. Mostly there is one.
-fn put(objects: &mut Objects, key: &ObjectKey, new: &Arc<dyn Object>) -> Option<Arc<dyn Object>> {
-    match objects.get_mut(key) {
-        Some(known) => Some(std::mem::replace(known, new.clone())),
-        None => objects.insert(key.clone(), new.clone()),
+/// Puts an object in the place of another, or into a place of its own; the place, and the other. Mostly there is one.
+fn put(objects: &mut Objects, key: &ObjectKey, new: &Arc<dyn Object>) -> (Slot, Option<Arc<dyn Object>>) {
+    match objects.get(key) {
+        Some(slot) => (slot.clone(), Some(slot.replace(new.clone()))),
+        None => {
+            let slot = Rc::new(RefCell::new(new.clone()));
+            objects.insert(key.clone(), slot.clone());
+            (slot, None)
+        }
     }
 }
 
 /// An object with its type again; a cache holds only objects of its kind.
 fn typed<K: Kind>(object: &Arc<dyn Object>) -> Option<Arc<K>> {
     object.clone().into_any().downcast().ok()
+}
+
+/// What is in a place, with its type again.
+fn typed_in<K: Kind>(slot: &Slot) -> Option<Arc<K>> {
+    typed(&slot.borrow())
 }
 
 fn typed_event<K: Kind>(event: &Event<dyn Object>) -> Option<Event<K>> {
@@ -156,12 +168,16 @@ fn typed_event<K: Kind>(event: &Event<dyn Object>) -> Option<Event<K>> {
 }
 
 /// Wakes every reader of a shared watch.
-#[derive(Default)]
-struct Wakers(Mutex<BTreeMap<u64, Waker>>);
+struct Wakers {
+    readers: Mutex<BTreeMap<u64, Waker>>,
+    /// Whether the watch has something since it was last followed.
+    news: AtomicBool,
+}
 
 impl Wake for Wakers {
     fn wake(self: Arc<Self>) {
-        for waker in self.0.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        self.news.store(true, Ordering::Release);
+        for waker in self.lock().values() {
             waker.wake_by_ref();
         }
     }
@@ -179,7 +195,7 @@ impl<K: Kind> Informer<K> {
         let mut inner = shared.borrow_mut();
         inner.last_id += 1;
         let id = inner.last_id;
-        events.borrow_mut().extend(inner.objects.values().cloned().map(Event::Added));
+        events.borrow_mut().extend(inner.objects.values().map(|slot| Event::Added(slot.borrow().clone())));
         inner.readers.push((id, Rc::downgrade(&events)));
         drop(inner);
         Self { shared, events, id, kind: PhantomData }
@@ -193,8 +209,8 @@ impl<K: Kind> Informer<K> {
         indexes.entry(name).or_insert_with(|| {
             let values = move |object: &dyn Object| object.as_any().downcast_ref().map(values).unwrap_or_default();
             let mut index = Index { values: Box::new(values), entries: BTreeMap::new() };
-            for (key, object) in objects {
-                index.replace(key, None, Some(object));
+            for (key, slot) in objects {
+                index.replace(key, None, Some((slot, &*slot.borrow())));
             }
             index
         });
@@ -210,7 +226,7 @@ impl<K: Kind> Informer<K> {
         if !counts.iter().any(|count| count.name == name) {
             let value = move |object: &dyn Object| object.as_any().downcast_ref().and_then(value);
             let mut count = Count { name, value: Box::new(value), counts: Vec::new() };
-            objects.values().for_each(|object| count.replace(None, Some(object)));
+            objects.values().for_each(|slot| count.replace(None, Some(&*slot.borrow())));
             counts.push(count);
         }
         drop(shared);
@@ -221,7 +237,7 @@ impl<K: Kind> Informer<K> {
     pub fn poll(&mut self, cx: &mut Context<'_>) -> VecDeque<Event<K>> {
         let mut shared = self.shared.borrow_mut();
         shared.wakers.register(self.id, cx.waker());
-        if shared.follow(cx.now()) {
+        if shared.has_news(cx.now()) && shared.follow(cx.now()) {
             // Readers other than this one have events now, which no stream may wake them for.
             shared.wakers.wake_others(self.id);
         }
@@ -255,7 +271,7 @@ impl<K: Kind> Informer<K> {
 
     /// The object with this key.
     pub fn get(&self, key: &ObjectKey) -> Option<Arc<K>> {
-        self.shared.borrow().objects.get(key).and_then(typed)
+        self.shared.borrow().objects.get(key).and_then(typed_in)
     }
 
     /// The cluster-scoped object with this name.
@@ -265,7 +281,7 @@ impl<K: Kind> Informer<K> {
 
     /// All objects in key order. Costs as many as there are: not for every sync.
     pub fn list(&self) -> Vec<Arc<K>> {
-        self.shared.borrow().objects.values().filter_map(typed).collect()
+        self.shared.borrow().objects.values().filter_map(typed_in).collect()
     }
 
     /// The objects of a namespace in name order.
@@ -273,14 +289,14 @@ impl<K: Kind> Informer<K> {
         let shared = self.shared.borrow();
         let from = ObjectKey::new(namespace, "");
         let range = shared.objects.range(from..).take_while(|(key, _)| key.namespace == namespace);
-        range.filter_map(|(_, object)| typed(object)).collect()
+        range.filter_map(|(_, slot)| typed_in(slot)).collect()
     }
 
     /// The objects an index files under a value, in key order; none for an index that does not exist.
     pub fn by_index(&self, index: &str, value: &str) -> Vec<Arc<K>> {
         let shared = self.shared.borrow();
         let entries = shared.indexes.get(index).and_then(|index| index.entries.get(value));
-        entries.map(|objects| objects.values().filter_map(typed).collect()).unwrap_or_default()
+        entries.map(|objects| objects.values().filter_map(typed_in).collect()).unwrap_or_default()
     }
 
     /// How many objects an index files under a value.
@@ -309,13 +325,13 @@ impl<K: Kind> Drop for Informer<K> {
     fn drop(&mut self) {
         let mut shared = self.shared.borrow_mut();
         shared.readers.retain(|(id, _)| *id != self.id);
-        shared.wakers.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        shared.wakers.lock().remove(&self.id);
     }
 }
 
 impl Shared {
     fn new<K: Kind>(reflector: Reflector) -> Self {
-        let wakers = Arc::<Wakers>::default();
+        let wakers = Arc::new(Wakers { readers: Mutex::default(), news: AtomicBool::new(true) });
         Self {
             reflector,
             decode: |object| object.get::<K>().ok().map(|object| object as Arc<dyn Object>),
@@ -329,6 +345,11 @@ impl Shared {
             wakers,
             last_id: 0,
         }
+    }
+
+    /// Whether the reflector may have something: its watch has said so, or its time has come.
+    fn has_news(&self, now: Timestamp) -> bool {
+        self.wakers.news.swap(false, Ordering::AcqRel) || self.reflector.next_wake().is_some_and(|time| time <= now)
     }
 
     /// Takes what the reflector has; whether that was anything.
@@ -374,7 +395,7 @@ impl Shared {
     /// Whether the objects could be read; nothing changes otherwise.
     fn replaced(&mut self, objects: &[Encoded]) -> bool {
         let Some(objects) = objects.iter().map(self.decode).collect::<Option<Vec<_>>>() else { return false };
-        let mut gone = if self.synced { self.objects.clone() } else { BTreeMap::new() };
+        let mut gone = if self.synced { self.objects.clone() } else { Objects::new() };
         for object in objects {
             let key = self.key_of(&*object);
             gone.remove(&key);
@@ -390,12 +411,15 @@ impl Shared {
     /// Sets or removes an object in the cache, its indexes, and tells the readers. `last` is the
     /// state a removed object had when it went.
     fn set(&mut self, key: &ObjectKey, new: Option<Arc<dyn Object>>, last: Option<Arc<dyn Object>>) {
-        let old = match &new {
-            Some(new) => put(&mut self.objects, key, new),
-            None => self.objects.remove(key),
+        let (slot, old) = match &new {
+            Some(new) => {
+                let (slot, old) = put(&mut self.objects, key, new);
+                (Some(slot), old)
+            }
+            None => (None, self.objects.remove(key).map(|slot| slot.borrow().clone())),
         };
         for index in self.indexes.values_mut() {
-            index.replace(key, old.as_ref(), new.as_ref());
+            index.replace(key, old.as_ref(), slot.as_ref().zip(new.as_ref()));
         }
         for count in &mut self.counts {
             count.replace(old.as_ref(), new.as_ref());
@@ -422,20 +446,20 @@ impl Shared {
 }
 
 impl Index {
-    fn replace(&mut self, key: &ObjectKey, old: Option<&Arc<dyn Object>>, new: Option<&Arc<dyn Object>>) {
+    fn replace(&mut self, key: &ObjectKey, old: Option<&Arc<dyn Object>>, new: Option<(&Slot, &Arc<dyn Object>)>) {
         let before = old.map(|old| (self.values)(&**old)).unwrap_or_default();
-        let after = new.map(|new| (self.values)(&**new)).unwrap_or_default();
-        for value in before.into_iter().filter(|value| !after.contains(value)) {
-            if let Some(objects) = self.entries.get_mut(&value) {
+        let after = new.map(|(_, new)| (self.values)(&**new)).unwrap_or_default();
+        for value in before.iter().filter(|value| !after.contains(value)) {
+            if let Some(objects) = self.entries.get_mut(value) {
                 objects.remove(key);
                 if objects.is_empty() {
-                    self.entries.remove(&value);
+                    self.entries.remove(value);
                 }
             }
         }
-        if let Some(new) = new {
-            for value in after {
-                put(self.entries.entry(value).or_default(), key, new);
+        if let Some((slot, _)) = new {
+            for value in after.into_iter().filter(|value| !before.contains(value)) {
+                self.entries.entry(value).or_default().insert(key.clone(), slot.clone());
             }
         }
     }
@@ -468,15 +492,19 @@ impl Count {
 }
 
 impl Wakers {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Waker>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn wake_others(&self, id: u64) {
-        let wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wakers = self.lock();
         for (_, waker) in wakers.iter().filter(|(other, _)| **other != id) {
             waker.wake_by_ref();
         }
     }
 
     fn register(&self, id: u64, waker: &Waker) {
-        let mut wakers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wakers = self.lock();
         match wakers.get_mut(&id) {
             Some(known) => known.clone_from(waker),
             None => {

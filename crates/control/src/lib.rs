@@ -16,7 +16,7 @@
 //! | `DELETE /playground/v1/nodes/NAME` | | the node, its machine and its object, are gone |
 //! | `GET /playground/v1/saved` | | the cluster as bytes; `?revision=N&time=T` as it was then, `&slim=true` without what every cluster makes for itself |
 //! | `GET /playground/v1/trace` | | a [`Hop`] a line, as they happen |
-//! | `GET /playground/v1/terminal` | | upgrade: the learner's shell on exec's channels (0, 1, 4) |
+//! | `GET /playground/v1/terminal` | | upgrade: the learner's shell on exec's channels (0, 1, 4), and [`EDITOR`] |
 
 #[cfg(feature = "tab")]
 pub mod tab;
@@ -164,6 +164,46 @@ impl Fault {
             _ => None,
         }
     }
+}
+
+/// The channel of a terminal on which files go to the page's editor: an [`EditorFile`] to the page, which says an
+/// [`EditorWord`].
+pub const EDITOR: u8 = 5;
+
+/// A file that is to be edited beside the terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditorFile {
+    /// The answer has it too.
+    pub id: u32,
+    /// The file's path.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// What the page's editor says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum EditorWord {
+    /// There is one: files may come.
+    Ready,
+    /// A file is to have this text.
+    Saved {
+        /// Which.
+        id: u32,
+        /// Its text.
+        text: String,
+    },
+    /// A file is to stay as it is.
+    Cancelled {
+        /// Which.
+        id: u32,
+    },
+    /// A file could not be shown.
+    Unavailable {
+        /// Which.
+        id: u32,
+    },
 }
 
 /// A node to be added.

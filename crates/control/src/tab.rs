@@ -22,6 +22,8 @@ pub struct Boot {
     pub seed: u64,
     /// The cluster's time at its birth, in milliseconds since 1970.
     pub start_ms: i64,
+    /// Whether a command comes at once: what it needs loads while the cluster starts.
+    pub command: bool,
 }
 
 /// What the page asks.
@@ -61,8 +63,6 @@ pub enum ToWorker {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FromWorker {
-    /// The Worker listens; what was sent before is lost.
-    Ready,
     /// The call's answer begins.
     Head {
         /// The call's number.

@@ -20,12 +20,23 @@ pub trait Controller {
     /// Whether the informers have been filled once; nothing is processed before.
     fn synced(&self) -> bool;
 
+    /// How many keys are synced before the informers are looked at again. One, where what a sync writes decides what
+    /// the next may take, and is known by the informers alone.
+    fn keys_per_poll(&self) -> usize {
+        KEYS_PER_POLL
+    }
+
     /// Makes the world as the object with this key wants it. Called again whenever it may not be so;
     /// after an error, with exponential backoff.
     ///
     /// # Errors
     /// What kept it from finishing.
     fn sync(&mut self, key: &Self::Key, queue: &mut Queue<Self::Key>) -> Result<(), ApiError>;
+
+    /// Its queue, with its own backoff where upstream's controller has one.
+    fn queue(&self) -> WorkQueue<Self::Key> {
+        WorkQueue::default()
+    }
 }
 
 /// A controller's work queue, which remembers what made it process each key.
@@ -85,7 +96,10 @@ impl<K: Ord + Clone> Queue<K> {
     }
 }
 
-/// A controller as a component: polls it, and syncs one key at a time.
+/// So many keys are synced before others have their turn: to look at all that changed costs as much as a small sync.
+const KEYS_PER_POLL: usize = 16;
+
+/// A controller as a component: polls it, and syncs a few keys at a time.
 pub struct Driver<K: Ord + Clone> {
     client: Client,
     controller: Box<dyn Controller<Key = K>>,
@@ -96,7 +110,7 @@ pub struct Driver<K: Ord + Clone> {
 impl<K: Ord + Clone + Display> Driver<K> {
     /// A component that writes through this client; it takes the client's name.
     pub fn new(client: Client, controller: Box<dyn Controller<Key = K>>) -> Self {
-        let mut work = WorkQueue::default();
+        let mut work = controller.queue();
         if let Some(metrics) = client.metrics() {
             work = work.counted(metrics, queue_name(&client.component()));
         }
@@ -116,7 +130,8 @@ impl<K: Ord + Clone + Display> Component for Driver<K> {
         if !self.controller.synced() {
             return;
         }
-        if let Some(key) = self.queue.work.get(cx.now()) {
+        for _ in 0..self.controller.keys_per_poll() {
+            let Some(key) = self.queue.work.get(cx.now()) else { break };
             let cause = self.queue.causes.remove(&key).unwrap_or_default();
             self.client.set_cause(&key.to_string(), cause);
             match self.controller.sync(&key, &mut self.queue) {

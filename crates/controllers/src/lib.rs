@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`controller`], then [`replicaset`] as the plainest example.
 
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 
 use client::{Client, Component, Informer, SharedInformers, Transport};
@@ -23,6 +24,7 @@ pub mod disruption;
 pub mod endpoints;
 pub mod endpointslice;
 pub mod endpointslicemirroring;
+pub mod ephemeral_volume;
 pub mod garbagecollector;
 pub mod history;
 pub mod horizontalpodautoscaler;
@@ -84,11 +86,13 @@ pub struct Options {
     pub authority: Option<Rc<dyn certificates::Authority>>,
     /// The ingress that LoadBalancer Services get: an address, or else a host name.
     pub load_balancer: String,
+    /// The range (of 24 bits) from which each of them gets an address of its own besides, where there is one.
+    pub load_balancers: Option<Ipv4Addr>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { root_ca: String::new(), authority: None, load_balancer: "localhost".into() }
+        Self { root_ca: String::new(), authority: None, load_balancer: "localhost".into(), load_balancers: None }
     }
 }
 
@@ -135,6 +139,7 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("horizontal-pod-autoscaler-controller", |setup, client| Rare::HorizontalPodAutoscaler.asleep(setup, client)),
     ("persistentvolume-binder-controller", |setup, client| Rare::VolumeBinder.asleep(setup, client)),
     ("local-path-provisioner", |setup, client| Rare::LocalPathProvisioner.asleep(setup, client)),
+    ("ephemeral-volume-controller", |setup, client| Rare::EphemeralVolume.asleep(setup, client)),
     ("persistentvolumeclaim-protection-controller", |setup, client| Rare::ClaimProtection.asleep(setup, client)),
     ("persistentvolume-protection-controller", |setup, client| Rare::VolumeProtection.asleep(setup, client)),
     ("clusterrole-aggregation-controller", |setup, client| {

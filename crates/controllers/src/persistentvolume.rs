@@ -364,6 +364,11 @@ impl Controller for PersistentVolumeController {
         }
     }
 
+    /// A volume that one claim got is no other's.
+    fn keys_per_poll(&self) -> usize {
+        1
+    }
+
     fn synced(&self) -> bool {
         self.claims.synced() && self.volumes.synced() && self.classes.synced() && self.pods.synced()
     }
@@ -461,6 +466,31 @@ impl LocalPathProvisioner {
         Ok(())
     }
 
+    /// A bound claim that asks for more than it has: the volume grows, as a driver's does that can do it online.
+    fn expand(&mut self, claim: &PersistentVolumeClaim, queue: &mut Queue) -> Result<(), ApiError> {
+        let wanted = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref()?.get("storage"));
+        let has = claim.status.as_ref().and_then(|status| status.capacity.as_ref()?.get("storage"));
+        let (Some(wanted), true) = (wanted, is_bound(claim) && phase_of(claim) == "Bound") else { return Ok(()) };
+        let volume = claim.spec.as_ref().and_then(|spec| self.volumes.get_named(spec.volume_name.as_deref()?));
+        let own = |volume: &Arc<PersistentVolume>| pods::annotation(&**volume, PROVISIONED_BY) == Some(LOCAL_PATH);
+        let Some(volume) = volume.filter(own) else { return Ok(()) };
+        if pods::is_deleting(claim) || has.is_none() || Quantity::of(Some(wanted)) <= Quantity::of(has) {
+            return Ok(());
+        }
+        let name = pods::name(&*volume).to_owned();
+        if capacity(&volume).is_none_or(|capacity| capacity < Quantity::of(Some(wanted))) {
+            let message = format!("External resizer is resizing volume {name}");
+            self.recorder.event(queue.now(), claim, EventType::Normal, "Resizing", &message);
+            let patch = Patch::Merge(json!({ "spec": { "capacity": { "storage": wanted } } }));
+            self.client.patch::<PersistentVolume>(&key_of(&*volume), &patch)?;
+        }
+        let patch = Patch::Merge(json!({ "status": { "capacity": { "storage": wanted }, "conditions": null } }));
+        self.client.patch_status::<PersistentVolumeClaim>(&key_of(claim), &patch)?;
+        let message = "Resize volume succeeded";
+        self.recorder.event(queue.now(), claim, EventType::Normal, "VolumeResizeSuccessful", message);
+        Ok(())
+    }
+
     /// A volume that its claim left, and that nobody wants to keep.
     fn delete(&mut self, volume: &PersistentVolume) -> Result<(), ApiError> {
         let spec = volume.spec.as_ref();
@@ -495,7 +525,9 @@ impl Controller for LocalPathProvisioner {
         if key.namespace.is_empty() {
             return self.volumes.get(key).map_or(Ok(()), |volume| self.delete(&volume));
         }
-        self.claims.get(key).map_or(Ok(()), |claim| self.provision(&claim, queue))
+        let Some(claim) = self.claims.get(key) else { return Ok(()) };
+        self.provision(&claim, queue)?;
+        self.expand(&claim, queue)
     }
 }
 

@@ -35,9 +35,10 @@ pub fn node_of(pod: &Pod) -> Vec<String> {
 /// The count of pods that have not ended by their controller, how far they are, and their labels.
 pub const STATES: &str = "states";
 
-/// [`STATES`]' values: the controller's uid, the state's letter and the labels, with spaces between them.
+/// [`STATES`]' values: the controller's uid, the state's letter and the labels, with spaces between them. No object
+/// has a uid with one in it.
 pub fn state_of(pod: &Pod) -> Option<String> {
-    let owner = controller_of(&pod.metadata).filter(|_| !is_terminated(pod))?;
+    let owner = controller_of(&pod.metadata).filter(|owner| !owner.uid.contains(' ') && !is_terminated(pod))?;
     let state = match (is_deleting(pod), is_ready(pod)) {
         (true, _) => TERMINATING,
         (false, true) => READY,

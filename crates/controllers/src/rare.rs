@@ -12,8 +12,8 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, R
 use machinery::{Kind, split};
 
 use crate::{
-    Build, Setup, certificates, cronjob, driver, horizontalpodautoscaler, job, persistentvolume, replicaset,
-    resourcequota, statefulset, ttlafterfinished, volume_protection,
+    Build, Setup, certificates, cronjob, driver, ephemeral_volume, horizontalpodautoscaler, job, persistentvolume,
+    replicaset, resourcequota, statefulset, ttlafterfinished, volume_protection,
 };
 
 /// How long a controller whose code could not be loaded waits before it asks again.
@@ -31,6 +31,7 @@ pub enum Rare {
     HorizontalPodAutoscaler,
     VolumeBinder,
     LocalPathProvisioner,
+    EphemeralVolume,
     ClaimProtection,
     VolumeProtection,
     CertificateApprover,
@@ -51,6 +52,7 @@ machinery::split! {
             Rare::HorizontalPodAutoscaler => |setup, client| driver(horizontalpodautoscaler::HorizontalPodAutoscalerController::new(setup, &client), client),
             Rare::VolumeBinder => |setup, client| driver(persistentvolume::PersistentVolumeController::new(setup, &client), client),
             Rare::LocalPathProvisioner => |setup, client| driver(persistentvolume::LocalPathProvisioner::new(setup, &client), client),
+            Rare::EphemeralVolume => |setup, client| driver(ephemeral_volume::EphemeralVolumeController::new(setup, &client), client),
             Rare::ClaimProtection => |setup, client| driver(volume_protection::ClaimProtection::new(setup, &client), client),
             Rare::VolumeProtection => |setup, client| driver(volume_protection::VolumeProtection::new(setup, &client), client),
             Rare::CertificateApprover => |setup, client| driver(certificates::approver::CertificateApprover::new(setup, &client), client),
@@ -85,6 +87,7 @@ impl Rare {
             Self::VolumeBinder | Self::LocalPathProvisioner => {
                 vec![any::<PersistentVolumeClaim>(setup), any::<PersistentVolume>(setup)]
             }
+            Self::EphemeralVolume => vec![ephemeral_pod(setup)],
             Self::ClaimProtection => vec![any::<PersistentVolumeClaim>(setup)],
             Self::VolumeProtection => vec![any::<PersistentVolume>(setup)],
             Self::CertificateApprover | Self::CertificateSigner | Self::CertificateCleaner => {
@@ -111,6 +114,12 @@ fn tracked_pod(setup: &Setup) -> Look {
             |pod: &Pod| pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == job::pod::FINALIZER);
         pods.poll(cx).iter().any(|event| tracked(event.object()))
     })
+}
+
+/// A pod with a volume that is a claim of its own.
+fn ephemeral_pod(setup: &Setup) -> Look {
+    let mut pods: Informer<Pod> = setup.informers.informer();
+    Box::new(move |cx| pods.poll(cx).iter().any(|event| ephemeral_volume::has_ephemeral(event.object())))
 }
 
 /// A controller that sleeps, or is awake for good.

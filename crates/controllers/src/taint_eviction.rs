@@ -85,8 +85,15 @@ impl Controller for TaintEvictionController {
                 }
                 _ => true,
             };
-            if moved && !pods::node_name(pod).is_empty() {
-                queue.add_for(key_of(&**pod), &**pod);
+            let node = pods::node_name(pod);
+            if !moved || node.is_empty() {
+                continue;
+            }
+            // Most nodes keep no pod away. When one begins to, its pods are looked at.
+            let key = key_of(&**pod);
+            let is_tainted = self.nodes.get_named(node).is_some_and(|node| !no_execute(&node).is_empty());
+            if is_tainted || self.since.contains_key(&key) {
+                queue.add_for(key, &**pod);
             }
         }
     }

@@ -3,10 +3,13 @@
 
 mod world;
 
+use std::rc::Rc;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
+use playground_controllers::Options;
 use serde_json::{Value, json};
 use world::World;
 
@@ -124,6 +127,71 @@ fn load_balancers_are_localhost() {
     world.delete::<Service>("default", "web", &client::DeleteOptions::default());
     world.run(2);
     assert!(!world.exists::<Service>("default", "web"));
+}
+
+#[test]
+fn load_balancers_have_addresses_where_there_are_some() {
+    const CONTROLLER: &str = "service-lb-controller";
+    let mut world = World::new(1);
+    world.stop(CONTROLLER);
+    let options = Options { load_balancers: Some([10, 244, 253, 0].into()), ..(*world.setup.options).clone() };
+    world.setup.options = Rc::new(options);
+    world.start(CONTROLLER);
+    let balanced = |name: &str, asked: Option<&str>| {
+        let mut service = service("LoadBalancer");
+        service["metadata"]["name"] = name.into();
+        service["spec"]["loadBalancerIP"] = asked.into();
+        service
+    };
+    // At once: the second is made before the controller has heard of the first one's status.
+    for (name, asked) in [("web", None), ("shop", None), ("asked", Some("10.244.253.9")), ("strange", Some("8.8.8.8"))]
+    {
+        world.create::<Service>(balanced(name, asked));
+    }
+    world.run(2);
+    let ingresses = |world: &World, name: &str| {
+        let status = world.get::<Service>("default", name).status.clone().unwrap_or_default();
+        status.load_balancer.and_then(|balancer| balancer.ingress).unwrap_or_default()
+    };
+    let ingress = |world: &World, name: &str| {
+        let all = ingresses(world, name);
+        assert_eq!((all.len(), all[1].hostname.as_deref()), (2, Some("localhost")));
+        all[0].ip.clone().unwrap()
+    };
+    let mut given = ["web", "shop"].map(|name| ingress(&world, name));
+    given.sort();
+    assert_eq!(given, ["10.244.253.1", "10.244.253.2"]);
+    assert_eq!(ingress(&world, "asked"), "10.244.253.9");
+    // What is not to be had leaves it pending.
+    assert!(ingresses(&world, "strange").is_empty());
+    let refused =
+        |name: &str, why: &str| format!("AllocationFailed Failed to allocate IP for \"default/{name}\": {why}");
+    assert_eq!(world.events("strange"), [refused("strange", "[\"8.8.8.8\"] is not allowed in config")]);
+
+    // Its own is kept over the controller's restart; what was given back goes to who waits for it, or is given anew.
+    let own = ingress(&world, "shop");
+    world.stop(CONTROLLER);
+    world.start(CONTROLLER);
+    let free = ingress(&world, "web");
+    world.create::<Service>(balanced("waits", Some(&free)));
+    world.run(2);
+    assert!(ingresses(&world, "waits").is_empty());
+    let in_use = "can't change sharing key for \"default/waits\", address also in use by default/web";
+    assert_eq!(world.events("waits"), [refused("waits", in_use)]);
+    world.delete::<Service>("default", "web", &client::DeleteOptions::default());
+    world.run(2);
+    assert_eq!((ingress(&world, "shop"), ingress(&world, "waits")), (own, free.clone()));
+    // Another wish gives the address back, also that of a Service whose finalizer somebody took away.
+    world.patch::<Service>("default", "waits", json!({ "spec": { "loadBalancerIP": "10.244.253.20" } }));
+    world.run(2);
+    world.create::<Service>(balanced("next", None));
+    world.run(2);
+    assert_eq!((ingress(&world, "waits").as_str(), ingress(&world, "next")), ("10.244.253.20", free.clone()));
+    world.patch::<Service>("default", "next", json!({ "metadata": { "finalizers": null } }));
+    world.delete::<Service>("default", "next", &client::DeleteOptions::default());
+    world.create::<Service>(balanced("last", Some(&free)));
+    world.run(2);
+    assert_eq!(ingress(&world, "last"), free);
 }
 
 #[test]

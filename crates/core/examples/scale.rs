@@ -3,13 +3,14 @@
 //!
 //! `scale pods NODES PODS` brings up one Deployment through the real scheduler, controllers and
 //! simulated kubelets; `scale decisions NODES KIND` asks the scheduler alone; `scale idle NODES` lets a
-//! cluster rest. Each prints one line of JSON.
+//! cluster rest. Each prints one line of JSON. Compiled to WebAssembly it is a module whose function `measure`
+//! takes such a line.
 #![allow(clippy::expect_used, reason = "a measurement that fails has nothing better to do")]
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "it measures the host's time")]
 
 use std::rc::Rc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use apiserver::ApiServer;
 use client::{Client, Component, Context, Transport};
@@ -24,15 +25,94 @@ use scheduler::{Configuration, Scheduler};
 use serde_json::{Value, json};
 use store::Store;
 
+/// As in the native binary.
+#[cfg(not(target_arch = "wasm32"))]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[cfg(not(target_arch = "wasm32"))]
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    println!("{}", measure(&arguments));
+}
+
+/// In a browser the page calls [`page::measure_line`].
+#[cfg(target_arch = "wasm32")]
+fn main() {}
+
+fn measure(arguments: &[String]) -> Value {
     let number = |index: usize| arguments.get(index).and_then(|text| text.parse::<usize>().ok()).unwrap_or(10);
-    let result = match arguments.first().map(String::as_str) {
+    match arguments.first().map(String::as_str) {
         Some("decisions") => decisions(number(1), arguments.get(2).map_or("plain", String::as_str)),
         Some("idle") => idle(number(1)),
         _ => pods(number(1), number(2)),
-    };
-    println!("{result}");
+    }
+}
+
+/// What the machine tells of this process.
+#[cfg(not(target_arch = "wasm32"))]
+mod host {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+
+    /// Seconds since some time.
+    pub fn seconds() -> f64 {
+        static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGAN.elapsed().as_secs_f64()
+    }
+
+    /// Pages of memory that are in use, in bytes.
+    pub fn memory() -> usize {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
+    }
+
+    /// Processor time of this process, in seconds: what others do on the machine is not in it.
+    pub fn processor_seconds() -> f64 {
+        const TICKS_PER_SECOND: f64 = 100.0;
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        let behind_name = stat.rsplit(')').next().unwrap_or_default();
+        let ticks = |index: usize| behind_name.split_whitespace().nth(index).and_then(|it| it.parse::<f64>().ok());
+        (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / TICKS_PER_SECOND
+    }
+}
+
+/// What a browser tells: it knows no processor time.
+#[cfg(target_arch = "wasm32")]
+mod host {
+    use wasm_bindgen::prelude::wasm_bindgen;
+
+    #[wasm_bindgen]
+    extern "C" {
+        #[wasm_bindgen(js_namespace = performance, js_name = now)]
+        fn milliseconds() -> f64;
+    }
+
+    pub fn seconds() -> f64 {
+        milliseconds() / 1e3
+    }
+
+    pub fn processor_seconds() -> f64 {
+        seconds()
+    }
+
+    /// The memory that the module has, which never shrinks.
+    pub fn memory() -> usize {
+        const PAGE: usize = 65_536;
+        core::arch::wasm32::memory_size::<0>() * PAGE
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+mod page {
+    use wasm_bindgen::prelude::wasm_bindgen;
+
+    /// Measures as a command line says; JSON.
+    #[wasm_bindgen(js_name = measure)]
+    pub fn measure_line(line: &str) -> String {
+        let arguments: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        super::measure(&arguments).to_string()
+    }
 }
 
 /// The API server as a function call.
@@ -43,21 +123,6 @@ impl Transport for Direct {
         let answer = self.0.handle(request).now_or_never();
         answer.unwrap_or_else(|| ApiError::internal("a plain verb waited").into_response())
     }
-}
-
-/// Pages of memory that are in use, in bytes.
-fn memory() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
-}
-
-/// Processor time of this process, in seconds: what others do on the machine is not in it.
-fn processor_seconds() -> f64 {
-    const TICKS_PER_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let behind_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |index: usize| behind_name.split_whitespace().nth(index).and_then(|it| it.parse::<f64>().ok());
-    (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / TICKS_PER_SECOND
 }
 
 fn cluster(nodes: usize) -> Cluster {
@@ -110,14 +175,14 @@ fn deployment(replicas: usize, spec: &Value) -> Deployment {
 
 /// From one Deployment's creation to all of its pods ready.
 fn pods(nodes: usize, pods: usize) -> Value {
-    let began = Instant::now();
-    let empty = memory();
+    let began = host::seconds();
+    let empty = host::memory();
     let cluster = cluster(nodes);
     ready(&cluster, nodes);
-    let (set_up, with_nodes) = (began.elapsed(), memory());
+    let (set_up, with_nodes) = (host::seconds() - began, host::memory());
     let client = client(&cluster);
     let spec = json!({ "containers": [{ "name": "web", "image": "nginx:1.27" }] });
-    let (began, busy_before, cluster_time) = (Instant::now(), processor_seconds(), cluster.now());
+    let (began, busy_before, cluster_time) = (host::seconds(), host::processor_seconds(), cluster.now());
     client.create(deployment(pods, &spec)).expect("created");
     let key = ObjectKey::new("default", "web");
     loop {
@@ -128,20 +193,21 @@ fn pods(nodes: usize, pods: usize) -> Value {
             break;
         }
         if std::env::var_os("VERBOSE").is_some() {
-            eprintln!("{:?} {ready} ready, {} MB", began.elapsed(), memory() / 1_000_000);
+            eprintln!("{:.3} s {ready} ready, {} MB", host::seconds() - began, host::memory() / 1_000_000);
         }
         assert!(machinery::time::since(cluster_time, cluster.now()) < Duration::from_secs(3600), "{ready} ready");
     }
     if std::env::var_os("VERBOSE").is_some() {
         tell_writes(&cluster);
     }
-    let (seconds, busy) = (began.elapsed().as_secs_f64(), processor_seconds() - busy_before);
+    let (seconds, busy) = (host::seconds() - began, host::processor_seconds() - busy_before);
     json!({
         "nodes": nodes, "pods": pods, "seconds": seconds, "podsPerSecond": pods as f64 / seconds,
         "processorSeconds": busy, "microsPerPod": busy * 1e6 / pods as f64,
         "clusterSeconds": machinery::time::since(cluster_time, cluster.now()).as_secs(),
-        "setUpSeconds": set_up.as_secs_f64(),
-        "bytesPerNode": with_nodes.saturating_sub(empty) / nodes, "bytesPerPod": memory().saturating_sub(with_nodes) / pods,
+        "setUpSeconds": set_up,
+        "bytesPerNode": with_nodes.saturating_sub(empty) / nodes,
+        "bytesPerPod": host::memory().saturating_sub(with_nodes) / pods,
         "revisions": cluster.api().store().revision(),
     })
 }
@@ -178,7 +244,7 @@ fn idle(nodes: usize) -> Value {
     ready(&cluster, nodes);
     cluster.run_for(Duration::from_secs(60));
     let revision = cluster.api().store().revision();
-    let (began, end) = (Instant::now(), machinery::time::after(cluster.now(), Duration::from_secs(SECONDS)));
+    let (began, end) = (host::seconds(), machinery::time::after(cluster.now(), Duration::from_secs(SECONDS)));
     let mut turns = 0_u64;
     loop {
         while cluster.executor().step(end) {
@@ -193,7 +259,7 @@ fn idle(nodes: usize) -> Value {
         "nodes": nodes,
         "turnsPerClusterSecond": turns as f64 / SECONDS as f64,
         "revisionsPerClusterSecond": (cluster.api().store().revision() - revision) as f64 / SECONDS as f64,
-        "microsPerClusterSecond": began.elapsed().as_micros() as f64 / SECONDS as f64,
+        "microsPerClusterSecond": (host::seconds() - began) * 1e6 / SECONDS as f64,
     })
 }
 
@@ -256,13 +322,13 @@ fn decisions(nodes: usize, kind: &str) -> Value {
         let list = client.list::<Pod>("", &client::ListOptions::fields("spec.nodeName!=")).expect("pods");
         list.items.len()
     };
-    let began = Instant::now();
+    let began = host::seconds();
     let mut polls = 0;
     while polls < pods + 10 {
         scheduler.poll(&mut Context::new(Timestamp::UNIX_EPOCH, Waker::noop()));
         polls += 1;
     }
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = host::seconds() - began;
     assert_eq!(bound(&client), pods, "{} of {pods} pods are bound", bound(&client));
     json!({ "nodes": nodes, "kind": kind, "pods": pods, "decisionsPerSecond": pods as f64 / seconds })
 }

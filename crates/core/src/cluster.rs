@@ -1,7 +1,7 @@
 //! A whole cluster in one event loop.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +35,8 @@ use crate::inlet::Inlet;
 use crate::kube_system;
 use crate::line::Line;
 use crate::metrics_server::{self, Metrics, MetricsServer};
-use crate::options::{HostTime, NodeOptions, Options, PortsChanged};
+use crate::open_ports::OpenPorts;
+use crate::options::{HostTime, NodeOptions, Options};
 use crate::pace::{HostClock, Pace};
 use crate::public_api::PublicApi;
 use crate::runtime_hops;
@@ -296,20 +297,32 @@ impl Inner {
             held: RefCell::default(),
         });
         let host = options.nodes.first().map_or("control-plane", |node| node.name.as_str()).to_owned();
+        let root_ca = options.root_ca.clone();
         let controllers = controllers::Options {
             root_ca: options.root_ca,
             authority: options.authority,
+            load_balancers: options.load_balancers,
             ..controllers::Options::default()
         };
-        inner.add_control_plane(&mut rng, &host, controllers, options.ports_changed, options.scheduler);
+        let ports = OpenPorts::new(options.ports_changed);
+        inner.add_control_plane(&mut rng, &host, controllers, ports.clone(), options.scheduler);
         inner.add_metrics_server(metrics);
         inner.add_storage_class()?;
+        let mut waiting = Vec::new();
         if addons.is_some() {
+            waiting = kube_system::waiting(&*inner.line("kubeadm", Arc::default()), &options.nodes);
             let endpoint = format!("{}:{}", options.advertise.0, options.advertise.1);
-            kube_system::install(&*inner.line("kubeadm", Arc::default()), &endpoint, options.services)?;
+            let addons = kube_system::Addons {
+                endpoint: &endpoint,
+                services: options.services,
+                root_ca: &root_ca,
+                nodes: &options.nodes,
+            };
+            kube_system::install(&*inner.line("kubeadm", Arc::default()), &addons)?;
         }
         inner.add_policy_agent();
-        inner.add_ingress_controller();
+        inner.add_ingress_controller(&ports);
+        waiting.into_iter().for_each(|component| _ = inner.stop_component(component));
         // What belonged to pods that are gone is not needed; nobody asks where nothing was saved.
         let uids = if options.saved.is_empty() { Vec::new() } else { inner.pod_uids() };
         let mut saved = options.saved;
@@ -318,7 +331,7 @@ impl Inner {
             let disk = Disk { saved: saved.take_folder(&node.name), pods: &uids };
             inner.add_node(&node, runtime, disk, &mut rng);
         }
-        let answering = inner.executor.spawn(answer_calls(Rc::downgrade(&inner), calls));
+        let answering = inner.executor.foreground().spawn(answer_calls(Rc::downgrade(&inner), calls));
         let timekeeper = inner.executor.spawn_component(Box::new(Timekeeper(inner.api.clone())));
         inner.tasks.borrow_mut().extend([answering, timekeeper]);
         Ok((inner, learners_rng))
@@ -352,7 +365,7 @@ impl Inner {
         rng: &mut Rng,
         host: &str,
         controllers: controllers::Options,
-        ports_changed: Option<PortsChanged>,
+        ports: Rc<OpenPorts>,
         scheduler: Option<scheduler::Configuration>,
     ) {
         // The process's own line: what its informers see, and by which it stays leader.
@@ -397,19 +410,12 @@ impl Inner {
             }),
         );
         let tables = self.world.tables();
-        let ports = RefCell::new(BTreeSet::new());
         let network = self.world.host_network();
         let tables_changed = Rc::new(move |tables: &Tables| {
             if let Some(network) = &network {
                 network.set_tables(tables);
             }
-            let now: BTreeSet<u16> = tables.external_ports("localhost").into_iter().map(|(port, _)| port).collect();
-            if let Some(changed) = &ports_changed
-                && *ports.borrow() != now
-            {
-                ports.replace(now.clone());
-                changed(now);
-            }
+            ports.set_services(tables.external_ports("localhost").into_iter().map(|(port, _)| port).collect());
         });
         self.add_component(
             "kube-proxy",
@@ -442,17 +448,19 @@ impl Inner {
     }
 
     /// What a cluster's add-on does for Ingresses.
-    fn add_ingress_controller(self: &Rc<Self>) {
+    fn add_ingress_controller(self: &Rc<Self>, ports: &Rc<OpenPorts>) {
         let network = self.world.host_network();
         let ingresses = if network.is_some() { SharedIngresses::default() } else { self.world.serve_ingress() };
+        let ports = ports.clone();
         self.add_component(
             IngressController::NAME,
             Box::new(move |line| {
                 let client = Client::new(line, IngressController::NAME);
                 let controller = IngressController::new(client, ingresses.clone());
+                let ports = ports.clone();
                 Box::new(match network.clone() {
                     Some(network) => controller.on_change(move |ingresses| network.set_ingresses(ingresses)),
-                    None => controller,
+                    None => controller.on_change(move |now| ports.set_ingresses(!now.ingresses.is_empty())),
                 })
             }),
         );
@@ -502,7 +510,7 @@ impl Inner {
             return;
         }
         let (runtime, dice) = (self.world.add_node(options), RefCell::new(rng.fork()));
-        runtime.restore(disk.saved, &|uid| disk.pods.iter().any(|pod| pod == uid));
+        runtime.restore(disk.saved, &|uid| disk.pods.binary_search_by(|pod| pod.as_str().cmp(uid)).is_ok());
         if let Some(port) = self.addons {
             kube_system::prepare(self, options, &runtime, port);
         }
@@ -595,6 +603,11 @@ impl Inner {
         components.iter().all(|name| parts.get(*name).is_some_and(|part| part.task.is_some()))
     }
 
+    /// Whether a component runs.
+    pub(crate) fn is_running(&self, name: &str) -> bool {
+        self.parts.borrow().get(name).is_some_and(|part| part.task.is_some())
+    }
+
     pub(crate) fn line(&self, name: &str, cut: Arc<AtomicBool>) -> Rc<dyn Transport> {
         Rc::new(Line::new(
             name,
@@ -610,7 +623,7 @@ impl Inner {
 async fn answer_calls(cluster: std::rc::Weak<Inner>, mut calls: mpsc::Receiver<Call>) {
     while let Some(Call { target, request, reply }) = calls.next().await {
         let Some(inner) = cluster.upgrade() else { return };
-        let executor = inner.executor.clone();
+        let executor = inner.executor.foreground();
         executor.spawn(async move {
             let response = match target {
                 Target::Control => ControlPanel::new(inner).handle(request).await,

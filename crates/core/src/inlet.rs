@@ -15,8 +15,8 @@ impl Inlet {
         Self(gateway)
     }
 
-    /// A connection to a port of `localhost`, as the Services have it: a node port or a load balancer's.
-    /// Channel 0 carries the bytes. None if nobody answers there.
+    /// A connection to a port of `localhost`: a Service's node port, a load balancer's, or the Ingresses'. Channel 0
+    /// carries the bytes. None if nobody answers there.
     pub async fn connect(&self, port: u16) -> Option<Channels> {
         self.open(Target::HostPort(port)).await
     }

@@ -12,6 +12,7 @@ use futures::channel::mpsc;
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use http::HeaderValue;
+use kubectl::editor::{self, Editor};
 use kubectl::{Connection, DirEntry, Endpoint, FileError, Host, Listener, SendError};
 use machinery::Timestamp;
 use machinery::split;
@@ -19,7 +20,7 @@ use machinery::wire::{Channels, Request, Response};
 use sim::errno::Errno;
 use sim::io::{Fd, PIPE_BYTES_MAX};
 use sim::network::bridge;
-use sim::process::{Completer, Process, Program, Signal, Spawn};
+use sim::process::{Completer, ExecError, Process, Program, Signal, Spawn};
 
 use crate::hints;
 use crate::public_api::COMMAND;
@@ -53,7 +54,7 @@ split! {
 }
 
 /// Loads its code, for somebody who has begun to type.
-pub async fn load() {
+pub(crate) async fn load() {
     // What cannot be loaded is told when it is wanted.
     let _ = kubectl_main().await;
 }
@@ -164,18 +165,17 @@ impl ProcessHost {
     /// Runs the user's editor on a file with the text, as upstream's cmd/util/editor does.
     async fn run_editor(&self, name: &str, text: String) -> Result<String, String> {
         let process = &self.process;
-        let path = format!("/tmp/kubectl-edit-{:010}-{name}", process.machine.random() % 10_000_000_000);
+        let path = format!("/tmp/{}", editor::file_name(process.machine.random(), name));
         process.fs().write(&path, text, self.now()).map_err(|error| error.to_string())?;
-        let named = ["KUBE_EDITOR", "EDITOR"].into_iter().find_map(|name| self.env(name).filter(|at| !at.is_empty()));
-        let editor = named.unwrap_or_else(|| "vi".into());
-        let args = ["sh", "-c", &format!("{editor} \"$0\""), &path].map(str::to_owned).to_vec();
-        let failed = || format!("there was a problem with the editor {editor:?}");
-        let child = process.spawn(&args, process.fds.clone(), None).map_err(|_| failed())?;
-        let code = child.wait().await;
-        let edited = process.fs().read_text(&path).map_err(|error| error.to_string());
+        let editor = Editor::new(|name| self.env(name), &path);
+        let outcome = match process.spawn(&editor.words, process.fds.clone(), None) {
+            Ok(child) if child.wait().await == 0 => process.fs().read_text(&path).map_err(|error| error.to_string()),
+            Err(ExecError::NotInPath) => Err(editor.problem(false, &path)),
+            Ok(_) | Err(ExecError::Path(_)) => Err(editor.problem(true, &path)),
+        };
         // Nobody needs it any more.
         let _ = process.fs().remove(&path);
-        if code == 0 { edited } else { Err(failed()) }
+        outcome
     }
 }
 
@@ -217,7 +217,11 @@ impl Host for ProcessHost {
         let outcome = match fs.list(&path) {
             Ok(entries) => Ok(entries
                 .into_iter()
-                .map(|(name, _)| DirEntry { is_dir: fs.is_dir(&format!("{path}/{name}")), name })
+                .map(|(name, entry)| DirEntry {
+                    is_dir: fs.is_dir(&format!("{path}/{name}")),
+                    is_executable: entry.mode & 0o111 != 0,
+                    name,
+                })
                 .collect()),
             Err(error) => Err(file_error(error)),
         };
@@ -269,6 +273,10 @@ impl Host for ProcessHost {
     fn terminal(&self) -> Option<(u16, u16)> {
         let stdout = self.process.stdout();
         self.process.stdin().tty().and(stdout.tty()).map(sim::tty::Tty::size)
+    }
+
+    fn random(&self) -> u64 {
+        self.process.machine.random()
     }
 
     fn completes_words(&self) -> bool {

@@ -1,5 +1,7 @@
 //! The files in the learner's home: the manifests of the lessons.
 
+use machinery::split;
+
 /// Names and contents, for [`crate::Options::files`].
 pub fn lesson_files() -> Vec<(String, String)> {
     macro_rules! files {
@@ -28,8 +30,8 @@ const WEB: &[(&str, &str)] = &[(
     include_str!("world/learner/addons/dashboard-recommended.yaml"),
 )];
 
-/// The examples of Kubernetes' documentation, each after `### path`; `#= path|text|other` is the same with another
-/// text in the place of one.
+/// The examples of Kubernetes' documentation, each after `### path`; `#= path|text|other|…` is the same with other texts
+/// in the place of some.
 const EXAMPLES: &str = include_str!("world/examples/documentation.txt");
 /// Where the documentation's examples are, by their paths.
 const EXAMPLES_AT: [&str; 3] = [
@@ -37,6 +39,19 @@ const EXAMPLES_AT: [&str; 3] = [
     "https://kubernetes.io/examples/",
     "https://raw.githubusercontent.com/kubernetes/website/main/content/en/examples/",
 ];
+
+split! {
+    kubectl,
+    /// A file by its address, for whoever has not loaded kubectl, which these files come with.
+    fn file_with_kubectl(url: String) -> Option<String> {
+        web_file(&url)
+    }
+}
+
+/// A file by its address, for those who may be the first to ask.
+pub(crate) async fn fetch(url: String) -> Option<String> {
+    file_with_kubectl(url).await.ok().flatten()
+}
 
 /// A file by its address.
 pub(crate) fn web_file(url: &str) -> Option<String> {
@@ -49,14 +64,20 @@ fn example(path: &str) -> Option<String> {
         let (name, mut text) = section.split_once('\n')?;
         let mut change = None;
         while let Some((variant, rest)) = text.strip_prefix("#= ").and_then(|rest| rest.split_once('\n')) {
-            let mut parts = variant.splitn(3, '|');
-            if parts.next() == Some(path) {
-                change = Some((parts.next()?, parts.next()?.replace("\\n", "\n")));
+            let mut parts = variant.split('|').map(|part| part.replace("\\n", "\n"));
+            if parts.next().as_deref() == Some(path) {
+                change = Some(parts.collect::<Vec<_>>());
             }
             text = rest;
         }
         match change {
-            Some((old, new)) => return Some(text.replace(old, &new)),
+            Some(changes) => {
+                let changed = changes.chunks_exact(2).fold(text.to_owned(), |text, pair| match pair {
+                    [old, new] => text.replace(old, new),
+                    _ => text,
+                });
+                return Some(changed);
+            }
             None if name == path => return Some(text.to_owned()),
             None => {}
         }
@@ -74,7 +95,7 @@ mod tests {
         let mut count = 0;
         for path in headers.map(|header| header.split('|').next().unwrap_or_default()) {
             let text = web_file(&format!("https://k8s.io/examples/{path}")).unwrap_or_default();
-            assert!(text.contains("apiVersion:") && !text.contains('#'), "{path}:\n{text}");
+            assert!(text.contains("apiVersion:") && !text.lines().any(|line| line.starts_with('#')), "{path}:\n{text}");
             count += 1;
         }
         assert!(count > 40);

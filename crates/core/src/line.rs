@@ -1,5 +1,6 @@
 //! The way of the cluster's own components to the API server: a function call, which can be cut.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +9,11 @@ use std::task::{Context, Poll};
 use apiserver::{ApiServer, RequestInfo, UserInfo};
 use client::Transport;
 use futures::{FutureExt, Stream};
-use http::Method;
+use http::{Method, StatusCode};
 use machinery::metrics::{Family, Kind};
 use machinery::status::ApiError;
 use machinery::wire::{Body, Origin, Request, Response, WatchEvent, WatchStream};
-use machinery::{Clock, Encoded, Metrics};
+use machinery::{Clock, Encoded, Metrics, Timestamp};
 use sim::Executor;
 
 use crate::control::{Hop, HopKind};
@@ -29,6 +30,9 @@ static DURATION: Family = Family {
     kind: Kind::Histogram(&[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0]),
 };
 
+/// Labels of requests with this method and answer, if there was one.
+type Counted = (Method, Option<StatusCode>, [String; 2]);
+
 /// One component's line to the API server. While it is cut, requests are refused and watches end.
 pub struct Line {
     component: Arc<str>,
@@ -37,21 +41,35 @@ pub struct Line {
     trace: Trace,
     /// Whether this line is cut; and whether the API server is away.
     cut: [Arc<AtomicBool>; 2],
+    /// Labels by which requests are counted, made once: of the count, and of the duration.
+    labels: RefCell<Vec<Counted>>,
 }
 
 impl Line {
     /// A line for the component of this name.
     pub fn new(component: &str, api: ApiServer, executor: Executor, trace: Trace, cut: [Arc<AtomicBool>; 2]) -> Self {
-        Self { component: component.into(), api, executor, trace, cut }
+        Self { component: component.into(), api, executor, trace, cut, labels: RefCell::default() }
     }
 }
 
 impl Line {
-    /// Counts a request as client-go does, by the status of its answer, or without one.
-    fn count(&self, method: &Method, status: &str) {
-        let host = self.api.address();
-        let labels = format!("code=\"{status}\",host=\"{host}\",method=\"{method}\"");
-        self.api.component_metrics().add(&REQUESTS, &labels, 1);
+    /// Counts a request as client-go does, by the status of its answer and how long that took, or without one.
+    fn count(&self, method: Method, status: Option<StatusCode>, began: Timestamp) {
+        let (host, metrics) = (self.api.address(), self.api.component_metrics());
+        let mut known = self.labels.borrow_mut();
+        let place = known.iter().position(|(other, code, _)| *other == method && *code == status);
+        let place = place.unwrap_or_else(|| {
+            let code = status.as_ref().map_or("<error>", StatusCode::as_str);
+            let counted = format!("code=\"{code}\",host=\"{host}\",method=\"{method}\"");
+            let timed = format!("host=\"{host}\",verb=\"{method}\"");
+            known.push((method, status, [counted, timed]));
+            known.len() - 1
+        });
+        let Some((.., [counted, timed])) = known.get(place) else { return };
+        metrics.add(&REQUESTS, counted, 1);
+        if status.is_some() {
+            metrics.observe_since(&DURATION, timed, began);
+        }
     }
 }
 
@@ -64,7 +82,7 @@ impl Transport for Line {
         let (method, metrics) = (request.method().clone(), self.api.component_metrics());
         let began = metrics.now();
         if is_cut(&self.cut) {
-            self.count(&method, "<error>");
+            self.count(method, None, began);
             return ApiError::service_unavailable("connection refused").into_response();
         }
         let uri = request.uri().clone();
@@ -78,9 +96,7 @@ impl Transport for Line {
             None => self.executor.block_on(self.executor.now(), answer),
         };
         let response = response.unwrap_or_else(|| ApiError::timeout("the server did not answer", 1).into_response());
-        self.count(&method, response.status().as_str());
-        let labels = format!("host=\"{}\",verb=\"{method}\"", self.api.address());
-        metrics.observe_since(&DURATION, &labels, began);
+        self.count(method.clone(), Some(response.status()), began);
         // Whom it is to be told, and what it is called then.
         if !self.trace.is_watched() && !matches!(response.body(), Body::Watch(_)) {
             return response;

@@ -38,7 +38,8 @@ pub(crate) struct Metrics(Arc<Mutex<Vec<NodeUse>>>);
 struct NodeUse {
     name: String,
     labels: Labels,
-    usage: Usage,
+    /// None where the kubelet could not tell.
+    usage: Option<Usage>,
     pods: Vec<PodUse>,
 }
 
@@ -125,7 +126,9 @@ impl Metrics {
             PodUse { containers: containers.collect(), labels: labels_of(&key), key }
         });
         let pods = pods.collect();
-        let usage = Usage::read(&summary["node"], now).since(before.as_ref().map(|node| node.usage));
+        let told = &summary["node"];
+        let before = before.and_then(|node| node.usage);
+        let usage = told.get("cpu").map(|_| Usage::read(told, now).since(before));
         nodes.push(NodeUse { name: name.to_owned(), labels, usage, pods });
         nodes.order_by(|a, b| a.name.cmp(&b.name));
     }
@@ -138,14 +141,15 @@ impl Metrics {
 
 impl NodeUse {
     fn object(&self) -> Option<Value> {
-        let (_, window) = self.usage.rate?;
+        let usage = self.usage?;
+        let (_, window) = usage.rate?;
         Some(json!({
             "kind": "NodeMetrics",
             "apiVersion": format!("{GROUP}/{VERSION}"),
-            "metadata": {"name": self.name, "creationTimestamp": format_seconds(self.usage.time), "labels": self.labels},
-            "timestamp": format_seconds(self.usage.time),
+            "metadata": {"name": self.name, "creationTimestamp": format_seconds(usage.time), "labels": self.labels},
+            "timestamp": format_seconds(usage.time),
             "window": format_duration(window),
-            "usage": self.usage.quantities(),
+            "usage": usage.quantities(),
         }))
     }
 }

@@ -32,7 +32,8 @@ pub type HostTime = Arc<dyn Fn() -> Duration + Send + Sync>;
 /// Gives a node its container runtime; none for a simulated node.
 pub type MakeRuntime = Box<dyn Fn(&NodeOptions) -> Option<Box<dyn ContainerRuntime>>>;
 
-/// Told of the ports of `localhost` that Services have: node ports and load balancers' ports.
+/// Told of the ports of `localhost` that lead into the cluster: node ports and load balancers' ports, and port 80 while
+/// simulated nodes have Ingresses.
 pub type PortsChanged = Arc<dyn Fn(BTreeSet<u16>)>;
 
 /// A network that is not simulated, in which the containers of real nodes are.
@@ -86,13 +87,15 @@ pub struct Options {
     pub authority: Option<Rc<dyn Authority>>,
     /// How the scheduler is set up, where not as upstream's default.
     pub scheduler: Option<scheduler::Configuration>,
-    /// Field documentation for `explain`.
-    pub descriptions: Option<bytes::Bytes>,
+    /// Gives field documentation for `explain`.
+    pub descriptions: Option<fn() -> bytes::Bytes>,
     /// Whether simulated nodes are those of a kubeadm cluster: with CoreDNS, kube-proxy and the control plane's parts
     /// as pods of `kube-system`. Without, the cluster is bare, and names are answered by no pod.
     pub addons: bool,
     /// The range of Services' addresses.
     pub services: ServiceRange,
+    /// The range (of 24 bits) from which LoadBalancer Services get addresses, beside `localhost`; none have one without.
+    pub load_balancers: Option<Ipv4Addr>,
     /// Files in the learner's home, by relative path.
     pub files: Vec<(String, String)>,
     /// What is wrong from the start.
@@ -123,6 +126,7 @@ impl Options {
             descriptions: None,
             addons: false,
             services: ServiceRange::default(),
+            load_balancers: None,
             files: Vec::new(),
             faults: Vec::new(),
             saved: Saved::default(),

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use apiserver::{ApiServer, RequestInfo};
 use http::header::USER_AGENT;
 use http::request::Parts;
-use machinery::Clock;
 use machinery::status::ApiError;
 use machinery::wire::{Request, Response};
+use machinery::{Clock, Timestamp};
 
 use crate::trace::{Asker, Trace};
 
@@ -29,6 +29,11 @@ pub struct PublicApi {
 impl PublicApi {
     pub(crate) fn new(server: ApiServer, clock: Arc<dyn Clock>, trace: Trace, down: Arc<AtomicBool>) -> Self {
         Self { server, clock, trace, down }
+    }
+
+    /// The cluster's time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Whether the API server is away, by a fault: connections are refused.

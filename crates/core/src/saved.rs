@@ -8,9 +8,12 @@
 //! them as they are now.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use machinery::random::fnv64a;
+use machinery::sort::Order;
 use machinery::status::ApiError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,7 +28,6 @@ use crate::world::Learner;
 const FORMAT: u32 = 1;
 /// Where the store has the nodes.
 const NODES: &str = "/registry/minions/";
-const PODS: &str = "/registry/pods/";
 /// Where the parts of nodes' disks are.
 pub(crate) const NODES_FOLDER: &str = "node";
 /// What a cluster with kubeadm's add-ons holds.
@@ -148,12 +150,19 @@ impl Inner {
         }
     }
 
-    /// The uids of the pods that there are.
+    /// The uids of the pods that there are, in order. Of one that a manifest on its node has made, that by which the
+    /// kubelet knows it.
     pub(crate) fn pod_uids(&self) -> Vec<String> {
-        let Ok(contents) = self.api.store().contents(0) else { return Vec::new() };
-        let pods = contents.entries.iter().filter(|kv| kv.key.starts_with(PODS));
-        let uid = |value: Value| Some(value.pointer("/metadata/uid")?.as_str()?.to_owned());
-        pods.filter_map(|kv| uid(serde_json::from_slice(kv.value.part()).ok()?)).collect()
+        let client = client::Client::new(self.line("playground", Arc::default()), "playground");
+        let Ok(pods) = client.list::<Pod>("", &client::ListOptions::default()) else { return Vec::new() };
+        let uid = |pod: Arc<Pod>| {
+            let annotations = pod.metadata.annotations.as_ref();
+            let hash = annotations.and_then(|all| all.get("kubernetes.io/config.hash"));
+            hash.or(pod.metadata.uid.as_ref()).cloned()
+        };
+        let mut uids: Vec<String> = pods.items.into_iter().filter_map(uid).collect();
+        uids.order_by(|one, other| one.cmp(other));
+        uids
     }
 }
 
@@ -170,6 +179,16 @@ impl Cluster {
         let parts = parts.into_iter().map(|(name, bytes)| (name, Some(bytes))).chain(gone).collect();
         *since = versions;
         parts
+    }
+
+    /// Whether a saved part is of a node that is in the cluster but not among those that it was started with: that one
+    /// is switched off, and keeps its disk.
+    pub fn leaves_alone(&self, part: &str) -> bool {
+        let inner = self.inner();
+        let Some((NODES_FOLDER, rest)) = part.split_once('/') else { return false };
+        let node = rest.split('/').next().unwrap_or_default();
+        let runs = inner.world.runtimes().iter().any(|runtime| runtime.node_name() == node);
+        !runs && inner.api.store().get(&format!("{NODES}{node}")).is_some()
     }
 }
 

@@ -2,13 +2,14 @@
 //! the learner sits.
 
 mod hops;
-mod learner;
+pub(crate) mod learner;
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use http::StatusCode;
 use machinery::ObjectKey;
 use machinery::random::Rng;
@@ -25,8 +26,11 @@ use crate::options::{HostNetwork, NodeOptions};
 use crate::service_range::ServiceRange;
 use crate::trace::Trace;
 pub(crate) use learner::Clusters;
-pub use learner::{Learner, Output};
+pub use learner::{Learner, Output, load_terminal};
 
+/// Where the documentation's examples are fetched from.
+const DOCUMENTATION: [&str; 3] = ["k8s.io", "kubernetes.io", "raw.githubusercontent.com"];
+const DOCUMENTATION_AT: Ipv4Addr = Ipv4Addr::new(34, 107, 204, 206);
 /// The learner's computer, in the nodes' network.
 const COMPUTER: Ipv4Addr = Ipv4Addr::new(172, 18, 0, 1);
 /// The Ingress controller's address, beside the pods'.
@@ -74,6 +78,9 @@ impl World {
             },
         );
         executor.spawn(hops::report(network.subscribe(), trace.clone()));
+        sim::outside::join(&network);
+        let file = |host: &str, path: &str| crate::lesson_files::fetch(format!("https://{host}{path}")).boxed_local();
+        sim::outside::host(&network, &DOCUMENTATION, DOCUMENTATION_AT, Rc::new(file));
         if let Some(real) = host_network.clone() {
             network.set_uplink(Rc::new(move |address| real.connect(address)));
         }
@@ -214,8 +221,8 @@ impl World {
         ingresses
     }
 
-    /// A connection to a port of the computer's `localhost`, where Services have their node ports and
-    /// load balancers. Answers with an upgrade, whose channel 0 carries the bytes.
+    /// A connection to a port of the computer's `localhost`, where Services have their node ports and load balancers,
+    /// and Ingresses port 80. Answers with an upgrade, whose channel 0 carries the bytes.
     pub(crate) async fn connect(&self, port: u16) -> Response {
         if let Some(network) = &self.host_network {
             let channels = match self.endpoint_of(port) {

@@ -21,7 +21,8 @@ fn kube_system_holds_what_a_kubeadm_cluster_holds() {
     }
     assert_eq!(found.iter().filter(|name| name.starts_with("coredns-")).count(), 2, "{table}");
     assert_eq!(found.iter().filter(|name| name.starts_with("kube-proxy-")).count(), 3, "{table}");
-    assert_eq!(table.matches("1/1     Running   0").count(), 9, "{table}");
+    assert_eq!(found.iter().filter(|name| name.starts_with("kindnet-")).count(), 3, "{table}");
+    assert_eq!(table.matches("1/1     Running   0").count(), 12, "{table}");
     let info = lab.ok("kubectl cluster-info");
     assert!(info.contains("CoreDNS is running at "), "{info}");
     assert!(info.contains("/api/v1/namespaces/kube-system/services/kube-dns:dns/proxy"), "{info}");
@@ -35,6 +36,83 @@ fn kube_system_holds_what_a_kubeadm_cluster_holds() {
     assert!(service.contains("configmap/kube-proxy"), "{service}");
     let logs = lab.ok("kubectl logs -n kube-system kube-scheduler-hello-control-plane");
     assert!(logs.contains("Starting Kubernetes Scheduler"), "{logs}");
+}
+
+/// What joins a cluster, or looks after it, finds how in ConfigMaps.
+#[test]
+fn a_cluster_says_how_it_is_configured() {
+    let lab = Lab::new(1);
+    let info = lab.ok("kubectl get cm cluster-info -n kube-public -o jsonpath='{.data.kubeconfig}'");
+    assert!(
+        info.contains("certificate-authority-data: LS0tLS1CRUdJTi") && info.contains("    server: https://"),
+        "{info}"
+    );
+    let config = lab.ok("kubectl get cm kubelet-config -n kube-system -o jsonpath='{.data.kubelet}'");
+    assert!(config.contains("staticPodPath: /etc/kubernetes/manifests") && config.contains("- 10.96.0.10"), "{config}");
+    assert_eq!(lab.ok("ssh hello-control-plane cat /var/lib/kubelet/config.yaml"), config);
+    let authority =
+        lab.ok("kubectl get cm extension-apiserver-authentication -n kube-system -o jsonpath='{.data.client-ca-file}'");
+    assert!(authority.starts_with("-----BEGIN CERTIFICATE-----"), "{authority}");
+    // Who has no identity yet may read how to get one.
+    lab.ok("kubectl run tool --image=curlimages/curl --command -- sleep 1d");
+    lab.ok("kubectl wait --for=condition=Ready pod/tool --timeout=120s");
+    let path = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
+    let read = lab.ok(&format!("kubectl exec tool -- curl -sk https://kubernetes.default.svc{path}"));
+    assert!(read.contains("kubeconfig"), "{read}");
+}
+
+/// kind's own parts: without the provisioner there are no volumes, without kindnet no new policies.
+#[test]
+fn kinds_parts_do_what_they_stand_for() {
+    let lab = Lab::new(2);
+    lab.ok("kubectl rollout status deployment/local-path-provisioner -n local-path-storage --timeout=120s");
+    assert!(lab.ok("kubectl logs -n local-path-storage deploy/local-path-provisioner").contains("Provisioner started"));
+    let logs = lab.ok("kubectl logs -n kube-system ds/kindnet");
+    assert!(logs.contains("noMask IPv4 subnets: [10.244.0.0/16]"), "{logs}");
+    let claim = |name: &str| {
+        format!(
+            "apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: {name}}}
+spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  containers: [{{name: c, image: busybox, command: [sleep, 1d], volumeMounts: [{{name: data, mountPath: /data}}]}}]
+  volumes: [{{name: data, persistentVolumeClaim: {{claimName: {name}}}}}]
+"
+        )
+    };
+    lab.apply(&claim("one"));
+    lab.until("kubectl get pvc one", |table| table.contains("Bound"));
+    lab.ok("kubectl scale deployment local-path-provisioner -n local-path-storage --replicas=0");
+    lab.until("kubectl get pods -n local-path-storage", str::is_empty);
+    lab.apply(&claim("two"));
+    lab.pass(Duration::from_secs(60));
+    assert!(lab.ok("kubectl describe pvc two").contains("verify that the provisioner is running"));
+    lab.ok("kubectl scale deployment local-path-provisioner -n local-path-storage --replicas=1");
+    lab.until("kubectl get pod two", |table| table.contains("1/1"));
+
+    lab.ok("kubectl run web --image=nginx --expose --port=80");
+    lab.ok("kubectl wait --for=condition=Ready pod/web --timeout=120s");
+    let ask = "kubectl exec one -- wget -qO- -T 2 http://web";
+    lab.until(ask, |page| page.contains("Welcome to nginx!"));
+    let policy = "-f https://k8s.io/examples/service/networking/network-policy-default-deny-ingress.yaml";
+    let denied = || lab.until(&format!("{ask} || echo refused"), |page| page.contains("refused"));
+    lab.ok(&format!("kubectl apply {policy}"));
+    denied();
+    lab.ok(&format!("kubectl delete {policy}"));
+    lab.until(ask, |page| page.contains("Welcome to nginx!"));
+    lab.ok("kubectl get daemonset kindnet -n kube-system -o yaml | grep -v resourceVersion > kindnet.yaml");
+    lab.ok("kubectl delete daemonset kindnet -n kube-system");
+    lab.until("kubectl get pods -n kube-system", |table| !table.contains("kindnet"));
+    lab.ok(&format!("kubectl apply {policy}"));
+    lab.pass(Duration::from_secs(10));
+    assert!(lab.ok(ask).contains("Welcome to nginx!"), "nobody is there to enforce the policy");
+    lab.ok("kubectl create -f kindnet.yaml");
+    denied();
 }
 
 /// The tab has the code of rare kinds in a chunk, which is not to be part of each visit.

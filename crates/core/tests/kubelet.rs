@@ -239,3 +239,80 @@ spec:
     assert!(lab.ok("kubectl describe job work").contains("Job has reached the specified backoff limit"));
     lab.until("kubectl get pods 2>&1", |table| table.starts_with("No resources found"));
 }
+
+#[test]
+fn resources_of_a_whole_pod_say_its_class() {
+    let lab = Lab::new(1);
+    lab.ok("cat > pod.yaml <<'EOF'\napiVersion: v1\nkind: Pod\nmetadata: {name: whole}\nspec:\n  \
+         resources: {requests: {cpu: 100m}}\n  containers: [{name: web, image: 'nginx:1.27'}]\nEOF\n\
+         kubectl apply -f pod.yaml");
+    lab.until("kubectl get pod whole", |table| table.contains("1/1"));
+    assert_eq!(lab.ok("kubectl get pod whole -o jsonpath={.status.qosClass}"), "Burstable");
+    lab.ok("kubectl delete pod whole --timeout=60s");
+}
+
+/// Every kind of probe by every way to ask, of real servers: what "Pod Lifecycle" says of it. The kubelet's own tests have
+/// the whole table, with hooks and policies of containers.
+#[test]
+fn what_becomes_of_pods_by_their_probes() {
+    let lab = Lab::new(1);
+    let mut manifest = String::new();
+    let mut cases = Vec::new();
+    for (kind, asks) in ["startup", "liveness", "readiness"]
+        .into_iter()
+        .flat_map(|kind| ["http", "tcp", "exec", "grpc"].map(|asks| (kind, asks)))
+    {
+        for (policy, good) in
+            ["Always", "Never"].into_iter().flat_map(|policy| [true, false].map(|good| (policy, good)))
+        {
+            let args = if asks == "grpc" { "grpc-health-checking, --port=5000" } else { "netexec, --http-port=8080" };
+            let handler = match (asks, good) {
+                ("http", true) => "httpGet: {port: 8080, path: /hostname}",
+                ("http", false) => "httpGet: {port: 81, path: /hostname}",
+                ("tcp", true) => "tcpSocket: {port: 8080}",
+                ("tcp", false) => "tcpSocket: {port: 81}",
+                ("exec", true) => "exec: {command: [\"true\"]}",
+                ("exec", false) => "exec: {command: [\"false\"]}",
+                (_, true) => "grpc: {port: 5000}",
+                (_, false) => "grpc: {port: 81}",
+            };
+            let name = format!("{kind}-{asks}-{}-{good}", policy.to_lowercase());
+            manifest += &format!(
+                "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{table: probes}}}}
+spec:
+  restartPolicy: {policy}
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: c
+    image: registry.k8s.io/e2e-test-images/agnhost:2.53
+    args: [{args}]
+    {kind}Probe: {{{handler}, initialDelaySeconds: 2, periodSeconds: 2, failureThreshold: 2}}
+---
+"
+            );
+            cases.push((name, kind, policy, good));
+        }
+    }
+    lab.apply(&manifest);
+    lab.pass(std::time::Duration::from_secs(90));
+    let pods: serde_json::Value =
+        serde_json::from_str(&lab.ok("kubectl get pods -l table=probes -o json")).expect("pods");
+    for (name, kind, policy, good) in cases {
+        let pod = pods["items"].as_array().into_iter().flatten().find(|pod| pod["metadata"]["name"] == name.as_str());
+        let status = &pod.expect("the pod")["status"];
+        let container = &status["containerStatuses"][0];
+        let restarts = container["restartCount"].as_u64().unwrap_or_default();
+        let seen = (status["phase"].as_str().unwrap_or_default(), container["ready"].as_bool(), restarts > 0);
+        let wanted = match (kind, good, policy) {
+            (_, true, _) => ("Running", Some(true), false),
+            ("readiness", false, _) => ("Running", Some(false), false),
+            (_, false, "Always") => ("Running", Some(false), true),
+            _ => ("Failed", Some(false), false),
+        };
+        // What is restarted because it is not alive is ready now and then.
+        let ready = if kind == "liveness" && !good && policy == "Always" { seen.1 } else { wanted.1 };
+        assert_eq!(seen, (wanted.0, ready, wanted.2), "{name}: {status}");
+    }
+}

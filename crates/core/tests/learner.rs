@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
+use futures::{FutureExt, StreamExt};
 use machinery::Timestamp;
+use machinery::wire::{Channels, Frame};
+use playground_core::control::{EDITOR, EditorFile, EditorWord};
 use playground_core::{Cluster, NodeOptions, Options, lesson_files};
 use store::Store;
 
@@ -48,6 +51,79 @@ fn hello_kube_answers_on_its_node_port_through_a_port_forward_and_in_its_log() {
     cluster.run_for(Duration::from_secs(60));
     assert_eq!(line(&cluster, "kubectl get pods --no-headers | grep -c Running"), "2\n");
     assert_eq!(line(&cluster, "kubectl get endpoints helleservice --no-headers | grep -o :8080 | wc -l"), "2\n");
+}
+
+/// Lets the terminal work for a while, and gives the last file that its programs want edited beside it.
+fn wanted_file(cluster: &Cluster, terminal: &mut Channels) -> Option<EditorFile> {
+    let mut wanted = None;
+    for _ in 0..30 {
+        cluster.run_for(Duration::from_millis(100));
+        while let Some(Some(frame)) = terminal.receiver.next().now_or_never() {
+            if let (EDITOR, Some(data)) = (frame.channel, frame.data) {
+                wanted = serde_json::from_slice(&data).ok();
+            }
+        }
+    }
+    wanted
+}
+
+#[test]
+fn editors_are_beside_the_terminal_where_there_is_one() {
+    let cluster = cluster();
+    let mut terminal = cluster.learner().open_terminal();
+    let sender = terminal.sender.clone();
+    let send = |channel: u8, text: String| {
+        sender.clone().try_send(Frame { channel, data: Some(text.into()) }).unwrap();
+    };
+    let say = |word: EditorWord| send(EDITOR, serde_json::to_string(&word).unwrap());
+    let text = || line(&cluster, "cat notes.txt");
+    // Nobody has said that there is an editor: vi is in the terminal.
+    send(0, "vi notes.txt\r".into());
+    assert_eq!(wanted_file(&cluster, &mut terminal), None);
+    send(0, "ione\x1b:wq\r".into());
+    assert_eq!(wanted_file(&cluster, &mut terminal), None);
+    assert_eq!(text(), "one\n");
+    say(EditorWord::Ready);
+    send(0, "nano notes.txt; echo more >> notes.txt\r".into());
+    let file = wanted_file(&cluster, &mut terminal).unwrap();
+    assert_eq!((file.name.as_str(), file.text.as_str()), ("/home/learner/notes.txt", "one\n"));
+    // An answer to something else is none, and what was not meant for it neither.
+    say(EditorWord::Saved { id: file.id + 1, text: "x".into() });
+    send(EDITOR, "{}".into());
+    assert_eq!(wanted_file(&cluster, &mut terminal), None);
+    assert_eq!(text(), "one\n");
+    say(EditorWord::Saved { id: file.id, text: "two\nlines\n".into() });
+    assert_eq!(wanted_file(&cluster, &mut terminal), None);
+    assert_eq!(text(), "two\nlines\nmore\n");
+    // kubectl edit waits as long as it takes.
+    line(&cluster, "kubectl create configmap edited --from-literal=colour=red");
+    send(0, "kubectl edit configmap edited; echo $? > code\r".into());
+    let file = wanted_file(&cluster, &mut terminal).unwrap();
+    assert!(file.name.ends_with(".yaml"), "{}", file.name);
+    cluster.run_for(Duration::from_secs(600));
+    say(EditorWord::Saved { id: file.id, text: file.text.replace("red", "blue") });
+    assert_eq!(wanted_file(&cluster, &mut terminal), None);
+    assert_eq!(line(&cluster, "cat code; kubectl get configmap edited -o jsonpath='{.data.colour}'"), "0\nblue");
+    // One that cannot be opened, or one that somebody names, is in the terminal.
+    send(0, "vi notes.txt\r".into());
+    let file = wanted_file(&cluster, &mut terminal).unwrap();
+    say(EditorWord::Unavailable { id: file.id });
+    assert_eq!(wanted_file(&cluster, &mut terminal), None);
+    send(0, "dd:wq\r".into());
+    send(0, "EDITOR=vi vi notes.txt\r".into());
+    assert_eq!(wanted_file(&cluster, &mut terminal), None);
+    send(0, "dd:wq\r".into());
+    assert_eq!(wanted_file(&cluster, &mut terminal), None);
+    assert_eq!(text(), "more\n");
+    // Cancelled, and gone while it is open: the file stays.
+    send(0, "vi notes.txt\r".into());
+    let file = wanted_file(&cluster, &mut terminal).unwrap();
+    say(EditorWord::Cancelled { id: file.id });
+    send(0, "vi notes.txt\r".into());
+    assert!(wanted_file(&cluster, &mut terminal).is_some());
+    drop(terminal);
+    cluster.run_for(Duration::from_secs(3));
+    assert_eq!(text(), "more\n");
 }
 
 #[test]

@@ -136,3 +136,63 @@ fn docker_builds_runs_and_shows_containers() {
     assert_eq!(lab.ok("kubectl exec mine -- cat /built"), "built\n");
     assert_eq!(lab.fails("docker stop nothing").1, "Error response from daemon: No such container: nothing\n");
 }
+
+#[test]
+fn minikube_keeps_settings_and_takes_images() {
+    let lab = Lab::new(1);
+    assert!(lab.ok("minikube config set memory 4096").contains("These changes will take effect"));
+    assert_eq!(lab.ok("minikube config get memory"), "4096\n");
+    assert!(lab.fails("minikube config set nope 1").1.contains("property name \"nope\" not found"));
+    let told = lab.ok("minikube start -p one");
+    assert!(told.contains("(CPUs=2, Memory=4096MB)"), "{told}");
+    assert_eq!(lab.ok("minikube config view"), "- memory: 4096\n");
+    lab.ok("minikube config unset memory");
+    assert_eq!(lab.run("minikube status").code, 85);
+    lab.ok("minikube profile one");
+    assert_eq!(lab.ok("minikube profile"), "one\n");
+    assert_eq!(lab.ok("minikube ip"), "192.168.49.2\n");
+    assert!(lab.ok("minikube kubectl -- get nodes").contains("one "));
+    assert!(lab.ok("minikube update-context").contains("Current context is \"one\""));
+
+    lab.ok("minikube image load nginx:1.27");
+    assert!(lab.ok("minikube image ls").contains("docker.io/library/nginx:1.27\n"));
+    lab.ok("minikube image rm nginx:1.27");
+    assert!(!lab.ok("minikube image ls").contains("library/nginx:1.27\n"));
+
+    // What is built in the shell that points to the node's Docker is on the node, which pulls nothing then.
+    lab.ok("printf 'FROM nginx:1.27\\nRUN echo mine > /usr/share/nginx/html/index.html\\n' > Dockerfile");
+    let built =
+        lab.ok("eval $(minikube docker-env) && docker build -q -t mine:v1 . >/dev/null; docker images; docker ps");
+    assert!(built.contains("mine") && built.contains("k8s_kube-apiserver"), "{built}");
+    lab.ok("kubectl run mine --image=mine:v1 --image-pull-policy=Never");
+    lab.until("kubectl get pod mine", |table| table.contains("1/1     Running"));
+    lab.ok("minikube delete");
+    assert_eq!(lab.ok("minikube profile"), "minikube\n");
+}
+
+#[test]
+fn docker_tells_by_templates() {
+    let lab = Lab::new(1);
+    assert_eq!(lab.ok("kind --version"), "kind version 0.31.0\n");
+    lab.ok("kind create cluster");
+    let node = "kind-control-plane";
+    assert_eq!(lab.ok(&format!("docker inspect -f '{{{{.State.Status}}}}' {node}")), "running\n");
+    let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let address = lab.ok(&format!("docker inspect -f '{address}' {node}"));
+    assert!(address.starts_with("172.18."), "{address}");
+    assert_eq!(lab.ok("docker ps --format '{{.Names}} {{.State}}'"), "kind-control-plane running\n");
+    let networks = lab.ok("docker network ls");
+    assert!(networks.starts_with("NETWORK ID     NAME      DRIVER    SCOPE\n"), "{networks}");
+    assert_eq!(lab.ok("docker network ls --format '{{.Name}}'"), "bridge\nhost\nkind\nnone\n");
+    let range = "{{(index .IPAM.Config 0).Subnet}}";
+    assert_eq!(lab.ok(&format!("docker network inspect kind -f '{range}'")), "172.18.0.0/16\n");
+    assert!(lab.fails("docker network inspect nope").1.contains("network nope not found"));
+    lab.ok("docker run --name one busybox true");
+    lab.ok("docker rename one two");
+    assert_eq!(lab.ok("docker ps -a --filter name=two --format '{{.Names}}'"), "two\n");
+    assert!(lab.ok("docker container prune -f").starts_with("Deleted Containers:\n"));
+    assert!(lab.ok("docker images --format '{{.Repository}}:{{.Tag}}'").contains("busybox:latest\n"));
+    assert!(lab.ok("docker exec kind-control-plane clear").starts_with("\x1b[H"));
+    lab.ok("kind delete clusters --all");
+    assert_eq!(lab.run("kind get clusters").stdout, "");
+}

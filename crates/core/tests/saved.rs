@@ -4,7 +4,7 @@ mod lab;
 
 use lab::Lab;
 use machinery::wire::Body;
-use playground_core::{Cluster, Options};
+use playground_core::{Cluster, NodeOptions, Options, Saved, Versions};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -97,6 +97,51 @@ fn faults_go_on_and_nodes_join_under_new_addresses() {
     addresses.sort_unstable();
     addresses.dedup();
     assert_eq!(addresses.len(), 4);
+}
+
+/// A part of the cluster that has no pods does not run after a reload either, and begins with its first.
+#[test]
+fn parts_without_pods_stay_stopped() {
+    let lab = Lab::new(2);
+    lab.ok("kubectl run web --image=nginx --expose --port=80");
+    lab.ok("kubectl run tool --image=busybox --command -- sleep 1d");
+    lab.ok("kubectl wait --for=condition=Ready pod/web pod/tool --timeout=120s");
+    lab.ok("kubectl get daemonset kindnet -n kube-system -o yaml | grep -v resourceVersion > kindnet.yaml");
+    lab.ok("kubectl delete daemonset kindnet -n kube-system");
+    lab.ok("kubectl scale deployment local-path-provisioner -n local-path-storage --replicas=0");
+    lab.until("kubectl get pods -A", |table| !table.contains("kindnet") && !table.contains("local-path"));
+    lab.ok("ssh hello-control-plane mv /etc/kubernetes/manifests/kube-scheduler.yaml /root/");
+    lab.until("kubectl get pods -n kube-system", |table| !table.contains("kube-scheduler"));
+
+    let lab = resume(&save(&lab, ""));
+    lab.until("kubectl get pods", |table| table.matches("1/1").count() == 2);
+    lab.ok("kubectl apply -f https://k8s.io/examples/service/networking/network-policy-default-deny-ingress.yaml");
+    lab.apply(
+        "apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: late}
+spec:
+  containers: [{name: c, image: nginx, volumeMounts: [{name: data, mountPath: /data}]}]
+  volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+",
+    );
+    lab.pass(std::time::Duration::from_secs(30));
+    let ask = "kubectl exec tool -- wget -qO- -T 2 http://web || echo refused";
+    assert!(lab.ok(ask).contains("Welcome to nginx!"), "nobody is there to enforce the policy");
+    let late = lab.ok("kubectl describe pod late");
+    assert!(late.contains("Node:             <none>"), "nobody is there to schedule it: {late}");
+    lab.ok("ssh hello-control-plane mv /root/kube-scheduler.yaml /etc/kubernetes/manifests/");
+    lab.pass(std::time::Duration::from_secs(60));
+    assert!(lab.ok("kubectl get pvc data").contains("Pending"), "nobody is there to make the volume");
+    lab.ok("kubectl scale deployment local-path-provisioner -n local-path-storage --replicas=1");
+    lab.until("kubectl get pod late", |table| table.contains("1/1"));
+    lab.ok("kubectl create -f kindnet.yaml");
+    lab.until(ask, |page| page.contains("refused"));
 }
 
 #[test]
@@ -206,4 +251,29 @@ fn the_learners_computer_goes_on() {
     assert!(lab.run("minikube status").stdout.contains("host: Stopped"));
     lab.ok("minikube start");
     lab.until("kubectl get nodes", |table| table.contains("minikube   Ready"));
+}
+
+/// As a host does that keeps parts one by one, and looks at its start which of them nobody has any more.
+#[test]
+fn disks_of_what_is_not_started_are_kept() {
+    let lab = Lab::bare(3);
+    let all = lab.cluster.save_disks(&mut Versions::new());
+    let mut parts: Vec<_> = all.into_iter().filter_map(|(name, bytes)| Some((name, bytes?.into()))).collect();
+    // A cluster of kind's that cannot be read, and what belongs to nobody.
+    let (lost, nobody) = ("cluster/kind/lost/about", "node/nobody/host");
+    parts.extend([lost, nobody].map(|name| (name.to_owned(), b"of another time".to_vec().into())));
+    let mut known: Versions = parts.iter().map(|(name, _)| (name.clone(), u64::MAX)).collect();
+    known.sort();
+    assert!(known.iter().any(|(name, _)| name.starts_with("node/hello-worker2/")), "{known:?}");
+
+    let store = lab.cluster.api().store().clone();
+    let base = Options::new(store, lab.cluster.now(), 8);
+    let nodes = NodeOptions::cluster("hello", 1);
+    let lab = Lab { cluster: Cluster::new(Options { nodes, saved: Saved::new(parts), ..base }).unwrap() };
+    known.retain(|(name, _)| !lab.cluster.leaves_alone(name));
+    let changed = lab.cluster.save_disks(&mut known);
+    let gone = |name: &str| changed.iter().any(|(part, bytes)| part == name && bytes.is_none());
+    assert!(gone(nobody) && !gone(lost), "{changed:?}");
+    assert!(!changed.iter().any(|(name, _)| name.starts_with("node/hello-worker")), "{changed:?}");
+    assert!(changed.iter().any(|(name, bytes)| name == lost && bytes.is_some()), "{changed:?}");
 }

@@ -28,10 +28,7 @@ fn a_claim_waits_for_its_first_consumer_and_goes_with_it() {
     assert!(events.contains("Waiting for a volume to be created either by the external provisioner"), "{events}");
     let node = lab.ok("kubectl get pod writer -o jsonpath={.spec.nodeName}");
     let volume = lab.ok(&format!("kubectl get pv pvc-{uid} -o yaml"));
-    assert!(
-        volume.contains(&node) && volume.contains("reclaimPolicy: Delete") || volume.contains("Delete"),
-        "{volume}"
-    );
+    assert!(volume.contains(&node) && volume.contains("persistentVolumeReclaimPolicy: Delete"), "{volume}");
 
     // What is written stays when the pod goes, and so does the next pod's node.
     lab.ok("kubectl exec writer -- sh -c 'echo kept > /data/file'");
@@ -46,6 +43,41 @@ fn a_claim_waits_for_its_first_consumer_and_goes_with_it() {
     lab.until("kubectl get pvc data", |table| table.contains("Terminating"));
     lab.ok("kubectl delete pod writer");
     lab.until("kubectl get pvc,pv --ignore-not-found", |text| !text.contains("data"));
+}
+
+#[test]
+fn pods_that_come_together_share_a_claim() {
+    let lab = Lab::new(3);
+    apply(&lab, CLAIM);
+    let deployment = POD
+        .replace("apiVersion: v1\nkind: Pod\nmetadata: {name: writer}\nspec:\n", "    spec:\n")
+        .replace("\n  ", "\n      ");
+    let head = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: writers}\nspec:\n  replicas: 3\n  selector: \
+                {matchLabels: {app: writers}}\n  template:\n    metadata: {labels: {app: writers}}\n";
+    apply(&lab, &format!("{head}{deployment}"));
+    lab.until("kubectl get deployment writers", |table| table.contains("3/3"));
+    let nodes = lab.ok("kubectl get pods -o jsonpath='{range .items[*]}{.spec.nodeName}{\"\\n\"}{end}' | sort -u");
+    assert_eq!(nodes.lines().count(), 1, "the volume is on one node: {nodes}");
+    assert_eq!(lab.ok("kubectl get events --field-selector reason=FailedScheduling"), "");
+}
+
+#[test]
+fn claims_that_come_together_get_a_volume_each() {
+    const COUNT: usize = 16;
+    let lab = Lab::new(1);
+    let volume = |index: usize| {
+        format!(
+            "apiVersion: v1\nkind: PersistentVolume\nmetadata: {{name: v{index}}}\nspec: {{storageClassName: manual, \
+             accessModes: [ReadWriteOnce], capacity: {{storage: 1Gi}}, hostPath: {{path: /v{index}}}}}\n---\n"
+        )
+    };
+    let claim = |index: usize| {
+        let claim = CLAIM.replace("name: data", &format!("name: c{index}"));
+        format!("{}---\n", claim.replace("spec:\n", "spec:\n  storageClassName: manual\n"))
+    };
+    apply(&lab, &(0..COUNT).map(volume).chain((0..COUNT).map(claim)).collect::<String>());
+    let bound = "kubectl wait --for=jsonpath={.status.phase}=Bound pvc --all --timeout=2s | wc -l";
+    assert_eq!(lab.ok(bound).trim(), COUNT.to_string());
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The five documents, every command line of each, in order, typed into the learner's terminal.
+//! The five documents, every command line of each, in order, and lines of Kubernetes' documentation, typed into the
+//! learner's terminal.
 //!
 //! `transcripts/N.txt` is the Nth document of the seeds. Its lines:
 //!
@@ -203,4 +204,9 @@ fn the_fourth_document() {
 #[test]
 fn the_fifth_document() {
     play(include_str!("transcripts/5.txt"), 3);
+}
+
+#[test]
+fn the_documentation() {
+    play(include_str!("transcripts/documentation.txt"), 2);
 }

@@ -48,8 +48,21 @@ pub struct Flag {
 }
 
 /// Repeatable flags whose values are not split at commas. The pages do not tell them from others.
-const ARRAYS: &[&str] =
-    &["annotation", "as-group", "env", "exec-env", "for", "from-literal", "prune-allowlist", "resource-name", "rule"];
+const ARRAYS: &[&str] = &[
+    "allowlist-entry",
+    "annotation",
+    "appendarg",
+    "as-group",
+    "env",
+    "exec-env",
+    "for",
+    "from-literal",
+    "option",
+    "prependarg",
+    "prune-allowlist",
+    "resource-name",
+    "rule",
+];
 /// The same, where it depends on the command.
 const ARRAYS_OF: &[(&str, &str)] = &[
     ("create rolebinding", "user"),
@@ -84,6 +97,9 @@ const RECORD: Flag =
 /// Of `apply`, where a variable turns it on: no page shows it.
 const APPLY_SET: Flag =
     Flag { name: "applyset", shorthand: None, kind: FlagKind::String, default: "", bare: None, usage: "" };
+/// Of `kustomize`, which is deprecated: no page shows it.
+const REORDER: Flag =
+    Flag { name: "reorder", shorthand: None, kind: FlagKind::String, default: "", bare: None, usage: "" };
 const HELP: Flag = Flag {
     name: "help",
     shorthand: Some('h'),
@@ -161,6 +177,9 @@ impl Command {
         }
         if self.path == "apply" {
             flags.push(APPLY_SET);
+        }
+        if self.path == "kustomize" {
+            flags.push(REORDER);
         }
         flags.push(HELP);
         flags
@@ -270,8 +289,8 @@ mod tests {
 
     #[test]
     fn every_command_is_listed_by_its_parent() {
-        // `convert` is a plugin of the original's.
-        let unlisted = ["", "convert", "help", "options"];
+        // `convert` is a plugin of the original's, `kuberc` younger than the pages.
+        let unlisted = ["", "convert", "help", "kuberc", "options"];
         for (path, _) in PAGES.iter().filter(|(path, _)| !unlisted.contains(path)) {
             let (parent, name) = path.rsplit_once(' ').unwrap_or(("", path));
             assert_ne!(Command::find(parent).unwrap().short_of(name), "", "{path}");

@@ -37,6 +37,8 @@ pub enum Error {
         place: &'static str,
         /// The message.
         text: String,
+        /// The exit code.
+        code: i32,
     },
     /// All has been said: only the exit code is left.
     Exit(i32),
@@ -87,7 +89,7 @@ impl Error {
     /// The process's exit code.
     pub fn exit_code(&self) -> i32 {
         match self {
-            Self::Exit(code) => *code,
+            Self::Exit(code) | Self::Fatal { code, .. } => *code,
             // The last one decides: a message may be followed by the exit code that goes with it.
             Self::Many(errors) => errors.last().map_or(1, Self::exit_code),
             _ => 1,

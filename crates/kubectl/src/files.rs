@@ -33,7 +33,7 @@ pub async fn read(session: &Session<'_>) -> Result<Vec<Result<Document, Error>>,
     }
     let mut documents = Vec::new();
     if !kustomization.is_empty() {
-        let built = kustomize::build(session.host, kustomization, true).await?;
+        let built = kustomize::build(session.host, kustomization, true, None).await?;
         documents.extend(built.into_iter().map(|object| Ok(Document { object, source: kustomization.to_owned() })));
     }
     let mut errors = Vec::new();

@@ -12,6 +12,7 @@ const GROUPS: &[(&str, bool, i32)] = &[
     ("config", false, 1),
     ("create secret", false, 1),
     ("create service", false, 1),
+    ("kuberc", false, 1),
     ("plugin", false, 1),
     ("rollout", true, 1),
     ("set", false, 1),

@@ -54,6 +54,8 @@ pub struct DirEntry {
     pub name: String,
     /// Whether it is a folder itself.
     pub is_dir: bool,
+    /// Whether anybody may run it, where it is a file.
+    pub is_executable: bool,
 }
 
 /// A connection that somebody opened to a port of a [`Listener`]: channel 0 carries its bytes.
@@ -104,6 +106,9 @@ pub trait Host {
 
     /// The time, for ages and timeouts.
     fn now(&self) -> Timestamp;
+
+    /// A random number, for names that shall be unique.
+    fn random(&self) -> u64;
 
     /// Completes after the given time.
     fn sleep(&self, duration: Duration) -> LocalBoxFuture<'_, ()>;

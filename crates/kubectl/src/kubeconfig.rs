@@ -182,6 +182,7 @@ impl Kubeconfig {
                 return Err(Error::Verbatim(format!("Error in configuration: {lines}")));
             }
         }
+        let certificate_authority = self.blob(host, args, cluster, "certificate-authority", "clusters").await?;
         let skips = args.bool("insecure-skip-tls-verify") || cluster["insecure-skip-tls-verify"] == true;
         // The flag means that no authority of the file counts.
         let authority_counts = !args.bool("insecure-skip-tls-verify");
@@ -196,7 +197,7 @@ impl Kubeconfig {
         target.endpoint = Endpoint {
             context: context_name.to_owned(),
             server: server.trim_end_matches('/').to_owned(),
-            certificate_authority: self.blob(host, args, cluster, "certificate-authority", "clusters").await?,
+            certificate_authority,
             insecure_skip_tls_verify: args.bool("insecure-skip-tls-verify")
                 || cluster["insecure-skip-tls-verify"] == true,
             tls_server_name: match args.global("tls-server-name") {

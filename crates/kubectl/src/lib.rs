@@ -11,6 +11,7 @@ mod commands;
 mod complete;
 mod credentials;
 mod der;
+pub mod editor;
 mod error;
 mod files;
 mod help;
@@ -18,6 +19,7 @@ pub mod host;
 mod jsonpath;
 mod key_pair;
 pub mod kubeconfig;
+mod kuberc;
 mod kustomize;
 mod pages;
 mod print;
@@ -30,6 +32,9 @@ mod yaml;
 
 pub use host::{Connection, DirEntry, FileError, Host, Listener, SendError};
 pub use kubeconfig::Endpoint;
+pub use print::go_template::Template;
+
+use futures::future::LocalBoxFuture;
 
 use args::Invocation;
 use error::Error;
@@ -40,7 +45,13 @@ pub const COMPLETE_LINE: &str = "__completeLine";
 
 /// Runs one command line, such as `["get", "pods"]` (without the program's name), to its end. Returns the
 /// process's exit code. Dropping the future cancels the command, as Ctrl-C does.
-pub async fn run(args: &[String], host: &dyn Host) -> i32 {
+///
+/// The future is boxed here: each crate that polls a plain one would hold all of kubectl's code once more.
+pub fn run<'a>(args: &'a [String], host: &'a dyn Host) -> LocalBoxFuture<'a, i32> {
+    Box::pin(run_line(args, host))
+}
+
+async fn run_line(args: &[String], host: &dyn Host) -> i32 {
     if let [hidden, line] = args
         && hidden == COMPLETE_LINE
     {
@@ -53,13 +64,18 @@ pub async fn run(args: &[String], host: &dyn Host) -> i32 {
     {
         return complete::for_scripts(words, hidden == "__complete", host).await;
     }
-    if let [alpha] = args
-        && alpha == "alpha"
-    {
+    if args.first().is_some_and(|first| first == "alpha") {
         host.stderr(b"No alpha commands are available in this version of kubectl\n");
         return 0;
     }
-    let invocation = match Invocation::parse(args) {
+    let words = match kuberc::applied(args, host).await {
+        Ok(words) => words,
+        Err(error) => {
+            session::report(host, &error);
+            return error.exit_code();
+        }
+    };
+    let invocation = match Invocation::parse(&words) {
         Ok(invocation) => invocation,
         Err(error) => {
             session::report(host, &error);
@@ -68,6 +84,11 @@ pub async fn run(args: &[String], host: &dyn Host) -> i32 {
     };
     if invocation.changed("record") {
         host.stderr(b"Flag --record has been deprecated, --record will be removed in the future\n");
+    }
+    if invocation.changed("reorder") {
+        host.stderr(
+            b"Flag --reorder has been deprecated, use the new 'sortOptions' field in kustomization.yaml instead.\n",
+        );
     }
     if let Some(code) = help::answer(&invocation, host) {
         return code;
@@ -116,6 +137,6 @@ pub struct Completion {
 
 /// Completes the word at `cursor` (a byte offset) of a line that starts with `kubectl` or an alias of it:
 /// commands, flags, kinds, names.
-pub async fn complete(line: &str, cursor: usize, host: &dyn Host) -> Completion {
-    complete::complete(line, cursor, host).await
+pub fn complete<'a>(line: &'a str, cursor: usize, host: &'a dyn Host) -> LocalBoxFuture<'a, Completion> {
+    Box::pin(complete::complete(line, cursor, host))
 }

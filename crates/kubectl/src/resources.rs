@@ -306,7 +306,8 @@ pub fn unknown_path(error: Error, verb: &str, resource: &Resource, name: &str) -
     const MISSING: &str = "the server could not find the requested resource";
     match error {
         Error::Status(mut status) if status.message() == MISSING => {
-            status.0.message = Some(format!("{MISSING} ({verb} {} {name})", resource.name));
+            let resource = qualify(&resource.name, &resource.group);
+            status.0.message = Some(format!("{MISSING} ({verb} {resource} {name})"));
             Error::Status(status)
         }
         other => other,
@@ -316,9 +317,23 @@ pub fn unknown_path(error: Error, verb: &str, resource: &Resource, name: &str) -
 /// Reads one object.
 ///
 /// # Errors
-/// As [`Client::get`].
+/// As [`Client::get`], and as [`or_no_namespace`].
 pub async fn get(client: &Client<'_>, resource: &Resource, namespace: &str, name: &str) -> Result<Value, Error> {
-    client.get(resource.path(namespace, name)).await
+    match client.get(resource.path(namespace, name)).await {
+        Err(error) => Err(or_no_namespace(client, namespace, error).await),
+        found => found,
+    }
+}
+
+/// Why there is no object: a namespace that is not there is the better reason (upstream's `Info.Get`).
+pub async fn or_no_namespace(client: &Client<'_>, namespace: &str, error: Error) -> Error {
+    if !error.is_not_found() || matches!(namespace, "" | "default") {
+        return error;
+    }
+    match client.get(format!("/api/v1/namespaces/{namespace}")).await {
+        Err(missing) if missing.is_not_found() => missing,
+        _ => error,
+    }
 }
 
 /// Patches one object.

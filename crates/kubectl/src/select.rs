@@ -244,11 +244,38 @@ async fn from_files(session: &Session<'_>, local: bool) -> Result<Vec<Item>, Err
     Ok(items)
 }
 
+/// What keeps a value from being an object's, in the words of Go's JSON after `cannot unmarshal`.
+fn undecodable(object: &Value) -> Option<String> {
+    let of = |value: &Value| match value {
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) | Value::Null => "object",
+    };
+    let metadata = &object["metadata"];
+    if !object.is_object() {
+        return Some(format!("{} into Go value of type unstructured.detector", of(object)));
+    }
+    if !metadata.is_object() && !metadata.is_null() {
+        let found = of(metadata);
+        return Some(format!("{found} into Go struct field metadataOnlyObject.metadata of type v1.ObjectMeta"));
+    }
+    ["name", "namespace"].into_iter().find_map(|field| {
+        let value = &metadata[field];
+        let fits = value.is_string() || value.is_null();
+        (!fits).then(|| format!("{} into Go struct field ObjectMeta.metadata.{field} of type string", of(value)))
+    })
+}
+
 /// Finds an object's resource and fills in its namespace.
 ///
 /// # Errors
 /// No such kind, a namespace other than `--namespace`.
 pub async fn identify(session: &Session<'_>, mut object: Value, source: String, local: bool) -> Result<Info, Error> {
+    if let Some(problem) = undecodable(&object) {
+        return Err(Error::message(format!("unable to decode {source:?}: json: cannot unmarshal {problem}")));
+    }
     let api_version = resources::text(&object["apiVersion"]);
     let kind = resources::text(&object["kind"]);
     let name = resources::text(&object["metadata"]["name"]);
@@ -323,7 +350,7 @@ async fn fetch(session: &Session<'_>, choice: &Choice<'_>, item: Item) -> Result
         Item::Failed(error) => Err(error),
         Item::File(info) if !choice.latest || choice.local => Ok(vec![*info]),
         Item::File(mut info) => {
-            info.object = session.client().await?.get(info.path()).await?;
+            info.object = resources::get(session.client().await?, &info.resource, &info.namespace, &info.name).await?;
             Ok(vec![*info])
         }
         Item::Named(resource, namespace, name) => {

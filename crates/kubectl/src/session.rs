@@ -85,10 +85,14 @@ impl<'h> Session<'h> {
         klog(self.host, level, place, text);
     }
 
+    /// A number that another run does not draw.
+    pub fn random(&self) -> u64 {
+        self.host.random()
+    }
+
     /// Letters and digits for a name that shall be unique.
     pub fn suffix(&self, length: usize) -> String {
-        let mut rng = machinery::random::Rng::new(machinery::random::fnv64a(self.now().to_string().as_bytes()));
-        rng.suffix(length)
+        machinery::random::Rng::new(self.random()).suffix(length)
     }
 
     /// The time.
@@ -228,7 +232,7 @@ fn klog(host: &dyn Host, level: char, place: &str, text: &str) {
 
 /// Writes an error as kubectl does.
 pub fn report(host: &dyn Host, error: &Error) {
-    if let Error::Fatal { place, text } = error {
+    if let Error::Fatal { place, text, .. } = error {
         return klog(host, 'F', place, text);
     }
     if let Error::Halfway { output, .. } = error {

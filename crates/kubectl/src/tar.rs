@@ -57,6 +57,12 @@ pub fn append(archive: &mut Vec<u8>, member: &Member) -> bool {
     true
 }
 
+/// Whether an archive has its end: two blocks of nothing.
+pub fn is_whole(archive: &[u8]) -> bool {
+    let end = archive.len().checked_sub(2 * BLOCK_BYTES).and_then(|at| archive.get(at..));
+    end.is_some_and(|end| end.iter().all(|byte| *byte == 0))
+}
+
 /// Ends an archive.
 pub fn finish(archive: &mut Vec<u8>) {
     archive.resize(archive.len() + 2 * BLOCK_BYTES, 0);

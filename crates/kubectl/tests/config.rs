@@ -106,3 +106,59 @@ fn a_flat_view_has_the_files() {
     world.check("config view -o jsonpath={.clusters[0].cluster.certificate-authority}", "/home/learner/.kube/ca.crt");
     world.check("config view --flatten -o jsonpath={.clusters[0].cluster.certificate-authority-data}", "UEVN");
 }
+
+#[test]
+fn preferences() {
+    let world = World::alone();
+    world.file(
+        "rc",
+        "apiVersion: kubectl.config.k8s.io/v1beta1\nkind: Preference\naliases:\n- name: mk\n  command: create configmap\n  \
+         options:\n  - {name: dry-run, default: client}\n  appendArgs: [--from-literal=a=b]\ndefaults:\n- command: create \
+         configmap\n  options:\n  - {name: output, default: name}\n",
+    );
+    world.check("--kuberc=rc mk x", "configmap/x");
+    world.check("mk x --kuberc rc -o jsonpath={.data.a}", "b");
+    world.check("--kuberc=rc create configmap x --dry-run=client", "configmap/x");
+    world.check("create configmap x --dry-run=client", "configmap/x created (dry run)");
+    assert!(world.run("mk x").contains("unknown command \"mk\" for \"kubectl\""));
+    world.check("--kuberc=none options", "! error: kuberc: open none: no such file or directory\nexit 1");
+}
+
+#[test]
+fn preferences_are_set_and_shown() {
+    let world = World::alone();
+    let offer = "kuberc file not found at /home/learner/.kube/kuberc\nWould you like to generate a default kuberc file \
+                 with recommended options? (y/N):";
+    world.check("kuberc view", offer);
+    world.check("kuberc view --kuberc=rc", "! error: kuberc file not found at rc\nexit 1");
+    world.check("kuberc set --command=get", "! error: required flag(s) \"section\" not set\nexit 1");
+    let set = "kuberc set --section=defaults --command=get --option=output=name";
+    world.check(set, "Updated /home/learner/.kube/kuberc");
+    let known = "! error: defaults for command \"get\" already exist, use --overwrite to replace\nexit 1";
+    world.check(set, known);
+    world.check(
+        "kuberc set --section=aliases --name=mk --command=run --option=image=nginx --option=dry-run=client \
+         --prependarg=x --appendarg=--port=1,2",
+        "Updated /home/learner/.kube/kuberc",
+    );
+    world.check(
+        "kuberc set --section=aliases --name=mk --command=run --overwrite",
+        "Updated /home/learner/.kube/kuberc",
+    );
+    world.check(
+        "kuberc view",
+        "aliases:\n- appendArgs:\n  - --port=1,2\n  command: run\n  name: mk\n  options:\n  - default: nginx\n    name: \
+         image\n  - default: client\n    name: dry-run\n  prependArgs:\n  - x\napiVersion: kubectl.config.k8s.io/v1beta1\n\
+         defaults:\n- command: get\n  options:\n  - default: name\n    name: output\nkind: Preference",
+    );
+    world.check("kuberc view -o jsonpath={.defaults[0].options[0].default}", "name");
+    world.check(
+        "kuberc set --section=x --command=get",
+        "! error: --section must be \"defaults\", \"aliases\", or \"credentialplugin\", got: x\nexit 1",
+    );
+    world.check(
+        "kuberc set --section=credentialplugin --policy=Allowlist --allowlist-entry=command=aws --kuberc=other",
+        "Updated other",
+    );
+    world.check("kuberc view --kuberc=other -o jsonpath={.credentialPluginAllowlist[*].command}", "aws");
+}

@@ -123,3 +123,72 @@ fn generated_names_follow_their_contents_through_layers() {
     assert_eq!(built.matches(&format!("tunes-{name}")).count(), 2, "{built}");
     assert!(built.contains("  a: b\n  c: d\n"), "{built}");
 }
+
+#[test]
+fn what_is_wrong_with_a_kustomization() {
+    let world = World::alone();
+    world.file("x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n");
+    let mut count = 0;
+    let mut refused = |config: &str, problem: &str| {
+        count += 1;
+        let folder = format!("k{count}");
+        world.file(&format!("{folder}/x.yaml"), "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n");
+        world.file(&format!("{folder}/kustomization.yaml"), config);
+        world.check(&format!("kustomize {folder}"), &format!("! error: {problem}\nexit 1"));
+    };
+    refused("kind: Kustomization\n", "kustomization.yaml is empty");
+    refused(
+        "commonLabels: {a: 1}\n",
+        "invalid Kustomization: json: cannot unmarshal number into Go struct field Kustomization.commonLabels of type string",
+    );
+    refused(
+        "resources: x.yaml\n",
+        "invalid Kustomization: json: cannot unmarshal string into Go struct field Kustomization.resources of type []string",
+    );
+    refused(
+        "resources: [x.yaml]\nsortOptions: {order: any}\n",
+        "the field 'sortOptions.order' must be one of [fifo, legacy]",
+    );
+    refused(
+        "resources: [.]\n",
+        "accumulating resources: accumulation err='accumulating resources from '.': 'k5' must resolve to a file': cycle detected: candidate root 'k5' contains visited root 'k5'",
+    );
+    refused(
+        "resources: [x.yaml, ./x.yaml]\n",
+        "accumulating resources: accumulation err='merging resources from './x.yaml': may not add resource with an already registered id: ConfigMap.v1.[noGrp]/x.[noNs]': must build at directory: 'k6/x.yaml': file is not directory",
+    );
+    refused(
+        "resources: [x.yaml]\nreplicas: [{name: x, count: 2}]\n",
+        "resource with name x does not match a config with the following GVK [Deployment.[noVer].[noGrp] StatefulSet.[noVer].[noGrp] ReplicaSet.[noVer].[noGrp] ReplicationController.[noVer].[noGrp]]",
+    );
+    refused(
+        "configMapGenerator: [{name: made, literals: [a]}]\n",
+        "loading KV pairs: literal sources [a]: invalid literal source a, expected key=value",
+    );
+    refused(
+        "configMapGenerator: [{name: made, literals: [a=1, a=2]}]\n",
+        "configmap made illegally repeats the key `a`",
+    );
+    refused(
+        "resources: [x.yaml]\npatches: [{target: {kind: ConfigMap}, patch: '[{\"op\": \"remove\", \"path\": \"/data/a\"}]'}]\n",
+        "remove operation does not apply: doc is missing path: \"/data/a\": missing value",
+    );
+}
+
+#[test]
+fn origins_are_told() {
+    let world = World::alone();
+    world.file("base/d.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: d\n");
+    world.file("base/kustomization.yaml", "resources: [d.yaml]\nconfigMapGenerator:\n- name: b\n  literals: [a=1]\n");
+    world.file("top/s.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: s\n");
+    world.file("top/Kustomization", "resources: [../base, s.yaml]\nbuildMetadata: [originAnnotations]\n");
+    let built = world.run("kustomize top");
+    for origin in [
+        "      path: ../base/d.yaml\n",
+        "      path: s.yaml\n",
+        "      configuredIn: ../base/kustomization.yaml\n      configuredBy:\n        apiVersion: builtin\n        kind: \
+         ConfigMapGenerator\n",
+    ] {
+        assert!(built.contains(origin), "{built}");
+    }
+}

@@ -53,7 +53,9 @@ impl Kubelet {
             );
         }
         let cause = revision(&pod);
-        self.workers.insert(uid.clone(), Slot { cause, ..Slot::new(worker) });
+        let mut slot = Slot::new(worker);
+        slot.cause = cause;
+        self.workers.insert(uid.clone(), slot);
         self.mark(&uid);
     }
 

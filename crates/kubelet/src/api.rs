@@ -1,17 +1,19 @@
 //! What pods refer to, read from the API.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use client::{Client, ListOptions};
 use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret, Service};
 use machinery::time::after;
-use machinery::wire::Body;
-use machinery::{ApiError, Kind, ObjectKey, Timestamp};
+use machinery::wire::{Body, Expires};
+use machinery::{ApiError, Encoded, Kind, ObjectKey, Timestamp};
 use serde_json::{Value, json};
 
 use crate::objects::{Objects, TokenRequest};
+use crate::runtime::Content;
 
 /// Reads from the API each time, except for Services, which are read once for each moment: many
 /// containers start at one.
@@ -86,7 +88,7 @@ impl Objects for ApiObjects {
         self.find("", name)
     }
 
-    fn token(&self, request: &TokenRequest<'_>) -> Result<(String, Timestamp), String> {
+    fn token(&self, request: &TokenRequest<'_>) -> Result<(Content, Timestamp), String> {
         let TokenRequest { namespace, service_account, pod_name, pod_uid, audience, expiration_seconds } = *request;
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token");
         let audiences: Vec<&str> = if audience.is_empty() { Vec::new() } else { vec![audience] };
@@ -104,16 +106,28 @@ impl Objects for ApiObjects {
             .client
             .send(Method::POST, &path, "application/json", Body::Bytes(body.to_string().into()))
             .map_err(|error| fail(&error))?;
-        let answer: Value = match response.into_body() {
-            Body::Object(object) => object.value().unwrap_or_default(),
-            Body::Bytes(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-            _ => Value::Null,
+        let known = response.extensions().get::<Expires>().map(|expires| expires.0);
+        let answer = match response.into_body() {
+            Body::Object(object) => object,
+            Body::Bytes(bytes) => Encoded::from_bytes(bytes),
+            _ => return Err("failed to fetch token: the answer is no object".into()),
         };
-        let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str);
-        let token = text("/status/token").ok_or("failed to fetch token: the answer has none")?;
-        let expires = text("/status/expirationTimestamp").and_then(|time| time.parse().ok());
-        let asked = u64::try_from(expiration_seconds).unwrap_or_default();
-        let expires = expires.unwrap_or_else(|| after(self.now, std::time::Duration::from_secs(asked)));
-        Ok((token.into(), expires))
+        let read = |answer: &Encoded, pointer: &str| {
+            let value = answer.value().unwrap_or_default();
+            value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let Some(expires) = known else {
+            let token = read(&answer, "/status/token");
+            if token.is_empty() {
+                return Err("failed to fetch token: the answer has none".into());
+            }
+            let asked = u64::try_from(expiration_seconds).unwrap_or_default();
+            let expires = read(&answer, "/status/expirationTimestamp").parse();
+            return Ok((token.into(), expires.unwrap_or_else(|_| after(self.now, Duration::from_secs(asked)))));
+        };
+        // The server of this process signs it when the file is first read.
+        let signed = OnceLock::<bytes::Bytes>::new();
+        let token = move || signed.get_or_init(|| read(&answer, "/status/token").into()).clone();
+        Ok((Content::Later(Arc::new(token)), expires))
     }
 }

@@ -122,6 +122,16 @@ impl Container {
         self.current.as_ref().filter(|run| matches!(run.state, ContainerState::Exited | ContainerState::Unknown))
     }
 
+    /// The run that ended with all others, as long as there is no new one.
+    pub fn removed(&self) -> Option<&ContainerStatus> {
+        self.previous.as_ref().filter(|run| self.current.is_none() && run.reason == crate::restart_all::REASON)
+    }
+
+    /// The number of the next run.
+    pub fn next_attempt(&self) -> u32 {
+        self.current.as_ref().or(self.previous.as_ref()).map_or(0, |run| run.attempt + 1)
+    }
+
     /// Whether a run is just being made.
     pub fn is_busy(&self) -> bool {
         self.step != Step::Idle
@@ -129,6 +139,10 @@ impl Container {
 
     /// Takes a newer status of a run. True if anything changed.
     pub fn apply(&mut self, status: ContainerStatus) -> bool {
+        // What is told late of a run that was removed.
+        if self.removed().is_some_and(|run| run.id == status.id) {
+            return false;
+        }
         match &mut self.current {
             Some(run) if run.id == status.id => {
                 if *run == status {
@@ -147,7 +161,9 @@ impl Container {
                 };
             }
             _ => {
-                self.previous = self.current.replace(status);
+                if let Some(before) = self.current.replace(status) {
+                    self.previous = Some(before);
+                }
                 self.kill = None;
                 self.probes = Probes::default();
             }
@@ -155,6 +171,10 @@ impl Container {
         if self.ended().is_some() {
             self.kill = None;
             self.asked.clear();
+            // Nobody waits for a hook whose container is gone.
+            if self.step == Step::PostStart {
+                self.step = Step::Idle;
+            }
         }
         true
     }

@@ -84,6 +84,7 @@ pub fn config(
         pid_target,
         resources: qos::linux(pod, spec, node.config.memory_bytes()),
         security: security(worker, spec, image)?,
+        env_files: env::files(spec),
         env,
     })
 }
@@ -118,22 +119,25 @@ fn security(worker: &Worker, spec: &Spec, image: &ImageInfo) -> Result<LinuxSecu
     let capabilities = of_container.capabilities.as_ref();
     let profile =
         of_container.seccomp_profile.as_ref().or_else(|| of_pod.and_then(|context| context.seccomp_profile.as_ref()));
+    let confined =
+        of_container.app_armor_profile.as_ref().or_else(|| of_pod.and_then(|it| it.app_armor_profile.as_ref()));
+    // A profile of the node's own is told by its place there.
+    let named = |kind: &str, place: &Option<String>| match kind {
+        "Localhost" => format!("Localhost/{}", str(place)),
+        other => other.to_owned(),
+    };
     Ok(LinuxSecurity {
         run_as_user,
         run_as_group: of_container.run_as_group.or_else(|| of_pod.and_then(|context| context.run_as_group)),
         supplemental_groups: groups,
+        strict_groups: of_pod.and_then(|context| context.supplemental_groups_policy.as_deref()) == Some("Strict"),
         fs_group: of_pod.and_then(|context| context.fs_group),
         privileged: of_container.privileged.unwrap_or_default(),
         read_only_root: of_container.read_only_root_filesystem.unwrap_or_default(),
         capabilities_add: capabilities.and_then(|set| set.add.clone()).unwrap_or_default(),
         capabilities_drop: capabilities.and_then(|set| set.drop.clone()).unwrap_or_default(),
         no_new_privileges: of_container.allow_privilege_escalation == Some(false),
-        seccomp_profile: match profile {
-            Some(profile) if profile.type_ == "Localhost" => {
-                format!("Localhost/{}", str(&profile.localhost_profile))
-            }
-            Some(profile) => profile.type_.clone(),
-            None => String::new(),
-        },
+        seccomp_profile: profile.map_or_else(String::new, |it| named(&it.type_, &it.localhost_profile)),
+        apparmor_profile: confined.map_or_else(String::new, |it| named(&it.type_, &it.localhost_profile)),
     })
 }

@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVarSource, Pod};
 use crate::expand::expand;
 use crate::fieldref::{self, Facts};
 use crate::objects::Objects;
+use crate::runtime::EnvFile;
 use crate::services_env;
 use crate::spec;
 use crate::text::str;
@@ -57,6 +58,11 @@ pub fn environment(
     }
 
     for variable in container.env.iter().flatten() {
+        // What is in a file, the runtime reads.
+        if variable.value_from.as_ref().is_some_and(|source| source.file_key_ref.is_some()) {
+            known.insert(variable.name.clone(), String::new());
+            continue;
+        }
         let value = match (&variable.value, &variable.value_from) {
             (_, Some(source)) => match from_source(facts, container, source, objects)? {
                 Some(value) => value,
@@ -70,6 +76,21 @@ pub fn environment(
 
     out.extend(services.into_iter().filter(|(name, _)| !known.contains_key(name)));
     Ok(out)
+}
+
+/// The variables whose values are in files.
+pub fn files(container: &Container) -> Vec<EnvFile> {
+    let of = |variable: &k8s_openapi::api::core::v1::EnvVar| {
+        let source = variable.value_from.as_ref()?.file_key_ref.as_ref()?;
+        Some(EnvFile {
+            name: variable.name.clone(),
+            volume: source.volume_name.clone(),
+            path: source.path.clone(),
+            key: source.key.clone(),
+            optional: source.optional == Some(true),
+        })
+    };
+    container.env.iter().flatten().filter_map(of).collect()
 }
 
 /// `None` for an optional reference whose target does not exist.

@@ -28,6 +28,8 @@ use crate::server::{Call, KubeletServer};
 use crate::tickets::{Owner, Purpose, Tickets};
 use crate::worker::{Cleanup, Node, PodEvent, Worker};
 
+/// So many pods are synced before others have their turn: whoever watches pods looks at each poll of this one.
+const SYNCS_PER_POLL: usize = 16;
 /// How long to wait after the API refused a write.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long to wait before the runtime is listed again after a failure.
@@ -51,7 +53,7 @@ pub struct Kubelet {
     objects: ApiObjects,
     rng: Rng,
     pub(crate) tickets: Tickets,
-    pub(crate) workers: BTreeMap<String, Slot>,
+    pub(crate) workers: BTreeMap<String, Box<Slot>>,
     /// Workers to be synced, by uid.
     pub(crate) dirty: BTreeSet<String>,
     /// When workers want to be synced.
@@ -86,8 +88,8 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(worker: Worker) -> Self {
-        Self { worker, timer: None, published: None, mirror: None, delete_sent: false, cause: 0 }
+    pub(crate) fn new(worker: Worker) -> Box<Self> {
+        Box::new(Self { worker, timer: None, published: None, mirror: None, delete_sent: false, cause: 0 })
     }
 }
 
@@ -368,7 +370,8 @@ impl Component for Kubelet {
             }
             self.dirty.insert(uid);
         }
-        if let Some(uid) = self.dirty.pop_first() {
+        for _ in 0..SYNCS_PER_POLL {
+            let Some(uid) = self.dirty.pop_first() else { break };
             self.sync(now, &uid);
             // What was submitted may have completed already; and others may wait for their turn.
             self.drain_runtime(cx);

@@ -31,6 +31,7 @@ mod probing;
 mod publish;
 mod qos;
 mod resize;
+mod restart_all;
 mod running;
 pub mod runtime;
 mod sandbox;
@@ -49,6 +50,7 @@ mod worker;
 
 pub use config::NodeConfig;
 pub use kubelet::{Kubelet, Observer};
+pub use node::machine_id;
 pub use runtime::ContainerRuntime;
 pub use server::KubeletServer;
 

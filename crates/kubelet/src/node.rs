@@ -196,6 +196,10 @@ impl NodeReporter {
     fn starting_event(&mut self, now: Timestamp, config: &NodeConfig, recorder: &mut EventRecorder) {
         if std::mem::take(&mut self.starting) {
             recorder.event_for(now, reference(config), EventType::Normal, "Starting", "Starting kubelet.");
+            for reason in ["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"] {
+                let message = format!("Node {} status is now: {reason}", config.name);
+                recorder.event_for(now, reference(config), EventType::Normal, reason, &message);
+            }
             let message = "Updated Node Allocatable limit across pods";
             recorder.event_for(now, reference(config), EventType::Normal, "NodeAllocatableEnforced", message);
         }
@@ -207,9 +211,12 @@ impl NodeReporter {
                 name: Some(config.name.clone()),
                 labels: Some(node_labels(config)),
                 annotations: Some(
-                    [("volumes.kubernetes.io/controller-managed-attach-detach", "true")]
-                        .map(|(key, value)| (key.to_string(), value.to_string()))
-                        .into(),
+                    [
+                        ("node.alpha.kubernetes.io/ttl", "0"),
+                        ("volumes.kubernetes.io/controller-managed-attach-detach", "true"),
+                    ]
+                    .map(|(key, value)| (key.to_string(), value.to_string()))
+                    .into(),
                 ),
                 ..ObjectMeta::default()
             },
@@ -232,6 +239,11 @@ impl NodeReporter {
     ) -> NodeStatus {
         let mut system = config.system.clone();
         system.container_runtime_version = format!("{}://{}", runtime.name, runtime.version);
+        if system.machine_id.is_empty() {
+            system.machine_id = machine_id(&config.name);
+            system.system_uuid = dashed(&machine_id(&format!("system {}", config.name)));
+            system.boot_id = dashed(&machine_id(&format!("boot {}", config.name)));
+        }
         let old_conditions = old.and_then(|old| old.conditions.as_deref()).unwrap_or_default();
         let ready = match &self.runtime_down {
             Some(message) => ("Ready", "False", "KubeletNotReady", format!("container runtime is down: {message}")),
@@ -359,6 +371,18 @@ impl NodeReporter {
         self.lease = Some((*written).clone());
         Ok(())
     }
+}
+
+/// `/etc/machine-id` of a node that has no other: always the same for a name.
+pub fn machine_id(name: &str) -> String {
+    let half = |salt: &str| machinery::random::fnv64a(format!("{salt}{name}").as_bytes());
+    format!("{:016x}{:016x}", half("machine"), half("id"))
+}
+
+/// 32 digits as a UUID.
+fn dashed(digits: &str) -> String {
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
 
 /// Labels every node has, under those it was given.

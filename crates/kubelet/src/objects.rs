@@ -5,6 +5,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret, Service};
 use machinery::Timestamp;
 
+use crate::runtime::Content;
+
 /// Reads what pods refer to. Errors are messages for the user, such as `configmap "x" not found`.
 pub trait Objects {
     /// A ConfigMap; `None` if there is none of that name.
@@ -41,7 +43,7 @@ pub trait Objects {
     ///
     /// # Errors
     /// When the API refuses it or cannot be reached.
-    fn token(&self, request: &TokenRequest<'_>) -> Result<(String, Timestamp), String>;
+    fn token(&self, request: &TokenRequest<'_>) -> Result<(Content, Timestamp), String>;
 }
 
 /// What a projected token is for.

@@ -10,8 +10,15 @@ use crate::spec;
 
 type Resources = BTreeMap<String, Quantity>;
 
-/// `Guaranteed`, `Burstable` or `BestEffort`, by cpu and memory of all containers.
-pub fn class(pod: &Pod) -> &'static str {
+/// `Guaranteed`, `Burstable` or `BestEffort`: as the API server has told, for good, when the pod came (upstream's
+/// `GetPodQOS`).
+pub fn class(pod: &Pod) -> &str {
+    let told = pod.status.as_ref().and_then(|status| status.qos_class.as_deref());
+    told.unwrap_or_else(|| computed(pod))
+}
+
+/// The same by cpu and memory of all containers, for pods that no API server has seen.
+fn computed(pod: &Pod) -> &'static str {
     let mut any = false;
     let mut guaranteed = true;
     for (container, _) in spec::all(pod) {

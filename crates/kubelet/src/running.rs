@@ -23,12 +23,15 @@ pub enum Ended {
 impl Worker {
     /// How the pod ended, if no container of it will be started any more.
     pub fn outcome(&self) -> Option<Ended> {
+        if self.restarting_all {
+            return None;
+        }
         for (spec, role) in spec::all(&self.pod).filter(|(_, role)| *role == Role::Init) {
             if let Some(container) = self.containers.get(&spec.name)
                 && let Some(end) = container.ended()
                 && end.exit_code != 0
                 && !self.initialized()
-                && !spec::restart_policy(&self.pod, spec, role).restarts(end.exit_code)
+                && !spec::restarts(&self.pod, spec, role, end.exit_code)
             {
                 return Some(Ended::Failed);
             }
@@ -37,7 +40,7 @@ impl Worker {
         for spec in spec::containers(&self.pod) {
             let container = self.containers.get(&spec.name)?;
             let end = container.ended().filter(|_| !container.is_busy())?;
-            if spec::restart_policy(&self.pod, spec, Role::Regular).restarts(end.exit_code) {
+            if spec::restarts(&self.pod, spec, Role::Regular, end.exit_code) {
                 return None;
             }
             failed |= end.exit_code != 0;
@@ -66,6 +69,9 @@ impl Worker {
         if !self.sync_volumes(node) || !(self.sync_sandbox(node) || self.place().is_some()) {
             return;
         }
+        if self.restarting_all && !self.end_all(node) {
+            return;
+        }
         let pod = self.pod.clone();
         for spec in spec::ephemeral_containers(&pod) {
             self.sync_container(node, &spec, Role::Ephemeral);
@@ -76,7 +82,7 @@ impl Worker {
             let role = spec::init_role(spec);
             match self.containers.get(&spec.name) {
                 Some(container) if role == Role::Sidecar => {
-                    let started = container.has_started(spec);
+                    let started = container.has_started(spec) && container.kill.is_none();
                     self.sync_container(node, spec, role);
                     if !initialized && !started {
                         return;
@@ -101,7 +107,7 @@ impl Worker {
 
     /// Brings one container one step further towards running.
     fn sync_container(&mut self, node: &mut Node<'_>, spec: &k8s_openapi::api::core::v1::Container, role: Role) {
-        let policy = spec::restart_policy(&self.pod, spec, role);
+        let pod = self.pod.clone();
         let container = self.containers.entry(spec.name.clone()).or_default();
         if container.is_running() {
             self.check_running(node, spec);
@@ -116,7 +122,8 @@ impl Worker {
         }
         if let Some(end) = container.ended() {
             let (id, exit_code, finished) = (end.id.clone(), end.exit_code, end.finished_at.unwrap_or(node.now));
-            let again = policy.restarts(exit_code) || (role == Role::Init && !self.in_sandbox_by_name(&spec.name));
+            let again = spec::restarts(&pod, spec, role, exit_code)
+                || (matches!(role, Role::Init) && !self.in_sandbox_by_name(&spec.name));
             if !again {
                 return;
             }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, EphemeralContainer, Pod, PodSpec};
 use machinery::Timestamp;
 
 /// How long a pod is given to end when nothing says otherwise.
@@ -24,7 +24,7 @@ pub enum Role {
 
 /// When a container that ended is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RestartPolicy {
+enum RestartPolicy {
     /// Whatever its exit code.
     Always,
     /// Unless its exit code is 0.
@@ -43,7 +43,7 @@ impl RestartPolicy {
     }
 
     /// Whether a container that ended with this code starts again.
-    pub fn restarts(self, exit_code: i32) -> bool {
+    fn restarts(self, exit_code: i32) -> bool {
         match self {
             Self::Always => true,
             Self::OnFailure => exit_code != 0,
@@ -125,7 +125,7 @@ pub fn init_role(container: &Container) -> Role {
 
 /// When the container is started again: its own policy, else the pod's. An init container runs until
 /// it succeeds, unless the pod never restarts.
-pub fn restart_policy(pod: &Pod, container: &Container, role: Role) -> RestartPolicy {
+fn restart_policy(pod: &Pod, container: &Container, role: Role) -> RestartPolicy {
     let of_pod = of(pod).and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
     let policy = RestartPolicy::parse(container.restart_policy.as_deref().unwrap_or(of_pod));
     match (role, policy) {
@@ -133,6 +133,41 @@ pub fn restart_policy(pod: &Pod, container: &Container, role: Role) -> RestartPo
         (Role::Init, RestartPolicy::Always) => RestartPolicy::OnFailure,
         _ => policy,
     }
+}
+
+/// The first rule of a container's own that its exit code matches.
+fn restart_rule(container: &Container, exit_code: i32) -> Option<&ContainerRestartRule> {
+    container.restart_policy_rules.iter().flatten().find(|rule| {
+        rule.exit_codes.as_ref().is_some_and(|codes| {
+            let listed = codes.values.iter().flatten().any(|value| *value == exit_code);
+            match codes.operator.as_str() {
+                "In" => listed,
+                "NotIn" => !listed,
+                _ => false,
+            }
+        })
+    })
+}
+
+/// Whether a container that ended with this code is started again: because a rule of its says so, else by its policy
+/// (upstream's `podutil.ContainerShouldRestart`).
+pub fn restarts(pod: &Pod, container: &Container, role: Role, exit_code: i32) -> bool {
+    let rule = restart_rule(container, exit_code).filter(|_| role != Role::Ephemeral);
+    rule.is_some() || restart_policy(pod, container, role).restarts(exit_code)
+}
+
+/// The action that starts all containers of the pod anew.
+pub const RESTART_ALL: &str = "RestartAllContainers";
+
+/// Whether the end of a container with this code starts all containers of the pod anew.
+pub fn restarts_all(container: &Container, exit_code: i32) -> bool {
+    restart_rule(container, exit_code).is_some_and(|rule| rule.action == RESTART_ALL)
+}
+
+/// Whether some end of some container starts all of them anew.
+pub fn could_restart_all(pod: &Pod) -> bool {
+    let mut rules = all(pod).flat_map(|(container, _)| container.restart_policy_rules.iter().flatten());
+    rules.any(|rule| rule.action == RESTART_ALL)
 }
 
 /// How long the pod is given to end: what the deletion asks for, else the spec; at least a second.

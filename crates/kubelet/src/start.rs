@@ -235,7 +235,7 @@ impl Worker {
             self.container(name).step = Step::Idle;
             return;
         };
-        let attempt = self.container(name).current.as_ref().map_or(0, |run| run.attempt + 1);
+        let attempt = self.container(name).next_attempt();
         match crate::create::config(self, node, spec, &image, attempt) {
             Ok(config) => {
                 let container = self.container(name);
@@ -262,7 +262,8 @@ impl Worker {
         }
         self.container_event(node, name, false, "Created", "Container created");
         let container = self.container(name);
-        let oldest = container.previous.take().map(|run| run.id);
+        let oldest = if container.current.is_some() { container.previous.take() } else { None };
+        let oldest = oldest.map(|run| run.id);
         container.apply(status);
         container.step = Step::Starting;
         if let Some(container_id) = oldest {

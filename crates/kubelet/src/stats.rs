@@ -35,13 +35,17 @@ impl Kubelet {
         };
         let mut node = (0, 0, 0);
         let mut pods = Vec::new();
+        let mut unknown = false;
         for slot in self.workers.values() {
             let meta = &slot.worker.pod.metadata;
             let mut sum = (0, 0, 0);
             let mut containers = Vec::new();
             for (name, container) in &slot.worker.containers {
                 let Some(run) = &container.current else { continue };
-                let Some(stat) = stats.iter().find(|stat| stat.container_id == run.id) else { continue };
+                let Some(stat) = stats.iter().find(|stat| stat.container_id == run.id) else {
+                    unknown |= container.is_running();
+                    continue;
+                };
                 let one = (stat.cpu_nano_cores, stat.cpu_usage_ns, stat.memory_working_set_bytes);
                 sum = (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2);
                 let mut entry = usage(one.0, one.1, one.2);
@@ -63,7 +67,8 @@ impl Kubelet {
             );
             pods.push(entry);
         }
-        let mut summary = usage(node.0, node.1, node.2);
+        // Nothing was measured where something runs: that is not a use of nothing.
+        let mut summary = if unknown && pods.is_empty() { json!({}) } else { usage(node.0, node.1, node.2) };
         merge(&mut summary, json!({"nodeName": self.config.name}));
         let body = Bytes::from(json!({"node": summary, "pods": pods}).to_string());
         for reply in waiting {

@@ -12,6 +12,7 @@ use crate::NodeConfig;
 use crate::container::{Allocation, Container};
 use crate::qos;
 use crate::resize::Resize;
+use crate::restart_all::{self, CONDITION as RESTARTING};
 use crate::running::Ended;
 use crate::runtime::{ContainerState, ContainerStatus as Run};
 use crate::spec::{self, Role};
@@ -93,6 +94,10 @@ fn container_status(worker: &Worker, spec: &Spec, role: Role, initialized: bool,
         status.image.clone_from(&run.image);
         status.image_id.clone_from(&run.image_ref);
     }
+    let removed = container.removed();
+    if let Some(run) = removed {
+        status.restart_count = i32::try_from(run.attempt + 1).unwrap_or(i32::MAX);
+    }
     let ended = container.ended();
     let mut last = container.previous.as_ref().filter(|run| run.state == ContainerState::Exited);
     status.state = Some(match current {
@@ -112,6 +117,13 @@ fn container_status(worker: &Worker, spec: &Spec, role: Role, initialized: bool,
                 }
             }
             (_, Some(run)) => State { terminated: Some(terminated(run, runtime)), ..State::default() },
+            _ if removed.is_some() => State {
+                waiting: Some(ContainerStateWaiting {
+                    reason: Some(restart_all::REASON.into()),
+                    message: Some(restart_all::MESSAGE.into()),
+                }),
+                ..State::default()
+            },
             _ => {
                 let waits_for_init =
                     role == Role::Regular && !initialized && !spec::init_containers(&worker.pod).is_empty();
@@ -311,7 +323,22 @@ fn conditions(
             last_probe_time: None,
         }
     });
-    let special: Vec<PodCondition> = special.collect();
+    let restarting = spec::could_restart_all(pod).then(|| {
+        let status = if worker.restarting_all { "True" } else { "False" };
+        let before =
+            old_conditions.iter().find(|condition| condition.type_ == RESTARTING && condition.status == status);
+        PodCondition {
+            type_: RESTARTING.into(),
+            status: status.into(),
+            reason: terminal.map(Into::into),
+            observed_generation: pod.metadata.generation,
+            last_transition_time: before
+                .and_then(|condition| condition.last_transition_time.clone())
+                .or_else(|| Some(meta_time(now))),
+            ..PodCondition::default()
+        }
+    });
+    let special: Vec<PodCondition> = restarting.into_iter().chain(special).collect();
     let foreign = |condition: &&PodCondition| {
         let kind = condition.type_.as_str();
         !OWNED.contains(&kind) && !RESIZE.contains(&kind) && special.iter().all(|own| own.type_ != kind)

@@ -186,7 +186,7 @@ impl Worker {
     }
 
     /// Brings the end of a container one step further; an earlier deadline is passed on.
-    fn continue_kill(&mut self, node: &mut Node<'_>, spec: &Spec, deadline: Timestamp) {
+    pub(crate) fn continue_kill(&mut self, node: &mut Node<'_>, spec: &Spec, deadline: Timestamp) {
         let now = node.now;
         let sleep = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
         let sleeps = sleep.is_some_and(|hook| hook.sleep.is_some());

@@ -12,7 +12,7 @@ use crate::expand::expand;
 use crate::fieldref::{self, Facts};
 use crate::objects::{Objects, TokenRequest};
 use crate::qos;
-use crate::runtime::{Mount, MountSource, Volume, VolumeFile, VolumeKind};
+use crate::runtime::{Content, Mount, MountSource, Volume, VolumeFile, VolumeKind};
 use crate::spec;
 use crate::text::str;
 
@@ -72,6 +72,7 @@ pub fn mounts(pod: &Pod, container: &Container, env: &[(String, String)]) -> Vec
                     || volume.secret.is_some()
                     || volume.downward_api.is_some()
                     || volume.projected.is_some()
+                    || volume.image.is_some()
             });
             let sub_path = match &mount.sub_path_expr {
                 Some(expression) => expand(expression, lookup),
@@ -106,6 +107,12 @@ impl Reader<'_> {
         }
         if let Some(source) = &volume.host_path {
             return Ok(VolumeKind::HostPath { path: source.path.clone(), path_type: str(&source.type_).into() });
+        }
+        if let Some(source) = &volume.image {
+            return Ok(VolumeKind::Image { reference: str(&source.reference).into() });
+        }
+        if volume.ephemeral.is_some() {
+            return self.claim(&format!("{}-{}", str(&self.facts.pod.metadata.name), volume.name));
         }
         if let Some(source) = &volume.persistent_volume_claim {
             return self.claim(&source.claim_name);
@@ -154,7 +161,7 @@ impl Reader<'_> {
             let life = expires.duration_since(self.now);
             let refresh = self.now.saturating_add(life * 4 / 5).unwrap_or(Timestamp::MAX);
             *self.refresh_at = Some(self.refresh_at.map_or(refresh, |earlier| earlier.min(refresh)));
-            files.insert(source.path.clone(), file(token.into_bytes().into(), None, mode));
+            files.insert(source.path.clone(), file(token, None, mode));
         }
         Ok(())
     }
@@ -206,7 +213,7 @@ impl Reader<'_> {
             } else {
                 continue;
             };
-            files.insert(item.path.clone(), file(text.into_bytes().into(), item.mode, mode));
+            files.insert(item.path.clone(), file(text.into(), item.mode, mode));
         }
         Ok(())
     }
@@ -253,13 +260,13 @@ fn select(
     files: &mut Files,
 ) -> Result<(), String> {
     let Some(items) = items.filter(|items| !items.is_empty()) else {
-        files.extend(data.iter().map(|(key, value)| (key.clone(), file(value.clone(), None, mode))));
+        files.extend(data.iter().map(|(key, value)| (key.clone(), file(value.clone().into(), None, mode))));
         return Ok(());
     };
     for item in items {
         match data.get(&item.key) {
             Some(value) => {
-                files.insert(item.path.clone(), file(value.clone(), item.mode, mode));
+                files.insert(item.path.clone(), file(value.clone().into(), item.mode, mode));
             }
             None if optional => {}
             None => return Err(item.key.clone()),
@@ -268,7 +275,7 @@ fn select(
     Ok(())
 }
 
-fn file(data: Bytes, mode: Option<i32>, default: Option<i32>) -> VolumeFile {
+fn file(data: Content, mode: Option<i32>, default: Option<i32>) -> VolumeFile {
     let mode = mode.or(default).unwrap_or(MODE_DEFAULT);
     VolumeFile { data, mode: u32::try_from(mode).unwrap_or_default() }
 }

@@ -12,10 +12,12 @@ use machinery::Timestamp;
 use machinery::sort::Order;
 
 use crate::NodeConfig;
+use crate::backoff::Backoff;
 use crate::container::{Container, Step};
 use crate::kubelet::Observer;
 use crate::objects::Objects;
 use crate::resize::Resize;
+use crate::restart_all;
 use crate::runtime::{
     ContainerRuntime, ContainerState, ContainerStatus, Operation, Outcome, RuntimeError, SandboxState, SandboxStatus,
 };
@@ -141,6 +143,8 @@ pub struct Worker {
     pub termination: Option<Termination>,
     /// How far the clean-up after its end is.
     pub cleanup: Cleanup,
+    /// Whether its containers are being ended because all of them start anew.
+    pub restarting_all: bool,
     /// A change of resources that waits or is under way.
     pub resize: Option<Resize>,
 }
@@ -163,6 +167,7 @@ impl Worker {
     /// A worker for a pod first seen now.
     pub fn new(pod: Arc<Pod>, now: Timestamp) -> Self {
         let status = pod.status.as_ref();
+        let restarting_all = restart_all::is_under_way(&pod);
         let start_time = status.and_then(|status| status.start_time.as_ref()).map_or(now, |time| time.0);
         // A pod that the kubelet had ended before a restart of its own stays ended.
         let failure = status.filter(|status| status.phase.as_deref() == Some("Failed") && status.reason.is_some());
@@ -171,6 +176,12 @@ impl Worker {
             message: str(&status.message).into(),
             grace: None,
         });
+        let mut containers = BTreeMap::<String, Box<Container>>::new();
+        // An ended pod's status is what the API has.
+        for run in restart_all::removed_runs(&pod).filter(|_| !spec::is_terminal(&pod)) {
+            let container = containers.entry(run.name.clone()).or_default();
+            container.previous = Some(run);
+        }
         Self {
             pod,
             removed: false,
@@ -183,9 +194,10 @@ impl Worker {
             volumes: VolumeState::None,
             volumes_retry_at: None,
             volumes_failures: 0,
-            containers: BTreeMap::new(),
+            containers,
             termination: None,
             cleanup: Cleanup::None,
+            restarting_all,
             resize: None,
         }
     }
@@ -269,6 +281,8 @@ impl Worker {
         let newest = sandboxes.pop();
         self.old_sandboxes = sandboxes.into_iter().map(|sandbox| sandbox.id).collect();
         let stopped = matches!(self.sandbox, Sandbox::Stopped(_));
+        // The containers have ended with their node or the runtime, not by themselves: they need not wait.
+        let powerless = newest.as_ref().is_none_or(|status| status.state == SandboxState::NotReady);
         self.sandbox = match newest {
             Some(status) => {
                 self.sandbox_attempt = status.attempt + 1;
@@ -279,6 +293,9 @@ impl Worker {
         for (name, container) in &mut self.containers {
             container.step = Step::Idle;
             container.asked.clear();
+            if powerless {
+                container.crash_backoff = Backoff::default();
+            }
             for kind in crate::probes::ProbeKind::ALL {
                 container.probes.get_mut(kind).in_flight = false;
             }
@@ -306,7 +323,7 @@ impl Worker {
             if container.current.as_ref().is_some_and(|run| run.id == container_id) {
                 changed = lost(container, now);
             }
-            container.previous.take_if(|run| run.id == container_id);
+            container.previous.take_if(|run| run.id == container_id && run.reason != restart_all::REASON);
         }
         changed
     }
@@ -341,6 +358,7 @@ impl Worker {
     /// Does what can be done now.
     pub fn sync(&mut self, node: &mut Node<'_>) {
         self.check_deadline(node);
+        self.check_restart_all(node);
         self.decide_termination(node);
         if self.termination.is_some() {
             self.sync_terminating(node);

@@ -99,7 +99,8 @@ impl Check {
         let name = view::name(object);
         let named = self.name.is_empty() || view::is_like(name, &self.name);
         // The cluster's own parts are nobody's work.
-        let own = self.name.is_empty() && self.labels.is_empty() && view::namespace(object) == "kube-system";
+        let own = matches!(view::namespace(object), "kube-system" | "local-path-storage");
+        let own = own && self.name.is_empty() && self.labels.is_empty();
         named && !own && view::matches(object, &self.labels)
     }
 

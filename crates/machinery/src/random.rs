@@ -97,7 +97,12 @@ pub fn fnv32(bytes: &[u8]) -> u32 {
 
 /// FNV-1a, 64 bits.
 pub fn fnv64a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    fnv64a_on(0xcbf2_9ce4_8422_2325, bytes)
+}
+
+/// Goes on with a hash: that of what was hashed and these bytes, one behind the other.
+pub fn fnv64a_on(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -147,6 +147,60 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
+/// Why a text is no time of RFC 3339, in the words of Go's `time.Parse`.
+pub fn why_not_rfc3339(text: &str) -> String {
+    /// Digits, what they are, the least and the most.
+    type Number = (usize, &'static str, u32, u32);
+    // The elements of Go's layout, and what each takes: a literal, or a number.
+    const DATE: [(&str, Option<Number>); 11] = [
+        ("2006", Some((4, "year", 0, 9999))),
+        ("-", None),
+        ("01", Some((2, "month", 1, 12))),
+        ("-", None),
+        ("02", Some((2, "day", 1, 31))),
+        ("T", None),
+        ("15", Some((2, "hour", 0, 23))),
+        (":", None),
+        ("04", Some((2, "minute", 0, 59))),
+        (":", None),
+        ("05", Some((2, "second", 0, 59))),
+    ];
+    let head = format!("parsing time {text:?}");
+    let missed = |rest: &str, element: &str| {
+        format!("{head} as \"2006-01-02T15:04:05Z07:00\": cannot parse {rest:?} as {element:?}")
+    };
+    let mut rest = text;
+    for (element, number) in DATE {
+        let after = match number {
+            None => rest.strip_prefix(element),
+            Some((digits, name, least, most)) => {
+                let taken = rest.get(..digits).filter(|taken| taken.bytes().all(|byte| byte.is_ascii_digit()));
+                match taken.and_then(|taken| taken.parse::<u32>().ok()) {
+                    Some(number) if !(least..=most).contains(&number) => return format!("{head}: {name} out of range"),
+                    taken => taken.and_then(|_| rest.get(digits..)),
+                }
+            }
+        };
+        match after {
+            Some(after) => rest = after,
+            None => return missed(rest, element),
+        }
+    }
+    if let Some(fraction) = rest.strip_prefix(['.', ',']) {
+        rest = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    let zone = match rest.as_bytes() {
+        [b'Z', ..] => Some(1),
+        [b'+' | b'-', _, _, b':', _, _, ..] => Some(6),
+        _ => None,
+    };
+    match zone.and_then(|length| rest.get(length..)) {
+        None => missed(rest, "Z07:00"),
+        Some("") => format!("{head}: day out of range"),
+        Some(extra) => format!("{head}: extra text: {extra:?}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

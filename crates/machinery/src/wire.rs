@@ -66,6 +66,10 @@ pub struct Origin {
     pub cause: u64,
 }
 
+/// When what an answer gives expires: among the response's extensions, for who need not read the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expires(pub crate::Timestamp);
+
 /// What happened to an object, as `metav1.WatchEvent`'s `type` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchEventType {

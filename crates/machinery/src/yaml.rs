@@ -25,6 +25,14 @@ impl YamlError {
         Self(message.into())
     }
 
+    /// Words about a line, which is named from the `first` on.
+    fn at(line: usize, message: &str, first: usize) -> Self {
+        match line >= first {
+            true => Self(format!("yaml: line {line}: {message}")),
+            false => Self(format!("yaml: {message}")),
+        }
+    }
+
     /// The message without kubectl's prefix: `yaml: line 4: …`.
     pub fn message(&self) -> &str {
         &self.0

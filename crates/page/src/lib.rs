@@ -6,6 +6,7 @@
 //! visits; [`story`] plays what happened; [`text`] has the words, in every language. The other side, a Cluster in a Web Worker, is `crates/web`.
 
 pub mod api;
+mod following;
 mod import;
 pub mod inspect;
 pub mod lesson;

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use futures::StreamExt;
 use gloo::timers::future::TimeoutFuture;
 use js_sys::Uint8Array;
+use playground_control::{EDITOR, EditorFile, EditorWord};
 use wasm_bindgen::prelude::*;
 use web_sys::HtmlElement;
 use yew::prelude::*;
 
 use crate::api::{Api, Frame};
 use crate::text::{SHELL_ENDED, t};
+use crate::ui::edit_file::Wish;
 use crate::ui::theme::Theme;
 
 /// Channels of exec, by Kubernetes' numbers.
@@ -79,6 +81,8 @@ pub struct TerminalProps {
     pub sought: Option<(u32, String)>,
     /// Hears whether what was looked for is there.
     pub on_found: Callback<bool>,
+    /// Hears of a file to edit.
+    pub on_edit: Callback<Wish>,
 }
 
 /// The terminal.
@@ -88,11 +92,12 @@ pub fn Terminal(props: &TerminalProps) -> Html {
     let open = use_mut_ref(|| None::<Rc<Open>>);
     {
         let (open, place, api) = (open.clone(), place.clone(), props.api.clone());
+        let on_edit = props.on_edit.clone();
         use_effect_with((), move |()| {
             if let Some(element) = place.cast::<HtmlElement>() {
                 let (terminal, line) = open_in(&element);
                 let terminal = Rc::new(terminal);
-                wasm_bindgen_futures::spawn_local(join(Rc::downgrade(&terminal), line, api));
+                wasm_bindgen_futures::spawn_local(join(Rc::downgrade(&terminal), line, api, on_edit));
                 *open.borrow_mut() = Some(terminal);
             }
             move || drop(open.take())
@@ -159,8 +164,13 @@ fn size_frame(columns: u32, rows: u32) -> Frame {
     (RESIZE, Bytes::from(format!("{{\"Width\":{columns},\"Height\":{rows}}}")))
 }
 
+/// What the page's editor says to the shell's side.
+fn editor_frame(word: &EditorWord) -> Frame {
+    (EDITOR, serde_json::to_vec(word).unwrap_or_default().into())
+}
+
 /// Joins terminal and shell for as long as the terminal is open, again when the shell goes away.
-async fn join(terminal: std::rc::Weak<Open>, line: Line, api: Api) {
+async fn join(terminal: std::rc::Weak<Open>, line: Line, api: Api, on_edit: Callback<Wish>) {
     loop {
         let connection = api.connect("/playground/v1/terminal").await;
         let Some(open) = terminal.upgrade() else { return };
@@ -173,6 +183,7 @@ async fn join(terminal: std::rc::Weak<Open>, line: Line, api: Api) {
                 line.send = Some(Rc::clone(&connection.send));
                 std::mem::take(&mut line.waiting)
             };
+            (connection.send)(editor_frame(&EditorWord::Ready));
             waiting.into_iter().for_each(|frame| (connection.send)(frame));
             drop(open);
             let mut heard = false;
@@ -181,6 +192,13 @@ async fn join(terminal: std::rc::Weak<Open>, line: Line, api: Api) {
                 heard = true;
                 if channel == 1 || channel == 2 {
                     open.widget.write(&Uint8Array::from(&data[..]));
+                }
+                if channel == EDITOR
+                    && let Ok(file) = serde_json::from_slice::<EditorFile>(&data)
+                {
+                    let send = Rc::clone(&connection.send);
+                    let answer = Callback::from(move |word| send(editor_frame(&word)));
+                    on_edit.emit(Wish { file, answer });
                 }
             }
             line.borrow_mut().send = None;

@@ -11,6 +11,7 @@ use crate::saved::dropped;
 use crate::terminal::Terminal;
 use crate::text::*;
 use crate::ui::clock::ClockAct;
+use crate::ui::edit_file::{EditFiles, WishAct, Wishes};
 use crate::ui::icon::{Icon, IconName};
 use crate::ui::theme::Theme;
 
@@ -135,6 +136,11 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
     let over = use_state_eq(|| false);
     let pressed = use_state_eq(|| None::<(u32, &'static str)>);
     let field = use_node_ref();
+    let wishes = use_reducer(Wishes::default);
+    let on_edit = {
+        let wishes = wishes.dispatcher();
+        Callback::from(move |wish| wishes.dispatch(WishAct::Add(wish)))
+    };
     {
         let (typed, front) = (typed.clone(), tabs.front);
         use_effect_with(props.typed.clone(), move |line| {
@@ -276,7 +282,7 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
                     html! {
                         <div key={*which} id={format!("shell-{which}")} class={classes!("shell", shown.then_some("shown"), (*which == tabs.front).then_some("front"))}
                             role="tabpanel" aria-labelledby={format!("shell-tab-{which}")}>
-                            <Terminal api={props.api.clone()} theme={props.theme} {typed} {pressed} {sought}
+                            <Terminal api={props.api.clone()} theme={props.theme} {typed} {pressed} {sought} on_edit={on_edit.clone()}
                                 on_found={Callback::from(move |there| found.set(there))} />
                         </div>
                     }
@@ -291,6 +297,7 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
                     html! { <button type="button" aria-label={t(name)} {onclick}>{ label }</button> }
                 }) }
             </div>
+            <EditFiles api={props.api.clone()} {wishes} />
             if *over { <p class="drop-here">{ t(DROP_HERE) }</p> }
         </div>
     }

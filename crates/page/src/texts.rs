@@ -112,6 +112,9 @@ texts! {
     YAML_OF: "YAML of {}", "{} 的 YAML";
     APPLY: "Apply", "应用";
     CANCEL: "Cancel", "取消";
+    EDIT_FILE: "Edit {}", "编辑 {}";
+    SAVE: "Save", "保存";
+    UNSAVED: "Your changes are not saved yet: save them, or cancel to drop them.", "更改尚未保存：请保存，或取消以放弃更改。";
     WOULD_CHANGE: "What would change", "将会改变的内容";
     SCALE_TO: "Scale to {}", "扩缩到 {}";
     RESTART: "Restart", "重启";
@@ -237,7 +240,7 @@ texts! {
     RESET: "Throw away and start anew", "丢弃并重新开始";
     RESUME_SAYS: "It is saved in this browser as it runs, and goes on after a reload: its objects, its time, its faults, the files of nodes and volumes, and your computer with its files, Docker's images and containers, and the clusters of kind and minikube. Containers start anew then, as after a node's reboot.", "集群运行时会自动保存在此浏览器中，重新加载后继续：对象、时间、故障、节点和卷中的文件都会保留，你的计算机也一样：文件、Docker 的镜像和容器，以及 kind 和 minikube 的集群。届时容器会重新启动，如同节点重启过。";
     SAVED_CLUSTERS: "Saved clusters", "已保存的集群";
-    SAVED_SAYS: "The newest {} are kept.", "保留最新的 {} 个。";
+    SAVED_SAYS: "The newest {} are kept, and those that you have named.", "保留最新的 {} 个，以及您命名过的集群。";
     DELETE_CLUSTER: "Throw {} away", "丢弃 {}";
     NEW_CLUSTER: "New cluster", "新建集群";
     NODES: "Nodes", "节点";

@@ -10,6 +10,7 @@ use playground_control::{Hop, HopKind};
 use playground_lesson::is_like;
 
 use crate::api::{Api, Call};
+use crate::following::Following;
 use crate::story::Log;
 use crate::text::{ASKS, AT_REVISION, HEARS, STORES, TELLS};
 
@@ -30,8 +31,7 @@ pub struct Trace {
     log: RefCell<Log>,
     /// The last request of a person, by its number.
     asked: Cell<Option<u64>>,
-    /// Whether nobody looks any more.
-    left: Cell<bool>,
+    following: Following,
 }
 
 /// A change that the store keeps.
@@ -64,16 +64,13 @@ impl Trace {
     /// Reads the trace until the page goes or [`Trace::leave`], calling back after each hop worth telling.
     pub fn follow(self: &Rc<Self>, api: &Api, on_hop: impl Fn() + 'static) {
         let (trace, api) = (Rc::clone(self), api.clone());
-        wasm_bindgen_futures::spawn_local(async move {
-            while !trace.left.get() {
+        self.following.start(async move {
+            loop {
                 if let Ok(answer) = api.send(Call::get("/playground/v1/trace")).await
                     && answer.status == 200
                 {
                     let mut lines = answer.lines();
                     while let Some(line) = lines.next().await {
-                        if trace.left.get() {
-                            return;
-                        }
                         if let Ok(hop) = serde_json::from_slice::<Hop>(&line)
                             && worth_telling(&hop)
                         {
@@ -89,7 +86,7 @@ impl Trace {
 
     /// Nobody looks any more: it is not read on.
     pub fn leave(&self) {
-        self.left.set(true);
+        self.following.end();
     }
 
     /// Adds a hop.
@@ -191,9 +188,12 @@ fn legs(hop: Hop) -> Vec<Hop> {
     vec![first, second]
 }
 
-/// Heartbeats and the standing reads of components would drown everything else.
+/// Heartbeats, bookmarks and the standing reads of components would drown everything else.
 fn worth_telling(hop: &Hop) -> bool {
     let resource = hop.object.split('/').next().unwrap_or_default();
+    if hop.kind == HopKind::Watch && hop.verb == BOOKMARK {
+        return false;
+    }
     let read = hop.kind == HopKind::Request && matches!(hop.verb.as_str(), "get" | "list" | "watch");
     resource != "leases" && resource != "events" && (!read || hop.from == "kubectl")
 }
@@ -218,6 +218,9 @@ pub fn sentence(hop: &Hop) -> String {
     words
 }
 
+/// The event of a watch that tells of a revision alone.
+const BOOKMARK: &str = "BOOKMARK";
+
 #[cfg(test)]
 mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
@@ -240,6 +243,8 @@ mod tests {
     fn heartbeats_and_reads_are_not_told() {
         assert!(worth_telling(&hop(HopKind::Request, "create", "pods/default/web")));
         assert!(!worth_telling(&hop(HopKind::Request, "list", "pods")));
+        assert!(worth_telling(&hop(HopKind::Watch, "ADDED", "pods/default/web")));
+        assert!(!worth_telling(&hop(HopKind::Watch, "BOOKMARK", "networkpolicies")));
         assert!(!worth_telling(&hop(HopKind::Request, "update", "leases/kube-node-lease/n1")));
     }
 

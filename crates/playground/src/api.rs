@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::ACCEPT;
+use http::{Method, StatusCode};
 use kubectl::{Endpoint, SendError};
 use machinery::wire::Body;
 use serde_json::Value;
@@ -33,8 +34,16 @@ impl Client {
     /// # Errors
     /// When there is no answer, or it is not a good one.
     pub async fn get(&self, path: &str) -> Result<Bytes> {
-        let request = http::Request::get(path).header(http::header::ACCEPT, "application/json");
-        let answer = self.connections.send(&self.endpoint, request.body(Body::empty())?).await;
+        self.send(Method::GET, path, Bytes::new()).await
+    }
+
+    /// What a request is answered with.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes> {
+        let request = http::Request::builder().method(method).uri(path).header(ACCEPT, "application/json");
+        let answer = self.connections.send(&self.endpoint, request.body(Body::Bytes(body))?).await;
         let answer = answer.map_err(|error| match error {
             SendError::Refused => anyhow::anyhow!("nobody answers at {}", self.endpoint.server),
             SendError::Failed(reason) => anyhow::anyhow!("{reason}"),

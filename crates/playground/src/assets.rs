@@ -1,4 +1,4 @@
-//! The page, built into the binary: each file compressed, as browsers take it.
+//! What is built into the binary, compressed: the page, each file as browsers take it, and the API's field documentation.
 
 use std::io::Read;
 
@@ -12,6 +12,13 @@ use crate::http::accepts_gzip;
 /// `dist/`, as `cargo xtask page` builds it, by path, compressed by gzip: brotli is smaller, but not every browser
 /// takes it without TLS. Sorted; empty in a build without the page.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
+
+static DESCRIPTIONS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.json.gz"));
+
+/// The API's field documentation: see [`machinery::schema`].
+pub fn descriptions() -> bytes::Bytes {
+    unpacked(DESCRIPTIONS).into()
+}
 
 /// Whether this build has the page in it.
 pub fn present() -> bool {
@@ -50,7 +57,7 @@ pub fn serve(path: &str, asked: &HeaderMap) -> Response<Body> {
 }
 
 /// A file as it was; what the build has compressed is whole.
-fn unpacked(file: &[u8]) -> Vec<u8> {
+pub fn unpacked(file: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let _ = GzDecoder::new(file).read_to_end(&mut out);
     out

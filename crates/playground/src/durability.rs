@@ -15,12 +15,15 @@ use futures::channel::{mpsc, oneshot};
 use futures::executor::block_on;
 use futures::{Future, StreamExt, future};
 use machinery::Timestamp;
-use playground_core::Saved;
+use playground_core::{Saved, Versions};
 use store::redb::{Disk, Parts};
 use store::{JournalEntry, Options, Store};
 
 /// Between attempts to write to a disk that does not take it.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// A version that no part has.
+const NEVER: u64 = u64::MAX;
 
 /// How many bytes history may take at most, within the minutes that it is kept.
 const HISTORY_BYTES_MAX: usize = 8 << 20;
@@ -47,6 +50,8 @@ pub struct Kept {
 pub struct DiskWriter {
     parts: mpsc::UnboundedSender<Parts>,
     progress: Arc<Progress>,
+    /// What was there at the start: parts that nobody has any more are to be removed.
+    pub known: Versions,
 }
 
 /// What the writer has of parts, and how long it took for the last of them.
@@ -88,10 +93,12 @@ enum Work {
 /// When the directory cannot be used, is in use, or is damaged: one line that says what to do.
 pub fn open(directory: &Path) -> Result<Kept> {
     let (mut disk, contents) = Disk::open(directory)?;
-    let disks = Saved::new(disk.parts()?.into_iter().map(|(name, bytes)| (name, bytes.into())).collect());
+    let found = disk.parts()?;
+    let known = found.iter().map(|(name, _)| (name.clone(), NEVER)).collect();
+    let disks = Saved::new(found.into_iter().map(|(name, bytes)| (name, bytes.into())).collect());
     let (parts, changes) = mpsc::unbounded();
     let progress = Arc::<Progress>::default();
-    let changed = DiskWriter { parts, progress: progress.clone() };
+    let changed = DiskWriter { parts, progress: progress.clone(), known };
     let options = Options { journal: true, history_bytes_max: HISTORY_BYTES_MAX, ..Options::default() };
     let store = Store::restore(&options, contents, Timestamp::now());
     let (stop, stopped) = oneshot::channel();

@@ -51,7 +51,10 @@ impl Host {
             cluster.executor().on_wake(move || this.unpark());
             // Nobody waits any more if the start was given up.
             let _ = ready.send(Ok((cluster.public_api().clone(), cluster.inlet())));
-            let mut keeper = Keeper { disks, versions: Versions::new(), due: Instant::now() };
+            let mut disks = disks;
+            let mut versions = std::mem::take(&mut disks.known);
+            versions.retain(|(part, _)| !cluster.leaves_alone(part));
+            let mut keeper = Keeper { disks, versions, due: Instant::now() };
             while !stop.load(Ordering::Acquire) {
                 let wait = cluster.run(STEPS_AT_ONCE);
                 let due = keeper.look(&cluster);

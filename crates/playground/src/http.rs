@@ -222,7 +222,9 @@ async fn answer(server: &Server, peer: &Peer, request: http::Request<HttpBody>) 
     let gzip = parts.method == Method::GET && accepts_gzip(&parts.headers);
     let metrics = parts.uri.path() == "/metrics";
     let response = server.api.handle(Request::from_parts(parts, Body::Bytes(bytes))).await;
-    if let Some(CommittedRevision(revision)) = response.extensions().get()
+    // What only reads may see others' changes made meanwhile: it waits for none of them.
+    if changes
+        && let Some(CommittedRevision(revision)) = response.extensions().get()
         && let Err(error) = server.store.durable(*revision).await
     {
         return to_http(not_durable(&error));

@@ -32,6 +32,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::docker::PodNetwork;
+use crate::notices::Notices;
 
 /// The ports of HTTP and of HTTPS.
 pub const PORTS: [u16; 2] = [80, 443];
@@ -55,7 +56,12 @@ pub type Door = (TcpListener, bool);
 
 /// Serves until `ingresses` ends: at the doors that are given, or where there are none, at ports 80 and 443 while
 /// there are Ingresses.
-pub async fn keep_open(network: Arc<PodNetwork>, mut ingresses: watch::Receiver<InForce>, doors: Vec<Door>) {
+pub async fn keep_open(
+    network: Arc<PodNetwork>,
+    mut ingresses: watch::Receiver<InForce>,
+    doors: Vec<Door>,
+    notices: Notices,
+) {
     let given = !doors.is_empty();
     let tls = match Chooser::new(ingresses.clone()).and_then(acceptor) {
         Ok(tls) => Some(tls),
@@ -81,10 +87,8 @@ pub async fn keep_open(network: Arc<PodNetwork>, mut ingresses: watch::Receiver<
                     missing = true;
                     if !told.contains(&port) {
                         told.push(port);
-                        eprintln!(
-                            "warning: an Ingress has port {port}, which cannot be opened on this machine: {error}; \
-                             lead another one to it by extraPortMappings with containerPort {port}"
-                        );
+                        notices.cannot_open(port, &error).await;
+                        eprintln!("lead another one to the Ingresses by extraPortMappings with containerPort {port}");
                     }
                 }
             }

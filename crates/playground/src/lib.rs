@@ -18,6 +18,7 @@ mod kubeconfig;
 mod kubectl;
 mod manage;
 mod network;
+mod notices;
 mod ports;
 mod progress;
 mod serve;
@@ -40,7 +41,11 @@ pub fn run() -> ExitCode {
     let lines =
         tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
     tracing_subscriber::registry().with(lines).with(filter).init();
-    let outcome = match cli::Cli::parse().command {
+    let command = cli::Cli::parse().command;
+    if !matches!(command, cli::Command::Serve(_)) {
+        end_with_the_reader();
+    }
+    let outcome = match command {
         cli::Command::Serve(options) => serve::run(&options),
         cli::Command::Create { what } => manage::create(&what),
         cli::Command::Delete { what } => manage::delete(&what),
@@ -64,4 +69,17 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// A command whose reader has gone (`playground get nodes | head -1`) ends without a word, as by SIGPIPE, which Rust's
+/// programs do not hear of: what they print fails, and is a panic.
+fn end_with_the_reader() {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let words = panic.payload_as_str().unwrap_or_default();
+        if words.starts_with("failed printing to") && words.contains("Broken pipe") {
+            std::process::exit(kubectl::BROKEN_PIPE);
+        }
+        told(panic);
+    }));
 }

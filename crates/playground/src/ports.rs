@@ -1,4 +1,5 @@
-//! Node ports and load balancers' ports, opened on this machine and led into the cluster's network.
+//! Node ports and load balancers' ports, and of simulated nodes the Ingresses', opened on this machine and led into the
+//! cluster's network.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -14,6 +15,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::notices::Notices;
+
 /// The one channel of a plain connection.
 const DATA: u8 = 0;
 const READ_BYTES_MAX: usize = 64 * 1024;
@@ -22,9 +25,14 @@ const READ_BYTES_MAX: usize = 64 * 1024;
 /// accepted again when the system has no room for one.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Keeps those ports open that Services have, as they come and go, but for those that others lead
+/// Keeps those ports open that Services and Ingresses have, as they come and go, but for those that others lead
 /// elsewhere; ends when `wanted` does.
-pub async fn keep_open(inlet: Inlet, mut wanted: watch::Receiver<BTreeSet<u16>>, published: BTreeSet<u16>) {
+pub async fn keep_open(
+    inlet: Inlet,
+    mut wanted: watch::Receiver<BTreeSet<u16>>,
+    published: BTreeSet<u16>,
+    notices: Notices,
+) {
     let mut open = BTreeMap::<u16, JoinHandle<()>>::new();
     let mut taken = BTreeSet::new();
     loop {
@@ -53,9 +61,7 @@ pub async fn keep_open(inlet: Inlet, mut wanted: watch::Receiver<BTreeSet<u16>>,
                 }
                 Err(error) => {
                     if taken.insert(port) {
-                        eprintln!(
-                            "warning: a Service has port {port}, which cannot be opened on this machine: {error}"
-                        );
+                        notices.cannot_open(port, &error).await;
                     }
                 }
             }

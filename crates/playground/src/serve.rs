@@ -26,6 +26,7 @@ use crate::durability::Kept;
 use crate::home::{Home, Running, Settings};
 use crate::host::{Host, host_time};
 use crate::network::Sockets;
+use crate::notices::{Notices, Owners};
 use crate::token::PageToken;
 use crate::{assets, durability, kubeconfig, ports, shape};
 
@@ -108,6 +109,7 @@ async fn serve(options: &ServeOptions) -> Result<()> {
     }
     let (ingresses, wanted_ingresses) = watch::channel(InForce::default());
     let pods = docker.as_ref().map(|(_, network)| network.clone());
+    let load_balancers = pods.as_ref().and_then(|pods| pods.load_balancers());
     let host = {
         let (store, token, root_ca) = (store.clone(), token.clone(), certificates.authority.clone());
         let service_account_key = Some(certificates.service_account_key);
@@ -129,10 +131,11 @@ async fn serve(options: &ServeOptions) -> Result<()> {
                 nodes,
                 root_ca,
                 authority: Some(Rc::new(signer)),
-                descriptions: Some(machinery::schema::DESCRIPTIONS_JSON.as_bytes().into()),
+                descriptions: Some(assets::descriptions),
                 files: lesson_files(),
                 addons: true,
                 services,
+                load_balancers,
                 saved: disks,
                 ..base
             })
@@ -153,13 +156,17 @@ async fn serve(options: &ServeOptions) -> Result<()> {
             kubelet.await;
         }
     });
-    let forwarding = tokio::spawn(ports::keep_open(host.inlet.clone(), wanted_ports, published));
+    // Where pods are Docker's, the Ingresses' ports are not among these.
+    let owners = if pods.is_some() { vec![Owners::Services] } else { vec![Owners::Services, Owners::Ingresses] };
+    let notices = Notices { api: host.api.clone(), owners };
+    let forwarding = tokio::spawn(ports::keep_open(host.inlet.clone(), wanted_ports, published, notices));
     for (listener, to) in led {
         tokio::spawn(ports::lead(host.inlet.clone(), listener, to));
     }
     let compacting = tokio::spawn(compact(store));
     if let Some(pods) = pods {
-        tokio::spawn(crate::ingress::keep_open(pods, wanted_ingresses, doors));
+        let notices = Notices { api: host.api.clone(), owners: vec![Owners::Ingresses] };
+        tokio::spawn(crate::ingress::keep_open(pods, wanted_ingresses, doors, notices));
     }
     let powering = tokio::spawn(follow_power(host.api.clone(), power));
 

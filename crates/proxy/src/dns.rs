@@ -16,6 +16,9 @@ pub const CLUSTER_DOMAIN: &str = "cluster.local";
 /// How long an answer may be kept, in seconds: CoreDNS' default for the cluster's names.
 pub const TTL_SECONDS: u32 = 30;
 
+/// The weight of a record that is alone.
+const WEIGHT: u16 = 100;
+
 /// What a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordType {
@@ -47,6 +50,8 @@ pub enum RecordData {
     Cname(String),
     /// A host and port.
     Srv {
+        /// Its share of the connections, of a hundred.
+        weight: u16,
         /// The port.
         port: u16,
         /// The host's name.
@@ -88,7 +93,7 @@ impl fmt::Display for RecordData {
         match self {
             Self::Address(address) => write!(f, "{address}"),
             Self::Cname(name) | Self::Ptr(name) => write!(f, "{name}."),
-            Self::Srv { port, target } => write!(f, "0 100 {port} {target}."),
+            Self::Srv { weight, port, target } => write!(f, "0 {weight} {port} {target}."),
         }
     }
 }
@@ -187,7 +192,7 @@ impl Query<'_> {
     }
 
     fn cluster_srv(&self, rule: &Rule) -> RecordData {
-        RecordData::Srv { port: rule.port, target: self.service_name() }
+        RecordData::Srv { weight: WEIGHT, port: rule.port, target: self.service_name() }
     }
 
     fn headless_srv(&self, service: &Service, rule: &Rule) -> Vec<RecordData> {
@@ -196,7 +201,8 @@ impl Query<'_> {
         endpoints
             .map(|endpoint| {
                 let host = host_label(endpoint.hostname.as_deref(), endpoint.address);
-                RecordData::Srv { port: endpoint.port, target: format!("{host}.{}", self.service_name()) }
+                let target = format!("{host}.{}", self.service_name());
+                RecordData::Srv { weight: WEIGHT, port: endpoint.port, target }
             })
             .collect()
     }
@@ -227,7 +233,15 @@ impl Query<'_> {
             _ => true,
         };
         let records = data.into_iter().filter(fits).map(|data| Record { name: self.name.to_owned(), data });
-        Answer::Records(records.collect())
+        let mut records: Vec<Record> = records.collect();
+        // Those of one answer share the hundred, as CoreDNS has it.
+        let share = u16::try_from(usize::from(WEIGHT) / records.len().max(1)).unwrap_or(0);
+        for record in &mut records {
+            if let RecordData::Srv { weight, .. } = &mut record.data {
+                *weight = share;
+            }
+        }
+        Answer::Records(records)
     }
 }
 

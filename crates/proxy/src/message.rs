@@ -182,7 +182,11 @@ fn read_records(message: &[u8], count: u16) -> Option<Vec<Record>> {
             28 => RecordData::Address(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).into()),
             5 => RecordData::Cname(read_name(message, start)?.0),
             12 => RecordData::Ptr(read_name(message, start)?.0),
-            33 => RecordData::Srv { port: word(message, start + 4)?, target: read_name(message, start + 6)?.0 },
+            33 => RecordData::Srv {
+                weight: word(message, start + 2)?,
+                port: word(message, start + 4)?,
+                target: read_name(message, start + 6)?.0,
+            },
             _ => continue,
         };
         records.push(Record { name, data });
@@ -200,9 +204,9 @@ fn wire(data: &RecordData) -> (u16, Vec<u8>) {
         RecordData::Address(IpAddr::V6(address)) => (28, address.octets().to_vec()),
         RecordData::Cname(name) => (5, labels(name)),
         RecordData::Ptr(name) => (12, labels(name)),
-        RecordData::Srv { port, target } => {
-            const PRIORITY_AND_WEIGHT: [u8; 4] = [0, 0, 0, 100];
-            (33, [&PRIORITY_AND_WEIGHT[..], &port.to_be_bytes(), &labels(target)].concat())
+        RecordData::Srv { weight, port, target } => {
+            const PRIORITY: [u8; 2] = [0, 0];
+            (33, [&PRIORITY[..], &weight.to_be_bytes(), &port.to_be_bytes(), &labels(target)].concat())
         }
     }
 }
@@ -265,7 +269,7 @@ mod tests {
         let records = [
             ("a.b".to_owned(), RecordData::Cname("c.d".into())),
             ("c.d".to_owned(), RecordData::Address([10, 0, 0, 1].into())),
-            ("c.d".to_owned(), RecordData::Srv { port: 80, target: "e.f".into() }),
+            ("c.d".to_owned(), RecordData::Srv { weight: 50, port: 80, target: "e.f".into() }),
             ("c.d".to_owned(), RecordData::Ptr("g.h".into())),
         ];
         let message = question.respond(NO_ERROR | AUTHORITATIVE, &records);

@@ -10,7 +10,7 @@ use machinery::labels::Labels;
 use machinery::random::fnv64a;
 
 use crate::cache::Cache;
-use crate::plugins::{inter_pod_affinity, node_volume_limits, pod_topology_spread, volume_binding};
+use crate::plugins::{image_locality, inter_pod_affinity, node_volume_limits, pod_topology_spread, volume_binding};
 use crate::resources::{self, HostPort, Resources};
 use crate::topology::Terms;
 
@@ -100,6 +100,12 @@ pub struct NodeInfo {
     pub pods: BTreeMap<ObjectKey, Arc<PodInfo>>,
     /// How many of its pods take ports of the node.
     pub with_host_ports: usize,
+    /// Whether it is cordoned.
+    pub unschedulable: bool,
+    /// Whether it has taints.
+    pub tainted: bool,
+    /// Whether it has images.
+    pub has_images: bool,
     /// The hashes of its labels' names and values: what every pod asks every node is not to compare texts.
     label_hashes: Vec<(u64, u64)>,
 }
@@ -126,6 +132,11 @@ impl NodeInfo {
         let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
         self.allocatable = allocatable.map(Resources::from_list).unwrap_or_default();
         self.name = node.metadata.name.as_deref().unwrap_or_default().into();
+        let spec = node.spec.as_ref();
+        self.unschedulable = spec.and_then(|spec| spec.unschedulable) == Some(true);
+        self.tainted = spec.and_then(|spec| spec.taints.as_ref()).is_some_and(|taints| !taints.is_empty());
+        let images = node.status.as_ref().and_then(|status| status.images.as_ref());
+        self.has_images = images.is_some_and(|images| !images.is_empty());
         self.node = Some(node);
         let hashes = self.labels().iter().map(|(name, value)| (fnv64a(name.as_bytes()), fnv64a(value.as_bytes())));
         self.label_hashes = hashes.collect();
@@ -161,6 +172,8 @@ pub struct Prepared {
     pub volumes: volume_binding::State,
     /// Of NodeVolumeLimits.
     pub limits: node_volume_limits::State,
+    /// Of ImageLocality.
+    pub images: Vec<image_locality::Wanted>,
 }
 
 /// One pod's scheduling cycle, as plugins see it.
@@ -206,6 +219,10 @@ impl Rejection {
 pub trait Filter {
     /// The plugin's name, as in KubeSchedulerConfiguration.
     fn name(&self) -> &'static str;
+    /// Whether the plugin takes every node for this pod: upstream's PreFilter that says Skip.
+    fn skips(&self, _cycle: &Cycle<'_>) -> bool {
+        false
+    }
     /// # Errors
     /// Why not.
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection>;

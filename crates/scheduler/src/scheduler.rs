@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use crate::cache::Cache;
 use crate::config::{Configuration, Profile};
 use crate::decision::{Decision, Decisions};
-use crate::framework::{Cycle, NodeInfo, PodInfo, Prepared, Rejection};
+use crate::framework::{Cycle, Filter, NodeInfo, PodInfo, Prepared, Rejection};
 use crate::plugins::volume_binding::Storage;
-use crate::plugins::{Change, inter_pod_affinity, node_affinity, pod_topology_spread};
+use crate::plugins::{Change, image_locality, inter_pod_affinity, node_affinity, pod_topology_spread};
 use crate::preemption::{self, Candidate};
 use crate::queue::Queue;
 use crate::selectors::Selectors;
@@ -32,6 +32,9 @@ const FEASIBLE_NODES_MIN: usize = 100;
 const FEASIBLE_PERCENTAGE_MIN: usize = 5;
 /// A pod whose volumes are not bound after this is tried again.
 const VOLUMES_BOUND_MAX: Duration = Duration::from_secs(600);
+
+/// So many pods are given nodes before whoever watches pods has its turn: all of them look at each poll of this one.
+const PODS_PER_POLL: usize = 16;
 
 /// How the message of a pod begins whose volumes could not be bound.
 const VOLUMES_FAILED: &str = "running PreBind plugin \"VolumeBinding\": binding volumes";
@@ -60,6 +63,9 @@ pub struct Scheduler {
     binding_deadline: Option<Timestamp>,
     /// Whether something happened that they may wait for.
     binding_news: bool,
+    /// Whether something was written that the next pod's decision depends on, and that is not known from the cache
+    /// but only heard of: volumes and victims.
+    unheard: bool,
 }
 
 impl Scheduler {
@@ -86,6 +92,7 @@ impl Scheduler {
             binding: BTreeMap::new(),
             binding_deadline: None,
             binding_news: false,
+            unheard: false,
         }
     }
 
@@ -262,17 +269,20 @@ impl Scheduler {
             &mut self.cache,
         );
         let affinity = inter_pod_affinity::prepare(pod, &mut self.cache);
-        let prepared = Prepared { affinity, spread, volumes, limits: self.storage.limits(pod) };
+        let images = image_locality::prepare(pod, &self.cache);
+        let prepared = Prepared { affinity, spread, volumes, limits: self.storage.limits(pod), images };
         let cycle = Cycle { pod, cache: &self.cache, prepared: &prepared };
+        let filters: Vec<&dyn Filter> =
+            profile.filters.iter().map(AsRef::as_ref).filter(|it| !it.skips(&cycle)).collect();
         let enough = feasible_nodes_to_find(decision.nodes, self.percentage);
         let mut feasible: Vec<&NodeInfo> = Vec::new();
         let nominated = pod.nominated_node().and_then(|name| self.cache.node(name));
-        if let Some(node) = nominated.filter(|node| first_rejection(profile, &cycle, node).is_none()) {
+        if let Some(node) = nominated.filter(|node| rejection(&filters, &cycle, node).is_none()) {
             feasible.push(node);
         } else if let Some(names) = node_affinity::named_nodes(pod) {
             decision.narrowed_by = Some("NodeAffinity");
             search(
-                profile,
+                &filters,
                 &cycle,
                 names.iter().filter_map(|name| self.cache.node(name)),
                 enough,
@@ -282,7 +292,7 @@ impl Scheduler {
         } else {
             let first = self.last_node.clone();
             let nodes = self.cache.nodes_after(&first);
-            let last = search(profile, &cycle, nodes, enough, &mut feasible, &mut decision);
+            let last = search(&filters, &cycle, nodes, enough, &mut feasible, &mut decision);
             self.last_node = last.unwrap_or_default();
         }
         decision.feasible = feasible.iter().map(|node| node.name.clone()).collect();
@@ -342,6 +352,7 @@ impl Scheduler {
     /// A node is found: volumes first, then the pod.
     fn place(&mut self, pod: &Arc<PodInfo>, prepared: &Prepared, node: &Arc<str>, now: Timestamp) {
         self.work_at(pod);
+        self.unheard |= prepared.volumes.is_waited_for();
         let bound = match self.cache.node(node) {
             Some(info) => self.storage.bind(pod, &prepared.volumes, info),
             None => return self.queue.retry(&pod.key, now),
@@ -469,6 +480,7 @@ impl Scheduler {
     /// Evicts the victims, and takes their hopes from less important pods that room was made for there.
     fn evict(&mut self, pod: &PodInfo, candidate: &Candidate, now: Timestamp) {
         let scheduler = pod.spec().and_then(|spec| spec.scheduler_name.as_deref()).unwrap_or(DEFAULT_SCHEDULER_NAME);
+        self.unheard = true;
         for victim in candidate.victims.iter().filter(|victim| !victim.is_terminating()) {
             let condition = json!({
                 "type": "DisruptionTarget",
@@ -544,8 +556,13 @@ impl Component for Scheduler {
         if std::mem::take(&mut self.binding_news) || overdue {
             self.finish_binding(cx.now());
         }
-        if let Some(key) = self.queue.pop(cx.now()) {
+        self.unheard = false;
+        for _ in 0..PODS_PER_POLL {
+            let Some(key) = self.queue.pop(cx.now()) else { break };
             self.schedule(&key, cx.now());
+            if self.unheard {
+                break;
+            }
         }
         if let Some(deadline) = self.binding_deadline {
             cx.wake_at(deadline);
@@ -567,9 +584,14 @@ pub(crate) fn first_rejection(
     profile.filters.iter().find_map(|it| it.filter(cycle, node).err().map(|rejection| (it.name(), rejection)))
 }
 
+/// The same, of these plugins.
+fn rejection(filters: &[&dyn Filter], cycle: &Cycle<'_>, node: &NodeInfo) -> Option<(&'static str, Rejection)> {
+    filters.iter().find_map(|it| it.filter(cycle, node).err().map(|rejection| (it.name(), rejection)))
+}
+
 /// Looks at nodes until enough are found; the last it looked at.
 fn search<'a>(
-    profile: &Profile,
+    filters: &[&dyn Filter],
     cycle: &Cycle<'_>,
     nodes: impl Iterator<Item = &'a NodeInfo>,
     enough: usize,
@@ -582,7 +604,7 @@ fn search<'a>(
             break;
         }
         last = Some(&node.name);
-        match first_rejection(profile, cycle, node) {
+        match rejection(filters, cycle, node) {
             None => feasible.push(node),
             Some((plugin, rejection)) => decision.filtered.push((node.name.clone(), plugin, rejection)),
         }

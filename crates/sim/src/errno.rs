@@ -25,6 +25,8 @@ pub enum Errno {
     Invalid,
     /// ELOOP
     TooManyLinks,
+    /// ENAMETOOLONG
+    NameTooLong,
     /// EBADF
     BadDescriptor,
     /// EPIPE
@@ -65,6 +67,7 @@ impl Errno {
             Self::ReadOnly => "Read-only file system",
             Self::Invalid => "Invalid argument",
             Self::TooManyLinks => "Too many levels of symbolic links",
+            Self::NameTooLong => "File name too long",
             Self::BadDescriptor => "Bad file descriptor",
             Self::BrokenPipe => "Broken pipe",
             Self::NoSpace => "No space left on device",

@@ -1,8 +1,8 @@
 //! The event loop: tasks in one queue, timers in one heap, time as a value.
 //!
 //! Tasks are simulated processes (futures) or components of the cluster. Ready tasks are polled first
-//! in, first out; timers fire by time, then by the order in which they were set. Nothing else decides
-//! what happens next, so the same inputs give the same history.
+//! in, first out, those in the foreground in turn with all others; timers fire by time, then by the order in which
+//! they were set. Nothing else decides what happens next, so the same inputs give the same history.
 //!
 //! Virtual time stands still while anything is ready. The simulated world lets [`Executor::run_until`]
 //! jump from timer to timer; a host that lives in wall time calls it with the time it has become.
@@ -26,7 +26,19 @@ pub struct TaskId(u64);
 
 /// A handle to the event loop. Cheap to clone; all clones are one loop on one thread.
 #[derive(Clone)]
-pub struct Executor(Rc<Shared>);
+pub struct Executor {
+    shared: Rc<Shared>,
+    /// Where what this handle starts waits for its turn.
+    lane: Lane,
+}
+
+/// Where ready tasks wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// What somebody waits for who looks at it.
+    Foreground,
+    Background,
+}
 
 struct Shared {
     clock: Arc<VirtualClock>,
@@ -55,23 +67,30 @@ enum Work {
 impl Executor {
     /// An event loop whose time starts at `start`.
     pub fn new(start: Timestamp) -> Self {
-        Self(Rc::new(Shared {
+        let shared = Shared {
             clock: Arc::new(VirtualClock::new(start)),
             ready: Arc::default(),
             tasks: RefCell::default(),
             timers: RefCell::default(),
             last_id: Cell::new(0),
-        }))
+        };
+        Self { shared: Rc::new(shared), lane: Lane::Background }
+    }
+
+    /// A handle whose tasks do not wait behind all that is ready, but take turns with it: for what somebody sits in
+    /// front of, while a cluster is busy.
+    pub fn foreground(&self) -> Self {
+        Self { shared: self.shared.clone(), lane: Lane::Foreground }
     }
 
     /// The loop's clock, to share with the API server and others.
     pub fn clock(&self) -> Arc<dyn Clock> {
-        self.0.clock.clone()
+        self.shared.clock.clone()
     }
 
     /// The loop's time.
     pub fn now(&self) -> Timestamp {
-        self.0.clock.now()
+        self.shared.clock.now()
     }
 
     /// Starts a process; it is first polled when the loop next runs.
@@ -86,9 +105,9 @@ impl Executor {
 
     /// Ends a task where it stands, dropping all it holds. A task that has ended already is ignored.
     pub fn cancel(&self, id: TaskId) {
-        let slot = self.0.tasks.borrow_mut().remove(&id);
+        let slot = self.shared.tasks.borrow_mut().remove(&id);
         if let Some(key) = slot.as_ref().and_then(|slot| slot.timer) {
-            self.0.timers.borrow_mut().remove(&key);
+            self.shared.timers.borrow_mut().remove(&key);
         }
         // Dropped here, with nothing borrowed: what the task held may wake or cancel others.
         drop(slot);
@@ -96,7 +115,7 @@ impl Executor {
 
     /// Whether the task has not ended yet.
     pub fn is_running(&self, id: TaskId) -> bool {
-        self.0.tasks.borrow().contains_key(&id)
+        self.shared.tasks.borrow().contains_key(&id)
     }
 
     /// Waits for a span of the loop's time.
@@ -113,28 +132,28 @@ impl Executor {
     /// `limit` and fires it. False when there was nothing to do up to `limit`; time then is `limit`,
     /// unless it was later already.
     pub fn step(&self, limit: Timestamp) -> bool {
-        if let Some(id) = self.0.ready.pop() {
+        if let Some(id) = self.shared.ready.pop() {
             self.poll(id);
             return true;
         }
-        let due = self.0.timers.borrow().first_key_value().map(|(key, _)| *key).filter(|(time, _)| *time <= limit);
+        let due = self.shared.timers.borrow().first_key_value().map(|(key, _)| *key).filter(|(time, _)| *time <= limit);
         if let Some(key) = due {
-            self.0.clock.advance_to(key.0);
-            let waker = self.0.timers.borrow_mut().remove(&key);
+            self.shared.clock.advance_to(key.0);
+            let waker = self.shared.timers.borrow_mut().remove(&key);
             if let Some(waker) = waker {
                 waker.wake();
             }
             return true;
         }
-        self.0.clock.advance_to(limit);
+        self.shared.clock.advance_to(limit);
         false
     }
 
     /// Lets time pass to `time`, though not beyond the next timer, before ready tasks are polled: for a
     /// host that was woken by something from outside, which happens now and not when it fell asleep.
     pub fn advance_to(&self, time: Timestamp) {
-        let next = self.0.timers.borrow().first_key_value().map(|(key, _)| key.0);
-        self.0.clock.advance_to(next.map_or(time, |next| next.min(time)));
+        let next = self.shared.timers.borrow().first_key_value().map(|(key, _)| key.0);
+        self.shared.clock.advance_to(next.map_or(time, |next| next.min(time)));
     }
 
     /// Runs everything there is to do up to `limit`, jumping from timer to timer.
@@ -144,19 +163,19 @@ impl Executor {
 
     /// Polls ready tasks until none is ready; time stands still.
     pub fn run_ready(&self) {
-        while let Some(id) = self.0.ready.pop() {
+        while let Some(id) = self.shared.ready.pop() {
             self.poll(id);
         }
     }
 
     /// Whether a task is ready to be polled.
     pub fn has_ready(&self) -> bool {
-        !self.0.ready.lock().is_empty()
+        !self.shared.ready.lock().is_empty()
     }
 
     /// The time of the next timer, if any is set.
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.0.timers.borrow().first_key_value().map(|((time, _), _)| *time)
+        self.shared.timers.borrow().first_key_value().map(|((time, _), _)| *time)
     }
 
     /// Runs the loop until `future` is ready or nothing is left to do up to `limit`. The tasks of
@@ -180,24 +199,29 @@ impl Executor {
     /// Calls `notify` whenever a task becomes ready, from whichever thread woke it: a host that sleeps
     /// between steps learns that there is work. Only the first call counts.
     pub fn on_wake(&self, notify: impl Fn() + Send + Sync + 'static) {
-        let _ = self.0.ready.notify.set(Box::new(notify));
+        let _ = self.shared.ready.notify.set(Box::new(notify));
     }
 
     fn start(&self, work: Work) -> TaskId {
         let id = TaskId(self.next_id());
-        let waker = Arc::new(TaskWaker { id, ready: self.0.ready.clone(), queued: AtomicBool::new(false) });
+        let waker = Arc::new(TaskWaker {
+            id,
+            lane: self.lane,
+            ready: self.shared.ready.clone(),
+            queued: AtomicBool::new(false),
+        });
         let slot = Slot { waker: waker.clone(), work: Some(work), timer: None };
-        self.0.tasks.borrow_mut().insert(id, slot);
+        self.shared.tasks.borrow_mut().insert(id, slot);
         waker.wake();
         id
     }
 
     fn poll(&self, id: TaskId) {
         let (mut work, task_waker) = {
-            let mut tasks = self.0.tasks.borrow_mut();
+            let mut tasks = self.shared.tasks.borrow_mut();
             let Some(slot) = tasks.get_mut(&id) else { return };
             if let Some(key) = slot.timer.take() {
-                self.0.timers.borrow_mut().remove(&key);
+                self.shared.timers.borrow_mut().remove(&key);
             }
             let Some(work) = slot.work.take() else { return };
             slot.waker.queued.store(false, Ordering::Release);
@@ -216,14 +240,14 @@ impl Executor {
         };
         let key = timer.map(|time| (time.max(self.now()), self.next_id()));
         // The task may have been cancelled while it was polled; then it is dropped below.
-        let mut tasks = self.0.tasks.borrow_mut();
+        let mut tasks = self.shared.tasks.borrow_mut();
         if ended {
             tasks.remove(&id);
         } else if let Some(slot) = tasks.get_mut(&id) {
             slot.work = Some(work);
             slot.timer = key;
             if let Some(key) = key {
-                self.0.timers.borrow_mut().insert(key, waker);
+                self.shared.timers.borrow_mut().insert(key, waker);
             }
             return;
         }
@@ -232,8 +256,8 @@ impl Executor {
     }
 
     fn next_id(&self) -> u64 {
-        self.0.last_id.set(self.0.last_id.get() + 1);
-        self.0.last_id.get()
+        self.shared.last_id.set(self.shared.last_id.get() + 1);
+        self.shared.last_id.get()
     }
 }
 
@@ -247,7 +271,7 @@ pub struct Sleep {
 impl Sleep {
     fn clear(&mut self) {
         if let Some(key) = self.key.take() {
-            self.executor.0.timers.borrow_mut().remove(&key);
+            self.executor.shared.timers.borrow_mut().remove(&key);
         }
     }
 }
@@ -263,7 +287,7 @@ impl Future for Sleep {
         // The place among timers of the same time is that of the first poll.
         let key = self.key.unwrap_or_else(|| (self.deadline, self.executor.next_id()));
         self.key = Some(key);
-        self.executor.0.timers.borrow_mut().insert(key, cx.waker().clone());
+        self.executor.shared.timers.borrow_mut().insert(key, cx.waker().clone());
         Poll::Pending
     }
 }
@@ -300,22 +324,50 @@ fn nanoseconds(time: Timestamp) -> i64 {
 
 #[derive(Default)]
 struct ReadyQueue {
-    queue: Mutex<VecDeque<TaskId>>,
+    lanes: Mutex<Lanes>,
     notify: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl ReadyQueue {
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<TaskId>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pop(&self) -> Option<TaskId> {
-        self.lock().pop_front()
+        self.lock().pop()
+    }
+}
+
+#[derive(Default)]
+struct Lanes {
+    foreground: VecDeque<TaskId>,
+    background: VecDeque<TaskId>,
+    /// Whether the next turn is the background's, if it has anything to do.
+    others: bool,
+}
+
+impl Lanes {
+    fn is_empty(&self) -> bool {
+        self.foreground.is_empty() && self.background.is_empty()
+    }
+
+    fn push(&mut self, lane: Lane, id: TaskId) {
+        match lane {
+            Lane::Foreground => self.foreground.push_back(id),
+            Lane::Background => self.background.push_back(id),
+        }
+    }
+
+    fn pop(&mut self) -> Option<TaskId> {
+        let foreground = !self.foreground.is_empty() && (!self.others || self.background.is_empty());
+        self.others = foreground;
+        if foreground { self.foreground.pop_front() } else { self.background.pop_front() }
     }
 }
 
 struct TaskWaker {
     id: TaskId,
+    lane: Lane,
     ready: Arc<ReadyQueue>,
     queued: AtomicBool,
 }
@@ -327,7 +379,7 @@ impl Wake for TaskWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::AcqRel) {
-            self.ready.lock().push_back(self.id);
+            self.ready.lock().push(self.lane, self.id);
             if let Some(notify) = self.ready.notify.get() {
                 notify();
             }
@@ -368,6 +420,23 @@ mod tests {
         executor.run_ready();
         executor.advance_to(at(20));
         assert_eq!(look(&executor), 9);
+    }
+
+    #[test]
+    fn the_foreground_takes_turns_with_all_that_is_ready() {
+        let executor = Executor::new(at(0));
+        let log = Rc::new(RefCell::new(String::new()));
+        let write = |executor: &Executor, letters: [char; 3]| {
+            for letter in letters {
+                let log = log.clone();
+                executor.spawn(async move { log.borrow_mut().push(letter) });
+            }
+        };
+        write(&executor, ['a', 'b', 'c']);
+        write(&executor.foreground(), ['1', '2', '3']);
+        write(&executor, ['d', 'e', 'f']);
+        executor.run_ready();
+        assert_eq!(*log.borrow(), "1a2b3cdef");
     }
 
     #[test]

@@ -110,6 +110,24 @@ impl Fd {
         }
     }
 
+    /// Reads up to the end, which is to come before so many bytes: what never ends is not kept.
+    ///
+    /// # Errors
+    /// What the device reports; `NoSpace` for more.
+    pub async fn read_up_to(&self, max: usize) -> Result<Vec<u8>, Errno> {
+        let mut all = Vec::new();
+        loop {
+            let part = self.read(PIPE_BYTES_MAX).await?;
+            if part.is_empty() {
+                return Ok(all);
+            }
+            if all.len() + part.len() > max {
+                return Err(Errno::NoSpace);
+            }
+            all.extend_from_slice(&part);
+        }
+    }
+
     /// Writes everything.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod ingress;
 pub mod io;
 pub mod name_server;
 pub mod network;
+pub mod outside;
 pub mod process;
 pub mod programs;
 pub mod readline;

@@ -87,13 +87,16 @@ impl<'a> Saver<'a> {
     }
 }
 
-/// Saved parts, to be taken by whoever goes on from them.
+/// Saved parts, to be taken by whoever goes on from them: in the order of their names, none where one was taken.
 #[derive(Clone, Debug, Default)]
-pub struct Saved(Vec<(String, Bytes)>);
+pub struct Saved(Vec<(String, Option<Bytes>)>);
 
 impl Saved {
     /// Parts by name.
     pub fn new(parts: Vec<(String, Bytes)>) -> Self {
+        let mut parts: Vec<(String, Option<Bytes>)> =
+            parts.into_iter().map(|(name, bytes)| (name, Some(bytes))).collect();
+        parts.order_by(|(one, _), (other, _)| one.cmp(other));
         Self(parts)
     }
 
@@ -114,37 +117,35 @@ impl Saved {
             let name = std::str::from_utf8(take(&mut rest)?).ok()?.to_owned();
             parts.push((name, Bytes::copy_from_slice(take(&mut rest)?)));
         }
-        Some(Self(parts))
+        Some(Self::new(parts))
     }
 
     /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.iter().all(|(_, bytes)| bytes.is_none())
     }
 
     /// Takes a part.
     pub fn take(&mut self, name: &str) -> Option<Bytes> {
-        let at = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.swap_remove(at).1)
+        let at = self.0.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+        self.0.get_mut(at)?.1.take()
     }
 
     /// Takes the parts in a folder, whose names are without it then.
     pub fn take_folder(&mut self, folder: &str) -> Self {
-        let inside = |name: &str| name.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
-        let mut taken = Vec::new();
-        self.0.retain(|(name, bytes)| {
-            let inner = inside(name);
-            let keep = inner.is_none();
-            taken.extend(inner.map(|name| (name, bytes.clone())));
-            keep
-        });
-        Self(taken)
+        let prefix = format!("{folder}/");
+        let start = self.0.partition_point(|(name, _)| *name < prefix);
+        let inside = self.0.get_mut(start..).unwrap_or_default().iter_mut();
+        let inside = inside.take_while(|(name, _)| name.starts_with(&prefix));
+        let taken =
+            inside.filter_map(|(name, bytes)| Some((name.get(prefix.len()..)?.to_owned(), Some(bytes.take()?))));
+        Self(taken.collect())
     }
 
     /// The names directly below the top: of parts and folders, each once, in order.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.0.iter().filter_map(|(name, _)| name.split('/').next()).map(str::to_owned).collect();
+        let there = self.0.iter().filter(|(_, bytes)| bytes.is_some());
+        let mut names: Vec<String> = there.filter_map(|(name, _)| name.split('/').next()).map(str::to_owned).collect();
         names.order_by(|one, other| one.cmp(other));
         names.dedup();
         names
@@ -152,7 +153,7 @@ impl Saved {
 
     /// Visits the parts again, for who saves before they were taken.
     pub fn save(&self, saver: &mut Saver<'_>) {
-        for (name, bytes) in &self.0 {
+        for (name, bytes) in self.0.iter().filter_map(|(name, bytes)| Some((name, bytes.as_ref()?))) {
             saver.part(name, 0, &|| bytes.to_vec());
         }
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use futures::future::LocalBoxFuture;
 
 use crate::errno::Errno;
 use crate::io::{Device, Fd, Gate};
@@ -17,6 +18,20 @@ use crate::process::{Machine, Pid, Signal};
 /// foreground process group. In raw mode bytes go through as they are.
 #[derive(Clone)]
 pub struct Tty(Rc<Shared>);
+
+/// An editor beside the terminal: it is given a file's name and text, and is done when it is closed.
+pub type Editor = Rc<dyn Fn(String, String) -> LocalBoxFuture<'static, Edited>>;
+
+/// What became of a text in an [`Editor`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edited {
+    /// This is to be kept.
+    Saved(String),
+    /// All stays as it was.
+    Cancelled,
+    /// It could not be opened.
+    Unavailable,
+}
 
 /// Where what is written to the screen goes.
 type Output = Box<dyn Fn(&[u8])>;
@@ -30,6 +45,9 @@ struct Shared {
     foreground: Cell<Pid>,
     raw: Cell<bool>,
     size: Cell<(u16, u16)>,
+    editor: RefCell<Option<Editor>>,
+    /// Whether what was written last leaves words on the cursor's line.
+    mid_line: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -41,6 +59,10 @@ struct State {
     hung_up: bool,
     wakers: Vec<Waker>,
 }
+
+/// How escape sequences begin, and how long the common ones are.
+const ESCAPE: u8 = 0x1b;
+const ESCAPE_BYTES: usize = 6;
 
 impl Tty {
     /// A terminal on a machine, whose output goes to a function. Columns and rows.
@@ -54,10 +76,12 @@ impl Tty {
             machine: machine.clone(),
             output: Box::new(output),
             gate: gate.clone(),
+            mid_line: Cell::new(false),
             state: RefCell::default(),
             foreground: Cell::new(0),
             raw: Cell::new(false),
             size: Cell::new(size),
+            editor: RefCell::default(),
         }))
     }
 
@@ -75,6 +99,16 @@ impl Tty {
     pub fn resize(&self, columns: u16, rows: u16) {
         self.0.size.set((columns, rows));
         self.signal(Signal::Winch);
+    }
+
+    /// There is an editor beside the terminal from now on.
+    pub fn set_editor(&self, editor: Editor) {
+        *self.0.editor.borrow_mut() = Some(editor);
+    }
+
+    /// The editor beside the terminal, if there is one.
+    pub fn editor(&self) -> Option<Editor> {
+        self.0.editor.borrow().clone()
     }
 
     /// Whether bytes go through as they are.
@@ -122,8 +156,23 @@ impl Tty {
         self.signal(Signal::Hup);
     }
 
+    /// Whether words stand before the cursor that a prompt would be drawn over.
+    pub fn is_mid_line(&self) -> bool {
+        self.0.mid_line.get()
+    }
+
+    /// What was written is a prompt: who reads next draws it anew in its place.
+    pub fn prompted(&self) {
+        self.0.mid_line.set(false);
+    }
+
     /// Writes to the screen; a newline becomes carriage return and newline unless in raw mode.
     pub fn write(&self, data: &[u8]) {
+        if let Some(last) = data.last() {
+            // Who moves the cursor by escapes (`clear`) knows where it is.
+            let tail = data.get(data.len().saturating_sub(ESCAPE_BYTES)..).unwrap_or_default();
+            self.0.mid_line.set(!matches!(last, b'\n' | b'\r') && !tail.contains(&ESCAPE));
+        }
         if self.is_raw() {
             (self.0.output)(data);
             return;

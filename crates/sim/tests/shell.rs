@@ -3,55 +3,10 @@
 
 mod world;
 
-use std::collections::BTreeMap;
-
-use playground_sim::fs::{Fs, Tree};
-use playground_sim::image::Base;
-use playground_sim::io::Fd;
-use playground_sim::process::{Machine, MachineConfig, Spawn};
-use world::World;
-
-fn machine(world: &World) -> Machine {
-    let root = Tree::over(Base::Workstation.layer(world.now())).share();
-    Machine::new(MachineConfig {
-        executor: world.executor.clone(),
-        fs: Fs::new(root, false),
-        interface: world.host.clone(),
-        hostname: "desk".into(),
-        first_pid: 100,
-        memory_bytes_max: None,
-        cpu_nano_cores_max: None,
-        groups: None,
-        rng: machinery::random::Rng::new(3),
-    })
-}
+use world::run_in;
 
 fn run_with(script: &str, input: &str) -> (String, String, i32) {
     run_in("sh", script, input)
-}
-
-fn run_in(shell: &str, script: &str, input: &str) -> (String, String, i32) {
-    let mut world = World::new();
-    let machine = machine(&world);
-    let (stdout, out) = Fd::buffer();
-    let (stderr, err) = Fd::buffer();
-    let env = BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned()), ("HOME".to_owned(), "/root".to_owned())]);
-    let args = vec![shell.to_owned(), "-c".to_owned(), script.to_owned()];
-    let found = machine.find(&args, &env, "/").unwrap();
-    let child = machine.spawn(Spawn {
-        program: found.program,
-        args,
-        env,
-        cwd: "/root".into(),
-        uid: 0,
-        gid: 0,
-        fds: BTreeMap::from([(0, Fd::from_bytes(input.to_owned())), (1, stdout), (2, stderr)]),
-        parent: 0,
-        group: None,
-    });
-    let code = world.wait(async move { child.wait().await });
-    let text = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
-    (text(&out.borrow()), text(&err.borrow()), code)
 }
 
 fn run(script: &str) -> (String, String, i32) {
@@ -206,6 +161,24 @@ fn hostile_text_never_panics() {
         let (_, _, code) = run(script);
         assert!(code >= 0, "{script}");
     }
+}
+
+#[test]
+fn whoever_walks_through_all_folders_comes_to_an_end() {
+    check(&[
+        ("find / -name passwd", "/etc/passwd\n"),
+        ("du -s / | wc -l", "1\n"),
+        ("ls -R / > /dev/null && echo done", "done\n"),
+        ("grep -c root:x /proc/$$/root/etc/passwd", "1\n"),
+        ("grep -rl root:x:0:0 / 2>/dev/null | grep etc", "/etc/passwd\n"),
+        ("cat $(printf '/proc/1/root%.0s' $(seq 5000))/etc/passwd 2>&1 | tail -c 19", "File name too long\n"),
+        ("cat /proc/$$/root/proc/$$/root/etc/passwd 2>&1 | tail -c 26", "No such file or directory\n"),
+        ("cd /tmp; ln -s a/x a; cat a/x/y 2>&1; true", "cat: a/x/y: Too many levels of symbolic links\n"),
+        (
+            "mkdir -p /tmp$(printf '/d%.0s' $(seq 3000)) 2>&1 | tail -c 19; find /tmp | tail -1 | wc -c",
+            "File name too long\n403\n",
+        ),
+    ]);
 }
 
 #[test]
@@ -426,6 +399,7 @@ fn tables_of_any_width_are_drawn() {
         ("head -c 70000 /dev/zero | tr '\\0' a | column -t | wc -c", "70001\n"),
         ("printf ab | xxd -c 30000 | cut -c 1-15", "00000000: 6162 \n"),
         ("printf ab | od -N 18446744073709551615 -j 1 -c | head -n 1", "0000001   b\n"),
+        ("printf ab | od -j 3 2>&1; echo $?", "od: cannot skip past end of combined input\n1\n"),
         ("bash -c 'echo {00001..2}'", "00001 00002\n"),
     ]);
 }

@@ -7,11 +7,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use playground_sim::fs::{Fs, Tree};
-use playground_sim::image::Base;
-use playground_sim::process::{Child, Machine, MachineConfig, Spawn};
+use playground_sim::process::{Child, Machine, Spawn};
 use playground_sim::tty::Tty;
-use world::World;
+use world::{World, machine};
 
 struct Terminal {
     world: World,
@@ -24,17 +22,7 @@ struct Terminal {
 impl Terminal {
     fn open() -> Self {
         let mut world = World::new();
-        let machine = Machine::new(MachineConfig {
-            executor: world.executor.clone(),
-            fs: Fs::new(Tree::over(Base::Workstation.layer(world.now())).share(), false),
-            interface: world.host.clone(),
-            hostname: "desk".into(),
-            first_pid: 100,
-            memory_bytes_max: None,
-            cpu_nano_cores_max: None,
-            groups: None,
-            rng: machinery::random::Rng::new(3),
-        });
+        let machine = machine(&world);
         let screen = Rc::new(RefCell::new(Vec::new()));
         let target = screen.clone();
         let tty = Tty::new(&machine, (40, 10), move |data| target.borrow_mut().extend_from_slice(data));

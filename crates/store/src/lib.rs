@@ -20,6 +20,7 @@ pub mod redb;
 mod snapshot;
 mod state;
 mod store;
+mod tree;
 mod txn;
 mod watch;
 

@@ -1,6 +1,6 @@
 //! What the writers' lock guards.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::task::Waker;
 
 use crate::error::StoreError;
@@ -14,9 +14,10 @@ use crate::watch::Watchers;
 
 /// Everything a writer changes.
 pub(crate) struct State {
-    pub(crate) newest: Snapshot,
-    /// What readers see: `newest`, as of the last commit.
-    pub(crate) published: Arc<RwLock<Snapshot>>,
+    /// What readers see. It is changed where it is: nobody reads between two changes of a transaction.
+    pub(crate) newest: Arc<RwLock<Snapshot>>,
+    /// The newest revision that watchers were told of.
+    pub(crate) revision: i64,
     pub(crate) history: History,
     pub(crate) watchers: Watchers,
     pub(crate) leases: Leases,
@@ -29,14 +30,16 @@ pub(crate) struct State {
 impl State {
     /// Does a transaction. Whom to wake goes into `wakers`.
     pub(crate) fn txn(&mut self, txn: Txn, origin: Origin, wakers: &mut Vec<Waker>) -> Result<TxnResponse, StoreError> {
-        let succeeded = txn.compare.iter().all(|compare| compare.holds(&self.newest));
+        let newest = self.newest.clone();
+        let mut newest = newest.write().unwrap_or_else(PoisonError::into_inner);
+        let succeeded = txn.compare.iter().all(|compare| compare.holds(&newest));
         let ops = if succeeded { txn.then } else { txn.otherwise };
         self.check(&ops)?;
         // As long as history keeps them: no larger than needed.
         let mut changes = Vec::with_capacity(ops.len());
-        let responses = ops.into_iter().map(|op| self.apply(op, &mut changes)).collect();
-        self.commit(changes, origin, wakers);
-        Ok(TxnResponse { succeeded, revision: self.newest.revision(), responses })
+        let responses = ops.into_iter().map(|op| self.apply(op, &mut newest, &mut changes)).collect();
+        self.commit(changes, newest, origin, wakers);
+        Ok(TxnResponse { succeeded, revision: self.revision, responses })
     }
 
     /// Deletes keys, as one revision.
@@ -46,11 +49,13 @@ impl State {
         origin: Origin,
         wakers: &mut Vec<Waker>,
     ) {
+        let newest = self.newest.clone();
+        let mut newest = newest.write().unwrap_or_else(PoisonError::into_inner);
         let mut changes = Vec::new();
         for key in keys {
-            self.apply(Op::Delete { key }, &mut changes);
+            self.apply(Op::Delete { key }, &mut newest, &mut changes);
         }
-        self.commit(changes, origin, wakers);
+        self.commit(changes, newest, origin, wakers);
     }
 
     /// Whatever can be refused is refused before anything is done.
@@ -68,14 +73,16 @@ impl State {
         Ok(())
     }
 
-    fn apply(&mut self, op: Op, changes: &mut Vec<Change>) -> OpResponse {
+    fn apply(&mut self, op: Op, newest: &mut Snapshot, changes: &mut Vec<Change>) -> OpResponse {
         match op {
-            Op::Get { key } => OpResponse::Get(self.newest.get(&key).cloned()),
-            Op::Put { key, value, lease, trigger } => OpResponse::Put(self.put(key, value, lease, trigger, changes)),
+            Op::Get { key } => OpResponse::Get(newest.get(&key).cloned()),
+            Op::Put { key, value, lease, trigger } => {
+                let kv = self.put(newest, key, value, lease, trigger, changes);
+                OpResponse::Put(kv)
+            }
             Op::Delete { key } => {
-                let previous = self.newest.get(&key).cloned();
+                let previous = newest.remove(&key);
                 if let Some(previous) = &previous {
-                    self.newest.remove(&key);
                     if let Some(id) = previous.lease {
                         self.leases.detach(id, &key);
                     }
@@ -89,14 +96,15 @@ impl State {
 
     fn put(
         &mut self,
+        newest: &mut Snapshot,
         key: Arc<str>,
         value: Value,
         lease: Option<LeaseId>,
         trigger: Option<Arc<str>>,
         changes: &mut Vec<Change>,
     ) -> Arc<KeyValue> {
-        let revision = self.newest.revision() + 1;
-        let previous = self.newest.get(&key).cloned();
+        let revision = newest.revision() + 1;
+        let previous = newest.get(&key).cloned();
         // The key's own text is shared by all its revisions.
         let key = previous.as_ref().map_or(key, |previous| previous.key.clone());
         let before = previous.as_ref().and_then(|previous| previous.lease);
@@ -118,21 +126,28 @@ impl State {
             trigger,
             memo: Memo::default(),
         });
-        self.newest.insert(kv.clone());
+        newest.insert(kv.clone());
         changes.push(Change { key, current: Some(kv.clone()), previous, memo: Memo::default() });
         kv
     }
 
-    fn commit(&mut self, changes: Vec<Change>, origin: Origin, wakers: &mut Vec<Waker>) {
+    fn commit(
+        &mut self,
+        changes: Vec<Change>,
+        mut newest: RwLockWriteGuard<'_, Snapshot>,
+        origin: Origin,
+        wakers: &mut Vec<Waker>,
+    ) {
         if changes.is_empty() {
             return;
         }
-        let revision = self.newest.revision() + 1;
-        self.newest.set_revision(revision);
-        // Before any watcher hears of it: who has seen an event finds at least its revision when reading.
-        *self.published.write().unwrap_or_else(PoisonError::into_inner) = self.newest.clone();
+        let revision = newest.revision() + 1;
+        newest.set_revision(revision);
+        self.revision = revision;
         let commit = Arc::new(Commit { revision, origin, changes });
-        self.history.push(commit.clone(), &self.newest);
+        self.history.push(commit.clone(), &newest);
+        // Before any watcher hears of it: who has seen an event finds at least its revision when reading.
+        drop(newest);
         wakers.extend(self.watchers.dispatch(&commit));
         wakers.extend(self.journal.push(JournalEntry::Commit(commit)));
         if self.history.exceeds(self.commits_max, self.history_bytes_max)

@@ -1,7 +1,7 @@
 //! The store itself.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::task::{Context, Poll, Waker};
 
 use jiff::Timestamp;
@@ -52,7 +52,7 @@ pub struct Store(Arc<Shared>);
 struct Shared {
     /// Held by one writer at a time.
     state: Mutex<State>,
-    /// The newest snapshot, held only as long as copying a pointer takes.
+    /// The store as it is now, written by whoever holds the state; readers copy a pointer, or read one key.
     newest: Arc<RwLock<Snapshot>>,
 }
 
@@ -76,12 +76,12 @@ impl Store {
             }
             newest.insert(kv);
         }
-        let published = Arc::new(RwLock::new(newest.clone()));
+        let newest = Arc::new(RwLock::new(newest));
         Self(Arc::new(Shared {
-            newest: published.clone(),
+            newest: newest.clone(),
             state: Mutex::new(State {
                 newest,
-                published,
+                revision,
                 history: History::new(revision, options.commits_per_checkpoint),
                 watchers: Watchers::default(),
                 leases,
@@ -95,17 +95,21 @@ impl Store {
 
     /// The store as it is now.
     pub fn snapshot(&self) -> Snapshot {
-        self.0.newest.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.newest().clone()
     }
 
     /// The newest revision.
     pub fn revision(&self) -> i64 {
-        self.0.newest.read().unwrap_or_else(PoisonError::into_inner).revision()
+        self.newest().revision()
+    }
+
+    fn newest(&self) -> RwLockReadGuard<'_, Snapshot> {
+        self.0.newest.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One key as it is now.
     pub fn get(&self, key: &str) -> Option<Arc<KeyValue>> {
-        self.snapshot().get(key).cloned()
+        self.newest().get(key).cloned()
     }
 
     /// The store as it was at a revision; 0 for now.
@@ -117,8 +121,9 @@ impl Store {
         if revision == 0 || revision == newest.revision() {
             return Ok(newest);
         }
-        let state = &mut *self.lock();
-        state.history.snapshot_at(revision, &state.newest)
+        let mut state = self.lock();
+        let newest = self.snapshot();
+        state.history.snapshot_at(revision, &newest)
     }
 
     /// Does a transaction: one new revision if it changes anything.
@@ -173,8 +178,8 @@ impl Store {
     pub fn compact(&self, revision: i64) -> Result<(), StoreError> {
         let mut state = self.lock();
         let compact_revision = state.history.compact_revision();
-        if revision > state.newest.revision() {
-            return Err(StoreError::FutureRevision { revision: state.newest.revision() });
+        if revision > state.revision {
+            return Err(StoreError::FutureRevision { revision: state.revision });
         }
         if revision <= compact_revision {
             return Err(StoreError::Compacted { compact_revision });
@@ -302,7 +307,7 @@ impl Store {
 
     /// The newest revision whose events have been queued with every watcher.
     pub(crate) fn dispatched_revision(&self) -> i64 {
-        self.lock().newest.revision()
+        self.lock().revision
     }
 
     pub(crate) fn unwatch(&self, scope: &Scope, id: u64) {

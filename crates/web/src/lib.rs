@@ -3,11 +3,13 @@
 //! The page (`crates/page`) is on the other side of the messages of [`playground_control::tab`].
 
 mod calls;
+mod room;
 mod turns;
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use machinery::Timestamp;
@@ -43,12 +45,24 @@ pub fn listen() -> Result<(), JsValue> {
     scope.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     // The Worker listens for as long as it lives.
     on_message.forget();
-    post(&FromWorker::Ready, &[]);
-    Ok(())
+    // What the page has said meanwhile (`www/worker.js`).
+    let heard = js_sys::Reflect::get(&scope, &"heard".into())?.dyn_into::<js_sys::Array>().unwrap_or_default();
+    // A saved cluster may be among it.
+    js_sys::Reflect::delete_property(&scope, &"heard".into())?;
+    heard.iter().try_for_each(|event| scope.dispatch_event(event.unchecked_ref()).map(drop))
 }
 
 /// A new cluster, or a saved one that goes on.
 fn start(boot: &Boot, saved: &[u8]) -> Result<Rc<Cluster>, String> {
+    if boot.command {
+        // The requests go out before this thread is busy.
+        let mut loading = Box::pin(playground_core::load_terminal());
+        if loading.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            wasm_bindgen_futures::spawn_local(loading);
+        }
+    }
+    let room = room::Room::default();
+    room.make();
     let mut options = if saved.is_empty() {
         let start = Timestamp::from_millisecond(boot.start_ms).map_err(|error| error.to_string())?;
         let store = Store::new(&store::Options::default());
@@ -62,7 +76,7 @@ fn start(boot: &Boot, saved: &[u8]) -> Result<Rc<Cluster>, String> {
     options.host_time = Some(Arc::new(host_time()));
     options.addons = true;
     let cluster = Rc::new(Cluster::new(options)?);
-    turns::start(Rc::clone(&cluster)).map_err(|_| "this browser has no MessageChannel".to_owned())?;
+    turns::start(Rc::clone(&cluster), room).map_err(|_| "this browser has no MessageChannel".to_owned())?;
     Ok(cluster)
 }
 

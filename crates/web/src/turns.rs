@@ -9,11 +9,12 @@ use wasm_bindgen::prelude::*;
 use web_sys::MessageChannel;
 
 use crate::now_ms;
+use crate::room::Room;
 
 /// A turn is over after this long, so that calls are answered in between.
 const TURN_MS: f64 = 8.0;
-/// Steps between two looks at the browser's clock.
-const STEPS: usize = 32;
+/// Steps between two looks at the browser's clock: the first of a kind take milliseconds, while they are compiled.
+const STEPS: usize = 4;
 /// The loop looks again after this long at the latest: speed may have changed meanwhile.
 const SLEEP_MS_MAX: u32 = 250;
 
@@ -25,6 +26,7 @@ thread_local! {
 /// The loop and its cluster.
 struct Turns {
     cluster: Rc<Cluster>,
+    room: Room,
     channel: MessageChannel,
     on_turn: RefCell<Option<Closure<dyn Fn()>>>,
     /// Whether a turn is going to come at once.
@@ -36,9 +38,10 @@ struct Turns {
 ///
 /// # Errors
 /// When there is no MessageChannel.
-pub fn start(cluster: Rc<Cluster>) -> Result<(), JsValue> {
+pub fn start(cluster: Rc<Cluster>, room: Room) -> Result<(), JsValue> {
     let turns = Rc::new(Turns {
         cluster,
+        room,
         channel: MessageChannel::new()?,
         on_turn: RefCell::default(),
         soon: Cell::new(false),
@@ -70,6 +73,7 @@ fn come_soon() {
 impl Turns {
     fn turn(&self) {
         self.timer.take();
+        self.room.make();
         let start_ms = now_ms();
         loop {
             match self.cluster.run(STEPS) {

@@ -1,40 +1,6 @@
-//! The form in which modules travel: instructions in one stream, their operands in others, one for each sort.
-//! Numbers of one sort resemble each other, so that brotli makes a Worker an eighth smaller of it. `www/unpack.js`
-//! puts modules together again, to the byte.
-//!
-//! A module on the wire: [`MAGIC`]; five little-endian numbers of four bytes: the module's length, its functions,
-//! the length of the code section, those of the bytes before that section and after it; the lengths of the
-//! [`STREAMS`] streams in as many such numbers; the bytes before, those after, the streams.
+//! Writes modules in the form in which they travel; `crates/unpack` says what it is like, and puts them together.
 
-/// How a module on the wire begins, where others have `\0asm`.
-const MAGIC: [u8; 4] = *b"\0wpk";
-
-/// How many streams there are; see [`Sort`].
-const STREAMS: usize = 15;
-
-/// What a stream holds.
-#[derive(Clone, Copy)]
-enum Sort {
-    /// Instructions, a byte each.
-    Instruction,
-    /// Places in the list of a function's [`Recent`] locals.
-    Local,
-    I32,
-    Offset,
-    Align,
-    Function,
-    /// Types and tables of indirect calls.
-    Indirect,
-    Branch,
-    BranchTable,
-    Block,
-    I64,
-    Float,
-    Global,
-    /// Functions' declarations of locals.
-    Locals,
-    Other,
-}
+use playground_unpack::{CODE, MAGIC, RECENT_FIRST, STREAMS, Sort, operands};
 
 /// A module in its form for the wire, or as it is when something in it is not known here (vectors, exceptions).
 pub fn wire(module: Vec<u8>) -> Vec<u8> {
@@ -42,7 +8,6 @@ pub fn wire(module: Vec<u8>) -> Vec<u8> {
 }
 
 fn streams(module: &[u8]) -> Option<Vec<u8>> {
-    const CODE: u8 = 10;
     const HEADER_BYTES: usize = 8;
     let mut at = HEADER_BYTES;
     let (start, code, end) = loop {
@@ -87,7 +52,10 @@ pub fn instructions(body: &[u8]) -> Vec<u8> {
 /// Deals out a function's body. `None` for what is not known, or not written as short as it can be where the
 /// other side writes it.
 fn function(reader: &mut Reader<'_>, streams: &mut [Vec<u8>; STREAMS]) -> Option<()> {
-    use Sort::*;
+    use Sort::{
+        Align, Block, Branch, BranchTable, Float, Function, Global, I32, I64, Indirect, Instruction, Local, Locals,
+        Offset, Other,
+    };
     let locals = &mut streams[Locals as usize];
     for _ in 0..reader.copy(locals)? {
         reader.copy(locals)?;
@@ -138,13 +106,7 @@ fn function(reader: &mut Reader<'_>, streams: &mut [Vec<u8>; STREAMS]) -> Option
             0x43 => reader.take(4, &mut streams[Float as usize])?,
             0x44 => reader.take(8, &mut streams[Float as usize])?,
             0xfc => {
-                let operands = match copy(Other)? {
-                    0..=7 => 0,
-                    8 | 10 | 12 | 14 => 2,
-                    9 | 11 | 13 | 15..=17 => 1,
-                    _ => return None,
-                };
-                for _ in 0..operands {
+                for _ in 0..operands(copy(Other)?)? {
                     copy(Other)?;
                 }
             }
@@ -153,16 +115,12 @@ fn function(reader: &mut Reader<'_>, streams: &mut [Vec<u8>; STREAMS]) -> Option
     }
 }
 
-/// The locals of a function, the one used last first: functions that do the same have the same numbers, wherever
-/// they keep things.
+/// The locals of a function, the one used last first: see [`Local`](Sort::Local).
 struct Recent(Vec<usize>);
 
 impl Recent {
-    /// As if these had been used in falling order.
-    const FIRST: usize = 64;
-
     fn new() -> Self {
-        Self((0..Self::FIRST).collect())
+        Self((0..RECENT_FIRST).collect())
     }
 
     /// Writes where a local is in the list, or the list's length and its number where it is not, and puts it first.
@@ -231,5 +189,73 @@ impl Reader<'_> {
         to.extend(self.bytes.get(self.at..self.at + count)?);
         self.at += count;
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Code with operands of all sorts, between two other sections, as a module.
+    fn module(bodies: &[&[u8]]) -> Vec<u8> {
+        // A long function that does nothing, for the section's length.
+        let long = [&[0_u8][..], &[0x01; 100], &[0x0b]].concat();
+        let mut code = vec![bodies.len() as u8 + 2];
+        for body in bodies.iter().copied().chain([&long[..], &long]) {
+            code.push(body.len() as u8);
+            code.extend(body);
+        }
+        let mut module = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x0a".to_vec();
+        assert!((0x80..0x4000).contains(&code.len()), "its length takes two bytes");
+        module.extend([code.len() as u8 | 0x80, (code.len() >> 7) as u8]);
+        module.extend(code);
+        module.extend(b"\x0b\x03abc");
+        module
+    }
+
+    fn unpacked(wire: &[u8]) -> Option<Vec<u8>> {
+        let mut out = vec![0; playground_unpack::room(wire)?];
+        let length = playground_unpack::unpack(wire, &mut out)?;
+        out.truncate(length);
+        Some(out)
+    }
+
+    #[test]
+    fn modules_come_back_the_same() {
+        let all: &[u8] = &[
+            2, 1, 0x7f, 3, 0x7e, // locals: one i32, three i64
+            0x20, 3, 0x21, 0x85, 0x01, 0x22, 3, 0x20, 0x85, 0x01, // locals near and far, used again
+            0x41, 0xe5, 0x8e, 0x26, 0x42, 0x7f, 0x43, 0, 0, 0x80, 0x3f, 0x44, 0, 0, 0, 0, 0, 0, 0xf0,
+            0x3f, // constants
+            0x28, 2, 0x88, 0x01, 0x3a, 0, 0, // memory
+            0x02, 0x40, 0x03, 0x40, 0x0d, 1, 0x0e, 2, 0, 1, 0, 0x0b, 0x0b, // blocks and branches
+            0x10, 0, 0x11, 0, 0, 0x23, 0, 0xfc, 0x0a, 0, 0, 0xfc, 0, 0x1c, 1, 0x7f, 0x6a, 0x1a, 0x0b,
+        ];
+        let module = module(&[all, &[0, 0x0b], all]);
+        let sent = wire(module.clone());
+        assert!(sent.starts_with(&MAGIC));
+        assert_eq!(unpacked(&sent), Some(module));
+    }
+
+    #[test]
+    fn what_is_not_known_is_sent_as_it_is() {
+        let vector = module(&[&[0, 0xfd, 0x0c, 0x0b]]);
+        assert_eq!(wire(vector.clone()), vector);
+        assert_eq!(unpacked(&vector), None);
+    }
+
+    #[test]
+    fn what_is_broken_is_no_module() {
+        let sent = wire(module(&[&[0, 0x20, 1, 0x41, 5, 0x1a, 0x1a, 0x0b]]));
+        for length in 0..sent.len() {
+            assert_eq!(unpacked(&sent[..length]), None, "{length} bytes of {}", sent.len());
+        }
+        for at in 0..sent.len() {
+            let mut broken = sent.clone();
+            broken[at] ^= 0xff;
+            // Another module or none; never a panic, and no more memory than the module may have.
+            let _ =
+                playground_unpack::length(&broken).filter(|length| *length < 1 << 20).and_then(|_| unpacked(&broken));
+        }
     }
 }

@@ -3,10 +3,11 @@
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use k8s_openapi::api::networking::v1::{Ingress, IngressClass};
 use k8s_openapi::api::storage::v1::StorageClass;
+use machinery::quantity::Quantity;
 use machinery::sort::Order;
-use machinery::{Kind, Object};
+use machinery::{ApiError, Kind, Object};
 
-use super::Operation;
+use super::{Operation, Terms};
 use crate::call::{Call, Result};
 
 /// The name of the class that its annotation makes the default; of several the newest, as upstream.
@@ -64,6 +65,44 @@ pub(super) fn ingress_class(
             default_class::<IngressClass>(call, ("networking.k8s.io", "ingressclasses"), annotation);
     }
     Ok(())
+}
+
+/// A bound claim grows where its class lets it (`plugin/pkg/admission/storage/persistentvolume/resize`).
+pub(super) fn resize(
+    call: &Call,
+    operation: Operation,
+    object: &dyn Object,
+    old: Option<&dyn Object>,
+    _: &mut Terms,
+) -> Result<()> {
+    if operation != Operation::Update || !call.info.subresource.is_empty() {
+        return Ok(());
+    }
+    let claim = |object: &dyn Object| object.as_any().downcast_ref::<PersistentVolumeClaim>().cloned();
+    let (Some(new), Some(old)) = (claim(object), old.and_then(claim)) else { return Ok(()) };
+    let size = |claim: &PersistentVolumeClaim| {
+        let resources = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref());
+        Quantity::of(resources.and_then(|resources| resources.requests.as_ref()?.get("storage")))
+    };
+    if size(&new) <= size(&old) {
+        return Ok(());
+    }
+    let name = old.metadata.name.clone().unwrap_or_default();
+    let refuse = |why: &str| Err(ApiError::forbidden(&call.resource(), &name, why));
+    if old.status.as_ref().and_then(|status| status.phase.as_deref()) != Some("Bound") {
+        return refuse("Only bound persistent volume claims can be expanded");
+    }
+    let class = old.spec.as_ref().and_then(|spec| spec.storage_class_name.clone()).unwrap_or_default();
+    let classes = super::all::<StorageClass>(call, ("storage.k8s.io", "storageclasses"), "");
+    let grows = classes.iter().any(|(_, known)| {
+        known.metadata.name.as_deref() == Some(&*class) && known.allow_volume_expansion == Some(true)
+    });
+    if grows {
+        return Ok(());
+    }
+    refuse(
+        "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
+    )
 }
 
 /// Claims and volumes get the finalizer with which their controllers keep them while they are used.

@@ -53,6 +53,7 @@ const VALIDATING: &[(&str, Validating)] = &[
     ("NamespaceLifecycle", namespace_stays),
     ("LimitRanger", limit_ranger::check),
     ("PodSecurity", pod_security::check),
+    ("PersistentVolumeClaimResize", defaults::resize),
     // And CertificateSigning.
     ("CertificateApproval", certificates::check),
     ("ResourceQuota", resource_quota::charge),

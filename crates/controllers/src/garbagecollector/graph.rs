@@ -18,9 +18,11 @@ pub struct Uid(u128);
 impl Uid {
     /// From a uid's text.
     pub fn new(text: &str) -> Self {
-        let hex: String = text.chars().filter(|c| *c != '-').collect();
+        let mut digits = text.bytes().filter(|byte| *byte != b'-').map(|byte| char::from(byte).to_digit(16));
+        let number =
+            digits.try_fold((0, 0), |(count, number), digit| Some((count + 1, number << 4 | u128::from(digit?))));
         let hashed = || u128::from(fnv64a(text.as_bytes()));
-        Self(if hex.len() == 32 { u128::from_str_radix(&hex, 16).unwrap_or_else(|_| hashed()) } else { hashed() })
+        Self(number.filter(|(count, _)| *count == 32).map_or_else(hashed, |(_, number)| number))
     }
 }
 
@@ -98,6 +100,14 @@ impl Graph {
             .collect();
         let has = |finalizer: &str| metadata.finalizers.iter().flatten().any(|known| known == finalizer);
         let deleting = metadata.deletion_timestamp.is_some();
+        // Most changes of an object change nothing of that.
+        let is_known = |node: &Node| {
+            let (is_same, goes) = (node.resource == resource && !node.is_virtual, deleting || node.is_deleting);
+            is_same && !goes && node.owners == owners && Some(&node.key.name) == metadata.name.as_ref()
+        };
+        if self.nodes.get(&uid).is_some_and(is_known) && owners.iter().all(|(uid, _)| self.nodes.contains_key(uid)) {
+            return Vec::new();
+        }
         let namespace = metadata.namespace.clone().unwrap_or_default();
         let mut work = Vec::new();
 

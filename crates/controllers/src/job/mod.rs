@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Context, Event, EventRecorder, EventType, Expectations, Informer, Patch, key_of};
+use client::{Client, Context, Event, EventRecorder, EventType, Expectations, Informer, Patch, WorkQueue, key_of};
 use k8s_openapi::api::batch::v1::{Job, JobSpec, JobStatus, UncountedTerminatedPods};
 use k8s_openapi::api::core::v1::Pod;
 use machinery::labels::Selector;
@@ -37,6 +37,8 @@ const BURST: usize = 500;
 const POD_BATCH: Duration = Duration::from_millis(10);
 /// First and longest wait after a pod failed.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
+/// After a sync that failed, a quota being full say (upstream `DefaultJobApiBackOff`, `MaxJobApiBackOff`).
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// The controller of Jobs.
 pub struct JobController {
@@ -380,6 +382,10 @@ impl Controller for JobController {
 
     fn synced(&self) -> bool {
         self.jobs.synced() && self.pods.synced()
+    }
+
+    fn queue(&self) -> WorkQueue<ObjectKey> {
+        WorkQueue::with_backoff(RETRY.0, RETRY.1)
     }
 
     fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {

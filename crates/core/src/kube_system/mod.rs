@@ -1,5 +1,6 @@
-//! What kubeadm puts into `kube-system`: CoreDNS and kube-proxy as objects of the API, and the control plane as static
-//! pods of its nodes (upstream cmd/kubeadm/app/phases).
+//! What kubeadm puts into a new cluster: CoreDNS and kube-proxy as objects of the API, the control plane as static pods of
+//! its nodes, and what it tells to whoever joins (upstream cmd/kubeadm/app/phases); and into one of kind's shape what
+//! kind adds: its network and its storage (upstream images/kindnetd, images/local-path-provisioner).
 //!
 //! CoreDNS is a program of the simulated world that answers the pods' questions. The other parts are components of the
 //! core, so that one process holds a cluster; the programs in their containers ([`program`]) are what starts and stops
@@ -25,6 +26,8 @@ use crate::service_range::ServiceRange;
 use program::{PARTS, Part};
 
 const ADDONS: &str = include_str!("addons.yaml");
+const KIND: &str = include_str!("kind.yaml");
+const KUBELET_CONFIG: &str = include_str!("kubelet-config.yaml");
 const COREDNS: &str = "registry.k8s.io/coredns/coredns:v1.14.2";
 const PAUSE: &str = "registry.k8s.io/pause:3.10.1";
 /// Where a node has the manifests of its static pods.
@@ -40,6 +43,9 @@ fn resource(kind: &str) -> Option<(&'static str, bool)> {
         "ConfigMap" => ("configmaps", true),
         "DaemonSet" => ("daemonsets", true),
         "Deployment" => ("deployments", true),
+        "Namespace" => ("namespaces", false),
+        "Role" => ("roles", true),
+        "RoleBinding" => ("rolebindings", true),
         "Service" => ("services", true),
         "ServiceAccount" => ("serviceaccounts", true),
         _ => return None,
@@ -76,11 +82,35 @@ pub(crate) fn publish(registry: &Registry, now: jiff::Timestamp) {
     }
 }
 
+/// What the add-ons' objects say of their cluster.
+pub(crate) struct Addons<'a> {
+    /// Where the API server answers: `host:port`.
+    pub(crate) endpoint: &'a str,
+    /// The range of Services.
+    pub(crate) services: ServiceRange,
+    /// The PEM of the cluster's authority.
+    pub(crate) root_ca: &'a str,
+    /// Its nodes.
+    pub(crate) nodes: &'a [NodeOptions],
+}
+
+/// The components that containers of a cluster run which was there before: they start with their containers, and are
+/// down for as long as somebody has seen to it that there are none.
+pub(crate) fn waiting(line: &dyn Transport, nodes: &[NodeOptions]) -> Vec<&'static str> {
+    let control_plane = nodes.iter().any(|node| node.labels.contains_key(CONTROL_PLANE));
+    let is_there = |part: &&Part| {
+        let request = http::Request::get(part.mark()).body(Body::empty());
+        request.is_ok_and(|request| line.send(request).status().is_success())
+    };
+    let parts = PARTS.iter().filter(|part| control_plane || part.static_pod.is_none()).filter(is_there);
+    parts.flat_map(Part::components).collect()
+}
+
 /// Makes the add-ons' objects in a cluster that has none of them yet.
 ///
 /// # Errors
 /// When the API server refuses one.
-pub(crate) fn install(line: &dyn Transport, endpoint: &str, services: ServiceRange) -> Result<(), String> {
+pub(crate) fn install(line: &dyn Transport, addons: &Addons<'_>) -> Result<(), String> {
     let request = |method: Method, path: &str, body: Body| http::Request::builder().method(method).uri(path).body(body);
     let send = |method: Method, path: &str, body: Body| match request(method, path, body) {
         Ok(request) => Ok(line.send(request)),
@@ -89,21 +119,36 @@ pub(crate) fn install(line: &dyn Transport, endpoint: &str, services: ServiceRan
     if send(Method::GET, INSTALLED, Body::empty())?.status().is_success() {
         return Ok(());
     }
-    let text = ADDONS
+    let services = addons.services;
+    let mut text = ADDONS.to_owned();
+    if is_kinds(addons.nodes) {
+        text = text + "\n---\n" + KIND;
+    }
+    for part in PARTS {
+        text = text.replace(&format!("{{image {}}}", part.name), &part.image());
+    }
+    let text = text
         .replace("{version}", kubelet::VERSION)
-        .replace("{endpoint}", endpoint)
+        .replace("{endpoint}", addons.endpoint)
         .replace("{services}", &services.to_string())
         .replace("{dns}", &services.name_server().to_string())
+        .replace("{authority}", &base64(addons.root_ca))
         .replace("{coredns}", COREDNS);
     for mut object in machinery::yaml::parse(&text).map_err(|error| error.to_string())? {
         let word = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (version, kind) = (word("/apiVersion"), word("/kind"));
         let Some((resource, namespaced)) = resource(&kind) else { continue };
         let root = if version.contains('/') { "apis" } else { "api" };
-        let place = if namespaced { "namespaces/kube-system/" } else { "" };
+        let place = if namespaced { format!("namespaces/{}/", word("/metadata/namespace")) } else { String::new() };
         let path = format!("/{root}/{version}/{place}{resource}");
         if let Some(corefile) = object.pointer_mut("/data/Corefile") {
             *corefile = COREFILE.into();
+        }
+        if let Some(authority) = object.pointer_mut("/data/client-ca-file") {
+            *authority = addons.root_ca.into();
+        }
+        if let Some(config) = object.pointer_mut("/data/kubelet") {
+            *config = kubelet_config(services).into();
         }
         let response = send(Method::POST, &path, Body::Bytes(object.to_string().into()))?;
         if !response.status().is_success() && response.status() != http::StatusCode::CONFLICT {
@@ -113,10 +158,28 @@ pub(crate) fn install(line: &dyn Transport, endpoint: &str, services: ServiceRan
     Ok(())
 }
 
+/// A text as kubeconfigs have it.
+fn base64(text: &str) -> String {
+    let bytes = k8s_openapi::ByteString(text.as_bytes().to_vec());
+    serde_json::to_value(bytes).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Whether nodes are named as kind names them.
+fn is_kinds(nodes: &[NodeOptions]) -> bool {
+    nodes.iter().any(|node| node.name.ends_with("-control-plane"))
+}
+
+/// The kubelets' configuration, as each node has it too.
+fn kubelet_config(services: ServiceRange) -> String {
+    KUBELET_CONFIG.replace("{dns}", &services.name_server().to_string())
+}
+
 /// Makes a simulated node one of a kubeadm cluster: the images that it comes with, and the control plane's manifests.
 pub(crate) fn prepare(inner: &Rc<Inner>, node: &NodeOptions, runtime: &SimRuntime, port: u16) {
     let control_plane = node.labels.contains_key(CONTROL_PLANE);
-    let images = PARTS.iter().filter(|part| control_plane || part.static_pod.is_none()).map(Part::image);
+    let images = PARTS.iter().filter(|part| control_plane || part.static_pod.is_none());
+    let kinds = node.name.ends_with("-control-plane") || !control_plane;
+    let images = images.filter(|part| kinds || !part.is_kinds()).map(Part::image);
     for image in images.chain([COREDNS, PAUSE].map(str::to_owned)) {
         // An outage of a registry does not take away what the node's own image holds.
         let _ = runtime.load_image(&image);
@@ -124,10 +187,16 @@ pub(crate) fn prepare(inner: &Rc<Inner>, node: &NodeOptions, runtime: &SimRuntim
     for part in PARTS {
         runtime.provide(part.name, program::program(Rc::downgrade(inner), part));
     }
+    crate::world::learner::nodes::provide(Rc::downgrade(inner), runtime);
+    let fs = Fs::new(runtime.host_tree(), false);
+    let config = "/var/lib/kubelet/config.yaml";
+    if !fs.exists(config) {
+        // A fresh node's disk takes it.
+        let _ = fs.write(config, kubelet_config(inner.world.services()), inner.executor.now());
+    }
     if !control_plane {
         return;
     }
-    let fs = Fs::new(runtime.host_tree(), false);
     // What was done to a node's manifests stays done.
     if fs.exists(MANIFESTS) {
         return;

@@ -13,15 +13,15 @@ use crate::cluster::Inner;
 pub(super) struct Part {
     /// Its program, container and static pod.
     pub(super) name: &'static str,
-    /// Its image's tag, where it is not Kubernetes' version.
-    tag: Option<&'static str>,
+    /// Its image, where it is not named as the program, in Kubernetes' version.
+    image: Option<&'static str>,
     /// Its image's compressed size, in MB.
     pub(super) size_mb: u64,
     /// Memory that it holds, in MiB.
     pub(super) memory_mib: u64,
     /// What it uses at rest, in billionths of a CPU.
     pub(super) cpu_nano_cores: u64,
-    /// Where it tells of its health.
+    /// Where it tells of its health; 0 for nowhere.
     pub(super) port: u16,
     pub(super) health: &'static str,
     /// Whether it speaks TLS there.
@@ -50,7 +50,7 @@ const CA_CERTS: (&str, &str, &str) = ("ca-certs", "/etc/ssl/certs", "DirectoryOr
 pub(super) const PARTS: &[Part] = &[
     Part {
         name: "etcd",
-        tag: Some("3.6.6-0"),
+        image: Some("registry.k8s.io/etcd:3.6.6-0"),
         size_mb: 24,
         memory_mib: 42,
         cpu_nano_cores: 18_000_000,
@@ -93,7 +93,7 @@ pub(super) const PARTS: &[Part] = &[
     },
     Part {
         name: "kube-apiserver",
-        tag: None,
+        image: None,
         size_mb: 27,
         memory_mib: 210,
         cpu_nano_cores: 35_000_000,
@@ -135,7 +135,7 @@ pub(super) const PARTS: &[Part] = &[
     },
     Part {
         name: "kube-controller-manager",
-        tag: None,
+        image: None,
         size_mb: 23,
         memory_mib: 48,
         cpu_nano_cores: 12_000_000,
@@ -174,7 +174,7 @@ pub(super) const PARTS: &[Part] = &[
     },
     Part {
         name: "kube-scheduler",
-        tag: None,
+        image: None,
         size_mb: 17,
         memory_mib: 21,
         cpu_nano_cores: 4_000_000,
@@ -200,7 +200,7 @@ pub(super) const PARTS: &[Part] = &[
     },
     Part {
         name: "kube-proxy",
-        tag: None,
+        image: None,
         size_mb: 26,
         memory_mib: 17,
         cpu_nano_cores: 1_000_000,
@@ -219,21 +219,81 @@ pub(super) const PARTS: &[Part] = &[
         ],
         static_pod: None,
     },
+    Part {
+        name: "kindnetd",
+        image: Some("docker.io/kindest/kindnetd:v20260131-ae8b4e8a"),
+        size_mb: 39,
+        memory_mib: 14,
+        cpu_nano_cores: 1_000_000,
+        port: 0,
+        health: "",
+        secure: false,
+        lines: &[
+            ("main.go:109", "connected to apiserver: https://{endpoint}"),
+            ("main.go:139", "hostIP = {address}"),
+            ("main.go:140", "podIP = {address}"),
+            ("main.go:148", "setting mtu 1500 for CNI "),
+            ("main.go:178", "kindnetd IP family: \"ipv4\""),
+            ("main.go:182", "noMask IPv4 subnets: [{pods}]"),
+            ("controller.go:377", "\"Starting controller\" name=\"kube-network-policies\""),
+            ("shared_informer.go:349", "\"Waiting for caches to sync\" controller=\"kube-network-policies\""),
+            ("shared_informer.go:356", "\"Caches are synced\" controller=\"kube-network-policies\""),
+        ],
+        static_pod: None,
+    },
+    Part {
+        name: PROVISIONER,
+        image: Some("docker.io/kindest/local-path-provisioner:v20260131-7181c60a"),
+        size_mb: 20,
+        memory_mib: 9,
+        cpu_nano_cores: 1_000_000,
+        port: 0,
+        health: "",
+        secure: false,
+        lines: &[
+            ("", "level=debug msg=\"Starting the provisioner with {paths}\""),
+            ("", "level=debug msg=\"Provisioner started\""),
+        ],
+        static_pod: None,
+    },
 ];
+
+/// What makes the volumes of kind's storage class.
+const PROVISIONER: &str = "local-path-provisioner";
+/// Folders of the nodes' in which it makes them.
+const PATHS: &str = "/etc/config/config.json";
 
 impl Part {
     /// Its image.
     pub(super) fn image(&self) -> String {
-        format!("registry.k8s.io/{}:{}", self.name, self.tag.unwrap_or(kubelet::VERSION))
+        let own = || format!("registry.k8s.io/{}:{}", self.name, kubelet::VERSION);
+        self.image.map_or_else(own, str::to_owned)
+    }
+
+    /// Whether it is kind's, not kubeadm's.
+    pub(super) fn is_kinds(&self) -> bool {
+        matches!(self.name, "kindnetd" | PROVISIONER)
+    }
+
+    /// What its installation has left in the API, whatever became of its pods since.
+    pub(super) fn mark(&self) -> &'static str {
+        match self.name {
+            "kindnetd" => "/apis/rbac.authorization.k8s.io/v1/clusterroles/kindnet",
+            "kube-proxy" => "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/kubeadm:node-proxier",
+            PROVISIONER => "/apis/rbac.authorization.k8s.io/v1/clusterroles/local-path-provisioner-role",
+            _ => super::INSTALLED,
+        }
     }
 
     /// The components of the core that it is.
-    fn components(&self) -> Vec<&'static str> {
+    pub(super) fn components(&self) -> Vec<&'static str> {
         match self.name {
             "kube-controller-manager" => {
-                controllers::CONTROLLERS.iter().map(|(name, _)| *name).chain([self.name]).collect()
+                let own = controllers::CONTROLLERS.iter().map(|(name, _)| *name).filter(|name| *name != PROVISIONER);
+                own.chain([self.name]).collect()
             }
-            "kube-scheduler" | "kube-proxy" => vec![self.name],
+            "kindnetd" => vec![proxy::PolicyAgent::NAME],
+            "kube-scheduler" | "kube-proxy" | PROVISIONER => vec![self.name],
             // The store and the API server are the core itself.
             _ => Vec::new(),
         }
@@ -276,10 +336,11 @@ async fn run(process: Process, inner: Weak<Inner>, part: &'static Part) -> i32 {
     process.signals.handle(Signal::Int);
     let secure_port = process.operands().iter().find_map(|word| word.strip_prefix("--secure-port=")?.parse().ok());
     let port: u16 = secure_port.unwrap_or(part.port);
-    let listener = match process.machine.interface().listen(port) {
-        Ok((_, listener)) if part.secure => listener.with_tls(Rc::new(|_| None)),
-        Ok((_, listener)) => listener,
-        Err(_) => {
+    let listener = match (port != 0).then(|| process.machine.interface().listen(port)) {
+        None => None,
+        Some(Ok((_, listener))) if part.secure => Some(listener.with_tls(Rc::new(|_| None))),
+        Some(Ok((_, listener))) => Some(listener),
+        Some(Err(_)) => {
             let text = format!("failed to create listener: listen tcp :{port}: bind: address already in use");
             say(&process, part, 'E', "run.go:72", &format!("\"command failed\" err=\"{text}\"")).await;
             return 1;
@@ -288,10 +349,17 @@ async fn run(process: Process, inner: Weak<Inner>, part: &'static Part) -> i32 {
     let address = process.machine.interface().address().to_string();
     for (source, text) in part.lines {
         let text = text.replace("{version}", kubelet::VERSION).replace("{address}", &address);
+        let text = text.replace("{endpoint}", process.var("CONTROL_PLANE_ENDPOINT"));
+        let text = text.replace("{pods}", process.var("POD_SUBNET")).replace("{paths}", PATHS);
         say(&process, part, 'I', source, &text.replace("{port}", &port.to_string())).await;
     }
     let held = Held::new(&inner, part);
-    let serve = http::serve(&listener, |request, _| answer(inner.clone(), part, request));
+    let serve = async {
+        match &listener {
+            Some(listener) => http::serve(listener, |request, _| answer(inner.clone(), part, request)).await,
+            None => futures::future::pending().await,
+        }
+    };
     let ended = process.signals.next();
     futures::future::select(Box::pin(serve), Box::pin(ended)).await;
     drop(held);
@@ -311,6 +379,7 @@ async fn say(process: &Process, part: &Part, level: char, source: &str, text: &s
             now.strftime("%Y-%m-%dT%H:%M:%S.%6fZ"),
             serde_json::Value::from(text),
         ),
+        PROVISIONER => format!("time=\"{}\" {text}\n", now.strftime("%Y-%m-%dT%H:%M:%SZ")),
         _ => format!("{level}{} {:>7} {source}] {text}\n", now.strftime("%m%d %H:%M:%S.%6f"), process.pid),
     };
     // A log that nobody keeps is not written.

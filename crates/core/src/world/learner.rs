@@ -8,7 +8,8 @@ mod flags;
 mod kind;
 mod kubeconfig;
 mod minikube;
-mod nodes;
+pub(crate) mod nodes;
+mod page_editor;
 mod stored;
 mod tools;
 
@@ -31,12 +32,13 @@ use sim::saved::Saved;
 use sim::tty::Tty;
 
 use crate::cluster::Inner;
-use crate::control::ClusterStatus;
+use crate::control::{ClusterStatus, EDITOR};
 use crate::kubectl_program;
 use crate::public_api::PublicApi;
 pub(crate) use clusters::Clusters;
 use clusters::OWN_CONTEXT;
 use docker::Docker;
+use page_editor::PageEditor;
 
 /// Where the learner is at home.
 const HOME: &str = "/home/learner";
@@ -60,6 +62,8 @@ pub struct Learner {
     disk: SharedTree,
     docker: Docker,
     clusters: Clusters,
+    /// The server of the kubeconfig's current context, and how often files had changed when it was read.
+    current: Rc<RefCell<Option<(u64, String)>>>,
 }
 
 /// What a command line printed, and its exit code.
@@ -77,7 +81,7 @@ impl Learner {
     /// A computer beside a cluster: with files in the learner's home, or with what it had on its disk.
     pub(crate) fn new(own: &Rc<Inner>, rng: &mut Rng, files: &[(String, String)], mut saved: Saved) -> Self {
         let interface = own.world.computer().clone();
-        let executor = interface.network().executor().clone();
+        let executor = interface.network().executor().foreground();
         let now = executor.now();
         let disk = Tree::over(Base::Workstation.layer(now)).share();
         let begun = Self::restore_files(&disk, &mut saved);
@@ -90,7 +94,7 @@ impl Learner {
             first_pid: 100,
             memory_bytes_max: None,
             cpu_nano_cores_max: None,
-            groups: None,
+            groups: Some(Vec::new()),
             rng: rng.fork(),
         });
         let nodes = u16::try_from(own.world.runtimes().len()).unwrap_or(u16::MAX);
@@ -117,7 +121,8 @@ impl Learner {
             let _ = machine.fs().write(&path, text.clone(), now);
         }
         let _ = machine.fs().create_dir_all(HOME, now);
-        let learner = Self { machine, disk, docker, clusters };
+        give_home(machine.fs());
+        let learner = Self { machine, disk, docker, clusters, current: Rc::default() };
         learner.restore(saved);
         learner
     }
@@ -132,12 +137,30 @@ impl Learner {
     /// # Errors
     /// What the file system says.
     pub(crate) fn put_file(&self, name: &str, text: bytes::Bytes, now: machinery::Timestamp) -> Result<(), Errno> {
-        self.machine.fs().write(&format!("{HOME}/{name}"), text, now)
+        self.machine.fs_of(USER_ID, USER_ID).write(&format!("{HOME}/{name}"), text, now)
     }
 
     /// The clusters of this computer, and whether kubectl speaks with each: the one that the kubeconfig's current
     /// context names. Without such a context it is the computer's own.
     pub(crate) fn contexts(&self) -> Vec<ClusterStatus> {
+        let server = self.current_server();
+        let made = self.clusters.all().into_iter().filter(|cluster| cluster.is_running());
+        let mut all: Vec<ClusterStatus> = made
+            .map(|cluster| ClusterStatus { context: cluster.context.clone(), current: cluster.server == server })
+            .collect();
+        let current = !all.iter().any(|cluster| cluster.current);
+        all.insert(0, ClusterStatus { context: OWN_CONTEXT.into(), current });
+        all
+    }
+
+    /// The server of the kubeconfig's current context. Pages ask every second: it is read when files have changed.
+    fn current_server(&self) -> String {
+        let changes = self.disk.borrow().changes();
+        if let Some((of, server)) = &*self.current.borrow()
+            && *of == changes
+        {
+            return server.clone();
+        }
         let text = self.machine.fs().read_text(&format!("{HOME}/.kube/config")).unwrap_or_default();
         let config = machinery::yaml::from_str(&text).unwrap_or_default();
         let named = |section: &str, name: &serde_json::Value| {
@@ -146,14 +169,9 @@ impl Learner {
         };
         let context = named("contexts", &config["current-context"]);
         let cluster = named("clusters", &context["context"]["cluster"]);
-        let server = cluster["cluster"]["server"].as_str().unwrap_or(clusters::OWN_SERVER);
-        let made = self.clusters.all().into_iter().filter(|cluster| cluster.is_running());
-        let mut all: Vec<ClusterStatus> = made
-            .map(|cluster| ClusterStatus { context: cluster.context.clone(), current: cluster.server == server })
-            .collect();
-        let current = !all.iter().any(|cluster| cluster.current);
-        all.insert(0, ClusterStatus { context: OWN_CONTEXT.into(), current });
-        all
+        let server = cluster["cluster"]["server"].as_str().unwrap_or(clusters::OWN_SERVER).to_owned();
+        self.current.replace(Some((changes, server.clone())));
+        server
     }
 
     /// The API of the cluster of a context, while it runs.
@@ -196,8 +214,8 @@ impl Learner {
         Output { stdout: text(out), stderr: text(err), code }
     }
 
-    /// Opens a terminal with an interactive shell: channels 0, 1 and 4 as in `exec`. It ends with the
-    /// shell, or when its other end is dropped.
+    /// Opens a terminal with an interactive shell: channels 0, 1 and 4 as in `exec`, and that of the page's editor.
+    /// It ends with the shell, or when its other end is dropped.
     ///
     /// The terminal shows the shell's first prompt by itself and starts the shell when something is typed:
     /// who only looks in does not fetch the shell's code.
@@ -210,17 +228,19 @@ impl Learner {
 
     async fn run_terminal(&self, channels: Channels) {
         let Channels { sender, mut receiver } = channels;
-        let (output, written) = mpsc::unbounded::<bytes::Bytes>();
+        let (output, written) = mpsc::unbounded::<Frame>();
+        let editor = PageEditor::new(output.clone());
         let gate = Gate::default();
         let sent = gate.clone();
         let tty = Tty::gated(&self.machine, TERMINAL_SIZE, &gate, move |data| {
             sent.sent(data.len());
             // A terminal that is gone shows nothing.
-            let _ = output.unbounded_send(bytes::Bytes::copy_from_slice(data));
+            let _ = output.unbounded_send(Frame { channel: OUTPUT, data: Some(bytes::Bytes::copy_from_slice(data)) });
         });
         // As the shell's line editor would, which goes on with what is typed until it is there.
         tty.set_raw(true);
         tty.write(PROMPT.as_bytes());
+        tty.prompted();
         let (begin, typed) = oneshot::channel();
         let keyboard = async {
             let mut begin = Some(begin);
@@ -237,10 +257,12 @@ impl Learner {
                             tty.resize(columns, rows);
                         }
                     }
+                    EDITOR => editor.hear(&data, &tty),
                     _ => {}
                 }
             }
             drop(begin);
+            editor.hang_up();
             tty.hang_up();
             // The shell ends by itself now.
             std::future::pending::<()>().await;
@@ -259,9 +281,10 @@ impl Learner {
         };
         // A part has arrived when the next one is asked for.
         let on_way = std::cell::Cell::new(0);
-        let screen = written.map(|data| {
-            gate.arrived(on_way.replace(data.len()));
-            Ok(Frame { channel: OUTPUT, data: Some(data) })
+        let screen = written.map(|frame| {
+            let shown = frame.data.as_ref().filter(|_| frame.channel == OUTPUT).map_or(0, bytes::Bytes::len);
+            gate.arrived(on_way.replace(shown));
+            Ok(frame)
         });
         let screen = screen.forward(sender);
         let (keyboard, screen, shell) = (std::pin::pin!(keyboard), std::pin::pin!(screen), std::pin::pin!(shell));
@@ -286,6 +309,27 @@ impl Learner {
             parent: 0,
             group: None,
         }))
+    }
+}
+
+/// Loads what the first line of a terminal needs, the shell and kubectl, for a line that comes at once.
+pub async fn load_terminal() {
+    futures::join!(sim::programs::load_shell(), kubectl_program::load());
+}
+
+/// Makes what is in the learner's home the learner's: what the computer has put there, and what it was started with.
+fn give_home(fs: &Fs) {
+    let mut waiting = vec![HOME.to_owned()];
+    while let Some(path) = waiting.pop() {
+        // A link leads who knows where.
+        let Ok(entry) = fs.symlink_metadata(&path) else { continue };
+        if matches!(entry.kind, Kind::Directory | Kind::File(_)) {
+            // It is there.
+            let _ = fs.update(&path, |entry| (entry.uid, entry.gid) = (USER_ID, USER_ID));
+        }
+        if entry.kind == Kind::Directory {
+            waiting.extend(fs.list(&path).unwrap_or_default().into_iter().map(|(name, _)| format!("{path}/{name}")));
+        }
     }
 }
 

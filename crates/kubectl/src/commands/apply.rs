@@ -115,6 +115,7 @@ async fn apply(session: &Session<'_>) -> Result<(), Error> {
         set.add_labels(&mut infos)?;
         set.before_apply(session, &infos, dry_run).await?;
     }
+    let unread = std::mem::take(&mut errors);
     for mut info in infos {
         count += 1;
         if info.resource.namespaced {
@@ -139,6 +140,15 @@ async fn apply(session: &Session<'_>) -> Result<(), Error> {
             Err(error) => errors.push(error),
         }
     }
+    errors = match (unread, errors) {
+        (unread, errors) if errors.is_empty() => unread,
+        // What could not be read is one error beside others.
+        (unread, errors) if unread.len() > 1 => {
+            let all = Error::Message(Error::Many(unread).plain());
+            std::iter::once(all).chain(errors).collect()
+        }
+        (unread, errors) => unread.into_iter().chain(errors).collect(),
+    };
     if count == 0 && errors.is_empty() {
         return Err(Error::message("no objects passed to apply"));
     }

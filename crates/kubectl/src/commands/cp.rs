@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::exec::{Tell, choose_container, run_for_output, the_pod};
+use super::exec::{Tell, choose_container, run_for_output};
 use crate::error::Error;
 use crate::session::Session;
 use crate::tar::{self, Member};
@@ -92,11 +92,14 @@ async fn fetched(session: &Session<'_>, from: &Place<'_>, pod: &str) -> Result<B
         // What `tar` has to say stands beside what it copies.
         let told = |text: &[u8]| session.host.stdout(text);
         match in_pod(session, from, pod, &["tar", "cf", "-", from.path], None, Some(&told)).await {
+            // Where the archive has its end, how `tar` ended is not looked at.
+            Ok((archive, ended)) if ended.is_ok() || tar::is_whole(&archive) => return Ok(archive),
+            Ok((_, ended)) => ended?,
             Err(Error::Message(_) | Error::Send { .. }) if limit < 0 || tries < limit => {
                 tries += 1;
                 session.outln(format!("Resuming copy at 0 bytes, retry {tries}/{limit}"));
             }
-            outcome => return outcome,
+            Err(error) => return Err(error),
         }
     }
 }
@@ -108,8 +111,8 @@ async fn to_pod(session: &Session<'_>, from: &str, to: &Place<'_>, pod: &str) ->
     }
     let path = to.path.trim_end_matches('/');
     // Into a folder, under the old name; anything else is the new name.
-    let is_folder =
-        to.path.ends_with('/') || in_pod(session, to, pod, &["test", "-d", to.path], None, None).await.is_ok();
+    let is_folder = to.path.ends_with('/')
+        || in_pod(session, to, pod, &["test", "-d", to.path], None, None).await.is_ok_and(|(_, ended)| ended.is_ok());
     let target = if is_folder { format!("{path}/{}", file_name(from.trim_end_matches('/'))) } else { path.to_owned() };
     let (folder, name) = target.rsplit_once('/').unwrap_or((".", &target));
     let mut archive = Vec::new();
@@ -121,9 +124,9 @@ async fn to_pod(session: &Session<'_>, from: &str, to: &Place<'_>, pod: &str) ->
         false => vec!["tar", "-xmf", "-", "-C", folder],
     };
     let told = |text: &[u8]| session.host.stderr(text);
-    let output = in_pod(session, to, pod, &command, Some(archive.into()), Some(&told)).await?;
+    let (output, ended) = in_pod(session, to, pod, &command, Some(archive.into()), Some(&told)).await?;
     session.host.stdout(&output);
-    Ok(())
+    ended
 }
 
 /// Puts a file or a folder, with all below it, into an archive.
@@ -161,17 +164,15 @@ async fn in_pod(
     command: &[&str],
     input: Option<Bytes>,
     told: Option<&Tell<'_>>,
-) -> Result<Bytes, Error> {
-    let pod = match place.namespace {
-        None => the_pod(session, &[pod.to_owned()]).await?,
-        Some(namespace) => {
-            let path = super::logs::pods().path(namespace, pod);
-            session.client().await?.get(path).await?
-        }
+) -> Result<(Bytes, Result<(), Error>), Error> {
+    let namespace = match place.namespace {
+        None => session.namespace().await?.0,
+        Some(namespace) => namespace.to_owned(),
     };
-    // Whether there is a container of a given name, the server says.
+    let pod = session.client().await?.get(super::logs::pods().path(&namespace, pod)).await?;
+    // Whether there is a container of a given name, the server says. The look for a folder says nothing.
     let container = match session.args.string("container") {
-        "" => choose_container(session, &pod, "", true)?,
+        "" => choose_container(session, &pod, "", told.is_none())?,
         given => given.to_owned(),
     };
     run_for_output(session, &pod, &container, command, input, told).await

@@ -372,6 +372,8 @@ async fn copy(
             container["stdin"] = args.bool("stdin").into();
             container["tty"] = args.bool("tty").into();
         }
+    } else if args.string("image").is_empty() && !command.is_empty() {
+        return Err(Error::message("you must specify image when creating new container"));
     } else if !args.string("image").is_empty() {
         debugging = container_name(session, &pod);
         let more = container(session, &debugging, command);

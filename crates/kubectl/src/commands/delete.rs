@@ -73,14 +73,14 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     }
     let mut grace_period = args.int("grace-period");
     let force = args.bool("force");
-    if force && grace_period > 0 {
-        return Err(Error::message("--force and --grace-period greater than 0 cannot be specified together"));
-    }
     if args.bool("now") {
         if grace_period != -1 {
             return Err(Error::message("--now and --grace-period cannot be specified together"));
         }
         grace_period = 1;
+    }
+    if force && grace_period > 0 {
+        return Err(Error::message("--force and --grace-period greater than 0 cannot be specified together"));
     }
     let mut wait = args.bool("wait");
     if force && grace_period < 0 {

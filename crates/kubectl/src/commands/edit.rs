@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::create::{LAST_APPLIED, annotate_last_applied, post, validation};
 use crate::api::Url;
+use crate::editor;
 use crate::error::Error;
 use crate::print::json;
 use crate::print::output::{Format, Output, done};
@@ -52,7 +53,8 @@ pub(super) async fn run(session: &Session<'_>) -> Result<(), Error> {
     }
     if !args.string("subresource").is_empty() {
         for info in &mut infos {
-            info.object = session.client().await?.get(path(session, info)).await?;
+            let object = session.client().await?.get(path(session, info)).await;
+            info.object = object.map_err(|error| resources::unknown_path(error, "get", &info.resource, &info.name))?;
         }
     }
     edit(session, Mode::Live, infos).await
@@ -143,7 +145,18 @@ async fn edit(session: &Session<'_>, mode: Mode, mut infos: Vec<Info>) -> Result
                     ..Refused::default()
                 }
             }
-            Ok(edited) => take(session, mode, &infos, edited, &output).await?,
+            // What is no resource of the server cannot be taken for one, as a Scale.
+            Ok(edited) if mode == Mode::Live && unknown(session, &edited).await => Refused {
+                reasons: reason("The edited file had a syntax error: no such resource", &[]),
+                ..Refused::default()
+            },
+            Ok(object) => match take(session, mode, &infos, object, &output).await {
+                Ok(refused) => refused,
+                Err(error) => {
+                    keep(session, &edited).await;
+                    return Err(error);
+                }
+            },
             Err(error) => Refused {
                 reasons: reason(&format!("The edited file had a syntax error: {error}"), &[]),
                 ..Refused::default()
@@ -170,11 +183,17 @@ fn meaning(text: &str) -> Result<Value, String> {
 
 /// Keeps what was typed in a file, and says where.
 async fn keep(session: &Session<'_>, edited: &str) -> String {
-    let path = format!("/tmp/kubectl-edit-{}.yaml", session.now().as_microsecond());
+    let path = format!("/tmp/{}", editor::file_name(session.random(), "edit.yaml"));
     if session.host.write_file(&path, edited.to_owned().into()).await.is_ok() {
         session.errln(format!("A copy of your changes has been stored to {path:?}"));
     }
     path
+}
+
+/// Whether the server has no resource of an object's kind.
+async fn unknown(session: &Session<'_>, object: &Value) -> bool {
+    let (api_version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
+    kind != "List" && session.mapper().await.is_ok_and(|mapper| mapper.for_kind(&api_version, &kind).is_none())
 }
 
 /// `deployments.apps "web"`

@@ -200,25 +200,25 @@ async fn connect(session: &Session<'_>, url: Url, stdin: bool, tty: bool) -> Res
     let input = async {
         // What has been read of the input is not lost when the size changes meanwhile.
         let mut read = stdin.then(|| session.host.read_stdin());
+        let next_size = || match tty {
+            true => session.host.resized(),
+            false => Box::pin(futures::future::pending()),
+        };
+        let mut resized = next_size();
         loop {
-            let resized = async {
-                match tty {
-                    true => session.host.resized().await,
-                    false => futures::future::pending().await,
-                }
-            };
             let typed = match &mut read {
-                Some(read) => match futures::future::select(read, std::pin::pin!(resized)).await {
+                Some(read) => match futures::future::select(read, &mut resized).await {
                     futures::future::Either::Left((typed, _)) => Some(typed),
                     futures::future::Either::Right(_) => None,
                 },
                 // The sender stays open: dropping it would close the connection under the output.
                 None => {
-                    resized.await;
+                    (&mut resized).await;
                     None
                 }
             };
             let Some(typed) = typed else {
+                resized = next_size();
                 tell_size(session, &mut sender).await;
                 continue;
             };
@@ -261,11 +261,11 @@ async fn tell_size(session: &Session<'_>, sender: &mut Sender<Frame>) {
 /// Takes what a command writes to standard error.
 pub(super) type Tell<'a> = dyn Fn(&[u8]) + 'a;
 
-/// Runs a command in a container, with some input; its output comes back. `told` gets what it writes to standard
+/// Runs a command in a container, with some input; its output and how it ended come back. `told` gets what it writes to standard
 /// error, as far as anybody is told.
 ///
 /// # Errors
-/// What the server says, and else the command's failure.
+/// What the server says.
 pub(super) async fn run_for_output(
     session: &Session<'_>,
     pod: &Value,
@@ -273,7 +273,7 @@ pub(super) async fn run_for_output(
     command: &[&str],
     input: Option<Bytes>,
     told: Option<&Tell<'_>>,
-) -> Result<Bytes, Error> {
+) -> Result<(Bytes, Result<(), Error>), Error> {
     let url = command.iter().fold(subresource(pod, "exec"), |url, word| url.with("command", word));
     let url = streams(url.with("container", container), input.is_some(), false);
     let Channels { mut sender, mut receiver } = upgrade(session, url, "v5.channel.k8s.io").await?;
@@ -288,8 +288,7 @@ pub(super) async fn run_for_output(
             STDOUT => output.extend_from_slice(&data),
             STDERR => told.into_iter().for_each(|tell| tell(&data)),
             ERROR => {
-                ended(&data)?;
-                return Ok(output.into());
+                return Ok((output.into(), ended(&data)));
             }
             _ => {}
         }

@@ -100,7 +100,9 @@ async fn resolve<'t>(session: &Session<'_>, typed: &'t str) -> Result<(Resource,
                 )))
             }
             None => {
-                Err(Error::message(format!("couldn't find resource for \"{api_version}, Resource={}\"", found.name)))
+                let group = if api_version.contains('/') { "" } else { "/" };
+                let name = &found.name;
+                Err(Error::message(format!("couldn't find resource for \"{group}{api_version}, Resource={name}\"")))
             }
         };
     }

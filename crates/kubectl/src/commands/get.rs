@@ -143,11 +143,11 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
     if !args.string("subresource").is_empty() && plan.iter().any(|item| matches!(item, Item::List(..))) {
         return Err(Error::message("subresource cannot be used when bulk resources are specified"));
     }
-    let mut groups: Vec<(Resource, Value)> = Vec::new();
+    let mut found: Vec<(Resource, Value)> = Vec::new();
     let mut errors = Vec::new();
-    let (mut asked, mut shown) = (Vec::new(), Vec::new());
+    let mut asked = Vec::new();
     for item in plan {
-        let found = match item {
+        let table = match item {
             Item::Failed(error) => Err(Error::Many(vec![error])),
             Item::List(resource, namespace) => {
                 asked.push(resource.clone());
@@ -164,31 +164,39 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
                     .map(|table| (info.resource, table))
             }
         };
-        match found {
-            Ok((resource, mut table)) => {
-                shown.push(resource.clone());
-                match groups.last_mut() {
-                    Some((last, rows)) if *last == resource => {
-                        let more = table.list_mut(&["rows"]).map(std::mem::take).unwrap_or_default();
-                        rows.list_mut(&["rows"]).into_iter().for_each(|rows| rows.extend(more.iter().cloned()));
-                    }
-                    _ => groups.push((resource, table)),
-                }
-            }
+        match table {
+            Ok(table) => found.push(table),
             Err(error @ Error::Send { .. }) => return Err(error),
             Err(error) if ignore_not_found && error.is_not_found() => {}
             Err(error) => errors.push(error),
         }
     }
-    let several = shown.iter().any(|resource| Some(resource) != shown.first());
-    let mut written = false;
-    for (resource, mut table) in groups {
-        if let Some(rows) = table.list_mut(&["rows"]).filter(|rows| !sort.is_empty() && !rows.is_empty()) {
+    let several = found.iter().any(|(resource, _)| Some(resource) != found.first().map(|(first, _)| first));
+    match found.as_mut_slice() {
+        [] => {}
+        [(_, table)] if !sort.is_empty() => {
+            let rows = table.list_mut(&["rows"]).map(Vec::as_mut_slice).unwrap_or_default();
             // By a field that no object has, they stay as they are.
             if let Err(fatal @ Error::Fatal { .. }) = sort_by(rows, sort, |row| &row["object"]) {
                 return Err(fatal);
             }
         }
+        // Of several tables the original sorts the tables, by what it finds in them.
+        tables if !sort.is_empty() => sort_by(tables, sort, |(_, table)| table).map_err(of_objects)?,
+        _ => {}
+    }
+    let mut groups: Vec<(Resource, Value)> = Vec::new();
+    for (resource, mut table) in found {
+        match groups.last_mut() {
+            Some((last, rows)) if *last == resource => {
+                let more = table.list_mut(&["rows"]).map(std::mem::take).unwrap_or_default();
+                rows.list_mut(&["rows"]).into_iter().for_each(|rows| rows.extend(more.iter().cloned()));
+            }
+            _ => groups.push((resource, table)),
+        }
+    }
+    let mut written = false;
+    for (resource, table) in groups {
         let kind = (several || args.bool("show-kind")).then(|| resource.kind_name());
         let text = Printer::default().print(&table, &options(session, output, kind, resource.namespaced));
         if !text.is_empty() {
@@ -207,6 +215,18 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
         }
     }
     Error::all(errors)
+}
+
+/// What cannot be sorted by, where objects are sorted and not rows.
+fn of_objects(error: Error) -> Error {
+    match error {
+        Error::Fatal { text, code, .. } => Error::Fatal {
+            place: "sorter.go:329",
+            text: text.replace("[][][]reflect.Value", "*unstructured.Unstructured"),
+            code,
+        },
+        other => other,
+    }
 }
 
 async fn list_table(
@@ -241,9 +261,14 @@ async fn list_table(
 
 async fn named_table(session: &Session<'_>, resource: &Resource, namespace: &str, name: &str) -> Result<Value, Error> {
     let path = with_subresource(session, resource.path(namespace, name));
-    let answer = session.client().await?.get_as(table_url(session, Url::new(path)), form(session)).await;
-    let answer = answer.map_err(|error| resources::unknown_path(error, "get", resource, name))?;
-    Ok(as_table(session, answer))
+    let client = session.client().await?;
+    match client.get_as(table_url(session, Url::new(path)), form(session)).await {
+        Ok(answer) => Ok(as_table(session, answer)),
+        Err(error) => {
+            let error = resources::unknown_path(error, "get", resource, name);
+            Err(resources::or_no_namespace(client, namespace, error).await)
+        }
+    }
 }
 
 /// The answer, if it is a table; else a table of names and ages.
@@ -274,9 +299,16 @@ async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, ou
             Item::Failed(error) => Err(error),
             Item::Named(resource, namespace, name) => {
                 let path = with_subresource(session, resource.path(&namespace, &name));
-                session.client().await?.get(path).await.map(|object| vec![object])
+                let client = session.client().await?;
+                match client.get(path).await {
+                    Ok(object) => Ok(vec![object]),
+                    Err(error) => Err(resources::or_no_namespace(client, &namespace, error).await),
+                }
             }
-            Item::File(info) => session.client().await?.get(info.path()).await.map(|object| vec![object]),
+            Item::File(info) => {
+                let object = resources::get(session.client().await?, &info.resource, &info.namespace, &info.name);
+                object.await.map(|object| vec![object])
+            }
             Item::List(resource, namespace) => {
                 let url = Url::new(resource.path(&namespace, ""))
                     .with_some("labelSelector", choice.selector)
@@ -294,7 +326,7 @@ async fn objects(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, ou
         }
     }
     if !args.string("sort-by").is_empty() {
-        sort_by(&mut found, args.string("sort-by"), |object| object)?;
+        sort_by(&mut found, args.string("sort-by"), |object| object).map_err(of_objects)?;
     }
     if single {
         if let Some(object) = found.first() {

@@ -58,7 +58,9 @@ fn parse(pairs: &[String], what: &str) -> Result<Changes, Error> {
     let mut changes = Changes { set: Vec::new(), remove: Vec::new() };
     for pair in pairs {
         match (pair.split_once('='), pair.strip_suffix('-')) {
-            (Some((key, value)), _) if !key.is_empty() => changes.set.push((key.to_owned(), value.to_owned())),
+            (Some((key, value)), _) if !(key.is_empty() || what == "label" && value.contains('=')) => {
+                changes.set.push((key.to_owned(), value.to_owned()))
+            }
             (None, Some(key)) => changes.remove.push(key.to_owned()),
             _ => return Err(Error::message(format!("invalid {what} spec: {pair}"))),
         }

@@ -58,6 +58,9 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     if args.string("since").starts_with('-') && args.string("since") != "-0" {
         return Err(Error::message("--since must be greater than 0"));
     }
+    if args.duration("pod-running-timeout").is_zero() {
+        return Err(Error::message("--pod-running-timeout must be higher than zero"));
+    }
     let all_containers = args.bool("all-containers");
     if all_containers && !container.is_empty() {
         return Err(Error::message(format!(
@@ -276,7 +279,7 @@ fn containers(session: &Session<'_>, pod: &Value, wanted: &str, all: bool) -> Re
     }
     let first = known.iter().find(|(field, _)| *field == "containers").map(|(_, name)| name.clone());
     let first = first.unwrap_or_default();
-    if known.len() > 1 {
+    if known.len() > 1 && !session.args.bool("all-pods") {
         session.errln(format!("Defaulted container {first:?} out of: {}", container_names(pod)));
     }
     Ok(vec![first])
@@ -309,9 +312,8 @@ async fn stream(session: &Session<'_>, pod: &Value, container: &str) -> Result<(
     }
     if !args.string("since-time").is_empty() {
         let given = args.string("since-time");
-        let moment: machinery::Timestamp = given.parse().map_err(|_| {
-            Error::message(format!("parsing time {given:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse"))
-        })?;
+        let moment: machinery::Timestamp =
+            given.parse().map_err(|_| Error::message(machinery::time::why_not_rfc3339(given)))?;
         url = url.with("sinceTime", time::format_seconds(moment));
     }
     if args.int("limit-bytes") > 0 {

@@ -24,6 +24,7 @@ mod logs;
 mod nodes;
 mod patch;
 mod policy_rules;
+mod preferences;
 mod proxy;
 mod prune;
 mod raw;
@@ -82,6 +83,7 @@ const COMMANDS: &[(&str, Run)] = &[
     ("explain", |session| Box::pin(explain::run(session))),
     ("expose", |session| Box::pin(expose::run(session))),
     ("get", |session| Box::pin(get::run(session))),
+    ("kuberc", |session| Box::pin(preferences::run(session))),
     ("kustomize", |session| Box::pin(shell::kustomize(session))),
     ("label", |session| Box::pin(label::label(session))),
     ("logs", |session| Box::pin(logs::run(session))),

@@ -105,8 +105,8 @@ pub(super) async fn drain(session: &Session<'_>) -> Result<(), Error> {
     Err(Error::Many(failed.into_iter().map(|(_, error)| error).collect()))
 }
 
-/// The pods to evict from a node, and what is said about others.
-fn choose(session: &Session<'_>, pods: Vec<Value>) -> Result<Vec<Value>, Error> {
+/// The pods to evict from a node, and what there is to say about others.
+fn choose(session: &Session<'_>, pods: Vec<Value>) -> Result<(Vec<Value>, String), Error> {
     let args = &session.args;
     let force = args.bool("force");
     let mut evicted = Vec::new();
@@ -165,10 +165,7 @@ fn choose(session: &Session<'_>, pods: Vec<Value>) -> Result<Vec<Value>, Error> 
     if !problems.is_empty() {
         return Err(Error::Many(problems));
     }
-    if !warnings.is_empty() {
-        session.errln(format!("Warning: {}", warnings.join("; ")));
-    }
-    Ok(evicted)
+    Ok((evicted, warnings.join("; ")))
 }
 
 async fn drain_one(session: &Session<'_>, node: &Info, dry_run: DryRun) -> Result<(), Error> {
@@ -177,7 +174,10 @@ async fn drain_one(session: &Session<'_>, node: &Info, dry_run: DryRun) -> Resul
     let url = Url::new(resource.path("", ""))
         .with("fieldSelector", format!("spec.nodeName={}", node.name))
         .with_some("labelSelector", args.string("pod-selector"));
-    let chosen = choose(session, select::list_all(session, url).await?)?;
+    let (chosen, warnings) = choose(session, select::list_all(session, url.clone()).await?)?;
+    if !warnings.is_empty() {
+        session.errln(format!("Warning: {warnings}"));
+    }
     let infos: Vec<Info> = chosen.into_iter().map(|pod| select::of_object(&resource, pod)).collect();
     if dry_run == DryRun::Client {
         for info in &infos {
@@ -207,10 +207,20 @@ async fn drain_one(session: &Session<'_>, node: &Info, dry_run: DryRun) -> Resul
             }
         }
     }
-    match errors.len() {
-        0 => Ok(()),
-        _ => Err(Error::message(Error::Many(errors).plain())),
+    if errors.is_empty() {
+        return Ok(());
     }
+    let error = Error::message(Error::Many(errors).plain());
+    if let Ok((pending, _)) = choose(session, select::list_all(session, url).await?)
+        && !pending.is_empty()
+    {
+        let (node, reason) = (&node.name, error.plain());
+        session.errln(format!("There are pending pods in node {node:?} when an error occurred: {reason}"));
+        for pod in pending {
+            session.errln(format!("pod/{}", text(&pod["metadata"]["name"])));
+        }
+    }
+    Err(error)
 }
 
 /// Gets a pod off its node and waits until it is gone.
@@ -271,7 +281,7 @@ async fn evict(session: &Session<'_>, pod: &Info, dry_run: DryRun) -> Result<(),
     });
     let path = format!("{}/eviction", pod.path());
     loop {
-        session.errln(format!("evicting pod {}/{}{}", pod.namespace, pod.name, dry_run.suffix()));
+        session.outln(format!("evicting pod {}/{}{}", pod.namespace, pod.name, dry_run.suffix()));
         let url = Url::new(path.as_str()).with_some("dryRun", dry_run.parameter());
         let failed = |delay: &str, error: &Error| {
             let (name, namespace) = (&pod.name, &pod.namespace);

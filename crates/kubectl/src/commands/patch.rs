@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::api::Url;
 use crate::error::Error;
 use crate::print::output::{COMMON, Output, done};
+use crate::resources;
 use crate::select::{self, Choice};
 use crate::session::{DryRun, Session};
 use crate::yaml;
@@ -24,6 +25,9 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     }
     if !inline.is_empty() && !file.is_empty() {
         return Err(Error::message("cannot specify --patch and --patch-file together"));
+    }
+    if args.bool("local") && !args.args.is_empty() {
+        return Err(Error::message("cannot specify --local and server resources"));
     }
     let dry_run = session.dry_run()?;
     let content_type = match args.string("type") {
@@ -46,7 +50,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     let value = if text.trim_start().starts_with('{') {
         serde_json::from_str(&text).unwrap_or(Value::Null)
     } else {
-        yaml::parse(&text).map_err(|error| Error::message(format!("unable to parse {text:?}: {error}")))?
+        yaml::parse(&text).map_err(|error| Error::message(format!("unable to parse {inline:?}: {error}")))?
     };
     let body = if value.is_null() { Bytes::from(text) } else { Bytes::from(go::json(&value)) };
     let change = Change { value, body, content_type };
@@ -103,8 +107,15 @@ async fn one(
         return Ok((patched.clone(), patched != info.object));
     }
     let client = session.client().await?;
-    let before = client.get(path.as_str()).await;
-    let before = before.map_err(|error| crate::resources::unknown_path(error, "get", &info.resource, &info.name))?;
+    let before = match client.get(path.as_str()).await {
+        Ok(before) => before,
+        Err(error) => {
+            let error = resources::unknown_path(error, "get", &info.resource, &info.name);
+            // What a file names is not read before it is patched.
+            let namespace = if info.source.is_empty() { info.namespace.as_str() } else { "" };
+            return Err(resources::or_no_namespace(client, namespace, error).await);
+        }
+    };
     if dry_run == DryRun::Client {
         let patched = apply_locally(&info, &before, &change.value, change.content_type)?;
         let changed = patched != before;

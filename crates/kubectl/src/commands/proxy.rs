@@ -9,7 +9,7 @@ use regex_lite::Regex;
 
 use crate::api::Client;
 use crate::error::Error;
-use crate::host::Connection;
+use crate::host::{Connection, FileError};
 use crate::session::Session;
 
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -73,8 +73,17 @@ pub(super) async fn run(session: &Session<'_>) -> Result<(), Error> {
         return Err(Error::message("cannot set --unix-socket and --port at the same time"));
     }
     let folder = args.string("www");
-    if !folder.is_empty() && session.host.read_dir(folder).await.is_err() {
-        session.klog('W', "proxy.go:203", &format!("Static file directory {folder} is not a directory"));
+    if !folder.is_empty()
+        && let Err(error) = session.host.read_dir(folder).await
+    {
+        match error {
+            FileError::NotFound | FileError::PermissionDenied => {
+                let reason = error.as_str();
+                let text = format!("Failed to stat static file directory {folder}: stat {folder}: {reason}");
+                session.klog('W', "proxy.go:200", &text);
+            }
+            _ => session.klog('W', "proxy.go:203", &format!("Static file directory {folder} is not a directory")),
+        }
     }
     let site = Site {
         client: Client::new(session.host, target),
@@ -88,12 +97,13 @@ pub(super) async fn run(session: &Session<'_>) -> Result<(), Error> {
         ("", address) => address,
         (socket, _) => socket,
     };
-    let port = u16::try_from(args.int("port")).map_err(|_| Error::message("invalid port"))?;
+    let port = u16::try_from(args.int("port"))
+        .map_err(|_| Error::message(format!("listen tcp: address {}: invalid port", args.int("port"))))?;
     let listener = session
         .host
         .listen(address, if socket.is_empty() { port } else { 0 })
         .await
-        .map_err(|error| Error::message(format!("listen tcp {address}:{port}: {error}")))?;
+        .map_err(|error| not_listening(&error))?;
     session.outln(match socket {
         "" => format!("Starting to serve on {address}:{}", listener.port),
         socket => format!("Starting to serve on {socket}"),
@@ -110,6 +120,14 @@ pub(super) async fn run(session: &Session<'_>) -> Result<(), Error> {
                 None => return Ok(()),
             },
         }
+    }
+}
+
+/// Why there is no listener, without what `port-forward` says before it.
+fn not_listening(error: &str) -> Error {
+    match error.strip_prefix("unable to create listener: Error listen tcp4 ") {
+        Some(place) => Error::message(format!("listen tcp {place}")),
+        None => Error::message(error),
     }
 }
 
@@ -137,8 +155,26 @@ fn filter(session: &Session<'_>) -> Result<Option<Filter>, Error> {
 
 fn patterns(list: &str) -> Result<Vec<Regex>, Error> {
     let parts = list.split(',').filter(|_| !list.is_empty());
-    let failed = |error| Error::message(format!("Error compiling re: {error}"));
-    parts.map(|part| Regex::new(part).map_err(failed)).collect()
+    let failed = |part: &str, error: &str| Error::Fatal {
+        place: "proxy_server.go:83",
+        text: format!("Error compiling re: error parsing regexp: {}", why_no_pattern(part, error)),
+        code: 255,
+    };
+    parts.map(|part| Regex::new(part).map_err(|error| failed(part, &error.to_string()))).collect()
+}
+
+/// Go's words for what is wrong with a pattern.
+fn why_no_pattern(pattern: &str, error: &str) -> String {
+    let from = |at: Option<usize>| at.and_then(|at| pattern.get(at..)).unwrap_or(pattern);
+    if error.contains("unclosed character class") {
+        format!("missing closing ]: `{}`", from(pattern.rfind('[')))
+    } else if error.contains("without closing") {
+        format!("missing closing ): `{pattern}`")
+    } else if error.contains("without opening") || error.contains("unopened") {
+        format!("unexpected ): `{pattern}`")
+    } else {
+        error.to_owned()
+    }
 }
 
 impl Filter {

@@ -54,6 +54,7 @@ pub(super) async fn replace(session: &Session<'_>) -> Result<(), Error> {
         match outcome {
             Ok(object) => done(session, &output, &object, &format!("replaced{}", dry_run.suffix()))?,
             Err(error @ Error::Send { .. }) => return Err(error),
+            Err(error) if force => errors.push(error),
             Err(error) => errors.push(error.with_source("replacing", &info.source)),
         }
     }

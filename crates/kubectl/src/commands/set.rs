@@ -339,6 +339,10 @@ fn set_env(container: &mut Value, set: &[Value], remove: &[String], overwrite: b
 /// Whether what is named exists: that is found out before anything else is wrong.
 async fn there(session: &Session<'_>, words: &[String]) -> Result<(), Error> {
     let args = &session.args;
+    // What comes by standard input comes once.
+    if args.list("filename").iter().any(|name| name == "-") {
+        return Ok(());
+    }
     let choice = Choice {
         args: words,
         selector: args.string("selector"),

@@ -2,6 +2,7 @@
 
 use crate::command::Command;
 use crate::error::Error;
+use crate::host::DirEntry;
 use crate::resources::text;
 use crate::session::Session;
 use crate::{kustomize, yaml};
@@ -39,9 +40,7 @@ pub(super) fn completion(session: &Session<'_>) -> Result<(), Error> {
 /// `kubectl plugin list`: programs of this machine whose names begin with `kubectl-`.
 pub(super) async fn plugin(session: &Session<'_>) -> Result<(), Error> {
     let path = session.host.env("PATH").unwrap_or_default();
-    let mut found = false;
-    let mut seen: Vec<(String, String)> = Vec::new();
-    let mut warnings = 0;
+    let mut plugins: Vec<(String, DirEntry)> = Vec::new();
     for folder in path.split(':').filter(|folder| !folder.trim().is_empty()) {
         let entries = match session.host.read_dir(folder).await {
             Ok(entries) => entries,
@@ -53,33 +52,40 @@ pub(super) async fn plugin(session: &Session<'_>) -> Result<(), Error> {
                 continue;
             }
         };
-        for entry in entries.iter().filter(|entry| !entry.is_dir && entry.name.starts_with("kubectl-")) {
-            if !found {
-                session.outln("The following compatible plugins are available:\n");
-                found = true;
-            }
-            let path = format!("{folder}/{}", entry.name);
-            let shown = if session.args.bool("name-only") { entry.name.clone() } else { path.clone() };
-            session.outln(shown);
-            let words = entry.name.trim_start_matches("kubectl-").replace('-', " ").replace('_', "-");
-            let problem = if Command::find(&words).is_some_and(|command| !command.path.is_empty()) {
-                format!("{} overwrites existing command: \"kubectl {words}\"", entry.name)
-            } else if let Some((_, first)) = seen.iter().find(|(name, _)| *name == entry.name) {
-                format!("{path} is overshadowed by a similarly named plugin: {first}")
-            } else {
-                seen.push((entry.name.clone(), path));
-                continue;
-            };
+        let named = entries.into_iter().filter(|entry| !entry.is_dir && entry.name.starts_with("kubectl-"));
+        plugins.extend(named.map(|entry| (format!("{folder}/{}", entry.name), entry)));
+    }
+    if plugins.is_empty() {
+        return Err(Error::message("unable to find any kubectl plugins in your PATH"));
+    }
+    session.outln("The following compatible plugins are available:\n");
+    let mut warnings = 0;
+    for (at, (path, entry)) in plugins.iter().enumerate() {
+        session.outln(if session.args.bool("name-only") { &entry.name } else { path });
+        let first = plugins.iter().take(at).find(|(_, other)| other.name == entry.name);
+        let problems = [
+            (!entry.is_executable).then(|| format!("{path} identified as a kubectl plugin, but it is not executable")),
+            first.map(|(first, _)| format!("{path} is overshadowed by a similarly named plugin: {first}")),
+            overwritten(&entry.name)
+                .map(|command| format!("{} overwrites existing command: \"kubectl {command}\"", entry.name)),
+        ];
+        for problem in problems.into_iter().flatten() {
             session.errln(format!("  - warning: {problem}"));
             warnings += 1;
         }
     }
-    match found {
-        true if warnings == 1 => Err(Error::message("one plugin warning was found")),
-        true if warnings > 1 => Err(Error::message(format!("{warnings} plugin warnings were found"))),
-        true => Ok(()),
-        false => Err(Error::message("unable to find any kubectl plugins in your PATH")),
+    match warnings {
+        0 => Ok(()),
+        1 => Err(Error::message("one plugin warning was found")),
+        _ => Err(Error::message(format!("{warnings} plugin warnings were found"))),
     }
+}
+
+/// The command that stands in the way of a plugin: the longest whose words its name begins with.
+fn overwritten(plugin: &str) -> Option<String> {
+    let words: Vec<&str> = plugin.trim_start_matches("kubectl-").split('-').collect();
+    let paths = (1..=words.len()).rev().filter_map(|count| Some(words.get(..count)?.join(" ")));
+    paths.into_iter().find(|path| Command::find(path).is_some_and(|command| !command.path.is_empty()))
 }
 
 /// `kubectl kustomize`
@@ -100,7 +106,15 @@ pub(super) async fn kustomize(session: &Session<'_>) -> Result<(), Error> {
             )));
         }
     };
-    let objects = kustomize::build(session.host, folder, restricted).await?;
+    let reorder = match args.string("reorder") {
+        "" => None,
+        "legacy" => Some(true),
+        "none" => Some(false),
+        other => {
+            return Err(Error::message(format!("illegal flag value --reorder {other}; legal values: [legacy none]")));
+        }
+    };
+    let objects = kustomize::build(session.host, folder, restricted, reorder).await?;
     let target = args.string("output");
     let write = async |path: String, text: String| {
         let written = session.host.write_file(&path, text.into()).await;

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
 use sha2::Digest as _;
 
+use super::config::file_name;
 use super::{Item, Reader, list};
 use crate::error::Error;
 use crate::resources::{items, text};
@@ -35,7 +36,11 @@ pub(super) async fn generate(
                     && (namespace.is_empty() || known.object["metadata"]["namespace"] == namespace.as_str())
             };
             match (behavior.as_str(), all.iter_mut().find(same)) {
-                ("" | "create" | "unspecified", None) => all.push(item),
+                ("" | "create" | "unspecified", None) => {
+                    let maker = format!("configuredBy:\n  apiVersion: builtin\n  kind: {kind}Generator\n");
+                    reader.tell_origin(&mut item, "configuredIn", folder, file_name(reader.host, folder).await, &maker);
+                    all.push(item);
+                }
                 ("merge" | "replace", Some(known)) => {
                     for part in ["data", "binaryData"] {
                         if behavior == "replace" {
@@ -79,22 +84,47 @@ async fn generated(
     generator: &Value,
     common: &Value,
 ) -> Result<Value, Error> {
-    let failed = |path: &str, error: Error| {
-        Error::message(format!("loading KV pairs: file sources: [{path}]: {}", error.plain()))
+    let failed = |from: &str, all: &[String], problem: String| {
+        Error::message(format!("loading KV pairs: {from}: [{}]: {problem}", all.join(" ")))
+    };
+    let lower = kind.to_lowercase();
+    if text(&generator["name"]).is_empty() {
+        return Err(Error::message(format!("a {lower} must have a name")));
+    }
+    let repeated = |key: &str| {
+        let name = text(&generator["name"]);
+        Error::message(format!("{lower} {name} illegally repeats the key `{key}`"))
     };
     let mut data: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    for literal in list(generator, "literals") {
-        let (key, value) = literal.split_once('=').unwrap_or((&literal, ""));
+    let literals: Vec<String> = list(generator, "literals").collect();
+    for literal in &literals {
+        let Some((key, value)) = literal.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            let all = literals.join(" ");
+            return Err(Error::message(format!(
+                "loading KV pairs: literal sources [{all}]: invalid literal source {literal}, expected key=value"
+            )));
+        };
         let quoted = ['\'', '"'].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-        data.insert(key.to_owned(), quoted.unwrap_or(value).as_bytes().to_vec());
+        if data.insert(key.to_owned(), quoted.unwrap_or(value).as_bytes().to_vec()).is_some() {
+            return Err(repeated(key));
+        }
     }
-    for file in list(generator, "files") {
-        let (key, path) = file.split_once('=').unwrap_or((file.rsplit('/').next().unwrap_or(&file), &file));
-        data.insert(key.to_owned(), reader.read(folder, path).await.map_err(|error| failed(path, error))?);
+    let files: Vec<String> = list(generator, "files").collect();
+    for file in &files {
+        let (key, path) = file.split_once('=').unwrap_or((file.rsplit('/').next().unwrap_or(file), file));
+        if path.contains('=') {
+            let problem = format!("source {file:?} key name or file path contains '='");
+            return Err(failed("file sources", &files, problem));
+        }
+        let read = reader.read(folder, path).await.map_err(|error| failed("file sources", &files, error.plain()))?;
+        if data.insert(key.to_owned(), read).is_some() {
+            return Err(repeated(key));
+        }
     }
-    let env = generator["env"].as_str().map(str::to_owned);
-    for file in list(generator, "envs").chain(env) {
-        let bytes = reader.read(folder, &file).await.map_err(|error| failed(&file, error))?;
+    let envs: Vec<String> = list(generator, "envs").chain(generator["env"].as_str().map(str::to_owned)).collect();
+    for file in &envs {
+        let read = reader.read(folder, file).await;
+        let bytes = read.map_err(|error| failed("env source files", &envs, error.plain()))?;
         let lines = String::from_utf8_lossy(&bytes);
         for line in lines.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
             let (key, value) = line.split_once('=').unwrap_or((line, ""));

@@ -4,6 +4,7 @@ use machinery::{GroupVersionKind, labels, patch};
 use regex_lite::Regex;
 use serde_json::{Value, json};
 
+use super::config::misconfigured;
 use super::{Item, Reader, id};
 use crate::error::Error;
 use crate::resources::{items, text};
@@ -66,22 +67,46 @@ pub(super) fn chosen(target: &Value, all: &[Item]) -> Result<Vec<usize>, Error> 
 /// Applies a kustomization's patches, in order.
 pub(super) async fn apply(reader: &Reader<'_>, folder: &str, config: &Value, all: &mut Vec<Item>) -> Result<(), Error> {
     let fields = ["patchesStrategicMerge", "patches", "patchesJson6902"];
-    for entry in fields.iter().flat_map(|field| items(&config[*field])) {
+    let entries = fields.iter().flat_map(|field| items(&config[*field]).map(|entry| (*field, entry)));
+    for (field, entry) in entries {
         let (inline, path) = match entry {
             Value::String(text) if text.contains('\n') => (Some(text.as_str()), None),
             Value::String(path) => (None, Some(path.as_str())),
             entry => (entry["patch"].as_str(), entry["path"].as_str()),
         };
+        let wrong = |problem: &str| match field {
+            "patchesStrategicMerge" => {
+                misconfigured("PatchStrategicMergeTransformer", &json!({ "paths": [entry] }), problem)
+            }
+            "patchesJson6902" => misconfigured("PatchJson6902Transformer", entry, problem),
+            _ => misconfigured("PatchTransformer", entry, problem),
+        };
         let source = match (inline, path) {
             (Some(inline), None) => inline.to_owned(),
             (None, Some(path)) => {
-                let bytes = reader.read(folder, path).await.map_err(|error| {
-                    Error::message(format!("failed to get the patch file from path({path}): {}", error.plain()))
+                let bytes = reader.read(folder, path).await.map_err(|error| match field {
+                    "patches" => wrong(&format!("failed to get the patch file from path({path}): {}", error.plain())),
+                    _ => wrong(&error.plain()),
                 })?;
                 String::from_utf8_lossy(&bytes).into_owned()
             }
-            _ => return Err(Error::message("must specify one of patch and path in patches")),
+            (Some(_), Some(_)) => {
+                let entry = yaml::to_string(entry);
+                return Err(wrong(&format!("patch and path can't be set at the same time\n{entry}")));
+            }
+            (None, None) => {
+                let entry = yaml::to_string(entry);
+                return Err(wrong(&format!("must specify one of patch and path in\n{entry}")));
+            }
         };
+        let shown = match (inline, path) {
+            (_, Some(path)) => format!("[path: {path:?}]"),
+            (inline, None) => format!("[patch: {:?}]", inline.unwrap_or_default()),
+        };
+        // What begins as JSON has to be JSON.
+        if source.starts_with('[') && serde_json::from_str::<Value>(&source).is_err() {
+            return Err(wrong(&format!("unable to parse SM or JSON patch from {shown}")));
+        }
         let mut documents = Vec::new();
         for document in yaml::documents(&source) {
             let document = document.map_err(|error| Error::message(format!("unable to parse patch: {error}")))?;
@@ -94,7 +119,7 @@ pub(super) async fn apply(reader: &Reader<'_>, folder: &str, config: &Value, all
             let targets = if entry["target"].is_object() {
                 chosen(&entry["target"], all)?
             } else if change.is_array() {
-                return Err(Error::message("must specify a target for JSON patch"));
+                return Err(Error::message(format!("must specify a target for JSON patch {shown}")));
             } else {
                 vec![the_one(&change, all)?]
             };
@@ -133,6 +158,42 @@ fn the_one(change: &Value, all: &[Item]) -> Result<usize, Error> {
     }
 }
 
+/// What is wrong with the first step of a JSON patch that cannot be done, in the words of the library that kustomize
+/// uses (evanphx/json-patch).
+fn why_not(object: &Value, change: &Value) -> Option<Error> {
+    let mut object = object.clone();
+    for step in items(change) {
+        match patch::json(&object, &json!([step])) {
+            Ok(changed) => object = changed,
+            Err(_) => {
+                let (operation, path) = (text(&step["op"]), text(&step["path"]));
+                let (parent, key) = path.rsplit_once('/')?;
+                let (there, has_parent) = (object.pointer(&path).is_some(), object.pointer(parent).is_some());
+                return Some(Error::message(match operation.as_str() {
+                    "test" if there => format!("testing value {path} failed: test failed"),
+                    "test" => format!("testing path {path} failed: missing value"),
+                    "remove" if has_parent => {
+                        format!(
+                            "error in remove for path: '{path}': Unable to remove nonexistent key: {key}: missing value"
+                        )
+                    }
+                    "replace" if has_parent => {
+                        format!("replace operation does not apply: doc is missing key: {path}: missing value")
+                    }
+                    "replace" => {
+                        format!("replace operation does not apply: doc is missing path: {path}: missing value")
+                    }
+                    "remove" | "add" => {
+                        format!("{operation} operation does not apply: doc is missing path: {path:?}: missing value")
+                    }
+                    _ => return None,
+                }));
+            }
+        }
+    }
+    None
+}
+
 /// Changes an object; one that a patch deletes becomes null. Names and kinds stay.
 fn patched(item: &mut Item, change: &Value) -> Result<(), Error> {
     let failed = |error: patch::PatchError| Error::message(error.to_string());
@@ -141,7 +202,8 @@ fn patched(item: &mut Item, change: &Value) -> Result<(), Error> {
         return Ok(());
     }
     if change.is_array() {
-        item.object = patch::json(&item.object, change).map_err(failed)?;
+        item.object = patch::json(&item.object, change)
+            .map_err(|error| why_not(&item.object, change).unwrap_or_else(|| failed(error)))?;
         return Ok(());
     }
     let mut change = change.clone();

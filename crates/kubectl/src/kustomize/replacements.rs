@@ -122,12 +122,7 @@ fn source(replacement: &Value, all: &mut [Item]) -> Result<Value, Error> {
     let places = chosen(from, all)?;
     let [place] = places.as_slice() else {
         let which = if places.is_empty() { "nothing" } else { "multiple matches" };
-        return Err(Error::message(format!(
-            "{which} selected by {}.{}/{}",
-            text(&from["kind"]),
-            text(&from["version"]),
-            text(&from["name"])
-        )));
+        return Err(Error::message(format!("{which} selected by {}", super::selected(from))));
     };
     let path = match text(&from["fieldPath"]) {
         path if path.is_empty() => "metadata.name".to_owned(),
@@ -138,8 +133,7 @@ fn source(replacement: &Value, all: &mut [Item]) -> Result<Value, Error> {
         visit(&mut item.object, &steps(&path), false, &mut |value| found = Some(value.clone()));
     }
     let found = found.ok_or_else(|| {
-        let kind = text(&from["kind"]);
-        Error::message(format!("fieldPath `{path}` is missing for replacement source {kind}/{}", text(&from["name"])))
+        Error::message(format!("fieldPath `{path}` is missing for replacement source {}", super::selected(from)))
     })?;
     let delimiter = text(&from["options"]["delimiter"]);
     if delimiter.is_empty() {
@@ -179,10 +173,7 @@ fn put(target: &Value, value: &Value, all: &mut [Item]) -> Result<(), Error> {
                 };
             });
             if count == 0 {
-                return Err(Error::message(format!(
-                    "unable to find field {path:?} in replacement target {}",
-                    item.id()
-                )));
+                return Err(Error::message(format!("unable to find field {path:?} in replacement target")));
             }
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Item;
+use crate::error::Error;
 use crate::resources::{items, text};
 use crate::value::ValueExt;
 
@@ -61,8 +62,26 @@ const SELECTORS: [(&str, &[&str], bool); 9] = [
     ("StatefulSet", &["spec", "selector", "matchLabels"], true),
 ];
 
+/// Kinds whose replicas a kustomization sets.
+const SCALED: [&str; 4] = ["Deployment", "StatefulSet", "ReplicaSet", "ReplicationController"];
+/// The label of `buildMetadata: [managedByLabel]`, and who builds.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+const KUSTOMIZE: &str = "kustomize-(devel)";
+
 /// Applies a kustomization's transformers to all objects.
-pub(super) fn transform(config: &Value, all: &mut [Item]) {
+pub(super) fn transform(config: &Value, all: &mut [Item]) -> Result<(), Error> {
+    let has_replicas = |item: &Item| SCALED.contains(&item.kind().as_str());
+    for replicas in items(&config["replicas"]) {
+        let name = text(&replicas["name"]);
+        if !all.iter().any(|item| has_replicas(item) && item.is_called(&name)) {
+            let kinds: Vec<String> = SCALED.iter().map(|kind| format!("{kind}.[noVer].[noGrp]")).collect();
+            return Err(Error::message(format!(
+                "resource with name {name} does not match a config with the following GVK [{}]",
+                kinds.join(" ")
+            )));
+        }
+    }
+    let managed = items(&config["buildMetadata"]).any(|what| what == "managedByLabel");
     for item in all {
         namespace(&text(&config["namespace"]), item);
         let (prefix, suffix) = (text(&config["namePrefix"]), text(&config["nameSuffix"]));
@@ -85,14 +104,18 @@ pub(super) fn transform(config: &Value, all: &mut [Item]) {
             }
         }
         for replicas in items(&config["replicas"]) {
-            if item.is_called(&text(&replicas["name"])) && item.object["spec"]["replicas"].is_number() {
+            if has_replicas(item) && item.is_called(&text(&replicas["name"])) {
                 item.object.put(&["spec", "replicas"], replicas["count"].clone());
             }
         }
         for image in items(&config["images"]) {
             set_image(&mut item.object, image);
         }
+        if managed {
+            item.object.put(&["metadata", "labels", MANAGED_BY], KUSTOMIZE);
+        }
     }
+    Ok(())
 }
 
 fn namespace(namespace: &str, item: &mut Item) {

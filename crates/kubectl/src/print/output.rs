@@ -45,7 +45,7 @@ pub const GET: &[&str] = &[
 ];
 
 /// Commands whose objects have gone through Go's types.
-const TYPED: &[&str] = &["auth whoami", "autoscale", "config view", "create ", "expose", "run", "set "];
+const TYPED: &[&str] = &["auth whoami", "autoscale", "config view", "create ", "expose", "kuberc ", "run", "set "];
 
 /// A form of output.
 #[derive(Clone, Debug)]

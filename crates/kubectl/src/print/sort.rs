@@ -26,7 +26,9 @@ pub fn sort_by<T>(elements: &mut [T], path: &str, of: impl Fn(&T) -> &Value) -> 
             "couldn't find any field with path \"{{.{field}}}\" in the list of objects"
         )));
     }
-    if let Some(Some(found @ (Value::Object(_) | Value::Array(_)))) = keys.iter().find(|key| key.is_some()) {
+    // One alone is compared with nothing.
+    let mut found = keys.iter().flatten();
+    if let (Some(found @ (Value::Object(_) | Value::Array(_))), Some(_)) = (found.next(), found.next()) {
         let kind = if found.is_object() { "map[string]interface {}" } else { "[]interface {}" };
         let field = path.trim_start_matches('{').trim_end_matches('}').trim_start_matches('.');
         return Err(Error::Fatal {
@@ -34,6 +36,7 @@ pub fn sort_by<T>(elements: &mut [T], path: &str, of: impl Fn(&T) -> &Value) -> 
             text: format!(
                 "Field {{.{field}}} in [][][]reflect.Value is an unsortable type: interface, err: unsortable type: {kind}"
             ),
+            code: 1,
         });
     }
     let mut order: Vec<usize> = (0..elements.len()).collect();

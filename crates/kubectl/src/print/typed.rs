@@ -10,8 +10,10 @@ const FIELDS: &[(&str, &str)] = &[
         "",
         "kind apiVersion preferences clusters users contexts current-context metadata spec status immutable data binaryData stringData type secrets imagePullSecrets \
          automountServiceAccountToken rules aggregationRule subjects roleRef value globalDefault description \
-         preemptionPolicy",
+         preemptionPolicy defaults aliases credentialPluginPolicy credentialPluginAllowlist",
     ),
+    ("defaults", "command options"),
+    ("aliases", "name command prependArgs appendArgs options"),
     (
         "metadata",
         "name generateName namespace selfLink uid resourceVersion generation creationTimestamp deletionTimestamp \

@@ -169,8 +169,8 @@ impl Host for World {
             .keys()
             .filter_map(|file| file.strip_prefix(&folder))
             .map(|rest| match rest.split_once('/') {
-                Some((name, _)) => DirEntry { name: name.to_owned(), is_dir: true },
-                None => DirEntry { name: rest.to_owned(), is_dir: false },
+                Some((name, _)) => DirEntry { name: name.to_owned(), is_dir: true, is_executable: false },
+                None => DirEntry { name: rest.to_owned(), is_dir: false, is_executable: false },
             })
             .collect();
         entries.dedup();
@@ -199,6 +199,9 @@ impl Host for World {
     }
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+    fn random(&self) -> u64 {
+        7
     }
     fn sleep(&self, _: Duration) -> LocalBoxFuture<'_, ()> {
         async {}.boxed_local()

@@ -98,6 +98,8 @@ pub struct ContainerConfig {
     pub working_dir: String,
     /// Environment in order; a later entry of the same name wins.
     pub env: Vec<(String, String)>,
+    /// Variables whose values the runtime reads when the container is made.
+    pub env_files: Vec<EnvFile>,
     /// File systems.
     pub mounts: Vec<Mount>,
     /// To be given back by [`super::ContainerStatus::labels`].
@@ -164,6 +166,41 @@ pub struct Volume {
     pub kind: VolumeKind,
 }
 
+/// A variable whose value is in a file of a volume (`fileKeyRef`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EnvFile {
+    /// The variable's name.
+    pub name: String,
+    /// The volume, an emptyDir of the pod.
+    pub volume: String,
+    /// The file's path in it.
+    pub path: String,
+    /// The name in the file.
+    pub key: String,
+    /// Whether it may be missing.
+    pub optional: bool,
+}
+
+impl EnvFile {
+    /// The value, by what the file says: lines `NAME=VALUE`, values in quotes or without.
+    ///
+    /// # Errors
+    /// When there is none and there has to be.
+    pub fn value(&self, text: &str) -> Result<Option<String>, String> {
+        let found = text.lines().map(str::trim).filter(|line| !line.starts_with('#')).find_map(|line| {
+            let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
+            let quoted = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+            (name.trim() == self.key).then(|| quoted('\'').or_else(|| quoted('"')).unwrap_or(value).to_owned())
+        });
+        match found {
+            None if !self.optional => {
+                Err(format!("environment variable key {:?} not found in file {:?}", self.key, self.path))
+            }
+            found => Ok(found),
+        }
+    }
+}
+
 /// Kinds of volumes a runtime must provide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VolumeKind {
@@ -177,6 +214,11 @@ pub enum VolumeKind {
     /// Exactly these files by relative path (configMap, secret, downwardAPI, projected); replaced as
     /// one when set up again.
     Files(BTreeMap<String, VolumeFile>),
+    /// What an image holds, read-only.
+    Image {
+        /// The image's reference.
+        reference: String,
+    },
     /// A path of the node.
     HostPath {
         /// Absolute path.
@@ -191,9 +233,62 @@ pub enum VolumeKind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VolumeFile {
     /// Content.
-    pub data: Bytes,
+    pub data: Content,
     /// Permission bits.
     pub mode: u32,
+}
+
+/// What is in a file: bytes, or what makes them when somebody reads it.
+#[derive(Clone)]
+pub enum Content {
+    /// The bytes.
+    Bytes(Bytes),
+    /// Makes the bytes, the same each time.
+    Later(Arc<dyn Fn() -> Bytes + Send + Sync>),
+}
+
+impl Content {
+    /// The bytes.
+    pub fn read(&self) -> Bytes {
+        match self {
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::Later(make) => make(),
+        }
+    }
+}
+
+impl<T: Into<Bytes>> From<T> for Content {
+    fn from(bytes: T) -> Self {
+        Self::Bytes(bytes.into())
+    }
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+}
+
+impl PartialEq for Content {
+    /// Whether it is known to be the same: what is made later is not compared.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Bytes(one), Self::Bytes(other)) => one == other,
+            (Self::Later(one), Self::Later(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Content {}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bytes(bytes) => bytes.fmt(f),
+            Self::Later(_) => f.write_str("later"),
+        }
+    }
 }
 
 /// CRI's `LinuxContainerResources`. `None` and 0 set no limit.
@@ -218,6 +313,8 @@ pub struct LinuxSecurity {
     pub run_as_group: Option<i64>,
     /// More gids, fsGroup among them.
     pub supplemental_groups: Vec<i64>,
+    /// Whether groups that the image gives the user do not count (`supplementalGroupsPolicy: Strict`).
+    pub strict_groups: bool,
     /// The group that the pod's own volumes are given to.
     pub fs_group: Option<i64>,
     /// All capabilities, all devices.
@@ -232,4 +329,6 @@ pub struct LinuxSecurity {
     pub no_new_privileges: bool,
     /// `Unconfined`, `RuntimeDefault` or `Localhost/<path>`.
     pub seccomp_profile: String,
+    /// `Unconfined`, `RuntimeDefault` or `Localhost/<name>`.
+    pub apparmor_profile: String,
 }

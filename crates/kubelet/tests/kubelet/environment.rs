@@ -128,7 +128,7 @@ fn volumes_are_made_before_anything_runs_and_follow_their_sources() {
     bed.run(5);
     assert_eq!(bed.summary("web"), "Running, app: running ready 0");
     let content = |bed: &Bed| match &bed.world.0.borrow().volumes["uid-web"][0].kind {
-        VolumeKind::Files(files) => String::from_utf8_lossy(&files["a/b"].data).into_owned(),
+        VolumeKind::Files(files) => String::from_utf8_lossy(&files["a/b"].data.read()).into_owned(),
         other => panic!("{other:?}"),
     };
     assert_eq!(content(&bed), "blue");

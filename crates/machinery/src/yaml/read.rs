@@ -20,6 +20,9 @@ const DEPTH_MAX: usize = 127;
 
 /// Reads the first document of a text.
 pub(super) fn read(text: &str) -> Result<Document, YamlError> {
+    if let Some(line) = leading_tab_line(text) {
+        return Err(YamlError::at(line, "found character that cannot start any token", OF_SCANNER));
+    }
     let mut reader = Reader {
         text,
         parser: Parser::new_from_str(text),
@@ -296,15 +299,20 @@ fn go_syntax(value: &Value) -> String {
     }
 }
 
+/// The first line that such words may name: none is named where a problem is in the text's first line, of which the
+/// scanner counts from one, the parser from zero.
+const OF_SCANNER: usize = 2;
+const OF_PARSER: usize = 1;
+
 /// A parser's error in libyaml's words. Its scanner counts lines from one, its parser from zero, and
 /// neither says so in the first line.
 fn translate(text: &str, error: &ScanError) -> YamlError {
     use ErrorKind as E;
     let marker = error.marker();
     let breaks = text.matches('\n').count();
-    let scanner = |message: &'static str| (message, marker.line());
-    let parser = |message: &'static str| (message, marker.line().saturating_sub(1));
-    let (message, line) = match error.kind() {
+    let scanner = |message: &'static str| (message, marker.line(), OF_SCANNER);
+    let parser = |message: &'static str| (message, marker.line().saturating_sub(1), OF_PARSER);
+    let (message, line, first) = match error.kind() {
         E::UnknownAnchor => {
             let rest: String = text.chars().skip(marker.index()).collect();
             let name: String = rest
@@ -314,6 +322,9 @@ fn translate(text: &str, error: &ScanError) -> YamlError {
                 .collect();
             return YamlError::new(format!("yaml: unknown anchor '{name}' referenced"));
         }
+        E::MisplacedFlowCollectionEnd if wants_node(text, marker.index()) => {
+            parser("did not find expected node content")
+        }
         E::ExpectedBlockMappingKey
         | E::UnexpectedEofBlockMapping
         | E::MisplacedFlowCollectionEnd
@@ -321,8 +332,8 @@ fn translate(text: &str, error: &ScanError) -> YamlError {
         | E::InvalidTrailingDoubleQuotedScalar
         | E::InvalidIndentation => parser("did not find expected key"),
         E::ExpectedBlockSequenceEntry | E::UnexpectedEofBlockSequence => parser("did not find expected '-' indicator"),
-        E::UnclosedFlowCollection { open: '[' } => ("did not find expected ',' or ']'", breaks),
-        E::UnclosedFlowCollection { .. } => ("did not find expected ',' or '}'", breaks),
+        E::UnclosedFlowCollection { open: '[' } => ("did not find expected ',' or ']'", breaks, OF_PARSER),
+        E::UnclosedFlowCollection { .. } => ("did not find expected ',' or '}'", breaks, OF_PARSER),
         E::ExpectedFlowSequenceSeparator | E::UnexpectedEofFlowSequence => parser("did not find expected ',' or ']'"),
         E::ExpectedFlowMappingSeparator | E::UnexpectedEofFlowMapping | E::UnexpectedEofImplicitFlowMapping => {
             parser("did not find expected ',' or '}'")
@@ -334,7 +345,7 @@ fn translate(text: &str, error: &ScanError) -> YamlError {
         E::DuplicateTagDirective => parser("found duplicate %TAG directive"),
         E::UnsupportedYamlMajorVersion => parser("found incompatible YAML document"),
         E::SimpleKeyExpected | E::InvalidSimpleKey => {
-            ("could not find expected ':'", next_token_line(text, marker.line()))
+            ("could not find expected ':'", next_token_line(text, marker.line()), OF_SCANNER)
         }
         E::MappingValueNotAllowed | E::InvalidColonPlacement | E::InvalidMappingValueWhitespace => {
             scanner("mapping values are not allowed in this context")
@@ -343,10 +354,10 @@ fn translate(text: &str, error: &ScanError) -> YamlError {
         E::BlockSequenceEntryNotAllowed | E::BlockEntryInFlowCollection | E::InvalidBlockEntryWhitespace => {
             scanner("block sequence entries are not allowed in this context")
         }
-        E::UnclosedQuotedScalar => ("found unexpected end of stream", breaks + 1),
+        E::UnclosedQuotedScalar => ("found unexpected end of stream", breaks + 1, OF_SCANNER),
         E::InvalidQuotedScalarIndent => match closing_quote_line(text, marker.index()) {
-            Some(line) => ("did not find expected key", line - 1),
-            None => ("found unexpected end of stream", breaks + 1),
+            Some(line) => ("did not find expected key", line - 1, OF_PARSER),
+            None => ("found unexpected end of stream", breaks + 1, OF_SCANNER),
         },
         E::DocumentIndicatorInQuotedScalar => scanner("found unexpected document indicator"),
         E::UnknownQuotedScalarEscape => scanner("found unknown escape character"),
@@ -361,7 +372,9 @@ fn translate(text: &str, error: &ScanError) -> YamlError {
         E::TabAtBlockScalarStart | E::InvalidBlockScalarIndent => {
             scanner("found a tab character where an indentation space is expected")
         }
-        E::TabInPlainScalar => scanner("found a tab character that violates indentation"),
+        E::TabInPlainScalar => {
+            ("found a tab character that violates indentation", tab_line(text, marker.line()), OF_SCANNER)
+        }
         E::MissingAnchorOrAliasName => scanner("did not find expected alphabetic or numeric character"),
         E::InvalidTagTerminator => scanner("did not find expected whitespace or line break"),
         E::MissingTagUri => scanner("did not find expected tag URI"),
@@ -371,10 +384,33 @@ fn translate(text: &str, error: &ScanError) -> YamlError {
         E::RecursionLimitExceeded => scanner("exceeded max depth of 10000"),
         _ => scanner("found character that cannot start any token"),
     };
-    match (marker.line(), line) {
-        (..=1, ..=1) => YamlError::new(format!("yaml: {message}")),
-        _ => YamlError::new(format!("yaml: line {line}: {message}")),
+    YamlError::at(line, message, first)
+}
+
+/// Whether what stands before an index is followed by a node.
+fn wants_node(text: &str, index: usize) -> bool {
+    let before: String = text.chars().take(index).collect();
+    before.trim_end().ends_with([':', '-', '?', ','])
+}
+
+/// The line of the first token, where a tab is before it.
+fn leading_tab_line(text: &str) -> Option<usize> {
+    for (at, line) in text.lines().enumerate() {
+        let rest = line.trim_start_matches(' ');
+        if rest.starts_with('\t') {
+            return Some(at + 1);
+        }
+        if !(rest.trim().is_empty() || rest.starts_with('#')) {
+            return None;
+        }
     }
+    None
+}
+
+/// The line that a text which begins at a line goes on in, with a tab before it.
+fn tab_line(text: &str, line: usize) -> usize {
+    let indented = |line: &&str| line.trim_start_matches(' ').starts_with('\t');
+    line + 1 + text.lines().skip(line).position(|line| indented(&line)).unwrap_or_default()
 }
 
 /// Where libyaml notices that a key has no colon: at the next token after the key's line.

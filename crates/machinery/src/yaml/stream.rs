@@ -12,6 +12,8 @@ pub enum StreamError {
     Yaml(YamlError),
     /// `json: offset 30: …`, counted from the start of the stream.
     Json(JsonError),
+    /// `unexpected EOF`: JSON without its end.
+    Incomplete,
     /// `invalid Yaml document separator: …`, of a line that begins with `---`.
     Separator(String),
 }
@@ -21,12 +23,16 @@ impl fmt::Display for StreamError {
         match self {
             Self::Yaml(error) => error.fmt(f),
             Self::Json(error) => write!(f, "json: offset {}: {error}", error.offset),
+            Self::Incomplete => f.write_str("unexpected EOF"),
             Self::Separator(text) => write!(f, "invalid Yaml document separator: {text}"),
         }
     }
 }
 
 impl std::error::Error for StreamError {}
+
+/// What JSON's reader says of a text that ends too soon.
+const INCOMPLETE: &str = "unexpected end of JSON input";
 
 /// Reads a stream: JSON values one after the other, where the first character is a brace and as long as
 /// they are JSON; YAML documents between lines of `---`. Ends at the first error. Documents with nothing
@@ -41,6 +47,10 @@ pub fn stream(text: &str) -> Vec<Result<Document, StreamError>> {
                 Ok((decoded, length)) => {
                     found.push(Ok(Document { value: decoded.value, duplicates: decoded.duplicates }));
                     at += length;
+                }
+                Err(error) if error.to_string() == INCOMPLETE => {
+                    found.push(Err(StreamError::Incomplete));
+                    return found;
                 }
                 Err(error) => {
                     json_error = Some(JsonError { offset: error.offset + at, ..error });
@@ -59,7 +69,11 @@ pub fn stream(text: &str) -> Vec<Result<Document, StreamError>> {
         }
     }
     for part in split(without_blank_lines(&text[at..])) {
-        let read = part.and_then(|part| document(part).map_err(StreamError::Yaml));
+        // The original reads by lines, of which the last ends, too.
+        let read = part.and_then(|part| match part.ends_with('\n') {
+            true => document(part).map_err(StreamError::Yaml),
+            false => document(&format!("{part}\n")).map_err(StreamError::Yaml),
+        });
         match (read, json_error.take()) {
             (Ok(document), _) if document.value.is_null() => {}
             (Ok(document), _) => found.push(Ok(document)),

@@ -45,6 +45,20 @@ fn streams_split_into_documents() {
 fn stream_errors_are_kubectls() {
     let message = |text| parse(text).unwrap_err().to_string();
     assert_eq!(message("a: 1\n---foo\n"), "invalid Yaml document separator: foo");
+    for (text, words) in [
+        ("a: [b", "line 1: did not find expected ',' or ']'"),
+        ("x: y\na: {b\n", "line 2: did not find expected ',' or '}'"),
+        ("a: \"b", "line 2: found unexpected end of stream"),
+        ("a: b: c", "mapping values are not allowed in this context"),
+        ("\ta: b", "found character that cannot start any token"),
+        ("# c\n\ta: b", "line 2: found character that cannot start any token"),
+        ("a: b\n\tc: d: e", "line 2: found a tab character that violates indentation"),
+        ("a:\n  b: c\n\td: e", "line 3: found a tab character that violates indentation"),
+        ("a: ]", "did not find expected node content"),
+        ("a: b\n]", "line 1: did not find expected key"),
+    ] {
+        assert_eq!(message(text), format!("error converting YAML to JSON: yaml: {words}"), "{text}");
+    }
     assert_eq!(message("{\"a\": 1]\n"), "json: offset 8: invalid character ']' after object key:value pair");
     assert_eq!(
         message("---\na: 1\nb: c: d\n"),

@@ -119,7 +119,7 @@ impl Answer {
     }
 }
 
-/// A frame on a channel of a connection: exec's channels, 0 in, 1 out, 4 resize.
+/// A frame on a channel of a connection: exec's channels (0 in, 1 out, 4 resize), a terminal's also the editor's.
 pub type Frame = (u8, Bytes);
 
 /// An upgraded call. Dropping it hangs up.

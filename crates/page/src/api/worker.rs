@@ -19,8 +19,6 @@ pub struct WorkerLink {
     worker: Worker,
     pending: RefCell<BTreeMap<CallId, Pending>>,
     last_id: Cell<CallId>,
-    ready: Cell<bool>,
-    waiting: RefCell<Vec<JsValue>>,
     on_failure: Box<dyn Fn(String)>,
     listeners: RefCell<Vec<Box<dyn std::any::Any>>>,
 }
@@ -84,8 +82,6 @@ impl WorkerLink {
             worker,
             pending: RefCell::default(),
             last_id: Cell::new(0),
-            ready: Cell::new(false),
-            waiting: RefCell::default(),
             on_failure: Box::new(on_failure),
             listeners: RefCell::default(),
         });
@@ -154,10 +150,7 @@ impl WorkerLink {
     }
 
     fn post(&self, message: &ToWorker, bytes: &[u8]) {
-        let message = tab::encode(message, bytes);
-        if !self.ready.get() {
-            self.waiting.borrow_mut().push(message);
-        } else if self.worker.post_message(&message).is_err() {
+        if self.worker.post_message(&tab::encode(message, bytes)).is_err() {
             (self.on_failure)("a message could not be sent".into());
         }
     }
@@ -165,15 +158,6 @@ impl WorkerLink {
     fn receive(&self, message: FromWorker, bytes: Vec<u8>) {
         let mut pending = self.pending.borrow_mut();
         match message {
-            FromWorker::Ready => {
-                drop(pending);
-                self.ready.set(true);
-                for message in self.waiting.take() {
-                    if self.worker.post_message(&message).is_err() {
-                        (self.on_failure)("a message could not be sent".into());
-                    }
-                }
-            }
             FromWorker::Head { id, status, .. } => {
                 if let Some(head) = pending.get_mut(&id).and_then(|pending| pending.head.take()) {
                     let _ = head.send(status);

@@ -1,16 +1,13 @@
 //! An object as YAML to change: the server checks it, the difference is shown, then it is applied.
 
 use gloo::timers::callback::Timeout;
-use js_sys::Promise;
-use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, future_to_promise};
-use web_sys::{HtmlElement, HtmlTextAreaElement};
 use yew::prelude::*;
 
 use super::diff::diff;
 use super::yaml;
 use crate::api::{Api, Call};
 use crate::text::{APPLY, ASKING, CANCEL, EDIT, WOULD_CHANGE, YAML_OF, t};
+use crate::ui::area::Area;
 use crate::ui::kinds::Kind;
 use crate::world::text as in_text;
 
@@ -19,21 +16,6 @@ const YAML: &str = "application/yaml";
 const MUST_NAME_REVISION: &str = "must be specified for an update";
 /// How long nobody types before the server is asked.
 const PAUSE_MS: u32 = 500;
-
-#[wasm_bindgen]
-extern "C" {
-    /// The class in www/widgets/editor.js.
-    type PlaygroundEditor;
-
-    #[wasm_bindgen(js_name = playgroundEditor)]
-    fn open_editor(element: &HtmlElement, text: &str, label: &str, on_change: &JsValue, ask: &JsValue) -> Promise;
-    #[wasm_bindgen(method, js_name = "setError")]
-    fn set_error(this: &PlaygroundEditor, message: &str);
-    #[wasm_bindgen(method)]
-    fn focus(this: &PlaygroundEditor);
-    #[wasm_bindgen(method)]
-    fn dispose(this: &PlaygroundEditor);
-}
 
 /// What the editor is given.
 #[derive(Properties, PartialEq)]
@@ -160,7 +142,7 @@ pub fn Edit(props: &EditProps) -> Html {
     let error = draft.verdict.clone().and_then(Result::err).unwrap_or_default();
     html! {
         <div class="edit">
-            <Area api={props.api.clone()} label={YAML_OF.with(&[&props.object_key])} text={draft.before.clone()} now={draft.now.clone()}
+            <Area api={Some(props.api.clone())} label={YAML_OF.with(&[&props.object_key])} text={draft.before.clone()} now={draft.now.clone()}
                 error={error.clone()} {on_write} />
             { match &draft.verdict {
                 _ if draft.now == draft.before => html! {},
@@ -173,95 +155,6 @@ pub fn Edit(props: &EditProps) -> Html {
                 <button type="button" class="small" onclick={cancel}>{ t(CANCEL) }</button>
             </div>
         </div>
-    }
-}
-
-#[derive(Properties, PartialEq)]
-struct AreaProps {
-    api: Api,
-    label: String,
-    /// The text to begin with.
-    text: String,
-    /// The text as it is now.
-    now: String,
-    /// What the server has against it.
-    error: String,
-    on_write: Callback<String>,
-}
-
-/// An editor that is open, and what it needs to stay so.
-struct Open {
-    widget: PlaygroundEditor,
-    _on_change: Closure<dyn Fn(String)>,
-    _ask: Closure<dyn Fn(String) -> Promise>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.widget.dispose();
-    }
-}
-
-/// Where YAML is written: a plain field until the editor's code has come.
-#[component]
-fn Area(props: &AreaProps) -> Html {
-    let place = use_node_ref();
-    let open = use_mut_ref(|| None::<Open>);
-    let rich = use_state_eq(|| false);
-    {
-        let (place, open, rich) = (place.clone(), open.clone(), rich.clone());
-        let (api, label, text, on_write) =
-            (props.api.clone(), props.label.clone(), props.text.clone(), props.on_write.clone());
-        use_effect_with((), move |()| {
-            let on_change = Closure::<dyn Fn(String)>::new(move |text: String| on_write.emit(text));
-            let ask = Closure::<dyn Fn(String) -> Promise>::new(move |path: String| {
-                let api = api.clone();
-                future_to_promise(async move {
-                    let answer = api.send(Call::get(path)).await.map_err(|error| JsValue::from(error.0))?;
-                    Ok(String::from_utf8_lossy(&answer.bytes().await).as_ref().into())
-                })
-            });
-            let gone = std::rc::Rc::new(std::cell::Cell::new(false));
-            let (left, keep) = (gone.clone(), open.clone());
-            if let Some(element) = place.cast::<HtmlElement>() {
-                let coming = open_editor(&element, &text, &label, on_change.as_ref(), ask.as_ref());
-                wasm_bindgen_futures::spawn_local(async move {
-                    // Without the editor's code the plain field stays.
-                    let Ok(widget) = JsFuture::from(coming).await else { return };
-                    let opened = Open { widget: widget.unchecked_into(), _on_change: on_change, _ask: ask };
-                    if !left.get() {
-                        opened.widget.focus();
-                        *keep.borrow_mut() = Some(opened);
-                        rich.set(true);
-                    }
-                });
-            }
-            move || {
-                gone.set(true);
-                drop(open.take());
-            }
-        });
-    }
-    {
-        let open = open.clone();
-        use_effect_with((props.error.clone(), *rich), move |(error, _)| {
-            if let Some(open) = open.borrow().as_ref() {
-                open.widget.set_error(error);
-            }
-        });
-    }
-    let oninput = props.on_write.reform(|event: InputEvent| {
-        event.target_dyn_into::<HtmlTextAreaElement>().map(|area| area.value()).unwrap_or_default()
-    });
-    html! {
-        <>
-            <div class="editor" ref={place} hidden={!*rich} />
-            if !*rich {
-                <label><span class="hidden">{ &props.label }</span>
-                    <textarea spellcheck="false" autocapitalize="off" value={props.now.clone()} {oninput} />
-                </label>
-            }
-        </>
     }
 }
 

@@ -41,7 +41,7 @@ impl PartialEq for BookProps {
 /// The book.
 #[component]
 pub fn Book(props: &BookProps) -> Html {
-    let open = use_state_eq(|| Some(progress::opened().unwrap_or_else(|| FIRST.into())));
+    let open = use_state_eq(|| progress::opened().unwrap_or_else(|| Some(FIRST.into())));
     let index = use_state(|| None::<Result<Rc<Index>, String>>);
     let lesson = use_state(|| None::<(String, Result<Rc<Lesson>, String>)>);
     {
@@ -53,9 +53,9 @@ pub fn Book(props: &BookProps) -> Html {
     {
         let (lesson, api) = (lesson.clone(), props.api.clone());
         use_effect_with((*open).clone(), move |open| {
+            progress::open(open.as_deref());
             let Some(id) = open.clone() else { return };
             wasm_bindgen_futures::spawn_local(async move {
-                progress::open(&id);
                 let loaded = load::lesson(&id).await.map(Rc::new);
                 if let Ok(lesson) = &loaded {
                     put_files(&api, lesson).await;

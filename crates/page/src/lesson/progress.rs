@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use gloo::storage::{LocalStorage, Storage};
 use serde::{Deserialize, Serialize};
 
-/// The lesson that was open last.
+use crate::saved::shelf;
+
+/// The lesson that was open last; empty for the list of all.
 const OPEN: &str = "lesson";
 
 /// How far a person has come in a lesson.
@@ -20,7 +22,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a lesson, by its name.
+    /// Of a lesson, by its name: in the clusters of this browser, or in the one that came by a link.
     pub fn of(id: &str) -> Self {
         LocalStorage::get(key(id)).unwrap_or_default()
     }
@@ -32,19 +34,22 @@ impl Progress {
     }
 }
 
+/// Where the progress in a lesson is kept: a cluster that came by a link has its own ([`shelf::remove`]).
 fn key(id: &str) -> String {
-    format!("progress:{id}")
+    let cluster = shelf::current_shared().map(|cluster| format!("@{cluster}")).unwrap_or_default();
+    format!("progress:{id}{cluster}")
 }
 
-/// The lesson to begin with: the address' `?lesson=`, or the last one.
-pub fn opened() -> Option<String> {
+/// What to begin with: the address' `?lesson=`, or what was open last, a lesson or the list of all.
+pub fn opened() -> Option<Option<String>> {
     let query = web_sys::window()?.location().search().unwrap_or_default();
     let asked = query.trim_start_matches('?').split('&').find_map(|part| part.strip_prefix("lesson="));
     let plain = |id: &&str| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    asked.filter(plain).map(Into::into).or_else(|| LocalStorage::get(OPEN).ok())
+    let asked = asked.filter(plain).map(|id| Some(id.to_owned()));
+    asked.or_else(|| LocalStorage::get::<String>(OPEN).ok().map(|id| Some(id).filter(|id| !id.is_empty())))
 }
 
-/// Remembers which lesson is open.
-pub fn open(id: &str) {
-    let _ = LocalStorage::set(OPEN, id);
+/// Remembers which lesson is open; none for the list of all.
+pub fn open(id: Option<&str>) {
+    let _ = LocalStorage::set(OPEN, id.unwrap_or_default());
 }

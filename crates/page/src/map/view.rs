@@ -210,7 +210,7 @@ pub fn MapView(props: &MapProps) -> Html {
         }
     };
     html! {
-        <div class="map">
+        <div class="map" data-lit={props.spot.is_some().then_some("true")}>
             <canvas ref={canvas} tabindex="0" role="application"
                 aria-label={t(MAP_SAYS)}
                 onpointerdown={on_down} onpointermove={on_move} onpointerup={on_up} onpointerleave={on_leave}

@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use gloo::timers::future::TimeoutFuture;
 
-use super::shelf::{self, Entry};
+use super::shelf::{self, Entry, Mark};
 use crate::api::{Api, ApiError, Call};
 use crate::text::{NOT_KEPT, t};
-use crate::trace::Trace;
+use crate::trace::{Trace, UndoPoint};
 
 /// Between two saves, at least; a large cluster is saved more rarely, so that saving takes a twentieth of the
 /// time at most.
@@ -29,6 +29,8 @@ pub struct Keeper {
     saved: RefCell<String>,
     saved_ms: Cell<f64>,
     stopped: Cell<bool>,
+    /// Whether a branch of this cluster is being made.
+    branching: Cell<bool>,
 }
 
 impl Keeper {
@@ -43,6 +45,7 @@ impl Keeper {
             saved: RefCell::default(),
             saved_ms: Cell::new(0.0),
             stopped: Cell::new(false),
+            branching: Cell::new(false),
         });
         wasm_bindgen_futures::spawn_local(Rc::clone(&keeper).run());
         keeper
@@ -81,7 +84,10 @@ impl Keeper {
 
     /// Gives the cluster another name.
     pub async fn rename(&self, name: &str) {
-        self.entry.borrow_mut().name = name.trim().to_owned();
+        {
+            let mut entry = self.entry.borrow_mut();
+            (entry.name, entry.mark) = (name.trim().to_owned(), Mark::Named);
+        }
         shelf::tell(&self.entry()).await;
     }
 
@@ -115,11 +121,41 @@ impl Keeper {
     /// # Errors
     /// When the cluster does not answer, has forgotten the revision, or the browser keeps nothing.
     pub async fn fork(&self, revision: u64, time: &str) -> Result<(), ApiError> {
-        let state = state(&self.api, &format!("?revision={revision}&time={time}")).await?;
-        self.save().await?;
-        let name = self.entry().name;
-        let base = name.split(" · ").next().unwrap_or(&name);
-        self.begin(Some(format!("{base} · {revision}")), &state).await
+        self.branch(revision, time, Mark::Begun).await
+    }
+
+    /// Goes on with the cluster as it was, in place of what the undo before this one has made, if this is it.
+    ///
+    /// # Errors
+    /// As [`Self::fork`].
+    pub async fn undo(&self, point: &UndoPoint) -> Result<(), ApiError> {
+        self.branch(point.revision, &point.time, Mark::Undo).await
+    }
+
+    async fn branch(&self, revision: u64, time: &str, mark: Mark) -> Result<(), ApiError> {
+        // One at a time: the page comes anew with it.
+        if self.branching.replace(true) {
+            return Ok(());
+        }
+        let done = async {
+            let state = state(&self.api, &format!("?revision={revision}&time={time}")).await?;
+            let old = self.entry();
+            let replaced = (old.mark, mark) == (Mark::Undo, Mark::Undo);
+            if !replaced {
+                self.save().await?;
+            }
+            let base = old.name.split(" · ").next().unwrap_or(&old.name);
+            let entry = self.keep_new(Some(format!("{base} · {revision}")), &state, mark).await?;
+            self.leave();
+            if replaced {
+                shelf::remove(&old.id).await;
+            }
+            self.open(&entry.id);
+            Ok(())
+        };
+        let done = done.await;
+        self.branching.set(done.is_ok());
+        done
     }
 
     /// Goes on with a state, under a name.
@@ -127,12 +163,17 @@ impl Keeper {
     /// # Errors
     /// When the browser keeps nothing.
     pub async fn begin(&self, name: Option<String>, state: &[u8]) -> Result<(), ApiError> {
-        let entry = shelf::fresh(name).await;
-        if !shelf::keep(&Entry { bytes: state.len(), ..entry.clone() }, state).await {
-            return Err(ApiError(t(NOT_KEPT).into()));
-        }
+        let entry = self.keep_new(name, state, Mark::Begun).await?;
         self.open(&entry.id);
         Ok(())
+    }
+
+    async fn keep_new(&self, name: Option<String>, state: &[u8], mark: Mark) -> Result<Entry, ApiError> {
+        let entry = Entry { bytes: state.len(), mark, ..shelf::fresh(name).await };
+        match shelf::keep(&entry, state).await {
+            true => Ok(entry),
+            false => Err(ApiError(t(NOT_KEPT).into())),
+        }
     }
 
     /// Goes on with another saved cluster.

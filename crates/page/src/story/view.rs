@@ -100,8 +100,10 @@ pub fn Story(props: &StoryProps) -> Html {
     {
         let play = play.clone();
         let trace = props.trace.clone();
+        // What was wished before this was there is another cluster's, or was seen in another language.
+        let first = use_mut_ref(|| props.wished);
         use_effect_with(props.wished, move |wished| {
-            if *wished > 0 {
+            if *wished != *first.borrow() {
                 let newest = chains(&trace.log()).iter().rev().find(|story| story.by_person).map(|story| story.id);
                 play.set(newest.map(|story| Play { story, at: 0, running: true }));
             }

@@ -107,6 +107,19 @@ pub fn App() -> Html {
     }
 }
 
+/// Asks for something again and again, for as long as what it is asked of stays the same.
+#[hook]
+fn use_often<T: Future<Output = ()> + 'static>(
+    every_ms: u32,
+    of: impl PartialEq + 'static,
+    ask: impl Fn() -> T + 'static,
+) {
+    use_effect_with(of, move |_| {
+        let timer = Interval::new(every_ms, move || wasm_bindgen_futures::spawn_local(ask()));
+        move || drop(timer)
+    });
+}
+
 #[derive(Properties, PartialEq)]
 struct DoorProps {
     why: Locked,
@@ -228,41 +241,32 @@ fn Desk(props: &DeskProps) -> Html {
         });
     }
     {
-        let (api, clock) = (home.clone(), clock.clone());
-        use_effect_with((), move |()| {
-            let timer = Interval::new(CLOCK_MS, move || {
-                let (api, clock) = (api.clone(), clock.clone());
-                wasm_bindgen_futures::spawn_local(async move { clock.set(clock::read(&api).await.ok()) });
-            });
-            move || drop(timer)
+        let (api, clock) = (home.clone(), clock.setter());
+        use_often(CLOCK_MS, (), move || {
+            let (api, clock) = (api.clone(), clock.clone());
+            async move { clock.set(clock::read(&api).await.ok()) }
         });
     }
     {
-        let (api, wrong) = (api.clone(), wrong.clone());
-        use_effect_with((*context).clone(), move |_| {
-            let timer = Interval::new(FAULTS_MS, move || {
-                let (api, wrong) = (api.clone(), wrong.clone());
-                wasm_bindgen_futures::spawn_local(async move {
-                    if let Ok(now) = faults::list(&api).await {
-                        wrong.set(now);
-                    }
-                });
-            });
-            move || drop(timer)
+        let (api, wrong) = (api.clone(), wrong.setter());
+        use_often(FAULTS_MS, (*context).clone(), move || {
+            let (api, wrong) = (api.clone(), wrong.clone());
+            async move {
+                if let Ok(now) = faults::list(&api).await {
+                    wrong.set(now);
+                }
+            }
         });
     }
     {
         let (home, context) = (home.clone(), context.setter());
-        use_effect_with((), move |()| {
-            let timer = Interval::new(FAULTS_MS, move || {
-                let (home, context) = (home.clone(), context.clone());
-                wasm_bindgen_futures::spawn_local(async move {
-                    if let Ok(other) = contexts::current(&home).await {
-                        context.set(other);
-                    }
-                });
-            });
-            move || drop(timer)
+        use_often(FAULTS_MS, (), move || {
+            let (home, context) = (home.clone(), context.clone());
+            async move {
+                if let Ok(other) = contexts::current(&home).await {
+                    context.set(other);
+                }
+            }
         });
     }
     {
@@ -271,6 +275,15 @@ fn Desk(props: &DeskProps) -> Html {
         use_effect_with((*context).clone(), move |_| {
             selected.set("".into());
             spot.set(None);
+        });
+    }
+    {
+        // Whoever goes back to the present sees all of it.
+        let spot = spot.clone();
+        use_effect_with(follow.world.revision(), move |past| {
+            if past.is_none() {
+                spot.set(None);
+            }
         });
     }
     {
@@ -652,7 +665,7 @@ fn undo(follow: &Follow, notice: &UseStateHandle<Option<String>>) {
     };
     let notice = notice.clone();
     wasm_bindgen_futures::spawn_local(async move {
-        if let Err(error) = keeper.fork(point.revision, &point.time).await {
+        if let Err(error) = keeper.undo(&point).await {
             notice.set(Some(error.0));
         }
     });
@@ -687,7 +700,8 @@ enum Key {
 }
 
 /// The page's keys: space, full stop and brackets for the clock, colon and slash for commands; not where a
-/// person types or presses. Ctrl+K opens the commands from anywhere but the terminal.
+/// person types or presses. Ctrl+K opens the commands from anywhere but the terminal. Whoever begins to write where
+/// nothing can be written writes into the terminal.
 #[hook]
 fn use_keys(on_clock: Callback<ClockAct>, on_key: Callback<Key>) {
     // The listener stays; what it calls is of the newest drawing.
@@ -713,20 +727,34 @@ fn use_keys(on_clock: Callback<ClockAct>, on_key: Callback<Key>) {
                         event.prevent_default();
                         return on_key.emit(Key::Palette);
                     }
-                    if typing || dialog || event.ctrl_key() || event.meta_key() || event.alt_key() {
+                    if typing || dialog || event.alt_key() || event.default_prevented() {
+                        return;
+                    }
+                    if event.ctrl_key() || event.meta_key() {
+                        if event.key() == "z" && !event.repeat() {
+                            event.prevent_default();
+                            on_key.emit(Key::Command(Command::Undo));
+                        }
                         return;
                     }
                     let pressing = matches!(tag.as_str(), "BUTTON" | "A" | "SUMMARY");
                     match event.key().as_str() {
                         ":" | "?" => on_key.emit(Key::Palette),
                         "/" => on_key.emit(Key::Command(Command::Filter)),
-                        "u" => on_key.emit(Key::Command(Command::Undo)),
-                        "h" => on_key.emit(Key::Command(Command::Story)),
+                        ";" => on_key.emit(Key::Command(Command::Story)),
                         " " if !pressing => on_clock.emit(ClockAct::Toggle),
                         "." => on_clock.emit(ClockAct::Step),
                         "]" => on_clock.emit(ClockAct::Faster(1)),
                         "[" => on_clock.emit(ClockAct::Faster(-1)),
-                        _ => return,
+                        key => {
+                            let mut letters = key.chars();
+                            let letter = letters.next().is_some_and(char::is_alphabetic) && letters.next().is_none();
+                            if letter && matches!(tag.as_str(), "BODY" | "CANVAS") {
+                                // The letter itself goes where the focus is then.
+                                focus_terminal();
+                            }
+                            return;
+                        }
                     }
                     event.prevent_default();
                 },
@@ -734,6 +762,17 @@ fn use_keys(on_clock: Callback<ClockAct>, on_key: Callback<Key>) {
         });
         move || drop(listener)
     });
+}
+
+/// Gives the keyboard to the terminal that is shown.
+fn focus_terminal() {
+    let fields = web_sys::window().and_then(|window| window.document()?.query_selector_all(".terminal textarea").ok());
+    let Some(fields) = fields else { return };
+    let fields = (0..fields.length()).filter_map(|at| fields.item(at)?.dyn_into::<HtmlElement>().ok());
+    if let Some(field) = fields.into_iter().find(|field| field.offset_parent().is_some()) {
+        // What is not there any more takes no focus.
+        let _ = field.focus();
+    }
 }
 
 /// The mark: a helm of seven spokes over water, drawn as a chart would.

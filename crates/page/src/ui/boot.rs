@@ -8,7 +8,7 @@ use web_sys::window;
 
 use crate::api::{Api, Call, Origin, WorkerLink};
 use crate::saved::{Entry, keeper, link, shelf};
-use crate::text::{LINK_BROKEN, NO_WORKER, SHARED_CLUSTER, t};
+use crate::text::{LINK_BROKEN, NO_WORKER, t};
 
 /// The Worker's script, beside the page.
 const WORKER: &str = "./playground-worker_loader.js";
@@ -39,21 +39,37 @@ pub async fn connect(on_failure: impl Fn(String) + 'static) -> Result<Found, Str
         Some(state) => Some(state.map_err(|()| t(LINK_BROKEN).to_owned())?),
         None => None,
     };
-    let (entry, state) = match (shared, asked("embed").is_some()) {
-        (shared, true) => (None, shared.unwrap_or_default()),
-        (Some(state), false) => {
-            let entry = shelf::fresh(Some(t(SHARED_CLUSTER).into())).await;
-            shelf::take(&entry).await;
-            (Some(entry), state)
-        }
-        (None, false) => {
-            let (entry, state) = shelf::resume().await;
-            (Some(entry), state)
-        }
+    let (place, state) = match (shared, asked("embed").is_some()) {
+        (shared, true) => (Place::Nowhere, shared.unwrap_or_default()),
+        (Some(state), false) => (Place::Shared, state),
+        (None, false) => match shelf::resume().await {
+            Some((entry, state)) => (Place::Kept(entry), state),
+            None => (Place::New, Vec::new()),
+        },
     };
-    let boot = Boot { nodes: shelf::nodes(), seed: js_sys::Date::now() as u64, start_ms: js_sys::Date::now() as i64 };
+    let now_ms = js_sys::Date::now();
+    let command = asked("command").is_some();
+    let boot = Boot { nodes: shelf::nodes(), seed: now_ms as u64, start_ms: now_ms as i64, command };
     let link = WorkerLink::start(WORKER, boot, &state, on_failure).map_err(|_| t(NO_WORKER).to_owned())?;
+    // The cluster begins meanwhile.
+    let entry = match place {
+        Place::Nowhere => None,
+        Place::Kept(entry) => Some(entry),
+        Place::New => Some(shelf::new(None).await),
+        Place::Shared => Some(shelf::new_shared().await),
+    };
     Ok(Found { api: Api::Worker(link), entry })
+}
+
+/// Where a cluster is kept.
+enum Place {
+    Nowhere,
+    /// Where it was.
+    Kept(Entry),
+    /// In a place of its own.
+    New,
+    /// In a place of its own, as somebody else's.
+    Shared,
 }
 
 /// Why the cluster of the server that brought this page is not shown.

@@ -2,7 +2,7 @@
 //! gives it back.
 
 use wasm_bindgen::JsCast;
-use web_sys::{Element, HtmlDialogElement, KeyboardEvent};
+use web_sys::{Element, HtmlDialogElement, HtmlElement, KeyboardEvent};
 use yew::prelude::*;
 
 use super::icon::{Icon, IconName};
@@ -32,6 +32,7 @@ pub fn Dialog(props: &DialogProps) -> Html {
         let place = place.clone();
         use_effect_with((), move |()| {
             let dialog = place.cast::<HtmlDialogElement>();
+            let before = gloo::utils::document().active_element().and_then(|it| it.dyn_into::<HtmlElement>().ok());
             if let Some(dialog) = &dialog {
                 // It is open already only where it could not have been closed.
                 let _ = dialog.show_modal();
@@ -39,6 +40,10 @@ pub fn Dialog(props: &DialogProps) -> Html {
             move || {
                 if let Some(dialog) = dialog {
                     dialog.close();
+                }
+                // The browser gives it back only from a dialog that is still in the page.
+                if let Some(before) = before {
+                    let _ = before.focus();
                 }
             }
         });
@@ -56,7 +61,8 @@ pub fn Dialog(props: &DialogProps) -> Html {
     let onkeydown = {
         let on_close = props.on_close.clone();
         Callback::from(move |event: KeyboardEvent| {
-            if event.key() == "Escape" {
+            // What is open within takes it for itself.
+            if event.key() == "Escape" && !event.default_prevented() {
                 event.prevent_default();
                 on_close.emit(());
             }

@@ -254,7 +254,8 @@ fn next(dice: &std::cell::Cell<u32>, world: &World) -> Option<Fault> {
         let index = roll(dice, all.len());
         all.get(index).cloned()
     };
-    let pods = |object: &Object| object.text("/status/phase") == "Running" && object.namespace() != "kube-system";
+    let own = |object: &Object| matches!(object.namespace(), "kube-system" | "local-path-storage");
+    let pods = |object: &Object| object.text("/status/phase") == "Running" && !own(object);
     let workers = |object: &Object| items(&object.0, "/spec/taints").is_empty();
     let (resource, object) = match roll(dice, 4) {
         0 => ("nodes", pick("nodes", &workers)?),

@@ -4,6 +4,7 @@
 use yew::prelude::*;
 
 use super::clusters::{Clusters, ClustersProps};
+use super::edit_file::{EditFile, EditFileProps};
 use super::explorer::{Explorer, ExplorerProps};
 use super::faults::{Faults, FaultsProps};
 use super::palette::{Palette, PaletteProps};
@@ -17,6 +18,8 @@ pub struct Views {
     pub clusters: fn(ClustersProps) -> Html,
     /// What can go wrong.
     pub faults: fn(FaultsProps) -> Html,
+    /// A file of the terminal's.
+    pub edit_file: fn(EditFileProps) -> Html,
     /// The tables.
     pub explorer: fn(ExplorerProps) -> Html,
     /// A chosen object.
@@ -27,6 +30,7 @@ const VIEWS: Views = Views {
     palette: |props| html! { <Palette ..props /> },
     clusters: |props| html! { <Clusters ..props /> },
     faults: |props| html! { <Faults ..props /> },
+    edit_file: |props| html! { <EditFile ..props /> },
     explorer: |props| html! { <Explorer ..props /> },
     chosen: |props| html! { <Chosen ..props /> },
 };

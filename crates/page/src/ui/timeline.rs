@@ -9,7 +9,7 @@ use super::icon::{Icon, IconName};
 use crate::api::Api;
 use crate::saved::Keeper;
 use crate::text::*;
-use crate::trace::Trace;
+use crate::trace::{Trace, UndoPoint};
 use crate::world::World;
 
 /// What the timeline is given.
@@ -81,23 +81,32 @@ pub fn Timeline(props: &TimelineProps) -> Html {
             });
         })
     };
+    let undo_to = |point: UndoPoint| {
+        let (keeper, error) = (props.keeper.clone(), error.clone());
+        Callback::from(move |_: MouseEvent| {
+            let (error, point) = (error.clone(), point.clone());
+            let Some(keeper) = keeper.clone() else { return };
+            wasm_bindgen_futures::spawn_local(async move {
+                error.set(keeper.undo(&point).await.err().map(|error| error.0));
+            });
+        })
+    };
     let undo = props.trace.undo_point().filter(|_| props.keeper.is_some());
     let time = shown.time.get(11..19).unwrap_or_default().to_owned();
+    let what = match (&*error, revision) {
+        (Some(error), _) => error.clone(),
+        (None, Some(_)) => {
+            format!("{time} · {} · {} {}", REVISION_IS.with(&[&shown.revision.to_string()]), shown.verb, shown.object)
+        }
+        (None, None) => format!("{} · {}", t(NOW), REVISION_IS.with(&[&shown.revision.to_string()])),
+    };
     html! {
         <div class={classes!("timeline", revision.map(|_| "past"))} role="group" aria-label={t(HISTORY)}>
             { step(at.checked_sub(1), t(CHANGE_BACK), "‹") }
             <input type="range" min="0" max={last.to_string()} value={at.to_string()} {oninput}
                 aria-label={t(REVISION)} aria-valuetext={REVISION_AT.with(&[&shown.revision.to_string(), &time])} />
             { step((at + 1 < last).then_some(at + 1), t(CHANGE_ON), "›") }
-            <span class="what" role="status">
-                { match (&*error, revision) {
-                    (Some(error), _) => html! { { error } },
-                    (None, Some(_)) => html! {
-                        <><time>{ time }</time>{ format!(" · {} · {} {}", REVISION_IS.with(&[&shown.revision.to_string()]), shown.verb, shown.object) }</>
-                    },
-                    (None, None) => html! { { format!("{} · {}", t(NOW), REVISION_IS.with(&[&shown.revision.to_string()])) } },
-                } }
-            </span>
+            <span class="what" role="status" title={what.clone()}>{ what }</span>
             if revision.is_some() {
                 <button type="button" class="small" onclick={Callback::from(move |_: MouseEvent| go(None))}>
                     <Icon name={IconName::Play} />{ t(BACK_TO_NOW) }
@@ -111,7 +120,7 @@ pub fn Timeline(props: &TimelineProps) -> Html {
                 <button type="button" class="small story-button" title={t(STORY_SAYS)} onclick={props.on_story.reform(|_: MouseEvent| ())}>
                     <Icon name={IconName::Story} />{ t(WHAT_HAPPENED) }
                 </button>
-                <button type="button" class="small undo" title={UNDO_SAYS.with(&[&point.what])} onclick={fork(point.revision, point.time)}>
+                <button type="button" class="small undo" title={UNDO_SAYS.with(&[&point.what])} onclick={undo_to(point)}>
                     <Icon name={IconName::Undo} />{ t(UNDO) }
                 </button>
             }

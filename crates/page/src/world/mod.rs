@@ -11,6 +11,7 @@ use std::rc::{Rc, Weak};
 
 use gloo::render::{AnimationFrame, request_animation_frame};
 
+use crate::following::Following;
 pub use object::{Object, items, text};
 pub use shown::Shown;
 
@@ -82,8 +83,7 @@ pub struct World {
     /// Counts the wishes to look at another revision.
     wish: Cell<u32>,
     connected: Cell<Option<bool>>,
-    /// Whether nobody looks any more.
-    left: Cell<bool>,
+    following: Following,
     listeners: RefCell<BTreeMap<u32, Rc<dyn Fn()>>>,
     last_listener: Cell<u32>,
     frame: RefCell<Option<AnimationFrame>>,
@@ -114,7 +114,7 @@ impl World {
             past: RefCell::default(),
             wish: Cell::new(0),
             connected: Cell::new(None),
-            left: Cell::new(false),
+            following: Following::default(),
             listeners: RefCell::default(),
             last_listener: Cell::new(0),
             frame: RefCell::default(),
@@ -149,7 +149,7 @@ impl World {
 
     /// Nobody looks any more: it is not kept current.
     pub fn leave(&self) {
-        self.left.set(true);
+        self.following.end();
     }
 
     /// Tells the listeners that something beside the objects has changed.

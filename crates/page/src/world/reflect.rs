@@ -21,8 +21,8 @@ impl World {
     pub fn follow(self: &Rc<Self>, api: &Api) {
         for (resource, path) in RESOURCES {
             let (world, api) = (Rc::clone(self), api.clone());
-            wasm_bindgen_futures::spawn_local(async move {
-                while !world.left.get() {
+            self.following.start(async move {
+                loop {
                     let outcome = world.list_and_watch(&api, resource, path).await;
                     world.set_connected(outcome.is_ok());
                     if outcome.is_err() {
@@ -55,9 +55,6 @@ impl World {
         }
         let mut lines = answer.lines();
         while let Some(line) = lines.next().await {
-            if self.left.get() {
-                return Ok(());
-            }
             let Ok(mut event) = serde_json::from_slice::<Value>(&line) else { break };
             let object = Object(event.get_mut("object").map(Value::take).unwrap_or_default());
             match event.get("type").and_then(Value::as_str).unwrap_or_default() {

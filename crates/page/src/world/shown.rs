@@ -45,7 +45,7 @@ impl Shown {
     /// Whether objects of a namespace are shown; those that are in none always are.
     pub fn has(&self, namespace: &str) -> bool {
         match self {
-            Self::Workloads => !namespace.starts_with("kube-"),
+            Self::Workloads => !namespace.starts_with("kube-") && namespace != "local-path-storage",
             Self::All => true,
             Self::Only(name) => namespace.is_empty() || namespace == name,
         }

@@ -8,8 +8,7 @@ use bollard::models::{
     Mount as DockerMount, MountType,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder,
-    StopContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, StopContainerOptionsBuilder,
 };
 use futures::StreamExt;
 use kubelet::runtime::{
@@ -20,6 +19,7 @@ use machinery::Timestamp;
 
 use super::connection::failed;
 use super::engine::{Engine, Made};
+use super::exec::exec_sync;
 use super::names;
 use super::sandbox::force_remove;
 use super::volumes;
@@ -33,6 +33,8 @@ const MESSAGE_LINES: &str = "80";
 const MESSAGE_BYTES_MAX: usize = 2048;
 /// Last words left in the file may be longer.
 const MESSAGE_FILE_BYTES_MAX: usize = 4096;
+/// How long the agent may take to tell what containers use; it looks for a second.
+const STATS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes a container. One that is left of an interrupted start under the same name is replaced.
 pub async fn create(
@@ -66,6 +68,8 @@ async fn body(
     let list = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
     let security = &config.security;
     let of_sandbox = format!("container:{sandbox_id}");
+    let from_files =
+        volumes::env_files(engine, config).map_err(|message| RuntimeError::new(ErrorCode::Unknown, message))?;
     let mounts = volumes::binds(engine, config)?.into_iter().map(|bind| DockerMount {
         target: Some(bind.target),
         source: Some(bind.source),
@@ -79,7 +83,7 @@ async fn body(
         entrypoint: list(&config.command),
         cmd: list(&config.args),
         working_dir: (!config.working_dir.is_empty()).then(|| config.working_dir.clone()),
-        env: Some(config.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+        env: Some(config.env.iter().map(|(name, value)| format!("{name}={value}")).chain(from_files).collect()),
         user: user(security),
         tty: Some(config.tty),
         open_stdin: Some(config.stdin),
@@ -304,41 +308,27 @@ pub async fn list(engine: &Engine) -> Result<Vec<ContainerStatus>, RuntimeError>
     Ok(out)
 }
 
-/// Resource use of the node's running containers.
+/// Resource use of the node's running containers; one whose use is not known is left out.
+///
+/// By the kernel's account, which the agent reads: Docker's own fails for a container in the network of another one that
+/// has none of Docker's.
 pub async fn stats(engine: &Engine) -> Result<Vec<ContainerStats>, RuntimeError> {
     let options = ListContainersOptionsBuilder::new().filters(&engine.filters(names::CONTAINER)).build();
     let found = engine.docker.list_containers(Some(options)).await.map_err(failed)?;
-    let ids = found.into_iter().filter_map(|container| container.id);
-    // Without `one_shot`, Docker looks twice, a second apart: that gives the use of CPU now.
-    let all = ids.map(|id| async move {
-        let options = StatsOptionsBuilder::new().stream(false).one_shot(false).build();
-        let sample = engine.docker.stats(&id, Some(options)).boxed().next().await?.ok()?;
-        let cpu = sample.cpu_stats.unwrap_or_default();
-        let before = sample.precpu_stats.unwrap_or_default();
-        let total = |usage: Option<bollard::models::ContainerCpuUsage>| {
-            usage.and_then(|usage| usage.total_usage).unwrap_or_default()
-        };
-        let system =
-            cpu.system_cpu_usage.unwrap_or_default().saturating_sub(before.system_cpu_usage.unwrap_or_default());
-        let cpus = u64::from(cpu.online_cpus.unwrap_or(1).max(1));
-        let used = total(cpu.cpu_usage);
-        let delta = used.saturating_sub(total(before.cpu_usage));
-        let memory = sample.memory_stats.unwrap_or_default();
-        let inactive = memory
-            .stats
-            .as_ref()
-            .and_then(|stats| stats.get("total_inactive_file").or_else(|| stats.get("inactive_file")).copied());
-        Some(ContainerStats {
-            container_id: id,
-            cpu_usage_ns: used,
-            cpu_nano_cores: (u128::from(delta) * u128::from(cpus) * 1_000_000_000)
-                .checked_div(u128::from(system))
-                .and_then(|cores| u64::try_from(cores).ok())
-                .unwrap_or_default(),
-            memory_working_set_bytes: memory.usage.unwrap_or_default().saturating_sub(inactive.unwrap_or_default()),
-        })
-    });
-    Ok(futures::future::join_all(all).await.into_iter().flatten().collect())
+    let ids: Vec<String> = found.into_iter().filter_map(|container| container.id).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let command = ["/playground-agent", "usage"].map(String::from).into_iter().chain(ids.iter().cloned()).collect();
+    let told = exec_sync(engine, &engine.network.agent_name(), command, STATS_TIMEOUT).await?;
+    let told = String::from_utf8_lossy(&told.output).into_owned();
+    let one = |line: &str| {
+        let numbers: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>().ok()?;
+        let [place, cpu_usage_ns, cpu_nano_cores, memory_working_set_bytes] = numbers[..] else { return None };
+        let container_id = ids.get(usize::try_from(place).ok()?)?.clone();
+        Some(ContainerStats { container_id, cpu_usage_ns, cpu_nano_cores, memory_working_set_bytes })
+    };
+    Ok(told.lines().filter_map(one).collect())
 }
 
 /// Docker's times; one before the epoch means never.

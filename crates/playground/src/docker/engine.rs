@@ -32,7 +32,17 @@ pub struct Engine {
     /// Containers started here whose start Docker has not told yet.
     started: Mutex<HashSet<String>>,
     up: AtomicBool,
-    off: AtomicBool,
+    power: Mutex<Power>,
+}
+
+/// A node's power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Power {
+    On,
+    /// It has come back, and the kubelet has not heard yet what is left: whatever it wants until then, it wants of
+    /// what it remembers.
+    Booting,
+    Off,
 }
 
 /// A container that was made here.
@@ -62,7 +72,7 @@ impl Engine {
             made: Mutex::default(),
             started: Mutex::default(),
             up: AtomicBool::new(true),
-            off: AtomicBool::new(false),
+            power: Mutex::new(Power::On),
         };
         engine.prepare().await.map_err(|error| ConnectError(explain(&error)))?;
         Ok(engine)
@@ -130,7 +140,7 @@ impl Engine {
     /// Docker itself has ended, and with it perhaps the node's container: the node has not lost its power, and
     /// can say what is missing. Its container is started when Docker is back.
     pub fn docker_is_gone(&self, message: &str) {
-        if self.off.swap(false, Ordering::SeqCst) {
+        if self.switch(Power::On) != Power::On {
             let _ = self.config.power.send((self.config.node.clone(), true));
             self.up.store(true, Ordering::SeqCst);
         }
@@ -144,14 +154,37 @@ impl Engine {
         }
     }
 
-    /// Whether the node is stopped.
+    /// Whether the node is stopped, or has not begun anew.
     pub fn is_off(&self) -> bool {
-        self.off.load(Ordering::SeqCst)
+        self.power() != Power::On
+    }
+
+    /// Whether the node is about to begin anew, with a listing of what is left.
+    pub fn is_booting(&self) -> bool {
+        self.power() == Power::Booting
+    }
+
+    /// What is left has been listed.
+    pub fn listed(&self) {
+        let mut power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have gone off again meanwhile.
+        if *power == Power::Booting {
+            *power = Power::On;
+        }
+    }
+
+    fn power(&self) -> Power {
+        *self.power.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the power; what it was.
+    fn switch(&self, to: Power) -> Power {
+        std::mem::replace(&mut *self.power.lock().unwrap_or_else(PoisonError::into_inner), to)
     }
 
     /// The node's container has ended: its pods end with it, at once.
     pub async fn power_off(&self) {
-        if self.off.swap(true, Ordering::SeqCst) {
+        if self.switch(Power::Off) == Power::Off {
             return;
         }
         let _ = self.config.power.send((self.config.node.clone(), false));
@@ -174,14 +207,14 @@ impl Engine {
 
     /// The node's container runs again.
     pub async fn power_on(&self) {
-        if !self.off.load(Ordering::SeqCst) {
+        if self.power() != Power::Off {
             return;
         }
         if let Err(error) = self.prepare().await {
             tracing::warn!("the node {} is not back: {}", self.config.node, explain(&error));
             return;
         }
-        self.off.store(false, Ordering::SeqCst);
+        self.switch(Power::Booting);
         let _ = self.config.power.send((self.config.node.clone(), true));
         self.found();
     }
@@ -222,6 +255,7 @@ impl Engine {
             pid: running.pid,
             argument: name,
             address: Some(self.address()),
+            linked: false,
             node: self.config.node.clone(),
             is_node: true,
             host_ports: Vec::new(),

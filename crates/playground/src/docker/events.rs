@@ -53,6 +53,13 @@ async fn happened(engine: &Engine, event: EventMessage) {
     let Some(id) = actor.id else { return };
     let attributes = actor.attributes.unwrap_or_default();
     let kind = attributes.get(names::TYPE).map(String::as_str).unwrap_or_default();
+    // Ends with its node's power: the kubelet hears of nothing, and finds all of it at once when there is power again.
+    if engine.is_off() && kind != own::NODE {
+        if action == "die" && kind == names::SANDBOX {
+            engine.network.leave(&id);
+        }
+        return;
+    }
     match (action.as_str(), kind) {
         ("die", own::NODE) => engine.power_off().await,
         ("start", own::NODE) => engine.power_on().await,

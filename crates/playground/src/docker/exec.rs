@@ -2,7 +2,8 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
@@ -11,12 +12,14 @@ use bollard::query_parameters::{AttachContainerOptionsBuilder, ResizeContainerTT
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{SinkExt, Stream, StreamExt};
-use kubelet::runtime::{AttachRequest, ErrorCode, ExecRequest, ExecResult, RuntimeError, exit_status};
+use kubelet::runtime::{AttachRequest, ContainerState, ErrorCode, ExecRequest, ExecResult, RuntimeError, exit_status};
 use machinery::wire::{Channels, Frame};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::connection::failed;
+use super::containers;
 use super::engine::Engine;
+use super::network;
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -25,6 +28,10 @@ const ERROR: u8 = 3;
 const RESIZE: u8 = 4;
 /// What is kept of a command's output.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024;
+/// What is said of a container that has ended to those who want to join it.
+const EXITED: &str = "error attaching to container: container is in CONTAINER_EXITED state";
+/// How long after its container's end an attached stream may take to end by itself.
+const ATTACHED_GRACE: Duration = Duration::from_secs(1);
 
 type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
 type Input = Pin<Box<dyn AsyncWrite + Send>>;
@@ -126,8 +133,16 @@ pub async fn attach(engine: Arc<Engine>, request: AttachRequest, channels: Chann
         Ok(attached) => attached,
         Err(error) => return finish(&mut sender, failure(&failed(error))).await,
     };
+    // Docker would let the stream wait for the next start of a container that does not run.
+    match containers::status(&engine, &request.container_id).await {
+        Ok(status) if status.state == ContainerState::Running => {}
+        Ok(_) => {
+            return finish(&mut sender, internal(EXITED)).await;
+        }
+        Err(error) => return finish(&mut sender, failure(&error)).await,
+    }
     let resized = engine.clone();
-    let id = request.container_id;
+    let id = request.container_id.clone();
     let input = feed(receiver, request.stdin.then_some(attached.input), move |width, height| {
         let (engine, id) = (resized.clone(), id.clone());
         async move {
@@ -135,9 +150,23 @@ pub async fn attach(engine: Arc<Engine>, request: AttachRequest, channels: Chann
             let _ = engine.docker.resize_container_tty(&id, size).await;
         }
     });
+    let said = Arc::new(AtomicBool::new(false));
+    let saying = said.clone();
+    let output = attached.output.inspect(move |_| saying.store(true, Ordering::Relaxed)).boxed();
+    let began = Instant::now();
+    let ended = async {
+        network::ended(&engine.docker, &request.container_id).await;
+        tokio::time::sleep(ATTACHED_GRACE).await;
+    };
     let status = async {
-        if drain(attached.output, &mut sender).await {
-            finish(&mut sender, exit_status(0)).await;
+        let heard = tokio::select! {
+            heard = drain(output, &mut sender) => heard,
+            () = ended => true,
+        };
+        if heard {
+            // What ended as it was joined had said its words before: those who are refused look into the log.
+            let missed = !said.load(Ordering::Relaxed) && began.elapsed() < ATTACHED_GRACE * 2;
+            finish(&mut sender, if missed { internal(EXITED) } else { exit_status(0) }).await;
         }
     };
     run(status, input).await;
@@ -206,12 +235,16 @@ async fn finish(sender: &mut mpsc::Sender<Frame>, status: Bytes) {
 
 /// The Status of a command that could not be run.
 fn failure(error: &RuntimeError) -> Bytes {
-    let message = format!("Internal error occurred: error executing command in container: {}", error.message);
+    internal(&format!("error executing command in container: {}", error.message))
+}
+
+/// The Status of a stream that could not be had.
+fn internal(why: &str) -> Bytes {
     serde_json::json!({
         "metadata": {},
         "status": "Failure",
         "reason": "InternalError",
-        "message": message,
+        "message": format!("Internal error occurred: {why}"),
         "code": 500,
     })
     .to_string()

@@ -19,8 +19,8 @@ use super::engine::Engine;
 
 /// The image of the cluster's own containers: sandboxes, nodes and the agent. Named after what is in it.
 pub const AGENT: &str = concat!("playground/agent:", env!("PLAYGROUND_AGENT_TAG"));
-/// The program in it: see the crate `playground-agent`.
-const PROGRAM: &[u8] = include_bytes!(env!("PLAYGROUND_AGENT"));
+/// The program in it, compressed: see the crate `playground-agent`.
+const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agent.gz"));
 
 /// How often a pull says how far it has come.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
@@ -151,7 +151,7 @@ pub async fn ensure_agent(docker: &Docker) -> Result<(), Error> {
         .tag(tag)
         .changes(vec!["ENTRYPOINT [\"/playground-agent\"]".to_string()])
         .build();
-    let layer = body_full(archive("playground-agent", PROGRAM).into());
+    let layer = body_full(archive("playground-agent", &crate::assets::unpacked(PROGRAM)).into());
     let mut progress = docker.create_image(Some(options), Some(layer), None).boxed();
     while let Some(step) = progress.next().await {
         step?;

@@ -67,7 +67,8 @@ pub struct DockerRuntime {
 }
 
 impl DockerRuntime {
-    /// Makes the node in a cluster's network and begins to listen for events. Must be called on a tokio runtime, which then carries all operations.
+    /// Makes the node in a cluster's network and begins to listen for events. Must be called on a tokio runtime, which
+    /// then carries all operations.
     ///
     /// # Errors
     /// One line that says what is wrong and what to do: no Docker, no permission, no network.
@@ -96,6 +97,7 @@ impl ContainerRuntime for DockerRuntime {
             let result = perform(&engine, ticket, operation).await;
             if let Err(error) = &result
                 && error.code == ErrorCode::Unavailable
+                && error.message != engine::OFF
             {
                 engine.lost(&error.message);
             }
@@ -129,14 +131,16 @@ impl ContainerRuntime for DockerRuntime {
 }
 
 async fn perform(engine: &Engine, ticket: Ticket, operation: Operation) -> Result<Outcome, RuntimeError> {
-    if engine.is_off() {
+    if engine.is_off() && !(engine.is_booting() && operation == Operation::List) {
         return Err(RuntimeError::new(ErrorCode::Unavailable, engine::OFF));
     }
     Ok(match operation {
-        Operation::List => Outcome::Listing(Listing {
-            sandboxes: sandbox::list(engine).await?,
-            containers: containers::list(engine).await?,
-        }),
+        Operation::List => {
+            let listing =
+                Listing { sandboxes: sandbox::list(engine).await?, containers: containers::list(engine).await? };
+            engine.listed();
+            Outcome::Listing(listing)
+        }
         Operation::SetUpVolumes { pod_uid, volumes } => {
             volumes::set_up(engine, &pod_uid, &volumes)?;
             Outcome::Done

@@ -1,6 +1,7 @@
 //! Names and labels of containers, as the kubelet's Docker integration had them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 
 use kubelet::runtime::{ContainerConfig, PodSandboxConfig, PortMapping};
 
@@ -33,6 +34,12 @@ pub const IMAGE_REF: &str = "playground.image-ref";
 pub const MESSAGE_FROM_LOG: &str = "playground.message-from-log";
 /// Ports of the node that lead to a pod.
 pub const HOST_PORTS: &str = "playground.host-ports";
+/// A pod's address, where the agent makes its link and Docker knows of no network.
+pub const ADDRESS: &str = "playground.address";
+/// What a container that is no pod's was made with: another one makes way.
+pub const SHAPE: &str = "playground.shape";
+/// What labels begin with that only this program gives.
+const OWN: [&str; 2] = ["playground.", ANNOTATION];
 /// Annotations become labels under this prefix.
 const ANNOTATION: &str = "annotation.";
 
@@ -48,7 +55,12 @@ pub fn container(config: &ContainerConfig) -> String {
 }
 
 /// Labels of a sandbox.
-pub fn sandbox_labels(cluster: &OwnConfig, node: &str, config: &PodSandboxConfig) -> HashMap<String, String> {
+pub fn sandbox_labels(
+    cluster: &OwnConfig,
+    node: &str,
+    config: &PodSandboxConfig,
+    address: Option<Ipv4Addr>,
+) -> HashMap<String, String> {
     let own = [
         (TYPE, SANDBOX),
         (CLUSTER, cluster.cluster.as_str()),
@@ -65,6 +77,7 @@ pub fn sandbox_labels(cluster: &OwnConfig, node: &str, config: &PodSandboxConfig
         labels.insert(HOST_PORTS.into(), write_ports(&config.port_mappings));
     }
     labels.insert(ATTEMPT.into(), config.attempt.to_string());
+    labels.extend(address.map(|address| (ADDRESS.into(), address.to_string())));
     labels
 }
 
@@ -103,7 +116,13 @@ fn with_annotations(
     annotations: &BTreeMap<String, String>,
 ) -> HashMap<String, String> {
     let annotations = annotations.iter().map(|(key, value)| (format!("{ANNOTATION}{key}"), value.clone()));
-    labels.iter().map(|(key, value)| (key.clone(), value.clone())).chain(annotations).collect()
+    // A pod's author says nothing in our name.
+    labels
+        .iter()
+        .filter(|(key, _)| !OWN.iter().any(|own| key.starts_with(own)))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .chain(annotations)
+        .collect()
 }
 
 /// Labels and annotations as they were configured.
@@ -134,4 +153,19 @@ pub fn read_ports(text: &str) -> Vec<PortMapping> {
         Some(PortMapping { protocol, container_port, host_port, host_ip: String::new() })
     };
     text.split(',').filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pods_author_says_nothing_in_our_name() {
+        let text = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        let labels: BTreeMap<String, String> =
+            text(&[(ADDRESS, "10.244.1.7"), ("annotation.note", "forged"), ("app", "web")]);
+        let annotations: BTreeMap<String, String> = text(&[("note", "kept")]);
+        let all = with_annotations(&labels, &annotations);
+        assert_eq!(split(&all), (text(&[("app", "web")]), annotations));
+    }
 }

@@ -1,12 +1,13 @@
 //! Containers of the cluster that are not pods': the agent, and one for each node.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::CreateContainerOptionsBuilder;
+use machinery::random::fnv64a;
 
 use super::names;
 
@@ -45,8 +46,19 @@ pub fn labels(config: &OwnConfig, kind: &str) -> HashMap<String, String> {
     own.map(|(key, value)| (key.to_string(), value.to_string())).into()
 }
 
+/// What of a container's description one that was made before must have too, beside its image and labels.
+fn shape(body: &ContainerCreateBody) -> String {
+    let Some(host) = &body.host_config else { return String::new() };
+    let bindings = host.port_bindings.iter().flatten();
+    let ports: BTreeSet<String> = bindings.map(|(port, bindings)| format!("{port} {bindings:?}")).collect();
+    let told = (&body.cmd, &host.binds, &host.cap_add, &host.security_opt, &host.pid_mode, &host.network_mode, ports);
+    format!("{:016x}", fnv64a(format!("{told:?}").as_bytes()))
+}
+
 /// Makes sure that a container runs, as it is described.
-pub async fn ensure_running(docker: &Docker, name: &str, body: ContainerCreateBody) -> Result<Running, Error> {
+pub async fn ensure_running(docker: &Docker, name: &str, mut body: ContainerCreateBody) -> Result<Running, Error> {
+    let shape = shape(&body);
+    body.labels.get_or_insert_default().insert(names::SHAPE.into(), shape);
     let options = CreateContainerOptionsBuilder::new().name(name).build();
     let found = match docker.inspect_container(name, None).await {
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => None,

@@ -1,4 +1,7 @@
 //! Sandboxes: the container that holds a pod's network.
+//!
+//! Docker is told of no network, and starts the container in an empty namespace, which takes it a third of the time: the
+//! agent makes the pod's link, with the rules. Ports that Docker is to publish on this machine need a network of Docker's.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -21,7 +24,7 @@ use super::{connection, images, names, own, volumes};
 /// Makes and starts a sandbox, and waits until its network is in force. One that is left of an
 /// interrupted start under the same name is replaced.
 pub async fn run(engine: &Engine, ticket: Ticket, config: PodSandboxConfig) -> Result<SandboxStatus, RuntimeError> {
-    volumes::write_resolv_conf(engine, &config)?;
+    volumes::write_names(engine, &config)?;
     let name = names::sandbox(&config);
     loop {
         let address = match config.network {
@@ -101,6 +104,7 @@ fn join(
         pid: running.pid,
         argument: labels.get(names::POD_UID)?.clone(),
         address: Some(address),
+        linked: labels.contains_key(names::ADDRESS),
         node: engine.config.node.clone(),
         is_node: false,
         host_ports: ports,
@@ -109,8 +113,16 @@ fn join(
 
 /// A sandbox's own address.
 fn address(engine: &Engine, found: &ContainerInspectResponse) -> Option<Ipv4Addr> {
+    if let Some(address) = labelled(found) {
+        return Some(address);
+    }
     let networks = found.network_settings.as_ref()?.networks.as_ref()?;
     network::parse(networks.get(&engine.network.name())?.ip_address.as_deref()?)
+}
+
+/// The address that the agent gives to a sandbox, running or not.
+fn labelled(found: &ContainerInspectResponse) -> Option<Ipv4Addr> {
+    found.config.as_ref()?.labels.as_ref()?.get(names::ADDRESS).and_then(|address| network::parse(address))
 }
 
 fn body(engine: &Engine, config: &PodSandboxConfig, address: Option<Ipv4Addr>) -> ContainerCreateBody {
@@ -126,17 +138,21 @@ fn body(engine: &Engine, config: &PodSandboxConfig, address: Option<Ipv4Addr>) -
         let port = format!("{container_port}/{}", protocol.to_lowercase());
         bindings.entry(port).or_default().get_or_insert_default().push(binding);
     }
+    let linked = address.filter(|_| bindings.is_empty());
+    let by_docker = address.filter(|_| linked.is_none());
     ContainerCreateBody {
         image: Some(images::AGENT.into()),
         cmd: Some(vec!["pause".into(), config.uid.clone()]),
         hostname: (!on_node).then(|| config.hostname.clone()),
-        labels: Some(names::sandbox_labels(engine.own(), &engine.config.node, config)),
+        labels: Some(names::sandbox_labels(engine.own(), &engine.config.node, config, linked)),
         exposed_ports: (!bindings.is_empty()).then(|| bindings.keys().cloned().collect()),
-        networking_config: address.map(|address| engine.network.at(address)),
+        network_disabled: linked.is_some().then_some(true),
+        networking_config: by_docker.map(|address| engine.network.at(address)),
         host_config: Some(HostConfig {
-            network_mode: Some(match on_node {
-                true => format!("container:{}", engine.node_container()),
-                false => engine.network.name(),
+            network_mode: Some(match (on_node, linked) {
+                (true, _) => format!("container:{}", engine.node_container()),
+                (false, Some(_)) => "none".into(),
+                (false, None) => engine.network.name(),
             }),
             ipc_mode: Some("shareable".into()),
             pid_mode: (config.pid == NamespaceMode::Node).then(|| "host".into()),
@@ -186,6 +202,10 @@ pub async fn list(engine: &Engine) -> Result<Vec<SandboxStatus>, RuntimeError> {
     for id in found.into_iter().filter_map(|container| container.id) {
         match engine.docker.inspect_container(&id, None).await {
             Ok(found) => {
+                // One that has ended keeps its address until it is removed.
+                if let Some(address) = labelled(&found) {
+                    engine.network.keep_address(address);
+                }
                 // Taken over from a runtime that is gone: its rules are in force.
                 drop(join(engine, &found));
                 out.push(convert(engine, found));
@@ -231,6 +251,9 @@ pub async fn remove(engine: &Engine, id: &str) -> Result<(), RuntimeError> {
 
 /// The address that was given to a sandbox, running or not.
 fn reserved(found: &ContainerInspectResponse) -> Option<Ipv4Addr> {
+    if let Some(address) = labelled(found) {
+        return Some(address);
+    }
     let networks = found.network_settings.as_ref()?.networks.as_ref()?;
     let ipam = networks.values().find_map(|endpoint| endpoint.ipam_config.as_ref())?;
     network::parse(ipam.ipv4_address.as_deref()?)

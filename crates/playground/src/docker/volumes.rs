@@ -3,6 +3,7 @@
 //! ```text
 //! <data-dir>/provisioned/<volume>/…
 //! <data-dir>/pods/<pod uid>/resolv.conf
+//! <data-dir>/pods/<pod uid>/hostname
 //! <data-dir>/pods/<pod uid>/volumes/<volume>/…
 //! <data-dir>/pods/<pod uid>/containers/<container>/<attempt>/termination-log
 //! <data-dir>/pods/<pod uid>/containers/<container>/<attempt>/etc-hosts
@@ -12,20 +13,24 @@
 //! directory to the next, so that a reader never sees half an update.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use kubelet::runtime::{
-    ContainerConfig, ErrorCode, Mount, MountSource, PodSandboxConfig, RuntimeError, Volume, VolumeFile, VolumeKind,
+    ContainerConfig, ErrorCode, Mount, MountSource, NamespaceMode, PodSandboxConfig, RuntimeError, Volume, VolumeFile,
+    VolumeKind,
 };
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::collections::BTreeMap;
 
 use super::engine::Engine;
 
 /// Where the provisioner of the class `standard` has its volumes on a node.
 const PROVISIONED: &str = "/var/local-path-provisioner";
+/// Files of a pod that all its containers have in `/etc`.
 const RESOLV_CONF: &str = "resolv.conf";
+const HOSTNAME: &str = "hostname";
 
 /// A path of the host inside a container.
 pub struct Bind {
@@ -42,6 +47,7 @@ pub fn set_up(engine: &Engine, pod_uid: &str, volumes: &[Volume]) -> Result<(), 
             // A directory on disk stands for memory too: it lives as long and is seen as the same.
             VolumeKind::EmptyDir { .. } => make_dir(&path, 0o777).map_err(|error| error.to_string()),
             VolumeKind::Files(files) => write_files(&path, files).map_err(|error| error.to_string()),
+            VolumeKind::Image { reference } => Err(format!("image volumes are not known here: {reference}")),
             VolumeKind::HostPath { path: target, path_type } => {
                 let target = on_node(engine, target);
                 host_path(&target, path_type).and_then(|()| {
@@ -92,9 +98,11 @@ pub fn binds(engine: &Engine, config: &ContainerConfig) -> Result<Vec<Bind>, Run
         fs::write(&path, &config.etc_hosts).map_err(fail)?;
         out.push(Bind { source: text(&path)?, target: "/etc/hosts".into(), read_only: false });
     }
-    let resolv_conf = pod_dir(engine, &config.pod_uid).join(RESOLV_CONF);
-    if resolv_conf.exists() && !taken("/etc/resolv.conf", &out) {
-        out.push(Bind { source: text(&resolv_conf)?, target: "/etc/resolv.conf".into(), read_only: false });
+    for name in [RESOLV_CONF, HOSTNAME] {
+        let (path, target) = (pod_dir(engine, &config.pod_uid).join(name), format!("/etc/{name}"));
+        if path.exists() && !taken(&target, &out) {
+            out.push(Bind { source: text(&path)?, target, read_only: false });
+        }
     }
     if !config.termination_message_path.is_empty() && !taken(&config.termination_message_path, &out) {
         let path = termination_log(engine, &config.pod_uid, &config.name, config.attempt);
@@ -107,8 +115,8 @@ pub fn binds(engine: &Engine, config: &ContainerConfig) -> Result<Vec<Bind>, Run
     Ok(out)
 }
 
-/// Writes a pod's `resolv.conf`: what was asked for, or the node's name server.
-pub fn write_resolv_conf(engine: &Engine, config: &PodSandboxConfig) -> Result<(), RuntimeError> {
+/// Writes a pod's `resolv.conf`, what was asked for or the node's name server, and its `hostname`.
+pub fn write_names(engine: &Engine, config: &PodSandboxConfig) -> Result<(), RuntimeError> {
     let dns = &config.dns;
     let mut text = String::new();
     if !dns.searches.is_empty() {
@@ -124,7 +132,11 @@ pub fn write_resolv_conf(engine: &Engine, config: &PodSandboxConfig) -> Result<(
     let dir = pod_dir(engine, &config.uid);
     make_dir(&dir, 0o755)
         .and_then(|()| fs::write(dir.join(RESOLV_CONF), text))
-        .map_err(|error| RuntimeError::new(ErrorCode::Unknown, format!("cannot write the pod's resolv.conf: {error}")))
+        .and_then(|()| match config.network {
+            NamespaceMode::Node => Ok(()),
+            _ => fs::write(dir.join(HOSTNAME), format!("{}\n", config.hostname)),
+        })
+        .map_err(|error| RuntimeError::new(ErrorCode::Unknown, format!("cannot write the pod's names: {error}")))
 }
 
 /// Where a container leaves its last words.
@@ -134,6 +146,38 @@ pub fn termination_log(engine: &Engine, pod_uid: &str, name: &str, attempt: u32)
 
 fn pod_dir(engine: &Engine, pod_uid: &str) -> PathBuf {
     engine.own().data_dir.join("pods").join(segment(pod_uid))
+}
+
+/// Variables whose values are in files of the pod's volumes.
+///
+/// # Errors
+/// When one is missing that has to be there.
+pub fn env_files(engine: &Engine, config: &ContainerConfig) -> Result<Vec<String>, String> {
+    let mut out = Vec::new();
+    for variable in &config.env_files {
+        let folder = volume_dir(engine, &config.pod_uid, &variable.volume);
+        let text = read_inside(&folder, &variable.path).unwrap_or_default();
+        out.extend(variable.value(&text)?.map(|value| format!("{}={value}", variable.name)));
+    }
+    Ok(out)
+}
+
+/// How much of a file with variables is read: upstream refuses larger ones.
+const ENV_FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// A file of a volume, which its containers have made as they liked: what leads out of the volume, by `..` or by a
+/// link, and what is no file is not there.
+fn read_inside(folder: &Path, path: &str) -> io::Result<String> {
+    let folder = rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    // Not to wait for the other end of a pipe.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = fs::File::from(rustix::fs::openat2(folder, path, flags, Mode::empty(), ResolveFlags::BENEATH)?);
+    if !file.metadata()?.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut text = String::new();
+    file.take(ENV_FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn volume_dir(engine: &Engine, pod_uid: &str, volume: &str) -> PathBuf {
@@ -245,7 +289,7 @@ fn write_files(dir: &Path, files: &BTreeMap<String, VolumeFile>) -> io::Result<(
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::write(&target, &file.data)?;
+        fs::write(&target, file.data.read())?;
         fs::set_permissions(&target, fs::Permissions::from_mode(file.mode & 0o777))?;
     }
     fs::create_dir_all(dir.join(&next))?;
@@ -274,7 +318,7 @@ fn is_same(dir: &Path, files: &BTreeMap<String, VolumeFile>) -> bool {
         entries.map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 }).sum()
     }
     count(dir) == files.len()
-        && files.iter().all(|(path, file)| fs::read(dir.join(path)).is_ok_and(|data| data == *file.data))
+        && files.iter().all(|(path, file)| fs::read(dir.join(path)).is_ok_and(|data| data == file.data.read()))
 }
 
 /// Checks a path of the host against its declared type, and makes it where the type says so.
@@ -308,5 +352,30 @@ fn wording(path_type: &str) -> &'static str {
         "CharDevice" => "character device",
         "BlockDevice" => "block device",
         _ => "file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_out_of_a_volume_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let volume = folder.path().join("volume");
+        fs::create_dir(&volume).unwrap();
+        fs::write(folder.path().join("secret"), "KEY=secret").unwrap();
+        fs::write(volume.join("env"), "KEY=value").unwrap();
+        symlink("env", volume.join("inside")).unwrap();
+        symlink("../secret", volume.join("outside")).unwrap();
+        symlink(folder.path().join("secret"), volume.join("absolute")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(volume.join("pipe")).status().unwrap();
+        assert!(made.success());
+        let read = |path: &str| read_inside(&volume, path).ok();
+        assert_eq!(read("env").as_deref(), Some("KEY=value"));
+        assert_eq!(read("inside").as_deref(), Some("KEY=value"));
+        for path in ["outside", "absolute", "../secret", "pipe", ".", "missing"] {
+            assert_eq!(read(path), None, "{path}");
+        }
     }
 }

@@ -48,9 +48,8 @@ pub async fn carry(socket: WebSocket, channels: Channels, greeting: Vec<Frame>) 
                 (Some(&channel), _) => Frame { channel, data: Some(data.slice(1..)) },
                 (None, _) => continue,
             };
-            if sender.send(frame).await.is_err() {
-                break;
-            }
+            // A process that has ended reads no more, but what it has said is still on its way.
+            let _ = sender.send(frame).await;
         }
     };
     // The session ends with the process; a client that has gone ends it too.

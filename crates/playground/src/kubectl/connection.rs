@@ -247,7 +247,8 @@ where
                 None => continue,
             };
             if to_server.send(Message::Binary(message.into())).await.is_err() {
-                break;
+                // What the server has said is still to be read.
+                std::future::pending::<()>().await;
             }
         }
         let _ = to_server.close().await;

@@ -4,9 +4,10 @@ pub mod connection;
 mod terminal;
 mod tls;
 
+use std::hash::{BuildHasher, Hasher};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
@@ -16,6 +17,7 @@ use bytes::{Bytes, BytesMut};
 use futures::future::LocalBoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
+use kubectl::editor::{self, Editor};
 use kubectl::{Connection, DirEntry, Endpoint, FileError, Host, Listener, SendError};
 use machinery::wire::{Channels, Request, Response};
 use tokio::io::AsyncReadExt;
@@ -27,7 +29,7 @@ use terminal::Terminal;
 
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// What a shell says of a program that a closed pipe has ended.
-const BROKEN_PIPE: i32 = 128 + 13;
+pub const BROKEN_PIPE: i32 = 128 + 13;
 
 /// Runs one command line of kubectl's.
 pub fn run(arguments: &[String]) -> ExitCode {
@@ -110,6 +112,7 @@ impl Host for ThisMachine {
                 .filter_map(Result::ok)
                 .map(|entry| DirEntry {
                     is_dir: entry.path().is_dir(),
+                    is_executable: entry.path().metadata().is_ok_and(|file| file.permissions().mode() & 0o111 != 0),
                     name: entry.file_name().to_string_lossy().into_owned(),
                 })
                 .collect();
@@ -147,6 +150,10 @@ impl Host for ThisMachine {
 
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn random(&self) -> u64 {
+        random()
     }
 
     fn sleep(&self, duration: Duration) -> LocalBoxFuture<'_, ()> {
@@ -252,20 +259,28 @@ fn listen_at(path: &str) -> Result<Listener, String> {
     Ok(Listener { port: 0, connections: connections.boxed_local() })
 }
 
+/// A number by the system's entropy.
+fn random() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
 /// Lets the user's editor change a text, as upstream's cmd/util/editor does.
 fn edit(name: &str, text: &str) -> std::io::Result<String> {
-    let mut file = std::env::temp_dir();
-    file.push(format!("kubectl-edit-{}-{name}", std::process::id()));
-    std::fs::write(&file, text)?;
-    let named = ["KUBE_EDITOR", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|at| !at.is_empty()));
-    let editor = named.unwrap_or_else(|| "vi".into());
-    let status = std::process::Command::new("sh").args(["-c", &format!("{editor} \"$0\"")]).arg(&file).status()?;
+    let file = std::env::temp_dir().join(editor::file_name(random(), name));
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file)?.write_all(text.as_bytes())?;
+    let path = file.to_string_lossy();
+    let editor = Editor::new(|name| std::env::var(name).ok(), &path);
+    let (program, arguments) =
+        editor.words.split_first().map_or(("vi", [].as_slice()), |(word, words)| (word.as_str(), words));
+    let status = std::process::Command::new(program).args(arguments).status();
     let edited = std::fs::read_to_string(&file);
     std::fs::remove_file(&file)?;
-    if status.success() {
-        edited
-    } else {
-        Err(std::io::Error::other(format!("there was a problem with the editor {editor:?}")))
+    match status {
+        Ok(status) if status.success() => edited,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !program.contains('/') => {
+            Err(std::io::Error::other(editor.problem(false, &path)))
+        }
+        _ => Err(std::io::Error::other(editor.problem(true, &path))),
     }
 }
 

@@ -8,7 +8,9 @@ mod status;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use http::Method;
+use playground_core::control;
 use serde_json::Value;
 use store::redb::Disk;
 
@@ -25,14 +27,15 @@ pub use status::status;
 /// `playground delete`.
 ///
 /// # Errors
-/// When there is no such cluster, its server does not end, or Docker refuses.
+/// When its server does not end, Docker refuses, or nothing is in a `--data-dir`. A name that no cluster has is told
+/// and is no error, as of kind's.
 pub fn delete(what: &Delete) -> Result<()> {
     let (homes, file) = match what {
-        Delete::Cluster { which, kubeconfig } => (vec![Home::existing(which)?], kubeconfig),
+        Delete::Cluster { which, kubeconfig } => (there(which)?.into_iter().collect(), kubeconfig),
         Delete::Clusters { all: true, kubeconfig, .. } => (Home::all()?, kubeconfig),
         Delete::Clusters { names, kubeconfig, .. } => {
             let named = names.iter().map(|name| Which { name: Some(name.clone()), ..Which::default() });
-            (named.map(|which| Home::existing(&which)).collect::<Result<_>>()?, kubeconfig)
+            (named.map(|which| there(&which)).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect(), kubeconfig)
         }
     };
     for home in homes {
@@ -41,6 +44,18 @@ pub fn delete(what: &Delete) -> Result<()> {
         println!("Deleted the cluster in {}", home.directory.display());
     }
     Ok(())
+}
+
+/// The cluster, unless there is none of that name.
+fn there(which: &Which) -> Result<Option<Home>> {
+    let home = Home::of(which.name.as_deref(), which.data_dir.as_ref())?;
+    match Home::existing(which) {
+        Err(missing) if which.data_dir.is_none() && !home.exists() => {
+            eprintln!("Nothing to delete: {missing}");
+            Ok(None)
+        }
+        found => found.map(Some),
+    }
 }
 
 fn delete_one(home: &Home, file: Option<&PathBuf>) -> Result<()> {
@@ -142,16 +157,38 @@ fn own_kubeconfig(home: &Home, internal: bool) -> Result<Value> {
 /// `playground node`.
 ///
 /// # Errors
-/// When there is no such node, or Docker cannot be reached.
+/// When there is no such node, or neither Docker nor the cluster's server can switch it.
 pub fn node(action: &NodeAction) -> Result<()> {
     let (node, on) = match action {
         NodeAction::Stop(node) => (node, false),
         NodeAction::Start(node) => (node, true),
     };
-    let own = Home::existing(&node.which)?.own_on_docker()?;
-    let name = block_on(docker::set_power(&own, &node.node, on))??;
+    let home = Home::existing(&node.which)?;
+    let on_docker = match home.settings()?.runtime {
+        Some(Runtime::Sim) => None,
+        _ => Some(block_on(docker::set_power(&home.own_on_docker()?, &node.node, on))?),
+    };
+    let name = match on_docker {
+        Some(Ok(name)) => name,
+        Some(Err(error)) => simulated_node(&home, &node.node, on)?.ok_or(error)?,
+        None => simulated_node(&home, &node.node, on)?.with_context(|| {
+            let known = nodes(&home).unwrap_or_default().join(", ");
+            format!("the cluster has no node {:?}: it has {known}", node.node)
+        })?,
+    };
     println!("{} {name}", if on { "Started" } else { "Stopped" });
     Ok(())
+}
+
+/// Switches a simulated node, by its name or what kind adds to the cluster's, and says its name; none where the
+/// cluster runs no such node.
+fn simulated_node(home: &Home, node: &str, on: bool) -> Result<Option<String>> {
+    let long = format!("{}-{node}", home.name);
+    let Some(name) = nodes(home)?.into_iter().find(|name| name == node || *name == long) else { return Ok(None) };
+    let fault = serde_json::to_vec(&control::Fault::NodeDown { node: name.clone() })?;
+    let method = if on { Method::DELETE } else { Method::POST };
+    block_on(async { Client::of(home)?.send(method, "/playground/v1/faults", fault.into()).await })??;
+    Ok(Some(name))
 }
 
 fn name_of(object: &Value) -> &str {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Node;
 
-use crate::framework::{Cycle, MAX_NODE_SCORE, NodeInfo, Score};
+use crate::cache::Cache;
+use crate::framework::{Cycle, MAX_NODE_SCORE, NodeInfo, PodInfo, Score};
 
 const MEBIBYTE: i64 = 1024 * 1024;
 /// Below this the images' size makes no difference.
@@ -14,6 +15,27 @@ const MAX_CONTAINER_THRESHOLD: i64 = 1000 * MEBIBYTE;
 
 /// See the module's documentation.
 pub struct ImageLocality;
+
+/// An image of one of a pod's containers.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Its name with a tag; empty for a container that names none.
+    name: String,
+    /// On how many nodes it is.
+    nodes: i64,
+}
+
+/// Finds out on how many nodes the images of a pod's containers are.
+pub fn prepare(pod: &PodInfo, cache: &Cache) -> Vec<Wanted> {
+    let containers =
+        pod.spec().into_iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    let wanted = containers.map(|container| {
+        let name = container.image.as_deref().map(normalized).unwrap_or_default();
+        let nodes = i64::try_from(cache.nodes_with_image(&name)).unwrap_or(i64::MAX);
+        Wanted { name, nodes }
+    });
+    wanted.collect()
+}
 
 impl Score for ImageLocality {
     fn name(&self) -> &'static str {
@@ -27,19 +49,19 @@ impl Score for ImageLocality {
     /// The sizes of the images that are there; those that few nodes have count less, lest all pods of an
     /// image go to the one node that has it.
     fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
+        if !node.has_images {
+            return 0;
+        }
         let images = node.node.as_ref().and_then(|node| node.status.as_ref()?.images.as_deref()).unwrap_or_default();
-        let Some(spec) = cycle.pod.spec().filter(|_| !images.is_empty()) else { return 0 };
         let all = i64::try_from(cycle.cache.len().max(1)).unwrap_or(i64::MAX);
-        let size_of = |wanted: &str| {
-            let wanted = normalized(wanted);
-            let image = images.iter().find(|image| image.names.iter().flatten().any(|name| *name == wanted));
+        let size_of = |wanted: &Wanted| {
+            let image = images.iter().find(|image| image.names.iter().flatten().any(|name| *name == wanted.name));
             let size = image.and_then(|image| image.size_bytes).unwrap_or(0);
-            let spread = i64::try_from(cycle.cache.nodes_with_image(&wanted)).unwrap_or(i64::MAX);
-            i64::try_from(i128::from(size) * i128::from(spread) / i128::from(all)).unwrap_or(i64::MAX)
+            i64::try_from(i128::from(size) * i128::from(wanted.nodes) / i128::from(all)).unwrap_or(i64::MAX)
         };
-        let containers = || spec.init_containers.iter().flatten().chain(&spec.containers);
-        let present = containers().filter_map(|it| it.image.as_deref()).map(size_of).fold(0, i64::saturating_add);
-        let most = MAX_CONTAINER_THRESHOLD.saturating_mul(i64::try_from(containers().count()).unwrap_or(1));
+        let wanted = &cycle.prepared.images;
+        let present = wanted.iter().map(size_of).fold(0, i64::saturating_add);
+        let most = MAX_CONTAINER_THRESHOLD.saturating_mul(i64::try_from(wanted.len()).unwrap_or(1));
         MAX_NODE_SCORE * (present.clamp(MIN_THRESHOLD, most.max(MIN_THRESHOLD)) - MIN_THRESHOLD)
             / (most - MIN_THRESHOLD).max(1)
     }

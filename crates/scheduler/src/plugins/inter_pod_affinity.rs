@@ -62,6 +62,12 @@ impl Filter for InterPodAffinity {
         "InterPodAffinity"
     }
 
+    fn skips(&self, cycle: &Cycle<'_>) -> bool {
+        let (state, carried) = (&cycle.prepared.affinity, cycle.cache.topology().carried());
+        let forbids = |index: &usize| carried.get(*index).is_some_and(|it| it.weight.is_none());
+        state.required.is_empty() && state.anti.is_empty() && !state.carried.iter().any(forbids)
+    }
+
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
         let (state, topology) = (&cycle.prepared.affinity, cycle.cache.topology());
         let near = |(answer, key): &(Answer, String)| pods_near(cycle, node, *answer, key);

@@ -63,6 +63,10 @@ impl Filter for NodeAffinity {
         "NodeAffinity"
     }
 
+    fn skips(&self, cycle: &Cycle<'_>) -> bool {
+        Required::of(cycle.pod).is_none()
+    }
+
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
         let pod = cycle.pod;
         let selected = has_labels(pod.spec().and_then(|spec| spec.node_selector.as_ref()), node);

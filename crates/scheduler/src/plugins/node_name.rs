@@ -12,6 +12,11 @@ impl Filter for NodeName {
         "NodeName"
     }
 
+    fn skips(&self, cycle: &Cycle<'_>) -> bool {
+        let wanted = cycle.pod.spec().and_then(|spec| spec.node_name.as_deref());
+        wanted.is_none_or(str::is_empty)
+    }
+
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
         let pod = cycle.pod;
         let wanted = pod.spec().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();

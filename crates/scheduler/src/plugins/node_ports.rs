@@ -12,6 +12,10 @@ impl Filter for NodePorts {
         "NodePorts"
     }
 
+    fn skips(&self, cycle: &Cycle<'_>) -> bool {
+        cycle.pod.host_ports.is_empty()
+    }
+
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
         let pod = cycle.pod;
         if pod.host_ports.is_empty() || node.with_host_ports == 0 {

@@ -65,8 +65,11 @@ impl Score for Fit {
             if all <= 0 || requested > all {
                 return 0;
             }
-            // Wider, since a node may claim as many bytes as it likes.
             let counted = if self.most_allocated { requested } else { all - requested };
+            if let Some(hundredfold) = counted.checked_mul(MAX_NODE_SCORE) {
+                return hundredfold / all;
+            }
+            // Wider, since a node may claim as many bytes as it likes.
             let share = i128::from(counted) * i128::from(MAX_NODE_SCORE) / i128::from(all);
             i64::try_from(share).unwrap_or(MAX_NODE_SCORE)
         };

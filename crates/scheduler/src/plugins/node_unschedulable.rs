@@ -16,8 +16,7 @@ impl Filter for NodeUnschedulable {
 
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
         let pod = cycle.pod;
-        let spec = node.node.as_ref().and_then(|node| node.spec.as_ref());
-        if spec.and_then(|spec| spec.unschedulable) != Some(true) {
+        if !node.unschedulable {
             return Ok(());
         }
         let cordon =

@@ -40,6 +40,10 @@ impl Filter for NodeVolumeLimits {
         "NodeVolumeLimits"
     }
 
+    fn skips(&self, cycle: &Cycle<'_>) -> bool {
+        cycle.prepared.limits.wanted.is_empty()
+    }
+
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
         let state = &cycle.prepared.limits;
         let Some(limits) = state.limits.get(node.name()).filter(|_| !state.wanted.is_empty()) else { return Ok(()) };

@@ -112,6 +112,10 @@ impl Filter for PodTopologySpread {
         "PodTopologySpread"
     }
 
+    fn skips(&self, cycle: &Cycle<'_>) -> bool {
+        cycle.prepared.spread.hard.is_empty()
+    }
+
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
         for constraint in &cycle.prepared.spread.hard {
             let Some(value) = node.labels().get(&constraint.key) else {

@@ -77,6 +77,9 @@ fn compares(taint: &str, toleration: &str, with: impl Fn(i64, i64) -> bool) -> b
 }
 
 fn taints(node: &NodeInfo) -> &[Taint] {
+    if !node.tainted {
+        return &[];
+    }
     let spec = node.node.as_ref().and_then(|node| node.spec.as_ref());
     spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default()
 }

@@ -38,6 +38,13 @@ pub struct State {
     exclusive: Vec<String>,
 }
 
+impl State {
+    /// Whether claims wait for their first consumer: [`Storage::bind`] writes into them.
+    pub fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+}
+
 /// A claim that waits for its first consumer.
 #[derive(Debug)]
 struct Waiting {
@@ -402,6 +409,11 @@ fn is_provisionable(class: &StorageClass, node: &NodeInfo) -> bool {
 impl Filter for VolumeBinding {
     fn name(&self) -> &'static str {
         "VolumeBinding"
+    }
+
+    fn skips(&self, cycle: &Cycle<'_>) -> bool {
+        let state = &cycle.prepared.volumes;
+        !state.volume_gone && state.bound.is_empty() && state.waiting.is_empty()
     }
 
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {

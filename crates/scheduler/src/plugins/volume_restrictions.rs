@@ -13,6 +13,10 @@ impl Filter for VolumeRestrictions {
         "VolumeRestrictions"
     }
 
+    fn skips(&self, cycle: &Cycle<'_>) -> bool {
+        cycle.prepared.volumes.exclusive().is_empty()
+    }
+
     fn filter(&self, cycle: &Cycle<'_>, _: &NodeInfo) -> Result<(), Rejection> {
         if cycle.prepared.volumes.exclusive().iter().any(|claim| cycle.cache.uses_claim(claim)) {
             return Err(Rejection::resolvable(REASON));

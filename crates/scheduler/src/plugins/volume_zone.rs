@@ -18,6 +18,10 @@ impl Filter for VolumeZone {
         "VolumeZone"
     }
 
+    fn skips(&self, cycle: &Cycle<'_>) -> bool {
+        cycle.prepared.volumes.bound().is_empty()
+    }
+
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
         for volume in cycle.prepared.volumes.bound() {
             let labels = volume.metadata.labels.iter().flatten();

@@ -4,6 +4,7 @@ mod open;
 mod saved;
 mod tree;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -18,6 +19,10 @@ pub use tree::{Entry, Kind, SharedTree, Tree};
 
 /// How many symbolic links one path may lead through: Linux' limit.
 const LINKS_MAX: usize = 40;
+/// How long a path may be: Linux' limit.
+const PATH_BYTES_MAX: usize = 4096;
+/// How deep folders may lie. Linux has no limit but the path's; what walks them here goes as deep in the stack.
+const PATH_DEPTH_MAX: usize = 200;
 
 /// What a container or a computer sees: a root file system and what is mounted over it. Cheap to clone; all clones are
 /// one, but each may be somebody's ([`Fs::as_user`]).
@@ -26,6 +31,16 @@ pub struct Fs {
     mounts: Rc<RefCell<Mounts>>,
     /// Who looks; none where nobody's permissions matter.
     who: Option<Rc<Who>>,
+    /// The process that looks, as `/proc/self` shows it; 0 for none.
+    pid: u32,
+}
+
+/// What the kernel shows below `/proc`.
+pub trait Proc {
+    /// What is at a path below `/proc`, without that and a slash, as a process sees it.
+    fn entry(&self, path: &str, pid: u32) -> Option<Entry>;
+    /// What is in a folder there.
+    fn children(&self, path: &str, pid: u32) -> Vec<(String, Entry)>;
 }
 
 /// Somebody whose permissions count, and who owns what they make.
@@ -37,6 +52,8 @@ pub struct Who {
     pub gid: u32,
     /// More groups.
     pub groups: Vec<u32>,
+    /// Whether a profile forbids them to write, whatever modes say.
+    pub reads_only: bool,
 }
 
 const READ: u32 = 0o4;
@@ -50,6 +67,9 @@ const STICKY: u32 = 0o1000;
 impl Who {
     /// Whether an entry's mode allows them what the bits say.
     fn may(&self, entry: &Entry, bits: u32) -> bool {
+        if self.reads_only && bits & WRITE != 0 {
+            return false;
+        }
         let shift = match entry {
             _ if self.uid == 0 => return true,
             Entry { uid, .. } if *uid == self.uid => 6,
@@ -61,29 +81,107 @@ impl Who {
 }
 
 struct Mounts {
-    /// By mount point; `/` is always there.
-    points: BTreeMap<String, MountPoint>,
+    /// By mount point; `/` is always there. Boxed: a map has room for eleven.
+    points: BTreeMap<String, Box<MountPoint>>,
+    proc: Option<Rc<dyn Proc>>,
 }
+
+/// A mount point as `mount` and `df` show it.
+pub struct Mounted {
+    /// Where.
+    pub path: String,
+    /// Whether nothing may be written.
+    pub read_only: bool,
+    /// The device: `overlay`, `tmpfs` or a disk.
+    pub device: &'static str,
+}
+
+/// The root of a container.
+pub const OVERLAY: &str = "overlay";
+/// What is in memory.
+pub const TMPFS: &str = "tmpfs";
+/// A node's disk.
+pub const DISK: &str = "/dev/vda1";
 
 #[derive(Clone)]
 struct MountPoint {
     tree: SharedTree,
     /// The path inside the tree that appears at the mount point: absolute, `/` for all of it.
-    sub_path: String,
+    sub_path: Rc<str>,
     read_only: bool,
+    device: &'static str,
+}
+
+impl MountPoint {
+    /// Where what is at a path below the mount point is in its tree.
+    fn inner<'a>(&self, at: &str, path: &'a str) -> Cow<'a, str> {
+        let rest = if at == "/" { path } else { path.get(at.len()..).unwrap_or_default() };
+        match (&*self.sub_path, rest) {
+            ("/", "") => Cow::Borrowed("/"),
+            ("/", rest) => plain(rest),
+            (sub_path, rest) => Cow::Owned(absolute(sub_path, rest.trim_start_matches('/'))),
+        }
+    }
 }
 
 impl Fs {
     /// A file system with the given root.
     pub fn new(root: SharedTree, read_only: bool) -> Self {
-        let point = MountPoint { tree: root, sub_path: "/".into(), read_only };
-        let mounts = Mounts { points: BTreeMap::from([("/".into(), point)]) };
-        Self { mounts: Rc::new(RefCell::new(mounts)), who: None }
+        let point = MountPoint { tree: root, sub_path: "/".into(), read_only, device: OVERLAY };
+        let mounts = Mounts { points: BTreeMap::from([("/".into(), Box::new(point))]), proc: None };
+        Self { mounts: Rc::new(RefCell::new(mounts)), who: None, pid: 0 }
+    }
+
+    /// Shows processes below `/proc`.
+    pub fn set_proc(&self, proc: Rc<dyn Proc>) {
+        self.mounts.borrow_mut().proc = Some(proc);
+    }
+
+    /// The same as a process sees it.
+    pub fn of_process(mut self, pid: u32) -> Self {
+        self.pid = pid;
+        self
+    }
+
+    /// What is seen from a folder on, as `chroot` has it.
+    ///
+    /// # Errors
+    /// When there is no such folder.
+    pub fn rooted(&self, path: &str) -> Result<Self, Errno> {
+        let root = self.follow(path)?;
+        if !self.is_dir(&root) {
+            return Err(Errno::NotADirectory);
+        }
+        let (mut point, sub_path) = self.locate(&root);
+        point.sub_path = sub_path.into();
+        let below = format!("{}/", root.trim_end_matches('/'));
+        let mounts = self.mounts.borrow();
+        let inside = mounts
+            .points
+            .iter()
+            .filter_map(|(at, point)| Some((format!("/{}", at.strip_prefix(&below)?), point.clone())));
+        let mut points: BTreeMap<String, Box<MountPoint>> = inside.collect();
+        points.insert("/".into(), Box::new(point));
+        let mounts = Rc::new(RefCell::new(Mounts { points, proc: None }));
+        Ok(Self { mounts, who: self.who.clone(), pid: self.pid })
+    }
+
+    /// Whether something could be made in a folder.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub fn writable(&self, path: &str) -> Result<(), Errno> {
+        let path = self.follow(path)?;
+        let entry = self.entry(&path).ok_or(Errno::NotFound)?;
+        if self.locate(&path).0.read_only {
+            return Err(Errno::ReadOnly);
+        }
+        self.check(&entry, WRITE | EXECUTE)
     }
 
     /// The same as somebody sees it.
     pub fn as_user(&self, who: Rc<Who>) -> Self {
-        Self { mounts: self.mounts.clone(), who: Some(who) }
+        Self { mounts: self.mounts.clone(), who: Some(who), pid: self.pid }
     }
 
     /// Whether they may do what the bits (4 read, 2 write, 1 execute) say.
@@ -120,13 +218,28 @@ impl Fs {
 
     /// Mounts a tree, or a path inside it, over an absolute path.
     pub fn mount(&self, path: &str, tree: SharedTree, sub_path: &str, read_only: bool) {
-        let point = MountPoint { tree, sub_path: absolute("/", sub_path), read_only };
-        self.mounts.borrow_mut().points.insert(absolute("/", path), point);
+        self.mount_from(TMPFS, path, tree, sub_path, read_only);
     }
 
-    /// Mount points in order, with whether each is read-only.
-    pub fn mounts(&self) -> Vec<(String, bool)> {
-        self.mounts.borrow().points.iter().map(|(path, point)| (path.clone(), point.read_only)).collect()
+    /// The same, of a device.
+    pub fn mount_from(&self, device: &'static str, path: &str, tree: SharedTree, sub_path: &str, read_only: bool) {
+        let point = MountPoint { tree, sub_path: plain(sub_path).into(), read_only, device };
+        self.mounts.borrow_mut().points.insert(absolute("/", path), Box::new(point));
+    }
+
+    /// Mount points in order.
+    pub fn mounts(&self) -> Vec<Mounted> {
+        let mounts = self.mounts.borrow();
+        let shown = mounts.points.iter().map(|(path, point)| Mounted {
+            path: path.clone(),
+            read_only: point.read_only,
+            device: point.device,
+        });
+        shown.collect()
+    }
+
+    fn proc(&self) -> Option<Rc<dyn Proc>> {
+        self.mounts.borrow().proc.clone()
     }
 
     /// What is at a path, through symbolic links.
@@ -184,6 +297,14 @@ impl Fs {
         Ok(whole.slice(start..start.saturating_add(max).min(whole.len())))
     }
 
+    /// Whether there is a file that may be read, and this is its content.
+    pub fn is_text(&self, path: &str, text: &str) -> bool {
+        self.metadata(path).is_ok_and(|entry| match &entry.kind {
+            Kind::File(data) => self.may(&entry, READ) && data.as_slice() == text.as_bytes(),
+            _ => false,
+        })
+    }
+
     /// A file's content as text; what is not UTF-8 is replaced.
     ///
     /// # Errors
@@ -234,7 +355,10 @@ impl Fs {
     /// # Errors
     /// When something on the way is not a folder.
     pub fn create_dir_all(&self, path: &str, now: Timestamp) -> Result<(), Errno> {
-        let path = absolute("/", path);
+        if self.is_dir(path) {
+            return Ok(());
+        }
+        let path = plain(path);
         let ends = path.match_indices('/').skip(1).map(|(end, _)| end).chain([path.len()]);
         for part in ends.filter_map(|end| path.get(..end)) {
             match self.create_dir(part, now) {
@@ -272,6 +396,9 @@ impl Fs {
             if let Some(entry) = self.entry(&format!("{below}{name}")) {
                 names.insert(name.to_owned(), entry);
             }
+        }
+        if let (Some(inner), Some(proc)) = (below.strip_prefix("/proc/"), self.proc()) {
+            names.extend(proc.children(inner.trim_end_matches('/'), self.pid));
         }
         Ok(names.into_iter().collect())
     }
@@ -391,65 +518,89 @@ impl Fs {
     /// # Errors
     /// When something on the way is absent, or links lead in a circle.
     pub fn follow(&self, path: &str) -> Result<String, Errno> {
-        let mut path = self.follow_parent(path)?;
-        for _ in 0..LINKS_MAX {
-            match self.entry(&path).map(|entry| entry.kind) {
-                Some(Kind::Symlink(target)) => path = self.follow_parent(&absolute(parent(&path), &target))?,
-                _ => return Ok(path),
-            }
-        }
-        Err(Errno::TooManyLinks)
+        let mut links = 0;
+        let path = self.follow_folders(path, &mut links)?;
+        self.follow_links(path, &mut links)
     }
 
     /// As [`Fs::follow`], but the last part is left as it is.
     fn follow_parent(&self, path: &str) -> Result<String, Errno> {
-        let path = absolute("/", path);
-        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-        let Some((last, folders)) = parts.split_last() else { return Ok("/".into()) };
-        let mut at = String::from("/");
-        let mut links = 0;
-        for folder in folders {
-            at = absolute(&at, folder);
-            while let Some(Kind::Symlink(target)) = self.entry(&at).map(|entry| entry.kind) {
-                links += 1;
-                if links > LINKS_MAX {
-                    return Err(Errno::TooManyLinks);
-                }
-                at = self.follow_parent(&absolute(parent(&at), &target))?;
+        self.follow_folders(path, &mut 0)
+    }
+
+    /// Where a path leads while a link is there. `links` counts those on the whole way.
+    fn follow_links(&self, path: String, links: &mut usize) -> Result<String, Errno> {
+        Ok(self.follow_to(path, links)?.0)
+    }
+
+    /// The same, and what is there.
+    fn follow_to(&self, mut path: String, links: &mut usize) -> Result<(String, Option<Entry>), Errno> {
+        loop {
+            let entry = self.entry(&path);
+            let Some(Entry { kind: Kind::Symlink(target), .. }) = &entry else { return Ok((path, entry)) };
+            *links += 1;
+            if *links > LINKS_MAX {
+                return Err(Errno::TooManyLinks);
             }
-            match self.entry(&at).map(|entry| entry.kind) {
-                Some(Kind::Directory) if self.who.is_none() => {}
-                Some(Kind::Directory) => match self.entry(&at) {
-                    Some(folder) => self.check(&folder, EXECUTE)?,
-                    None => return Err(Errno::NotFound),
-                },
+            path = self.follow_folders(&absolute(parent(&path), target), links)?;
+        }
+    }
+
+    fn follow_folders(&self, path: &str, links: &mut usize) -> Result<String, Errno> {
+        let path = plain(path);
+        let (folders, last) = path.rsplit_once('/').unwrap_or(("", &path));
+        if path.len() > PATH_BYTES_MAX || folders.matches('/').count() >= PATH_DEPTH_MAX {
+            return Err(Errno::NameTooLong);
+        }
+        let mut at = String::with_capacity(path.len());
+        for folder in folders.split('/').skip(1) {
+            at.push('/');
+            at.push_str(folder);
+            let (way, entry) = self.follow_to(at, links)?;
+            match entry {
+                Some(entry) if entry.kind == Kind::Directory => self.check(&entry, EXECUTE)?,
                 Some(_) => return Err(Errno::NotADirectory),
                 None => return Err(Errno::NotFound),
             }
+            at = way;
+            if at == "/" {
+                at.clear();
+            }
         }
-        Ok(absolute(&at, last))
+        at.push('/');
+        at.push_str(last);
+        Ok(at)
     }
 
-    fn locate(&self, path: &str) -> (MountPoint, String) {
+    /// The mount that a path is in, and its place there.
+    fn locate<'a>(&self, path: &'a str) -> (MountPoint, Cow<'a, str>) {
+        self.in_mount(path, |point, inner| (point.clone(), inner))
+    }
+
+    fn in_mount<'a, T>(&self, path: &'a str, look: impl FnOnce(&MountPoint, Cow<'a, str>) -> T) -> T {
         let mounts = self.mounts.borrow();
         let mut at = path;
         loop {
             if let Some(point) = mounts.points.get(at) {
-                let rest = path.get(if at == "/" { 0 } else { at.len() }..).unwrap_or_default();
-                return (point.clone(), absolute(&point.sub_path, rest.trim_start_matches('/')));
+                return look(point, point.inner(at, path));
             }
             at = parent(at);
         }
     }
 
-    fn entry(&self, path: &str) -> Option<Entry> {
-        let (point, inner) = self.locate(path);
-        point.tree.borrow().get(&inner)
+    /// What is at a path without links on the way to it.
+    pub(crate) fn entry(&self, path: &str) -> Option<Entry> {
+        if let Some(inner) = path.strip_prefix("/proc/")
+            && let Some(proc) = self.proc()
+        {
+            return proc.entry(inner, self.pid);
+        }
+        self.in_mount(path, |point, inner| point.tree.borrow().get(&inner))
     }
 
     fn insert(&self, path: &str, entry: Entry) -> Result<(), Errno> {
         let (point, inner) = self.locate(path);
-        if point.read_only {
+        if point.read_only || path.starts_with("/proc/") && self.proc().is_some() {
             return Err(Errno::ReadOnly);
         }
         let mut tree = point.tree.borrow_mut();
@@ -473,15 +624,40 @@ impl Fs {
             }
         }
         let (point, inner) = self.locate(&path);
-        if point.read_only {
+        if point.read_only || path.starts_with("/proc/") && self.proc().is_some() {
             return Err(Errno::ReadOnly);
         }
         point.tree.borrow_mut().change_file(&inner, now, change, new)
     }
 }
 
+/// A path from the root, as [`absolute`] gives it; most are so already.
+fn plain(path: &str) -> Cow<'_, str> {
+    if is_plain(path) { Cow::Borrowed(path) } else { Cow::Owned(absolute("/", path)) }
+}
+
+/// Whether a path is as [`absolute`] gives it.
+fn is_plain(path: &str) -> bool {
+    let Some(parts) = path.strip_prefix('/') else { return false };
+    // How many dots a part has begun with, as long as it is nothing else.
+    let mut dots = Some(0);
+    path == "/"
+        || parts.bytes().chain([b'/']).all(|byte| {
+            let is_name = byte != b'/' || !matches!(dots, Some(0..=2));
+            dots = match (byte, dots) {
+                (b'/', _) => Some(0),
+                (b'.', Some(dots)) => Some(dots + 1),
+                _ => None,
+            };
+            is_name
+        })
+}
+
 /// A path as an absolute one without `.`, `..` and doubled slashes.
 pub fn absolute(cwd: &str, path: &str) -> String {
+    if is_plain(path) {
+        return path.to_owned();
+    }
     let mut parts: Vec<&str> = Vec::new();
     let base = if path.starts_with('/') { "" } else { cwd };
     for part in base.split('/').chain(path.split('/')) {
@@ -510,3 +686,39 @@ pub fn file_name(path: &str) -> &str {
 }
 
 pub use open::Mode;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_paths_are_what_they_are_made_to_be() {
+        for path in [
+            "/",
+            "/a",
+            "/a/b.c",
+            "/..a",
+            "/a/...",
+            "/.a/..b/c.",
+            "",
+            "a",
+            "/a/",
+            "//",
+            "//a",
+            "/a//b",
+            "/.",
+            "/..",
+            "/a/.",
+            "/a/..",
+            "/a/./b",
+            "/a/../b",
+            "./a",
+            "..",
+        ] {
+            let made = absolute("/", path);
+            assert_eq!(is_plain(path), made == path, "{path}");
+            assert_eq!(plain(path), made);
+            assert!(is_plain(&made), "{made}");
+        }
+    }
+}

@@ -68,7 +68,7 @@ impl Tree {
         let mut flat = self.lower.as_ref().map(|lower| lower.flat()).unwrap_or_default();
         for (path, entry) in &self.own {
             match entry {
-                Some(entry) => flat.set(path.clone(), Some(entry.clone())),
+                Some(entry) => flat.set(path.clone(), Some(Entry::clone(entry))),
                 None => flat.remove(path),
             }
         }

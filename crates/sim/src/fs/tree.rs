@@ -1,8 +1,8 @@
 //! One tree of files, by absolute path, over an optional shared lower layer.
 
-use std::cell::RefCell;
+use std::cell::{LazyCell, RefCell};
 use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::ops::{Bound, Deref};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -129,9 +129,9 @@ pub(super) enum Change<'a> {
 /// through where nothing was written or removed.
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
-    /// By absolute path; `None` hides what is below.
-    pub(super) own: BTreeMap<String, Option<Entry>>,
-    pub(super) lower: Option<Rc<Tree>>,
+    /// By absolute path; `None` hides what is below. Boxed: a map has room for eleven, many trees have an entry.
+    pub(super) own: BTreeMap<String, Option<Box<Entry>>>,
+    pub(super) lower: Option<Lower>,
     /// Bytes of the files in `own`.
     pub(super) bytes: usize,
     /// Most bytes that it holds, where that is less than [`TREE_BYTES_MAX`].
@@ -140,10 +140,29 @@ pub struct Tree {
     pub(super) changes: u64,
 }
 
+/// What shows through.
+#[derive(Clone, Debug)]
+pub(super) enum Lower {
+    Shared(Rc<Tree>),
+    /// Made when somebody looks.
+    Later(Rc<LazyCell<Tree, Box<dyn FnOnce() -> Tree>>>),
+}
+
+impl Deref for Lower {
+    type Target = Tree;
+
+    fn deref(&self) -> &Tree {
+        match self {
+            Self::Shared(tree) => tree,
+            Self::Later(tree) => tree,
+        }
+    }
+}
+
 /// Most bytes of files in one tree. A node's disk is larger; but all of it is in this program's memory.
 const TREE_BYTES_MAX: usize = 256 << 20;
 
-fn file_bytes(entry: &Option<Entry>) -> usize {
+fn file_bytes(entry: &Option<Box<Entry>>) -> usize {
     entry.as_ref().map_or(0, |entry| match &entry.kind {
         Kind::File(data) => data.len(),
         _ => 0,
@@ -153,12 +172,18 @@ fn file_bytes(entry: &Option<Entry>) -> usize {
 impl Tree {
     /// An empty tree: a root folder.
     pub fn new(now: Timestamp) -> Self {
-        Self { own: BTreeMap::from([("/".into(), Some(Entry::directory(now)))]), ..Self::default() }
+        Self { own: BTreeMap::from([("/".into(), Some(Box::new(Entry::directory(now))))]), ..Self::default() }
     }
 
     /// A tree over a shared layer.
     pub fn over(lower: Rc<Tree>) -> Self {
-        Self { lower: Some(lower), ..Self::default() }
+        Self { lower: Some(Lower::Shared(lower)), ..Self::default() }
+    }
+
+    /// A tree that is made when somebody looks into it, as few do with most volumes of pods; its root is known.
+    pub fn later(root: Entry, make: impl FnOnce() -> Self + 'static) -> Self {
+        let lower = Some(Lower::Later(Rc::new(LazyCell::new(Box::new(make)))));
+        Self { own: BTreeMap::from([("/".into(), Some(Box::new(root)))]), lower, ..Self::default() }
     }
 
     /// The tree, to be mounted.
@@ -169,7 +194,7 @@ impl Tree {
     /// What is at an absolute path; links are not followed.
     pub fn get(&self, path: &str) -> Option<Entry> {
         match self.own.get(path) {
-            Some(own) => own.clone(),
+            Some(own) => own.as_deref().cloned(),
             None => self.lower.as_ref()?.get(path),
         }
     }
@@ -199,6 +224,7 @@ impl Tree {
 
     pub(super) fn set(&mut self, path: String, entry: Option<Entry>) {
         self.changes += 1;
+        let entry = entry.map(Box::new);
         let more = file_bytes(&entry);
         let less = self.own.insert(path, entry).map_or(0, |before| file_bytes(&before));
         self.bytes = (self.bytes + more).saturating_sub(less);
@@ -227,7 +253,7 @@ impl Tree {
                 continue;
             }
             match entry {
-                Some(entry) => children.insert(name.to_owned(), entry.clone()),
+                Some(entry) => children.insert(name.to_owned(), Entry::clone(entry)),
                 None => children.remove(name),
             };
         }
@@ -268,7 +294,9 @@ impl Tree {
             Kind::Device(_) => return Ok(()),
             Kind::File(data) => {
                 // The tree's own copy is let go first, so that appending does not copy the file.
-                if let Some(Some(Entry { kind: Kind::File(stored), .. })) = self.own.get_mut(path) {
+                if let Some(Some(own)) = self.own.get_mut(path)
+                    && let Kind::File(stored) = &mut own.kind
+                {
                     self.bytes = self.bytes.saturating_sub(stored.len());
                     *stored = Rc::default();
                 }

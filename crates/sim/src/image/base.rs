@@ -18,6 +18,8 @@ pub enum Base {
     Alpine,
     /// Debian: bash and the GNU tools, but neither `ps` nor `wget`.
     Debian,
+    /// A node: Debian with what looks after it.
+    Node,
     /// The learner's own computer: everything.
     Workstation,
 }
@@ -27,6 +29,11 @@ const NOT_IN_DEBIAN: [&str; 35] = [
     "apk", "bc", "clear", "column", "curl", "dig", "envsubst", "gawk", "host", "ifconfig", "ip", "killall", "less",
     "man", "nano", "nc", "netstat", "nslookup", "pgrep", "pidof", "ping", "pkill", "ps", "route", "ss", "telnet",
     "top", "uptime", "vi", "vim", "watch", "wget", "free", "jq", "yq",
+];
+/// What a node has beyond that.
+const ON_NODES: [&str; 16] = [
+    "clear", "curl", "free", "ifconfig", "ip", "jq", "killall", "less", "netstat", "pgrep", "pkill", "ping", "ps",
+    "ss", "top", "uptime",
 ];
 /// Tools that busybox and Alpine have not.
 const NOT_IN_BUSYBOX: [&str; 16] = [
@@ -45,7 +52,7 @@ impl Base {
             };
             tree.insert(&format!("/dev/{name}"), Entry::device(device, time));
         }
-        for folder in ["/etc", "/proc/1", "/proc/self", "/sys", "/tmp"] {
+        for folder in ["/etc", "/proc", "/sys", "/tmp"] {
             tree.insert(folder, Entry::directory(time));
         }
         tree.insert("/tmp", Entry { mode: 0o1777, ..Entry::directory(time) });
@@ -58,12 +65,18 @@ impl Base {
             tree.insert(folder, Entry::directory(time));
         }
         tree.insert("/root", Entry { mode: 0o700, ..Entry::directory(time) });
-        tree.insert("/etc/passwd", Entry::file(self.passwd(), time));
-        tree.insert("/etc/group", Entry::file("root:x:0:\nnogroup:x:65534:\n", time));
+        // Whose computer it is.
+        let (user, group) = match self {
+            Self::Workstation => ("learner:x:1000:1000:learner:/home/learner:/bin/bash\n", "learner:x:1000:\n"),
+            _ => ("", ""),
+        };
+        tree.insert("/etc/passwd", Entry::file(format!("{}{user}", self.passwd()), time));
+        tree.insert("/etc/group", Entry::file(format!("root:x:0:\n{group}nogroup:x:65534:\n"), time));
         if let Some(release) = self.os_release() {
             tree.insert("/etc/os-release", Entry::file(release, time));
         }
-        let folder = if self == Self::Debian || self == Self::Workstation { "/usr/bin" } else { "/bin" };
+        let merged = matches!(self, Self::Debian | Self::Node | Self::Workstation);
+        let folder = if merged { "/usr/bin" } else { "/bin" };
         for tool in programs::tool_names().filter(|tool| self.has(tool)) {
             tree.insert(&format!("{folder}/{tool}"), Entry::program(tool, time));
         }
@@ -84,19 +97,20 @@ impl Base {
             Self::Busybox => tool != "apk" && !NOT_IN_BUSYBOX.contains(&tool),
             Self::Alpine => !NOT_IN_BUSYBOX.contains(&tool),
             Self::Debian => !NOT_IN_DEBIAN.contains(&tool),
+            Self::Node => !NOT_IN_DEBIAN.contains(&tool) || ON_NODES.contains(&tool),
             Self::Workstation => !matches!(tool, "apk" | "apt" | "apt-get"),
         }
     }
 
     fn passwd(self) -> &'static str {
         match self {
-            Self::Debian | Self::Workstation => {
+            Self::Debian | Self::Node | Self::Workstation => {
                 "root:x:0:0:root:/root:/bin/bash\nwww-data:x:33:33:www-data:/var/www:/usr/sbin/nologin\n\
-                 nginx:x:101:101:nginx user:/nonexistent:/bin/false\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+                 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
             }
             _ => {
                 "root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/bin/false\n\
-                 nginx:x:101:101:nginx:/var/cache/nginx:/sbin/nologin\nnobody:x:65534:65534:nobody:/home:/bin/false\n"
+                 nobody:x:65534:65534:nobody:/home:/bin/false\n"
             }
         }
     }
@@ -106,7 +120,7 @@ impl Base {
             Self::Alpine => {
                 Some("NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.22.0\nPRETTY_NAME=\"Alpine Linux v3.22\"\n")
             }
-            Self::Debian | Self::Workstation => Some(
+            Self::Debian | Self::Node | Self::Workstation => Some(
                 "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\n\
                  VERSION=\"12 (bookworm)\"\nID=debian\n",
             ),

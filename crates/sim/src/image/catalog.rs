@@ -198,7 +198,12 @@ pub(super) const ROWS: &[Row] = &[
         ..DEFAULT
     },
     Row {
-        names: &["docker.io/library/debian", "docker.io/library/ubuntu"],
+        names: &[
+            "docker.io/library/debian",
+            "docker.io/library/ubuntu",
+            "docker.io/library/fedora",
+            "docker.io/library/buildpack-deps",
+        ],
         tags: Tags::Any,
         base: Base::Debian,
         cmd: &["bash"],
@@ -349,8 +354,16 @@ pub(super) const ROWS: &[Row] = &[
             ("/usr/bin/host", "host"),
             ("/bin/nslookup", "nslookup-bind"),
         ],
+        tags: Tags::Versions(&[(2, 59, 9), (1, 0, 9)], "2.59"),
         entrypoint: &["/agnhost"],
         cmd: &["pause"],
+        files: |tree, time| {
+            // A group that the image gives its user.
+            let users = "root:x:0:0:root:/root:/bin/sh\nuser-defined-in-image:x:1000:2000::/home/user-defined-in-image:/bin/sh\n";
+            let groups = "root:x:0:\ngroup-defined-in-image:x:50000:user-defined-in-image\n";
+            tree.insert("/etc/passwd", Entry::file(users, time));
+            tree.insert("/etc/group", Entry::file(groups, time));
+        },
         size_mb: 50,
         memory_mib: 8,
         ..DEFAULT
@@ -406,6 +419,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         names: &["gcr.io/google-samples/hello-app", "us-docker.pkg.dev/google-samples/containers/gke/hello-app"],
         tags: Tags::Only(&["1.0", "2.0", "latest"]),
+        base: Base::Alpine,
         programs: &[("/hello-app", "hello-app")],
         entrypoint: &["/hello-app"],
         env: &[("HELLO_VERSION", "{version}")],
@@ -417,7 +431,6 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         names: &[
             "docker.io/polinux/stress",
-            "docker.io/vish/stress",
             "docker.io/progrium/stress",
             "docker.io/alexeiled/stress-ng",
             "docker.io/polinux/stress-ng",
@@ -427,6 +440,111 @@ pub(super) const ROWS: &[Row] = &[
         cmd: &["stress"],
         size_mb: 4,
         memory_mib: 1,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/vish/stress"],
+        programs: &[("/stress", "stress")],
+        entrypoint: &["/stress", "-logtostderr"],
+        size_mb: 1,
+        memory_mib: 1,
+        ..DEFAULT
+    },
+    // The documentation's two tiers: a back end, and nginx before it.
+    Row {
+        names: &["gcr.io/google-samples/hello-go-gke"],
+        programs: &[("/hello-go", "hello-go-gke")],
+        entrypoint: &["/hello-go"],
+        ports: &[80],
+        size_mb: 5,
+        memory_mib: 4,
+        ..DEFAULT
+    },
+    Row {
+        names: &["gcr.io/google-samples/hello-frontend"],
+        base: Base::Debian,
+        programs: &[("/usr/sbin/nginx", "nginx"), ("/usr/bin/curl", "curl")],
+        cmd: &["nginx", "-g", "daemon off;"],
+        env: &[("NGINX_VERSION", "1.15.12")],
+        ports: &[80],
+        files: |tree, time| {
+            nginx_files(tree, time);
+            tree.insert("/etc/nginx/conf.d/default.conf", Entry::file(pages::HELLO_FRONTEND_CONF, time));
+        },
+        size_mb: 44,
+        memory_mib: 6,
+        stop_signal: Signal::Quit,
+        ..DEFAULT
+    },
+    // nginx with whatever configuration and certificate are mounted.
+    Row {
+        names: &["docker.io/bprashanth/nginxhttps"],
+        base: Base::Debian,
+        programs: &[("/usr/sbin/nginx", "nginx"), ("/usr/bin/curl", "curl")],
+        cmd: &["nginx", "-g", "daemon off;"],
+        env: &[("NGINX_VERSION", "1.17.4")],
+        ports: &[80, 443],
+        files: nginx_files,
+        size_mb: 71,
+        memory_mib: 6,
+        stop_signal: Signal::Quit,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/radial/busyboxplus"],
+        base: Base::Busybox,
+        programs: &[("/usr/bin/curl", "curl")],
+        cmd: &["/bin/sh"],
+        size_mb: 5,
+        memory_mib: 1,
+        ..DEFAULT
+    },
+    Row {
+        names: &[
+            "registry.k8s.io/serve_hostname",
+            "k8s.gcr.io/serve_hostname",
+            "gcr.io/google_containers/serve_hostname",
+        ],
+        programs: &[("/serve_hostname", "serve-hostname")],
+        entrypoint: &["/serve_hostname"],
+        ports: &[9376],
+        size_mb: 5,
+        memory_mib: 4,
+        ..DEFAULT
+    },
+    Row {
+        names: &["registry.k8s.io/etcd", "k8s.gcr.io/etcd", "gcr.io/etcd-development/etcd", "quay.io/coreos/etcd"],
+        base: Base::Busybox,
+        programs: &[("/usr/local/bin/etcd", "etcd-server")],
+        cmd: &["/usr/local/bin/etcd"],
+        ports: &[2379, 2380],
+        size_mb: 100,
+        memory_mib: 30,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/python"],
+        tags: Tags::Versions(&[(3, 14, 9), (2, 7, 18)], "3.13.7"),
+        base: Base::Debian,
+        programs: &[
+            ("/usr/local/bin/python3", "python3"),
+            ("/usr/local/bin/python", "python3"),
+            ("/usr/bin/curl", "curl"),
+        ],
+        cmd: &["python3"],
+        env: &[("PYTHON_VERSION", "{version}")],
+        size_mb: 380,
+        memory_mib: 10,
+        ..DEFAULT
+    },
+    // What the documentation mounts as an image volume.
+    Row {
+        names: &["quay.io/crio/artifact"],
+        files: |tree, time| {
+            tree.insert("/dir/file", Entry::file("1\n", time));
+            tree.insert("/file", Entry::file("2\n", time));
+        },
+        size_mb: 1,
         ..DEFAULT
     },
     Row {
@@ -490,6 +608,20 @@ pub(super) const ROWS: &[Row] = &[
         ..DEFAULT
     },
     Row {
+        names: &["gcr.io/google-samples/xtrabackup"],
+        base: Base::Debian,
+        programs: &[
+            ("/usr/bin/mysql", "mysql"),
+            ("/usr/bin/ncat", "ncat"),
+            ("/usr/bin/xbstream", "xbstream"),
+            ("/usr/bin/xtrabackup", "xtrabackup"),
+        ],
+        cmd: &["bash"],
+        size_mb: 90,
+        memory_mib: 5,
+        ..DEFAULT
+    },
+    Row {
         names: &["docker.io/library/mariadb"],
         base: Base::Debian,
         programs: &[
@@ -523,8 +655,19 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         names: &["docker.io/library/mongo"],
         base: Base::Debian,
-        programs: &[("/usr/bin/mongod", "mongod")],
+        programs: &[
+            ("/usr/bin/mongod", "mongod"),
+            ("/usr/bin/mongosh", "mongo-shell"),
+            ("/usr/bin/mongo", "mongo-shell"),
+        ],
+        entrypoint: &["docker-entrypoint.sh"],
         cmd: &["mongod"],
+        files: |tree, time| {
+            // Flags alone are the server's.
+            let script = "#!/bin/sh\ncase \"$1\" in -*) set -- mongod \"$@\";; esac\nexec \"$@\"\n";
+            tree.insert("/usr/local/bin/docker-entrypoint.sh", Entry { mode: 0o755, ..Entry::file(script, time) });
+            tree.insert("/data/db", Entry::directory(time));
+        },
         ports: &[27017],
         size_mb: 240,
         memory_mib: 90,
@@ -547,6 +690,8 @@ pub(super) const ROWS: &[Row] = &[
         programs: &[
             ("/opt/rabbitmq/sbin/rabbitmq-server", "rabbitmq-server"),
             ("/usr/local/bin/rabbitmq-server", "rabbitmq-server"),
+            ("/usr/local/bin/rabbitmqctl", "rabbitmqctl"),
+            ("/usr/local/bin/rabbitmq-diagnostics", "rabbitmqctl"),
         ],
         cmd: &["rabbitmq-server"],
         ports: &[5672, 15672],
@@ -700,10 +845,17 @@ pub(super) const GENERIC: Row = Row {
 };
 
 fn nginx_files(tree: &mut Tree, time: Timestamp) {
+    for (path, row) in
+        [("/etc/passwd", "nginx:x:101:101:nginx user:/nonexistent:/bin/false\n"), ("/etc/group", "nginx:x:101:\n")]
+    {
+        let before = tree.get(path).and_then(|entry| entry.content().ok()).unwrap_or_default();
+        tree.insert(path, Entry::file([&before[..], row.as_bytes()].concat(), time));
+    }
     tree.insert("/usr/share/nginx/html/index.html", Entry::file(pages::NGINX, time));
     tree.insert("/usr/share/nginx/html/50x.html", Entry::file(pages::NGINX_50X, time));
     tree.insert("/etc/nginx/nginx.conf", Entry::file(pages::NGINX_CONF, time));
     tree.insert("/etc/nginx/conf.d/default.conf", Entry::file(pages::NGINX_DEFAULT_CONF, time));
+    tree.insert("/var/cache/nginx", Entry::directory(time));
     tree.insert("/var/log/nginx/access.log", Entry::symlink("/dev/stdout", time));
     tree.insert("/var/log/nginx/error.log", Entry::symlink("/dev/stderr", time));
 }

@@ -155,7 +155,8 @@ where
                 Either::Right(_) => continue,
             }
         };
-        connections.push(serve_connection(stream, &handler));
+        // Boxed: a server that nobody speaks with has room for none.
+        connections.push(Box::pin(serve_connection(stream, &handler)));
     }
 }
 

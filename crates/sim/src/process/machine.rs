@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use machinery::sort::Order;
 
 use super::capabilities::{self, Capabilities};
 use super::endless::Endless;
+use super::namespace::{ProcessInfo, Processes, Row};
+use super::proc::ProcOf;
 use super::signal::{Signal, Signals};
 use super::{Child, Exit, Pid, Process, Program};
 use crate::errno::Errno;
@@ -61,39 +63,10 @@ pub type Completer = Rc<dyn Fn(&Machine, Vec<String>) -> LocalBoxFuture<'static,
 
 /// A machine. Cheap to clone; all clones are one.
 #[derive(Clone)]
-pub struct Machine(Rc<Shared>);
+pub struct Machine(pub(super) Rc<Shared>);
 
-/// A PID namespace: the processes that see one another. Cheap to clone; all clones are one.
-#[derive(Clone, Default)]
-pub struct Processes(Rc<Table>);
-
-#[derive(Default)]
-struct Table {
-    rows: RefCell<BTreeMap<Pid, Row>>,
-    next_pid: Cell<Pid>,
-}
-
-impl Processes {
-    /// A namespace without processes, whose first has a number.
-    fn from(first_pid: Pid) -> Self {
-        let processes = Self::default();
-        processes.0.next_pid.set(first_pid);
-        processes
-    }
-
-    /// The namespace of a pod whose containers share it: its first process is the sandbox's.
-    pub fn of_pod(now: Timestamp) -> Self {
-        let processes = Self::from(2);
-        let args = vec!["/pause".to_owned()];
-        let info = ProcessInfo { pid: 1, parent: 0, group: 1, uid: 65535, args, started_at: now };
-        let row = Row { info, signals: Signals::new(true), memory_bytes: 0, cpu_nano_cores: 0, owner: Weak::new() };
-        processes.0.rows.borrow_mut().insert(1, row);
-        processes
-    }
-}
-
-struct Shared {
-    config: MachineConfig,
+pub(super) struct Shared {
+    pub(super) config: MachineConfig,
     programs: RefCell<BTreeMap<String, Rc<dyn Program>>>,
     completers: RefCell<BTreeMap<String, Completer>>,
     processes: Processes,
@@ -109,34 +82,8 @@ struct Shared {
     cpu: Cell<(u64, Timestamp)>,
     booted_at: Timestamp,
     capabilities: Cell<Capabilities>,
-}
-
-/// A row of the process table.
-struct Row {
-    info: ProcessInfo,
-    signals: Signals,
-    memory_bytes: u64,
-    /// What it uses while it runs, in billionths of a CPU.
-    cpu_nano_cores: u64,
-    /// The machine it is of, where several share a table.
-    owner: Weak<Shared>,
-}
-
-/// What `ps` shows of a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessInfo {
-    /// Its number.
-    pub pid: Pid,
-    /// Its parent's.
-    pub parent: Pid,
-    /// Its process group.
-    pub group: Pid,
-    /// User.
-    pub uid: u32,
-    /// Arguments.
-    pub args: Vec<String>,
-    /// When it started.
-    pub started_at: Timestamp,
+    /// Its AppArmor profile as `/proc/<pid>/attr/current` has it, and whether it forbids to write.
+    pub(super) confinement: RefCell<(Rc<str>, bool)>,
 }
 
 /// A process to be.
@@ -196,7 +143,7 @@ impl Machine {
 
     /// A machine whose processes are among others.
     pub fn among(config: MachineConfig, processes: Processes) -> Self {
-        Self(Rc::new(Shared {
+        let machine = Self(Rc::new(Shared {
             programs: RefCell::default(),
             completers: RefCell::default(),
             processes,
@@ -209,8 +156,37 @@ impl Machine {
             cpu: Cell::new((0, config.executor.now())),
             booted_at: config.executor.now(),
             capabilities: Cell::new(capabilities::ALL),
+            confinement: RefCell::new(("unconfined".into(), false)),
             config,
-        }))
+        }));
+        machine.fs().set_proc(Rc::new(ProcOf(Rc::downgrade(&machine.0))));
+        machine
+    }
+
+    /// The same machine seen from a folder on: its programs are started by paths from there.
+    ///
+    /// # Errors
+    /// As [`Fs::rooted`].
+    pub fn chrooted(&self, path: &str) -> Result<Self, Errno> {
+        let config = &self.0.config;
+        let inner = Self::among(
+            MachineConfig {
+                executor: config.executor.clone(),
+                fs: config.fs.rooted(path)?,
+                interface: config.interface.clone(),
+                hostname: config.hostname.clone(),
+                first_pid: 0,
+                memory_bytes_max: None,
+                cpu_nano_cores_max: None,
+                groups: config.groups.clone(),
+                rng: self.0.rng.borrow_mut().fork(),
+            },
+            self.namespace(),
+        );
+        inner.set_capabilities(self.capabilities());
+        inner.0.confinement.replace(self.0.confinement.borrow().clone());
+        inner.0.programs.borrow_mut().clone_from(&self.0.programs.borrow());
+        Ok(inner)
     }
 
     /// What root may do on it.
@@ -223,12 +199,17 @@ impl Machine {
         self.0.capabilities.set(capabilities);
     }
 
+    /// Puts its processes under an AppArmor profile, which may forbid them to write.
+    pub fn set_confinement(&self, profile: &str, denies_writes: bool) {
+        self.0.confinement.replace((profile.into(), denies_writes));
+    }
+
     /// The processes that its own see.
     pub fn namespace(&self) -> Processes {
         self.0.processes.clone()
     }
 
-    fn rows(&self) -> RefMut<'_, BTreeMap<Pid, Row>> {
+    pub(super) fn rows(&self) -> RefMut<'_, BTreeMap<Pid, Row>> {
         self.0.processes.0.rows.borrow_mut()
     }
 
@@ -254,7 +235,10 @@ impl Machine {
     /// Its files as somebody on it sees them.
     pub fn fs_of(&self, uid: u32, gid: u32) -> Fs {
         match &self.0.config.groups {
-            Some(groups) => self.fs().as_user(Rc::new(fs::Who { uid, gid, groups: groups.clone() })),
+            Some(groups) => {
+                let reads_only = self.0.confinement.borrow().1;
+                self.fs().as_user(Rc::new(fs::Who { uid, gid, groups: groups.clone(), reads_only }))
+            }
             None => self.fs().clone(),
         }
     }
@@ -308,6 +292,9 @@ impl Machine {
     /// # Errors
     /// When it cannot be opened so.
     pub fn open(&self, fs: &Fs, path: &str, mode: fs::Mode) -> Result<Fd, Errno> {
+        if let Some(output) = self.output(path) {
+            return Ok(output);
+        }
         let file = fs.open(path, mode, self.now())?;
         Ok(match file.device() {
             Some(name @ ("zero" | "full" | "random" | "urandom")) if mode == fs::Mode::Read => {
@@ -315,6 +302,17 @@ impl Machine {
             }
             _ => Fd::new(file),
         })
+    }
+
+    /// `/proc/<pid>/fd/1` and `2` of a container's first process.
+    fn output(&self, path: &str) -> Option<Fd> {
+        let (pid, number) = path.strip_prefix("/proc/")?.split_once("/fd/")?;
+        let (out, errors) = self.rows().get(&pid.parse().ok()?)?.outputs.clone()?;
+        match number {
+            "1" => Some(out),
+            "2" => Some(errors),
+            _ => None,
+        }
     }
 
     /// A random number.
@@ -417,8 +415,7 @@ impl Machine {
         if self.rows().len() >= PROCESSES_MAX {
             return self.refuse(spawn);
         }
-        let pid = self.0.processes.0.next_pid.get();
-        self.0.processes.0.next_pid.set(pid + 1);
+        let pid = self.0.processes.next_pid();
         // A container's machine counts from 1; others have no first process.
         if self.0.config.first_pid == 1 && self.0.init.get().is_none() {
             self.0.init.set(Some(pid));
@@ -429,15 +426,29 @@ impl Machine {
             parent: spawn.parent,
             group: spawn.group.unwrap_or(pid),
             uid: spawn.uid,
+            gid: spawn.gid,
             args: spawn.args.clone(),
             started_at: self.now(),
         };
-        let entry =
-            Row { info, signals: signals.clone(), memory_bytes: 0, cpu_nano_cores: 0, owner: Rc::downgrade(&self.0) };
-        self.rows().insert(pid, entry);
+        let outputs =
+            (self.0.init.get() == Some(pid)).then(|| (spawn.fds.get(&1).cloned(), spawn.fds.get(&2).cloned()));
+        let outputs = outputs.and_then(|(out, errors)| Some((out?, errors?)));
+        let owner = Rc::downgrade(&self.0);
+        let environ = spawn.env.iter().fold(String::new(), |text, (name, value)| text + name + "=" + value + "\0");
+        let signals_of = signals.clone();
+        self.0.processes.insert(Row {
+            info,
+            signals: signals_of,
+            memory_bytes: 0,
+            cpu_nano_cores: 0,
+            owner,
+            outputs,
+            environ: environ.into(),
+            outside: 0,
+        });
         let process = Process {
             machine: self.clone(),
-            fs: self.fs_of(spawn.uid, spawn.gid),
+            fs: self.fs_of(spawn.uid, spawn.gid).of_process(pid),
             pid,
             args: spawn.args,
             env: spawn.env,
@@ -502,7 +513,7 @@ impl Machine {
     fn ended(&self, pid: Pid) {
         self.settle_cpu();
         self.use_cpu(EXEC_TIME);
-        self.rows().remove(&pid);
+        self.0.processes.remove(pid);
         if self.0.init.get() == Some(pid) {
             self.kill_all();
         }
@@ -552,9 +563,7 @@ impl Machine {
 
     /// Changes what a process' arguments are shown as: it has become another program.
     pub fn set_args(&self, pid: Pid, args: &[String]) {
-        if let Some(row) = self.rows().get_mut(&pid) {
-            row.info.args = args.to_vec();
-        }
+        self.0.processes.set_args(pid, args);
     }
 
     /// Memory its processes hold, in bytes.

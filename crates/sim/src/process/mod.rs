@@ -3,6 +3,8 @@
 pub mod capabilities;
 mod endless;
 mod machine;
+mod namespace;
+mod proc;
 mod signal;
 
 use std::cell::Cell;
@@ -19,7 +21,8 @@ use futures::future::LocalBoxFuture;
 use crate::errno::Errno;
 use crate::fs::{self, Fs};
 use crate::io::Fd;
-pub use machine::{Completer, ExecError, Executable, Machine, MachineConfig, ProcessInfo, Processes, Spawn};
+pub use machine::{Completer, ExecError, Executable, Machine, MachineConfig, Spawn};
+pub use namespace::{ProcessInfo, Processes};
 pub use signal::{SIGNALS, Signal, Signals};
 
 /// A process' number.
@@ -159,27 +162,6 @@ impl Process {
         self.machine.executor().sleep(duration).await;
     }
 
-    /// `/proc/<pid>/status`, of a process that there is.
-    fn status_of(&self, path: &str) -> Option<String> {
-        let pid = path.strip_prefix("/proc/")?.strip_suffix("/status")?;
-        let pid = if pid == "self" { self.pid } else { pid.parse().ok()? };
-        let info = self.machine.processes().into_iter().find(|info| info.pid == pid)?;
-        let name = fs::file_name(info.args.first()?);
-        let (uid, bound) = (info.uid, self.machine.capabilities());
-        // Only root has any in force.
-        let own = if uid == 0 { bound } else { 0 };
-        let ids = |id: u32| format!("{id}\t{id}\t{id}\t{id}");
-        Some(format!(
-            "Name:\t{name}\nState:\tS (sleeping)\nPid:\t{pid}\nPPid:\t{}\nUid:\t{}\nGid:\t{}\nCapInh:\t{:016x}\n\
-             CapPrm:\t{own:016x}\nCapEff:\t{own:016x}\nCapBnd:\t{bound:016x}\nCapAmb:\t{:016x}\n",
-            info.parent,
-            ids(uid),
-            ids(if pid == self.pid { self.gid } else { uid }),
-            0,
-            0,
-        ))
-    }
-
     /// Opens a file for reading; `-` is standard input.
     ///
     /// # Errors
@@ -193,9 +175,6 @@ impl Process {
                 }
                 if self.fs().is_dir(&self.path(path)) {
                     return Err(Errno::IsADirectory);
-                }
-                if let Some(text) = self.status_of(&self.path(path)) {
-                    return Ok(Fd::from_bytes(text));
                 }
                 self.machine.open(&self.fs, &self.path(path), fs::Mode::Read)
             }

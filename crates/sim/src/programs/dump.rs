@@ -63,7 +63,9 @@ pub(super) async fn od(process: Process) -> i32 {
     let skipped = number("j").unwrap_or_default();
     let limit = number("N").map(|limit| limit.saturating_add(skipped));
     let Some((data, code)) = contents(&process, &options.operands, limit).await else { return 1 };
-    let data = data.get(skipped..).unwrap_or_default();
+    let Some(data) = data.get(skipped..) else {
+        return process.fail(1, "cannot skip past end of combined input").await;
+    };
     let radix = options.value("A").unwrap_or("o").to_owned();
     let address = |at: usize| match radix.as_str() {
         "n" => String::new(),

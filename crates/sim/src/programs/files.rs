@@ -1,9 +1,10 @@
 //! Tools for files.
 
 use crate::errno::Errno;
-use crate::fs::{self, Entry, Fs, Kind};
-use crate::process::{Process, capabilities};
+use crate::fs::{self, Entry, Fs, Kind, Mounted};
+use crate::process::{Machine, Process, Spawn, capabilities};
 
+use super::listing::human;
 use super::options::Options;
 
 /// Visits a path and all below it, in order.
@@ -349,26 +350,128 @@ pub(super) async fn mktemp(process: Process) -> i32 {
     }
 }
 
+/// Bytes of a node's disk, and what is taken of it.
+const DISK_KIB: (u64, u64) = (61_202_244, 9_180_336);
+/// A tmpfs may have half of the memory.
+const TMPFS_KIB: u64 = 4 << 20;
+
+/// `df [-h|-k|-m|-T|-P] [PATH…]`: the file systems that the paths are on, or all.
 pub(super) async fn df(process: Process) -> i32 {
+    let options = match Options::parse(process.operands(), "hkmTPa", &[("human-readable", "h")]) {
+        Ok(options) => options,
+        Err(message) => return process.fail(1, message).await,
+    };
+    let mut mounts = process.fs().mounts();
+    let mut code = 0;
+    if !options.operands.is_empty() {
+        let mut wanted = Vec::new();
+        for path in &options.operands {
+            match process.fs().follow(&process.path(path)).and_then(|at| process.fs().metadata(&at).map(|_| at)) {
+                Ok(at) => {
+                    let holds = |mounted: &&Mounted| {
+                        mounted.path == "/"
+                            || at
+                                .strip_prefix(&mounted.path)
+                                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                    };
+                    let found = mounts.iter().filter(holds).max_by_key(|mounted| mounted.path.len());
+                    wanted.extend(found.map(|mounted| mounted.path.clone()));
+                }
+                Err(error) => code = process.fail(1, format_args!("{path}: {error}")).await,
+            }
+        }
+        mounts.retain(|mounted| wanted.contains(&mounted.path));
+    }
+    let size = |kib: u64| match () {
+        () if options.has("h") => human(kib << 10),
+        () if options.has("m") => (kib >> 10).to_string(),
+        () => kib.to_string(),
+    };
+    let head = match () {
+        () if options.has("h") => "Size",
+        () if options.has("m") => "1M-blocks",
+        () if options.has("P") => "1024-blocks",
+        () => "1K-blocks",
+    };
+    let kind = |text: &str| if options.has("T") { format!(" {text:<8}") } else { String::new() };
     let mut out = format!(
-        "{:<20} {:>10} {:>9} {:>9} {:>4} {}\n",
-        "Filesystem", "1K-blocks", "Used", "Available", "Use%", "Mounted on"
+        "{:<20}{} {head:>10} {:>9} {:>9} {:>4} {}\n",
+        "Filesystem",
+        kind("Type"),
+        "Used",
+        "Available",
+        "Use%",
+        "Mounted on"
     );
-    for (path, _) in process.fs().mounts() {
-        let source = if path == "/" { "overlay" } else { "tmpfs" };
+    for Mounted { path, device, .. } in mounts {
+        let (total, taken) = if device == fs::TMPFS { (TMPFS_KIB, 12) } else { DISK_KIB };
+        let share = (taken * 100).div_ceil(total);
+        let of = if device == fs::DISK { "ext4" } else { device };
         out.push_str(&format!(
-            "{source:<20} {:>10} {:>9} {:>9} {:>4} {path}\n",
-            61_202_244, 9_180_336, 48_880_652, "16%"
+            "{device:<20}{} {:>10} {:>9} {:>9} {:>4} {path}\n",
+            kind(of),
+            size(total),
+            size(taken),
+            size(total - taken),
+            format!("{share}%")
         ));
     }
-    i32::from(!process.print(out).await)
+    if process.print(out).await { code } else { 1 }
 }
 
 pub(super) async fn mount(process: Process) -> i32 {
-    let line = |(path, read_only): (String, bool)| {
-        let (source, kind) = if path == "/" { ("overlay", "overlay") } else { ("tmpfs", "tmpfs") };
-        format!("{source} on {path} type {kind} ({},relatime)\n", if read_only { "ro" } else { "rw" })
+    let line = |Mounted { path, read_only, device }: Mounted| {
+        let kind = if device == fs::DISK { "ext4" } else { device };
+        format!("{device} on {path} type {kind} ({},relatime)\n", if read_only { "ro" } else { "rw" })
     };
     let text: String = process.fs().mounts().into_iter().map(line).collect();
     i32::from(!process.print(text).await)
+}
+
+/// `chroot FOLDER [COMMAND…]`.
+pub(super) async fn chroot(process: Process) -> i32 {
+    /// What runs there ends with whoever started it.
+    struct Ends(Machine);
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            self.0.kill_all();
+        }
+    }
+    let Some((folder, command)) = process.operands().split_first() else {
+        return process.fail(1, "missing operand").await;
+    };
+    if process.uid != 0 {
+        return process
+            .fail(1, format_args!("can't change root directory to '{folder}': Operation not permitted"))
+            .await;
+    }
+    let inner = match process.machine.chrooted(&process.path(folder)) {
+        Ok(inner) => Ends(inner),
+        Err(error) => return process.fail(1, format_args!("can't change root directory to '{folder}': {error}")).await,
+    };
+    let shell = || {
+        let shell = if inner.0.fs().exists("/bin/bash") { "/bin/bash" } else { "/bin/sh" };
+        vec![shell.to_owned(), "-i".to_owned()]
+    };
+    let command = if command.is_empty() { shell() } else { command.to_vec() };
+    let found = match inner.0.find(&command, &process.env, "/") {
+        Ok(found) => found,
+        Err(error) => {
+            let name = command.first().map_or("", String::as_str);
+            return process.fail(127, format_args!("can't execute '{name}': {error}")).await;
+        }
+    };
+    let group = process.machine.processes().into_iter().find(|info| info.pid == process.pid).map(|info| info.group);
+    let child = inner.0.spawn(Spawn {
+        program: found.program,
+        args: found.args,
+        env: process.env.clone(),
+        cwd: "/".into(),
+        uid: process.uid,
+        gid: process.gid,
+        fds: process.fds.clone(),
+        parent: process.pid,
+        group,
+    });
+    child.wait().await
 }

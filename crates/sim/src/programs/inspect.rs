@@ -107,7 +107,7 @@ pub(super) async fn du(process: Process) -> i32 {
             all.push((path.to_owned(), kib, entry.kind == Kind::Directory));
         });
         let base = root.trim_end_matches('/').to_owned();
-        let depth = |path: &str| path.get(base.len()..).unwrap_or_default().matches('/').count();
+        let depth = |path: &str| path.get(base.len()..).unwrap_or_default().trim_end_matches('/').matches('/').count();
         // What is inside comes before what it is in.
         for (path, kib, folder) in all.iter().rev() {
             if depth(path) > depth_max || !folder && !options.has("a") && *path != root {
@@ -193,12 +193,13 @@ pub(super) async fn top(process: Process) -> i32 {
 pub(super) async fn by_name(process: Process) -> i32 {
     let name = process.name().to_owned();
     let mut signal = Signal::Term;
-    let (mut full, mut long) = (false, false);
+    let (mut full, mut long, mut probes) = (false, false, false);
     let mut wanted = None;
     for word in process.operands() {
         match word.strip_prefix('-') {
             Some("f") => full = true,
             Some("l" | "a") => long = true,
+            Some("0") => probes = true,
             Some("x" | "o" | "n" | "q" | "s") => {}
             Some(text) => match Signal::parse(text) {
                 Some(parsed) => signal = parsed,
@@ -214,7 +215,7 @@ pub(super) async fn by_name(process: Process) -> i32 {
     let exact = matches!(name.as_str(), "pidof" | "killall");
     let Ok(regex) = regex_lite::Regex::new(&wanted) else { return process.fail(2, "bad pattern").await };
     let fits = |info: &ProcessInfo| {
-        let command = info.args.first().map_or("", |path| crate::fs::file_name(path));
+        let command = info.name();
         match (exact, full) {
             (true, _) => command == wanted,
             (false, true) => regex.is_match(&info.args.join(" ")),
@@ -238,7 +239,7 @@ pub(super) async fn by_name(process: Process) -> i32 {
             process.print(found.iter().map(line).collect::<String>()).await;
         }
         _ => {
-            for info in &found {
+            for info in found.iter().filter(|_| !probes) {
                 // One that has just ended needs no signal.
                 let _ = process.machine.kill(info.pid, signal);
             }

@@ -7,7 +7,7 @@ use crate::readline::columns_of;
 use machinery::sort::Order;
 
 pub(super) async fn ls(process: Process) -> i32 {
-    let options = match Options::parse(process.operands(), "laA1hRdtrFipS", &[("all", "a"), ("color", "F")]) {
+    let options = match Options::parse(process.operands(), "laA1hRdtrFipSLn", &[("all", "a"), ("color", "F")]) {
         Ok(options) => options,
         Err(message) => return process.fail(1, message).await,
     };
@@ -27,7 +27,11 @@ pub(super) async fn ls(process: Process) -> i32 {
                 folders.push(path);
             }
             Ok(_) => {
-                let entry = process.fs().symlink_metadata(&absolute);
+                let entry = if options.has("L") {
+                    process.fs().metadata(&absolute)
+                } else {
+                    process.fs().symlink_metadata(&absolute)
+                };
                 files.extend(entry.ok().map(|entry| (path, entry)));
             }
             Err(error) => code = process.fail(1, format_args!("{path}: {error}")).await,
@@ -46,6 +50,12 @@ pub(super) async fn ls(process: Process) -> i32 {
                 continue;
             }
         };
+        if options.has("L") {
+            for (name, entry) in &mut entries {
+                let path = process.path(&format!("{folder}/{name}"));
+                *entry = process.fs().metadata(&path).unwrap_or_else(|_| entry.clone());
+            }
+        }
         entries.retain(|(name, _)| options.has("a") || options.has("A") || !name.starts_with('.'));
         if options.has("R") {
             let inner = entries.iter().filter(|(_, entry)| entry.kind == Kind::Directory);

@@ -7,6 +7,42 @@ use super::text::inputs;
 use crate::process::Process;
 use crate::readline::key::{Key, decode};
 
+/// `tty`: the terminal that standard input is.
+pub(super) async fn tty(process: Process) -> i32 {
+    let (text, code) = if process.stdin().tty().is_some() { ("/dev/pts/0\n", 0) } else { ("not a tty\n", 1) };
+    process.print(text).await;
+    code
+}
+
+/// `stty [size | -a | SETTING…]`: what there is to say of a terminal; `raw`, `-echo` and their opposites are heeded.
+pub(super) async fn stty(process: Process) -> i32 {
+    let stdin = process.stdin();
+    let Some(tty) = stdin.tty() else {
+        return process.fail(1, "standard input: Inappropriate ioctl for device").await;
+    };
+    let (columns, rows) = tty.size();
+    let words: Vec<&str> = process.operands().iter().map(String::as_str).collect();
+    let text = match words.as_slice() {
+        ["size"] => format!("{rows} {columns}\n"),
+        [] | ["-a" | "--all"] => {
+            format!(
+                "speed 38400 baud; rows {rows}; columns {columns};\nintr = ^C; quit = ^\\; erase = ^?; eof = ^D; susp = ^Z;\n"
+            )
+        }
+        settings => {
+            for setting in settings {
+                match *setting {
+                    "raw" | "-icanon" | "-echo" => tty.set_raw(true),
+                    "sane" | "cooked" | "-raw" | "icanon" | "echo" => tty.set_raw(false),
+                    _ => {}
+                }
+            }
+            String::new()
+        }
+    };
+    i32::from(!process.print(text).await)
+}
+
 /// `sha256sum` and `sha512sum`, with `-c`.
 pub(super) async fn digest(process: Process) -> i32 {
     let options = match Options::parse(process.operands(), "cbts", &[("check", "c")]) {

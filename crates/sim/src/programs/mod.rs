@@ -20,6 +20,7 @@ mod misc;
 mod net;
 mod options;
 mod packages;
+mod python;
 mod sed;
 pub mod servers;
 mod system;
@@ -53,6 +54,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("cat", |process| Box::pin(text::cat(process))),
     ("chmod", |process| Box::pin(files::chmod(process))),
     ("chown", |process| Box::pin(files::chown(process))),
+    ("chroot", |process| Box::pin(files::chroot(process))),
     ("clear", |process| Box::pin(system::clear(process))),
     ("cmp", |process| Box::pin(columns::cmp(process))),
     ("column", |process| Box::pin(columns::column(process))),
@@ -84,6 +86,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("head", |process| Box::pin(text::head(process))),
     ("host", |process| Box::pin(lookup::host(process))),
     ("hostname", |process| Box::pin(system::hostname(process))),
+    ("groups", |process| Box::pin(system::groups(process))),
     ("id", |process| Box::pin(system::id(process))),
     ("ifconfig", |process| Box::pin(net::ip(process))),
     ("ip", |process| Box::pin(net::ip(process))),
@@ -133,6 +136,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("sort", |process| Box::pin(lines::sort(process))),
     ("ss", |process| Box::pin(net::netstat(process))),
     ("stat", |process| Box::pin(inspect::stat(process))),
+    ("stty", |process| Box::pin(misc::stty(process))),
     ("tac", |process| Box::pin(columns::tac(process))),
     ("tail", |process| Box::pin(text::tail(process))),
     ("tar", |process| Box::pin(tar::tar(process))),
@@ -144,6 +148,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("touch", |process| Box::pin(files::touch(process))),
     ("tr", |process| Box::pin(lines::tr(process))),
     ("true", |process| Box::pin(system::succeed(process))),
+    ("tty", |process| Box::pin(misc::tty(process))),
     ("uname", |process| Box::pin(system::uname(process))),
     ("uniq", |process| Box::pin(lines::uniq(process))),
     ("uptime", |process| Box::pin(system::uptime(process))),
@@ -173,6 +178,7 @@ const ENTRYPOINTS: &[(&str, Main)] = &[
     ("curl-entrypoint", |process| Box::pin(curl_entrypoint(process))),
     ("nslookup-bind", |process| Box::pin(lookup::nslookup_bind(process))),
     ("nslookup-old", |process| Box::pin(lookup::nslookup_old(process))),
+    ("python3", |process| Box::pin(python::python(process))),
 ];
 
 const TOOL_NAMES: [&str; TOOLS.len()] = names(TOOLS);
@@ -206,6 +212,12 @@ split! {
     fn program_main(name: &'static str) -> Option<Main> {
         main_in(&[TOOLS, servers::SERVERS, ENTRYPOINTS], name)
     }
+}
+
+/// Loads the shell's code, for somebody who is going to type.
+pub async fn load_shell() {
+    // What cannot be loaded is told when it is wanted.
+    let _ = shell_main(SHELL_NAMES[0]).await;
 }
 
 fn main_in(tables: &[&[(&str, Main)]], name: &str) -> Option<Main> {

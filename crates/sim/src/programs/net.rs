@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures::future::{Either, select};
 
 use super::options::Options;
-use crate::network::{CONNECT_TIMEOUT, ConnectError};
+use crate::io::Fd;
+use crate::network::{CONNECT_TIMEOUT, ConnectError, TcpStream};
 use crate::process::Process;
 
 /// `nc`: `-z` to try a port, `-l` to wait for a connection, `-u` for datagrams, or a connection with standard input
@@ -67,7 +68,12 @@ pub(super) async fn nc(process: Process) -> i32 {
             }
         }
     };
-    let (stdin, stdout) = (process.stdin(), process.stdout());
+    carry(&stream, &process.stdin(), &process.stdout()).await;
+    0
+}
+
+/// Sends an input and writes what comes, until the other side ends.
+pub(super) async fn carry(stream: &TcpStream, stdin: &Fd, stdout: &Fd) {
     let up = Box::pin(async {
         loop {
             let part = stdin.read(65536).await.unwrap_or_default();
@@ -86,7 +92,6 @@ pub(super) async fn nc(process: Process) -> i32 {
         }
     });
     select(up, down).await;
-    0
 }
 
 /// `nc -u`: a line is a datagram. With `-l`, whoever sends first is answered.

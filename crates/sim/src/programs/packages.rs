@@ -6,6 +6,16 @@ use crate::process::Process;
 /// Packages by their names in Debian and Alpine, with the executables they bring: where they differ from the program's
 /// name, `name=program`.
 const PACKAGES: &[(&[&str], &[&str])] = &[
+    (
+        &["amqp-tools"],
+        &[
+            "amqp-consume=amqp-tools",
+            "amqp-declare-queue=amqp-tools",
+            "amqp-delete-queue=amqp-tools",
+            "amqp-get=amqp-tools",
+            "amqp-publish=amqp-tools",
+        ],
+    ),
     (&["bash"], &["bash"]),
     (&["bc"], &["bc"]),
     (&["ca-certificates", "coreutils", "apt-transport-https", "gnupg"], &[]),
@@ -17,10 +27,12 @@ const PACKAGES: &[(&[&str], &[&str])] = &[
     (&["iputils-ping", "iputils"], &["ping"]),
     (&["jq"], &["jq"]),
     (&["less"], &["less"]),
+    (&["mysql-client", "default-mysql-client", "mariadb-client"], &["mysql"]),
     (&["nano"], &["nano"]),
     (&["net-tools"], &["ifconfig", "netstat", "route"]),
     (&["netcat", "netcat-openbsd", "netcat-traditional"], &["nc"]),
     (&["postgresql-client", "postgresql"], &["psql", "pg_isready"]),
+    (&["python", "python3", "python3-minimal"], &["python=python3", "python3"]),
     (&["procps"], &["free", "pgrep", "pidof", "pkill", "ps", "top", "uptime", "watch"]),
     (&["psmisc"], &["killall"]),
     (&["redis-tools", "redis"], &["redis-cli"]),

@@ -117,19 +117,28 @@ pub(super) async fn timeout(process: Process) -> i32 {
 pub(super) async fn watch(process: Process) -> i32 {
     let mut words = process.operands();
     let mut span = Duration::from_secs(2);
+    let mut titled = true;
     while let Some((flag, rest)) = words.split_first().filter(|(flag, _)| flag.starts_with('-')) {
         words = rest;
-        if flag == "-n"
-            && let Some((value, rest)) = words.split_first()
-        {
-            span = duration(value).unwrap_or(span);
-            words = rest;
+        let value = flag.strip_prefix("--interval=").or(flag.strip_prefix("-n"));
+        match (flag.as_str(), value, words.split_first()) {
+            ("-n" | "--interval", _, Some((value, rest))) => {
+                span = duration(value).unwrap_or(span);
+                words = rest;
+            }
+            ("-t" | "--no-title", ..) => titled = false,
+            (_, Some(value), _) => span = duration(value).unwrap_or(span),
+            _ => {}
         }
     }
     let command = words.join(" ");
     loop {
         let time = process.machine.now().strftime("%a %b %e %H:%M:%S %Y").to_string();
-        process.print(format!("\x1b[H\x1b[2JEvery {:.1}s: {command}    {time}\n\n", span.as_secs_f64())).await;
+        let title = match titled {
+            true => format!("Every {:.1}s: {command}    {time}\n\n", span.as_secs_f64()),
+            false => String::new(),
+        };
+        process.print(format!("\x1b[H\x1b[2J{title}")).await;
         let script = vec!["sh".to_owned(), "-c".to_owned(), command.clone()];
         super::run(&process, script).await;
         process.sleep(span.max(Duration::from_millis(100))).await;
@@ -246,6 +255,13 @@ pub(super) async fn kill(process: Process) -> i32 {
     code
 }
 
+/// `groups`: the names of one's groups.
+pub(super) async fn groups(process: Process) -> i32 {
+    let ids = [&[process.gid], process.machine.groups()].concat();
+    let names: Vec<String> = ids.iter().map(|id| name_of(&process, "/etc/group", *id)).collect();
+    i32::from(!process.print(format!("{}\n", names.join(" "))).await)
+}
+
 pub(super) async fn id(process: Process) -> i32 {
     let user = |id: u32| name_of(&process, "/etc/passwd", id);
     let group = |id: u32| name_of(&process, "/etc/group", id);
@@ -262,7 +278,7 @@ pub(super) async fn id(process: Process) -> i32 {
         Some("-G") => list(" ", &|id| id.to_string()),
         Some("-un") => user(process.uid),
         Some("-gn") => group(process.gid),
-        Some("-Gn") => list(" ", &group),
+        Some("-Gn" | "-nG") => list(" ", &group),
         _ => format!(
             "uid={} gid={} groups={}",
             named(process.uid, user(process.uid)),

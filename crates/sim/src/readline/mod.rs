@@ -87,6 +87,10 @@ impl Readline {
         // The place in the history, and the line that was being typed before going there.
         let (mut place, mut typed) = (self.history.len(), Vec::new());
         let mut tabs = 0;
+        if tty.is_mid_line() {
+            // What ended without a line feed stays to be read, as in zsh.
+            tty.write(b"\r\n");
+        }
         line.draw();
         loop {
             let Some((key, used)) = decode(&bytes) else {

@@ -9,7 +9,7 @@ use futures::future::{Either, select};
 use kubelet::runtime::LogStream;
 use kubelet::runtime::{
     ContainerConfig, ContainerState, ContainerStats, ContainerStatus, ErrorCode, Event, LinuxResources, MountSource,
-    Outcome, RuntimeError,
+    NamespaceMode, Outcome, RuntimeError,
 };
 
 use machinery::Timestamp;
@@ -210,7 +210,8 @@ impl Container {
     /// Its user and group, by the pod's security context or the image's user.
     fn ids(&self, fs: &Fs) -> (u32, u32) {
         let (user, group) = self.image.user.split_once(':').unwrap_or((&self.image.user, ""));
-        let passwd = fs.read_text("/etc/passwd").unwrap_or_default();
+        // An image without a user needs no look at who there is.
+        let passwd = if user.is_empty() { String::new() } else { fs.read_text("/etc/passwd").unwrap_or_default() };
         let row = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|row| row.first() == Some(&user));
         let field = |index: usize| row.as_ref().and_then(|row| row.get(index)?.parse().ok());
         // What images without files of their own call whoever is not root.
@@ -220,6 +221,32 @@ impl Container {
         let given = |id: Option<i64>| id.and_then(|id| u32::try_from(id).ok());
         let security = &self.config.security;
         (given(security.run_as_user).unwrap_or(uid), given(security.run_as_group).unwrap_or(gid))
+    }
+
+    /// Groups beside its own: the pod's, and unless they are strict those that the image gives the user.
+    fn groups(&self, fs: &Fs) -> Vec<u32> {
+        let security = &self.config.security;
+        let given = security.supplemental_groups.iter().filter_map(|id| u32::try_from(*id).ok());
+        let mut groups: Vec<u32> = given.collect();
+        if security.strict_groups {
+            return groups;
+        }
+        let uid = self.ids(fs).0.to_string();
+        let passwd = fs.read_text("/etc/passwd").unwrap_or_default();
+        let name = passwd.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)? == uid).then_some(name)
+        });
+        if let Some(name) = name.filter(|name| *name != "root") {
+            let table = fs.read_text("/etc/group").unwrap_or_default();
+            groups.extend(table.lines().filter_map(|line| {
+                let mut fields = line.split(':').skip(2);
+                let (id, members) = (fields.next()?.parse::<u32>().ok()?, fields.next()?);
+                members.split(',').any(|member| member == name).then_some(id)
+            }));
+        }
+        groups
     }
 
     /// The command line: Kubernetes' command and args over the image's entrypoint and cmd.
@@ -244,12 +271,8 @@ fn cpu_max(resources: &LinuxResources) -> Option<u64> {
 }
 
 impl Node {
-    pub(super) fn create_container(self: &Rc<Self>, sandbox_id: &str, config: ContainerConfig) -> Completion {
-        if !self.sandboxes.borrow().contains_key(sandbox_id) {
-            let message =
-                format!("rpc error: code = NotFound desc = failed to find sandbox id {sandbox_id:?}: not found");
-            return Err(RuntimeError::new(ErrorCode::NotFound, message));
-        }
+    pub(super) fn create_container(self: &Rc<Self>, sandbox_id: &str, mut config: ContainerConfig) -> Completion {
+        self.check_ready(sandbox_id)?;
         let image = self.image(&config.image).or_else(|| self.image(&config.image_id)).ok_or_else(|| {
             let message = format!(
                 "rpc error: code = NotFound desc = failed to create containerd container: image {:?}: not found",
@@ -257,6 +280,17 @@ impl Node {
             );
             RuntimeError::new(ErrorCode::NotFound, message)
         })?;
+        self.check_profile(&config.security.seccomp_profile)?;
+        self.check_apparmor(&config.security.apparmor_profile)?;
+        for variable in std::mem::take(&mut config.env_files) {
+            let found = self.volumes.get(&config.pod_uid, &variable.volume, "", self.executor.now());
+            let text = found.and_then(|(tree, root)| {
+                Fs::new(tree, false).read_text(&fs::absolute(&fs::absolute("/", &root), &variable.path)).ok()
+            });
+            let value = variable.value(&text.unwrap_or_default());
+            let value = value.map_err(|message| RuntimeError::new(ErrorCode::Unknown, message))?;
+            config.env.extend(value.map(|value| (variable.name, value)));
+        }
         let status = ContainerStatus {
             id: self.new_id(),
             sandbox_id: sandbox_id.to_owned(),
@@ -290,6 +324,7 @@ impl Node {
             let message = format!("rpc error: code = Unknown desc = container {id:?} is not in created state");
             return Err(RuntimeError::new(ErrorCode::Unknown, message));
         }
+        self.check_ready(&container.status().sandbox_id)?;
         let machine = self.machine_for(&container)?;
         let args = container.command_line();
         let env = container.env(&machine);
@@ -400,6 +435,19 @@ impl Node {
         RuntimeError::new(ErrorCode::Unknown, message)
     }
 
+    /// A profile that the node has not keeps a container from being made.
+    fn check_profile(&self, profile: &str) -> Result<(), RuntimeError> {
+        let Some(name) = profile.strip_prefix("Localhost/") else { return Ok(()) };
+        let path = fs::absolute("/var/lib/kubelet/seccomp", name);
+        if Fs::new(self.host.clone(), false).exists(&path) {
+            return Ok(());
+        }
+        let message = format!(
+            "failed to create containerd container: cannot load seccomp profile {path:?}: open {path}: no such file or directory"
+        );
+        Err(RuntimeError::new(ErrorCode::Unknown, message))
+    }
+
     fn machine_for(&self, container: &Container) -> Result<Machine, RuntimeError> {
         let config = &container.config;
         let sandboxes = self.sandboxes.borrow();
@@ -433,18 +481,20 @@ impl Node {
         }
         let fs = if config.security.read_only_root { Fs::new(root.clone(), true) } else { fs };
         if message_file != "/" {
-            fs.mount(&message_file, messages, "/message", false);
+            fs.mount_from(fs::DISK, &message_file, messages, "/message", false);
         }
         for mount in &config.mounts {
-            let (tree, sub_path) = match &mount.source {
+            let (tree, sub_path, device) = match &mount.source {
                 MountSource::Volume { name, sub_path } => {
                     let group = config.security.fs_group.and_then(|group| u32::try_from(group).ok());
                     group.into_iter().for_each(|group| self.volumes.give(&config.pod_uid, name, group));
-                    self.volumes.get(&config.pod_uid, name, sub_path, now).ok_or_else(|| {
+                    let (tree, inner) = self.volumes.get(&config.pod_uid, name, sub_path, now).ok_or_else(|| {
                         RuntimeError::new(ErrorCode::Unknown, format!("volume {name:?} is not mounted"))
-                    })?
+                    })?;
+                    let memory = self.volumes.is_memory(&config.pod_uid, name);
+                    (tree, inner, if memory { fs::TMPFS } else { fs::DISK })
                 }
-                MountSource::HostPath(path) => (self.host.clone(), path.clone()),
+                MountSource::HostPath(path) => (self.host.clone(), path.clone(), fs::DISK),
             };
             let inner = fs::absolute("/", &sub_path);
             if tree.borrow().get(&inner).is_none() {
@@ -454,10 +504,15 @@ impl Node {
             let way = fs::absolute("/", &mount.container_path);
             let _ = Fs::new(root.clone(), false).create_dir_all(fs::parent(&way), now);
             let point = fs.follow(&way).unwrap_or(way);
-            fs.mount(&point, tree, &inner, mount.read_only);
+            fs.mount_from(device, &point, tree, &inner, mount.read_only);
         }
         let target = config.pid_target.as_ref().and_then(|id| self.containers.borrow().get(id)?.machine());
-        let processes = target.map(|target| target.namespace()).or_else(|| sandbox.processes.clone());
+        let own = || match config.pid {
+            NamespaceMode::Node => Some(self.processes.clone()),
+            _ => sandbox.processes.clone(),
+        };
+        let processes = target.map(|target| target.namespace()).or_else(own);
+        let groups = container.groups(&fs);
         let mut rng = self.rng.borrow_mut();
         let machine_config = MachineConfig {
             executor: self.executor.clone(),
@@ -467,16 +522,14 @@ impl Node {
             first_pid: 1,
             memory_bytes_max: memory_max(&config.resources),
             cpu_nano_cores_max: cpu_max(&config.resources),
-            groups: Some(config.security.supplemental_groups.iter().filter_map(|id| u32::try_from(*id).ok()).collect()),
+            groups: Some(groups),
             rng: rng.fork(),
         };
-        let machine = match processes {
-            Some(processes) => Machine::among(machine_config, processes),
-            None => Machine::new(machine_config),
-        };
+        let machine = Machine::among(machine_config, processes.unwrap_or_else(|| self.processes.inside()));
         let security = &config.security;
         let (add, drop) = (&security.capabilities_add, &security.capabilities_drop);
         machine.set_capabilities(capabilities::of_container(security.privileged, add, drop));
+        self.confine(&machine, &security.apparmor_profile, security.privileged);
         for (name, program) in self.programs.borrow().iter() {
             machine.provide(name, program.clone());
         }

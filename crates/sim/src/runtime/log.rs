@@ -45,6 +45,25 @@ struct State {
     wakers: Vec<Waker>,
 }
 
+thread_local! {
+    /// Lines that were written last: many containers say the same.
+    static WRITTEN: RefCell<VecDeque<Bytes>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// A line's content, with whoever wrote the same lately.
+fn shared(line: &[u8]) -> Bytes {
+    const REMEMBERED: usize = 32;
+    WRITTEN.with_borrow_mut(|written| {
+        if let Some(found) = written.iter().position(|other| other == line) {
+            written.swap(0, found);
+        } else {
+            written.truncate(REMEMBERED - 1);
+            written.push_front(Bytes::copy_from_slice(line));
+        }
+        written.front().cloned().unwrap_or_default()
+    })
+}
+
 impl Log {
     /// Takes what the container wrote.
     pub(super) fn write(&self, stream: LogStream, data: &[u8], time: Timestamp) {
@@ -56,14 +75,20 @@ impl Log {
         });
         state.attached = attached;
         let mut partial = std::mem::take(&mut state.partial[stream as usize]);
-        for byte in data {
-            partial.push(*byte);
-            if *byte == b'\n' || partial.len() == LINE_BYTES_MAX {
-                let content = std::mem::take(&mut partial).into();
-                state.push(LogLine { time, stream, content });
+        for mut part in data.split_inclusive(|byte| *byte == b'\n') {
+            while !part.is_empty() {
+                let (taken, rest) = part.split_at(part.len().min(LINE_BYTES_MAX - partial.len()));
+                partial.extend_from_slice(taken);
+                part = rest;
+                if partial.ends_with(b"\n") || partial.len() == LINE_BYTES_MAX {
+                    // No larger than it is: it may stay for long.
+                    let content = shared(&partial);
+                    partial.clear();
+                    state.push(LogLine { time, stream, content });
+                }
             }
         }
-        state.partial[stream as usize] = partial;
+        state.partial[stream as usize] = if partial.is_empty() { Vec::new() } else { partial };
         state.wake();
     }
 

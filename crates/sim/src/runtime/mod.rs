@@ -3,6 +3,7 @@
 //! Operations take virtual time, drawn from the node's seed. Sandboxes are interfaces of the
 //! [`crate::network`], containers are [`crate::process::Machine`]s whose first process is the image's.
 
+pub mod apparmor;
 mod container;
 mod log;
 mod probe;
@@ -25,15 +26,16 @@ use kubelet::runtime::{
     ImageInfo, Listing, LogLine, LogRequest, NodeUse, Operation, Outcome, RuntimeError, RuntimeVersion, SandboxStatus,
     StorageUse, Ticket,
 };
+use machinery::Timestamp;
 use machinery::random::Rng;
 use machinery::wire::Channels;
 use proxy::SharedTables;
 
 use crate::executor::Executor;
-use crate::fs::{Fs, SharedTree, Tree};
+use crate::fs::{Entry, Fs, SharedTree, Tree};
 use crate::image::{Base, Image, Registry};
 use crate::network::{Interface, Network};
-use crate::process::{Machine, Program, Signal};
+use crate::process::{Machine, Processes, Program, Signal};
 use container::Container;
 pub(crate) use probe::HEALTH_CHECK;
 use sandbox::{Addresses, Sandbox};
@@ -79,14 +81,27 @@ struct Node {
     images: RefCell<BTreeMap<String, Rc<Image>>>,
     volumes: Volumes,
     host: SharedTree,
+    /// The node's own processes, and those of pods with `hostPID`.
+    processes: Processes,
     /// Programs of the host's own, by the name that executables carry.
     programs: RefCell<Vec<(String, Rc<dyn Program>)>>,
     /// Memory and disk taken by what is no pod, in bytes.
     burden: Cell<(u64, u64)>,
+    booted_at: Timestamp,
 }
 
 /// Where a node has the manifests of its static pods.
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
+
+/// Files by which a node is told from others.
+fn host_files(host: &SharedTree, config: &NodeConfig, now: Timestamp) {
+    let id = format!("{}\n", kubelet::machine_id(&config.name));
+    let mut tree = host.borrow_mut();
+    tree.insert("/etc/machine-id", Entry::file(id, now));
+    tree.insert("/etc/hostname", Entry::file(format!("{}\n", config.name), now));
+    tree.insert("/var/lib/kubelet", Entry::directory(now));
+    tree.insert("/etc/kubernetes", Entry::directory(now));
+}
 
 /// How an operation ends.
 type Completion = Result<Outcome, RuntimeError>;
@@ -95,7 +110,8 @@ impl SimRuntime {
     /// The runtime of a node without containers or images.
     pub fn new(config: NodeConfig) -> Self {
         let executor = config.network.executor().clone();
-        let host = Tree::over(Base::Debian.layer(executor.now())).share();
+        let host = Tree::over(Base::Node.layer(executor.now())).share();
+        host_files(&host, &config, executor.now());
         Self(Rc::new(Node {
             rng: RefCell::new(config.rng.clone()),
             events: RefCell::default(),
@@ -108,11 +124,19 @@ impl SimRuntime {
             images: RefCell::default(),
             volumes: Volumes::default(),
             host,
+            processes: Processes::of_node(executor.now()),
             programs: RefCell::default(),
             burden: Cell::new((0, 0)),
+            booted_at: executor.now(),
             executor,
             config,
         }))
+    }
+
+    /// A way back to it that does not keep it.
+    pub fn downgrade(&self) -> impl Fn() -> Option<Self> + 'static {
+        let node = Rc::downgrade(&self.0);
+        move || node.upgrade().map(Self)
     }
 
     /// The node's name.
@@ -195,6 +219,55 @@ impl SimRuntime {
         // Nobody polls for events.
         self.0.events.borrow_mut().clear();
         result
+    }
+
+    /// Does an operation beside the kubelet, which hears of what changes.
+    ///
+    /// # Errors
+    /// As the operation's.
+    pub async fn ask(&self, operation: Operation) -> Result<Outcome, RuntimeError> {
+        let removed: Vec<String> = match &operation {
+            Operation::RemoveContainer { container_id } => vec![container_id.clone()],
+            Operation::RemovePodSandbox { sandbox_id } => {
+                let mut containers = self.containers();
+                containers.retain(|container| container.sandbox_id == *sandbox_id);
+                containers.into_iter().map(|container| container.id).collect()
+            }
+            _ => Vec::new(),
+        };
+        let result = self.0.run(operation).await;
+        if result.is_ok() {
+            removed.into_iter().for_each(|container_id| self.0.tell(Event::ContainerRemoved { container_id }));
+        }
+        result
+    }
+
+    /// Starts a command in a container that runs, with descriptors of the caller's.
+    ///
+    /// # Errors
+    /// When it does not run, or the command is not there.
+    pub fn exec_with(
+        &self,
+        container_id: &str,
+        command: Vec<String>,
+        fds: std::collections::BTreeMap<u32, crate::io::Fd>,
+    ) -> Result<crate::process::Child, RuntimeError> {
+        session::exec_with(&self.0, container_id, command, fds)
+    }
+
+    /// The processes of the node: its own and those of its containers.
+    pub fn processes(&self) -> Processes {
+        self.0.processes.clone()
+    }
+
+    /// When the node was made.
+    pub fn booted_at(&self) -> Timestamp {
+        self.0.booted_at
+    }
+
+    /// Whether the runtime's daemon is stopped.
+    pub fn is_down(&self) -> bool {
+        self.0.down.get()
     }
 
     /// What a container has written so far.
@@ -332,7 +405,11 @@ impl Node {
                 containers: self.containers.borrow().values().map(|container| container.status()).collect(),
             })),
             Operation::SetUpVolumes { pod_uid, volumes } => {
-                self.volumes.set_up(&pod_uid, &volumes, &self.host, self.executor.now())?;
+                let images = |reference: &str| match self.image(reference) {
+                    Some(image) => Ok(image.layer.clone()),
+                    None => self.config.registry.pull(reference).map(|image| image.layer.clone()),
+                };
+                self.volumes.set_up(&pod_uid, &volumes, &self.host, &images, self.executor.now())?;
                 Ok(Outcome::Done)
             }
             Operation::TearDownVolumes { pod_uid } => {

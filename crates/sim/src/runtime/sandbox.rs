@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use kubelet::runtime::{
-    ErrorCode, NamespaceMode, Outcome, PodSandboxConfig, RuntimeError, SandboxState, SandboxStatus,
+    ErrorCode, Event, NamespaceMode, Outcome, PodSandboxConfig, RuntimeError, SandboxState, SandboxStatus,
 };
 use machinery::ObjectKey;
 use proxy::ResolvConf;
@@ -125,7 +125,7 @@ impl Node {
             labels: config.labels,
             annotations: config.annotations,
         };
-        let processes = (config.pid == NamespaceMode::Pod).then(|| Processes::of_pod(self.executor.now()));
+        let processes = (config.pid == NamespaceMode::Pod).then(|| self.processes.of_pod(self.executor.now()));
         let hostname = config.hostname;
         let sandbox = Sandbox { status: status.clone(), hostname, interface, resolv_conf, processes, address };
         self.sandboxes.borrow_mut().insert(status.id.clone(), sandbox);
@@ -149,7 +149,29 @@ impl Node {
         Ok(())
     }
 
+    /// Whether containers can be made and started in a sandbox.
+    pub(super) fn check_ready(&self, sandbox_id: &str) -> Result<(), RuntimeError> {
+        let state = self.sandboxes.borrow().get(sandbox_id).map(|sandbox| sandbox.status.state);
+        let (code, problem) = match state {
+            Some(SandboxState::Ready) => return Ok(()),
+            Some(_) => {
+                (ErrorCode::Unknown, format!("code = Unknown desc = sandbox container {sandbox_id:?} is not running"))
+            }
+            None => (
+                ErrorCode::NotFound,
+                format!("code = NotFound desc = failed to find sandbox id {sandbox_id:?}: not found"),
+            ),
+        };
+        Err(RuntimeError::new(code, format!("rpc error: {problem}")))
+    }
+
     pub(super) async fn stop_sandbox(self: &Rc<Self>, id: &str) -> Completion {
+        // Before its containers end: nobody is to start them anew in it.
+        let changed = self.sandboxes.borrow_mut().get_mut(id).and_then(|sandbox| {
+            let before = std::mem::replace(&mut sandbox.status.state, SandboxState::NotReady);
+            (before == SandboxState::Ready).then(|| sandbox.status.clone())
+        });
+        changed.into_iter().for_each(|status| self.tell(Event::SandboxChanged(status)));
         let running: Vec<_> = self
             .containers
             .borrow()

@@ -64,6 +64,19 @@ fn running(container: &Container) -> Result<Machine, RuntimeError> {
     })
 }
 
+/// Starts a command with descriptors of the caller's.
+pub(super) fn exec_with(
+    node: &Rc<Node>,
+    id: &str,
+    command: Vec<String>,
+    fds: BTreeMap<u32, Fd>,
+) -> Result<Child, RuntimeError> {
+    let container = node.container(id)?;
+    let machine = running(&container)?;
+    let tty = fds.get(&0).is_some_and(|fd| fd.tty().is_some());
+    start(&container, &machine, command, fds, tty)
+}
+
 /// Runs a command and waits for its end.
 pub(super) async fn exec_sync(node: &Rc<Node>, id: &str, command: Vec<String>, timeout: Duration) -> Completion {
     let container = node.container(id)?;

@@ -12,13 +12,13 @@ use crate::saved::{Saved, Saver};
 
 /// The volumes of a node's pods, by pod uid and volume name.
 #[derive(Default)]
-pub(super) struct Volumes(RefCell<BTreeMap<String, BTreeMap<String, Mounted>>>);
+pub(super) struct Volumes(RefCell<BTreeMap<String, BTreeMap<String, Box<Mounted>>>>);
 
 /// A tree, and the path in it that is the volume.
 #[derive(Clone)]
 struct Mounted {
     tree: SharedTree,
-    files: Option<BTreeMap<String, VolumeFile>>,
+    files: Option<Rc<BTreeMap<String, VolumeFile>>>,
     /// The volume's place in the tree: empty for all of it.
     root: String,
     /// `fsGroup`, once a container has it.
@@ -29,8 +29,8 @@ struct Mounted {
 
 impl Mounted {
     /// A tree of the pod's own.
-    fn own_tree(tree: Tree, memory: bool) -> Self {
-        Self { tree: tree.share(), files: None, root: String::new(), group: None, memory }
+    fn own_tree(tree: Tree, memory: bool) -> Box<Self> {
+        Box::new(Self { tree: tree.share(), files: None, root: String::new(), group: None, memory })
     }
 
     /// Whether it is an emptyDir.
@@ -94,6 +94,7 @@ impl Volumes {
         pod_uid: &str,
         volumes: &[Volume],
         host: &SharedTree,
+        images: &dyn Fn(&str) -> Result<Rc<Tree>, RuntimeError>,
         now: Timestamp,
     ) -> Result<(), RuntimeError> {
         let mut all = self.0.borrow_mut();
@@ -112,18 +113,36 @@ impl Volumes {
                     });
                 }
                 VolumeKind::Files(files) => {
-                    let mounted = pod.entry(volume.name.clone());
-                    let mounted = mounted.or_insert_with(|| Mounted::own_tree(Tree::new(now), true));
-                    if mounted.files.as_ref() != Some(files) {
-                        replace(&mounted.tree, files, now);
-                        mounted.files = Some(files.clone());
+                    let Some(mounted) = pod.get_mut(&volume.name) else {
+                        let files = Rc::new(files.clone());
+                        let first = files.clone();
+                        let tree = Tree::later(root(now), move || {
+                            let mut tree = Tree::new(now);
+                            replace(&mut tree, &first, now);
+                            tree
+                        });
+                        let mut mounted = Mounted::own_tree(tree, true);
+                        mounted.files = Some(files);
+                        pod.insert(volume.name.clone(), mounted);
+                        continue;
+                    };
+                    if mounted.files.as_deref() != Some(files) {
+                        replace(&mut mounted.tree.borrow_mut(), files, now);
+                        mounted.files = Some(Rc::new(files.clone()));
                         mounted.own();
+                    }
+                }
+                VolumeKind::Image { reference } => {
+                    if !pod.contains_key(&volume.name) {
+                        // Nobody writes it: containers mount it read-only.
+                        pod.insert(volume.name.clone(), Mounted::own_tree(Tree::over(images(reference)?), true));
                     }
                 }
                 VolumeKind::HostPath { path, path_type } => {
                     check_host_path(host, path, path_type, now)?;
                     let (tree, root) = (host.clone(), path.clone());
-                    pod.insert(volume.name.clone(), Mounted { tree, root, files: None, group: None, memory: false });
+                    let mounted = Mounted { tree, root, files: None, group: None, memory: false };
+                    pod.insert(volume.name.clone(), Box::new(mounted));
                 }
             }
         }
@@ -138,6 +157,11 @@ impl Volumes {
             mounted.group = Some(group);
             mounted.own();
         }
+    }
+
+    /// Whether a volume is in memory.
+    pub(super) fn is_memory(&self, pod_uid: &str, name: &str) -> bool {
+        self.0.borrow().get(pod_uid).and_then(|pod| pod.get(name)).is_some_and(|mounted| mounted.memory)
     }
 
     /// What emptyDir volumes hold, as `<pod uid>/<volume>`.
@@ -184,20 +208,24 @@ impl Volumes {
     }
 }
 
+/// The folder that a volume of files is.
+fn root(now: Timestamp) -> Entry {
+    Entry { mode: 0o777, ..Entry::directory(now) }
+}
+
 /// Makes a tree hold exactly the given files, all at once: they are in a folder with the time for its name, to which
 /// `..data` leads, and the names that are seen lead through `..data`. Upstream's `AtomicWriter`.
-fn replace(tree: &SharedTree, files: &BTreeMap<String, VolumeFile>, now: Timestamp) {
+fn replace(tree: &mut Tree, files: &BTreeMap<String, VolumeFile>, now: Timestamp) {
     const DATA: &str = "/..data";
-    let mut tree = tree.borrow_mut();
     let before = match tree.get(DATA).map(|entry| entry.kind) {
         Some(Kind::Symlink(target)) => Some(format!("/{target}")),
         _ => None,
     };
     let folder = format!("..{}.{}", now.strftime("%Y_%m_%d_%H_%M_%S"), now.subsec_nanosecond());
-    tree.insert("/", Entry { mode: 0o777, ..Entry::directory(now) });
+    tree.insert("/", root(now));
     tree.insert(&format!("/{folder}"), Entry::directory(now));
     for (path, file) in files {
-        let entry = Entry { mode: file.mode, ..Entry::file(file.data.to_vec(), now) };
+        let entry = Entry { mode: file.mode, ..Entry::file(file.data.read(), now) };
         tree.insert(&crate::fs::absolute(&format!("/{folder}"), path), entry);
     }
     tree.insert(DATA, Entry::symlink(&folder, now));

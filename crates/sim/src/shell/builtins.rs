@@ -564,6 +564,10 @@ async fn mapfile(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
     Ok(0)
 }
 
+/// Of a terminal with an editor beside it.
+const EDITORS: &str = "vi, nano and kubectl edit open the page's editor; after `export EDITOR=vi` (or nano) they stay in \
+                       the terminal.\n";
+
 /// `help`: what the shell does itself, and what else there is to run.
 async fn help(shell: &mut Shell, name: Option<&str>) -> Result<i32, Flow> {
     let text = match name {
@@ -579,10 +583,12 @@ async fn help(shell: &mut Shell, name: Option<&str>) -> Result<i32, Flow> {
             names.order();
             let path = shell.get("PATH");
             let programs = shell.machine.commands(path.as_deref());
+            let beside = shell.fd(0).tty().is_some_and(|tty| tty.editor().is_some());
             format!(
-                "These commands are the shell's own:\n\n  {}\n\nThese programs are here:\n\n  {}\n\nMost say more with --help.\n",
+                "These commands are the shell's own:\n\n  {}\n\nThese programs are here:\n\n  {}\n\nMost say more with --help.\n{}",
                 wrapped(names.iter().copied()),
                 wrapped(programs.iter().map(String::as_str)),
+                if beside { EDITORS } else { "" },
             )
         }
     };

@@ -8,6 +8,9 @@ use crate::fs::{self, Kind};
 use crate::process::{Machine, Signal};
 use crate::readline::{Completion, Input, Readline};
 
+/// How many lines the history's file keeps: bash's `HISTFILESIZE`.
+const HISTORY_LINES_MAX: usize = 500;
+
 impl Shell {
     /// Reads and runs command lines until the end of input or `exit`.
     pub(super) async fn interact(&mut self) -> i32 {
@@ -37,8 +40,14 @@ impl Shell {
         }
         let mut readline = Readline::default();
         let history = self.get("HISTFILE");
-        if let Some(lines) = history.as_ref().and_then(|file| self.fs.read_text(file).ok()) {
-            lines.lines().for_each(|line| readline.remember(line));
+        if let Some((file, text)) = history.as_ref().and_then(|file| Some((file, self.fs.read_text(file).ok()?))) {
+            let lines: Vec<&str> = text.lines().collect();
+            let kept = lines.get(lines.len().saturating_sub(HISTORY_LINES_MAX)..).unwrap_or_default();
+            if kept.len() < lines.len() {
+                // A disk that is full keeps what it has.
+                let _ = self.fs.write(file, kept.join("\n") + "\n", self.machine.now());
+            }
+            kept.iter().for_each(|line| readline.remember(line));
             *self.history.borrow_mut() = readline.history().to_vec();
         }
         let mut text = String::new();

@@ -52,14 +52,14 @@ impl Shell {
         Ok(true)
     }
 
-    async fn open(&mut self, path: &str, mode: Mode) -> Option<Fd> {
+    pub(super) async fn open(&mut self, path: &str, mode: Mode) -> Option<Fd> {
         let absolute = fs::absolute(&self.cwd, path);
         let device = match self.fs.metadata(&absolute).map(|entry| entry.kind) {
             Ok(Kind::Device("tty")) => self.fd(0).tty().map(crate::tty::Tty::fd),
             _ => match absolute.as_str() {
                 "/dev/stdin" => Some(self.fd(0)),
-                "/dev/stdout" | "/proc/self/fd/1" | "/proc/1/fd/1" => Some(self.fd(1)),
-                "/dev/stderr" | "/proc/self/fd/2" | "/proc/1/fd/2" => Some(self.fd(2)),
+                "/dev/stdout" | "/proc/self/fd/1" => Some(self.fd(1)),
+                "/dev/stderr" | "/proc/self/fd/2" => Some(self.fd(2)),
                 path => path.strip_prefix("/dev/fd/").and_then(|number| self.fds.get(&number.parse().ok()?).cloned()),
             },
         };

@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::ast::Command;
+use super::ast::{Command, Redirect, Simple, Target, Word};
 use super::{Flow, Shell};
 use crate::errno::Errno;
+use crate::fs::Mode;
 use crate::io::{self, Fd};
 use crate::process::{Child, ExecError, Executable, Pid, Process, Signal, Spawn};
 
@@ -185,23 +186,48 @@ impl Shell {
 
     /// `$(…)`.
     pub(super) async fn substitute(&mut self, command: &Rc<Command>) -> Result<String, Flow> {
+        if let Some(file) = file_alone(command) {
+            let path = self.expand_one(file).await?;
+            let file = self.open(&path, Mode::Read).await;
+            self.status = i32::from(file.is_none());
+            self.substituted = Some(self.status);
+            return Ok(match file {
+                Some(file) => text_of(&file).await,
+                None => String::new(),
+            });
+        }
         let (reader, writer) = io::pipe(self.machine.executor());
         // Of the shell's own group: Ctrl-C is for both.
         let child = self.subshell(command, Some(self.group), |shell| {
             shell.fds.insert(1, writer);
         });
-        let mut text = Vec::new();
-        loop {
-            let part = reader.read(io::PIPE_BYTES_MAX).await.unwrap_or_default();
-            if part.is_empty() || text.len() > SUBSTITUTION_BYTES_MAX {
-                break;
-            }
-            text.extend_from_slice(&part);
-        }
+        let text = text_of(&reader).await;
         drop(reader);
         self.status = child.wait().await;
         self.substituted = Some(self.status);
-        let text = String::from_utf8_lossy(&text).replace('\0', "");
-        Ok(text.trim_end_matches('\n').to_owned())
+        Ok(text)
     }
+}
+
+/// The file of `$(<file)`.
+fn file_alone(command: &Command) -> Option<&Word> {
+    let Command::Simple(Simple { assignments, words, redirects, .. }) = command else { return None };
+    match redirects.as_slice() {
+        [Redirect { fd: 0, target: Target::Read(file) }] if assignments.is_empty() && words.is_empty() => Some(file),
+        _ => None,
+    }
+}
+
+/// What a substitution is replaced by.
+async fn text_of(reader: &Fd) -> String {
+    let mut text = Vec::new();
+    loop {
+        let part = reader.read(io::PIPE_BYTES_MAX).await.unwrap_or_default();
+        if part.is_empty() || text.len() > SUBSTITUTION_BYTES_MAX {
+            break;
+        }
+        text.extend_from_slice(&part);
+    }
+    let text = String::from_utf8_lossy(&text).replace('\0', "");
+    text.trim_end_matches('\n').to_owned()
 }

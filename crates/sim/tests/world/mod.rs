@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not see as tests")]
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::task::Waker;
@@ -14,8 +15,11 @@ use kubelet::runtime::{
 };
 use machinery::Timestamp;
 use machinery::random::Rng;
-use playground_sim::image::Registry;
+use playground_sim::fs::{Fs, Tree};
+use playground_sim::image::{Base, Registry};
+use playground_sim::io::Fd;
 use playground_sim::network::{Interface, InterfaceConfig, Network, Party, http};
+use playground_sim::process::{Machine, MachineConfig, Spawn};
 use playground_sim::{Executor, NodeConfig, SimRuntime};
 use proxy::SharedTables;
 
@@ -208,4 +212,51 @@ pub fn container(image: &str) -> ContainerConfig {
         termination_message_path: "/dev/termination-log".into(),
         ..ContainerConfig::default()
     }
+}
+
+/// A learner's own machine.
+pub fn machine(world: &World) -> Machine {
+    let root = Tree::over(Base::Workstation.layer(world.now())).share();
+    Machine::new(MachineConfig {
+        executor: world.executor.clone(),
+        fs: Fs::new(root, false),
+        interface: world.host.clone(),
+        hostname: "desk".into(),
+        first_pid: 100,
+        memory_bytes_max: None,
+        cpu_nano_cores_max: None,
+        groups: None,
+        rng: machinery::random::Rng::new(3),
+    })
+}
+
+/// What a script prints on such a machine, what of it as errors, and how it ends.
+pub fn run_in(shell: &str, script: &str, input: &str) -> (String, String, i32) {
+    let mut world = World::new();
+    let machine = machine(&world);
+    let (stdout, out) = Fd::buffer();
+    let (stderr, err) = Fd::buffer();
+    let env = BTreeMap::from([
+        ("PATH".to_owned(), "/usr/bin:/usr/local/bin".to_owned()),
+        ("HOME".to_owned(), "/root".to_owned()),
+    ]);
+    let args = vec![shell.to_owned(), "-c".to_owned(), script.to_owned()];
+    if let Some(python) = playground_sim::programs::find("python3") {
+        machine.install("python3", python);
+    }
+    let found = machine.find(&args, &env, "/").unwrap();
+    let child = machine.spawn(Spawn {
+        program: found.program,
+        args,
+        env,
+        cwd: "/root".into(),
+        uid: 0,
+        gid: 0,
+        fds: BTreeMap::from([(0, Fd::from_bytes(input.to_owned())), (1, stdout), (2, stderr)]),
+        parent: 0,
+        group: None,
+    });
+    let code = world.wait(async move { child.wait().await });
+    let text = |data: &[u8]| String::from_utf8_lossy(data).into_owned();
+    (text(&out.borrow()), text(&err.borrow()), code)
 }

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use machinery::field::{Error, ErrorList, Path};
 use machinery::names::{is_percent, is_port_name, is_port_number};
+use machinery::raw;
+use machinery::sort::Order;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,6 +19,14 @@ pub(super) const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:
 /// A value as errors show it.
 pub fn shown<T: Serialize>(value: &T) -> Value {
     machinery::object::to_value(value)
+}
+
+/// The fields of a value that are set, in order.
+pub fn fields_set<T: Serialize>(value: &T) -> Vec<String> {
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    let mut names: Vec<String> = raw::members(&text).map(|(name, _)| raw::text(name)).collect();
+    names.order();
+    names
 }
 
 /// Each complaint about a value is an error.

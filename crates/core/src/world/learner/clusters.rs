@@ -137,6 +137,8 @@ struct Shared {
     computer: Interface,
     rng: RefCell<Rng>,
     list: RefCell<Vec<Rc<LocalCluster>>>,
+    /// Those that could not be read, by tool and name: what was saved of them is kept as it is.
+    unread: RefCell<Vec<(Tool, String, Saved)>>,
     /// Nodes that have had an address so far.
     nodes: Cell<u16>,
 }
@@ -159,6 +161,7 @@ impl Clusters {
             computer: own.world.computer().clone(),
             rng: RefCell::new(rng),
             list: RefCell::default(),
+            unread: RefCell::default(),
             nodes: Cell::new(nodes),
         }))
     }
@@ -342,15 +345,24 @@ impl Clusters {
                 saver.within(&cluster.name, &mut |saver| cluster.save(saver));
             });
         }
+        for (tool, name, saved) in self.0.unread.borrow().iter() {
+            // A new one has taken its name.
+            if self.0.list.borrow().iter().all(|cluster| (cluster.tool, &cluster.name) != (*tool, name)) {
+                saver.within(tool.name(), &mut |saver| saver.within(name, &mut |saver| saved.save(saver)));
+            }
+        }
     }
 
-    /// Puts them back; those that ran go on. What cannot go on is left out.
+    /// Puts them back; those that ran go on. What cannot be read is left out, and kept.
     pub fn restore(&self, mut saved: Saved) {
         for tool in [Tool::Kind, Tool::Minikube] {
             let mut clusters = saved.take_folder(tool.name());
             for name in clusters.names() {
                 let parts = clusters.take_folder(&name);
-                let Some((cluster, ran)) = LocalCluster::restore(tool, &name, parts, self.0.executor.now()) else {
+                // Bytes are shared, not copied.
+                let restored = LocalCluster::restore(tool, &name, parts.clone(), self.0.executor.now());
+                let Some((cluster, ran)) = restored else {
+                    self.0.unread.borrow_mut().push((tool, name, parts));
                     continue;
                 };
                 let cluster = Rc::new(cluster);

@@ -22,6 +22,8 @@ const FLAGS: &[Known] = &[
     ("loglevel", ' ', true),
     ("name", 'n', true),
     ("all-clusters", 'A', false),
+    ("all", ' ', false),
+    ("version", ' ', false),
     ("nodes", ' ', true),
     ("quiet", 'q', false),
     ("retain", ' ', false),
@@ -78,6 +80,10 @@ impl Kind {
         let flags = Flags::parse(self.process.operands(), FLAGS, usize::MAX)?;
         let name = flags.value("name").or(self.process.env.get("KIND_CLUSTER_NAME").map(String::as_str));
         let named = name.unwrap_or("kind").to_owned();
+        if flags.is_on("version") && flags.words.is_empty() {
+            self.process.print(format!("kind version {}\n", VERSION.trim_start_matches('v'))).await;
+            return Ok(());
+        }
         if flags.is_on("help") || flags.words.is_empty() || flags.word(0) == "help" {
             self.process.print(HELP).await;
             return Ok(());
@@ -90,7 +96,7 @@ impl Kind {
             ("create", "cluster") => self.create(&flags, name).await,
             ("delete", "cluster") => self.delete(&flags, &[named]).await,
             ("delete", "clusters") => {
-                let names = match flags.is_on("all-clusters") {
+                let names = match flags.is_on("all-clusters") || flags.is_on("all") {
                     true => self.clusters.of(Tool::Kind).iter().map(|cluster| cluster.name.clone()).collect(),
                     false => flags.words.get(2..).unwrap_or_default().to_vec(),
                 };

@@ -1,6 +1,9 @@
 //! `minikube`: a cluster whose one or more nodes are containers of this computer (upstream
 //! kubernetes/minikube, cmd/minikube/cmd).
 
+mod config;
+mod images;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,6 +13,7 @@ use serde_json::{Value, json};
 use sim::process::Process;
 
 use super::clusters::{Clusters, LocalCluster, LocalNode, Tool};
+use super::docker::Docker;
 use super::flags::{Flags, Known};
 use super::{kubeconfig, nodes};
 use crate::options::NodeOptions;
@@ -64,6 +68,10 @@ const FLAGS: &[Known] = &[
     ("help", 'h', false),
     ("alsologtostderr", ' ', false),
     ("cleanup", 'c', false),
+    ("unset", 'u', false),
+    ("tag", 't', true),
+    ("file", ' ', true),
+    ("shell", ' ', true),
 ];
 
 const HELP: &str = "\
@@ -77,11 +85,14 @@ Basic Commands:
   dashboard        Access the Kubernetes dashboard running within the minikube cluster
 
 Images Commands:
+  docker-env       Provides instructions to point your terminal's docker-cli to the Docker Engine inside minikube
   image            Manage images
 
 Configuration and Management Commands:
   addons           Enable or disable a minikube addon
+  config           Modify persistent configuration values
   profile          Get or list the current profiles (clusters)
+  update-context   Update kubeconfig in case of an IP or port change
 
 Networking and Connectivity Commands:
   service          Returns a URL to connect to a service
@@ -100,8 +111,8 @@ Use \"minikube <command> --help\" for more information about a given command.
 ";
 
 /// The program.
-pub async fn main(process: Process, clusters: Clusters) -> i32 {
-    let minikube = Minikube { clusters, process };
+pub async fn main(process: Process, clusters: Clusters, docker: Docker) -> i32 {
+    let minikube = Minikube { clusters, docker, process };
     match minikube.run().await {
         Ok(code) => code,
         Err((code, message)) => {
@@ -113,6 +124,7 @@ pub async fn main(process: Process, clusters: Clusters) -> i32 {
 
 struct Minikube {
     clusters: Clusters,
+    docker: Docker,
     process: Process,
 }
 
@@ -126,13 +138,21 @@ fn usage(message: impl Into<String>) -> (i32, String) {
 impl Minikube {
     async fn run(&self) -> Outcome {
         let operands = self.process.operands();
-        if operands.first().is_some_and(|word| word == "kubectl") {
-            let rest = operands.iter().skip(1).filter(|word| *word != "--").cloned();
-            let command = ["kubectl".to_owned(), "--context".into(), "minikube".into()].into_iter().chain(rest);
-            return Ok(super::tools::run(&self.process, command.collect()).await);
+        // What is kubectl's is not for minikube's flags.
+        if let Some(at) = operands.iter().position(|word| word == "kubectl") {
+            let (own, rest) = operands.split_at(at);
+            let flags = Flags::parse(own, FLAGS, usize::MAX).map_err(usage)?;
+            if flags.words.is_empty() {
+                let mut rest: Vec<String> = rest.iter().skip(1).cloned().collect();
+                if let Some(dashes) = rest.iter().position(|word| word == "--") {
+                    rest.remove(dashes);
+                }
+                let command = ["kubectl".to_owned(), "--context".into(), self.profile_of(&flags)];
+                return Ok(super::tools::run(&self.process, command.into_iter().chain(rest).collect()).await);
+            }
         }
         let flags = Flags::parse(operands, FLAGS, usize::MAX).map_err(|error| (64, format!("MK_USAGE: {error}")))?;
-        let profile = flags.value("profile").unwrap_or("minikube").to_owned();
+        let profile = self.profile_of(&flags);
         if flags.is_on("help") {
             return self.say(HELP).await;
         }
@@ -160,6 +180,18 @@ impl Minikube {
             "node" => self.node(&flags, &profile).await,
             "profile" => self.profile(&flags, &profile).await,
             "tunnel" => self.tunnel(&profile).await,
+            "config" => self.config(&flags).await,
+            "image" => self.image(&flags, &profile).await,
+            "docker-env" => self.docker_env(&flags, &profile).await,
+            "update-context" => {
+                let cluster = self.running(&profile)?;
+                kubeconfig::add(&self.process, None, &cluster.context, &cluster.server);
+                let server = cluster.server.trim_start_matches("https://");
+                self.say(&format!(
+                    "🎉  {profile:?} context has been updated to point to {server}\n💗  Current context is {profile:?}\n"
+                ))
+                .await
+            }
             "ssh" => {
                 let cluster = self.running(&profile)?;
                 let nodes = cluster.nodes.borrow().clone();
@@ -175,8 +207,9 @@ impl Minikube {
                 };
                 Ok(nodes::run(&inner, &node.options.name, &self.process, &command).await)
             }
-            "config" | "docker-env" | "image" | "logs" | "mount" | "pause" | "unpause" | "update-check" | "cache"
-            | "cp" => Err(usage(format!("`minikube {}` is not part of this playground", flags.word(0)))),
+            "logs" | "mount" | "pause" | "unpause" | "update-check" | "cache" | "cp" => {
+                Err(usage(format!("`minikube {}` is not part of this playground", flags.word(0))))
+            }
             other => {
                 self.process
                     .eprint(format!(
@@ -247,7 +280,8 @@ impl Minikube {
     }
 
     async fn start(&self, flags: &Flags, profile: &str) -> Outcome {
-        let driver = flags.value("driver").or(flags.value("vm-driver"));
+        let driver = self.setting(flags, "driver").or_else(|| self.setting(flags, "vm-driver"));
+        let driver = driver.as_deref();
         if let Some(driver) = driver.filter(|driver| {
             !matches!(*driver, "docker" | "none" | "podman" | "kvm2" | "virtualbox" | "hyperkit" | "qemu" | "qemu2")
         }) {
@@ -283,8 +317,8 @@ impl Minikube {
             self.step(&format!("❗  This playground has containers only: the docker driver stands in for {driver}"), 0)
                 .await;
         }
-        let version =
-            flags.value("kubernetes-version").map(|version| version.trim_start_matches('v')).unwrap_or_default();
+        let version = self.setting(flags, "kubernetes-version").unwrap_or_default();
+        let version = version.trim_start_matches('v');
         if !matches!(version, "" | "stable" | "latest") && version != kubelet::VERSION.trim_start_matches('v') {
             self.step(
                 &format!("❗  This playground has Kubernetes {} only: it stands in for v{version}", kubelet::VERSION),
@@ -296,8 +330,9 @@ impl Minikube {
         self.step(&format!("👍  Starting \"{profile}\" primary control-plane node in \"{profile}\" cluster"), 300)
             .await;
         self.step("🚜  Pulling base image v0.0.48 ...", 900).await;
-        let memory = flags.value("memory").unwrap_or("3900").trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let cpus = flags.value("cpus").unwrap_or("2");
+        let memory = self.setting(flags, "memory").unwrap_or_else(|| "3900".to_owned());
+        let memory = memory.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let cpus = self.setting(flags, "cpus").unwrap_or_else(|| "2".to_owned());
         self.step(&format!("🔥  Creating docker container (CPUs={cpus}, Memory={memory}MB) ..."), 1500).await;
         self.step(&format!("🐳  Preparing Kubernetes {} on Docker 28.4.0 ...", kubelet::VERSION), 0).await;
         let nodes: Vec<LocalNode> = (1..=count).map(|number| self.new_node(profile, number)).collect();
@@ -404,6 +439,9 @@ impl Minikube {
             self.step(&format!("🔥  Deleting container {:?} ...", node.options.name), 200).await;
         }
         self.clusters.delete(cluster);
+        if self.setting(&Flags::default(), "profile").as_ref() == Some(name) {
+            self.set("profile", None);
+        }
         kubeconfig::remove(&self.process, None, &cluster.context);
         self.step(&format!("🔥  Removing {}/.minikube/machines/{name} ...", self.process.var("HOME")), 100).await;
         self.step(&format!("💀  Removed all traces of the {name:?} cluster."), 0).await;
@@ -497,9 +535,17 @@ impl Minikube {
         }
         self.step("🤔  Verifying dashboard health ...", 500).await;
         let deployment = "/apis/apps/v1/namespaces/kubernetes-dashboard/deployments/kubernetes-dashboard";
-        for _ in 0..DASHBOARD_LOOKS {
-            if self.get(&cluster, deployment).await["status"]["availableReplicas"].as_u64() > Some(0) {
-                break;
+        let mut looks = 0;
+        while self.get(&cluster, deployment).await["status"]["availableReplicas"].as_u64().unwrap_or(0) == 0 {
+            looks += 1;
+            if looks > DASHBOARD_LOOKS {
+                return Err((
+                    115,
+                    "SVC_URL_TIMEOUT: http://127.0.0.1 is not accessible: the Deployment kubernetes-dashboard of the \
+                     namespace kubernetes-dashboard has no Pod that is ready; see 'kubectl get pods -n \
+                     kubernetes-dashboard'"
+                        .into(),
+                ));
             }
             self.process.sleep(Duration::from_secs(1)).await;
         }
@@ -666,18 +712,18 @@ impl Minikube {
         match flags.word(1) {
             "" => self.say(&format!("{profile}\n")).await,
             "list" => {
+                let mark = |is: bool| if is { "*" } else { "" };
                 let clusters = self.clusters.of(Tool::Minikube);
                 if clusters.is_empty() {
                     return Err((14, "MK_USAGE_NO_PROFILE: No minikube profile was found.\n\n💡  Suggestion: You can create one using 'minikube start'.".into()));
                 }
                 let current = kubeconfig::current(&self.process);
-                let rows: Vec<[String; 9]> = clusters
+                let rows: Vec<[String; 10]> = clusters
                     .iter()
                     .map(|cluster| {
                         let nodes = cluster.nodes.borrow();
                         let address = nodes.first().map(|node| node.options.address.to_string()).unwrap_or_default();
                         let state = if cluster.is_running() { "OK" } else { "Stopped" };
-                        let mark = if current == cluster.context { "*" } else { "" };
                         [
                             &cluster.name,
                             "docker",
@@ -687,18 +733,30 @@ impl Minikube {
                             kubelet::VERSION,
                             state,
                             &nodes.len().to_string(),
-                            mark,
+                            mark(profile == cluster.name),
+                            mark(current == cluster.context),
                         ]
                         .map(str::to_owned)
                     })
                     .collect();
-                let head =
-                    ["PROFILE", "DRIVER", "RUNTIME", "IP", "PORT", "VERSION", "STATUS", "NODES", "ACTIVE PROFILE"];
+                let head = [
+                    "PROFILE",
+                    "DRIVER",
+                    "RUNTIME",
+                    "IP",
+                    "PORT",
+                    "VERSION",
+                    "STATUS",
+                    "NODES",
+                    "ACTIVE PROFILE",
+                    "ACTIVE KUBECONTEXT",
+                ];
                 self.say(&boxed(&head, &rows)).await
             }
             name => {
                 let cluster = self.there(name)?;
                 kubeconfig::use_context(&self.process, &cluster.context);
+                self.set("profile", Some(name));
                 self.say(&format!("✅  minikube profile was successfully set to {name}\n")).await
             }
         }

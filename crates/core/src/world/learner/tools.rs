@@ -9,7 +9,7 @@ use futures::future::LocalBoxFuture;
 use machinery::split;
 use sim::io::Fd;
 use sim::network::Interface;
-use sim::process::{Process, Program};
+use sim::process::{Process, Program, Spawn};
 
 use super::clusters::Clusters;
 use super::docker::{self, Docker};
@@ -24,7 +24,7 @@ split! {
     fn tool(name: &'static str) -> Main {
         match name {
             "kind" => |process, clusters, docker| kind::main(process, clusters, docker).boxed_local(),
-            "minikube" => |process, clusters, _| minikube::main(process, clusters).boxed_local(),
+            "minikube" => |process, clusters, docker| minikube::main(process, clusters, docker).boxed_local(),
             _ => |process, _, docker| docker::main(process, docker).boxed_local(),
         }
     }
@@ -118,10 +118,20 @@ pub fn sudo() -> Rc<dyn Program> {
             process.eprint("usage: sudo command [arg ...]\n").await;
             return 1;
         };
-        let code = run(&process, command).await;
-        if code == 127 {
+        let Ok(found) = process.machine.find(&command, &process.env, &process.cwd) else {
             return process.fail(1, format_args!("{name}: command not found")).await;
-        }
-        code
+        };
+        let child = process.machine.spawn(Spawn {
+            program: found.program,
+            args: found.args,
+            env: process.env.clone(),
+            cwd: process.cwd.clone(),
+            uid: 0,
+            gid: 0,
+            fds: process.fds.clone(),
+            parent: process.pid,
+            group: None,
+        });
+        child.wait().await
     })
 }

@@ -235,7 +235,9 @@ pub(super) async fn token(session: &Session<'_>) -> Result<(), Error> {
         .map_err(|error| super::prefixed(error, "failed to create token: "))?;
     let output = Output::new(session, COMMON).await?;
     if output.is_human() {
-        session.outln(answer["status"]["token"].as_str().unwrap_or_default());
+        // A line end is for people; a program gets the token alone.
+        let token = answer["status"]["token"].as_str().unwrap_or_default();
+        session.out(if session.host.terminal().is_some() { format!("{token}\n") } else { token.to_owned() });
     } else {
         session.out(output.render(&answer)?);
     }

@@ -60,6 +60,9 @@ async fn contents(session: &Session<'_>) -> Result<Vec<(String, Vec<u8>)>, Error
                 Some((key, value)) => (key.to_owned(), value.to_owned()),
                 None => (line.to_owned(), session.host.env(line).unwrap_or_default()),
             };
+            if let Some(problem) = variable_problem(&key) {
+                return Err(Error::message(format!("{key:?} is not a valid key name: {problem}")));
+            }
             found.push((key, value.into_bytes()));
         }
     }
@@ -82,6 +85,21 @@ async fn contents(session: &Session<'_>) -> Result<Vec<(String, Vec<u8>)>, Error
         }
     }
     Ok(found)
+}
+
+/// Why a name may not be one of an environment variable.
+fn variable_problem(name: &str) -> Option<&'static str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match name {
+        name if !name.is_empty() && name.chars().all(is_part) && !name.starts_with(|c: char| c.is_ascii_digit()) => {
+            None
+        }
+        _ => Some(
+            "a valid environment variable name must consist of alphabetic characters, digits, '_', '-', or '.', and \
+             must not start with a digit (e.g. 'my.env-name',  or 'MY_ENV.NAME',  or 'MyEnvName1', regex used for \
+             validation is '[-._a-zA-Z][-._a-zA-Z0-9]*')",
+        ),
+    }
 }
 
 /// Why a key may not be one.

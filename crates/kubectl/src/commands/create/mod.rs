@@ -293,12 +293,12 @@ pub fn annotate_last_applied(object: &mut Value) {
     object.put(&["metadata", "annotations", LAST_APPLIED], text);
 }
 
-/// Complains about objects without kind, as validation before sending does.
+/// Complains about objects without kind, as validation before sending does, where a command has it.
 ///
 /// # Errors
 /// `error validating "x.yaml": …`
 pub fn check_type(session: &Session<'_>, object: &Value, source: &str) -> Result<(), Error> {
-    if validation(session)? == "Ignore" {
+    if !session.args.command.has_own_flag("validate") || validation(session)? == "Ignore" {
         return Ok(());
     }
     let missing: Vec<&str> = [("apiVersion", "apiVersion not set"), ("kind", "kind not set")]
@@ -324,11 +324,17 @@ pub fn check_type(session: &Session<'_>, object: &Value, source: &str) -> Result
 /// Missing files, no connection.
 pub async fn visit(session: &Session<'_>) -> Result<Vec<Result<select::Info, Error>>, Error> {
     let mut infos = Vec::new();
+    // What follows in a file after something that is no object is not looked at.
+    let mut broken = None::<String>;
     for document in files::read(session).await? {
         let info = match document {
+            Ok(document) if broken.as_ref() == Some(&document.source) => continue,
             Ok(document) => match check_type(session, &document.object, &document.source) {
                 Ok(()) => select::identify(session, document.object, document.source, false).await,
-                Err(error) => Err(error),
+                Err(error) => {
+                    broken = Some(document.source);
+                    Err(error)
+                }
             },
             Err(error) => Err(error),
         };

@@ -19,7 +19,7 @@ use page::Page;
 use crate::api::Url;
 use crate::error::Error;
 use crate::files;
-use crate::resources::text;
+use crate::resources::{self, text};
 use crate::select::{self, Choice, Info, Item};
 use crate::session::Session;
 
@@ -117,7 +117,10 @@ async fn found(session: &Session<'_>, choice: &Choice<'_>, item: Item) -> Result
                     .filter(|object| text(&object["metadata"]["name"]).starts_with(&name))
                     .map(|object| Info { source: BY_PREFIX.into(), ..select::of_object(&resource, object) })
                     .collect();
-                if matching.is_empty() { Err(error) } else { Ok(matching) }
+                if matching.is_empty() {
+                    return Err(resources::or_no_namespace(client, &namespace, error).await);
+                }
+                Ok(matching)
             }
             Err(error) => Err(error),
         },

@@ -3,6 +3,7 @@
 mod api;
 mod runtime;
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,18 +131,28 @@ impl Bed {
 
     /// Reasons and messages of the pods' events so far, each once, in order.
     pub fn events(&self) -> Vec<String> {
+        self.told().map(|(_, text)| text).collect()
+    }
+
+    /// The same by pod.
+    pub fn events_by_pod(&self) -> BTreeMap<String, Vec<String>> {
+        let mut all = BTreeMap::<String, Vec<String>>::new();
+        for (pod, text) in self.told() {
+            all.entry(pod).or_default().push(text);
+        }
+        all
+    }
+
+    fn told(&self) -> impl Iterator<Item = (String, String)> {
         let mut events = self.api.list("/api/v1/namespaces/default/events");
         events.sort_by_key(|event| {
             event["metadata"]["resourceVersion"].as_str().and_then(|revision| revision.parse::<u64>().ok())
         });
-        events
-            .into_iter()
-            .filter(|event| event["involvedObject"]["kind"] == "Pod")
-            .map(|event| {
-                let text = |key: &str| event[key].as_str().unwrap_or_default().to_string();
-                format!("{} {}", text("reason"), text("message"))
-            })
-            .collect()
+        events.into_iter().filter(|event| event["involvedObject"]["kind"] == "Pod").map(|event| {
+            let text = |key: &str| event[key].as_str().unwrap_or_default().to_string();
+            let pod = event["involvedObject"]["name"].as_str().unwrap_or_default().to_string();
+            (pod, format!("{} {}", text("reason"), text("message")))
+        })
     }
 }
 

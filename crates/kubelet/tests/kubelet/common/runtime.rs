@@ -51,6 +51,10 @@ pub struct State {
     pub volumes: BTreeMap<String, Vec<Volume>>,
     /// How many sandboxes will not be removed at the first attempt.
     pub removals_refused: u32,
+    /// Ports whose connections are never answered.
+    pub silent: BTreeSet<u16>,
+    /// Commands that never end, by their first word.
+    pub endless: BTreeSet<String>,
     /// Every operation, as one word and its subject.
     pub log: Vec<String>,
     ready: VecDeque<Event>,
@@ -58,7 +62,8 @@ pub struct State {
     ends: BTreeSet<(Timestamp, String, i32)>,
     /// Whether the next sandboxes start: they are made at once and take [`SANDBOX_START`] to start or fail.
     pub sandbox_starts: VecDeque<bool>,
-    starting: VecDeque<(Timestamp, Ticket, Result<Outcome, RuntimeError>)>,
+    /// Completions to come.
+    later: Vec<(Timestamp, Ticket, Result<Outcome, RuntimeError>)>,
     submitted: VecDeque<(Ticket, Operation)>,
     last_id: u64,
 }
@@ -112,6 +117,20 @@ impl State {
         let run = run.clone();
         self.log.push(format!("exit {} {code}", run.name));
         self.ready.push_back(Event::ContainerChanged(Box::new(run)));
+    }
+
+    /// How long an operation waits in vain before it is given up.
+    fn waits_in_vain(&self, operation: &Operation) -> Option<Duration> {
+        let (silent, timeout) = match operation {
+            Operation::ExecSync { command, timeout, .. } => {
+                (command.first().is_some_and(|word| self.endless.contains(word)), timeout)
+            }
+            Operation::HttpGet { port, timeout, .. }
+            | Operation::TcpDial { port, timeout, .. }
+            | Operation::GrpcCheck { port, timeout, .. } => (self.silent.contains(port), timeout),
+            _ => return None,
+        };
+        silent.then_some(*timeout)
     }
 
     fn perform(&mut self, now: Timestamp, operation: Operation) -> Option<Result<Outcome, RuntimeError>> {
@@ -287,13 +306,9 @@ impl ContainerRuntime for FakeRuntime {
         if let Some(event) = state.ready.pop_front() {
             return Some(event);
         }
-        if state.starting.front().is_some_and(|(time, ..)| *time <= cx.now())
-            && let Some((_, ticket, result)) = state.starting.pop_front()
-        {
+        if let Some(place) = state.later.iter().position(|(time, ..)| *time <= cx.now()) {
+            let (_, ticket, result) = state.later.remove(place);
             return Some(Event::Completed { ticket, result });
-        }
-        if let Some((time, ..)) = state.starting.front() {
-            cx.wake_at(*time);
         }
         while let Some((ticket, operation)) = state.submitted.pop_front() {
             let slow = matches!(operation, Operation::RunPodSandbox(_)).then(|| state.sandbox_starts.pop_front());
@@ -308,16 +323,25 @@ impl ContainerRuntime for FakeRuntime {
                     }
                 };
                 let time = cx.now() + SANDBOX_START;
-                state.starting.push_back((time, ticket, result));
+                state.later.push((time, ticket, result));
                 cx.wake_at(time);
                 return Some(Event::SandboxMade { ticket, status });
+            }
+            if let Some(timeout) = state.waits_in_vain(&operation) {
+                if let Operation::ExecSync { command, .. } = &operation {
+                    state.log.push(format!("exec {}", command.join(" ")));
+                }
+                let late = RuntimeError::new(ErrorCode::DeadlineExceeded, "context deadline exceeded");
+                state.later.push((cx.now() + timeout, ticket, Err(late)));
+                continue;
             }
             if let Some(result) = state.perform(cx.now(), operation) {
                 return Some(Event::Completed { ticket, result });
             }
         }
-        if let Some((time, ..)) = state.ends.first() {
-            cx.wake_at(*time);
+        let next = state.later.iter().map(|(time, ..)| *time).chain(state.ends.first().map(|(time, ..)| *time)).min();
+        if let Some(time) = next {
+            cx.wake_at(time);
         }
         None
     }

@@ -30,7 +30,7 @@ type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
 
 /// Makes sure that the agent's container runs; its id.
 pub async fn ensure(network: &PodNetwork) -> Result<String, Error> {
-    let name = format!("{}-agent{}", network.config.cluster, network.config.suffix);
+    let name = network.agent_name();
     let body = ContainerCreateBody {
         image: Some(images::AGENT.into()),
         cmd: Some(vec!["pause".into(), name.clone()]),
@@ -44,6 +44,9 @@ pub async fn ensure(network: &PodNetwork) -> Result<String, Error> {
             cap_add: Some(["NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE"].map(String::from).into()),
             security_opt: Some(["apparmor=unconfined", "label=disable"].map(String::from).into()),
             pid_mode: Some("host".into()),
+            // As it is: rootless engines may not mount one of this machine's processes anew. Not read-only: engines
+            // themselves write to it as the container starts, and then make `/proc/sys` and its like read-only.
+            binds: Some(vec!["/proc:/proc".into(), "/sys/fs/cgroup:/sys/fs/cgroup".into()]),
             log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
             ..HostConfig::default()
         }),
@@ -364,6 +367,11 @@ impl Frames {
 }
 
 impl PodNetwork {
+    /// The name of the agent's container.
+    pub fn agent_name(&self) -> String {
+        format!("{}-agent{}", self.config.cluster, self.config.suffix)
+    }
+
     /// The agent's address.
     pub fn agent_address(&self) -> Ipv4Addr {
         const LAST: u8 = 254;

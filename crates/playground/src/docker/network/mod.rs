@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! 10.244.<node>.0/24   a node's pods
+//! 10.244.253.1…        load balancers
+//! 10.244.254.0/24      whatever else is put into the network
 //! 10.244.255.10…       nodes
 //! 10.244.255.254       the agent: name server, and the way to the API server
 //! ```
@@ -18,7 +20,7 @@ mod dns;
 mod nft;
 mod rules;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +35,7 @@ use bollard::models::{
 use k8s_openapi::api::core::v1::Pod;
 use kubelet::runtime::{ErrorCode, PortMapping, RuntimeError};
 use playground_core::ServiceRange;
-use proxy::{Policies, Tables};
+use proxy::{Policies, Tables, Via};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -42,13 +44,20 @@ use super::connection::{self, ConnectError};
 use super::images;
 use super::own::{self, OwnConfig};
 use addresses::Addresses;
+pub use agent::ended;
 use agent::{Conversation, Dial, Greeting};
 use rules::{Cluster, Place};
 
-/// The nodes' part of the network's range; the parts below are of their pods.
+/// The nodes' part of the network's range.
 const NODES: u8 = 255;
+/// The part from which Docker gives addresses to containers that are not ours.
+const STRANGERS: u8 = 254;
+/// The load balancers' part; those of the nodes' pods are below.
+const BALANCERS: u8 = 253;
 /// The first node's address there.
 const FIRST_NODE: u8 = 10;
+/// How many bits of an address are the network's.
+const BITS: u8 = 16;
 /// Docker nodes that one cluster may have.
 pub const NODES_MAX: u16 = 200;
 /// Second bytes of ranges to try, for clusters beside each other on one Docker.
@@ -76,7 +85,8 @@ pub struct PodNetwork {
     addresses: Addresses,
     /// Connections that the agent is to open.
     dials: mpsc::UnboundedSender<Dial>,
-    /// Whether this machine has no way of its own to the pods' addresses: then the agent opens connections.
+    /// Whether this machine has no way of its own to the pods' addresses: then the agent opens connections. Without
+    /// the network's bridge it has none; whether that leads there is tried when the agent is there.
     apart: AtomicBool,
 }
 
@@ -109,6 +119,8 @@ struct Namespace {
     /// The batch in force, and the one being put in force.
     in_force: Option<u64>,
     in_flight: Option<(u32, u64)>,
+    /// Whether the agent makes its link.
+    linked: bool,
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
 }
 
@@ -122,6 +134,8 @@ pub struct Member {
     pub argument: String,
     /// Its address.
     pub address: Option<Ipv4Addr>,
+    /// Whether the agent makes its link.
+    pub linked: bool,
     /// Its node's name.
     pub node: String,
     /// Whether it is the node's own.
@@ -175,7 +189,16 @@ impl PodNetwork {
             ),
         })?;
         // Another one would be of a network that was made anew, which takes the same as long as it can.
-        let _ = self.range.set(range);
+        if self.range.set(range).is_ok() {
+            self.set_apart(!has_bridge(&found));
+            if !keeps_strangers_apart(&found) {
+                tracing::warn!(
+                    "the Docker network {:?} was made by an earlier version: containers of others in it may get pods' \
+                     addresses until the cluster is made anew",
+                    self.name()
+                );
+            }
+        }
         for endpoint in found.containers.unwrap_or_default().into_values() {
             let address = endpoint.ipv4_address.unwrap_or_default();
             if let Some(address) = address.split('/').next().and_then(|address| address.parse().ok()) {
@@ -198,6 +221,11 @@ impl PodNetwork {
     /// The Docker network's name.
     pub fn name(&self) -> String {
         format!("{}{}", self.config.cluster, self.config.suffix)
+    }
+
+    /// This machine's own end of the network.
+    fn gateway(&self) -> Ipv4Addr {
+        self.address(0, 1)
     }
 
     /// A node's address, by the node's number.
@@ -225,6 +253,11 @@ impl PodNetwork {
         Ipv4Addr::new(first, second, third, fourth)
     }
 
+    /// The range (of 24 bits) from which load balancers have addresses, where this machine has a way to them.
+    pub fn load_balancers(&self) -> Option<Ipv4Addr> {
+        (!self.apart.load(Ordering::Relaxed)).then(|| self.address(BALANCERS, 0))
+    }
+
     /// A place in the network, for a container that is made.
     pub fn at(&self, address: Ipv4Addr) -> NetworkingConfig {
         let ipam_config = Some(EndpointIpamConfig { ipv4_address: Some(address.to_string()), ..Default::default() });
@@ -242,6 +275,11 @@ impl PodNetwork {
             let message = format!("failed to allocate for range 0: no IP addresses available in range set: {range}");
             RuntimeError::new(ErrorCode::Unknown, message)
         })
+    }
+
+    /// Notes an address that a container has.
+    pub fn keep_address(&self, address: Ipv4Addr) {
+        self.addresses.take(address);
     }
 
     /// Gives an address back that no container has any more.
@@ -275,7 +313,10 @@ impl PodNetwork {
     async fn look_around(&self, greeting: &Greeting) {
         let agent = SocketAddr::new(self.agent_address().into(), playground_agent::DNS_PORT);
         let said = tokio::time::timeout(LOOK_TIMEOUT, greeting.say(agent)).await;
-        let apart = !said.is_ok_and(|said| said.is_ok());
+        self.set_apart(!said.is_ok_and(|said| said.is_ok()));
+    }
+
+    fn set_apart(&self, apart: bool) {
         if apart && !self.apart.swap(apart, Ordering::Relaxed) {
             tracing::info!("this machine has no way to pods' addresses: the agent opens connections to them");
         }
@@ -333,6 +374,7 @@ impl PodNetwork {
         namespace.argument = member.argument;
         namespace.place = Place { affinity: std::mem::take(&mut namespace.place.affinity), ..place };
         namespace.host_ports = member.host_ports;
+        namespace.linked = member.linked;
         namespace.waiting.push(sender);
         drop(state);
         self.changed.notify_one();
@@ -361,7 +403,7 @@ impl PodNetwork {
     pub fn leave(&self, id: &str) {
         let mut state = self.state();
         let gone = state.namespaces.remove(id);
-        if gone.is_some_and(|gone| !gone.host_ports.is_empty()) {
+        if gone.is_some_and(|gone| gone.place.is_node || !gone.host_ports.is_empty()) {
             state.changes += 1;
             drop(state);
             self.changed.notify_one();
@@ -385,7 +427,12 @@ impl PodNetwork {
             None => RANGES.map(|second| [10, second]).collect(),
         };
         for [first, second] in ranges {
-            let range = IpamConfig { subnet: Some(format!("{first}.{second}.0.0/16")), ..IpamConfig::default() };
+            let range = IpamConfig {
+                subnet: Some(format!("{first}.{second}.0.0/{BITS}")),
+                ip_range: Some(format!("{first}.{second}.{STRANGERS}.0/24")),
+                gateway: Some(format!("{first}.{second}.0.1")),
+                ..IpamConfig::default()
+            };
             let request = NetworkCreateRequest {
                 name: name.clone(),
                 driver: Some("bridge".into()),
@@ -409,11 +456,17 @@ impl PodNetwork {
     /// What is to be put in force now: id, process, argument and batch.
     fn due(&self) -> Vec<(u32, playground_agent::Program)> {
         let mut state = self.state();
+        let changes = state.changes;
+        let behind = |namespace: &Namespace| namespace.in_flight.is_none() && namespace.seen != Some(changes);
+        // What follows looks at all pods and Services, and this is asked after every word of the agent's.
+        if !state.namespaces.values().any(behind) {
+            return Vec::new();
+        }
         let cluster = Cluster {
             tables: state.tables.clone(),
             policies: state.policies.clone(),
             nodes: state.nodes.values().copied().collect(),
-            neighbours: [self.address(0, 1), self.agent_address()],
+            neighbours: [self.gateway(), self.agent_address()],
             name_server: (self.services.name_server(), self.name_server()),
             services: self.services.base(),
         };
@@ -424,18 +477,18 @@ impl PodNetwork {
                 host_ports.entry(namespace.place.node.clone()).or_default().push((mapping.clone(), address));
             }
         }
+        let mut held = self.held(&state);
         let state = &mut *state;
         let mut due = Vec::new();
-        let changes = state.changes;
-        let behind = |namespace: &&mut Namespace| namespace.in_flight.is_none() && namespace.seen != Some(changes);
-        for namespace in state.namespaces.values_mut().filter(behind) {
+        for namespace in state.namespaces.values_mut().filter(|namespace| behind(namespace)) {
             namespace.seen = Some(changes);
             if namespace.place.is_node {
                 namespace.place.host_ports = host_ports.remove(&namespace.place.node).unwrap_or_default();
             }
             let batch = rules::compile(&cluster, &mut namespace.place);
+            let held = namespace.place.is_node.then(|| held.remove(&namespace.place.node).unwrap_or_default());
             let mut hasher = DefaultHasher::new();
-            batch.hash(&mut hasher);
+            (&batch, &held).hash(&mut hasher);
             let hash = hasher.finish();
             if namespace.in_force == Some(hash) {
                 namespace.waiting.drain(..).for_each(|waiting| _ = waiting.send(Ok(())));
@@ -443,10 +496,41 @@ impl PodNetwork {
             }
             state.next_id = state.next_id.wrapping_add(1);
             namespace.in_flight = Some((state.next_id, hash));
-            let program = playground_agent::Program { pid: namespace.pid, argument: namespace.argument.clone(), batch };
+            // Once: what somebody in the pod does to it later is his business.
+            let unlinked = namespace.linked && namespace.in_force.is_none();
+            let own = namespace.place.address.filter(|_| unlinked);
+            let link = own.map(|address| playground_agent::Link { address, bits: BITS, gateway: self.gateway() });
+            let (pid, argument) = (namespace.pid, namespace.argument.clone());
+            let program = playground_agent::Program { pid, argument, link, held, batch };
             due.push((state.next_id, program));
         }
         due
+    }
+
+    /// Which node takes what comes from outside for which load balancers' addresses: as MetalLB does it, one for each,
+    /// with an endpoint of its own where the policy wants that.
+    fn held(&self, state: &State) -> BTreeMap<String, Vec<Ipv4Addr>> {
+        let nodes: BTreeSet<&str> = state
+            .namespaces
+            .values()
+            .filter(|namespace| namespace.place.is_node)
+            .map(|namespace| namespace.place.node.as_str())
+            .collect();
+        let mut held = BTreeMap::<String, Vec<Ipv4Addr>>::new();
+        let mut given = BTreeSet::new();
+        for (address, _, via, rule) in state.tables.doors() {
+            let IpAddr::V4(address) = address else { continue };
+            let ours = self.address(BALANCERS, address.octets()[3]) == address;
+            if via != Via::LoadBalancer || !ours || given.contains(&address) {
+                continue;
+            }
+            let takes = |node: &&&str| !state.tables.eligible(rule, rule.external_policy, Some(node)).is_empty();
+            if let Some(node) = nodes.iter().find(takes).or(nodes.first()) {
+                held.entry((*node).to_owned()).or_default().push(address);
+                given.insert(address);
+            }
+        }
+        held
     }
 
     fn done(&self, id: u32, error: &str) {
@@ -532,6 +616,20 @@ fn range_of(found: &NetworkInspect) -> Option<[u8; 2]> {
     let (base, bits) = subnet.split_once('/')?;
     let [first, second, ..] = base.parse::<Ipv4Addr>().ok()?.octets();
     (bits == "16").then_some([first, second])
+}
+
+/// Whether this machine is the one that has the network's bridge, by the name that Docker gives it. Rootless engines
+/// and those in virtual machines have theirs elsewhere.
+fn has_bridge(found: &NetworkInspect) -> bool {
+    const ID_LETTERS: usize = 12;
+    let id = found.id.as_deref().and_then(|id| id.get(..ID_LETTERS));
+    id.is_some_and(|id| std::path::Path::new(&format!("/sys/class/net/br-{id}")).exists())
+}
+
+/// Whether Docker gives containers that are not the cluster's addresses of their own part of the range.
+fn keeps_strangers_apart(found: &NetworkInspect) -> bool {
+    let configs = found.ipam.as_ref().and_then(|ipam| ipam.config.as_ref());
+    configs.into_iter().flatten().any(|config| config.ip_range.as_ref().is_some_and(|range| !range.is_empty()))
 }
 
 /// The name server, as policies know it: it is no pod, but has the labels that it has elsewhere.

@@ -5,6 +5,8 @@
 
 use std::net::Ipv4Addr;
 
+use playground_agent::attribute;
+
 /// The table's name: everything of ours in a namespace is in it.
 const TABLE: &str = "playground";
 
@@ -386,15 +388,4 @@ fn number(kind: u16, value: u32) -> Vec<u8> {
 
 fn text(kind: u16, value: &str) -> Vec<u8> {
     attribute(kind, &[value.as_bytes(), &[0]].concat())
-}
-
-fn attribute(kind: u16, payload: &[u8]) -> Vec<u8> {
-    const HEADER_BYTES: usize = 4;
-    let length = HEADER_BYTES + payload.len();
-    let mut out = Vec::with_capacity(length.next_multiple_of(4));
-    out.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_ne_bytes());
-    out.extend_from_slice(&kind.to_ne_bytes());
-    out.extend_from_slice(payload);
-    out.resize(length.next_multiple_of(4), 0);
-    out
 }

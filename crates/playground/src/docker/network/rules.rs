@@ -51,7 +51,12 @@ pub struct Place {
 
 /// Where a connection goes.
 enum Way {
-    To { endpoints: Vec<(Ipv4Addr, u16)>, by_source: bool },
+    To {
+        endpoints: Vec<(Ipv4Addr, u16)>,
+        by_source: bool,
+        /// Ranges of the clients that may go there; empty for all.
+        sources: Vec<(Ipv4Addr, u8)>,
+    },
     Reject,
     Drop,
 }
@@ -75,8 +80,9 @@ pub fn compile(cluster: &Cluster, place: &mut Place) -> Vec<u8> {
 
 fn services(batch: &mut Batch, cluster: &Cluster, place: &mut Place) {
     let mut ways: Vec<Way> = Vec::new();
-    // Ways by Service, port, policy and whether it is let in, so that all addresses of a Service share one.
-    let mut known = BTreeMap::<(ObjectKey, String, [bool; 2]), usize>::new();
+    // Ways by Service, port, policy, whether it is let in and whether others are asked where they come from, so that all
+    // addresses of a Service share one.
+    let mut known = BTreeMap::<(ObjectKey, String, [bool; 3]), usize>::new();
     let mut doors = BTreeMap::<(Ipv4Addr, u8, u16), usize>::new();
     let mut lead = |door: (Ipv4Addr, u8, u16), rule: &Rule, via: Via, place: &mut Place| {
         let policy = match via {
@@ -85,11 +91,23 @@ fn services(batch: &mut Batch, cluster: &Cluster, place: &mut Place) {
             _ if !place.is_node => TrafficPolicy::Cluster,
             _ => rule.external_policy,
         };
-        // What comes from elsewhere to a node's namespace comes to its ports, not to a load balancer's address.
-        let admitted = place.address.is_none_or(|own| rule.admits(via, own.into()));
-        let key = (rule.service.clone(), rule.port_name.clone(), [policy == TrafficPolicy::Local, admitted]);
+        // A pod's namespace has one client, a node's everybody outside.
+        let guarded = place.is_node && via == Via::LoadBalancer && !rule.sources.is_empty();
+        let admitted = guarded || place.address.is_none_or(|own| rule.admits(via, own.into()));
+        let key = (rule.service.clone(), rule.port_name.clone(), [policy == TrafficPolicy::Local, admitted, guarded]);
         let index = *known.entry(key).or_insert_with(|| {
-            ways.push(if admitted { way(&cluster.tables, rule, policy, place) } else { Way::Drop });
+            let mut found = if admitted { way(&cluster.tables, rule, policy, place) } else { Way::Drop };
+            if let Way::To { sources, .. } = &mut found
+                && guarded
+            {
+                sources.extend(rule.sources.iter().filter_map(|(base, bits)| match base {
+                    IpAddr::V4(base) => Some((*base, *bits)),
+                    IpAddr::V6(_) => None,
+                }));
+                // Nobody has an address of the other kind.
+                found = if sources.is_empty() { Way::Drop } else { found };
+            }
+            ways.push(found);
             ways.len() - 1
         });
         doors.entry(door).or_insert(index);
@@ -108,20 +126,24 @@ fn services(batch: &mut Batch, cluster: &Cluster, place: &mut Place) {
     let (name_server, at) = cluster.name_server;
     for protocol in [Protocol::Udp, Protocol::Tcp].map(number_of) {
         const DNS_PORT: u16 = playground_agent::DNS_PORT;
-        ways.push(Way::To { endpoints: vec![(at, DNS_PORT)], by_source: false });
+        ways.push(Way::to((at, DNS_PORT)));
         doors.entry((name_server, protocol, DNS_PORT)).or_insert(ways.len() - 1);
     }
     for (mapping, pod) in &place.host_ports {
         let Some(own) = place.address else { continue };
         // Another address of the node is none of its own here.
-        ways.push(Way::To { endpoints: vec![(*pod, mapping.container_port)], by_source: false });
+        ways.push(Way::to((*pod, mapping.container_port)));
         let protocol = number_of(Protocol::from_api(Some(&mapping.protocol)));
         doors.entry((own, protocol, mapping.host_port)).or_insert(ways.len() - 1);
     }
 
     for (index, way) in ways.iter().enumerate() {
-        if let Way::To { endpoints, by_source } = way {
-            send(batch, &format!("to-{index}"), endpoints, *by_source);
+        if let Way::To { endpoints, by_source, sources } = way {
+            let chain = format!("to-{index}");
+            send(batch, &chain, endpoints, *by_source);
+            if !sources.is_empty() {
+                guard(batch, &format!("from-{index}"), sources, &chain);
+            }
         }
     }
     let of = |wanted: &dyn Fn(&Way) -> bool| -> Vec<(Vec<u8>, usize)> {
@@ -132,7 +154,10 @@ fn services(batch: &mut Batch, cluster: &Cluster, place: &mut Place) {
     };
     let to: Vec<_> = of(&|way| matches!(way, Way::To { .. }))
         .into_iter()
-        .map(|(key, index)| (key, Verdict::Goto(format!("to-{index}"))))
+        .map(|(key, index)| {
+            let guarded = matches!(ways.get(index), Some(Way::To { sources, .. }) if !sources.is_empty());
+            (key, Verdict::Goto(format!("{}-{index}", if guarded { "from" } else { "to" })))
+        })
         .collect();
     const KEY_BYTES: usize = 12;
     batch.verdict_map("services", KEY_BYTES, &to);
@@ -200,7 +225,25 @@ fn way(tables: &Tables, rule: &Rule, policy: TrafficPolicy, place: &mut Place) -
             endpoints = vec![chosen];
         }
     }
-    Way::To { endpoints, by_source: rule.affinity.is_some() }
+    Way::To { endpoints, by_source: rule.affinity.is_some(), sources: Vec::new() }
+}
+
+impl Way {
+    /// To one place, for everybody.
+    fn to(endpoint: (Ipv4Addr, u16)) -> Self {
+        Self::To { endpoints: vec![endpoint], by_source: false, sources: Vec::new() }
+    }
+}
+
+/// The chain that lets connections go on to another from some ranges alone.
+fn guard(batch: &mut Batch, chain: &str, sources: &[(Ipv4Addr, u8)], to: &str) {
+    batch.chain(chain);
+    let on = Verdict::Goto(to.to_owned());
+    for (base, bits) in sources {
+        let inside = block(load::source(Register(0)), *base, *bits, true);
+        batch.rule(chain, inside.into_iter().chain([nft::verdict(&on)]));
+    }
+    batch.rule(chain, [nft::verdict(&Verdict::Drop)]);
 }
 
 /// The chain that sends connections to one of some endpoints.

@@ -20,6 +20,9 @@ pub(in super::super) async fn nano(process: Process) -> i32 {
         Ok(buffer) => buffer,
         Err(error) => return process.fail(1, format_args!("{path}: {error}")).await,
     };
+    if let Some(code) = super::beside(&process, &tty, &buffer).await {
+        return code;
+    }
     let message = if buffer.existed { format!("[ Read {} lines ]", buffer.lines.len()) } else { "[ New File ]".into() };
     let mut nano = Nano { process, buffer, screen: Screen::new(tty), message };
     nano.run().await

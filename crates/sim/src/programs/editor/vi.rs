@@ -19,6 +19,9 @@ pub(in super::super) async fn vi(process: Process) -> i32 {
         Ok(buffer) => buffer,
         Err(error) => return process.fail(1, format_args!("{path}: {error}")).await,
     };
+    if let Some(code) = super::beside(&process, &tty, &buffer).await {
+        return code;
+    }
     buffer.row = line.unwrap_or(1).saturating_sub(1).min(buffer.lines.len() - 1);
     let message = match (path.as_str(), buffer.existed) {
         ("", _) => String::new(),

@@ -144,6 +144,38 @@ async fn grpc_health_checking(process: Process) -> i32 {
     }
 }
 
+/// `serve_hostname`, an image of its own once.
+pub(super) async fn serve_hostname(process: Process) -> i32 {
+    http(process, "--port", 9376, |_, machine| Response::text(format!("{}\n", machine.hostname()))).await
+}
+
+/// etcd, as far as its health goes: by gRPC, and `/health` and `/version` by HTTP at the port of its clients.
+pub(super) async fn etcd(process: Process) -> i32 {
+    let listens = |flag: &str| process.operands().iter().position(|word| word == flag);
+    let urls = listens("--listen-client-urls").and_then(|at| process.operands().get(at + 1).cloned());
+    let port = urls.and_then(|urls| urls.rsplit(':').next()?.trim_end_matches('/').parse().ok()).unwrap_or(2379);
+    let Ok(listener) = bind(&process, port) else {
+        return process.fail(1, format_args!("listen tcp :{port}: bind: address already in use")).await;
+    };
+    let time = super::stamp(process.machine.now(), "%Y-%m-%dT%H:%M:%S.%3fZ");
+    let line = |what: &str| {
+        format!("{{\"level\":\"info\",\"ts\":\"{time}\",\"caller\":\"etcdmain/main.go:44\",\"msg\":\"{what}\"}}\n")
+    };
+    process.eprint(line("starting an etcd server") + &line("ready to serve client requests")).await;
+    serve(&process, listener, GRACEFUL, |request, _| {
+        let response = match request.path() {
+            HEALTH_CHECK => Response::new(200, "application/grpc", "SERVING"),
+            "/health" => Response::new(200, "application/json", "{\"health\":\"true\",\"reason\":\"\"}"),
+            "/version" => {
+                Response::new(200, "application/json", "{\"etcdserver\":\"3.5.1\",\"etcdcluster\":\"3.5.0\"}")
+            }
+            _ => Response::new(404, "text/plain; charset=utf-8", "404 page not found\n"),
+        };
+        Box::pin(async move { response })
+    })
+    .await
+}
+
 /// `liveness`: healthy for ten seconds, then no longer.
 async fn liveness(process: Process) -> i32 {
     const HEALTHY_SECONDS: i64 = 10;

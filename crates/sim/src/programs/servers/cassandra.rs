@@ -4,11 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::{Either, join3, select};
-use futures::stream::FuturesUnordered;
 
-use super::{JAVA, bind, stamp, until_stopped};
+use super::{JAVA, bind, each_client, stamp, until_stopped};
 use crate::network::{TcpListener, TcpStream};
 use crate::process::Process;
 
@@ -92,15 +90,7 @@ async fn serve(listener: &TcpListener, known: &Known) {
             let _ = stream.write_all(all.as_bytes()).await;
         }
     };
-    let mut clients = FuturesUnordered::new();
-    loop {
-        let accept = Box::pin(listener.accept());
-        if clients.is_empty() {
-            clients.push(answer(accept.await));
-        } else if let Either::Left((stream, _)) = select(accept, clients.next()).await {
-            clients.push(answer(stream));
-        }
-    }
+    each_client(listener, answer).await
 }
 
 /// A number that an address always has.

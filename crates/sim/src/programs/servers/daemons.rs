@@ -1,80 +1,29 @@
-//! Servers of which nothing is looked at but that they are there: their ports, and the lines that they log. memcached
-//! also keeps what it is given.
+//! memcached: keeps what it is given.
 
 use std::cell::RefCell;
 
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
-
-use super::{GRACEFUL, bind, stamp, until_stopped};
+use super::{GRACEFUL, bind, each_client, until_stopped};
 use crate::network::TcpStream;
 use crate::process::Process;
 
-/// A program, its ports, and what it logs once they are open; `{time}` is the time.
-const DAEMONS: [(&str, &[u16], &str); 3] = [
-    (
-        "mongod",
-        &[27017],
-        "{\"t\":{\"$date\":\"{time}\"},\"s\":\"I\",\"c\":\"CONTROL\",\"id\":4615611,\"ctx\":\"initandlisten\",\"msg\":\"MongoDB starting\"}\n\
-         {\"t\":{\"$date\":\"{time}\"},\"s\":\"I\",\"c\":\"NETWORK\",\"id\":23016,\"ctx\":\"listener\",\"msg\":\"Waiting for connections\",\
-         \"attr\":{\"port\":27017,\"ssl\":\"off\"}}\n",
-    ),
-    (
-        "rabbitmq-server",
-        &[5672, 15672],
-        "{time} [info] <0.209.0>  Starting RabbitMQ\n\
-         {time} [info] <0.740.0> started TCP listener on [::]:5672\n\
-         {time} [info] <0.650.0> Server startup complete; 4 plugins started.\n",
-    ),
-    ("memcached", &[11211], ""),
-];
+const PORT: u16 = 11211;
 
 type Kept = RefCell<Vec<(String, Vec<u8>)>>;
 
-/// One of [`DAEMONS`], by the program's name.
-pub(super) async fn main(process: Process, name: &str) -> i32 {
-    let Some((_, ports, lines)) = DAEMONS.iter().find(|(known, ..)| *known == name) else { return 127 };
-    let mut listeners = Vec::new();
-    for port in *ports {
-        match bind(&process, *port) {
-            Ok(listener) => listeners.push(listener),
-            Err(_) => {
-                return process.fail(1, format_args!("cannot listen on port {port}: Address already in use")).await;
-            }
-        }
-    }
-    let time = stamp(process.machine.now(), "%Y-%m-%dT%H:%M:%S.%3f+00:00");
-    process.print(lines.replace("{time}", &time)).await;
+/// memcached, on its port.
+pub(super) async fn memcached(process: Process) -> i32 {
+    let Ok(listener) = bind(&process, PORT) else {
+        return process.fail(71, format_args!("failed to listen on TCP port {PORT}: Address already in use")).await;
+    };
     let kept = Kept::default();
-    until_stopped(&process, GRACEFUL, async {
-        let accept = listeners.iter().map(|listener| async {
-            let mut clients = FuturesUnordered::new();
-            loop {
-                let next = Box::pin(listener.accept());
-                if clients.is_empty() {
-                    clients.push(client(next.await, name, &kept));
-                } else if let futures::future::Either::Left((stream, _)) =
-                    futures::future::select(next, clients.next()).await
-                {
-                    clients.push(client(stream, name, &kept));
-                }
-            }
-        });
-        futures::future::join_all(accept).await;
-        0
-    })
-    .await
+    until_stopped(&process, GRACEFUL, async { each_client(&listener, |stream| client(stream, &kept)).await }).await
 }
 
-async fn client(stream: TcpStream, name: &str, kept: &Kept) {
+async fn client(stream: TcpStream, kept: &Kept) {
     let mut buffer: Vec<u8> = Vec::new();
     while let Ok(part) = stream.read(65536).await {
         if part.is_empty() {
             return;
-        }
-        // Others' protocols are not spoken here.
-        if name != "memcached" {
-            continue;
         }
         buffer.extend_from_slice(&part);
         while let Some(reply) = answer(&mut buffer, kept) {

@@ -2,12 +2,10 @@
 
 use std::rc::Rc;
 
-use futures::StreamExt;
-use futures::future::{Either, select};
-use futures::stream::FuturesUnordered;
+use futures::future::select;
 
 use super::web::apache;
-use super::{GRACEFUL, bind, serve, until_stopped};
+use super::{GRACEFUL, bind, each_client, serve, until_stopped};
 use crate::network::TcpStream;
 use crate::network::http::Response;
 use crate::process::Process;
@@ -81,26 +79,13 @@ pub(super) async fn follower(process: Process) -> i32 {
             .await;
     };
     process.print("* Ready to accept connections\n* Connecting to MASTER redis-leader:6379\n* MASTER <-> REPLICA sync started\n").await;
-    let machine = process.machine.clone();
     until_stopped(&process, GRACEFUL, async {
-        let mut clients = FuturesUnordered::new();
-        loop {
-            let accept = Box::pin(listener.accept());
-            let stream = if clients.is_empty() {
-                accept.await
-            } else {
-                match select(accept, clients.next()).await {
-                    Either::Left((stream, _)) => stream,
-                    Either::Right(_) => continue,
-                }
-            };
-            let machine = machine.clone();
-            clients.push(async move {
-                if let Ok(leader) = machine.connect("redis-leader", 6379).await {
-                    select(Box::pin(copy(&stream, &leader)), Box::pin(copy(&leader, &stream))).await;
-                }
-            });
-        }
+        let pass_on = async |stream: TcpStream| {
+            if let Ok(leader) = process.machine.connect("redis-leader", 6379).await {
+                select(Box::pin(copy(&stream, &leader)), Box::pin(copy(&leader, &stream))).await;
+            }
+        };
+        each_client(&listener, pass_on).await
     })
     .await
 }

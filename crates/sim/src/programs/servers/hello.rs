@@ -46,6 +46,17 @@ pub(super) async fn hellokube(process: Process) -> i32 {
     .await
 }
 
+/// The back end of the documentation's two tiers: a greeting in JSON on 80.
+pub(super) async fn hello_go(process: Process) -> i32 {
+    let Ok(listener) = bind(&process, 80) else {
+        return process.fail(1, "listen tcp :80: bind: address already in use").await;
+    };
+    serve(&process, listener, GO, |_, _| {
+        Box::pin(async { Response::new(200, "application/json", "{\"message\":\"Hello\"}\n") })
+    })
+    .await
+}
+
 /// A time as Go prints it, with the monotonic reading since the process started:
 /// `2021-04-09 17:47:04.5703924 +0000 UTC m=+5598.039692701`.
 fn go_time(now: Timestamp, started: Timestamp) -> String {

@@ -43,6 +43,9 @@ pub(super) async fn stress(process: Process) -> i32 {
     let (cpus, vms) = (count(&["--cpu", "-c"]), count(&["--vm", "-m"]));
     let io = count(&["--io", "-i"]);
     let hog = value(&["--vm-bytes"]).and_then(|text| bytes(&text)).unwrap_or(256 << 20);
+    if process.args.first().is_some_and(|name| name == "/stress") {
+        return vish(&process).await;
+    }
     if cpus + vms + io == 0 {
         process.eprint("Usage: stress [OPTION [ARG]] ...\n").await;
         return 1;
@@ -71,6 +74,28 @@ pub(super) async fn stress(process: Process) -> i32 {
         process.print(line("info", "successful run completed".into())).await;
     }
     code
+}
+
+/// `vish/stress`: `-cpus N`, `-mem-total SIZE`; without either, it waits.
+async fn vish(process: &Process) -> i32 {
+    let words = process.operands();
+    let value = |flag: &str| {
+        words.iter().position(|word| word.trim_start_matches('-') == flag).and_then(|at| words.get(at + 1))
+    };
+    let cpus = value("cpus").and_then(|text| text.parse::<u32>().ok()).map_or(0, u64::from);
+    let memory = value("mem-total").and_then(|text| bytes(text.trim_end_matches('i'))).unwrap_or(0);
+    let time = super::stamp(process.machine.now(), "%m%d %H:%M:%S.%6f");
+    let line = |number: u32, text: String| format!("I{time}       {} main.go:{number}] {text}\n", process.pid);
+    let told =
+        line(26, format!("Allocating \"{memory}\" memory, in \"4Ki\" chunks, with a 1ms sleep between allocations"));
+    process.eprint(told).await;
+    process.machine.set_memory(process.pid, memory.saturating_add(1 << 20));
+    if cpus > 0 {
+        process.eprint(line(39, format!("Spawning {cpus} threads to consume CPU"))).await;
+        process.machine.set_cpu(process.pid, cpus.saturating_mul(CPU));
+    }
+    process.eprint(line(29, format!("Allocated \"{memory}\" memory"))).await;
+    until_stopped(process, super::GO, std::future::pending()).await
 }
 
 /// The web page of the HorizontalPodAutoscaler walkthrough: each request computes for a while.

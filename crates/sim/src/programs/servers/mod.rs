@@ -8,20 +8,27 @@ mod generic;
 mod guestbook;
 mod hello;
 mod load;
+mod mongo;
 mod mysql;
 mod nginx;
+mod notice;
 pub mod pages;
 mod postgres;
+mod rabbit;
 mod redis;
 mod samples;
 mod voting;
 mod web;
 mod wordpress;
+mod xtrabackup;
 mod zookeeper;
 
 use std::future::Future;
 
+use bytes::BytesMut;
+use futures::StreamExt;
 use futures::future::{Either, LocalBoxFuture, select};
+use futures::stream::FuturesUnordered;
 use machinery::Timestamp;
 
 use super::Main;
@@ -37,14 +44,17 @@ pub(super) const SYSTEM: &[(&str, Main)] =
 /// Servers by the name their executables carry.
 pub(super) const SERVERS: &[(&str, Main)] = &[
     ("agnhost", |process| Box::pin(agnhost::main(process))),
+    ("amqp-tools", |process| Box::pin(rabbit::tools(process))),
     ("cassandra", |process| Box::pin(cassandra::main(process))),
     ("cassandra-ready", |process| Box::pin(cassandra::ready(process))),
     ("currency-exchange", |process| Box::pin(hello::currency_exchange(process))),
     ("echoserver", |process| Box::pin(samples::echoserver(process))),
+    ("etcd-server", |process| Box::pin(agnhost::etcd(process))),
     ("gb-follower", |process| Box::pin(guestbook::follower(process))),
     ("gb-frontend", |process| Box::pin(guestbook::frontend(process))),
     ("generic-server", |process| Box::pin(generic::main(process))),
     ("hello-app", |process| Box::pin(hello::hello_app(process))),
+    ("hello-go-gke", |process| Box::pin(hello::hello_go(process))),
     ("hello-world", |process| Box::pin(hello::hello_world(process))),
     ("hellokube", |process| Box::pin(hello::hellokube(process))),
     ("http-echo", |process| Box::pin(hello::http_echo(process))),
@@ -52,10 +62,12 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("httpd", |process| Box::pin(web::httpd(process))),
     ("ingress-nginx", |process| Box::pin(samples::ingress_nginx(process))),
     ("kubernetes-bootcamp", |process| Box::pin(hello::bootcamp(process))),
-    ("memcached", |process| Box::pin(daemons::main(process, "memcached"))),
-    ("mongod", |process| Box::pin(daemons::main(process, "mongod"))),
+    ("memcached", |process| Box::pin(daemons::memcached(process))),
+    ("mongo-shell", |process| Box::pin(mongo::shell(process))),
+    ("mongod", |process| Box::pin(mongo::server(process))),
     ("mysql", |process| Box::pin(mysql::client(process))),
     ("mysqld", |process| Box::pin(mysql::server(process))),
+    ("ncat", |process| Box::pin(xtrabackup::ncat(process))),
     ("nginx", |process| Box::pin(nginx::main(process))),
     ("nginx-entrypoint", |process| Box::pin(nginx::entrypoint(process))),
     ("nodetool", |process| Box::pin(cassandra::nodetool(process))),
@@ -63,15 +75,19 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("pg_isready", |process| Box::pin(postgres::pg_isready(process))),
     ("postgres", |process| Box::pin(postgres::server(process))),
     ("psql", |process| Box::pin(postgres::psql(process))),
-    ("rabbitmq-server", |process| Box::pin(daemons::main(process, "rabbitmq-server"))),
+    ("rabbitmq-server", |process| Box::pin(rabbit::server(process))),
+    ("rabbitmqctl", |process| Box::pin(rabbit::control(process))),
     ("redis-cli", |process| Box::pin(redis::cli(process))),
     ("redis-server", |process| Box::pin(redis::server(process))),
+    ("serve-hostname", |process| Box::pin(agnhost::serve_hostname(process))),
     ("stress", |process| Box::pin(load::stress(process))),
     ("vote", |process| Box::pin(voting::vote(process))),
     ("vote-result", |process| Box::pin(voting::result(process))),
     ("vote-worker", |process| Box::pin(voting::worker(process))),
     ("whoami-server", |process| Box::pin(hello::whoami(process))),
     ("wordpress", |process| Box::pin(wordpress::main(process))),
+    ("xbstream", |process| Box::pin(xtrabackup::xbstream(process))),
+    ("xtrabackup", |process| Box::pin(xtrabackup::main(process))),
     ("zookeeper", |process| Box::pin(zookeeper::main(process))),
     ("zookeeper-cli", |process| Box::pin(zookeeper::cli(process))),
     ("zookeeper-ready", |process| Box::pin(zookeeper::ready(process))),
@@ -111,6 +127,35 @@ async fn until_stopped(process: &Process, stops: Stops, work: impl Future<Output
     }
 }
 
+/// Serves all that connect, beside each other, for ever.
+async fn each_client<T, F: Future>(listener: &TcpListener, client: impl Fn(TcpStream) -> F) -> T {
+    let mut clients = FuturesUnordered::new();
+    loop {
+        let accept = Box::pin(listener.accept());
+        if clients.is_empty() {
+            clients.push(client(accept.await));
+        } else if let Either::Left((stream, _)) = select(accept, clients.next()).await {
+            clients.push(client(stream));
+        }
+    }
+}
+
+/// The next line of standard input with its end, or what is left without one; none at the end. What was read beyond it
+/// stays in `read`.
+async fn next_line(process: &Process, read: &mut BytesMut) -> Option<BytesMut> {
+    const PART_BYTES: usize = 4096;
+    let end = loop {
+        if let Some(end) = read.iter().position(|byte| *byte == b'\n') {
+            break end + 1;
+        }
+        match process.stdin().read(PART_BYTES).await {
+            Ok(part) if !part.is_empty() => read.extend_from_slice(&part),
+            _ => break read.len(),
+        }
+    };
+    (end > 0).then(|| read.split_to(end))
+}
+
 /// Listens on a port of the process' machine.
 fn bind(process: &Process, port: u16) -> Result<TcpListener, Errno> {
     // Only root may have the ports below 1024; containers allow them to everybody since Docker 20.10.
@@ -129,8 +174,51 @@ where
     .await
 }
 
+/// Serves the files of the working directory, as `python -m http.server` does.
+pub(super) async fn folder_server(process: Process, port: u16) -> i32 {
+    const STOPS: Stops = &[(Signal::Int, 0)];
+    let Ok(listener) = bind(&process, port) else {
+        return process.fail(1, "OSError: [Errno 98] Address already in use").await;
+    };
+    process.print(format!("Serving HTTP on 0.0.0.0 port {port} (http://0.0.0.0:{port}/) ...\n")).await;
+    let (fs, cwd, stderr, machine) =
+        (process.fs().clone(), process.cwd.clone(), process.stderr(), process.machine.clone());
+    serve(&process, listener, STOPS, move |request, stream| {
+        let (fs, stderr, machine) = (fs.clone(), stderr.clone(), machine.clone());
+        let path = format!("{}{}", cwd.trim_end_matches('/'), crate::fs::absolute("/", request.path()));
+        Box::pin(async move {
+            let index = format!("{}/index.html", path.trim_end_matches('/'));
+            let response = match fs.list(&path) {
+                Ok(_) if fs.exists(&index) => fs.read(&index).ok().map(|body| Response::new(200, "text/html", body)),
+                Ok(entries) => {
+                    let row = |(name, _): (String, _)| format!("<li><a href=\"{name}\">{name}</a></li>\n");
+                    let rows: String = entries.into_iter().map(row).collect();
+                    let title = format!("Directory listing for {}", request.path());
+                    let body =
+                        format!("<!DOCTYPE HTML>\n<title>{title}</title>\n<h1>{title}</h1>\n<ul>\n{rows}</ul>\n");
+                    Some(Response::new(200, "text/html; charset=utf-8", body))
+                }
+                Err(_) => fs.read(&path).ok().map(|body| Response::new(200, content_type(&path), body)),
+            };
+            let response =
+                response.unwrap_or_else(|| Response::new(404, "text/html;charset=utf-8", "File not found\n"));
+            let line = format!(
+                "{} - - [{}] \"{} {} HTTP/1.1\" {} -\n",
+                stream.info().remote.ip(),
+                stamp(machine.now(), "%d/%b/%Y %H:%M:%S"),
+                request.method,
+                request.target,
+                response.status
+            );
+            let _ = stderr.write_all(line.as_bytes()).await;
+            response
+        })
+    })
+    .await
+}
+
 /// The time in a `strftime` format, in UTC.
-fn stamp(time: Timestamp, format: &str) -> String {
+pub(super) fn stamp(time: Timestamp, format: &str) -> String {
     time.strftime(format).to_string()
 }
 

@@ -1,21 +1,24 @@
 //! MySQL and MariaDB: tables kept in the data directory, a folder a database, and `mysql`. Server and client speak to
 //! each other as PostgreSQL's do here; nobody else's client is in the simulated world.
 
+mod replication;
+mod words;
+
 use std::rc::Rc;
 
-use futures::StreamExt;
-use futures::future::{Either, select};
-use futures::stream::FuturesUnordered;
-
+use super::notice::Notice;
 use super::postgres::{Client, Login, Reply, Wire, admit, statements};
 use super::postgres::{Database, SqlError, failure, message, result, texts};
-use super::{GRACEFUL, bind, stamp, until_stopped};
+use super::{GRACEFUL, bind, each_client, stamp, until_stopped};
 use crate::network::{ConnectError, TcpStream};
 use crate::process::Process;
 use crate::programs::columns;
+pub(super) use replication::{BINLOG_FILE, Source, binlog_end};
+use replication::{Settings, Shared};
+use words::Piece;
 
 const PORT: u16 = 3306;
-const FOLDER: &str = "/var/lib/mysql";
+pub(super) const FOLDER: &str = "/var/lib/mysql";
 const TABLES: &str = "tables.json";
 /// What every server has, in no folder.
 const OWN: [&str; 4] = ["information_schema", "mysql", "performance_schema", "sys"];
@@ -24,6 +27,9 @@ const OWN: [&str; 4] = ["information_schema", "mysql", "performance_schema", "sy
 struct Session {
     process: Rc<Process>,
     database: String,
+    shared: Rc<Shared>,
+    /// Whether it does what another server has done already.
+    applies: bool,
 }
 
 impl Session {
@@ -49,8 +55,36 @@ impl Session {
         Ok(Reply::default())
     }
 
+    /// Runs a statement, and writes it down for the servers that follow this one.
     fn run(&mut self, statement: &str) -> Result<Reply, SqlError> {
-        let statement = statement.replace('`', "");
+        if let Some(reply) = self.asks_of_server(statement)? {
+            return Ok(reply);
+        }
+        let mut pieces = words::pieces(statement)?;
+        let changes = replication::is_change(&words::joined(&pieces));
+        if changes && self.shared.settings.read_only && !self.applies {
+            let words = "1290 (HY000): The MySQL server is running with the --super-read-only option so it cannot execute \
+                         this statement";
+            return Err(("HY000", words.into()));
+        }
+        let line = if changes { self.to_record(statement)? } else { None };
+        let reply = self.in_its_database(&mut pieces)?;
+        if let Some(line) = line {
+            self.record(&line)?;
+        }
+        Ok(reply)
+    }
+
+    /// Runs a statement whose tables are named with their database in that one.
+    fn in_its_database(&mut self, pieces: &mut [Piece]) -> Result<Reply, SqlError> {
+        let Some(database) = words::take_database(pieces) else { return self.perform(&words::joined(pieces)) };
+        let chosen = self.database.clone();
+        let reply = self.choose(&database).and_then(|_| self.perform(&words::joined(pieces)));
+        self.database = chosen;
+        reply
+    }
+
+    fn perform(&mut self, statement: &str) -> Result<Reply, SqlError> {
         let words: Vec<&str> = statement.split_whitespace().collect();
         let upper: Vec<String> = words.iter().map(|word| word.to_uppercase()).collect();
         let upper: Vec<&str> = upper.iter().map(String::as_str).collect();
@@ -86,6 +120,7 @@ impl Session {
             ["CREATE" | "GRANT" | "ALTER", "USER" | "ALL", ..] | ["FLUSH", ..] => return Ok(Reply::default()),
             _ => {}
         }
+        let statement = statement.to_owned();
         let Ok(kept) = self.process.fs().read(&self.file()) else {
             // What needs no table needs no database.
             if upper.first() == Some(&"SELECT") && !upper.contains(&"FROM") {
@@ -185,6 +220,7 @@ pub(super) async fn server(process: Process) -> i32 {
         return 1;
     };
     let process = Rc::new(process);
+    let shared = Rc::new(Shared { settings: Settings::read(&process), news: Notice::default() });
     let ready = format!(
         "[System] [MY-010931] [Server] /usr/sbin/mysqld: ready for connections. Version: '{version}'  socket: \
          '/var/run/mysqld/mysqld.sock'  port: {PORT}  MySQL Community Server - GPL."
@@ -192,15 +228,8 @@ pub(super) async fn server(process: Process) -> i32 {
     process.eprint(log(&process, &ready)).await;
     let kept = process.fs().read_text(&password_file).unwrap_or_default();
     let code = until_stopped(&process, GRACEFUL, async {
-        let mut clients = FuturesUnordered::new();
-        loop {
-            let accept = Box::pin(listener.accept());
-            if clients.is_empty() {
-                clients.push(serve(accept.await, process.clone(), &kept));
-            } else if let Either::Left((stream, _)) = select(accept, clients.next()).await {
-                clients.push(serve(stream, process.clone(), &kept));
-            }
-        }
+        let serving = each_client(&listener, |stream| serve(stream, process.clone(), shared.clone(), &kept));
+        futures::future::join(serving, replication::follow(process.clone(), shared.clone())).await.0
     })
     .await;
     process.eprint(log(&process, "[System] [MY-010910] [Server] /usr/sbin/mysqld: Shutdown complete")).await;
@@ -208,7 +237,7 @@ pub(super) async fn server(process: Process) -> i32 {
 }
 
 /// One client. `kept`: root's password, the other user, and that one's.
-async fn serve(stream: TcpStream, process: Rc<Process>, kept: &str) {
+async fn serve(stream: TcpStream, process: Rc<Process>, shared: Rc<Shared>, kept: &str) {
     let mut lines = kept.lines();
     let mut line = || lines.next().unwrap_or_default();
     let (root, user, password) = (line(), line(), line());
@@ -222,7 +251,7 @@ async fn serve(stream: TcpStream, process: Rc<Process>, kept: &str) {
         let _ = stream.write_all(&failure("FATAL", "28000", &words)).await;
         return;
     }
-    let mut session = Session { process, database: String::new() };
+    let mut session = Session { process, database: String::new(), shared, applies: false };
     if !database.is_empty()
         && let Err((code, words)) = session.choose(&database)
     {
@@ -237,6 +266,9 @@ async fn serve(stream: TcpStream, process: Rc<Process>, kept: &str) {
         }
         let Some((b'Q', body)) = wire.next().await else { return };
         let query = texts(&body).into_iter().next().unwrap_or_default();
+        if let Some(from) = replication::asked_from(&query) {
+            session.wait_for_news(from).await;
+        }
         out = match session.run(&query) {
             Ok(reply) => result(&reply),
             Err((code, words)) => failure("ERROR", code, &words),

@@ -65,6 +65,20 @@ http {
 }
 ";
 
+/// The configuration of the documentation's front end: everything goes to the Service `hello`.
+pub const HELLO_FRONTEND_CONF: &str = "upstream Backend {
+    server hello;
+}
+
+server {
+    listen 80;
+
+    location / {
+        proxy_pass http://Backend;
+    }
+}
+";
+
 /// nginx' default server.
 pub const NGINX_DEFAULT_CONF: &str = "server {
     listen       80;

@@ -4,11 +4,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use futures::future::{Either, select};
-use futures::stream::FuturesUnordered;
 
-use super::{JAVA, bind, stamp, until_stopped};
+use super::{JAVA, bind, each_client, stamp, until_stopped};
 use crate::network::TcpStream;
 use crate::process::Process;
 
@@ -139,17 +137,7 @@ pub(super) async fn main(process: Process) -> i32 {
             }
             std::future::pending::<()>().await;
         };
-        let serving = async {
-            let mut clients = FuturesUnordered::new();
-            loop {
-                let accept = Box::pin(listener.accept());
-                if clients.is_empty() {
-                    clients.push(serve(accept.await, &process, &own));
-                } else if let Either::Left((stream, _)) = select(accept, clients.next()).await {
-                    clients.push(serve(stream, &process, &own));
-                }
-            }
-        };
+        let serving = each_client::<(), _>(&listener, |stream| serve(stream, &process, &own));
         select(Box::pin(learning), Box::pin(serving)).await;
         0
     })

@@ -27,7 +27,7 @@ pub(super) type Block = Rc<[Directive]>;
 
 thread_local! {
     /// What was read last: most servers of a cluster read the same.
-    static LAST: RefCell<Block> = RefCell::default();
+    static LAST: RefCell<Rc<Configuration>> = RefCell::default();
 }
 
 /// A configuration: what it says, and the files it was read from.
@@ -35,6 +35,8 @@ thread_local! {
 pub(super) struct Configuration {
     pub(super) directives: Block,
     pub(super) files: Vec<(String, String)>,
+    /// What was included, and the files that these were.
+    includes: Vec<(String, Vec<String>)>,
 }
 
 impl Directive {
@@ -51,16 +53,23 @@ pub(super) fn all<'a>(block: &'a [Directive], name: &'a str) -> impl Iterator<It
 
 impl Configuration {
     /// Reads a file and what it includes. The error is what follows `[emerg]` in nginx' log.
-    pub(super) fn read(fs: &Fs, path: &str) -> Result<Self, String> {
+    pub(super) fn read(fs: &Fs, path: &str) -> Result<Rc<Self>, String> {
+        let last = LAST.with_borrow(Rc::clone);
+        if last.is_at(fs, path) {
+            return Ok(last);
+        }
         let mut configuration = Self::default();
-        let read = configuration.file(fs, path, "", 0)?;
-        configuration.directives = LAST.with_borrow_mut(|last| {
-            if **last != *read {
-                *last = read.into();
-            }
-            last.clone()
-        });
+        configuration.directives = configuration.file(fs, path, "", 0)?.into();
+        let configuration = Rc::new(configuration);
+        LAST.set(configuration.clone());
         Ok(configuration)
+    }
+
+    /// Whether this is what would be read there.
+    fn is_at(&self, fs: &Fs, path: &str) -> bool {
+        self.files.first().is_some_and(|(first, _)| first == path)
+            && self.includes.iter().all(|(pattern, found)| matching(fs, pattern) == *found)
+            && self.files.iter().all(|(path, text)| fs.is_text(path, text))
     }
 
     fn file(&mut self, fs: &Fs, path: &str, place: &str, depth: usize) -> Result<Vec<Directive>, String> {
@@ -99,7 +108,9 @@ impl Configuration {
                     let place = tokens.place();
                     if name == "include" && token == Token::Semicolon {
                         let pattern = fs::absolute(PREFIX, arguments.first().map_or("", String::as_str));
-                        for path in matching(fs, &pattern) {
+                        let found = matching(fs, &pattern);
+                        self.includes.push((pattern, found.clone()));
+                        for path in found {
                             directives.extend(self.file(fs, &path, &format!(" in {place}"), depth + 1)?);
                         }
                         continue;

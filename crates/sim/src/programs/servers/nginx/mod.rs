@@ -3,18 +3,27 @@
 mod conf;
 mod site;
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::LazyLock;
+
+use futures::future::{Either, select};
 
 use self::conf::{Configuration, Directive};
 use self::site::Sites;
 use super::web::combined;
-use super::{GRACEFUL, bind, serve, stamp, until_stopped};
-use crate::process::{Process, Signal};
+use super::{GRACEFUL, bind, stamp, until_stopped};
+use crate::errno::Errno;
+use crate::network::{TcpListener, http};
+use crate::process::{Child, Process, Signal, Spawn};
 
 /// The first minor version of nginx 1 whose image has an entrypoint script that says what it does.
 const ENTRYPOINT_SINCE_MINOR: u32 = 19;
+/// The user that workers are, in the images.
+const WORKER: u32 = 101;
+/// Where a master makes its folders for temporary files.
+const CACHE: &str = "/var/cache/nginx";
 
 /// `/docker-entrypoint.sh` of nginx' image: what it says, then nginx in its place.
 pub(super) async fn entrypoint(mut process: Process) -> i32 {
@@ -47,7 +56,29 @@ pub(super) async fn entrypoint(mut process: Process) -> i32 {
 
 /// nginx: serves what its configuration says, and `-s`, `-t`, `-T`, `-v`.
 pub(super) async fn main(process: Process) -> i32 {
-    let process = Rc::new(process);
+    // By itself: what gets a server ready is not to take memory as long as it serves.
+    let ready = Box::pin(ready(Rc::new(process))).await;
+    let (serving, listeners) = match ready {
+        Ok(ready) => ready,
+        Err(code) => return code,
+    };
+    let ports = listeners.into_iter().map(|(port, listener)| serving.clone().port(port, listener));
+    let ports: Vec<_> = ports.collect();
+    let served = Box::pin(async move {
+        // Without a server it waits all the same.
+        if ports.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        futures::future::join_all(ports).await;
+    });
+    match select(served, Box::pin(serving.govern())).await {
+        Either::Left(_) => 0,
+        Either::Right((code, _)) => code,
+    }
+}
+
+/// What serves, and where clients come in; or the code that it ends with.
+async fn ready(process: Rc<Process>) -> Result<(Rc<Serving>, Vec<(u16, TcpListener)>), i32> {
     let version = match process.var("NGINX_VERSION") {
         "" => "1.29.1".to_owned(),
         version => version.to_owned(),
@@ -56,9 +87,9 @@ pub(super) async fn main(process: Process) -> i32 {
     match operands.as_slice() {
         ["-v"] | ["-V"] => {
             process.eprint(format!("nginx version: nginx/{version}\n")).await;
-            return 0;
+            return Err(0);
         }
-        ["-s", signal] => return send(&process, signal).await,
+        ["-s", signal] => return Err(send(&process, signal).await),
         _ => {}
     }
     let path =
@@ -75,7 +106,7 @@ pub(super) async fn main(process: Process) -> i32 {
                 let files = configuration.files.iter().filter(|_| operands.contains(&"-T"));
                 let files = files.map(|(name, text)| format!("# configuration file {name}:\n{text}\n"));
                 process.print(files.collect::<String>()).await;
-                return 0;
+                return Err(0);
             }
             for name in unserved(&configuration.directives) {
                 process.eprint(format!("playground: the stand-in for nginx takes no notice of \"{name}\"\n")).await;
@@ -90,18 +121,29 @@ pub(super) async fn main(process: Process) -> i32 {
             if tests {
                 process.eprint(format!("nginx: configuration file {path} test failed\n")).await;
             }
-            return 1;
+            return Err(1);
         }
     };
+    if let Err(what) = folders(&process, &sites) {
+        let time = stamp(process.machine.now(), "%Y/%m/%d %H:%M:%S");
+        process.eprint(format!("{time} [emerg] {0}#{0}: {what}\nnginx: [emerg] {what}\n", process.pid)).await;
+        return Err(1);
+    }
     let mut listeners = Vec::new();
     for port in sites.ports() {
         match bind(&process, port) {
-            Ok(listener) => listeners.push((port, listener)),
+            Ok(listener) => {
+                let listener = match sites.certificate(port) {
+                    Some(certificate) => listener.with_tls(Rc::new(move |_: &str| certificate.clone())),
+                    None => listener,
+                };
+                listeners.push((port, listener));
+            }
             Err(error) => {
                 let time = stamp(process.machine.now(), "%Y/%m/%d %H:%M:%S");
                 let what = format!("bind() to 0.0.0.0:{port} failed (98: {error})");
                 process.eprint(format!("{time} [emerg] {0}#{0}: {what}\nnginx: [emerg] {what}\n", process.pid)).await;
-                return 1;
+                return Err(1);
             }
         }
     }
@@ -123,47 +165,136 @@ pub(super) async fn main(process: Process) -> i32 {
     if minor.is_none_or(|minor| minor >= ENTRYPOINT_SINCE_MINOR) {
         process.eprint(start.iter().map(|text| notice(text)).collect::<String>()).await;
     }
-    let run = |(port, listener)| {
-        let (sites, process) = (sites.clone(), process.clone());
-        async move {
-            let (sites, own) = (&sites, &process);
-            serve(own, listener, GRACEFUL, move |request, stream| {
-                let (sites, process) = (sites.clone(), own.clone());
-                Box::pin(async move {
-                    let client = stream.info().remote.ip();
-                    let reply = sites.answer(&process, port, &request, client).await;
-                    let now = process.machine.now();
-                    if let Some(error) = reply.error {
-                        let line = format!(
-                            "{} [error] 29#29: *{} {error}, client: {client}, server: {}, request: \"{} {} HTTP/1.1\", \
-                             host: \"{}\"\n",
-                            stamp(now, "%Y/%m/%d %H:%M:%S"),
-                            stream.info().connection,
-                            sites.name(port, &request),
-                            request.method,
-                            request.target,
-                            request.header("Host").unwrap_or_default(),
-                        );
-                        let _ = process.stderr().write_all(line.as_bytes()).await;
-                    }
-                    let line = combined(&request, &reply.response, &client.to_string(), now);
-                    let _ = process.stdout().write_all(format!("{line} \"-\"\n").as_bytes()).await;
-                    reply.response
-                })
-            })
-            .await
-        }
-    };
-    let mut all: Vec<_> = listeners.into_iter().map(|listener| Box::pin(run(listener))).collect();
-    if all.is_empty() {
-        return until_stopped(&process, GRACEFUL, std::future::pending()).await;
+    let master = format!("nginx: master process {}", process.args.join(" "));
+    process.machine.set_args(process.pid, &[master]);
+    let serving = Serving { sites: RefCell::new(sites), path: (*path).to_owned(), server, process: process.clone() };
+    Ok((Rc::new(serving), listeners))
+}
+
+/// What keeps serving while the configuration changes.
+struct Serving {
+    sites: RefCell<Rc<Sites>>,
+    path: String,
+    server: String,
+    process: Rc<Process>,
+}
+
+impl Serving {
+    fn notice(&self, text: &str) -> String {
+        let time = stamp(self.process.machine.now(), "%Y/%m/%d %H:%M:%S");
+        format!("{time} [notice] {0}#{0}: {text}\n", self.process.pid)
     }
-    let (code, ..) = futures::future::select_all(all.drain(..)).await;
-    code
+
+    /// Serves a port.
+    async fn port(self: Rc<Self>, port: u16, listener: TcpListener) {
+        http::serve(&listener, |request, stream| {
+            let own = self.clone();
+            async move {
+                let process = &own.process;
+                let sites = own.sites.borrow().clone();
+                let client = stream.info().remote.ip();
+                let reply = sites.answer(process, port, &request, client).await;
+                let now = process.machine.now();
+                if let Some(error) = reply.error {
+                    let line = format!(
+                        "{} [error] 29#29: *{} {error}, client: {client}, server: {}, request: \"{} {} HTTP/1.1\", \
+                         host: \"{}\"\n",
+                        stamp(now, "%Y/%m/%d %H:%M:%S"),
+                        stream.info().connection,
+                        sites.name(port, &request),
+                        request.method,
+                        request.target,
+                        request.header("Host").unwrap_or_default(),
+                    );
+                    let _ = process.stderr().write_all(line.as_bytes()).await;
+                }
+                let line = combined(&request, &reply.response, &client.to_string(), now);
+                let _ = process.stdout().write_all(format!("{line} \"-\"\n").as_bytes()).await;
+                reply.response
+            }
+        })
+        .await;
+    }
+
+    /// The worker process: there, and as long as its master wants.
+    fn worker(&self) -> Child {
+        let process = &self.process;
+        let worker = |process: Process| async move { until_stopped(&process, GRACEFUL, std::future::pending()).await };
+        let group = process.machine.processes().into_iter().find(|info| info.pid == process.pid).map(|info| info.group);
+        let (uid, gid) = if process.uid == 0 { (WORKER, WORKER) } else { (process.uid, process.gid) };
+        process.machine.spawn(Spawn {
+            program: Rc::new(worker),
+            args: vec!["nginx: worker process".into()],
+            env: BTreeMap::new(),
+            cwd: process.cwd.clone(),
+            uid,
+            gid,
+            fds: BTreeMap::new(),
+            parent: process.pid,
+            group,
+        })
+    }
+
+    /// What the master process does: it keeps a worker, and heeds signals.
+    async fn govern(&self) -> i32 {
+        let process = &self.process;
+        for signal in [Signal::Term, Signal::Int, Signal::Quit, Signal::Hup, Signal::Usr1] {
+            process.signals.handle(signal);
+        }
+        let mut worker = self.worker();
+        loop {
+            let heard = match select(Box::pin(process.signals.next()), Box::pin(worker.wait())).await {
+                Either::Left((signal, _)) => Ok(signal),
+                Either::Right((code, _)) => Err(code),
+            };
+            let signal = match heard {
+                Ok(signal) => signal,
+                Err(code) => {
+                    let how = if code > 128 {
+                        format!("exited on signal {}", code - 128)
+                    } else {
+                        format!("exited with code {code}")
+                    };
+                    let line = self.notice("signal 17 (SIGCHLD) received")
+                        + &self.notice(&format!("worker process {} {how}", worker.pid));
+                    process.eprint(line).await;
+                    worker = self.worker();
+                    continue;
+                }
+            };
+            match signal {
+                Signal::Hup => {
+                    process
+                        .eprint(
+                            self.notice("signal 1 (SIGHUP) received, reconfiguring") + &self.notice("reconfiguring"),
+                        )
+                        .await;
+                    match read(process, &self.path, &self.server).await {
+                        Ok((_, sites)) => {
+                            *self.sites.borrow_mut() = Rc::new(sites);
+                            let before = std::mem::replace(&mut worker, self.worker());
+                            let _ = process.machine.kill(before.pid, Signal::Quit);
+                            let started = format!("start worker process {}", worker.pid);
+                            process.eprint(self.notice("start worker processes") + &self.notice(&started)).await;
+                        }
+                        Err(error) => {
+                            let time = stamp(process.machine.now(), "%Y/%m/%d %H:%M:%S");
+                            process.eprint(format!("{time} [emerg] {0}#{0}: {error}\n", process.pid)).await;
+                        }
+                    }
+                }
+                Signal::Term | Signal::Int | Signal::Quit => {
+                    let _ = process.machine.kill(worker.pid, signal);
+                    return 0;
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 /// Reads the configuration and what it serves; the error is what follows `[emerg]` in the log.
-async fn read(process: &Process, path: &str, server: &str) -> Result<(Configuration, Sites), String> {
+async fn read(process: &Process, path: &str, server: &str) -> Result<(Rc<Configuration>, Sites), String> {
     let configuration = Configuration::read(process.fs(), path)?;
     known(&configuration.directives)?;
     let sites = Sites::new(process, &configuration.directives, server).await?;
@@ -230,6 +361,23 @@ fn unserved(block: &[Directive]) -> BTreeSet<&str> {
     names
 }
 
+/// Whether the master can make what it makes when it starts; what it says where it cannot.
+fn folders(process: &Process, sites: &Sites) -> Result<(), String> {
+    let (cache, pid) = (process.fs().writable(CACHE), sites.pid_file());
+    let number = |error: Errno| match error {
+        Errno::ReadOnly => 30,
+        Errno::NotFound => 2,
+        _ => 13,
+    };
+    // Images that are made for other users keep all of that below /tmp.
+    if pid.starts_with("/tmp/") {
+        return Ok(());
+    }
+    cache.map_err(|error| format!("mkdir() \"{CACHE}/client_temp\" failed ({}: {error})", number(error)))?;
+    let made = process.fs().writable(crate::fs::parent(&pid));
+    made.map_err(|error| format!("open() \"{pid}\" failed ({}: {error})", number(error)))
+}
+
 /// `nginx -s <signal>`: to the master process.
 async fn send(process: &Process, signal: &str) -> i32 {
     let signal = match signal {
@@ -242,7 +390,10 @@ async fn send(process: &Process, signal: &str) -> i32 {
             return 1;
         }
     };
-    if signal == Signal::Hup || process.machine.kill(1, signal).is_ok() {
+    let is_master =
+        |info: &crate::process::ProcessInfo| info.args.first().is_some_and(|name| name.starts_with("nginx: master"));
+    let master = process.machine.processes().into_iter().find(is_master);
+    if master.is_some_and(|master| process.machine.kill(master.pid, signal).is_ok()) {
         return 0;
     }
     process.eprint("nginx: [error] open() \"/run/nginx.pid\" failed (2: No such file or directory)\n").await;

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use regex_lite::Regex;
 
@@ -13,6 +14,7 @@ use crate::network::ConnectError;
 use crate::network::http::{self, Request, Response};
 use crate::process::Process;
 use crate::programs::grep;
+use crate::x509::Certificate;
 
 /// How often a request may go from one place to another within the configuration.
 const TURNS_MAX: u32 = 10;
@@ -26,6 +28,9 @@ pub(super) struct Sites {
     /// Addresses by the name that a `proxy_pass` says.
     upstreams: BTreeMap<String, Upstream>,
     software: String,
+    /// Certificates by port, where TLS is spoken.
+    certificates: BTreeMap<u16, Option<Rc<Certificate>>>,
+    pid_file: String,
 }
 
 struct Server {
@@ -65,6 +70,30 @@ struct Visit<'a> {
     error: Option<String>,
 }
 
+/// The certificate of a server that speaks TLS; none where its file says nothing.
+fn certificate(
+    process: &Process,
+    server: &[Directive],
+    http: &[Directive],
+    listen: &Directive,
+) -> Result<Option<Rc<Certificate>>, String> {
+    let find = |name: &'static str| all(server, name).chain(all(http, name)).next();
+    let Some(file) = find("ssl_certificate") else {
+        return Err(format!(
+            "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive in {}",
+            listen.place
+        ));
+    };
+    let path = crate::fs::absolute("/etc/nginx", file.argument(0));
+    let text = process.fs().read(&path).map_err(|error| {
+        format!(
+            "cannot load certificate \"{path}\": BIO_new_file() failed (SSL: error:80000002:system library::{error}:calling \
+             fopen({path}, r) error:10000080:BIO routines::no such file)"
+        )
+    })?;
+    Ok(Certificate::of_pem(&text).into_iter().next().map(Rc::new))
+}
+
 impl Sites {
     /// Reads the servers and finds the addresses that they pass requests to. The error is what follows
     /// `[emerg]` in the log.
@@ -74,8 +103,15 @@ impl Sites {
             [only] => Block::clone(only),
             several => several.iter().flat_map(|block| block.iter().cloned()).collect(),
         };
-        let mut sites =
-            Self { servers: Vec::new(), upstreams: BTreeMap::new(), software: software.to_owned(), http: http.clone() };
+        let pid_file = all(directives, "pid").last().map_or("/run/nginx.pid", |pid| pid.argument(0)).to_owned();
+        let mut sites = Self {
+            servers: Vec::new(),
+            upstreams: BTreeMap::new(),
+            software: software.to_owned(),
+            http: http.clone(),
+            certificates: BTreeMap::new(),
+            pid_file,
+        };
         for upstream in all(&http, "upstream") {
             let mut servers = Vec::new();
             for server in all(&upstream.block, "server") {
@@ -98,6 +134,10 @@ impl Sites {
                         listen.place
                     )
                 })?;
+                if listen.arguments.iter().any(|word| word == "ssl") {
+                    let certificate = certificate(process, &server.block, &http, listen)?;
+                    sites.certificates.insert(port, certificate);
+                }
                 ports.push((port, listen.arguments.iter().any(|word| word == "default_server")));
             }
             if ports.is_empty() {
@@ -126,6 +166,16 @@ impl Sites {
             }
         }
         Ok(())
+    }
+
+    /// What is presented at a port where TLS is spoken.
+    pub(super) fn certificate(&self, port: u16) -> Option<Option<Rc<Certificate>>> {
+        self.certificates.get(&port).cloned()
+    }
+
+    /// Where the master's number is to be written.
+    pub(super) fn pid_file(&self) -> String {
+        self.pid_file.clone()
     }
 
     /// The ports to listen on.

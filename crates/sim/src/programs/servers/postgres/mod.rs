@@ -7,11 +7,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::{Buf, BytesMut};
-use futures::StreamExt;
-use futures::future::{Either, select};
-use futures::stream::FuturesUnordered;
 
-use super::{GRACEFUL, bind, stamp, until_stopped};
+use super::{GRACEFUL, bind, each_client, stamp, until_stopped};
 use crate::network::TcpStream;
 use crate::process::Process;
 pub(super) use psql::psql;
@@ -287,18 +284,9 @@ pub(super) async fn server(process: Process) -> i32 {
                 + &server.log("LOG:  database system is ready to accept connections"),
         )
         .await;
-    let code = until_stopped(process, GRACEFUL, async {
-        let mut clients = FuturesUnordered::new();
-        loop {
-            let accept = Box::pin(listener.accept());
-            if clients.is_empty() {
-                clients.push(server.clone().serve(accept.await));
-            } else if let Either::Left((stream, _)) = select(accept, clients.next()).await {
-                clients.push(server.clone().serve(stream));
-            }
-        }
-    })
-    .await;
+    let code =
+        until_stopped(process, GRACEFUL, async { each_client(&listener, |stream| server.clone().serve(stream)).await })
+            .await;
     process.eprint(server.log("LOG:  database system is shut down")).await;
     code
 }

@@ -2,6 +2,7 @@
 
 use bytes::BytesMut;
 
+use super::super::next_line;
 use super::array;
 use crate::network::TcpStream;
 use crate::process::Process;
@@ -35,19 +36,7 @@ pub(in super::super) async fn cli(process: Process) -> i32 {
         if !process.print(prompt.clone()).await {
             return 0;
         }
-        let end = loop {
-            if let Some(end) = typed.iter().position(|byte| *byte == b'\n') {
-                break end + 1;
-            }
-            match process.stdin().read(4096).await {
-                Ok(part) if !part.is_empty() => typed.extend_from_slice(&part),
-                _ => break typed.len(),
-            }
-        };
-        if end == 0 {
-            return 0;
-        }
-        let line = typed.split_to(end);
+        let Some(line) = next_line(&process, &mut typed).await else { return 0 };
         let words = words_of(&String::from_utf8_lossy(&line));
         match words.first().map(|word| word.to_lowercase()).as_deref() {
             None => {}

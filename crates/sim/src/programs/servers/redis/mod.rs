@@ -8,12 +8,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::BytesMut;
-use futures::StreamExt;
-use futures::future::{Either, select};
-use futures::stream::FuturesUnordered;
 
 use self::config::Config;
-use super::{GRACEFUL, bind, stamp, until_stopped};
+use super::{GRACEFUL, bind, each_client, stamp, until_stopped};
 use crate::network::TcpStream;
 use crate::process::Process;
 
@@ -66,17 +63,7 @@ pub(super) async fn server(process: Process) -> i32 {
     process.print(log("Ready to accept connections tcp")).await;
     let data = Data::new(RefCell::new(Database { keys: Keys::new(), config }));
     let code = until_stopped(&process, GRACEFUL, async {
-        let mut clients = FuturesUnordered::new();
-        loop {
-            let accept = Box::pin(listener.accept());
-            if clients.is_empty() {
-                clients.push(client(accept.await, data.clone()));
-                continue;
-            }
-            if let Either::Left((stream, _)) = select(accept, clients.next()).await {
-                clients.push(client(stream, data.clone()));
-            }
-        }
+        each_client(&listener, |stream| client(stream, data.clone())).await
     })
     .await;
     process.print(log("Redis is now ready to exit, bye bye...")).await;

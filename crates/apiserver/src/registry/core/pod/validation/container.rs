@@ -28,7 +28,7 @@ pub fn containers(errors: &mut ErrorList, path: &Path<'_>, spec: &PodSpec, volum
         }
         probe::lifecycle(errors, &at.child("lifecycle"), container.lifecycle.as_ref(), grace);
         probe::probes(errors, &at, container);
-        restart_policy(errors, &at, container, false);
+        restart_policy(errors, &at, container);
     }
     host_port_conflicts(errors, &list, &spec.containers);
     init_containers(errors, &path.child("initContainers"), spec, volumes, &mut names, grace);
@@ -65,7 +65,7 @@ fn init_containers(
                 }
             }
         }
-        restart_policy(errors, &at, container, true);
+        restart_policy(errors, &at, container);
     }
 }
 
@@ -186,7 +186,7 @@ fn resize_policy(errors: &mut ErrorList, path: &Path<'_>, container: &Container)
 }
 
 /// Containers may have a restart policy of their own.
-fn restart_policy(errors: &mut ErrorList, path: &Path<'_>, container: &Container, init: bool) {
+fn restart_policy(errors: &mut ErrorList, path: &Path<'_>, container: &Container) {
     let Some(policy) = container.restart_policy.as_deref() else {
         if container.restart_policy_rules.iter().flatten().next().is_some() {
             let detail = "must specify restartPolicy when restart rules are used";
@@ -208,8 +208,5 @@ fn restart_policy(errors: &mut ErrorList, path: &Path<'_>, container: &Container
                 one_of(errors, &at.child("exitCodes.operator"), Some(&codes.operator), &["In", "NotIn"]);
             }
         }
-    }
-    if init && policy == "Always" && container.restart_policy_rules.iter().flatten().next().is_some() {
-        errors.push(Error::forbidden(&rules, "not allowed for sidecar containers"));
     }
 }

@@ -6,10 +6,11 @@ use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, PodSpec, Volu
 use machinery::Quantity;
 use machinery::field::{Error, ErrorList, Path};
 use machinery::names::{is_dns1123_label, is_dns1123_subdomain};
-use serde_json::Value;
 
 use super::env::{field_ref, resource_field_ref};
-use crate::registry::shared::validate::{anything, descending_path, no_backsteps, optional_one_of, required, shown};
+use crate::registry::shared::validate::{
+    anything, descending_path, fields_set, no_backsteps, optional_one_of, required,
+};
 
 const FIELDS: [&str; 5] =
     ["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
@@ -52,8 +53,8 @@ pub fn volumes<'a>(errors: &mut ErrorList, path: &Path<'_>, spec: &'a PodSpec) -
 }
 
 fn source(errors: &mut ErrorList, path: &Path<'_>, volume: &Volume) {
-    let Value::Object(fields) = shown(volume) else { return };
-    let mut types = fields.keys().filter(|field| *field != "name");
+    let fields = fields_set(volume);
+    let mut types = fields.iter().filter(|field| *field != "name");
     if types.next().is_none() {
         errors.push(Error::required(path, "must specify a volume type"));
     }
@@ -163,8 +164,7 @@ fn downward(errors: &mut ErrorList, path: &Path<'_>, files: Option<&[DownwardAPI
 
 fn projection(errors: &mut ErrorList, path: &Path<'_>, projection: &VolumeProjection) {
     const TOKEN_SECONDS: std::ops::RangeInclusive<i64> = 600..=1 << 32;
-    let Value::Object(fields) = shown(projection) else { return };
-    for extra in fields.keys().skip(1) {
+    for extra in fields_set(projection).iter().skip(1) {
         errors.push(Error::forbidden(&path.child(extra), "may not specify more than 1 volume type"));
     }
     for (field, source) in [

@@ -1,0 +1,131 @@
+//! What the kernel shows below `/proc`.
+
+use std::rc::Weak;
+
+use super::Pid;
+use super::machine::{Machine, Shared};
+use super::namespace::{ProcessInfo, Row};
+use crate::fs::{self, Entry, Fs};
+
+/// What `/proc` shows of a machine's processes.
+pub(super) struct ProcOf(pub(super) Weak<Shared>);
+
+impl fs::Proc for ProcOf {
+    fn entry(&self, path: &str, pid: Pid) -> Option<Entry> {
+        let machine = Machine(self.0.upgrade()?);
+        let at = machine.booted_at();
+        let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+        if let "self" | "thread-self" = first {
+            return Some(Entry::symlink(&pid.to_string(), at));
+        }
+        let Ok(number) = first.parse::<Pid>() else {
+            return machine.kernel_file(path).map(|text| Entry { mode: 0o444, ..Entry::file(text, at) });
+        };
+        let found = |row: &Row| (row.info.clone(), row.owner.clone(), row.environ.clone());
+        let (info, owner, environ) = machine.rows().get(&number).map(found)?;
+        let owned = |entry: Entry| Some(Entry { uid: info.uid, gid: info.gid, modified: info.started_at, ..entry });
+        let seen = owner.upgrade().map(|owner| owner.config.fs.clone());
+        match rest.split_once('/').unwrap_or((rest, "")) {
+            ("" | "root", "") => owned(Entry { mode: 0o555, ..Entry::directory(at) }),
+            ("root", inner) if inner.split('/').next() == Some(PROC) => None,
+            ("root", inner) => seen?.entry(&format!("/{inner}")),
+            ("attr", "") => owned(Entry { mode: 0o555, ..Entry::directory(at) }),
+            ("attr", "current") => {
+                let owner = owner.upgrade();
+                let profile = owner.map_or_else(|| "unconfined".into(), |owner| owner.confinement.borrow().0.clone());
+                owned(Entry { mode: 0o444, ..Entry::file(format!("{profile}\n"), at) })
+            }
+            ("environ", "") => owned(Entry { mode: 0o400, ..Entry::file(environ.to_string(), at) }),
+            (name, "") => {
+                let text = match name {
+                    "cmdline" => info.args.join("\0") + "\0",
+                    "comm" => format!("{}\n", info.name()),
+                    "status" => machine.status_text(&info),
+                    "mounts" => mounts_text(&seen?),
+                    "uid_map" | "gid_map" => format!("{:>10} {:>10} {:>10}\n", 0, 0, u32::MAX),
+                    _ => return None,
+                };
+                owned(Entry { mode: 0o444, ..Entry::file(text, at) })
+            }
+            _ => None,
+        }
+    }
+
+    fn children(&self, path: &str, pid: Pid) -> Vec<(String, Entry)> {
+        let Some(machine) = self.0.upgrade().map(Machine) else { return Vec::new() };
+        let names: Vec<String> = match path.split_once('/') {
+            _ if path.is_empty() => {
+                let pids = machine.rows().keys().map(Pid::to_string).collect::<Vec<_>>();
+                pids.into_iter().chain(KERNEL_FILES.map(str::to_owned)).chain(["self".to_owned()]).collect()
+            }
+            None => PROCESS_FILES.map(str::to_owned).into(),
+            Some((number, inner)) if inner == "root" || inner.starts_with("root/") => {
+                let owner = number.parse().ok().and_then(|pid: Pid| machine.rows().get(&pid)?.owner.upgrade());
+                let inner = format!("/{}", inner.trim_start_matches("root").trim_start_matches('/'));
+                let listed = owner.and_then(|owner| owner.config.fs.list(&inner).ok()).unwrap_or_default();
+                return listed.into_iter().filter(|(name, _)| inner != "/" || name != PROC).collect();
+            }
+            Some(_) => return Vec::new(),
+        };
+        let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
+        let entry = |name: String| Some((name.clone(), self.entry(&format!("{prefix}{name}"), pid)?));
+        names.into_iter().filter_map(entry).collect()
+    }
+}
+
+/// What there is below `/proc` that is no process, and in each process' folder.
+const KERNEL_FILES: [&str; 6] = ["cpuinfo", "loadavg", "meminfo", "mounts", "uptime", "version"];
+/// `root` is not among them: it is found by its name, and the kernel shows a link there, which nobody follows who
+/// walks through folders.
+const PROCESS_FILES: [&str; 7] = ["cmdline", "comm", "environ", "gid_map", "mounts", "status", "uid_map"];
+/// Of what is below a process' root, `/proc` shows nothing of `/proc`.
+const PROC: &str = "proc";
+
+/// `/proc/mounts`.
+pub(crate) fn mounts_text(fs: &Fs) -> String {
+    let line = |mounted: fs::Mounted| {
+        let kind = if mounted.device == fs::DISK { "ext4" } else { mounted.device };
+        let mode = if mounted.read_only { "ro" } else { "rw" };
+        format!("{} {} {kind} {mode},relatime 0 0\n", mounted.device, mounted.path)
+    };
+    fs.mounts().into_iter().map(line).collect()
+}
+
+impl Machine {
+    /// A file below `/proc` that is no process'.
+    fn kernel_file(&self, name: &str) -> Option<String> {
+        let up = self.now().duration_since(self.booted_at()).as_secs_f64();
+        Some(match name {
+            "mounts" => mounts_text(self.fs()),
+            "version" => "Linux version 6.8.0 (builder@playground) #1 SMP\n".into(),
+            "uptime" => format!("{up:.2} {up:.2}\n"),
+            "loadavg" => format!("0.00 0.01 0.05 1/{} 1\n", self.rows().len()),
+            "meminfo" => {
+                let total: u64 = 8 << 20;
+                let free = total.saturating_sub(self.memory_bytes() / 1024);
+                format!("MemTotal:       {total} kB\nMemFree:        {free} kB\nMemAvailable:   {free} kB\n")
+            }
+            "cpuinfo" => (0..4).map(|cpu| format!("processor\t: {cpu}\nmodel name\t: playground\n\n")).collect(),
+            _ => return None,
+        })
+    }
+
+    /// `/proc/<pid>/status`.
+    fn status_text(&self, info: &ProcessInfo) -> String {
+        let name = info.name();
+        let bound = self.capabilities();
+        // Only root has any in force.
+        let own = if info.uid == 0 { bound } else { 0 };
+        let ids = |id: u32| format!("{id}\t{id}\t{id}\t{id}");
+        format!(
+            "Name:\t{name}\nState:\tS (sleeping)\nPid:\t{}\nPPid:\t{}\nUid:\t{}\nGid:\t{}\nCapInh:\t{:016x}\n\
+             CapPrm:\t{own:016x}\nCapEff:\t{own:016x}\nCapBnd:\t{bound:016x}\nCapAmb:\t{:016x}\n",
+            info.pid,
+            info.parent,
+            ids(info.uid),
+            ids(info.gid),
+            0,
+            0,
+        )
+    }
+}
