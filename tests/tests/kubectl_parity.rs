@@ -46,6 +46,19 @@ const MASKS: &[(&str, &str)] = &[
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \+0000", "TIME"),
 ];
 
+/// What is true before a list begins: all is up, and what the scheduler may place as it likes is on the same node
+/// on both sides, its first pods gone.
+const PREPARATION: [&str; 6] = [
+    "kubectl wait --for=condition=Ready node --all --timeout=60s",
+    "kubectl get serviceaccount default",
+    r#"kubectl patch deployment coredns -n kube-system -p '{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":"playground-control-plane"}}}}}'"#,
+    r#"kubectl patch deployment local-path-provisioner -n local-path-storage -p '{"spec":{"template":{"spec":{"nodeSelector":{"kubernetes.io/hostname":"playground-control-plane"}}}}}'"#,
+    "kubectl rollout status deployment coredns -n kube-system --timeout=60s && \
+     test \"$(kubectl get pods -n kube-system --no-headers | grep -c 1/1)\" = 12",
+    "kubectl rollout status deployment local-path-provisioner -n local-path-storage --timeout=60s && \
+     test \"$(kubectl get pods -n local-path-storage --no-headers | grep -c .)\" = 1",
+];
+
 /// One of the two kubectls, with a server, a home and files of its own.
 struct Side {
     server: Server,
@@ -101,6 +114,7 @@ impl Side {
         Answer { code: output.status.code(), stdout: text(&output.stdout), stderr: unlogged(&text(&output.stderr)) }
     }
 
+    /// Waits until the line succeeds.
     fn settle(&self, line: &str) {
         let deadline = Instant::now() + SETTLING_LIMIT;
         let machines_own = std::env::var("PATH").unwrap();
@@ -112,6 +126,7 @@ impl Side {
 
     /// The answers to all lines, by the line's place.
     fn answers(&self, lines: &[Line]) -> BTreeMap<usize, Answer> {
+        PREPARATION.iter().for_each(|line| self.settle(line));
         let mut answers = BTreeMap::new();
         for line in lines {
             match line.settles {
