@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use crate::shell::{self, command, on_path, say};
+use crate::tools;
 
 /// Formatting, clippy for both targets, documentation, and cargo-deny's offline checks where it is
 /// installed.
@@ -11,6 +12,7 @@ use crate::shell::{self, command, on_path, say};
 /// When a gate does not hold.
 pub fn run() -> Result<()> {
     shell::run(&mut command(&["cargo", "fmt", "--all", "--check"]))?;
+    tools::for_binary()?;
     shell::run(&mut command(&[
         "cargo",
         "clippy",
@@ -24,7 +26,7 @@ pub fn run() -> Result<()> {
         "-D",
         "warnings",
     ]))?;
-    crate::tools::for_page()?;
+    tools::for_page()?;
     shell::run(&mut command(&[
         "cargo",
         "clippy",
