@@ -4,8 +4,9 @@
 //! the simulated world ([`sim::saved`]): those of its nodes, and of the learner's computer with its images, containers
 //! and clusters. A host with a disk of its own keeps store and disks apart, and writes of the disks what has changed
 //! ([`Cluster::save_disks`]). Processes are not in it: where a saved cluster goes on, its nodes have just been switched
-//! on again, and their kubelets start the pods' containers anew. Of the disks there is no past: a fork of the past has
-//! them as they are now.
+//! on again, and their kubelets start the pods' containers anew. A fork of the past has not lost its power: containers
+//! that ran then run on, under their ids, addresses and restart counts, which are those of the pods' statuses. Of the
+//! disks there is no past: a fork has them as they are now.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use crate::world::Learner;
 const FORMAT: u32 = 1;
 /// Where the store has the nodes.
 const NODES: &str = "/registry/minions/";
+/// And the pods.
+const PODS: &str = "/registry/pods/";
 /// Where the parts of nodes' disks are.
 pub(crate) const NODES_FOLDER: &str = "node";
 /// What a cluster with kubeadm's add-ons holds.
@@ -107,6 +110,9 @@ impl Inner {
         let mut saver = Saver::all();
         self.save_disks(&mut saver);
         let (_, mut parts) = saver.finish();
+        if which.revision != 0 {
+            as_of(&contents, &mut parts);
+        }
         if which.slim {
             parts.retain(|(name, _)| is_shared(name));
         }
@@ -189,6 +195,18 @@ impl Cluster {
         let node = rest.split('/').next().unwrap_or_default();
         let runs = inner.world.runtimes().iter().any(|runtime| runtime.node_name() == node);
         !runs && inner.api.store().get(&format!("{NODES}{node}")).is_some()
+    }
+}
+
+/// Lets the nodes' runtimes remember what they did at a revision, as far as its pods tell.
+fn as_of(contents: &Contents, parts: &mut [(String, Vec<u8>)]) {
+    let pods = contents.entries.iter().filter(|kv| kv.key.starts_with(PODS));
+    let pods: Vec<Value> = pods.filter_map(|kv| serde_json::from_slice(&kv.value.bytes()).ok()).collect();
+    for (name, bytes) in parts {
+        let node = name.strip_prefix(NODES_FOLDER).and_then(|name| name.strip_prefix('/')?.strip_suffix("/runtime"));
+        let Some(node) = node else { continue };
+        let its = pods.iter().filter(|pod| pod["spec"]["nodeName"] == node).cloned();
+        *bytes = sim::runtime::as_of(bytes, &its.collect::<Vec<_>>());
     }
 }
 

@@ -80,6 +80,34 @@ fn a_fork_begins_at_a_revision() {
     assert!(fork.cluster.now().to_string().starts_with("2026-01-01T00:0"));
 }
 
+/// Nothing has restarted in a fork that had not then: the containers are those of that revision, whatever has become
+/// of them since.
+#[test]
+fn a_fork_has_the_containers_of_its_revision() {
+    const CONTAINERS: &str = "kubectl get pods -A -o jsonpath='{range .items[*]}{.metadata.name} {.status.podIP} \
+        {.status.containerStatuses[*].restartCount} {.status.containerStatuses[*].containerID} \
+        {.status.containerStatuses[*].lastState.terminated.exitCode}{\"\\n\"}{end}'";
+    let lab = shop();
+    lab.ok("kubectl exec deployment/web -- sh -c 'kill 1'");
+    lab.until("kubectl get pods", |table| table.contains("Running   1 (") && table.matches("1/1").count() == 3);
+    let revision = lab.cluster.api().store().revision();
+    let before = lab.ok(CONTAINERS);
+    let time = lab.cluster.now();
+    // One restarts once more, the others go.
+    lab.fault(
+        r#"{"kind":"containerCrash","pod":"kube-system/kube-scheduler-hello-control-plane","container":"kube-scheduler"}"#,
+    );
+    lab.until("kubectl get pods -n kube-system", |table| table.contains("Running   1 ("));
+    lab.ok("kubectl delete deployment/web");
+    lab.until("kubectl get pods", |table| table.is_empty());
+    let fork = resume(&save(&lab, &format!("?revision={revision}&time={time}")));
+    fork.until("kubectl get deployment web", |table| table.contains("3/3"));
+    fork.until(CONTAINERS, |now| now == before);
+    fork.until("kubectl get pods -n kube-system", |table| !table.contains("0/1"));
+    goes_on(&fork);
+    assert_eq!(fork.ok("kubectl get events -A -o name --field-selector reason=SandboxChanged"), "");
+}
+
 #[test]
 fn faults_go_on_and_nodes_join_under_new_addresses() {
     let lab = shop();

@@ -291,14 +291,20 @@ impl Node {
             let value = value.map_err(|message| RuntimeError::new(ErrorCode::Unknown, message))?;
             config.env.extend(value.map(|value| (variable.name, value)));
         }
+        let suspended = self.take_suspended(&config);
+        let (id, started_at, log) = match suspended {
+            Some(before) => (before.id, before.started_at, before.log),
+            None => (self.new_id(), None, Log::default()),
+        };
         let status = ContainerStatus {
-            id: self.new_id(),
+            id,
             sandbox_id: sandbox_id.to_owned(),
             pod_uid: config.pod_uid.clone(),
             name: config.name.clone(),
             attempt: config.attempt,
             state: ContainerState::Created,
-            created_at: self.executor.now(),
+            created_at: started_at.unwrap_or_else(|| self.executor.now()),
+            started_at,
             image: config.image.clone(),
             image_ref: format!("{}@{}", image.reference.name(), image.digest),
             labels: config.labels.clone(),
@@ -309,7 +315,7 @@ impl Node {
             config,
             layer: RefCell::new(Tree::over(image.layer.clone()).share()),
             image,
-            log: Log::default(),
+            log,
             status: RefCell::new(status.clone()),
             running: RefCell::default(),
             sample: Cell::default(),
@@ -346,7 +352,7 @@ impl Node {
         {
             let mut status = container.status.borrow_mut();
             status.state = ContainerState::Running;
-            status.started_at = Some(self.executor.now());
+            status.started_at.get_or_insert_with(|| self.executor.now());
         }
         machine.set_memory(child.pid, container.image.memory_bytes);
         machine.set_cpu(child.pid, container.image.cpu_nano_cores);

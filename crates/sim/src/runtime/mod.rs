@@ -39,6 +39,7 @@ use crate::process::{Machine, Processes, Program, Signal};
 use container::Container;
 pub(crate) use probe::HEALTH_CHECK;
 use sandbox::{Addresses, Sandbox};
+pub use saved::as_of;
 use volumes::Volumes;
 
 /// How a node's runtime is made.
@@ -80,6 +81,8 @@ struct Node {
     containers: RefCell<BTreeMap<String, Rc<Container>>>,
     images: RefCell<BTreeMap<String, Rc<Image>>>,
     volumes: Volumes,
+    /// Pods that run on where they were, by uid.
+    suspended: RefCell<BTreeMap<String, saved::SuspendedPod>>,
     host: SharedTree,
     /// The node's own processes, and those of pods with `hostPID`.
     processes: Processes,
@@ -123,6 +126,7 @@ impl SimRuntime {
             containers: RefCell::default(),
             images: RefCell::default(),
             volumes: Volumes::default(),
+            suspended: RefCell::default(),
             host,
             processes: Processes::of_node(executor.now()),
             programs: RefCell::default(),

@@ -45,14 +45,20 @@ impl Addresses {
         self.last = Some(last);
     }
 
-    /// Takes a free address of a range such as `10.244.1.0/24`; network, gateway and broadcast address
-    /// are not given.
-    fn take(&mut self, cidr: &str) -> Option<Ipv4Addr> {
+    /// Takes a free address of a range such as `10.244.1.0/24`, the wanted one if it is; network, gateway and broadcast
+    /// address are not given.
+    fn take(&mut self, cidr: &str, wanted: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
         let (base, bits) = cidr.split_once('/')?;
         let base = u32::from(base.parse::<Ipv4Addr>().ok()?);
         let host_bits = 32_u32.checked_sub(bits.parse().ok()?)?;
         let size = 1_u32.checked_shl(host_bits).unwrap_or(u32::MAX);
         let (first, last) = (base.checked_add(2)?, base.checked_add(size.checked_sub(2)?)?);
+        let is_free =
+            |address: &Ipv4Addr| (first..=last).contains(&u32::from(*address)) && !self.taken.contains(address);
+        if let Some(wanted) = wanted.filter(is_free) {
+            self.taken.insert(wanted);
+            return Some(wanted);
+        }
         let start = self.last.map_or(first, |last| u32::from(last).saturating_add(1));
         let start = if (first..=last).contains(&start) { start } else { first };
         let free =
@@ -85,7 +91,11 @@ impl Node {
         let party = Party::Pod(ObjectKey::new(config.namespace.clone(), config.name.clone()));
         let on_node = config.network == NamespaceMode::Node;
         let cidr = config.pod_cidr.as_deref().unwrap_or(&self.config.pod_cidr);
-        let address = if on_node { None } else { self.addresses.borrow_mut().take(cidr) };
+        let address = if on_node {
+            None
+        } else {
+            self.addresses.borrow_mut().take(cidr, self.take_suspended_address(&config.uid))
+        };
         if address.is_none() && !on_node {
             let message = format!(
                 "rpc error: code = Unknown desc = failed to setup network for sandbox: plugin type=\"host-local\" failed \
@@ -213,16 +223,16 @@ mod tests {
     #[test]
     fn addresses_are_given_in_turn_and_end() {
         let mut addresses = Addresses::default();
-        assert_eq!(addresses.take("10.244.1.0/24"), Some(Ipv4Addr::new(10, 244, 1, 2)));
-        assert_eq!(addresses.take("10.244.1.0/24"), Some(Ipv4Addr::new(10, 244, 1, 3)));
+        assert_eq!(addresses.take("10.244.1.0/24", None), Some(Ipv4Addr::new(10, 244, 1, 2)));
+        assert_eq!(addresses.take("10.244.1.0/24", None), Some(Ipv4Addr::new(10, 244, 1, 3)));
         addresses.taken.remove(&Ipv4Addr::new(10, 244, 1, 2));
-        assert_eq!(addresses.take("10.244.1.0/24"), Some(Ipv4Addr::new(10, 244, 1, 4)));
+        assert_eq!(addresses.take("10.244.1.0/24", None), Some(Ipv4Addr::new(10, 244, 1, 4)));
         for _ in 0..251 {
-            assert!(addresses.take("10.244.1.0/24").is_some());
+            assert!(addresses.take("10.244.1.0/24", None).is_some());
         }
-        assert_eq!(addresses.take("10.244.1.0/24"), None);
+        assert_eq!(addresses.take("10.244.1.0/24", None), None);
         for nonsense in ["", "10.244.1.0", "10.244.1.0/40", "x/24", "255.255.255.254/31"] {
-            assert_eq!(Addresses::default().take(nonsense), None, "{nonsense}");
+            assert_eq!(Addresses::default().take(nonsense, None), None, "{nonsense}");
         }
     }
 }

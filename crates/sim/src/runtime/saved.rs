@@ -1,9 +1,11 @@
 //! What a node has on its disk when its power goes: files, emptyDirs, images, and what its runtime remembers of its
 //! sandboxes and containers, with their logs. A runtime that is started again finds all of them ended, as containerd
-//! does.
+//! does, unless it goes on from the past ([`as_of`]): nothing has ended then, so that containers which ran run on under
+//! their ids, addresses and counts.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -100,6 +102,19 @@ impl Node {
         })
     }
 
+    /// The address that a pod had, for its first sandbox.
+    pub(super) fn take_suspended_address(&self, pod_uid: &str) -> Option<Ipv4Addr> {
+        self.suspended.borrow_mut().get_mut(pod_uid)?.address.take()
+    }
+
+    /// The container as which one goes on that the kubelet makes: once.
+    pub(super) fn take_suspended(&self, config: &ContainerConfig) -> Option<SuspendedContainer> {
+        let mut suspended = self.suspended.borrow_mut();
+        let containers = &mut suspended.get_mut(&config.pod_uid)?.containers;
+        let is_it = |one: &SuspendedContainer| (&one.name, one.attempt) == (&config.name, config.attempt);
+        Some(containers.swap_remove(containers.iter().position(is_it)?))
+    }
+
     fn remember(self: &Rc<Self>, remembered: &Value, mut logs: Saved) {
         let list = |name: &str| remembered[name].as_array().map(Vec::as_slice).unwrap_or_default();
         for image in list("images").iter().filter_map(Value::as_str) {
@@ -112,6 +127,27 @@ impl Node {
         }
         if let Some(address) = remembered["address"].as_str().and_then(|address| address.parse().ok()) {
             self.addresses.borrow_mut().set_last(address);
+        }
+        for pod in list("suspended") {
+            let containers = pod["containers"].as_array().into_iter().flatten().map(|container| {
+                let (id, log) = (text(container, "id"), Log::default());
+                if let Some(lines) = logs.take(&id) {
+                    log.restore(&lines);
+                }
+                let started_at = time(container, "started");
+                SuspendedContainer {
+                    name: text(container, "name"),
+                    attempt: count(&container["attempt"]),
+                    id,
+                    started_at,
+                    log,
+                }
+            });
+            let suspended = SuspendedPod {
+                address: pod["address"].as_str().and_then(|address| address.parse().ok()),
+                containers: containers.collect(),
+            };
+            self.suspended.borrow_mut().insert(text(pod, "uid"), suspended);
         }
         for sandbox in list("sandboxes").iter().map(sandbox_status) {
             let party = Party::Pod(ObjectKey::new(sandbox.pod_namespace.clone(), sandbox.pod_name.clone()));
@@ -149,6 +185,104 @@ impl Node {
             sample: Cell::default(),
         })
     }
+}
+
+/// What is left of a pod that runs on where it was: its kubelet makes sandbox and containers anew, and they are these.
+pub(super) struct SuspendedPod {
+    address: Option<Ipv4Addr>,
+    containers: Vec<SuspendedContainer>,
+}
+
+/// A container that runs on.
+pub(super) struct SuspendedContainer {
+    name: String,
+    attempt: u32,
+    pub(super) id: String,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) log: Log,
+}
+
+/// What a runtime remembers ([`SimRuntime::save`]) as it was when its node had these pods: of what it remembers now
+/// (`bytes`) the images, of the pods' statuses the containers. Those that had ended have; those that ran go on.
+pub fn as_of(bytes: &[u8], pods: &[Value]) -> Vec<u8> {
+    let now: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let (mut containers, mut suspended) = (Vec::new(), Vec::new());
+    for pod in pods {
+        let (ended, running) = past_containers(pod);
+        containers.extend(ended);
+        let address = (pod["spec"]["hostNetwork"] != true).then(|| pod["status"]["podIP"].clone());
+        suspended.push(json!({"uid": pod_uid(pod), "address": address, "containers": running}));
+    }
+    let then = json!({
+        "images": now["images"],
+        "address": now["address"],
+        "containers": containers,
+        "suspended": suspended,
+    });
+    then.to_string().into_bytes()
+}
+
+/// The uid by which the kubelet knows a pod: of one that a manifest on its node has made, its hash.
+fn pod_uid(pod: &Value) -> &Value {
+    let hash = &pod["metadata"]["annotations"]["kubernetes.io/config.hash"];
+    if hash.is_null() { &pod["metadata"]["uid"] } else { hash }
+}
+
+/// The containers of a pod's status that had ended, and those that ran.
+fn past_containers(pod: &Value) -> (Vec<Value>, Vec<Value>) {
+    let (mut all_ended, mut running) = (Vec::new(), Vec::new());
+    let is_over = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    for (list, is_init) in [("initContainerStatuses", true), ("containerStatuses", false)] {
+        for status in pod["status"][list].as_array().into_iter().flatten() {
+            let attempt = count(&status["restartCount"]);
+            let (state, last) = (&status["state"], &status["lastState"]["terminated"]);
+            let mut ended = |of: &Value, attempt: u32| all_ended.push(ended_json(pod, status, of, attempt));
+            let runs = state["running"].is_object();
+            if runs {
+                let id = bare_id(&status["containerID"]);
+                let started = micros(&state["running"]["startedAt"]);
+                running.push(json!({"name": status["name"], "attempt": attempt, "id": id, "started": started}));
+            }
+            // The kubelet runs the init containers of a pod's new sandbox once more: under the number that they had.
+            let anew = runs || (is_init && !is_over);
+            match (state["terminated"].is_object(), attempt.checked_sub(1)) {
+                (true, _) if !anew => ended(&state["terminated"], attempt),
+                _ if !anew && last.is_object() => ended(last, attempt),
+                (_, Some(before)) if anew => ended(last, before),
+                _ => {}
+            }
+        }
+    }
+    (all_ended, running)
+}
+
+/// As [`container_json`] writes one that has ended, from the API's words on it.
+fn ended_json(pod: &Value, status: &Value, of: &Value, attempt: u32) -> Value {
+    json!({
+        "id": bare_id(&of["containerID"]),
+        "uid": pod_uid(pod),
+        "name": status["name"],
+        "attempt": attempt,
+        "ended": true,
+        "created": micros(&of["startedAt"]),
+        "started": micros(&of["startedAt"]),
+        "finished": micros(&of["finishedAt"]),
+        "code": of["exitCode"],
+        "reason": of["reason"],
+        "message": of["message"],
+        "image": status["image"],
+        "imageRef": status["imageID"],
+    })
+}
+
+/// A container's id, without the name of its runtime.
+fn bare_id(id: &Value) -> &str {
+    let id = id.as_str().unwrap_or_default();
+    id.split_once("://").map_or(id, |(_, id)| id)
+}
+
+fn micros(time: &Value) -> Option<i64> {
+    Some(time.as_str()?.parse::<Timestamp>().ok()?.as_microsecond())
 }
 
 type Words = Arc<BTreeMap<String, String>>;
