@@ -23,6 +23,15 @@ pub mod tab;
 
 use serde::{Deserialize, Serialize};
 
+/// Where local-path-provisioner lives, in clusters of kind's shape.
+const LOCAL_PATH_STORAGE: &str = "local-path-storage";
+
+/// Whether a namespace is the cluster's own: what is in it is nobody's work. Names that begin with `kube-` are
+/// Kubernetes' (its documentation, "Namespaces").
+pub fn is_clusters_own(namespace: &str) -> bool {
+    namespace.starts_with("kube-") || namespace == LOCAL_PATH_STORAGE
+}
+
 /// What the cluster's clock does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

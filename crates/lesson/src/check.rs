@@ -11,7 +11,7 @@ use crate::view::{self, View};
 /// | --- | --- |
 /// | `text` | what the learner reads |
 /// | `resource` | what is looked at: one of [`crate::RESOURCES`] |
-/// | `name` | only objects whose name is this; a `*` stands for anything, here and below. Without name and labels, what is in `kube-system` does not count |
+/// | `name` | only objects whose name is this; a `*` stands for anything, here and below. Without name and labels, what is in the cluster's own namespaces does not count |
 /// | `labels` | only objects with these labels, `a=b,c=d` |
 /// | `ready` | `true`: only objects whose Ready condition is True and that are not terminating |
 /// | `field` | a JSON pointer for the next key; with `*` for any item of a list |
@@ -99,7 +99,7 @@ impl Check {
         let name = view::name(object);
         let named = self.name.is_empty() || view::is_like(name, &self.name);
         // The cluster's own parts are nobody's work.
-        let own = matches!(view::namespace(object), "kube-system" | "local-path-storage");
+        let own = playground_control::is_clusters_own(view::namespace(object));
         let own = own && self.name.is_empty() && self.labels.is_empty();
         named && !own && view::matches(object, &self.labels)
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use gloo::timers::callback::Interval;
-use playground_control::Fault;
+use playground_control::{Fault, is_clusters_own};
 use web_sys::HtmlInputElement;
 use yew::prelude::*;
 
@@ -254,8 +254,7 @@ fn next(dice: &std::cell::Cell<u32>, world: &World) -> Option<Fault> {
         let index = roll(dice, all.len());
         all.get(index).cloned()
     };
-    let own = |object: &Object| matches!(object.namespace(), "kube-system" | "local-path-storage");
-    let pods = |object: &Object| object.text("/status/phase") == "Running" && !own(object);
+    let pods = |object: &Object| object.text("/status/phase") == "Running" && !is_clusters_own(object.namespace());
     let workers = |object: &Object| items(&object.0, "/spec/taints").is_empty();
     let (resource, object) = match roll(dice, 4) {
         0 => ("nodes", pick("nodes", &workers)?),

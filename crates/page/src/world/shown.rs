@@ -1,5 +1,7 @@
 //! Which namespaces the page shows.
 
+use playground_control::is_clusters_own;
+
 /// The namespaces whose objects are shown. A cluster's own parts are many, and seldom what one looks at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Shown {
@@ -45,7 +47,7 @@ impl Shown {
     /// Whether objects of a namespace are shown; those that are in none always are.
     pub fn has(&self, namespace: &str) -> bool {
         match self {
-            Self::Workloads => !namespace.starts_with("kube-") && namespace != "local-path-storage",
+            Self::Workloads => !is_clusters_own(namespace),
             Self::All => true,
             Self::Only(name) => namespace.is_empty() || namespace == name,
         }
