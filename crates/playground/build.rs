@@ -5,13 +5,10 @@ use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write as _;
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use pack::build::{compress, out};
 
 /// Where `cargo xtask page` builds the page; absent in a build without it.
 const PAGE: &str = "../../dist";
@@ -23,7 +20,7 @@ fn main() {
     agent();
     fold();
     println!("cargo::rerun-if-changed={DESCRIPTIONS}");
-    if let Err(error) = pack(DESCRIPTIONS.as_ref(), "descriptions.json.gz") {
+    if let Err(error) = pack_file(DESCRIPTIONS.as_ref(), "descriptions.json.gz") {
         panic!("cannot compress {DESCRIPTIONS}: {error}");
     }
     if let Err(error) = page() {
@@ -50,7 +47,7 @@ fn page() -> std::io::Result<()> {
     files.sort();
     let mut table = String::from("&[\n");
     for (index, file) in files.iter().enumerate() {
-        let compressed = pack(file, &format!("page-{index}.gz"))?;
+        let compressed = pack_file(file, &format!("page-{index}.gz"))?;
         let name = file.strip_prefix(PAGE).unwrap_or(file).to_string_lossy().into_owned();
         // Writing to a string does not fail.
         let _ = writeln!(table, "    ({name:?}, include_bytes!({:?})),", compressed.display().to_string());
@@ -59,26 +56,11 @@ fn page() -> std::io::Result<()> {
     fs::write(out("page.rs"), table)
 }
 
-/// Compresses a file, as far as it goes where the binary is to be small (a tenth less, in thirty times the time);
-/// where the outcome is.
-fn pack(file: &Path, name: &str) -> std::io::Result<PathBuf> {
-    let (content, compressed) = (fs::read(file)?, out(name));
-    if env::var("OPT_LEVEL").is_ok_and(|level| level == "z") {
-        let mut packed = Vec::new();
-        let options = zopfli::Options { iteration_count: NonZeroU64::MIN, ..zopfli::Options::default() };
-        zopfli::compress(options, zopfli::Format::Gzip, content.as_slice(), &mut packed)?;
-        fs::write(&compressed, packed)?;
-        return Ok(compressed);
-    }
-    let mut encoder = GzEncoder::new(fs::File::create(&compressed)?, Compression::best());
-    encoder.write_all(&content)?;
-    encoder.finish()?;
+/// Compresses a file; where the outcome is.
+fn pack_file(file: &Path, name: &str) -> std::io::Result<PathBuf> {
+    let compressed = out(name);
+    fs::write(&compressed, compress(&fs::read(file)?)?)?;
     Ok(compressed)
-}
-
-/// A file that the build makes.
-fn out(name: &str) -> PathBuf {
-    PathBuf::from(env::var("OUT_DIR").unwrap_or_default()).join(name)
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
@@ -110,7 +92,7 @@ fn agent() {
         "cannot build the agent for {target}: is the target installed? (rustup target add {target})"
     );
     let program = folder.join(&target).join("agent/playground-agent");
-    if let Err(error) = pack(&program, "agent.gz") {
+    if let Err(error) = pack_file(&program, "agent.gz") {
         panic!("cannot compress {}: {error}", program.display());
     }
     // Names the image: another program, another image.

@@ -6,6 +6,7 @@ pub mod daemon;
 
 use std::fs::File;
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -30,6 +31,27 @@ pub fn binary() -> PathBuf {
 /// A manifest of the seed documents, as the learner's machine has it.
 pub fn manifest(name: &str) -> String {
     root().join("www/lessons/files").join(name).to_string_lossy().into_owned()
+}
+
+/// A port of those that Services may have, which nobody has on this machine as long as this lives. Tests that run
+/// beside each other look from different places on.
+///
+/// # Panics
+/// When all are taken.
+pub fn node_port() -> TcpListener {
+    const FIRST: u32 = 30_000;
+    const COUNT: u32 = 2768;
+    let from = std::process::id();
+    let mut ports = (0..COUNT).filter_map(|next| u16::try_from(FIRST + from.wrapping_add(next) % COUNT).ok());
+    ports.find_map(|port| TcpListener::bind(("0.0.0.0", port)).ok()).expect("a free port")
+}
+
+/// The number of a port that is held.
+///
+/// # Panics
+/// Never: what listens has an address.
+pub fn port_of(listener: &TcpListener) -> u16 {
+    listener.local_addr().expect("an address").port()
 }
 
 /// Waits until `probe` gives something.
@@ -192,6 +214,7 @@ impl Server {
         assert!(!self.data_dir().exists());
         assert_eq!(self.docker(&["ps", "--all", "--quiet", "--filter", &own]), "");
         assert_eq!(self.docker(&["network", "ls", "--quiet", "--filter", &own]), "");
+        assert_eq!(self.docker(&["volume", "ls", "--quiet", "--filter", &own]), "");
     }
 
     /// What a command about this cluster prints, which succeeds.

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use playground_tests::daemon::Daemon;
-use playground_tests::{Server, binary, docker, eventually, image, within};
+use playground_tests::{Server, binary, docker, eventually, image, node_port, port_of, within};
 use tempfile::TempDir;
 
 const IMAGE: &str = "playground-test/faults:1";
@@ -190,27 +190,33 @@ fn ports_are_taken() {
     assert!(!folder.path().join("data").exists(), "nothing is made before the port is there");
 
     // A Service's: the Service is there, the port is told of.
-    let busy = TcpListener::bind("127.0.0.1:30987").expect("a port");
+    let busy = node_port();
+    let port = port_of(&busy);
     let mut server = Server::start(&["--runtime", "docker", "--nodes", "1"]);
     server.apply(&pod("web", IMAGE, ""));
-    server.ok("expose pod web --port 80 --type NodePort --overrides {\"spec\":{\"ports\":[{\"port\":80,\"nodePort\":30987}]}}");
-    eventually("the port is told of", || {
-        server.log().contains("port 30987 of the cluster's localhost cannot be opened on this machine").then_some(())
-    });
-    server.until("describe service web", |text| {
-        text.contains("listen tcp 127.0.0.1:30987: bind: address already in use")
-    });
+    server.ok(&format!(
+        "expose pod web --port 80 --type NodePort --overrides {{\"spec\":{{\"ports\":[{{\"port\":80,\"nodePort\":{port}}}]}}}}"
+    ));
+    let told = format!("port {port} of the cluster's localhost cannot be opened on this machine");
+    eventually("the port is told of", || server.log().contains(&told).then_some(()));
+    let told = format!("listen tcp 127.0.0.1:{port}: bind: address already in use");
+    server.until("describe service web", |text| text.contains(&told));
+    server.ok("delete service web");
     drop(busy);
 
     // A host port that something else has: the pod says so.
-    let busy = TcpListener::bind("0.0.0.0:30988").expect("a port");
-    server.apply(&pod("outside", IMAGE, ", ports: [{containerPort: 80, hostPort: 30988}]"));
-    server.until("describe pod outside", |text| text.contains("30988") && text.contains("FailedCreatePodSandBox"));
+    let busy = node_port();
+    let port = port_of(&busy);
+    let wanted = format!(", ports: [{{containerPort: 80, hostPort: {port}}}]");
+    server.apply(&pod("outside", IMAGE, &wanted));
+    server.until("describe pod outside", |text| {
+        text.contains(&port.to_string()) && text.contains("FailedCreatePodSandBox")
+    });
     drop(busy);
     server.until_within(PATIENCE, "get pod outside", |table| table.contains("1/1     Running"));
 
     // One that another pod has: the scheduler finds no node.
-    server.apply(&pod("rival", IMAGE, ", ports: [{containerPort: 80, hostPort: 30988}]"));
+    server.apply(&pod("rival", IMAGE, &wanted));
     server.until("describe pod rival", |text| {
         text.contains("0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports")
     });

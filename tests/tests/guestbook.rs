@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use playground_tests::daemon::Daemon;
-use playground_tests::{Server, curl, eventually, names, within};
+use playground_tests::{Server, curl, eventually, names, node_port, port_of, within};
 
 /// A node that is gone is noticed after 40 seconds, and its pods are replaced then.
 const PATIENCE: Duration = Duration::from_secs(180);
-const PORT: u16 = 30985;
+/// The port of every node at which the book is, in the manifests.
+const PORT: &str = "30985";
 
 const GUESTBOOK: &str = r#"
 apiVersion: v1
@@ -96,11 +97,6 @@ spec:
             command: [wget, -qO-, "http://web/cgi-bin/web?visitor"]
 "#;
 
-/// What stands in the book, after one more entry.
-fn sign(entry: &str) -> String {
-    within(PATIENCE, entry, || curl(&format!("http://localhost:{PORT}/cgi-bin/web?{entry}")))
-}
-
 /// The containers of pods that run now, but for the cron job's, which end by themselves.
 fn running(server: &Server) -> BTreeSet<String> {
     let pods = "label=io.kubernetes.docker.type=container";
@@ -114,7 +110,10 @@ fn a_guestbook_survives() {
     daemon.image("guestbook/busybox:1", "sleep 100000");
     let mut server = Server::start_on(&daemon, &["--runtime", "docker", "--nodes", "3"]);
     server.until("get nodes", |table| table.matches(" Ready ").count() == 3);
-    server.apply(GUESTBOOK);
+    let port = port_of(&node_port()).to_string();
+    server.apply(&GUESTBOOK.replace(PORT, &port));
+    // What stands in the book, after one more entry.
+    let sign = |entry: &str| within(PATIENCE, entry, || curl(&format!("http://localhost:{port}/cgi-bin/web?{entry}")));
     let all_run = |table: &str| table.matches("1/1     Running").count() == 4;
     server.until_within(PATIENCE, "get pods -l app", all_run);
     assert!(sign("first").contains("first\n"));
@@ -122,9 +121,10 @@ fn a_guestbook_survives() {
     // Every way into it, where there is none from this machine to the pods' addresses.
     let proxied = server.ok("get --raw /api/v1/namespaces/default/services/web:80/proxy/cgi-bin/web");
     assert!(proxied.contains("first\n"), "{proxied}");
-    let mut forward = server.command(&["port-forward", "store-0", "30986:8080"]);
+    let near = port_of(&node_port());
+    let mut forward = server.command(&["port-forward", "store-0", &format!("{near}:8080")]);
     let mut forward = forward.stdout(std::process::Stdio::null()).spawn().expect("kubectl");
-    let forwarded = eventually("port-forward", || curl("http://127.0.0.1:30986/cgi-bin/store"));
+    let forwarded = eventually("port-forward", || curl(&format!("http://127.0.0.1:{near}/cgi-bin/store")));
     assert!(forwarded.contains("first\n"), "{forwarded}");
     forward.kill().expect("kubectl");
     let _ = forward.wait();

@@ -421,3 +421,153 @@ fn an_image_that_is_not_there_is_said_so() {
     eventually("no container is left", || containers("_absent_default_").is_empty().then_some(()));
     server.delete_cluster();
 }
+
+/// A node whose folder of seccomp profiles is elsewhere, as the tutorial has it.
+const WITH_PROFILES: &str = "
+kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+nodes:
+- role: control-plane
+  extraMounts: [{hostPath: FOLDER, containerPath: /var/lib/kubelet/seccomp/profiles}]
+";
+
+const CONFINED: &str = r#"
+apiVersion: v1
+kind: Secret
+metadata: {name: key}
+stringData: {key: opens}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: memory}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: a, image: "playground-test/net:1", volumeMounts: [{name: cache, mountPath: /cache}]}
+  - {name: b, image: "playground-test/net:1", volumeMounts: [{name: cache, mountPath: /there, readOnly: true}]}
+  volumes: [{name: cache, emptyDir: {medium: Memory, sizeLimit: 1Mi}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: of-image}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - name: c
+    image: playground-test/net:1
+    volumeMounts: [{name: files, mountPath: /files}, {name: files, mountPath: /part, subPath: bin}]
+  volumes: [{name: files, image: {reference: "playground-test/files:1", pullPolicy: Never}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: group}
+spec:
+  securityContext: {runAsUser: 1000, fsGroup: 2000}
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: c, image: "playground-test/net:1", volumeMounts: [{name: key, mountPath: /key}, {name: work, mountPath: /work}]}
+  volumes: [{name: key, secret: {secretName: key, defaultMode: 0400}}, {name: work, emptyDir: {}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: profiles}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: unsaid, image: "playground-test/net:1"}
+  - {name: default, image: "playground-test/net:1", securityContext: {seccompProfile: {type: RuntimeDefault}}}
+  - name: own
+    image: playground-test/net:1
+    securityContext: {seccompProfile: {type: Localhost, localhostProfile: profiles/no-chmod.json}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: no-profile}
+spec:
+  terminationGracePeriodSeconds: 0
+  securityContext: {seccompProfile: {type: Localhost, localhostProfile: profiles/missing.json}}
+  containers: [{name: c, image: "playground-test/net:1"}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: no-apparmor}
+spec:
+  terminationGracePeriodSeconds: 0
+  securityContext: {appArmorProfile: {type: Localhost, localhostProfile: missing}}
+  containers: [{name: c, image: "playground-test/net:1"}]
+"#;
+
+#[test]
+fn memory_groups_profiles_and_a_node_that_is_gone() {
+    image("playground-test/net:1", "sleep 100000");
+    image("playground-test/files:1", "sleep 1");
+    let folder = tempfile::TempDir::new().expect("a temporary folder");
+    let profile = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        {"names": ["chmod", "fchmod", "fchmodat", "fchmodat2"], "action": "SCMP_ACT_ERRNO"}]}"#;
+    std::fs::write(folder.path().join("no-chmod.json"), profile).expect("a file");
+    let config = folder.path().join("kind.yaml");
+    let text = WITH_PROFILES.replace("FOLDER", &folder.path().display().to_string());
+    std::fs::write(&config, text).expect("a file");
+    let mut server = Server::start(&["--runtime", "docker", "--config", &config.display().to_string()]);
+    server.until("get serviceaccounts default", |table| !table.is_empty());
+    server.apply(CONFINED);
+    server.until("get pods", |table| {
+        let runs = |ready: &str| table.matches(&format!("{ready}     Running")).count();
+        (runs("1/1"), runs("2/2"), runs("3/3")) == (2, 1, 1)
+    });
+    let said = |line: &[&str]| {
+        let output = server.command(&[&["exec"], line].concat()).output().expect("kubectl");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+
+    // Memory: of the size that was asked for, the same for all containers, and there as long as the pod.
+    said(&["memory", "-c", "a", "--", "sh", "-c", "echo kept > /cache/x"]);
+    assert_eq!(said(&["memory", "-c", "b", "--", "cat", "/there/x"]), "kept\n");
+    let disks = said(&["memory", "-c", "a", "--", "busybox", "df", "-P", "/cache"]);
+    assert!(disks.contains("tmpfs") && disks.contains(" 1024 "), "{disks}");
+    let full =
+        said(&["memory", "-c", "a", "--", "busybox", "dd", "if=/dev/zero", "of=/cache/big", "bs=64k", "count=99"]);
+    assert!(full.contains("No space left on device"), "{full}");
+    docker(&["kill", containers("^/k8s_a_memory_").first().expect("the container")]);
+    server.until("get pod memory", |table| table.contains("2/2     Running   1"));
+    assert_eq!(said(&["memory", "-c", "a", "--", "cat", "/cache/x"]), "kept\n");
+
+    // What an image holds, which nobody changes.
+    let line = "busybox ls /files/bin/busybox /part/busybox; echo x > /files/x";
+    let files = said(&["of-image", "--", "sh", "-c", line]);
+    let expected = "/files/bin/busybox\n/part/busybox\n";
+    assert!(files.starts_with(expected) && files.contains("Read-only file system"), "{files}");
+
+    // The group of a pod's volumes.
+    assert_eq!(said(&["group", "--", "cat", "/key/key"]), "opens");
+    let listing = said(&["group", "--", "sh", "-c", "echo x > /work/x; busybox ls -ln /work"]);
+    assert!(listing.contains("1000     2000"), "{listing}");
+
+    // What may be asked of the kernel.
+    let filters = |container: &str| said(&["profiles", "-c", container, "--", "cat", "/proc/self/status"]);
+    for (container, expected) in [("unsaid", "Seccomp:\t0\n"), ("default", "Seccomp:\t2\n"), ("own", "Seccomp:\t2\n")] {
+        assert!(filters(container).contains(expected), "{container}");
+    }
+    let refused = said(&["profiles", "-c", "own", "--", "busybox", "chmod", "700", "/tmp"]);
+    assert!(refused.contains("Operation not permitted"), "{refused}");
+    server.until("describe pod no-profile", |text| {
+        text.contains("cannot load seccomp profile \"/var/lib/kubelet/seccomp/profiles/missing.json\"")
+    });
+    if !docker(&["info", "--format", "{{.SecurityOptions}}"]).contains("apparmor") {
+        server.until("describe pod no-apparmor", |text| {
+            text.contains("Cannot enforce AppArmor: AppArmor is not enabled on the host")
+        });
+    }
+
+    // A node without power does not answer.
+    let node = "playground-control-plane";
+    let address = server.ok(&format!("get node {node} -o jsonpath={{.status.addresses[0].address}}"));
+    server.playground(&["node", "stop", node]);
+    let why = format!("dial tcp {address}:10250: connect: no route to host");
+    eventually("exec says that nobody answers", || {
+        said(&["group", "--", "true"]).contains(&format!("error dialing backend: {why}")).then_some(())
+    });
+    let (_, log) = server.fails("logs group");
+    assert!(log.contains(&format!("Get \"https://{address}:10250/containerLogs/default/group/c\": {why}")), "{log}");
+    server.delete_cluster();
+}

@@ -5,17 +5,21 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::future::{self, BoxFuture};
 use http::{Method, StatusCode, Uri};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use machinery::field::{Error, ErrorList, Path};
-use machinery::wire::{Body, Request, Response};
+use machinery::wire::{Body, Request, Response, Unreachable};
 use machinery::{ApiError, GroupVersionKind, Kind};
 
 use crate::call::{Call, Result};
 use crate::options::NodeConnector;
 use crate::registry;
 use crate::storage;
+
+/// The port of kubelets' servers.
+const KUBELET_PORT: u16 = 10250;
 
 /// Whether a subresource is one of these.
 pub(crate) fn is_connection(subresource: &str) -> bool {
@@ -83,9 +87,34 @@ fn send(
     *request.uri_mut() = uri;
     *request.headers_mut() = std::mem::take(&mut call.headers);
     Ok(match target {
-        Target::Node(node, _) => nodes.connect(&node, request),
+        Target::Node(node, path) => {
+            let found = find::<Node>(call, "nodes", &node);
+            let place = format!("{}:{KUBELET_PORT}", found.as_deref().and_then(internal_address).unwrap_or(&node));
+            let answer = nodes.connect(&node, request);
+            Box::pin(answer.map(move |response| match response.extensions().get::<Unreachable>() {
+                Some(why) => unreachable(&place, &path, *why),
+                None => response,
+            }))
+        }
         Target::Address(address, _) => nodes.dial(&address, request),
     })
+}
+
+/// Where the API server dials a node's kubelet.
+fn internal_address(node: &Node) -> Option<&str> {
+    let mut addresses = node.status.as_ref()?.addresses.iter().flatten();
+    addresses.find(|address| address.type_ == "InternalIP").map(|address| address.address.as_str())
+}
+
+/// What upstream's API server says where it cannot connect to a kubelet: its log reader, its upgrades, its proxy.
+fn unreachable(place: &str, path: &str, Unreachable(why): Unreachable) -> Response {
+    let why = format!("dial tcp {place}: {why}");
+    let error = match path.split('/').nth(1) {
+        Some("containerLogs") => ApiError::new(500, "", format!("Get \"https://{place}{path}\": {why}")),
+        Some("exec" | "attach" | "portForward") => ApiError::new(500, "", format!("error dialing backend: {why}")),
+        _ => ApiError::service_unavailable(format!("error trying to reach service: {why}")),
+    };
+    error.into_response()
 }
 
 fn find<K: Kind>(call: &Call, resource: &str, name: &str) -> Option<Arc<K>> {

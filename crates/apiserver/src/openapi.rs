@@ -130,7 +130,7 @@ fn path_of(group: &str, version: &str) -> String {
 /// of which there are as many as groups and versions, need not be made for it.
 fn digest(server: &ApiServer, group: &str, version: &str) -> String {
     static DEFINITIONS: OnceLock<Vec<u8>> = OnceLock::new();
-    let definitions = DEFINITIONS.get_or_init(|| Sha256::digest(schema::OPENAPI_JSON).to_vec());
+    let definitions = DEFINITIONS.get_or_init(|| Sha256::digest(schema::openapi_json()).to_vec());
     let mut hash = Sha256::new_with_prefix(definitions);
     hash.update(GIT_VERSION);
     hash.update([u8::from(server.options().descriptions.is_some())]);

@@ -80,13 +80,15 @@ enum Shape {
     Map,
 }
 
+static FIELDS: pack::Text = include!(concat!(env!("OUT_DIR"), "/protobuf.rs"));
+
 /// The table of all messages.
 fn messages() -> &'static BTreeMap<&'static str, Message> {
     static MESSAGES: OnceLock<BTreeMap<&'static str, Message>> = OnceLock::new();
     MESSAGES.get_or_init(|| {
         let mut messages: BTreeMap<&str, Message> = BTreeMap::new();
         let mut name = "";
-        for line in include_str!("../data/protobuf.txt").lines() {
+        for line in FIELDS.get().lines() {
             let Some(field) = line.strip_prefix(' ') else {
                 name = line;
                 messages.entry(name).or_default();

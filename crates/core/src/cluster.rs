@@ -494,12 +494,12 @@ impl Inner {
             ..NodeConfig::new(&options.name, options.address.to_string())
         };
         let (node, executor, trace) = (options.name.clone(), self.executor.clone(), self.trace.clone());
-        let gateway = self.gateway.clone();
+        let (gateway, way) = (self.gateway.clone(), cut.clone());
         let start = move |line, runtime, seed| -> Box<dyn Component> {
             let observer = runtime_hops::observer(&node, executor.clone(), trace.clone());
             let kubelet =
                 Kubelet::new(config.clone(), Client::new(line, "kubelet"), runtime, seed).with_observer(observer);
-            gateway.set_kubelet(&node, Some(kubelet.server()));
+            gateway.set_kubelet(&node, kubelet.server(), way.clone());
             Box::new(kubelet)
         };
         if let Some(runtime) = runtime {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use apiserver::{ControlApi, NodeConnector};
@@ -11,7 +12,7 @@ use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use kubelet::KubeletServer;
 use machinery::status::ApiError;
-use machinery::wire::{Request, Response};
+use machinery::wire::{Request, Response, Unreachable};
 
 /// How many calls may wait for the event loop.
 const CALLS_QUEUED_MAX: usize = 1024;
@@ -43,7 +44,14 @@ pub enum Target {
 pub struct Gateway {
     /// One sender for all: each clone of a sender would have a place of its own in the queue.
     calls: Arc<Mutex<mpsc::Sender<Call>>>,
-    kubelets: Arc<Mutex<BTreeMap<String, KubeletServer>>>,
+    kubelets: Arc<Mutex<BTreeMap<String, Way>>>,
+}
+
+/// The way to a kubelet.
+struct Way {
+    server: KubeletServer,
+    /// Whether it is cut, from either end.
+    cut: Arc<AtomicBool>,
 }
 
 /// Both ends.
@@ -53,13 +61,10 @@ pub fn gateway() -> (Gateway, mpsc::Receiver<Call>) {
 }
 
 impl Gateway {
-    /// Makes a node's kubelet reachable; `None` makes it unreachable.
-    pub fn set_kubelet(&self, node: &str, server: Option<KubeletServer>) {
+    /// Makes a node's kubelet reachable, as long as the way is not cut.
+    pub fn set_kubelet(&self, node: &str, server: KubeletServer, cut: Arc<AtomicBool>) {
         let mut kubelets = self.kubelets.lock().unwrap_or_else(PoisonError::into_inner);
-        match server {
-            Some(server) => _ = kubelets.insert(node.into(), server),
-            None => _ = kubelets.remove(node),
-        }
+        kubelets.insert(node.into(), Way { server, cut });
     }
 
     /// Hands a request into the event loop.
@@ -84,11 +89,8 @@ impl NodeConnector for Gateway {
     fn connect(&self, node: &str, request: Request) -> BoxFuture<'static, Response> {
         let kubelets = self.kubelets.lock().unwrap_or_else(PoisonError::into_inner);
         match kubelets.get(node) {
-            Some(server) => server.handle(request).boxed(),
-            None => {
-                let reason = format!("dial tcp: lookup {node}: no such host");
-                async move { ApiError::service_unavailable(&reason).into_response() }.boxed()
-            }
+            Some(way) if !way.cut.load(Ordering::Relaxed) => way.server.handle(request).boxed(),
+            _ => async { Unreachable("connect: no route to host").into_response() }.boxed(),
         }
     }
 

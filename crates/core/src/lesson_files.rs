@@ -32,7 +32,7 @@ const WEB: &[(&str, &str)] = &[(
 
 /// The examples of Kubernetes' documentation, each after `### path`; `#= path|text|other|…` is the same with other texts
 /// in the place of some.
-const EXAMPLES: &str = include_str!("world/examples/documentation.txt");
+static EXAMPLES: pack::Text = include!(concat!(env!("OUT_DIR"), "/documentation.rs"));
 /// Where the documentation's examples are, by their paths.
 const EXAMPLES_AT: [&str; 3] = [
     "https://k8s.io/examples/",
@@ -60,7 +60,7 @@ pub(crate) fn web_file(url: &str) -> Option<String> {
 }
 
 fn example(path: &str) -> Option<String> {
-    for section in EXAMPLES.split("### ").skip(1) {
+    for section in EXAMPLES.get().split("### ").skip(1) {
         let (name, mut text) = section.split_once('\n')?;
         let mut change = None;
         while let Some((variant, rest)) = text.strip_prefix("#= ").and_then(|rest| rest.split_once('\n')) {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_documentations_examples_are_manifests() {
-        let headers = EXAMPLES.lines().filter_map(|line| line.strip_prefix("### ").or(line.strip_prefix("#= ")));
+        let headers = EXAMPLES.get().lines().filter_map(|line| line.strip_prefix("### ").or(line.strip_prefix("#= ")));
         let mut count = 0;
         for path in headers.map(|header| header.split('|').next().unwrap_or_default()) {
             let text = web_file(&format!("https://k8s.io/examples/{path}")).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use machinery::sort::Order;
 
-use crate::pages::PAGES;
+use crate::pages::pages;
 
 /// A command: a help page and where it hangs in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Command {
 
     /// The command with a path, such as `create service clusterip`.
     pub fn find(path: &str) -> Option<Self> {
-        PAGES.iter().find(|(known, _)| *known == path).map(|&(path, page)| Self { path, page })
+        pages().iter().find(|(known, _)| *known == path).map(|&(path, page)| Self { path, page })
     }
 
     /// How it is called: `kubectl get`.
@@ -133,7 +133,7 @@ impl Command {
     /// The commands below it, in the order of the pages.
     pub fn subcommands(&self) -> impl Iterator<Item = Command> + use<> {
         let parent = self.path;
-        PAGES.iter().filter_map(move |&(path, page)| {
+        pages().iter().filter_map(move |&(path, page)| {
             let rest = match parent {
                 "" => path,
                 _ => path.strip_prefix(parent)?.strip_prefix(' ')?,
@@ -291,7 +291,7 @@ mod tests {
     fn every_command_is_listed_by_its_parent() {
         // `convert` is a plugin of the original's, `kuberc` younger than the pages.
         let unlisted = ["", "convert", "help", "kuberc", "options"];
-        for (path, _) in PAGES.iter().filter(|(path, _)| !unlisted.contains(path)) {
+        for (path, _) in pages().iter().filter(|(path, _)| !unlisted.contains(path)) {
             let (parent, name) = path.rsplit_once(' ').unwrap_or(("", path));
             assert_ne!(Command::find(parent).unwrap().short_of(name), "", "{path}");
         }

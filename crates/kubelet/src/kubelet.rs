@@ -117,7 +117,7 @@ impl Kubelet {
             adopted: false,
             list_at: Some(Timestamp::MIN),
             calls,
-            server: KubeletServer::new(config.name.clone(), sender),
+            server: KubeletServer::new(sender),
             observer: Box::new(|_, _| {}),
             stats_waiting: Vec::new(),
             version: runtime.version(),

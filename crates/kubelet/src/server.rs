@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::channel::{mpsc, oneshot};
 use http::StatusCode;
 use machinery::Timestamp;
-use machinery::wire::{Body, Channels, List, Request, Response};
+use machinery::wire::{Body, Channels, List, Request, Response, Unreachable};
 use machinery::{ApiError, Encoded};
 
 use crate::kubelet::Kubelet;
@@ -30,26 +30,23 @@ pub(crate) struct Call {
 /// The way to a kubelet: cheap to clone, and to be used from any thread.
 #[derive(Clone)]
 pub struct KubeletServer {
-    node: String,
     calls: mpsc::UnboundedSender<Call>,
 }
 
 impl KubeletServer {
-    pub(crate) fn new(node: String, calls: mpsc::UnboundedSender<Call>) -> Self {
-        Self { node, calls }
+    pub(crate) fn new(calls: mpsc::UnboundedSender<Call>) -> Self {
+        Self { calls }
     }
 
-    /// Answers one request. A kubelet that is gone answers 503, as a refused connection.
+    /// Answers one request. A kubelet that is gone is [`Unreachable`]: its connections are refused.
     pub fn handle(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
         let (reply, answer) = oneshot::channel();
         // A call that could not be sent is dropped here, and its reply with it.
         let sent = self.calls.unbounded_send(Call { request, reply }).is_ok();
-        let node = self.node.clone();
         async move {
             match (sent, answer.await) {
                 (true, Ok(response)) => response,
-                _ => ApiError::service_unavailable(format!("dial tcp {node}:10250: connect: connection refused"))
-                    .into_response(),
+                _ => Unreachable("connect: connection refused").into_response(),
             }
         }
     }

@@ -16,8 +16,12 @@ use crate::gvk::GroupVersionKind;
 
 pub use check::{decode_error, strict_error};
 
+static OPENAPI_JSON: pack::Text = include!(concat!(env!("OUT_DIR"), "/openapi.rs"));
+
 /// The definitions of the built-in kinds as text, to serve or to transform.
-pub const OPENAPI_JSON: &str = include_str!("../data/openapi.json");
+pub fn openapi_json() -> &'static str {
+    OPENAPI_JSON.get()
+}
 
 /// The texts of `kubectl explain`: definition name to field to description, a type's own under "".
 #[cfg(feature = "descriptions")]
@@ -199,7 +203,7 @@ impl Schemas {
 /// The schemas of the built-in kinds.
 pub fn builtin() -> &'static Schemas {
     static BUILTIN: OnceLock<Schemas> = OnceLock::new();
-    BUILTIN.get_or_init(|| Schemas::from_lines(OPENAPI_JSON))
+    BUILTIN.get_or_init(|| Schemas::from_lines(openapi_json()))
 }
 
 /// What strict field validation finds in an object of a built-in kind that its kind does not have, as
@@ -225,7 +229,7 @@ mod tests {
     fn the_built_in_definitions_are_read_and_walked() {
         let schemas = builtin();
         assert!(schemas.kinds().count() > 60);
-        let whole: BTreeMap<String, Schema> = serde_json::from_str(OPENAPI_JSON).unwrap();
+        let whole: BTreeMap<String, Schema> = serde_json::from_str(openapi_json()).unwrap();
         assert!(schemas.definitions().eq(whole.iter().map(|(name, schema)| (name.as_str(), schema))));
         let deployment = schemas.get(&GroupVersionKind::from_api_version("apps/v1", "Deployment")).unwrap();
         let ports = schemas.walk(deployment, &["spec", "template", "spec", "containers", "ports"]).unwrap();

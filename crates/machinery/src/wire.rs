@@ -12,6 +12,7 @@ use futures::channel::mpsc;
 use futures::stream::{self, Stream, StreamExt};
 
 use crate::object::Encoded;
+use crate::status::ApiError;
 
 /// A request to the API server or to a kubelet.
 pub type Request = http::Request<Body>;
@@ -69,6 +70,20 @@ pub struct Origin {
 /// When what an answer gives expires: among the response's extensions, for who need not read the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expires(pub crate::Timestamp);
+
+/// Why there is no way to a kubelet, in the words of a dialer (`connect: no route to host`): among the extensions of
+/// the answer that stands for the kubelet's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreachable(pub &'static str);
+
+impl Unreachable {
+    /// The answer in the place of the kubelet's.
+    pub fn into_response(self) -> Response {
+        let mut response = ApiError::service_unavailable(self.0).into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
 
 /// What happened to an object, as `metav1.WatchEvent`'s `type` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use machinery::wire::{Body, Request, Response};
+use machinery::wire::{Body, Request, Response, Unreachable};
 use playground_apiserver::NodeConnector;
 use serde_json::json;
 
@@ -77,11 +77,14 @@ fn budgets_refuse_evictions() {
     assert_eq!(bench.ask(&format!("GET {budgets}/b")).at("/status/disruptionsAllowed"), json!(0));
 }
 
-/// Answers with what it was asked.
+/// Answers with what it was asked. Nobody is at the node `lost`.
 struct Echo;
 
 impl NodeConnector for Echo {
     fn connect(&self, node: &str, request: Request) -> BoxFuture<'static, Response> {
+        if node == "lost" {
+            return async { Unreachable("connect: no route to host").into_response() }.boxed();
+        }
         let text = format!("{node} {} {}", request.method(), request.uri());
         async move { Response::new(Body::Bytes(text.into())) }.boxed()
     }
@@ -130,4 +133,30 @@ fn what_needs_a_node_goes_to_its_kubelet() {
     assert_eq!(missing.message(), "container nope is not valid for pod a");
     bench.ask(&format!("GET {SERVICES}/nope/proxy/")).expect(404);
     bench.ask(&format!("GET {PODS}/nope/log")).expect(404);
+}
+
+#[test]
+fn a_kubelet_that_cannot_be_reached_is_told_of_in_upstreams_words() {
+    let bench = Bench::with(|options| options.nodes = Some(Arc::new(Echo)));
+    bench.tell("POST /api/v1/nodes", &json!({"metadata": {"name": "lost"}})).expect(201);
+    let addresses = json!([{"type": "Hostname", "address": "lost"}, {"type": "InternalIP", "address": "172.18.0.3"}]);
+    let status = json!({"status": {"addresses": addresses}});
+    bench.patch("/api/v1/nodes/lost/status", "merge-patch+json", &status).expect(200);
+    bench.tell(&format!("POST {PODS}"), &pod("a")).expect(201);
+    bench.tell(&format!("POST {PODS}/a/binding"), &json!({"target": {"name": "lost"}})).expect(201);
+    let why = "dial tcp 172.18.0.3:10250: connect: no route to host";
+    let dialling = format!("error dialing backend: {why}");
+    let cases = [
+        (
+            format!("GET {PODS}/a/log?tailLines=5"),
+            500,
+            format!("Get \"https://172.18.0.3:10250/containerLogs/default/a/web?tailLines=5\": {why}"),
+        ),
+        (format!("POST {PODS}/a/exec?command=ls&stdout=true"), 500, dialling.clone()),
+        (format!("POST {PODS}/a/portforward?ports=80"), 500, dialling),
+        ("GET /api/v1/nodes/lost/proxy/metrics".to_owned(), 503, format!("error trying to reach service: {why}")),
+    ];
+    for (line, code, expected) in cases {
+        assert_eq!(bench.ask(&line).expect(code).message(), expected, "{line}");
+    }
 }

@@ -1,11 +1,12 @@
 //! Containers: made, started, stopped, described.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig, HostConfigLogConfig,
-    Mount as DockerMount, MountType,
+    Mount as DockerMount, MountType, MountVolumeOptions,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, StopContainerOptionsBuilder,
@@ -22,7 +23,7 @@ use super::engine::{Engine, Made};
 use super::exec::exec_sync;
 use super::names;
 use super::sandbox::force_remove;
-use super::volumes;
+use super::{confinement, held, volumes};
 
 /// The kubelet's `containerLogMaxSize` and `containerLogMaxFiles`: a log has an end.
 const LOG_OPTIONS: [(&str, &str); 2] = [("max-size", "10m"), ("max-file", "5")];
@@ -67,13 +68,19 @@ async fn body(
     let image_ref = image.and_then(|image| image.repo_digests.first().cloned()).unwrap_or(config.image_id.clone());
     let list = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
     let security = &config.security;
+    let held = match volumes::has_held(engine, config) {
+        true => held::by(engine, sandbox_id).await?,
+        false => BTreeMap::new(),
+    };
     let of_sandbox = format!("container:{sandbox_id}");
     let from_files =
-        volumes::env_files(engine, config).map_err(|message| RuntimeError::new(ErrorCode::Unknown, message))?;
-    let mounts = volumes::binds(engine, config)?.into_iter().map(|bind| DockerMount {
+        volumes::env_files(engine, config, &held).map_err(|message| RuntimeError::new(ErrorCode::Unknown, message))?;
+    let mounts = volumes::binds(engine, config, &held)?.into_iter().map(|bind| DockerMount {
         target: Some(bind.target),
         source: Some(bind.source),
-        typ: Some(MountType::BIND),
+        volume_options: (bind.kind == MountType::VOLUME)
+            .then(|| MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }),
+        typ: Some(bind.kind),
         read_only: Some(bind.read_only),
         ..DockerMount::default()
     });
@@ -116,7 +123,7 @@ async fn body(
             cap_add: list(&security.capabilities_add),
             cap_drop: list(&security.capabilities_drop),
             group_add: Some(security.supplemental_groups.iter().map(ToString::to_string).collect()),
-            security_opt: Some(security_options(security)),
+            security_opt: Some(confinement::options(engine, &config.name, security).await?),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
@@ -130,17 +137,6 @@ fn user(security: &LinuxSecurity) -> Option<String> {
         (None, Some(group)) => Some(format!("0:{group}")),
         (None, None) => None,
     }
-}
-
-fn security_options(security: &LinuxSecurity) -> Vec<String> {
-    let mut out = Vec::new();
-    if security.no_new_privileges {
-        out.push("no-new-privileges".to_string());
-    }
-    if security.seccomp_profile == "Unconfined" {
-        out.push("seccomp=unconfined".to_string());
-    }
-    out
 }
 
 /// Starts a container.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, HostConfig, PortBinding};
+use bollard::models::{ContainerCreateBody, ContainerSummary, HostConfig, PortBinding};
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveImageOptionsBuilder};
 use futures::channel::mpsc;
 use kubelet::runtime::{ContainerStatus, Event};
@@ -16,7 +16,7 @@ use playground_core::kind_config::PortMapping;
 use super::connection::{self, ConnectError, explain, force_remove};
 use super::network::{Member, PodNetwork};
 use super::own::{self, OwnConfig};
-use super::{DockerConfig, images, names};
+use super::{DockerConfig, held, images, names};
 
 /// One node's connection.
 pub struct Engine {
@@ -291,10 +291,17 @@ pub async fn cleanup(host: Option<&str>, own: &OwnConfig) -> Result<(), ConnectE
 
 async fn remove_all(docker: &Docker, own: &OwnConfig) -> Result<(), Error> {
     let options = ListContainersOptionsBuilder::new().all(true).filters(&of_cluster(own)).build();
-    let containers = docker.list_containers(Some(options)).await?;
+    let mut containers = docker.list_containers(Some(options)).await?;
+    // Sandboxes after what is in them: their volumes go with them once nobody else has them.
+    let is_inside = |container: &ContainerSummary| {
+        let kind = container.labels.as_ref().and_then(|labels| labels.get(names::TYPE));
+        kind.is_some_and(|kind| kind == names::CONTAINER)
+    };
+    containers.sort_by_key(|container| !is_inside(container));
     for id in containers.into_iter().filter_map(|container| container.id) {
         force_remove(docker, &id).await?;
     }
+    held::remove_all(docker, own).await?;
     match docker.remove_network(&format!("{}{}", own.cluster, own.suffix)).await {
         Ok(()) | Err(Error::DockerResponseServerError { status_code: 404, .. }) => {}
         Err(error) => return Err(error),

@@ -6,12 +6,14 @@
 //! its network and does nothing, and its containers, which share that network. A node is a container too,
 //! whose network is the host network of its pods.
 
+mod confinement;
 mod connection;
 mod containers;
 mod dial;
 mod engine;
 mod events;
 mod exec;
+mod held;
 mod host;
 mod images;
 mod logs;
@@ -142,7 +144,7 @@ async fn perform(engine: &Engine, ticket: Ticket, operation: Operation) -> Resul
             Outcome::Listing(listing)
         }
         Operation::SetUpVolumes { pod_uid, volumes } => {
-            volumes::set_up(engine, &pod_uid, &volumes)?;
+            volumes::set_up(engine, ticket, &pod_uid, &volumes).await?;
             Outcome::Done
         }
         Operation::TearDownVolumes { pod_uid } => {

@@ -15,6 +15,7 @@ use super::names;
 pub const AGENT: &str = "agent";
 pub const NODE: &str = "node";
 pub const NETWORK: &str = "network";
+pub const HELD: &str = "held";
 
 /// Whose something on Docker is.
 #[derive(Clone, Debug, PartialEq, Eq)]

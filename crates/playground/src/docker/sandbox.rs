@@ -19,7 +19,7 @@ use super::connection::failed;
 use super::containers::time;
 use super::engine::Engine;
 use super::network::{self, Member};
-use super::{connection, images, names, own, volumes};
+use super::{connection, held, images, names, own, volumes};
 
 /// Makes and starts a sandbox, and waits until its network is in force. One that is left of an
 /// interrupted start under the same name is replaced.
@@ -63,6 +63,7 @@ async fn start(
         }
         Err(error) => return Err(failed(error)),
     };
+    held::fill(engine, &volumes::pod_dir(engine, &config.uid), &id).await?;
     engine.tell(Event::SandboxMade { ticket, status: made(engine, config, &id, address) });
     engine.docker.start_container(&id, None).await.map_err(failed)?;
     let found = engine.docker.inspect_container(&id, None).await.map_err(failed)?;
@@ -155,6 +156,7 @@ fn body(engine: &Engine, config: &PodSandboxConfig, address: Option<Ipv4Addr>) -
                 (false, None) => engine.network.name(),
             }),
             ipc_mode: Some("shareable".into()),
+            mounts: Some(held::of_sandbox(engine.own(), &volumes::pod_dir(engine, &config.uid))),
             pid_mode: (config.pid == NamespaceMode::Node).then(|| "host".into()),
             port_bindings: (!bindings.is_empty()).then_some(bindings),
             sysctls: (!config.sysctls.is_empty()).then(|| config.sysctls.clone().into_iter().collect()),

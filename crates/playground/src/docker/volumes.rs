@@ -4,6 +4,7 @@
 //! <data-dir>/provisioned/<volume>/…
 //! <data-dir>/pods/<pod uid>/resolv.conf
 //! <data-dir>/pods/<pod uid>/hostname
+//! <data-dir>/pods/<pod uid>/fs-group
 //! <data-dir>/pods/<pod uid>/volumes/<volume>/…
 //! <data-dir>/pods/<pod uid>/containers/<container>/<attempt>/termination-log
 //! <data-dir>/pods/<pod uid>/containers/<container>/<attempt>/etc-hosts
@@ -14,40 +15,55 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, lchown, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use bollard::models::MountType;
 use kubelet::runtime::{
-    ContainerConfig, ErrorCode, Mount, MountSource, NamespaceMode, PodSandboxConfig, RuntimeError, Volume, VolumeFile,
-    VolumeKind,
+    ContainerConfig, ErrorCode, Mount, MountSource, NamespaceMode, PodSandboxConfig, RuntimeError, Ticket, Volume,
+    VolumeFile, VolumeKind,
 };
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::collections::BTreeMap;
 
 use super::engine::Engine;
+use super::held::{self, Held, Kind};
+use super::images;
 
+/// The link in a volume of files to those that are in force.
+const DATA: &str = "..data";
 /// Where the provisioner of the class `standard` has its volumes on a node.
 const PROVISIONED: &str = "/var/local-path-provisioner";
 /// Files of a pod that all its containers have in `/etc`.
 const RESOLV_CONF: &str = "resolv.conf";
 const HOSTNAME: &str = "hostname";
+/// The group that a pod's volumes are given to, known with its first container.
+const FS_GROUP: &str = "fs-group";
 
-/// A path of the host inside a container.
+/// A path of the host, or a volume of Docker's, inside a container.
 pub struct Bind {
+    pub kind: MountType,
     pub source: String,
     pub target: String,
     pub read_only: bool,
 }
 
 /// Makes a pod's volumes, or brings their files up to date.
-pub fn set_up(engine: &Engine, pod_uid: &str, volumes: &[Volume]) -> Result<(), RuntimeError> {
+pub async fn set_up(engine: &Engine, ticket: Ticket, pod_uid: &str, volumes: &[Volume]) -> Result<(), RuntimeError> {
     for volume in volumes {
         let path = volume_dir(engine, pod_uid, &volume.name);
         let result = match &volume.kind {
-            // A directory on disk stands for memory too: it lives as long and is seen as the same.
-            VolumeKind::EmptyDir { .. } => make_dir(&path, 0o777).map_err(|error| error.to_string()),
-            VolumeKind::Files(files) => write_files(&path, files).map_err(|error| error.to_string()),
-            VolumeKind::Image { reference } => Err(format!("image volumes are not known here: {reference}")),
+            VolumeKind::EmptyDir { memory: false, .. } => make_dir(&path, 0o777).map_err(|error| error.to_string()),
+            VolumeKind::EmptyDir { memory: true, size_limit } => {
+                ask(engine, pod_uid, volume, Kind::Memory(*size_limit))
+            }
+            VolumeKind::Image { reference } => match image(engine, ticket, reference).await {
+                Ok(id) => ask(engine, pod_uid, volume, Kind::Image(id)),
+                Err(error) => Err(error.message),
+            },
+            VolumeKind::Files(files) => write_files(&path, files)
+                .and_then(|()| group(engine, pod_uid).map_or(Ok(()), |group| give(&path, group)))
+                .map_err(|error| error.to_string()),
             VolumeKind::HostPath { path: target, path_type } => {
                 let target = on_node(engine, target);
                 host_path(&target, path_type).and_then(|()| {
@@ -66,6 +82,19 @@ pub fn set_up(engine: &Engine, pod_uid: &str, volumes: &[Volume]) -> Result<(), 
     Ok(())
 }
 
+/// Has a volume made with the pod's sandbox.
+fn ask(engine: &Engine, pod_uid: &str, volume: &Volume, kind: Kind) -> Result<(), String> {
+    held::ask(&pod_dir(engine, pod_uid), &segment(&volume.name), &kind).map_err(|error| error.to_string())
+}
+
+/// The id of a volume's image, which is pulled if Docker has it not.
+async fn image(engine: &Engine, ticket: Ticket, reference: &str) -> Result<String, RuntimeError> {
+    Ok(match images::status(engine, reference).await? {
+        Some(found) => found.id,
+        None => images::pull(engine, ticket, reference, &[]).await?.id,
+    })
+}
+
 /// Removes all that was made for a pod.
 pub fn tear_down(engine: &Engine, pod_uid: &str) -> Result<(), RuntimeError> {
     match fs::remove_dir_all(pod_dir(engine, pod_uid)) {
@@ -81,14 +110,44 @@ pub fn remove_container_dir(engine: &Engine, pod_uid: &str, name: &str, attempt:
     let _ = fs::remove_dir_all(container_dir(engine, pod_uid, name, attempt));
 }
 
+/// Whether a container has something of those of its pod's volumes that the sandbox holds.
+pub fn has_held(engine: &Engine, config: &ContainerConfig) -> bool {
+    let pod_dir = pod_dir(engine, &config.pod_uid);
+    let mounted = config.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Volume { name, .. } => Some(name),
+        MountSource::HostPath(_) => None,
+    });
+    let read = config.env_files.iter().map(|variable| &variable.volume);
+    mounted.chain(read).any(|name| held::is_asked(&pod_dir, &segment(name)))
+}
+
 /// Everything bound into a container: its mounts, its hosts file and the file for its last words.
-pub fn binds(engine: &Engine, config: &ContainerConfig) -> Result<Vec<Bind>, RuntimeError> {
+pub fn binds(
+    engine: &Engine,
+    config: &ContainerConfig,
+    held: &BTreeMap<String, Held>,
+) -> Result<Vec<Bind>, RuntimeError> {
     let fail = |error: io::Error| RuntimeError::new(ErrorCode::Unknown, format!("cannot prepare mounts: {error}"));
+    if let Some(group) = config.security.fs_group.and_then(|group| u32::try_from(group).ok()) {
+        give_all(engine, &config.pod_uid, group).map_err(fail)?;
+    }
+    let bind = |source: String, target: &str, read_only| {
+        let target = target.to_owned();
+        Bind { kind: MountType::BIND, source, target, read_only }
+    };
     let mut out = Vec::new();
     for mount in &config.mounts {
-        let source = source(engine, &config.pod_uid, mount)?;
+        if let MountSource::Volume { name, sub_path } = &mount.source
+            && sub_path.is_empty()
+            && let Some(held) = held.get(&segment(name))
+        {
+            let bind = bind(held.name.clone(), &mount.container_path, mount.read_only);
+            out.push(Bind { kind: MountType::VOLUME, ..bind });
+            continue;
+        }
+        let source = source(engine, &config.pod_uid, mount, held)?;
         let read_only = mount.read_only || is_read_only(engine, &source);
-        out.push(Bind { source: text(&source)?, target: mount.container_path.clone(), read_only });
+        out.push(bind(text(&source)?, &mount.container_path, read_only));
     }
     let dir = container_dir(engine, &config.pod_uid, &config.name, config.attempt);
     make_dir(&dir, 0o755).map_err(fail)?;
@@ -96,12 +155,12 @@ pub fn binds(engine: &Engine, config: &ContainerConfig) -> Result<Vec<Bind>, Run
     if !config.etc_hosts.is_empty() && !taken("/etc/hosts", &out) {
         let path = dir.join("etc-hosts");
         fs::write(&path, &config.etc_hosts).map_err(fail)?;
-        out.push(Bind { source: text(&path)?, target: "/etc/hosts".into(), read_only: false });
+        out.push(bind(text(&path)?, "/etc/hosts", false));
     }
     for name in [RESOLV_CONF, HOSTNAME] {
         let (path, target) = (pod_dir(engine, &config.pod_uid).join(name), format!("/etc/{name}"));
         if path.exists() && !taken(&target, &out) {
-            out.push(Bind { source: text(&path)?, target, read_only: false });
+            out.push(bind(text(&path)?, &target, false));
         }
     }
     if !config.termination_message_path.is_empty() && !taken(&config.termination_message_path, &out) {
@@ -109,8 +168,7 @@ pub fn binds(engine: &Engine, config: &ContainerConfig) -> Result<Vec<Bind>, Run
         fs::write(&path, "").map_err(fail)?;
         // Any user of the container may write there.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).map_err(fail)?;
-        let target = config.termination_message_path.clone();
-        out.push(Bind { source: text(&path)?, target, read_only: false });
+        out.push(bind(text(&path)?, &config.termination_message_path, false));
     }
     Ok(out)
 }
@@ -144,7 +202,8 @@ pub fn termination_log(engine: &Engine, pod_uid: &str, name: &str, attempt: u32)
     container_dir(engine, pod_uid, name, attempt).join("termination-log")
 }
 
-fn pod_dir(engine: &Engine, pod_uid: &str) -> PathBuf {
+/// The folder of all that is a pod's.
+pub fn pod_dir(engine: &Engine, pod_uid: &str) -> PathBuf {
     engine.own().data_dir.join("pods").join(segment(pod_uid))
 }
 
@@ -152,10 +211,17 @@ fn pod_dir(engine: &Engine, pod_uid: &str) -> PathBuf {
 ///
 /// # Errors
 /// When one is missing that has to be there.
-pub fn env_files(engine: &Engine, config: &ContainerConfig) -> Result<Vec<String>, String> {
+pub fn env_files(
+    engine: &Engine,
+    config: &ContainerConfig,
+    held: &BTreeMap<String, Held>,
+) -> Result<Vec<String>, String> {
     let mut out = Vec::new();
     for variable in &config.env_files {
-        let folder = volume_dir(engine, &config.pod_uid, &variable.volume);
+        let folder = match held.get(&segment(&variable.volume)) {
+            Some(held) => held.path.clone(),
+            None => volume_dir(engine, &config.pod_uid, &variable.volume),
+        };
         let text = read_inside(&folder, &variable.path).unwrap_or_default();
         out.extend(variable.value(&text)?.map(|value| format!("{}={value}", variable.name)));
     }
@@ -194,13 +260,22 @@ fn segment(name: &str) -> String {
     if name.is_empty() || name == "." || name == ".." { "_".into() } else { name }
 }
 
-fn source(engine: &Engine, pod_uid: &str, mount: &Mount) -> Result<PathBuf, RuntimeError> {
+fn source(
+    engine: &Engine,
+    pod_uid: &str,
+    mount: &Mount,
+    held: &BTreeMap<String, Held>,
+) -> Result<PathBuf, RuntimeError> {
     let fail = |message: String| RuntimeError::new(ErrorCode::Unknown, message);
     let (name, sub_path) = match &mount.source {
         MountSource::HostPath(path) => return Ok(on_node(engine, path)),
         MountSource::Volume { name, sub_path } => (name, sub_path),
     };
-    let base = volume_dir(engine, pod_uid, name);
+    let base = match held.get(&segment(name)) {
+        // Only who may look into it can tell whether what is there leads out of it.
+        Some(held) => held.path.clone(),
+        None => volume_dir(engine, pod_uid, name),
+    };
     let base = fs::canonicalize(&base).map_err(|error| fail(format!("volume {name:?}: {error}")))?;
     if sub_path.is_empty() {
         return Ok(base);
@@ -230,7 +305,7 @@ fn is_read_only(engine: &Engine, path: &Path) -> bool {
 
 /// A node's path as this machine has it: the same, but for what is mounted there (`extraMounts`), and for
 /// provisioned volumes, which are the cluster's.
-fn on_node(engine: &Engine, path: &str) -> PathBuf {
+pub fn on_node(engine: &Engine, path: &str) -> PathBuf {
     let provisioned = Path::new(path).strip_prefix(PROVISIONED).ok();
     let inside = provisioned.filter(|rest| rest.components().all(|part| matches!(part, Component::Normal(_))));
     if let Some(rest) = inside {
@@ -259,6 +334,51 @@ fn make_dir(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
+/// The group that a pod's volumes were given to.
+fn group(engine: &Engine, pod_uid: &str) -> Option<u32> {
+    fs::read_to_string(pod_dir(engine, pod_uid).join(FS_GROUP)).ok()?.parse().ok()
+}
+
+/// Gives a pod's own volumes to its `fsGroup`, once; files that come later follow.
+fn give_all(engine: &Engine, pod_uid: &str, to: u32) -> io::Result<()> {
+    if group(engine, pod_uid) == Some(to) {
+        return Ok(());
+    }
+    for volume in fs::read_dir(pod_dir(engine, pod_uid).join("volumes")).into_iter().flatten().flatten() {
+        let path = volume.path();
+        if fs::symlink_metadata(path.join(DATA)).is_ok() {
+            give(&path, to)?;
+        } else if volume.file_type()?.is_dir() && lchown(&path, None, Some(to)).is_ok() {
+            // An empty directory, which everybody may write to: what is made there is the group's.
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o2777))?;
+        }
+    }
+    fs::write(pod_dir(engine, pod_uid).join(FS_GROUP), to.to_string())
+}
+
+/// Lets a group read a volume's files, as upstream's kubelet does. Where this process may not give them to that group,
+/// everybody reads them.
+fn give(path: &Path, to: u32) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    let given = lchown(path, None, Some(to)).is_ok();
+    if metadata.is_symlink() {
+        return Ok(());
+    }
+    let more = match (metadata.is_dir(), given) {
+        (true, true) => 0o2550,
+        (true, false) => 0o555,
+        (false, true) => 0o440,
+        (false, false) => 0o444,
+    };
+    fs::set_permissions(path, fs::Permissions::from_mode(metadata.permissions().mode() | more))?;
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), to)?;
+        }
+    }
+    Ok(())
+}
+
 fn replace_link(target: &Path, link: &Path) -> io::Result<()> {
     if fs::read_link(link).is_ok_and(|old| old == target) {
         return Ok(());
@@ -272,7 +392,7 @@ fn replace_link(target: &Path, link: &Path) -> io::Result<()> {
 /// Writes a volume's files into a new directory and switches `..data` to it.
 fn write_files(dir: &Path, files: &BTreeMap<String, VolumeFile>) -> io::Result<()> {
     make_dir(dir, 0o755)?;
-    let link = dir.join("..data");
+    let link = dir.join(DATA);
     let current = fs::read_link(&link).ok();
     if current.as_ref().is_some_and(|current| is_same(&dir.join(current), files)) {
         return Ok(());
@@ -298,14 +418,14 @@ fn write_files(dir: &Path, files: &BTreeMap<String, VolumeFile>) -> io::Result<(
     let first = |path: &String| Path::new(path).components().next().map(|part| part.as_os_str().to_owned());
     let visible: std::collections::BTreeSet<_> = files.keys().filter_map(first).collect();
     for name in &visible {
-        replace_link(&Path::new("..data").join(name), &dir.join(name))?;
+        replace_link(&Path::new(DATA).join(name), &dir.join(name))?;
     }
     for entry in fs::read_dir(dir)?.flatten() {
         let name = entry.file_name();
         let hidden = name.to_string_lossy().starts_with("..");
         if !hidden && !visible.contains(&name) {
             fs::remove_file(entry.path())?;
-        } else if hidden && name != *"..data" && name != *next {
+        } else if hidden && name != *DATA && name != *next {
             fs::remove_dir_all(entry.path())?;
         }
     }

@@ -44,9 +44,9 @@ pub async fn ensure(network: &PodNetwork) -> Result<String, Error> {
             cap_add: Some(["NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE"].map(String::from).into()),
             security_opt: Some(["apparmor=unconfined", "label=disable"].map(String::from).into()),
             pid_mode: Some("host".into()),
-            // As it is: rootless engines may not mount one of this machine's processes anew. Not read-only: engines
-            // themselves write to it as the container starts, and then make `/proc/sys` and its like read-only.
-            binds: Some(vec!["/proc:/proc".into(), "/sys/fs/cgroup:/sys/fs/cgroup".into()]),
+            // As it is: rootless engines may not mount one of this machine's processes anew. `/proc` not read-only:
+            // engines themselves write to it as the container starts, and then make `/proc/sys` and its like read-only.
+            binds: Some(vec!["/proc:/proc".into(), "/sys/fs/cgroup:/sys/fs/cgroup:ro".into()]),
             log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
             ..HostConfig::default()
         }),

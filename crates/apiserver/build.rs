@@ -1,0 +1,5 @@
+//! Compresses the table of protobuf's fields.
+
+fn main() -> std::io::Result<()> {
+    pack::build::file("protobuf", "data/protobuf.txt")
+}
