@@ -48,6 +48,16 @@ pub fn for_page() -> Result<()> {
     packages(&[("node", "nodejs"), ("npm", "npm")])
 }
 
+/// Whatever measures large clusters: the wasm target, wasm-bindgen, Node and a browser.
+///
+/// # Errors
+/// When something cannot be installed.
+pub fn for_scale() -> Result<()> {
+    rust_target(WASM_TARGET)?;
+    cargo_tool(&WASM_BINDGEN)?;
+    packages(&[("node", "nodejs"), ("npm", "npm"), ("chromium", "chromium")])
+}
+
 /// Whatever the tests need beyond the page's build: a browser and its driver, Docker, busybox.
 ///
 /// # Errors

@@ -3,9 +3,11 @@
 //! `@ngrok/webernetes` at the size that it manages.
 
 use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -25,8 +27,11 @@ const CURVE: [Cluster; 6] =
 const COMPARED: Cluster = (10, 1_000);
 /// The package that is compared with, and what bundles its modules.
 const PACKAGES: [&str; 2] = ["@ngrok/webernetes@0.3.5", "esbuild@0.25"];
-/// How long a page may take.
-const PAGE_TIME: Duration = Duration::from_secs(1800);
+/// How long one measurement may take. What has not ended by then is ended, and the rest goes on: the whole of it ends
+/// in any case.
+const TIME_MAX: Duration = Duration::from_secs(600);
+/// How often a process is asked whether it has ended.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Where a cluster is brought up.
 #[derive(Clone, Copy)]
@@ -37,44 +42,53 @@ enum Place {
     Chromium,
 }
 
-/// Builds the release and the page's module, and prints a table of each kind of measurement.
+/// Builds the release and the page's module, and prints a table of each kind of measurement. One that fails, or takes
+/// too long, has a line that says so.
 ///
 /// # Errors
-/// When a build or a measurement fails.
+/// When a build fails.
 pub fn run() -> Result<()> {
-    tools::for_page()?;
-    tools::for_tests()?;
+    tools::for_scale()?;
     execute(&mut command(&["cargo", "build", "--release", "--package", "playground-core", "--example", "scale"]))?;
     build_page()?;
     bundle()?;
-    say("beside @ngrok/webernetes: one Deployment, from its creation to all pods ready");
-    compare()?;
     say("one Deployment, from its creation to all pods ready, natively");
-    pods(Place::Native, &CLUSTERS)?;
+    pods(Place::Native, &CLUSTERS);
     say("the same in Chromium");
-    pods(Place::Chromium, &CLUSTERS)?;
+    pods(Place::Chromium, &CLUSTERS);
     say("the curve: processor time for a pod as the cluster grows");
-    pods(Place::Native, &CURVE)?;
+    pods(Place::Native, &CURVE);
     say("scheduler decisions in a second");
     println!("{:>6} {:>14} {:>10}", "nodes", "pods are", "decisions");
     for nodes in [1_000, 5_000] {
         for kind in ["plain", "spread", "anti-affinity"] {
-            let it = measure(Place::Native, &format!("decisions {nodes} {kind}"))?;
-            println!("{nodes:>6} {kind:>14} {:>10.0}", number(&it, "decisionsPerSecond"));
+            row(
+                &format!("{nodes:>6} {kind:>14}"),
+                measure(Place::Native, &format!("decisions {nodes} {kind}")),
+                |it| format!("{:>10.0}", number(it, "decisionsPerSecond")),
+            );
         }
     }
     say("a cluster at rest, in a second of its time");
     println!("{:>6} {:>9} {:>10} {:>9}", "nodes", "turns", "revisions", "us");
     for nodes in [10, 1_000] {
-        let it = measure(Place::Native, &format!("idle {nodes}"))?;
-        println!(
-            "{nodes:>6} {:>9.1} {:>10.1} {:>9.0}",
-            number(&it, "turnsPerClusterSecond"),
-            number(&it, "revisionsPerClusterSecond"),
-            number(&it, "microsPerClusterSecond"),
-        );
+        row(&format!("{nodes:>6}"), measure(Place::Native, &format!("idle {nodes}")), |it| {
+            let [turns, revisions, us] =
+                ["turns", "revisions", "micros"].map(|name| number(it, &format!("{name}PerClusterSecond")));
+            format!("{turns:>9.1} {revisions:>10.1} {us:>9.0}")
+        });
     }
+    say("beside @ngrok/webernetes: one Deployment, from its creation to all pods ready");
+    compare();
     Ok(())
+}
+
+/// Prints a line of a table, or why there is none.
+fn row(head: &str, measured: Result<Value>, columns: impl Fn(&Value) -> String) {
+    match measured {
+        Ok(it) => println!("{head} {}", columns(&it)),
+        Err(error) => println!("{head} {error:#}"),
+    }
 }
 
 /// The folder from which pages are served.
@@ -89,7 +103,7 @@ fn build_page() -> Result<()> {
     execute(command(&build).args(["--example", "scale"]))?;
     let module = format!("target/{target}/page/examples/scale.wasm");
     let bind = ["wasm-bindgen", "--target", "no-modules", "--no-typescript", "--out-dir", "target/scale", &module];
-    execute(&mut command(&bind))?;
+    execute(command(&bind).env("PATH", tools::path()))?;
     for page in ["scale.html", "webernetes.html"] {
         fs::copy(root().join("benches").join(page), folder().join(page))?;
     }
@@ -112,56 +126,46 @@ fn bundle() -> Result<()> {
 }
 
 /// A table of both programs, in a process and in Chromium.
-fn compare() -> Result<()> {
+fn compare() {
     let (nodes, count) = COMPARED;
     println!("{:>12} {:>9} {:>9} {:>8} {:>9}", "", "in", "seconds", "pods/s", "KB/pod");
-    let line = format!("{nodes} {count}");
-    let webernetes = |page: bool| match page {
-        true => parse(&visit::told(&folder(), &format!("webernetes.html?{}", line.replace(' ', "%20")), PAGE_TIME)?),
-        false => stdout(Command::new("node").arg(folder().join("webernetes.mjs")).args(line.split(' '))),
+    let webernetes = |place: Place| match place {
+        Place::Native => stdout(
+            Command::new("node").arg(folder().join("webernetes.mjs")).args([nodes, count].map(|it| it.to_string())),
+        ),
+        Place::Chromium => page("webernetes.html", &format!("{nodes} {count}")),
     };
-    let rows = [
-        ("webernetes", "Node", webernetes(false)?),
-        ("playground", "process", measure(Place::Native, &format!("pods {line}"))?),
-        ("webernetes", "Chromium", webernetes(true)?),
-        ("playground", "Chromium", measure(Place::Chromium, &format!("pods {line}"))?),
-    ];
-    for (program, place, it) in rows {
-        println!(
-            "{program:>12} {place:>9} {:>9.2} {:>8.0} {:>9.1}",
-            number(&it, "seconds"),
-            number(&it, "podsPerSecond"),
-            number(&it, "bytesPerPod") / 1e3,
-        );
+    for (name, place) in [("process", Place::Native), ("Chromium", Place::Chromium)] {
+        for (program, it) in
+            [("webernetes", webernetes(place)), ("playground", measure(place, &format!("pods {nodes} {count}")))]
+        {
+            row(&format!("{program:>12} {name:>9}"), it, |it| {
+                let (seconds, rate) = (number(it, "seconds"), number(it, "podsPerSecond"));
+                format!("{seconds:>9.2} {rate:>8.0} {:>9.1}", number(it, "bytesPerPod") / 1e3)
+            });
+        }
     }
-    Ok(())
 }
 
-fn pods(place: Place, clusters: &[Cluster]) -> Result<()> {
+fn pods(place: Place, clusters: &[Cluster]) {
     println!(
         "{:>6} {:>8} {:>9} {:>9} {:>8} {:>8} {:>9} {:>9}",
         "nodes", "pods", "seconds", "cpu s", "pods/s", "cpu us", "KB/pod", "KB/node"
     );
     for (nodes, pods) in clusters {
-        let it = match (place, measure(place, &format!("pods {nodes} {pods}"))) {
-            // A tab has 4 GB and no more.
-            (Place::Chromium, Err(error)) => {
-                println!("{nodes:>6} {pods:>8} {error}");
-                continue;
-            }
-            (_, it) => it?,
-        };
-        println!(
-            "{nodes:>6} {pods:>8} {:>9.2} {:>9.2} {:>8.0} {:>8.0} {:>9.1} {:>9.1}",
-            number(&it, "seconds"),
-            number(&it, "processorSeconds"),
-            number(&it, "podsPerSecond"),
-            number(&it, "microsPerPod"),
-            number(&it, "bytesPerPod") / 1e3,
-            number(&it, "bytesPerNode") / 1e3,
-        );
+        // A tab has 4 GB and no more: there the largest may fail.
+        row(&format!("{nodes:>6} {pods:>8}"), measure(place, &format!("pods {nodes} {pods}")), |it| {
+            format!(
+                "{:>9.2} {:>9.2} {:>8.0} {:>8.0} {:>9.1} {:>9.1}",
+                number(it, "seconds"),
+                number(it, "processorSeconds"),
+                number(it, "podsPerSecond"),
+                number(it, "microsPerPod"),
+                number(it, "bytesPerPod") / 1e3,
+                number(it, "bytesPerNode") / 1e3,
+            )
+        });
     }
-    Ok(())
 }
 
 fn number(measured: &Value, name: &str) -> f64 {
@@ -172,19 +176,36 @@ fn number(measured: &Value, name: &str) -> f64 {
 fn measure(place: Place, line: &str) -> Result<Value> {
     match place {
         Place::Native => stdout(Command::new(EXAMPLE).args(line.split(' '))),
-        Place::Chromium => {
-            parse(&visit::told(&folder(), &format!("scale.html?{}", line.replace(' ', "%20")), PAGE_TIME)?)
-        }
+        Place::Chromium => page("scale.html", line),
     }
+}
+
+/// What a page measures, to which a line is given.
+fn page(name: &str, line: &str) -> Result<Value> {
+    parse(&visit::told(&folder(), &format!("{name}?{}", line.replace(' ', "%20")), TIME_MAX)?)
 }
 
 /// The line of JSON that a program prints.
 fn stdout(program: &mut Command) -> Result<Value> {
-    let output = program.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {program:?}"))?;
-    if !output.status.success() {
-        bail!("{program:?} failed: {}", output.status);
+    let mut child = program.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {program:?}"))?;
+    let end = Instant::now() + TIME_MAX;
+    let status = loop {
+        match child.try_wait()? {
+            Some(status) => break status,
+            None if Instant::now() < end => thread::sleep(LOOK),
+            None => {
+                child.kill()?;
+                child.wait()?;
+                bail!("not done within {} s", TIME_MAX.as_secs());
+            }
+        }
+    };
+    if !status.success() {
+        bail!("{program:?} failed: {status}");
     }
-    parse(&String::from_utf8_lossy(&output.stdout))
+    let mut line = String::new();
+    child.stdout.take().context("no output")?.read_to_string(&mut line)?;
+    parse(&line)
 }
 
 fn parse(line: &str) -> Result<Value> {
