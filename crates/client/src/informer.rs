@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::marker::PhantomData;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
@@ -89,14 +89,13 @@ impl SharedInformers {
 }
 
 type Kinds = BTreeMap<(TypeId, String), Rc<RefCell<Shared>>>;
-/// What a reader has not taken yet.
-type Unread = RefCell<VecDeque<Event<dyn Object>>>;
 
 /// One reader of a cache that follows the API: it sees every change once, in order, and can look up
 /// objects by key and by index. Objects are shared with the server and all other readers.
 pub struct Informer<K: Kind> {
     shared: Rc<RefCell<Shared>>,
-    events: Rc<Unread>,
+    /// What there was before this reader came, until it is taken.
+    found: Vec<Event<dyn Object>>,
     id: u64,
     kind: PhantomData<K>,
 }
@@ -111,10 +110,18 @@ struct Shared {
     objects: Objects,
     indexes: BTreeMap<&'static str, Index>,
     counts: Vec<Count>,
-    readers: Vec<(u64, Weak<Unread>)>,
+    unread: Unread,
     wakers: Arc<Wakers>,
     waker: Waker,
     last_id: u64,
+}
+
+/// Events that not all readers have taken yet, in order.
+#[derive(Default)]
+struct Unread {
+    events: VecDeque<Event<dyn Object>>,
+    /// Readers, and how many of the events each has taken.
+    readers: Vec<(u64, usize)>,
 }
 
 /// An object's place, which the indexes have too: to change it is to change it in all of them.
@@ -191,14 +198,13 @@ impl<K: Kind> Informer<K> {
     }
 
     fn subscribe(shared: Rc<RefCell<Shared>>) -> Self {
-        let events = Rc::new(RefCell::new(VecDeque::new()));
         let mut inner = shared.borrow_mut();
         inner.last_id += 1;
         let id = inner.last_id;
-        events.borrow_mut().extend(inner.objects.values().map(|slot| Event::Added(slot.borrow().clone())));
-        inner.readers.push((id, Rc::downgrade(&events)));
+        let found = inner.objects.values().map(|slot| Event::Added(slot.borrow().clone())).collect();
+        inner.unread.subscribe(id);
         drop(inner);
-        Self { shared, events, id, kind: PhantomData }
+        Self { shared, found, id, kind: PhantomData }
     }
 
     /// Files objects under an index of this name; the first function given for a name counts.
@@ -244,9 +250,9 @@ impl<K: Kind> Informer<K> {
         if let Some(time) = shared.reflector.next_wake() {
             cx.wake_at(time);
         }
-        drop(shared);
-        let events = std::mem::take(&mut *self.events.borrow_mut());
-        events.iter().filter_map(typed_event).collect()
+        let mut events: VecDeque<_> = std::mem::take(&mut self.found).iter().filter_map(typed_event).collect();
+        shared.unread.take(self.id, &mut |event| events.extend(typed_event(event)));
+        events
     }
 
     /// Whether the cache has been filled once. Until then, absence from it means nothing.
@@ -324,7 +330,7 @@ impl<K: Kind> Informer<K> {
 impl<K: Kind> Drop for Informer<K> {
     fn drop(&mut self) {
         let mut shared = self.shared.borrow_mut();
-        shared.readers.retain(|(id, _)| *id != self.id);
+        shared.unread.unsubscribe(self.id);
         shared.wakers.lock().remove(&self.id);
     }
 }
@@ -340,7 +346,7 @@ impl Shared {
             objects: BTreeMap::new(),
             indexes: BTreeMap::new(),
             counts: Vec::new(),
-            readers: Vec::new(),
+            unread: Unread::default(),
             waker: Waker::from(wakers.clone()),
             wakers,
             last_id: 0,
@@ -428,19 +434,53 @@ impl Shared {
             (None, Some(new)) => Event::Added(new),
             // A new uid under an old name: the deletion went by unseen.
             (Some(old), Some(new)) if old.metadata().uid != new.metadata().uid => {
-                self.tell(&Event::Deleted(old));
+                self.unread.push(Event::Deleted(old));
                 Event::Added(new)
             }
             (Some(old), Some(new)) => Event::Updated { old, new },
             (Some(old), None) => Event::Deleted(last.unwrap_or(old)),
             (None, None) => return,
         };
-        self.tell(&event);
+        self.unread.push(event);
+    }
+}
+
+impl Unread {
+    fn subscribe(&mut self, id: u64) {
+        self.readers.push((id, self.events.len()));
     }
 
-    fn tell(&self, event: &Event<dyn Object>) {
-        for events in self.readers.iter().filter_map(|(_, events)| events.upgrade()) {
-            events.borrow_mut().push_back(event.clone());
+    fn unsubscribe(&mut self, id: u64) {
+        self.readers.retain(|(reader, _)| *reader != id);
+        self.forget();
+    }
+
+    fn push(&mut self, event: Event<dyn Object>) {
+        if !self.readers.is_empty() {
+            self.events.push_back(event);
+        }
+    }
+
+    /// Gives a reader what it has not taken yet.
+    fn take(&mut self, id: u64, to: &mut dyn FnMut(&Event<dyn Object>)) {
+        let Some((_, taken)) = self.readers.iter_mut().find(|(reader, _)| *reader == id) else { return };
+        let before = std::mem::replace(taken, self.events.len());
+        self.events.range(before..).for_each(to);
+        // Only who was last can have held anything back.
+        if before == 0 {
+            self.forget();
+        }
+    }
+
+    /// Lets go what all have taken.
+    fn forget(&mut self) {
+        let by_all = self.readers.iter().map(|(_, taken)| *taken).min().unwrap_or(self.events.len());
+        self.readers.iter_mut().for_each(|(_, taken)| *taken -= by_all);
+        if by_all == self.events.len() {
+            // With its room: there may have been many.
+            self.events = VecDeque::new();
+        } else {
+            self.events.drain(..by_all);
         }
     }
 }
