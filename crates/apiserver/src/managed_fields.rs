@@ -133,9 +133,10 @@ impl store::Rest for Given {
 /// What an update changed, and who made it.
 struct Change {
     writer: Writer,
-    /// The parts of the new and the old object that differ, in the form of their version.
-    new: Vec<u8>,
-    old: Vec<u8>,
+    /// The parts of the new and the old object that differ, in the form of their version. They stay for long: no larger
+    /// than needed.
+    new: Box<[u8]>,
+    old: Box<[u8]>,
 }
 
 impl Managed {
@@ -359,7 +360,7 @@ pub(crate) fn on_update(call: &Call, managed: &Arc<Managed>, plain: &Bytes, befo
             Managed::written(writer.change(&text, &tree(&new), &tree(&old), Some(applied)).into())
         }
         None if managed.is_none() => return None,
-        None => managed.after(Change { writer, new, old }),
+        None => managed.after(Change { writer, new: new.into(), old: old.into() }),
     }))
 }
 

@@ -1,6 +1,7 @@
 //! The files that images are built on.
 
-use std::rc::Rc;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 
 use machinery::Timestamp;
 
@@ -40,6 +41,11 @@ const NOT_IN_BUSYBOX: [&str; 16] = [
     "apt", "apt-get", "bash", "column", "curl", "dig", "envsubst", "gawk", "getent", "host", "man", "nano", "ss",
     "vim", "jq", "yq",
 ];
+
+thread_local! {
+    /// The layer that was made last, as long as somebody has it.
+    static LAST_LAYER: RefCell<Option<(Base, Timestamp, Weak<Tree>)>> = const { RefCell::new(None) };
+}
 
 impl Base {
     /// A fresh tree of its files, to add to.
@@ -86,9 +92,17 @@ impl Base {
         tree
     }
 
-    /// As [`Base::tree`], to put layers over.
+    /// As [`Base::tree`], to put layers over: one for all that are made at the same time, as a cluster's nodes are.
     pub fn layer(self, time: Timestamp) -> Rc<Tree> {
-        Rc::new(self.tree(time))
+        LAST_LAYER.with_borrow_mut(|last| {
+            let same = last.as_ref().filter(|(base, at, _)| (*base, *at) == (self, time));
+            if let Some(tree) = same.and_then(|(_, _, tree)| tree.upgrade()) {
+                return tree;
+            }
+            let tree = Rc::new(self.tree(time));
+            *last = Some((self, time, Rc::downgrade(&tree)));
+            tree
+        })
     }
 
     fn has(self, tool: &str) -> bool {

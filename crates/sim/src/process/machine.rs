@@ -209,7 +209,7 @@ impl Machine {
         self.0.processes.clone()
     }
 
-    pub(super) fn rows(&self) -> RefMut<'_, BTreeMap<Pid, Row>> {
+    pub(super) fn rows(&self) -> RefMut<'_, BTreeMap<Pid, Box<Row>>> {
         self.0.processes.0.rows.borrow_mut()
     }
 
@@ -623,8 +623,11 @@ impl Machine {
     fn settle_cpu(&self) {
         let now = self.now();
         let (used, at) = self.0.cpu.get();
-        let own = |sum: u64, row: &Row| if self.owns(row) { sum.saturating_add(row.cpu_nano_cores) } else { sum };
-        let steady = self.rows().values().fold(0, own);
+        let steady = self
+            .rows()
+            .values()
+            .filter(|row| self.owns(row))
+            .fold(0, |sum: u64, row| sum.saturating_add(row.cpu_nano_cores));
         let rate = steady.min(self.0.limits.get().1.unwrap_or(u64::MAX));
         let more = now.duration_since(at).as_nanos().max(0).unsigned_abs() * u128::from(rate) / 1_000_000_000;
         self.0.cpu.set((used.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)), now));

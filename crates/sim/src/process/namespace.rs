@@ -18,7 +18,8 @@ pub struct Processes(pub(super) Rc<Table>);
 
 #[derive(Default)]
 pub(super) struct Table {
-    pub(super) rows: RefCell<BTreeMap<Pid, Row>>,
+    /// Boxed: a map has room for eleven, most containers have one or two.
+    pub(super) rows: RefCell<BTreeMap<Pid, Box<Row>>>,
     next_pid: Cell<Pid>,
     /// The namespace around it, where its processes have other numbers.
     outside: Option<Processes>,
@@ -84,7 +85,7 @@ impl Processes {
                 outside: 0,
             });
         }
-        self.0.rows.borrow_mut().insert(row.info.pid, row);
+        self.0.rows.borrow_mut().insert(row.info.pid, Box::new(row));
     }
 
     pub(super) fn remove(&self, pid: Pid) {
@@ -125,7 +126,7 @@ impl Processes {
             let args = line.split_whitespace().map(str::to_owned).collect();
             let info =
                 ProcessInfo { pid, parent: u32::from(pid != 1), group: pid, uid: 0, gid: 0, args, started_at: now };
-            processes.0.rows.borrow_mut().insert(pid, Row::idle(info));
+            processes.0.rows.borrow_mut().insert(pid, Box::new(Row::idle(info)));
         }
         processes
     }

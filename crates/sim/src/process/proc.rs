@@ -4,7 +4,7 @@ use std::rc::Weak;
 
 use super::Pid;
 use super::machine::{Machine, Shared};
-use super::namespace::{ProcessInfo, Row};
+use super::namespace::ProcessInfo;
 use crate::fs::{self, Entry, Fs};
 
 /// What `/proc` shows of a machine's processes.
@@ -21,8 +21,8 @@ impl fs::Proc for ProcOf {
         let Ok(number) = first.parse::<Pid>() else {
             return machine.kernel_file(path).map(|text| Entry { mode: 0o444, ..Entry::file(text, at) });
         };
-        let found = |row: &Row| (row.info.clone(), row.owner.clone(), row.environ.clone());
-        let (info, owner, environ) = machine.rows().get(&number).map(found)?;
+        let (info, owner, environ) =
+            machine.rows().get(&number).map(|row| (row.info.clone(), row.owner.clone(), row.environ.clone()))?;
         let owned = |entry: Entry| Some(Entry { uid: info.uid, gid: info.gid, modified: info.started_at, ..entry });
         let seen = owner.upgrade().map(|owner| owner.config.fs.clone());
         match rest.split_once('/').unwrap_or((rest, "")) {
