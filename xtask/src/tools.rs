@@ -146,10 +146,14 @@ pub fn crates(environment: &[(&str, &str)]) -> Result<()> {
         fetch.args(more).envs(environment.iter().copied());
         fetch
     };
-    if fetch(&["--quiet", "--offline"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
-        return Ok(());
+    // The standard library's crates come for the named target alone, the workspace's for every target where none is.
+    for target in [&[][..], &["--target", WASM_TARGET]] {
+        let offline = [target, &["--quiet", "--offline"]].concat();
+        if !fetch(&offline).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+            run(&mut fetch(target))?;
+        }
     }
-    run(&mut fetch(&[]))
+    Ok(())
 }
 
 /// The PATH with the kept tools in front.
