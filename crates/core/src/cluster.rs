@@ -495,15 +495,16 @@ impl Inner {
         };
         let (node, executor, trace) = (options.name.clone(), self.executor.clone(), self.trace.clone());
         let (gateway, way) = (self.gateway.clone(), cut.clone());
-        let start = move |line, runtime, seed| -> Box<dyn Component> {
+        let start = move |line, runtime, seed, pages: &[(&str, u64, u64)]| -> Box<dyn Component> {
             let observer = runtime_hops::observer(&node, executor.clone(), trace.clone());
-            let kubelet =
-                Kubelet::new(config.clone(), Client::new(line, "kubelet"), runtime, seed).with_observer(observer);
+            let mut config = config.clone();
+            config.set_huge_pages(pages);
+            let kubelet = Kubelet::new(config, Client::new(line, "kubelet"), runtime, seed).with_observer(observer);
             gateway.set_kubelet(&node, kubelet.server(), way.clone());
             Box::new(kubelet)
         };
         if let Some(runtime) = runtime {
-            let kubelet = start(self.line(&name, cut.clone()), runtime, rng.next_u64());
+            let kubelet = start(self.line(&name, cut.clone()), runtime, rng.next_u64(), &[]);
             let task = self.executor.spawn_component(kubelet);
             self.tasks.borrow_mut().push(task);
             self.parts.borrow_mut().insert(name, Part { make: None, task: None, cut });
@@ -516,7 +517,8 @@ impl Inner {
         }
         let make: Make = Box::new(move |line| {
             runtime.forget_client();
-            start(line, Box::new(runtime.clone()), dice.borrow_mut().next_u64())
+            let pages = runtime.huge_pages();
+            start(line, Box::new(runtime.clone()), dice.borrow_mut().next_u64(), &pages)
         });
         self.parts.borrow_mut().insert(name.clone(), Part { make: Some(make), task: None, cut });
         self.start_component(&name);

@@ -20,28 +20,22 @@ pub(crate) struct Leadership {
 
 /// Stands for election, and says how it went.
 pub(crate) struct Election {
-    name: &'static str,
+    name: String,
     elector: LeaderElector,
     leadership: Rc<Leadership>,
 }
 
 impl Election {
     /// The election of a process, which writes Events as `recorder`.
-    pub(crate) fn new(
-        client: Client,
-        name: &'static str,
-        identity: &str,
-        recorder: &str,
-        leadership: Rc<Leadership>,
-    ) -> Self {
+    pub(crate) fn new(client: Client, name: &str, identity: &str, recorder: &str, leadership: Rc<Leadership>) -> Self {
         let elector = LeaderElector::new(client, ObjectKey::new(NAMESPACE, name), identity, recorder);
-        Self { name, elector, leadership }
+        Self { name: name.to_owned(), elector, leadership }
     }
 }
 
 impl Component for Election {
     fn name(&self) -> &str {
-        self.name
+        &self.name
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) {
@@ -93,7 +87,7 @@ pub(crate) struct Both(pub(crate) Election, pub(crate) Elected);
 
 impl Component for Both {
     fn name(&self) -> &str {
-        self.0.name
+        &self.0.name
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) {

@@ -14,6 +14,7 @@ use sim::process::Signal;
 use crate::cluster::Inner;
 use crate::control::{Fault, NodeRequest};
 use crate::options::NodeOptions;
+use crate::world::learner::nodes::starts_with_node;
 
 impl Inner {
     /// What is wrong now.
@@ -60,7 +61,12 @@ impl Inner {
                     runtime.power_off();
                 } else {
                     runtime.power_on();
-                    self.start_component(&kubelet);
+                    if !starts_with_node(&runtime, "containerd") {
+                        runtime.set_down(true);
+                    }
+                    if starts_with_node(&runtime, "kubelet") {
+                        self.start_component(&kubelet);
+                    }
                 }
                 Ok(())
             }

@@ -20,7 +20,7 @@ use machinery::wire::{Channels, Request, Response};
 use sim::errno::Errno;
 use sim::io::{Fd, PIPE_BYTES_MAX};
 use sim::network::bridge;
-use sim::process::{Completer, ExecError, Process, Program, Signal, Spawn};
+use sim::process::{Completer, Environment, ExecError, Process, Program, Signal, Spawn};
 
 use crate::hints;
 use crate::public_api::COMMAND;
@@ -78,7 +78,7 @@ async fn main(process: Process, clusters: Clusters) -> i32 {
 }
 
 /// Completes kubectl's arguments in the shell: kubectl says itself how a line may go on.
-pub(crate) fn completer(env: BTreeMap<String, String>) -> Completer {
+pub(crate) fn completer(env: Environment) -> Completer {
     Rc::new(move |machine, words| {
         let (machine, env) = (machine.clone(), env.clone());
         async move {

@@ -23,6 +23,7 @@ mod line;
 mod metrics_server;
 mod open_ports;
 mod options;
+mod own_scheduler;
 mod pace;
 mod public_api;
 mod runtime_hops;

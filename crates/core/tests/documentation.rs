@@ -141,7 +141,7 @@ fn a_node_is_looked_into_by_chroot() {
     assert!(inside("cat /etc/os-release").contains("Debian"));
     assert_eq!(inside("cat /etc/hostname"), format!("{node}\n"));
     assert!(inside("ls /etc/kubernetes/manifests").contains("etcd.yaml\n"));
-    let processes = inside("ps");
+    let processes = inside("ps ax");
     assert!(processes.contains("/usr/bin/kubelet") && processes.contains("/sbin/init"), "{processes}");
     inside("sh -c 'echo left > /root/note'");
     assert_eq!(lab.ok(&format!("kubectl exec {debugger} -- cat /host/root/note")), "left\n");
@@ -163,7 +163,7 @@ fn a_node_is_debugged_with_its_own_tools() {
     assert!(on("crictl pods --label run=web").contains("web "));
     let id = on(&format!("crictl ps --pod {sandbox} -q")).trim().to_owned();
     assert!(
-        on("crictl ps").starts_with("CONTAINER       IMAGE")
+        on("crictl ps").starts_with("CONTAINER           IMAGE               CREATED")
             && on("crictl images nginx").contains("docker.io/library/nginx")
     );
     assert_eq!(on(&format!("crictl exec -i {id} cat /etc/hostname")), "web\n");

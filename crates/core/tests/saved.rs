@@ -62,6 +62,23 @@ fn a_saved_cluster_goes_on() {
 }
 
 #[test]
+fn services_of_nodes_stay_stopped() {
+    let lab = Lab::new(3);
+    lab.ok("ssh hello-worker systemctl stop containerd");
+    lab.ok("ssh hello-worker2 systemctl stop kubelet");
+    lab.until("kubectl get nodes", |table| table.matches("NotReady").count() == 2);
+    let saved = save(&lab, "");
+    let lab = Lab { cluster: Cluster::new(Options::resume(&saved, 99).expect("a saved cluster")).expect("it goes on") };
+    lab.pass(std::time::Duration::from_secs(120));
+    assert_eq!(lab.ok("kubectl get nodes").matches("NotReady").count(), 2);
+    for (node, unit) in [("hello-worker", "containerd"), ("hello-worker2", "kubelet")] {
+        assert_eq!(lab.run(&format!("ssh {node} systemctl is-active {unit}")).stdout, "inactive\n");
+        lab.ok(&format!("ssh {node} systemctl start {unit}"));
+    }
+    lab.until("kubectl get nodes", |table| !table.contains("NotReady"));
+}
+
+#[test]
 fn a_shared_cluster_is_smaller_and_goes_on() {
     let lab = shop();
     let (whole, slim) = (save(&lab, ""), save(&lab, "?slim=true"));

@@ -239,9 +239,9 @@ fn configure_a_security_context() {
     assert_eq!(run("id").stdout, "uid=1000 gid=3000 groups=2000,3000,4000\n");
     assert!(run("ps").stdout.contains("    1 1000 "), "{}", run("ps").stdout);
     let folder = run("ls -l /data").stdout;
-    assert!(folder.contains("drwxrwsrwx    2 root 2000 "), "{folder}");
+    assert!(folder.contains("drwxrwsrwx    2 root     2000 "), "{folder}");
     let file = run("cd /data/demo; echo hello > testfile; ls -l").stdout;
-    assert!(file.contains("-rw-r--r--    1 1000 2000 6 "), "{file}");
+    assert!(file.contains("-rw-r--r--    1 1000     2000             6 "), "{file}");
     let denied = run("echo x >> /etc/passwd");
     assert_eq!((denied.code, denied.stderr.contains("Permission denied")), (1, true), "{}", denied.stderr);
     assert_eq!(run("cat /config/key").stdout, "value", "by its group");

@@ -7,8 +7,45 @@ use crate::qos;
 use crate::spec::{self, Role};
 use crate::worker::Failure;
 
+/// Kernel parameters that a pod may set as it likes, in namespaces of its own (upstream pkg/kubelet/sysctl/safe_sysctls.go).
+const SAFE_SYSCTLS: [&str; 12] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_wmem",
+];
+
+/// The kernel parameter for which a pod is refused, if there is one.
+fn forbidden_sysctl(pod: &Pod) -> Option<Failure> {
+    let spec = spec::of(pod)?;
+    let sysctls = spec.security_context.as_ref()?.sysctls.as_ref()?;
+    let why = |name: &str| match () {
+        () if name.starts_with("net.") && spec.host_network == Some(true) => Some("not allowed with host net enabled"),
+        () if name.starts_with("kernel.") && spec.host_ipc == Some(true) => Some("not allowed with host ipc enabled"),
+        () => (!SAFE_SYSCTLS.contains(&name)).then_some("not allowlisted"),
+    };
+    // A slash parts names as well as a dot does.
+    let bad = sysctls.iter().find_map(|sysctl| {
+        let name = sysctl.name.replace('/', ".");
+        why(&name).map(|why| format!("{name:?} {why}"))
+    })?;
+    let message = format!("Pod was rejected: forbidden sysctl: {bad}");
+    Some(Failure { reason: "SysctlForbidden".into(), grace: None, message })
+}
+
 /// Why a new pod is refused beside the pods that are there; `None` if it fits.
 pub fn refuse<'a>(pod: &Pod, others: impl Iterator<Item = &'a Pod>, node: &NodeConfig) -> Option<Failure> {
+    if let Some(failure) = forbidden_sysctl(pod) {
+        return Some(failure);
+    }
     let others: Vec<&Pod> = others.collect();
     let allocatable =
         |resource: &str| node.allocatable().get(resource).map_or(0, |quantity| qos::amount(quantity, resource));
@@ -24,7 +61,8 @@ pub fn refuse<'a>(pod: &Pod, others: impl Iterator<Item = &'a Pod>, node: &NodeC
     if used + 1 > pods {
         return Some(refusal("pods", 1, used, pods));
     }
-    for resource in ["cpu", "memory", "ephemeral-storage"] {
+    let huge_pages = node.capacity.keys().map(String::as_str).filter(|name| name.starts_with("hugepages-"));
+    for resource in ["cpu", "memory", "ephemeral-storage"].into_iter().chain(huge_pages) {
         let requested = request(pod, resource);
         if requested == 0 {
             continue;

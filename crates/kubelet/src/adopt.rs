@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use client::EventType;
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, Node, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use machinery::Timestamp;
+use machinery::{ObjectKey, Timestamp};
 
 use crate::admit;
 use crate::kubelet::{Kubelet, Slot};
+use crate::placement;
 use crate::runtime::{ContainerStatus, SandboxStatus};
 use crate::spec;
 use crate::static_pods::mirrored;
@@ -36,9 +37,17 @@ impl Kubelet {
         if fresh && pod.metadata.deletion_timestamp.is_none() {
             let others =
                 self.workers.values().filter(|slot| !spec::is_terminal(&slot.worker.pod) && !slot.worker.removed);
-            worker.failure = self.pressure.refuse(&pod);
-            worker.failure =
-                worker.failure.or_else(|| admit::refuse(&pod, others.map(|slot| &*slot.worker.pod), &self.config));
+            let others: Vec<&Pod> = others.map(|slot| &*slot.worker.pod).collect();
+            let failure = self.pressure.refuse(&pod);
+            let failure = failure.or_else(|| admit::refuse(&pod, others.iter().copied(), &self.config));
+            // The node's labels of now: they may have changed just before the pod came.
+            let place = || {
+                let key = ObjectKey::new("", self.config.name.as_str());
+                let node = placement::selects(&pod).then(|| self.client.get::<Node>(&key).ok()).flatten()?;
+                placement::refuse_node(&pod, &node)
+            };
+            let failure = failure.or_else(place);
+            worker.failure = failure.or_else(|| placement::refuse_ports(&pod, others.iter().copied()));
         }
         if let Some(failure) = &worker.failure
             && fresh

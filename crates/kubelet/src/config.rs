@@ -61,6 +61,22 @@ impl NodeConfig {
         }
     }
 
+    /// Sets huge pages aside: of each size (`2Mi`, in bytes) so many. They are no memory for anything else.
+    pub fn set_huge_pages(&mut self, pages: &[(&str, u64, u64)]) {
+        let mut taken: u64 = 0;
+        for (size, bytes, count) in pages {
+            let all = bytes.saturating_mul(*count);
+            taken = taken.saturating_add(all);
+            let amount = if all == 0 { "0".into() } else { format!("{}Mi", all >> 20) };
+            self.capacity.insert(format!("hugepages-{size}"), Quantity(amount));
+        }
+        if taken > 0 {
+            let left = self.memory_bytes().saturating_sub(taken);
+            self.allocatable = self.capacity.clone();
+            self.allocatable.insert("memory".into(), Quantity(format!("{}Ki", left >> 10)));
+        }
+    }
+
     /// Resources for pods.
     pub fn allocatable(&self) -> &BTreeMap<String, Quantity> {
         if self.allocatable.is_empty() { &self.capacity } else { &self.allocatable }

@@ -137,6 +137,7 @@ fn security(worker: &Worker, spec: &Spec, image: &ImageInfo) -> Result<LinuxSecu
         capabilities_add: capabilities.and_then(|set| set.add.clone()).unwrap_or_default(),
         capabilities_drop: capabilities.and_then(|set| set.drop.clone()).unwrap_or_default(),
         no_new_privileges: of_container.allow_privilege_escalation == Some(false),
+        own_users: spec::of(pod).and_then(|spec| spec.host_users) == Some(false),
         seccomp_profile: profile.map_or_else(String::new, |it| named(&it.type_, &it.localhost_profile)),
         apparmor_profile: confined.map_or_else(String::new, |it| named(&it.type_, &it.localhost_profile)),
     })

@@ -26,6 +26,7 @@ mod kubelet;
 mod logs;
 mod node;
 mod objects;
+mod placement;
 mod probes;
 mod probing;
 mod publish;

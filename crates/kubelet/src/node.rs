@@ -51,6 +51,15 @@ pub struct NodeReporter {
     starting: bool,
 }
 
+/// Whether somebody has advertised a resource that pods cannot have yet. Upstream looks at its node as often.
+fn has_news(config: &NodeConfig, client: &Client) -> bool {
+    let Ok(node) = client.get::<Node>(&ObjectKey::new("", config.name.as_str())) else { return false };
+    let Some(status) = &node.status else { return false };
+    let (capacity, allocatable) = (status.capacity.as_ref(), status.allocatable.as_ref());
+    let mut others = capacity.into_iter().flatten().filter(|(name, _)| !config.capacity.contains_key(*name));
+    others.any(|(name, amount)| allocatable.and_then(|all| all.get(name)) != Some(amount))
+}
+
 impl NodeReporter {
     /// A reporter that registers the node at its first turn.
     pub fn new() -> Self {
@@ -110,7 +119,12 @@ impl NodeReporter {
         if now >= self.lease_at {
             let jitter = Duration::from_millis(rng.below(400));
             self.lease_at = match self.renew_lease(now, config, client) {
-                Ok(()) => after(now, LEASE_INTERVAL + jitter),
+                Ok(()) => {
+                    if self.registered && has_news(config, client) {
+                        self.status_at = now;
+                    }
+                    after(now, LEASE_INTERVAL + jitter)
+                }
                 Err(_) => {
                     // Who could not be heard may be thought gone: the status is told as soon as that works.
                     self.status_at = self.status_at.min(now);
@@ -286,10 +300,15 @@ impl NodeReporter {
             names: Some(image.repo_digests.iter().chain(&image.repo_tags).cloned().collect()),
             size_bytes: i64::try_from(image.size_bytes).ok(),
         });
+        // What others have advertised, such as extended resources, stays, and pods may have all of it.
+        let mut capacity = old.and_then(|old| old.capacity.clone()).unwrap_or_default();
+        capacity.extend(config.capacity.clone());
+        let mut allocatable = capacity.clone();
+        allocatable.extend(config.allocatable().clone());
         NodeStatus {
             addresses: Some(config.addresses.clone()),
-            allocatable: Some(config.allocatable().clone()),
-            capacity: Some(config.capacity.clone()),
+            allocatable: Some(allocatable),
+            capacity: Some(capacity),
             conditions: Some(foreign.chain(owned.clone()).collect()),
             daemon_endpoints: Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: 10250 }) }),
             images: (!self.images.is_empty()).then(|| images.collect()),

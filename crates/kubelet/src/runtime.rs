@@ -14,8 +14,8 @@ use std::time::Duration;
 
 pub use client::Context;
 pub use config::{
-    ContainerConfig, Content, DnsConfig, EnvFile, LinuxResources, LinuxSecurity, Mount, MountSource, NamespaceMode,
-    PodSandboxConfig, PortMapping, Volume, VolumeFile, VolumeKind,
+    ContainerConfig, Content, DnsConfig, EnvFile, LinuxResources, LinuxSecurity, Medium, Mount, MountSource,
+    NamespaceMode, PodSandboxConfig, PortMapping, Volume, VolumeFile, VolumeKind,
 };
 pub use status::{
     ContainerState, ContainerStats, ContainerStatus, ExecResult, Health, HttpResult, ImageInfo, Listing, NodeUse,

@@ -12,7 +12,7 @@ use crate::expand::expand;
 use crate::fieldref::{self, Facts};
 use crate::objects::{Objects, TokenRequest};
 use crate::qos;
-use crate::runtime::{Content, Mount, MountSource, Volume, VolumeFile, VolumeKind};
+use crate::runtime::{Content, Medium, Mount, MountSource, Volume, VolumeFile, VolumeKind};
 use crate::spec;
 use crate::text::str;
 
@@ -101,7 +101,11 @@ impl Reader<'_> {
         if let Some(source) = &volume.empty_dir {
             let size = source.size_limit.as_ref().map(|size| qos::amount(size, "memory")).filter(|size| *size > 0);
             return Ok(VolumeKind::EmptyDir {
-                memory: source.medium.as_deref() == Some("Memory"),
+                medium: match str(&source.medium) {
+                    "Memory" => Medium::Memory,
+                    medium if medium.starts_with("HugePages") => Medium::HugePages,
+                    _ => Medium::Disk,
+                },
                 size_limit: size.and_then(|size| u64::try_from(size).ok()),
             });
         }

@@ -162,7 +162,7 @@ async fn scenario(config: OwnConfig) {
     let file = |text: &'static str| VolumeFile { data: text.into(), mode: 0o644 };
     let files = |text| VolumeKind::Files(BTreeMap::from([("greeting".to_string(), file(text))]));
     let volume = |name: &str, kind| Volume { name: name.into(), kind };
-    let empty = VolumeKind::EmptyDir { memory: false, size_limit: None };
+    let empty = VolumeKind::EmptyDir { medium: Medium::Disk, size_limit: None };
     let volumes = vec![volume("config", files("hello")), volume("scratch", empty)];
     node.perform(Operation::SetUpVolumes { pod_uid: "uid-1".into(), volumes }).await.unwrap();
     let sandbox = PodSandboxConfig {

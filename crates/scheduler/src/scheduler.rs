@@ -48,7 +48,8 @@ pub struct Scheduler {
     budgets: Informer<PodDisruptionBudget>,
     selectors: Selectors,
     storage: Storage,
-    recorder: EventRecorder,
+    /// By profile: Events are told by the scheduler that the pod asks for.
+    recorders: BTreeMap<String, EventRecorder>,
     rng: Rng,
     queue: Queue,
     cache: Cache,
@@ -71,7 +72,10 @@ pub struct Scheduler {
 impl Scheduler {
     /// A scheduler that knows nothing yet. `rng` breaks ties between nodes of equal score.
     pub fn new(client: Client, rng: Rng, configuration: &Configuration) -> Self {
-        let client = client.named(DEFAULT_SCHEDULER_NAME);
+        let profiles = configuration.profiles();
+        let client = client.named(profiles.first().map_or(DEFAULT_SCHEDULER_NAME, |profile| &profile.name));
+        let recorder =
+            |profile: &Profile| (profile.name.clone(), EventRecorder::new(client.clone(), &profile.name, ""));
         let alive = ListOptions::fields("status.phase!=Succeeded,status.phase!=Failed");
         Self {
             pods: Informer::new(&client, "", alive),
@@ -80,12 +84,12 @@ impl Scheduler {
             budgets: Informer::new(&client, "", ListOptions::default()),
             selectors: Selectors::new(&client),
             storage: Storage::new(&client),
-            recorder: EventRecorder::new(client.clone(), DEFAULT_SCHEDULER_NAME, ""),
+            recorders: profiles.iter().map(recorder).collect(),
             client,
             rng,
             queue: Queue::new(configuration.backoff()),
             cache: Cache::default(),
-            profiles: configuration.profiles(),
+            profiles,
             percentage: configuration.percentage_of_nodes_to_score.unwrap_or(0),
             decisions: Decisions::default(),
             last_node: Arc::default(),
@@ -402,6 +406,15 @@ impl Scheduler {
         self.binding_deadline = self.binding.values().map(|(_, _, deadline)| *deadline).min();
     }
 
+    /// Writes an Event on a pod, as the scheduler that another one asks for.
+    fn tell(&mut self, now: Timestamp, of: &Pod, about: &Pod, kind: EventType, reason: &str, message: &str) {
+        let asked = of.spec.as_ref().and_then(|spec| spec.scheduler_name.as_deref());
+        let recorder = self.recorders.get_mut(asked.unwrap_or(DEFAULT_SCHEDULER_NAME));
+        if let Some(recorder) = recorder {
+            recorder.event(now, about, kind, reason, message);
+        }
+    }
+
     /// Writes from now on are because of this pod, as it was heard of.
     fn work_at(&self, pod: &PodInfo) {
         let heard = pod.pod.metadata.resource_version.as_deref().and_then(|version| version.parse().ok());
@@ -420,7 +433,7 @@ impl Scheduler {
                     self.queue.changed(&[Change::PodGone], now);
                 }
                 let message = format!("Successfully assigned {} to {node}", pod.key);
-                self.recorder.event(now, &*pod.pod, EventType::Normal, "Scheduled", &message);
+                self.tell(now, &pod.pod, &pod.pod, EventType::Normal, "Scheduled", &message);
             }
             Err(error) if error.is_not_found() => _ = self.forget(&pod.key),
             Err(error) => {
@@ -433,7 +446,7 @@ impl Scheduler {
 
     /// A node was found, and the pod did not come there all the same.
     fn report_error(&mut self, pod: &PodInfo, message: &str, now: Timestamp) {
-        self.recorder.event(now, &*pod.pod, EventType::Warning, "FailedScheduling", message);
+        self.tell(now, &pod.pod, &pod.pod, EventType::Warning, "FailedScheduling", message);
     }
 
     /// No node is found: others may have to make room, and whoever looks is told why.
@@ -496,7 +509,7 @@ impl Scheduler {
             if gone.and_then(|()| self.client.delete::<Pod>(&victim.key, &options)).is_ok() {
                 let uid = pod.pod.metadata.uid.as_deref().unwrap_or_default();
                 let message = format!("Preempted by pod {uid} on node {}", candidate.node);
-                self.recorder.event(now, &*victim.pod, EventType::Normal, "Preempted", &message);
+                self.tell(now, &pod.pod, &victim.pod, EventType::Normal, "Preempted", &message);
             }
         }
         let hopes =
@@ -512,7 +525,7 @@ impl Scheduler {
     }
 
     fn report_failure(&mut self, pod: &Pod, message: &str, nominated: Option<String>, now: Timestamp) {
-        self.recorder.event(now, pod, EventType::Warning, "FailedScheduling", message);
+        self.tell(now, pod, pod, EventType::Warning, "FailedScheduling", message);
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
         let current = conditions.into_iter().flatten().find(|condition| condition.type_ == "PodScheduled");
         let before = pod.status.as_ref().and_then(|status| status.nominated_node_name.clone());

@@ -1,6 +1,5 @@
 //! A name server that is no pod: for networks without a cluster's add-ons.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use machinery::ObjectKey;
@@ -10,7 +9,7 @@ use proxy::SharedTables;
 use crate::fs::{Fs, Tree};
 use crate::io::Fd;
 use crate::network::{InterfaceConfig, Network, Party};
-use crate::process::{Machine, MachineConfig, Spawn};
+use crate::process::{Environment, Machine, MachineConfig, Spawn};
 use crate::programs::{self, servers::coredns::COREFILE};
 
 const CONFIGURATION: &str = "/etc/coredns/Corefile";
@@ -43,7 +42,7 @@ pub fn run(network: &Network, address: IpAddr, tables: &SharedTables, rng: Rng) 
     machine.spawn(Spawn {
         program,
         args: ["coredns", "-conf", CONFIGURATION].map(str::to_owned).into(),
-        env: BTreeMap::new(),
+        env: Environment::default(),
         cwd: "/".into(),
         uid: 0,
         gid: 0,

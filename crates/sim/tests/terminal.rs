@@ -34,7 +34,7 @@ impl Terminal {
         let shell = machine.spawn(Spawn {
             program: machine.find(&args, &env, "/").unwrap().program,
             args,
-            env,
+            env: env.into(),
             cwd: "/tmp".into(),
             uid: 0,
             gid: 0,

@@ -3,11 +3,13 @@
 
 use std::rc::{Rc, Weak};
 
+use machinery::random::Rng;
 use machinery::wire::{Body, Request as ApiRequest};
 use sim::network::http::{self, Request, Response};
 use sim::process::{Process, Program, Signal};
 
 use crate::cluster::Inner;
+use crate::own_scheduler::{OwnScheduler, Plan};
 
 /// A part of the control plane, or kube-proxy.
 pub(super) struct Part {
@@ -323,6 +325,17 @@ impl Drop for Held {
     }
 }
 
+/// The scheduler that a container runs beside the cluster's own: one that was given a configuration.
+fn own_scheduler(process: &Process, inner: &Weak<Inner>, part: &Part) -> Result<Option<OwnScheduler>, String> {
+    let file = process.operands().iter().find_map(|word| word.strip_prefix("--config="));
+    let (Some(file), Some(inner), "kube-scheduler") = (file, inner.upgrade(), part.name) else { return Ok(None) };
+    let text = process.fs().read_text(&process.path(file));
+    let text = text.map_err(|error| format!("open {file}: {}", error.to_string().to_lowercase()))?;
+    let plan = Plan::read(&text)?;
+    let identity = format!("{}_{:016x}", process.machine.hostname(), process.machine.random());
+    Ok(Some(OwnScheduler::start(&inner, &plan, &identity, Rng::new(process.machine.random()))))
+}
+
 /// The program of a part's containers.
 pub(super) fn program(inner: Weak<Inner>, part: &'static Part) -> Rc<dyn Program> {
     Rc::new(move |process: Process| {
@@ -353,16 +366,25 @@ async fn run(process: Process, inner: Weak<Inner>, part: &'static Part) -> i32 {
         let text = text.replace("{pods}", process.var("POD_SUBNET")).replace("{paths}", PATHS);
         say(&process, part, 'I', source, &text.replace("{port}", &port.to_string())).await;
     }
-    let held = Held::new(&inner, part);
+    let own = match own_scheduler(&process, &inner, part) {
+        Ok(own) => own,
+        Err(why) => {
+            say(&process, part, 'E', "run.go:72", &format!("\"command failed\" err={why:?}")).await;
+            return 1;
+        }
+    };
+    let held = own.is_none().then(|| Held::new(&inner, part));
     let serve = async {
         match &listener {
-            Some(listener) => http::serve(listener, |request, _| answer(inner.clone(), part, request)).await,
+            Some(listener) => {
+                http::serve(listener, |request, _| answer(inner.clone(), part, own.is_some(), request)).await
+            }
             None => futures::future::pending().await,
         }
     };
     let ended = process.signals.next();
     futures::future::select(Box::pin(serve), Box::pin(ended)).await;
-    drop(held);
+    drop((own, held));
     if part.static_pod.is_some() {
         say(&process, part, 'I', "secure_serving.go:259", "Stopped listening").await;
     }
@@ -387,13 +409,13 @@ async fn say(process: &Process, part: &Part, level: char, source: &str, text: &s
 }
 
 /// What a part answers: whether it is well, and the API server its API.
-async fn answer(inner: Weak<Inner>, part: &'static Part, request: Request) -> Response {
+async fn answer(inner: Weak<Inner>, part: &'static Part, own: bool, request: Request) -> Response {
     const PLAIN: &str = "text/plain; charset=utf-8";
     let Some(inner) = inner.upgrade() else { return Response::new(503, PLAIN, "") };
     match (part.name, request.path()) {
         ("kube-apiserver", _) => api(&inner, request).await,
         ("etcd", "/health") => Response::new(200, "application/json", "{\"health\":\"true\",\"reason\":\"\"}"),
-        (_, "/healthz" | "/livez" | "/readyz") => match inner.runs(&part.components()) {
+        (_, "/healthz" | "/livez" | "/readyz") => match own || inner.runs(&part.components()) {
             true => Response::new(200, PLAIN, "ok"),
             false => Response::new(500, PLAIN, "[-]ping failed: reason withheld\nhealthz check failed\n"),
         },

@@ -27,7 +27,7 @@ use sim::Errno;
 use sim::fs::{Fs, Kind, SharedTree, Tree};
 use sim::image::Base;
 use sim::io::{Fd, Gate};
-use sim::process::{Child, ExecError, Machine, MachineConfig, Spawn};
+use sim::process::{Child, Environment, ExecError, Machine, MachineConfig, Spawn};
 use sim::saved::Saved;
 use sim::tty::Tty;
 
@@ -334,7 +334,7 @@ fn give_home(fs: &Fs) {
 }
 
 /// The environment of the learner's processes.
-fn environment() -> BTreeMap<String, String> {
+fn environment() -> Environment {
     [
         ("HOME", HOME),
         ("USER", "learner"),
@@ -345,8 +345,9 @@ fn environment() -> BTreeMap<String, String> {
         ("LANG", "C.UTF-8"),
         ("HISTFILE", HISTORY),
     ]
+    .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into()
+    .collect()
 }
 
 /// A resize message of exec's protocol: `{"Width":80,"Height":24}`.

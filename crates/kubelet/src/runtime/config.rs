@@ -201,13 +201,25 @@ impl EnvFile {
     }
 }
 
+/// What an emptyDir is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Medium {
+    /// The node's disk.
+    #[default]
+    Disk,
+    /// Memory (`Memory`).
+    Memory,
+    /// Huge pages (`HugePages`, `HugePages-2Mi`, …).
+    HugePages,
+}
+
 /// Kinds of volumes a runtime must provide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VolumeKind {
     /// An empty directory that lives as long as the pod.
     EmptyDir {
-        /// Whether it is memory (`medium: Memory`).
-        memory: bool,
+        /// What it is made of.
+        medium: Medium,
         /// Most bytes it may hold.
         size_limit: Option<u64>,
     },
@@ -327,6 +339,8 @@ pub struct LinuxSecurity {
     pub capabilities_drop: Vec<String>,
     /// Whether execve may not gain privileges.
     pub no_new_privileges: bool,
+    /// Whether its users are its own (`hostUsers: false`).
+    pub own_users: bool,
     /// `Unconfined`, `RuntimeDefault` or `Localhost/<path>`.
     pub seccomp_profile: String,
     /// `Unconfined`, `RuntimeDefault` or `Localhost/<name>`.

@@ -20,8 +20,8 @@ use std::path::{Component, Path, PathBuf};
 
 use bollard::models::MountType;
 use kubelet::runtime::{
-    ContainerConfig, ErrorCode, Mount, MountSource, NamespaceMode, PodSandboxConfig, RuntimeError, Ticket, Volume,
-    VolumeFile, VolumeKind,
+    ContainerConfig, ErrorCode, Medium, Mount, MountSource, NamespaceMode, PodSandboxConfig, RuntimeError, Ticket,
+    Volume, VolumeFile, VolumeKind,
 };
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::collections::BTreeMap;
@@ -53,8 +53,11 @@ pub async fn set_up(engine: &Engine, ticket: Ticket, pod_uid: &str, volumes: &[V
     for volume in volumes {
         let path = volume_dir(engine, pod_uid, &volume.name);
         let result = match &volume.kind {
-            VolumeKind::EmptyDir { memory: false, .. } => make_dir(&path, 0o777).map_err(|error| error.to_string()),
-            VolumeKind::EmptyDir { memory: true, size_limit } => {
+            // Huge pages are the machine's to set aside: what asks for them is on its disk here.
+            VolumeKind::EmptyDir { medium: Medium::Disk | Medium::HugePages, .. } => {
+                make_dir(&path, 0o777).map_err(|error| error.to_string())
+            }
+            VolumeKind::EmptyDir { medium: Medium::Memory, size_limit } => {
                 ask(engine, pod_uid, volume, Kind::Memory(*size_limit))
             }
             VolumeKind::Image { reference } => match image(engine, ticket, reference).await {

@@ -100,6 +100,8 @@ pub struct Mounted {
 pub const OVERLAY: &str = "overlay";
 /// What is in memory.
 pub const TMPFS: &str = "tmpfs";
+/// The device of huge pages.
+pub const HUGE_PAGES: &str = "hugetlbfs";
 /// A node's disk.
 pub const DISK: &str = "/dev/vda1";
 

@@ -25,16 +25,24 @@ pub enum Base {
     Workstation,
 }
 
+/// Sizes of huge pages: as Kubernetes names them, in KiB.
+pub(crate) const HUGE_PAGES: [(&str, u64); 2] = [("2Mi", 2 << 10), ("1Gi", 1 << 20)];
+
+/// The file of a node that says how many huge pages of a size are set aside.
+pub(crate) fn huge_pages_file(kib: u64) -> String {
+    format!("/sys/kernel/mm/hugepages/hugepages-{kib}kB/nr_hugepages")
+}
+
 /// Tools that a slim Debian has not.
-const NOT_IN_DEBIAN: [&str; 35] = [
+const NOT_IN_DEBIAN: [&str; 36] = [
     "apk", "bc", "clear", "column", "curl", "dig", "envsubst", "gawk", "host", "ifconfig", "ip", "killall", "less",
-    "man", "nano", "nc", "netstat", "nslookup", "pgrep", "pidof", "ping", "pkill", "ps", "route", "ss", "telnet",
-    "top", "uptime", "vi", "vim", "watch", "wget", "free", "jq", "yq",
+    "man", "nano", "nc", "netstat", "nslookup", "pgrep", "pidof", "ping", "pkill", "ps", "route", "ss", "sysctl",
+    "telnet", "top", "uptime", "vi", "vim", "watch", "wget", "free", "jq", "yq",
 ];
 /// What a node has beyond that.
-const ON_NODES: [&str; 16] = [
+const ON_NODES: [&str; 17] = [
     "clear", "curl", "free", "ifconfig", "ip", "jq", "killall", "less", "netstat", "pgrep", "pkill", "ping", "ps",
-    "ss", "top", "uptime",
+    "ss", "sysctl", "top", "uptime",
 ];
 /// Tools that busybox and Alpine have not.
 const NOT_IN_BUSYBOX: [&str; 16] = [
@@ -78,6 +86,11 @@ impl Base {
         };
         tree.insert("/etc/passwd", Entry::file(format!("{}{user}", self.passwd()), time));
         tree.insert("/etc/group", Entry::file(format!("root:x:0:\n{group}nogroup:x:65534:\n"), time));
+        if self == Self::Node {
+            for (_, kib) in HUGE_PAGES {
+                tree.insert(&huge_pages_file(kib), Entry::file("0\n", time));
+            }
+        }
         if let Some(release) = self.os_release() {
             tree.insert("/etc/os-release", Entry::file(release, time));
         }

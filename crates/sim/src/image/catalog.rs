@@ -198,12 +198,27 @@ pub(super) const ROWS: &[Row] = &[
         ..DEFAULT
     },
     Row {
-        names: &[
-            "docker.io/library/debian",
-            "docker.io/library/ubuntu",
-            "docker.io/library/fedora",
-            "docker.io/library/buildpack-deps",
+        names: &["docker.io/library/ubuntu", "docker.io/library/fedora", "docker.io/library/buildpack-deps"],
+        tags: Tags::Any,
+        base: Base::Debian,
+        // They have procps, as Debian's own has not.
+        programs: &[
+            ("/usr/bin/ps", "ps"),
+            ("/usr/bin/top", "top"),
+            ("/usr/bin/free", "free"),
+            ("/usr/bin/uptime", "uptime"),
+            ("/usr/bin/watch", "watch"),
+            ("/usr/bin/pgrep", "pgrep"),
+            ("/usr/bin/pkill", "pkill"),
+            ("/usr/bin/pidof", "pidof"),
         ],
+        cmd: &["bash"],
+        size_mb: 30,
+        memory_mib: 2,
+        ..DEFAULT
+    },
+    Row {
+        names: &["docker.io/library/debian"],
         tags: Tags::Any,
         base: Base::Debian,
         cmd: &["bash"],
@@ -529,6 +544,8 @@ pub(super) const ROWS: &[Row] = &[
         programs: &[
             ("/usr/local/bin/python3", "python3"),
             ("/usr/local/bin/python", "python3"),
+            ("/usr/local/bin/pip", "pip"),
+            ("/usr/local/bin/pip3", "pip"),
             ("/usr/bin/curl", "curl"),
         ],
         cmd: &["python3"],
@@ -706,6 +723,7 @@ pub(super) const ROWS: &[Row] = &[
             ("/run.sh", "cassandra"),
             ("/ready-probe.sh", "cassandra-ready"),
             ("/usr/local/bin/nodetool", "nodetool"),
+            ("/usr/local/bin/cqlsh", "cqlsh"),
         ],
         cmd: &["/run.sh"],
         ports: &[7000, 7199, 9042],

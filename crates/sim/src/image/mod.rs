@@ -1,6 +1,6 @@
 //! Images: programs with their files, environment and habits; and the registries they come from.
 
-mod base;
+pub(crate) mod base;
 mod catalog;
 mod reference;
 mod registry;

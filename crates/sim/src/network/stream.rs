@@ -37,6 +37,8 @@ pub struct StreamInfo {
     pub local: SocketAddr,
     /// The address of the other end.
     pub remote: SocketAddr,
+    /// What its opener dialled: a Service's address, where it leads on to a pod's.
+    pub dialled: SocketAddr,
     /// Who opened the connection.
     pub client: Party,
     /// Who accepted it.

@@ -15,7 +15,8 @@ use machinery::sort::Order;
 
 use super::capabilities::{self, Capabilities};
 use super::endless::Endless;
-use super::namespace::{ProcessInfo, Processes, Row};
+use super::environment::Environment;
+use super::namespace::{ProcessInfo, Processes, Row, Usage};
 use super::proc::ProcOf;
 use super::signal::{Signal, Signals};
 use super::{Child, Exit, Pid, Process, Program};
@@ -28,8 +29,6 @@ use crate::programs;
 
 /// What starting a process costs: fork, exec and dynamic linking.
 const EXEC_TIME: Duration = Duration::from_millis(1);
-/// How many processes a machine has at most: the kubelet's `podPidsLimit` in the order of its usual size.
-const PROCESSES_MAX: usize = 4096;
 /// What `PATH` is where the environment has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How many interpreters a script may lead through: Linux' limit.
@@ -61,13 +60,27 @@ pub struct MachineConfig {
 /// perhaps empty), to what may stand in its place.
 pub type Completer = Rc<dyn Fn(&Machine, Vec<String>) -> LocalBoxFuture<'static, Vec<String>>>;
 
+/// Programs of the host's own, by the names that executables carry: shared by the machines that have the same.
+pub type Programs = Rc<BTreeMap<String, Rc<dyn Program>>>;
+
+/// What the processes of a machine are kept from, as `/proc` shows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restrictions {
+    /// Whether a program may not gain privileges (`no_new_privs`).
+    pub no_new_privileges: bool,
+    /// Whether system calls are filtered.
+    pub seccomp: bool,
+    /// The first of the 65536 users of the node that its own are; none where they are the node's.
+    pub first_user: Option<u32>,
+}
+
 /// A machine. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Machine(pub(super) Rc<Shared>);
 
 pub(super) struct Shared {
     pub(super) config: MachineConfig,
-    programs: RefCell<BTreeMap<String, Rc<dyn Program>>>,
+    programs: RefCell<Programs>,
     completers: RefCell<BTreeMap<String, Completer>>,
     processes: Processes,
     /// The first process, whose end ends all others, on a machine that has one.
@@ -82,6 +95,9 @@ pub(super) struct Shared {
     cpu: Cell<(u64, Timestamp)>,
     booted_at: Timestamp,
     capabilities: Cell<Capabilities>,
+    pub(super) restrictions: Cell<Restrictions>,
+    /// Kernel parameters that are not as usual.
+    pub(super) sysctls: RefCell<Rc<BTreeMap<String, String>>>,
     /// Its AppArmor profile as `/proc/<pid>/attr/current` has it, and whether it forbids to write.
     pub(super) confinement: RefCell<(Rc<str>, bool)>,
 }
@@ -93,7 +109,7 @@ pub struct Spawn {
     /// Arguments; the first is the program's name.
     pub args: Vec<String>,
     /// Environment.
-    pub env: BTreeMap<String, String>,
+    pub env: Environment,
     /// Working directory, absolute.
     pub cwd: String,
     /// User.
@@ -156,6 +172,8 @@ impl Machine {
             cpu: Cell::new((0, config.executor.now())),
             booted_at: config.executor.now(),
             capabilities: Cell::new(capabilities::ALL),
+            restrictions: Cell::default(),
+            sysctls: RefCell::default(),
             confinement: RefCell::new(("unconfined".into(), false)),
             config,
         }));
@@ -184,6 +202,7 @@ impl Machine {
             self.namespace(),
         );
         inner.set_capabilities(self.capabilities());
+        inner.set_restrictions(self.restrictions());
         inner.0.confinement.replace(self.0.confinement.borrow().clone());
         inner.0.programs.borrow_mut().clone_from(&self.0.programs.borrow());
         Ok(inner)
@@ -197,6 +216,26 @@ impl Machine {
     /// Says what root may do on it: everything, if nothing is said.
     pub fn set_capabilities(&self, capabilities: Capabilities) {
         self.0.capabilities.set(capabilities);
+    }
+
+    /// What else its processes are kept from.
+    pub fn restrictions(&self) -> Restrictions {
+        self.0.restrictions.get()
+    }
+
+    /// Says what else its processes are kept from: nothing, if nothing is said.
+    pub fn set_restrictions(&self, restrictions: Restrictions) {
+        self.0.restrictions.set(restrictions);
+    }
+
+    /// Sets kernel parameters, by their names with dots.
+    pub fn set_sysctls(&self, sysctls: Rc<BTreeMap<String, String>>) {
+        self.0.sysctls.replace(sysctls);
+    }
+
+    /// Whether it is a container's inside.
+    pub(super) fn is_container(&self) -> bool {
+        self.0.config.first_pid == 1
     }
 
     /// Puts its processes under an AppArmor profile, which may forbid them to write.
@@ -327,7 +366,17 @@ impl Machine {
 
     /// Adds a program of the host's own, for executables that carry its name.
     pub fn provide(&self, name: &str, program: Rc<dyn Program>) {
-        self.0.programs.borrow_mut().insert(name.to_owned(), program);
+        Rc::make_mut(&mut self.0.programs.borrow_mut()).insert(name.to_owned(), program);
+    }
+
+    /// Gives it the programs that others have too, in place of its own.
+    pub fn set_programs(&self, programs: Programs) {
+        self.0.programs.replace(programs);
+    }
+
+    /// A program of the host's own by its name.
+    pub fn provided(&self, name: &str) -> Option<Rc<dyn Program>> {
+        self.0.programs.borrow().get(name).cloned()
     }
 
     /// Adds a program of the host's own, such as `kubectl`, as `/usr/local/bin/<name>`.
@@ -412,7 +461,7 @@ impl Machine {
 
     /// Starts a process; it first runs when the event loop next does.
     pub fn spawn(&self, spawn: Spawn) -> Child {
-        if self.rows().len() >= PROCESSES_MAX {
+        if self.0.processes.is_full() {
             return self.refuse(spawn);
         }
         let pid = self.0.processes.next_pid();
@@ -429,21 +478,20 @@ impl Machine {
             gid: spawn.gid,
             args: spawn.args.clone(),
             started_at: self.now(),
+            terminal: spawn.fds.values().any(|fd| fd.tty().is_some()),
         };
         let outputs =
             (self.0.init.get() == Some(pid)).then(|| (spawn.fds.get(&1).cloned(), spawn.fds.get(&2).cloned()));
         let outputs = outputs.and_then(|(out, errors)| Some((out?, errors?)));
         let owner = Rc::downgrade(&self.0);
-        let environ = spawn.env.iter().fold(String::new(), |text, (name, value)| text + name + "=" + value + "\0");
         let signals_of = signals.clone();
         self.0.processes.insert(Row {
             info,
             signals: signals_of,
-            memory_bytes: 0,
-            cpu_nano_cores: 0,
+            usage: Rc::new(Usage::default()),
             owner,
             outputs,
-            environ: environ.into(),
+            environ: spawn.env.clone(),
             outside: 0,
         });
         let process = Process {
@@ -512,7 +560,7 @@ impl Machine {
 
     fn ended(&self, pid: Pid) {
         self.settle_cpu();
-        self.use_cpu(EXEC_TIME);
+        self.use_cpu(pid, EXEC_TIME);
         self.0.processes.remove(pid);
         if self.0.init.get() == Some(pid) {
             self.kill_all();
@@ -568,14 +616,17 @@ impl Machine {
 
     /// Memory its processes hold, in bytes.
     pub fn memory_bytes(&self) -> u64 {
-        self.rows().values().filter(|row| self.owns(row)).fold(0, |sum, row| sum.saturating_add(row.memory_bytes))
+        self.rows()
+            .values()
+            .filter(|row| self.owns(row))
+            .fold(0, |sum, row| sum.saturating_add(row.usage.memory_bytes.get()))
     }
 
     /// Sets how much memory a process holds. Beyond the machine's limit the process is killed, as the
     /// kernel's OOM killer does.
     pub fn set_memory(&self, pid: Pid, bytes: u64) {
-        if let Some(entry) = self.rows().get_mut(&pid) {
-            entry.memory_bytes = bytes;
+        if let Some(entry) = self.rows().get(&pid) {
+            entry.usage.memory_bytes.set(bytes);
         }
         if self.0.limits.get().0.is_some_and(|max| self.memory_bytes() > max) {
             // One cgroup, one fate: Kubernetes sets `memory.oom.group`.
@@ -593,15 +644,18 @@ impl Machine {
     /// Sets how much CPU a process uses from now on, in billionths of a CPU.
     pub fn set_cpu(&self, pid: Pid, nano_cores: u64) {
         self.settle_cpu();
-        if let Some(entry) = self.rows().get_mut(&pid) {
-            entry.cpu_nano_cores = nano_cores;
+        if let Some(entry) = self.rows().get(&pid) {
+            entry.usage.cpu_nano_cores.set(nano_cores);
         }
     }
 
-    /// Counts CPU time that was used beside what processes use steadily.
-    pub fn use_cpu(&self, time: Duration) {
+    /// Counts CPU time that a process has used beside what it uses steadily.
+    pub fn use_cpu(&self, pid: Pid, time: Duration) {
         let (used, at) = self.0.cpu.get();
         let more = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(row) = self.rows().get(&pid) {
+            row.usage.count(more);
+        }
         self.0.cpu.set((used.saturating_add(more), at));
     }
 
@@ -623,13 +677,28 @@ impl Machine {
     fn settle_cpu(&self) {
         let now = self.now();
         let (used, at) = self.0.cpu.get();
-        let steady = self
-            .rows()
-            .values()
-            .filter(|row| self.owns(row))
-            .fold(0, |sum: u64, row| sum.saturating_add(row.cpu_nano_cores));
+        let elapsed = now.duration_since(at).as_nanos().max(0).unsigned_abs();
+        let spent = |rate: u64| u64::try_from(elapsed * u128::from(rate) / 1_000_000_000).unwrap_or(u64::MAX);
+        let rows = self.rows();
+        let own = || rows.values().filter(|row| self.owns(row) && row.usage.cpu_nano_cores.get() > 0);
+        let steady = own().fold(0, |sum: u64, row| sum.saturating_add(row.usage.cpu_nano_cores.get()));
         let rate = steady.min(self.0.limits.get().1.unwrap_or(u64::MAX));
-        let more = now.duration_since(at).as_nanos().max(0).unsigned_abs() * u128::from(rate) / 1_000_000_000;
-        self.0.cpu.set((used.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)), now));
+        for row in own() {
+            // Under a limit all get as much less.
+            let share = u128::from(row.usage.cpu_nano_cores.get()) * u128::from(rate) / u128::from(steady);
+            row.usage.count(spent(u64::try_from(share).unwrap_or(u64::MAX)));
+        }
+        self.0.cpu.set((used.saturating_add(spent(rate)), now));
+    }
+
+    /// What a process has used of CPUs and holds of memory, in bytes; nothing, of one that there is not.
+    pub fn usage(&self, pid: Pid) -> (Duration, u64) {
+        let owner = self.rows().get(&pid).and_then(|row| row.owner.upgrade());
+        if let Some(owner) = owner {
+            Self(owner).settle_cpu();
+        }
+        let rows = self.rows();
+        let Some(row) = rows.get(&pid) else { return (Duration::ZERO, 0) };
+        (Duration::from_nanos(row.usage.cpu_ns.get()), row.usage.memory_bytes.get())
     }
 }

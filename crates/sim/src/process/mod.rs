@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 mod endless;
+mod environment;
 mod machine;
 mod namespace;
 mod proc;
@@ -21,7 +22,8 @@ use futures::future::LocalBoxFuture;
 use crate::errno::Errno;
 use crate::fs::{self, Fs};
 use crate::io::Fd;
-pub use machine::{Completer, ExecError, Executable, Machine, MachineConfig, Spawn};
+pub use environment::Environment;
+pub use machine::{Completer, ExecError, Executable, Machine, MachineConfig, Programs, Restrictions, Spawn};
 pub use namespace::{ProcessInfo, Processes};
 pub use signal::{SIGNALS, Signal, Signals};
 
@@ -58,7 +60,7 @@ pub struct Process {
     /// Arguments; the first is the program's name.
     pub args: Vec<String>,
     /// Environment.
-    pub env: BTreeMap<String, String>,
+    pub env: Environment,
     /// Working directory, absolute.
     pub cwd: String,
     /// User.

@@ -7,10 +7,16 @@ use std::rc::{Rc, Weak};
 use machinery::Timestamp;
 
 use super::Pid;
+use super::environment::Environment;
 use super::machine::Shared;
 use super::signal::Signals;
 use crate::fs;
 use crate::io::Fd;
+
+/// How many processes a pod has at most: the kubelet's `podPidsLimit` in the order of its usual size.
+const POD_PIDS_MAX: usize = 4096;
+/// How many a node or another machine has, with those of its pods: the kernel's `pid_max` where it is not raised.
+const PIDS_MAX: usize = 32768;
 
 /// A PID namespace: the processes that see one another. Cheap to clone; all clones are one.
 #[derive(Clone, Default)]
@@ -56,9 +62,19 @@ impl Processes {
         // What made the pod had the numbers between.
         let processes = Self::made(8, Some(self.clone()));
         let args = vec!["/pause".to_owned()];
-        let info = ProcessInfo { pid: 1, parent: 0, group: 1, uid: 65535, gid: 65535, args, started_at: now };
+        let (id, terminal) = (65535, false);
+        let info = ProcessInfo { pid: 1, parent: 0, group: 1, uid: id, gid: id, args, started_at: now, terminal };
         processes.insert(Row::idle(info));
         processes
+    }
+
+    /// Whether there is no room for another process: in the pod, or on its node.
+    pub(super) fn is_full(&self) -> bool {
+        let rows = self.0.rows.borrow().len();
+        match &self.0.outside {
+            Some(outside) => rows >= POD_PIDS_MAX || outside.is_full(),
+            None => rows >= PIDS_MAX,
+        }
     }
 
     /// Takes a process in, also outside.
@@ -73,17 +89,8 @@ impl Processes {
             drop(rows);
             row.outside = pid;
             let (signals, owner) = (row.signals.clone(), row.owner.clone());
-            let (environ, outputs) = (row.environ.clone(), row.outputs.clone());
-            outside.insert(Row {
-                info,
-                signals,
-                owner,
-                environ,
-                outputs,
-                memory_bytes: 0,
-                cpu_nano_cores: 0,
-                outside: 0,
-            });
+            let (environ, outputs, usage) = (row.environ.clone(), row.outputs.clone(), row.usage.clone());
+            outside.insert(Row { info, signals, owner, environ, outputs, usage, outside: 0 });
         }
         self.0.rows.borrow_mut().insert(row.info.pid, Box::new(row));
     }
@@ -124,8 +131,8 @@ impl Processes {
         let processes = Self::from(1000);
         for (pid, line) in SYSTEM {
             let args = line.split_whitespace().map(str::to_owned).collect();
-            let info =
-                ProcessInfo { pid, parent: u32::from(pid != 1), group: pid, uid: 0, gid: 0, args, started_at: now };
+            let (parent, terminal) = (u32::from(pid != 1), false);
+            let info = ProcessInfo { pid, parent, group: pid, uid: 0, gid: 0, args, started_at: now, terminal };
             processes.0.rows.borrow_mut().insert(pid, Box::new(Row::idle(info)));
         }
         processes
@@ -136,15 +143,14 @@ impl Processes {
 pub(super) struct Row {
     pub(super) info: ProcessInfo,
     pub(super) signals: Signals,
-    pub(super) memory_bytes: u64,
-    /// What it uses while it runs, in billionths of a CPU.
-    pub(super) cpu_nano_cores: u64,
+    /// One account in all namespaces that see it.
+    pub(super) usage: Rc<Usage>,
     /// The machine it is of, where several share a table.
     pub(super) owner: Weak<Shared>,
     /// Standard output and errors, of a container's first process.
     pub(super) outputs: Option<(Fd, Fd)>,
     /// The environment it was started with, as `/proc/<pid>/environ` has it.
-    pub(super) environ: Rc<str>,
+    pub(super) environ: Environment,
     /// Its number in the namespace around its own.
     pub(super) outside: Pid,
 }
@@ -153,8 +159,25 @@ impl Row {
     /// A process of which nothing is seen but that it is there.
     fn idle(info: ProcessInfo) -> Self {
         let signals = Signals::new(true);
-        let (owner, environ) = (Weak::new(), Rc::from(""));
-        Self { info, signals, memory_bytes: 0, cpu_nano_cores: 0, owner, outputs: None, environ, outside: 0 }
+        let (owner, environ, usage) = (Weak::new(), Environment::default(), Rc::default());
+        Self { info, signals, usage, owner, outputs: None, environ, outside: 0 }
+    }
+}
+
+/// What a process uses.
+#[derive(Default)]
+pub(super) struct Usage {
+    pub(super) memory_bytes: Cell<u64>,
+    /// What it uses while it runs, in billionths of a CPU.
+    pub(super) cpu_nano_cores: Cell<u64>,
+    /// CPU time it has used, in nanoseconds.
+    pub(super) cpu_ns: Cell<u64>,
+}
+
+impl Usage {
+    /// Counts CPU time, in nanoseconds.
+    pub(super) fn count(&self, ns: u64) {
+        self.cpu_ns.set(self.cpu_ns.get().saturating_add(ns));
     }
 }
 
@@ -175,6 +198,8 @@ pub struct ProcessInfo {
     pub args: Vec<String>,
     /// When it started.
     pub started_at: Timestamp,
+    /// Whether it has a terminal.
+    pub terminal: bool,
 }
 
 impl ProcessInfo {

@@ -3,7 +3,7 @@
 use std::rc::Weak;
 
 use super::Pid;
-use super::machine::{Machine, Shared};
+use super::machine::{Machine, Restrictions, Shared};
 use super::namespace::ProcessInfo;
 use crate::fs::{self, Entry, Fs};
 
@@ -19,7 +19,10 @@ impl fs::Proc for ProcOf {
             return Some(Entry::symlink(&pid.to_string(), at));
         }
         let Ok(number) = first.parse::<Pid>() else {
-            return machine.kernel_file(path).map(|text| Entry { mode: 0o444, ..Entry::file(text, at) });
+            let folder =
+                SYSCTLS.iter().any(|(name, _)| format!("sys.{name}").starts_with(&(path.replace('/', ".") + ".")));
+            let file = || machine.kernel_file(path).map(|text| Entry { mode: 0o444, ..Entry::file(text, at) });
+            return if folder { Some(Entry { mode: 0o555, ..Entry::directory(at) }) } else { file() };
         };
         let (info, owner, environ) =
             machine.rows().get(&number).map(|row| (row.info.clone(), row.owner.clone(), row.environ.clone()))?;
@@ -35,14 +38,27 @@ impl fs::Proc for ProcOf {
                 let profile = owner.map_or_else(|| "unconfined".into(), |owner| owner.confinement.borrow().0.clone());
                 owned(Entry { mode: 0o444, ..Entry::file(format!("{profile}\n"), at) })
             }
-            ("environ", "") => owned(Entry { mode: 0o400, ..Entry::file(environ.to_string(), at) }),
+            ("ns", "") => owned(Entry { mode: 0o511, ..Entry::directory(at) }),
+            ("ns", kind) => {
+                let (_, initial) = NAMESPACES.into_iter().find(|(known, _)| *known == kind)?;
+                let number = owner.upgrade().map_or(initial, |owner| Machine(owner).namespace_number(kind, initial));
+                owned(Entry::symlink(&format!("{kind}:[{number}]"), at))
+            }
+            ("environ", "") => owned(Entry { mode: 0o400, ..Entry::file(environ.block(), at) }),
             (name, "") => {
                 let text = match name {
                     "cmdline" => info.args.join("\0") + "\0",
                     "comm" => format!("{}\n", info.name()),
-                    "status" => machine.status_text(&info),
+                    "status" => {
+                        let restrictions = owner.upgrade().map(|owner| owner.restrictions.get()).unwrap_or_default();
+                        machine.status_text(&info, restrictions)
+                    }
                     "mounts" => mounts_text(&seen?),
-                    "uid_map" | "gid_map" => format!("{:>10} {:>10} {:>10}\n", 0, 0, u32::MAX),
+                    "uid_map" | "gid_map" => {
+                        let first = owner.upgrade().and_then(|owner| owner.restrictions.get().first_user);
+                        let (first, count) = first.map_or((0, u32::MAX), |first| (first, USERS));
+                        format!("{:>10} {first:>10} {count:>10}\n", 0)
+                    }
                     _ => return None,
                 };
                 owned(Entry { mode: 0o444, ..Entry::file(text, at) })
@@ -65,6 +81,7 @@ impl fs::Proc for ProcOf {
                 let listed = owner.and_then(|owner| owner.config.fs.list(&inner).ok()).unwrap_or_default();
                 return listed.into_iter().filter(|(name, _)| inner != "/" || name != PROC).collect();
             }
+            Some((_, "ns")) => NAMESPACES.map(|(kind, _)| kind.to_owned()).into(),
             Some(_) => return Vec::new(),
         };
         let prefix = if path.is_empty() { String::new() } else { format!("{path}/") };
@@ -78,6 +95,37 @@ const KERNEL_FILES: [&str; 6] = ["cpuinfo", "loadavg", "meminfo", "mounts", "upt
 /// `root` is not among them: it is found by its name, and the kernel shows a link there, which nobody follows who
 /// walks through folders.
 const PROCESS_FILES: [&str; 7] = ["cmdline", "comm", "environ", "gid_map", "mounts", "status", "uid_map"];
+/// The kinds of namespaces, with the numbers of those that a node's own processes are in.
+const NAMESPACES: [(&str, u64); 7] = [
+    ("cgroup", 4_026_531_835),
+    ("ipc", 4_026_531_839),
+    ("mnt", 4_026_531_841),
+    ("net", 4_026_531_840),
+    ("pid", 4_026_531_836),
+    ("user", 4_026_531_837),
+    ("uts", 4_026_531_838),
+];
+/// Kernel parameters as they usually are.
+const SYSCTLS: [(&str, &str); 16] = [
+    ("fs.file-max", "9223372036854775807"),
+    ("kernel.msgmax", "8192"),
+    ("kernel.pid_max", "32768"),
+    ("kernel.shm_rmid_forced", "0"),
+    ("net.core.somaxconn", "4096"),
+    ("net.ipv4.ip_forward", "1"),
+    ("net.ipv4.ip_local_port_range", "32768\t60999"),
+    ("net.ipv4.ip_unprivileged_port_start", "0"),
+    ("net.ipv4.ping_group_range", "0\t2147483647"),
+    ("net.ipv4.tcp_fin_timeout", "60"),
+    ("net.ipv4.tcp_keepalive_intvl", "75"),
+    ("net.ipv4.tcp_keepalive_probes", "9"),
+    ("net.ipv4.tcp_keepalive_time", "7200"),
+    ("net.ipv4.tcp_syncookies", "1"),
+    ("vm.max_map_count", "65530"),
+    ("vm.overcommit_memory", "1"),
+];
+/// How many users a user namespace has.
+const USERS: u32 = 65536;
 /// Of what is below a process' root, `/proc` shows nothing of `/proc`.
 const PROC: &str = "proc";
 
@@ -92,8 +140,23 @@ pub(crate) fn mounts_text(fs: &Fs) -> String {
 }
 
 impl Machine {
+    /// A kernel parameter by its name with dots.
+    fn sysctl(&self, name: &str) -> Option<String> {
+        let own = self
+            .0
+            .sysctls
+            .borrow()
+            .iter()
+            .find(|(known, _)| known.replace('/', ".") == name)
+            .map(|(_, value)| value.clone());
+        own.or_else(|| SYSCTLS.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()))
+    }
+
     /// A file below `/proc` that is no process'.
     fn kernel_file(&self, name: &str) -> Option<String> {
+        if let Some(name) = name.strip_prefix("sys/") {
+            return self.sysctl(&name.replace('/', ".")).map(|value| value + "\n");
+        }
         let up = self.now().duration_since(self.booted_at()).as_secs_f64();
         Some(match name {
             "mounts" => mounts_text(self.fs()),
@@ -110,8 +173,15 @@ impl Machine {
         })
     }
 
+    /// The number of a namespace that its processes are in: a container has its own, but for users.
+    fn namespace_number(&self, kind: &str, initial: u64) -> u64 {
+        let own = self.is_container() && (kind != "user" || self.restrictions().first_user.is_some());
+        let seed = machinery::random::fnv64a(format!("{kind}/{}", self.hostname()).as_bytes());
+        if own { 4_026_532_000 + seed % 100_000 } else { initial }
+    }
+
     /// `/proc/<pid>/status`.
-    fn status_text(&self, info: &ProcessInfo) -> String {
+    fn status_text(&self, info: &ProcessInfo, restrictions: Restrictions) -> String {
         let name = info.name();
         let bound = self.capabilities();
         // Only root has any in force.
@@ -119,13 +189,16 @@ impl Machine {
         let ids = |id: u32| format!("{id}\t{id}\t{id}\t{id}");
         format!(
             "Name:\t{name}\nState:\tS (sleeping)\nPid:\t{}\nPPid:\t{}\nUid:\t{}\nGid:\t{}\nCapInh:\t{:016x}\n\
-             CapPrm:\t{own:016x}\nCapEff:\t{own:016x}\nCapBnd:\t{bound:016x}\nCapAmb:\t{:016x}\n",
+             CapPrm:\t{own:016x}\nCapEff:\t{own:016x}\nCapBnd:\t{bound:016x}\nCapAmb:\t{:016x}\n\
+             NoNewPrivs:\t{}\nSeccomp:\t{}\n",
             info.pid,
             info.parent,
             ids(info.uid),
             ids(info.gid),
             0,
             0,
+            u8::from(restrictions.no_new_privileges),
+            if restrictions.seccomp { 2 } else { 0 },
         )
     }
 }

@@ -84,7 +84,7 @@ impl Transfer {
         }
         request.body = self.body.clone().into();
         if self.verbose {
-            let remote = stream.info().remote;
+            let remote = stream.info().dialled;
             let mut text = format!("*   Trying {remote}...\n{shown}{encrypted}");
             text.push_str(&format!("* Connected to {} ({}) port {}\n", url.host, remote.ip(), url.port));
             text.push_str(&format!("> {} {} HTTP/1.1\n", request.method, request.target));

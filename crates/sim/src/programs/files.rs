@@ -4,8 +4,9 @@ use crate::errno::Errno;
 use crate::fs::{self, Entry, Fs, Kind, Mounted};
 use crate::process::{Machine, Process, Spawn, capabilities};
 
-use super::listing::human;
+use super::listing::{human, human_gnu};
 use super::options::Options;
+use super::system::is_gnu;
 
 /// Visits a path and all below it, in order.
 pub(super) fn walk(fs: &Fs, absolute: &str, shown: &str, visit: &mut dyn FnMut(&str, &Entry)) {
@@ -355,6 +356,9 @@ const DISK_KIB: (u64, u64) = (61_202_244, 9_180_336);
 /// A tmpfs may have half of the memory.
 const TMPFS_KIB: u64 = 4 << 20;
 
+/// How wide busybox' columns of `df` are.
+const BUSYBOX_DF: [usize; 6] = [20, 10, 9, 9, 9, 4];
+
 /// `df [-h|-k|-m|-T|-P] [PATH…]`: the file systems that the paths are on, or all.
 pub(super) async fn df(process: Process) -> i32 {
     let options = match Options::parse(process.operands(), "hkmTPa", &[("human-readable", "h")]) {
@@ -382,7 +386,9 @@ pub(super) async fn df(process: Process) -> i32 {
         }
         mounts.retain(|mounted| wanted.contains(&mounted.path));
     }
+    let gnu = is_gnu(&process);
     let size = |kib: u64| match () {
+        () if options.has("h") && gnu => human_gnu(kib << 10),
         () if options.has("h") => human(kib << 10),
         () if options.has("m") => (kib >> 10).to_string(),
         () => kib.to_string(),
@@ -393,28 +399,31 @@ pub(super) async fn df(process: Process) -> i32 {
         () if options.has("P") => "1024-blocks",
         () => "1K-blocks",
     };
-    let kind = |text: &str| if options.has("T") { format!(" {text:<8}") } else { String::new() };
-    let mut out = format!(
-        "{:<20}{} {head:>10} {:>9} {:>9} {:>4} {}\n",
-        "Filesystem",
-        kind("Type"),
-        "Used",
-        "Available",
-        "Use%",
-        "Mounted on"
-    );
+    let left = if gnu && options.has("h") { "Avail" } else { "Available" };
+    let mut rows = vec![["Filesystem", "Type", head, "Used", left, "Use%", "Mounted on"].map(str::to_owned)];
     for Mounted { path, device, .. } in mounts {
-        let (total, taken) = if device == fs::TMPFS { (TMPFS_KIB, 12) } else { DISK_KIB };
-        let share = (taken * 100).div_ceil(total);
-        let of = if device == fs::DISK { "ext4" } else { device };
-        out.push_str(&format!(
-            "{device:<20}{} {:>10} {:>9} {:>9} {:>4} {path}\n",
-            kind(of),
-            size(total),
-            size(taken),
-            size(total - taken),
-            format!("{share}%")
-        ));
+        let (total, taken) = if device != fs::DISK { (TMPFS_KIB, 12) } else { DISK_KIB };
+        let share = format!("{}%", (taken * 100).div_ceil(total));
+        let kind = if device == fs::DISK { "ext4" } else { device };
+        let [total, taken, left] = [total, taken, total - taken].map(size);
+        rows.push([device.to_owned(), kind.to_owned(), total, taken, left, share, path]);
+    }
+    // GNU's columns are as wide as what is in them, busybox' always the same.
+    let widest = |at: usize, least: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at));
+        if gnu {
+            cells.map(String::len).max().unwrap_or(0).max(least)
+        } else {
+            BUSYBOX_DF.get(at).copied().unwrap_or(0)
+        }
+    };
+    let least = if options.has("h") { 5 } else { 0 };
+    let [device, kind, total, taken, left, share] =
+        [widest(0, 14), widest(1, 4), widest(2, least), widest(3, 5), widest(4, 5), widest(5, 4)];
+    let mut out = String::new();
+    for [name, of, size, used, free, percent, path] in &rows {
+        let of = if options.has("T") { format!(" {of:<kind$}") } else { String::new() };
+        out += &format!("{name:<device$}{of} {size:>total$} {used:>taken$} {free:>left$} {percent:>share$} {path}\n");
     }
     if process.print(out).await { code } else { 1 }
 }

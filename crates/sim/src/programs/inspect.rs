@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures::future::{Either, select};
 
 use super::files::walk;
-use super::listing::human;
+use super::listing::{human, human_gnu};
 use super::options::Options;
-use super::system::name_of;
+use super::system::{is_gnu, name_of};
 use crate::fs::Kind;
 use crate::process::{Process, ProcessInfo, Signal};
 
@@ -90,6 +90,7 @@ pub(super) async fn du(process: Process) -> i32 {
         None => usize::MAX,
     };
     let shown = |kib: usize| match (options.has("h"), options.has("m")) {
+        (true, _) if is_gnu(&process) => human_gnu(kib as u64 * 1024),
         (true, _) => human(kib as u64 * 1024),
         (_, true) => kib.div_ceil(1024).to_string(),
         _ => kib.to_string(),

@@ -1,13 +1,22 @@
 //! `ls`.
 
+use std::time::Duration;
+
+use machinery::Timestamp;
+
 use super::options::Options;
+use super::system::{is_gnu, name_of};
 use crate::fs::{Entry, Kind};
 use crate::process::Process;
 use crate::readline::columns_of;
 use machinery::sort::Order;
 
 pub(super) async fn ls(process: Process) -> i32 {
-    let options = match Options::parse(process.operands(), "laA1hRdtrFipSLn", &[("all", "a"), ("color", "F")]) {
+    let options = match Options::parse(
+        process.operands(),
+        "laA1hRdtrFipSLnU",
+        &[("all", "a"), ("color", "U"), ("human-readable", "h")],
+    ) {
         Ok(options) => options,
         Err(message) => return process.fail(1, message).await,
     };
@@ -100,26 +109,41 @@ fn listing(process: &Process, options: &Options, mut entries: Vec<(String, Entry
         _ => name.to_owned(),
     };
     if options.has("l") {
-        let size = |entry: &Entry| if options.has("h") { human(entry.size() as u64) } else { entry.size().to_string() };
-        let user = |uid: u32| super::system::name_of(process, "/etc/passwd", uid);
-        let group = |gid: u32| super::system::name_of(process, "/etc/group", gid);
+        let gnu = is_gnu(process);
+        let short = if gnu { human_gnu } else { human };
+        let size = |entry: &Entry| if options.has("h") { short(entry.size() as u64) } else { entry.size().to_string() };
+        let name = |file: &str, id: u32| if options.has("n") { id.to_string() } else { name_of(process, file, id) };
+        let user = |uid: u32| name("/etc/passwd", uid);
+        let group = |gid: u32| name("/etc/group", gid);
         let wide = |values: Vec<String>| values.iter().map(String::len).max().unwrap_or(0);
-        let size_width = wide(entries.iter().map(|(_, entry)| size(entry)).collect());
-        let user_width = wide(entries.iter().map(|(_, entry)| user(entry.uid)).collect());
-        let group_width = wide(entries.iter().map(|(_, entry)| group(entry.gid)).collect());
+        // GNU's columns are as wide as what is in them, busybox' always the same.
+        let (links_width, user_width, group_width, size_width) = match gnu {
+            true => (
+                1,
+                wide(entries.iter().map(|(_, entry)| user(entry.uid)).collect()),
+                wide(entries.iter().map(|(_, entry)| group(entry.gid)).collect()),
+                wide(entries.iter().map(|(_, entry)| size(entry)).collect()),
+            ),
+            false => (4, 8, 8, 9),
+        };
+        let now = process.machine.now();
+        let time = |at: Timestamp| {
+            let recent = machinery::time::since(at, now) < RECENT;
+            at.strftime(if recent { "%b %e %H:%M" } else { "%b %e  %Y" }).to_string()
+        };
         let row = |(name, entry): &(String, Entry)| {
             let target = match &entry.kind {
                 Kind::Symlink(target) => format!(" -> {target}"),
                 _ => String::new(),
             };
             format!(
-                "{}    {} {:<user_width$} {:<group_width$} {:>size_width$} {} {}{target}\n",
+                "{} {:>links_width$} {:<user_width$} {:<group_width$} {:>size_width$} {} {}{target}\n",
                 entry.mode_text(),
                 if entry.kind == Kind::Directory { 2 } else { 1 },
                 user(entry.uid),
                 group(entry.gid),
                 size(entry),
-                entry.modified.strftime("%b %e %H:%M"),
+                time(entry.modified),
                 decorated(name, entry),
             )
         };
@@ -131,6 +155,28 @@ fn listing(process: &Process, options: &Options, mut entries: Vec<(String, Entry
         Some(tty) => columns_of(&names, usize::from(tty.size().0)).replace("\r\n", "\n"),
         None => names.iter().map(|name| format!("{name}\n")).collect(),
     }
+}
+
+/// What is older is listed with its year in place of the time of day: half a year.
+const RECENT: Duration = Duration::from_secs(15_778_476);
+
+/// A size with a unit as GNU's tools write it, rounded up: `1.2K`, `13K`.
+pub(super) fn human_gnu(bytes: u64) -> String {
+    const UNITS: [char; 5] = ['K', 'M', 'G', 'T', 'P'];
+    if bytes < 1024 {
+        return bytes.to_string();
+    }
+    let mut value = bytes as f64;
+    let mut unit = ' ';
+    for next in UNITS {
+        value /= 1024.0;
+        unit = next;
+        if value.ceil() < 1024.0 {
+            break;
+        }
+    }
+    let tenths = (value * 10.0).ceil() / 10.0;
+    if tenths < 10.0 { format!("{tenths:.1}{unit}") } else { format!("{:.0}{unit}", value.ceil()) }
 }
 
 /// A size with a unit: `1.2K`.

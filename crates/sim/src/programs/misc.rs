@@ -49,9 +49,13 @@ pub(super) async fn digest(process: Process) -> i32 {
         Ok(options) => options,
         Err(message) => return process.fail(1, message).await,
     };
-    let long = process.name() == "sha512sum";
+    let name = process.name().to_owned();
     let hex = |data: &[u8]| -> String {
-        let bytes = if long { Sha512::digest(data).to_vec() } else { Sha256::digest(data).to_vec() };
+        let bytes = match name.as_str() {
+            "md5sum" => super::md5::digest(data).to_vec(),
+            "sha512sum" => Sha512::digest(data).to_vec(),
+            _ => Sha256::digest(data).to_vec(),
+        };
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     };
     let (texts, mut code) = inputs(&process, &options.operands).await;
@@ -295,6 +299,29 @@ pub(super) async fn dd(process: Process) -> i32 {
         ))
         .await;
     0
+}
+
+/// `sysctl [-n] NAME…`: kernel parameters; with a value, one cannot be set here.
+pub(super) async fn sysctl(process: Process) -> i32 {
+    let (flags, names): (Vec<&String>, Vec<&String>) =
+        process.operands().iter().partition(|word| word.starts_with('-'));
+    let plain = flags.iter().any(|flag| flag.contains('n'));
+    let mut code = 0;
+    for name in names {
+        let (name, value) = name.split_once('=').map_or((name.as_str(), None), |(name, value)| (name, Some(value)));
+        let path = format!("/proc/sys/{}", name.replace('.', "/"));
+        match (process.fs().read_text(&path), value) {
+            (Ok(_), Some(_)) => {
+                code = process.fail(1, format_args!("error setting key '{name}': Read-only file system")).await;
+            }
+            (Ok(text), None) if plain => _ = process.print(text).await,
+            (Ok(text), None) => _ = process.print(format!("{name} = {text}")).await,
+            (Err(_), _) => {
+                code = process.fail(1, format_args!("cannot stat {path}: No such file or directory")).await;
+            }
+        }
+    }
+    code
 }
 
 /// `envsubst`: `$NAME` and `${NAME}` by the environment.

@@ -16,10 +16,12 @@ mod jq;
 mod lines;
 mod listing;
 mod lookup;
+mod md5;
 mod misc;
 mod net;
 mod options;
 mod packages;
+mod ps;
 mod python;
 mod sed;
 pub mod servers;
@@ -97,6 +99,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("ln", |process| Box::pin(files::ln(process))),
     ("ls", |process| Box::pin(listing::ls(process))),
     ("man", |process| Box::pin(misc::man(process))),
+    ("md5sum", |process| Box::pin(misc::digest(process))),
     ("mkdir", |process| Box::pin(files::mkdir(process))),
     ("mktemp", |process| Box::pin(files::mktemp(process))),
     ("more", |process| Box::pin(misc::pager(process))),
@@ -118,7 +121,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("pkill", |process| Box::pin(inspect::by_name(process))),
     ("printenv", |process| Box::pin(system::printenv(process))),
     ("printf", |process| Box::pin(escape::printf(process))),
-    ("ps", |process| Box::pin(system::ps(process))),
+    ("ps", |process| Box::pin(ps::ps(process))),
     ("pwd", |process| Box::pin(system::pwd(process))),
     ("readlink", |process| Box::pin(files::readlink(process))),
     ("realpath", |process| Box::pin(files::readlink(process))),
@@ -137,6 +140,7 @@ const TOOLS: &[(&str, Main)] = &[
     ("ss", |process| Box::pin(net::netstat(process))),
     ("stat", |process| Box::pin(inspect::stat(process))),
     ("stty", |process| Box::pin(misc::stty(process))),
+    ("sysctl", |process| Box::pin(misc::sysctl(process))),
     ("tac", |process| Box::pin(columns::tac(process))),
     ("tail", |process| Box::pin(text::tail(process))),
     ("tar", |process| Box::pin(tar::tar(process))),
@@ -178,6 +182,7 @@ const ENTRYPOINTS: &[(&str, Main)] = &[
     ("curl-entrypoint", |process| Box::pin(curl_entrypoint(process))),
     ("nslookup-bind", |process| Box::pin(lookup::nslookup_bind(process))),
     ("nslookup-old", |process| Box::pin(lookup::nslookup_old(process))),
+    ("pip", |process| Box::pin(packages::pip(process))),
     ("python3", |process| Box::pin(python::python(process))),
 ];
 

@@ -1,7 +1,7 @@
 //! Tools for connections and addresses: nc, telnet, ip, ifconfig, netstat, ss.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,7 +46,7 @@ pub(super) async fn nc(process: Process) -> i32 {
         match connected {
             Ok(stream) if options.has("z") => {
                 if options.has("v") {
-                    process.eprint(format!("{host} ({}) open\n", stream.info().remote)).await;
+                    process.eprint(format!("{host} ({}) open\n", stream.info().dialled)).await;
                 }
                 return 0;
             }
@@ -165,13 +165,58 @@ pub(super) async fn ip(process: Process) -> i32 {
              lo        Link encap:Local Loopback\n          inet addr:127.0.0.1  Mask:255.0.0.0\n          \
              UP LOOPBACK RUNNING  MTU:65536  Metric:1\n\n"
         ),
-        (_, true) => format!("default dev eth0\n{address} dev eth0 scope link src {address}\n"),
+        ("route", _) => route_table(address),
+        (_, true) => routes(address),
         _ => format!(
             "1: lo: <LOOPBACK,UP,LOWER_UP> mtu 65536 qdisc noqueue state UNKNOWN qlen 1000\n    inet 127.0.0.1/8 scope host lo\n\
              2: eth0@if3: <BROADCAST,MULTICAST,UP,LOWER_UP,M-DOWN> mtu 1500 qdisc noqueue state UP\n    inet {address}/24 scope global eth0\n"
         ),
     };
     i32::from(!process.print(text).await)
+}
+
+/// The way out of an address's network, that network, and the bits of its mask. Nodes are in Docker's network, pods in
+/// their node's range.
+fn gateway(address: IpAddr) -> (String, String, u8) {
+    match address {
+        IpAddr::V4(address) => match address.octets() {
+            [172, b, ..] => (format!("172.{b}.0.1"), format!("172.{b}.0.0"), 16),
+            [a, b, c, _] => (format!("{a}.{b}.{c}.1"), format!("{a}.{b}.{c}.0"), 24),
+        },
+        IpAddr::V6(address) => (address.to_string(), address.to_string(), 64),
+    }
+}
+
+/// `ip route`, as in kind's pods and nodes.
+fn routes(address: IpAddr) -> String {
+    let (gateway, network, bits) = gateway(address);
+    let own = match bits {
+        16 => format!("{network}/{bits} dev eth0 scope link  src {address}\n"),
+        _ => format!(
+            "{network}/{bits} via {gateway} dev eth0  src {address}\n{gateway} dev eth0 scope link  src {address}\n"
+        ),
+    };
+    format!("default via {gateway} dev eth0\n{own}")
+}
+
+/// `route -n`.
+fn route_table(address: IpAddr) -> String {
+    let (gateway, network, bits) = gateway(address);
+    let mask = if bits == 16 { "255.255.0.0" } else { "255.255.255.0" };
+    let own = match bits {
+        16 => vec![(network.as_str(), "0.0.0.0", mask, "U")],
+        _ => vec![
+            (network.as_str(), gateway.as_str(), mask, "UG"),
+            (gateway.as_str(), "0.0.0.0", "255.255.255.255", "UH"),
+        ],
+    };
+    let mut text = String::from(
+        "Kernel IP routing table\nDestination     Gateway         Genmask         Flags Metric Ref    Use Iface\n",
+    );
+    for (to, via, mask, flags) in [("0.0.0.0", gateway.as_str(), "0.0.0.0", "UG")].into_iter().chain(own) {
+        text += &format!("{to:<15} {via:<15} {mask:<15} {flags:<5} {:<6} {:<6} {:>3} eth0\n", 0, 0, 0);
+    }
+    text
 }
 
 /// `netstat` and `ss`: the ports that are listened on.

@@ -115,6 +115,31 @@ pub(super) async fn apt(process: Process) -> i32 {
     }
 }
 
+/// `pip install NAME…`: what Python's programs here may import is there already.
+pub(super) async fn pip(process: Process) -> i32 {
+    let mut words = process.operands().iter().skip_while(|word| word.starts_with('-'));
+    match words.next().map(String::as_str) {
+        Some("install") => {
+            let names: Vec<&String> = words.filter(|word| !word.starts_with('-')).collect();
+            if names.is_empty() {
+                process
+                    .eprint("ERROR: You must give at least one requirement to install (see \"pip help install\")\n")
+                    .await;
+                return 1;
+            }
+            for name in &names {
+                process.print(format!("Collecting {name}\n")).await;
+            }
+            let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            i32::from(!process.print(format!("Successfully installed {}\n", names.join(" "))).await)
+        }
+        Some("--version") | None => {
+            i32::from(!process.print("pip 25.2 from /usr/local/lib/python3.13 (python 3.13)\n").await)
+        }
+        Some(other) => process.fail(1, format_args!("ERROR: unknown command \"{other}\"")).await,
+    }
+}
+
 /// `apk add NAME…`, `apk update`.
 pub(super) async fn apk(process: Process) -> i32 {
     let words: Vec<&String> = process.operands().iter().filter(|word| !word.starts_with('-')).collect();

@@ -3,7 +3,17 @@
 use machinery::sort::Order;
 use std::time::Duration;
 
+use machinery::Timestamp;
+
+use super::listing::human_gnu;
+use crate::fs::{Entry, Kind};
 use crate::process::{Process, SIGNALS, Signal};
+
+/// Whether the tools here are GNU's, as Debian and its kin have them, or busybox'.
+pub(super) fn is_gnu(process: &Process) -> bool {
+    // Debian has long merged its folders of programs; busybox and Alpine have not.
+    matches!(process.fs().symlink_metadata("/bin"), Ok(Entry { kind: Kind::Symlink(_), .. }))
+}
 
 /// The name of a user or group number in a file such as `/etc/passwd`; the number if it has none.
 pub(super) fn name_of(process: &Process, file: &str, id: u32) -> String {
@@ -109,7 +119,9 @@ pub(super) async fn timeout(process: Process) -> i32 {
         futures::future::Either::Left((code, _)) => code,
         futures::future::Either::Right(_) => {
             let _ = process.machine.kill(child.pid, Signal::Term);
-            child.wait().await
+            let code = child.wait().await;
+            // What tells GNU's that the time was up; busybox passes on how the command ended.
+            if is_gnu(&process) { 124 } else { code }
         }
     }
 }
@@ -146,9 +158,20 @@ pub(super) async fn watch(process: Process) -> i32 {
 }
 
 pub(super) async fn date(process: Process) -> i32 {
-    let now = process.machine.now();
+    let mut now = process.machine.now();
     let mut format = "%a %b %e %H:%M:%S UTC %Y".to_owned();
-    for word in process.operands() {
+    let mut words = process.operands().iter();
+    while let Some(word) = words.next() {
+        let given = word.strip_prefix("--date=").or_else(|| word.strip_prefix("-d"));
+        if let Some(text) =
+            given.filter(|text| !text.is_empty()).or_else(|| given.and_then(|_| words.next().map(String::as_str)))
+        {
+            match moment(text, now) {
+                Some(moment) => now = moment,
+                None => return process.fail(1, format_args!("invalid date '{text}'")).await,
+            }
+            continue;
+        }
         match word.strip_prefix('+') {
             Some(given) => format = given.to_owned(),
             None if matches!(word.as_str(), "-u" | "--utc") => {}
@@ -169,6 +192,40 @@ pub(super) async fn date(process: Process) -> i32 {
         Ok(text) => i32::from(!process.print(format!("{text}\n")).await),
         Err(_) => process.fail(1, "invalid format").await,
     }
+}
+
+/// A moment as `date -d` takes it: `@SECONDS`, a date with or without a time, a word, or a span from now on.
+fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
+    const DAY: i64 = 86400;
+    let from_now = |seconds: i64| Timestamp::from_second(now.as_second().checked_add(seconds)?).ok();
+    let text = text.trim();
+    if let Some(seconds) = text.strip_prefix('@') {
+        return Timestamp::from_second(seconds.parse().ok()?).ok();
+    }
+    match text {
+        "now" | "today" => return Some(now),
+        "yesterday" => return from_now(-DAY),
+        "tomorrow" => return from_now(DAY),
+        _ => {}
+    }
+    let words: Vec<&str> = text.split_whitespace().collect();
+    if let [count, unit, rest @ ..] = words.as_slice()
+        && let Ok(count) = count.parse::<i64>()
+    {
+        let seconds = match unit.trim_end_matches('s') {
+            "second" | "sec" => 1,
+            "minute" | "min" => 60,
+            "hour" => 3600,
+            "day" => DAY,
+            "week" => 7 * DAY,
+            _ => return None,
+        };
+        let sign = if rest == ["ago"] { -1 } else { 1 };
+        return from_now(count.checked_mul(seconds)?.checked_mul(sign)?);
+    }
+    let text = text.trim_end_matches(" UTC").trim_end_matches('Z').replace(' ', "T");
+    let full = if text.contains('T') { format!("{text}Z") } else { format!("{text}T00:00:00Z") };
+    full.parse().ok()
 }
 
 pub(super) async fn hostname(process: Process) -> i32 {
@@ -203,17 +260,6 @@ pub(super) async fn uname(process: Process) -> i32 {
         _ => format!("Linux {host} {KERNEL} #1 SMP x86_64 GNU/Linux"),
     };
     i32::from(!process.print(format!("{text}\n")).await)
-}
-
-pub(super) async fn ps(process: Process) -> i32 {
-    let mut out = format!("{:<5} {:<8} {:>5} COMMAND\n", "PID", "USER", "TIME");
-    for info in process.machine.processes() {
-        let age = process.machine.now().duration_since(info.started_at).as_secs();
-        let user = name_of(&process, "/etc/passwd", info.uid);
-        let time = format!("{}:{:02}", age / 60, age % 60);
-        out.push_str(&format!("{:>5} {user:<8} {time:>5} {}\n", info.pid, info.args.join(" ")));
-    }
-    i32::from(!process.print(out).await)
 }
 
 pub(super) async fn kill(process: Process) -> i32 {
@@ -320,23 +366,26 @@ pub(super) async fn nproc(process: Process) -> i32 {
     i32::from(!process.print("4\n").await)
 }
 
+/// `free [-b|-k|-m|-g|-h]`.
 pub(super) async fn free(process: Process) -> i32 {
-    let used = process.machine.memory_bytes() / 1024;
     let total: u64 = 8 << 20;
-    let text = format!(
-        "{:>19}{:>12}{:>12}{:>12}{:>12}\nMem: {total:>14}{used:>12}{:>12}{:>12}{:>12}\nSwap: {:>13}{:>12}{:>12}\n",
-        "total",
-        "used",
-        "free",
-        "shared",
-        "available",
-        total.saturating_sub(used),
-        0,
-        total.saturating_sub(used),
-        0,
-        0,
-        0
-    );
+    let used = process.machine.memory_bytes() / 1024;
+    let has = |letter: char| process.operands().iter().any(|word| word.starts_with('-') && word.contains(letter));
+    let shown = |kib: u64| match () {
+        () if has('h') => format!("{}i", human_gnu(kib << 10)).replace("0i", "0B"),
+        () if has('g') => (kib >> 20).to_string(),
+        () if has('m') => (kib >> 10).to_string(),
+        () if has('b') => (kib << 10).to_string(),
+        () => kib.to_string(),
+    };
+    let left = total.saturating_sub(used);
+    let row = |name: &str, cells: &[String]| {
+        let cells: String = cells.iter().map(|cell| format!("{cell:>12}")).collect();
+        format!("{name:<8}{cells}\n")
+    };
+    let heads = ["total", "used", "free", "shared", "buff/cache", "available"].map(str::to_owned);
+    let memory = [total, used, left, 0, 0, left].map(shown);
+    let text = row("", &heads) + &row("Mem:", &memory) + &row("Swap:", &[0, 0, 0].map(shown));
     i32::from(!process.print(text).await)
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use futures::future::{Either, select};
 use kubelet::runtime::LogStream;
 use kubelet::runtime::{
-    ContainerConfig, ContainerState, ContainerStats, ContainerStatus, ErrorCode, Event, LinuxResources, MountSource,
-    NamespaceMode, Outcome, RuntimeError,
+    ContainerConfig, ContainerState, ContainerStats, ContainerStatus, ErrorCode, Event, LinuxResources, Medium,
+    MountSource, NamespaceMode, Outcome, RuntimeError,
 };
 
 use machinery::Timestamp;
@@ -21,7 +21,7 @@ use crate::fs::{self, Fs, SharedTree, Tree};
 use crate::image::Image;
 use crate::io::{self, Fd};
 use crate::process::capabilities;
-use crate::process::{Child, ExecError, Executable, Machine, MachineConfig, Signal, Spawn};
+use crate::process::{Child, Environment, ExecError, Executable, Machine, MachineConfig, Restrictions, Signal, Spawn};
 use crate::tty::Tty;
 
 /// Most bytes of a termination message: upstream's `MaxContainerTerminationMessageLength`.
@@ -145,7 +145,7 @@ impl Container {
     }
 
     /// The environment its processes begin with.
-    pub(super) fn env(&self, machine: &Machine) -> BTreeMap<String, String> {
+    pub(super) fn env(&self, machine: &Machine) -> Environment {
         let mut env = BTreeMap::from([
             ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
             ("HOSTNAME".to_owned(), machine.hostname().to_owned()),
@@ -161,7 +161,7 @@ impl Container {
         if self.config.tty {
             env.entry("TERM".into()).or_insert_with(|| "xterm".to_owned());
         }
-        env
+        env.into()
     }
 
     /// Its working directory.
@@ -179,7 +179,12 @@ impl Container {
     ) -> Result<Executable, ExecError> {
         machine.find(args, env, &self.cwd()).or_else(|error| match (&error, self.image.stand_in(args)) {
             (ExecError::NotInPath | ExecError::Path(Errno::NotFound), Some(other)) => {
-                machine.find(&other, env, &self.cwd())
+                // Somebody's own build of a program that is known here, such as kube-scheduler, is that program.
+                let name = args.first().map_or("", |path| fs::file_name(path));
+                match machine.provided(name).filter(|_| name.starts_with("kube-")) {
+                    Some(program) => Ok(Executable { program, args: args.to_vec() }),
+                    None => machine.find(&other, env, &self.cwd()),
+                }
             }
             _ => Err(error),
         })
@@ -190,7 +195,7 @@ impl Container {
         &self,
         machine: &Machine,
         executable: Executable,
-        env: BTreeMap<String, String>,
+        env: Environment,
         fds: BTreeMap<u32, Fd>,
     ) -> Child {
         let (uid, gid) = self.ids(machine.fs());
@@ -258,6 +263,13 @@ impl Container {
             (true, true) => [image.entrypoint.as_slice(), &image.cmd].concat(),
         }
     }
+}
+
+/// The first of the users that a pod has to itself.
+fn first_user(pod_uid: &str) -> u32 {
+    const RANGES: u64 = 32_000;
+    let place = machinery::random::fnv64a(pod_uid.as_bytes()) % RANGES;
+    u32::try_from(place).unwrap_or_default().saturating_add(1) << 16
 }
 
 /// A limit of memory, in bytes.
@@ -497,8 +509,12 @@ impl Node {
                     let (tree, inner) = self.volumes.get(&config.pod_uid, name, sub_path, now).ok_or_else(|| {
                         RuntimeError::new(ErrorCode::Unknown, format!("volume {name:?} is not mounted"))
                     })?;
-                    let memory = self.volumes.is_memory(&config.pod_uid, name);
-                    (tree, inner, if memory { fs::TMPFS } else { fs::DISK })
+                    let device = match self.volumes.medium(&config.pod_uid, name) {
+                        Medium::Disk => fs::DISK,
+                        Medium::Memory => fs::TMPFS,
+                        Medium::HugePages => fs::HUGE_PAGES,
+                    };
+                    (tree, inner, device)
                 }
                 MountSource::HostPath(path) => (self.host.clone(), path.clone(), fs::DISK),
             };
@@ -535,10 +551,15 @@ impl Node {
         let security = &config.security;
         let (add, drop) = (&security.capabilities_add, &security.capabilities_drop);
         machine.set_capabilities(capabilities::of_container(security.privileged, add, drop));
+        machine.set_sysctls(sandbox.sysctls.clone());
+        machine.set_restrictions(Restrictions {
+            no_new_privileges: security.no_new_privileges,
+            // Kubernetes' default is no filter, and privileged containers have none.
+            seccomp: !security.privileged && !matches!(security.seccomp_profile.as_str(), "" | "Unconfined"),
+            first_user: security.own_users.then(|| first_user(&config.pod_uid)),
+        });
         self.confine(&machine, &security.apparmor_profile, security.privileged);
-        for (name, program) in self.programs.borrow().iter() {
-            machine.provide(name, program.clone());
-        }
+        machine.set_programs(self.programs.borrow().clone());
         Ok(machine)
     }
 

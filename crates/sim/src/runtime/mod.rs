@@ -14,8 +14,9 @@ mod volumes;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,9 +34,10 @@ use proxy::SharedTables;
 
 use crate::executor::Executor;
 use crate::fs::{Entry, Fs, SharedTree, Tree};
+use crate::image::base::{HUGE_PAGES, huge_pages_file};
 use crate::image::{Base, Image, Registry};
 use crate::network::{Interface, Network};
-use crate::process::{Machine, Processes, Program, Signal};
+use crate::process::{Machine, Processes, Program, Programs, Signal};
 use container::Container;
 pub(crate) use probe::HEALTH_CHECK;
 use sandbox::{Addresses, Sandbox};
@@ -87,13 +89,20 @@ struct Node {
     /// The node's own processes, and those of pods with `hostPID`.
     processes: Processes,
     /// Programs of the host's own, by the name that executables carry.
-    programs: RefCell<Vec<(String, Rc<dyn Program>)>>,
+    programs: RefCell<Programs>,
+    /// Whether somebody has stopped the daemon, which it stays while the node is saved.
+    stopped: Cell<bool>,
+    /// How much has happened on the node, and who waits for more.
+    happened: Cell<u64>,
+    lookers: RefCell<Vec<Waker>>,
     /// Memory and disk taken by what is no pod, in bytes.
     burden: Cell<(u64, u64)>,
     booted_at: Timestamp,
 }
 
 /// Where a node has the manifests of its static pods.
+/// What the kubelet is told while the daemon is stopped.
+const NO_DAEMON: &str = "cannot connect to the container runtime: connection refused";
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 
 /// Files by which a node is told from others.
@@ -130,6 +139,9 @@ impl SimRuntime {
             host,
             processes: Processes::of_node(executor.now()),
             programs: RefCell::default(),
+            stopped: Cell::new(false),
+            happened: Cell::new(0),
+            lookers: RefCell::default(),
             burden: Cell::new((0, 0)),
             booted_at: executor.now(),
             executor,
@@ -180,7 +192,7 @@ impl SimRuntime {
 
     /// Adds a program of the host's own, for images whose executables carry its name.
     pub fn provide(&self, name: &str, program: Rc<dyn Program>) {
-        self.0.programs.borrow_mut().push((name.to_owned(), program));
+        Rc::make_mut(&mut self.0.programs.borrow_mut()).insert(name.to_owned(), program);
     }
 
     /// Puts an image onto the node that may be in no registry.
@@ -269,9 +281,36 @@ impl SimRuntime {
         self.0.booted_at
     }
 
+    /// The huge pages that are set aside on it: size, bytes of one, and how many, as `nr_hugepages` says below `/sys`.
+    pub fn huge_pages(&self) -> [(&'static str, u64, u64); 2] {
+        let fs = Fs::new(self.0.host.clone(), true);
+        HUGE_PAGES.map(|(size, kib)| {
+            let text = fs.read_text(&huge_pages_file(kib)).unwrap_or_default();
+            (size, kib << 10, text.trim().parse().unwrap_or(0))
+        })
+    }
+
     /// Whether the runtime's daemon is stopped.
     pub fn is_down(&self) -> bool {
         self.0.down.get()
+    }
+
+    /// Waits until something happens on the node: to its containers, or as somebody notes it.
+    pub async fn changed(&self) {
+        let before = self.0.happened.get();
+        poll_fn(|cx| {
+            if self.0.happened.get() != before {
+                return Poll::Ready(());
+            }
+            self.0.lookers.borrow_mut().push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Notes that something has happened on the node.
+    pub fn note(&self) {
+        self.0.note();
     }
 
     /// What a container has written so far.
@@ -281,9 +320,9 @@ impl SimRuntime {
 
     /// Stops the runtime's daemon, or starts it again. Containers go on running.
     pub fn set_down(&self, down: bool) {
+        self.0.stopped.set(down);
         if self.0.down.replace(down) != down {
-            let message = "cannot connect to the container runtime: connection refused".to_owned();
-            self.0.tell(if down { Event::Down { message } } else { Event::Up });
+            self.0.tell(if down { Event::Down { message: NO_DAEMON.into() } } else { Event::Up });
         }
     }
 
@@ -301,10 +340,14 @@ impl SimRuntime {
     pub fn forget_client(&self) {
         self.0.client.set(self.0.client.get() + 1);
         self.0.events.borrow_mut().clear();
+        if self.is_down() {
+            self.0.tell(Event::Down { message: NO_DAEMON.into() });
+        }
     }
 
-    /// The node has power again: it is on the network, with nothing running.
+    /// The node has power again: it is on the network, with nothing running but its daemon.
     pub fn power_on(&self) {
+        self.0.stopped.set(false);
         self.0.down.set(false);
         self.0.config.interface.set_connected(true);
     }
@@ -389,7 +432,14 @@ impl ContainerRuntime for SimRuntime {
 }
 
 impl Node {
+    /// Lets those know who look on that something has happened.
+    fn note(&self) {
+        self.happened.set(self.happened.get() + 1);
+        self.lookers.borrow_mut().drain(..).for_each(Waker::wake);
+    }
+
     fn tell(&self, event: Event) {
+        self.note();
         self.events.borrow_mut().push_back(event);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();

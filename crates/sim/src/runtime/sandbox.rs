@@ -1,6 +1,6 @@
 //! Pod sandboxes: a pod's network.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
@@ -23,6 +23,8 @@ pub(super) struct Sandbox {
     pub(super) resolv_conf: String,
     /// The processes that all containers see, if they share them.
     pub(super) processes: Option<Processes>,
+    /// Kernel parameters of its own.
+    pub(super) sysctls: Rc<BTreeMap<String, String>>,
     address: Option<Ipv4Addr>,
 }
 
@@ -72,7 +74,15 @@ impl Addresses {
 impl Sandbox {
     /// One that ended when its node did.
     pub(super) fn ended(status: SandboxStatus, interface: Interface) -> Self {
-        Self { status, hostname: String::new(), interface, resolv_conf: String::new(), processes: None, address: None }
+        Self {
+            status,
+            hostname: String::new(),
+            interface,
+            resolv_conf: String::new(),
+            processes: None,
+            sysctls: Rc::default(),
+            address: None,
+        }
     }
 
     /// Takes the sandbox off the network. Idempotent.
@@ -136,8 +146,8 @@ impl Node {
             annotations: config.annotations,
         };
         let processes = (config.pid == NamespaceMode::Pod).then(|| self.processes.of_pod(self.executor.now()));
-        let hostname = config.hostname;
-        let sandbox = Sandbox { status: status.clone(), hostname, interface, resolv_conf, processes, address };
+        let (hostname, sysctls) = (config.hostname, Rc::new(config.sysctls));
+        let sandbox = Sandbox { status: status.clone(), hostname, interface, resolv_conf, processes, sysctls, address };
         self.sandboxes.borrow_mut().insert(status.id.clone(), sandbox);
         Ok(Outcome::Sandbox(status))
     }

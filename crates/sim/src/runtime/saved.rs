@@ -77,7 +77,7 @@ impl SimRuntime {
 impl Node {
     /// Another one for whatever changes in what is remembered.
     fn version(&self) -> u64 {
-        let mut seen: u64 = 0;
+        let mut seen: u64 = u64::from(self.stopped.get());
         let mut see = |text: &str, state: u64| {
             seen = seen.rotate_left(5) ^ machinery::random::fnv64a(text.as_bytes()).wrapping_add(state);
         };
@@ -95,6 +95,7 @@ impl Node {
         let sandboxes = self.sandboxes.borrow();
         let containers = self.containers.borrow();
         json!({
+            "stopped": self.stopped.get(),
             "images": self.images.borrow().keys().collect::<Vec<_>>(),
             "address": self.addresses.borrow().last(),
             "sandboxes": sandboxes.values().map(|sandbox| sandbox_json(&sandbox.status)).collect::<Vec<_>>(),
@@ -116,6 +117,9 @@ impl Node {
     }
 
     fn remember(self: &Rc<Self>, remembered: &Value, mut logs: Saved) {
+        let stopped = remembered["stopped"].as_bool().unwrap_or_default();
+        self.stopped.set(stopped);
+        self.down.set(stopped);
         let list = |name: &str| remembered[name].as_array().map(Vec::as_slice).unwrap_or_default();
         for image in list("images").iter().filter_map(Value::as_str) {
             // Whoever has loaded one that is in no registry brings it along.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use kubelet::runtime::{ErrorCode, RuntimeError, StorageUse, Volume, VolumeFile, VolumeKind};
+use kubelet::runtime::{ErrorCode, Medium, RuntimeError, StorageUse, Volume, VolumeFile, VolumeKind};
 use machinery::Timestamp;
 
 use crate::fs::{Entry, Fs, Kind, SharedTree, Tree};
@@ -23,14 +23,14 @@ struct Mounted {
     root: String,
     /// `fsGroup`, once a container has it.
     group: Option<u32>,
-    /// Whether it is gone without power.
-    memory: bool,
+    /// What it is made of: without power, what is not on disk is gone.
+    medium: Medium,
 }
 
 impl Mounted {
     /// A tree of the pod's own.
-    fn own_tree(tree: Tree, memory: bool) -> Box<Self> {
-        Box::new(Self { tree: tree.share(), files: None, root: String::new(), group: None, memory })
+    fn own_tree(tree: Tree, medium: Medium) -> Box<Self> {
+        Box::new(Self { tree: tree.share(), files: None, root: String::new(), group: None, medium })
     }
 
     /// Whether it is an emptyDir.
@@ -101,15 +101,15 @@ impl Volumes {
         let pod = all.entry(pod_uid.to_owned()).or_default();
         for volume in volumes {
             match &volume.kind {
-                VolumeKind::EmptyDir { memory, size_limit } => {
+                VolumeKind::EmptyDir { medium, size_limit } => {
                     pod.entry(volume.name.clone()).or_insert_with(|| {
                         let mut tree = Tree::new(now);
                         // Memory is a file system of its own, of that size; on disk, the kubelet looks now and then.
-                        if let Some(limit) = size_limit.filter(|_| *memory) {
+                        if let Some(limit) = size_limit.filter(|_| *medium != Medium::Disk) {
                             tree.set_limit(usize::try_from(limit).unwrap_or(usize::MAX));
                         }
                         tree.insert("/", Entry { mode: 0o777, ..Entry::directory(now) });
-                        Mounted::own_tree(tree, *memory)
+                        Mounted::own_tree(tree, *medium)
                     });
                 }
                 VolumeKind::Files(files) => {
@@ -121,7 +121,7 @@ impl Volumes {
                             replace(&mut tree, &first, now);
                             tree
                         });
-                        let mut mounted = Mounted::own_tree(tree, true);
+                        let mut mounted = Mounted::own_tree(tree, Medium::Memory);
                         mounted.files = Some(files);
                         pod.insert(volume.name.clone(), mounted);
                         continue;
@@ -135,13 +135,19 @@ impl Volumes {
                 VolumeKind::Image { reference } => {
                     if !pod.contains_key(&volume.name) {
                         // Nobody writes it: containers mount it read-only.
-                        pod.insert(volume.name.clone(), Mounted::own_tree(Tree::over(images(reference)?), true));
+                        pod.insert(
+                            volume.name.clone(),
+                            Mounted::own_tree(Tree::over(images(reference)?), Medium::Memory),
+                        );
                     }
                 }
                 VolumeKind::HostPath { path, path_type } => {
-                    check_host_path(host, path, path_type, now)?;
+                    check_host_path(host, path, path_type, now).map_err(|error| RuntimeError {
+                        message: format!("MountVolume.SetUp failed for volume {:?} : {}", volume.name, error.message),
+                        ..error
+                    })?;
                     let (tree, root) = (host.clone(), path.clone());
-                    let mounted = Mounted { tree, root, files: None, group: None, memory: false };
+                    let mounted = Mounted { tree, root, files: None, group: None, medium: Medium::Disk };
                     pod.insert(volume.name.clone(), Box::new(mounted));
                 }
             }
@@ -159,9 +165,9 @@ impl Volumes {
         }
     }
 
-    /// Whether a volume is in memory.
-    pub(super) fn is_memory(&self, pod_uid: &str, name: &str) -> bool {
-        self.0.borrow().get(pod_uid).and_then(|pod| pod.get(name)).is_some_and(|mounted| mounted.memory)
+    /// What a volume is made of.
+    pub(super) fn medium(&self, pod_uid: &str, name: &str) -> Medium {
+        self.0.borrow().get(pod_uid).and_then(|pod| pod.get(name)).map(|mounted| mounted.medium).unwrap_or_default()
     }
 
     /// What emptyDir volumes hold, as `<pod uid>/<volume>`.
@@ -181,7 +187,9 @@ impl Volumes {
     /// The emptyDirs that are on disk, as `<pod uid>/<volume>`.
     pub(super) fn save(&self, saver: &mut Saver<'_>) {
         for (pod, volumes) in self.0.borrow().iter() {
-            for (name, volume) in volumes.iter().filter(|(_, volume)| volume.is_empty_dir() && !volume.memory) {
+            for (name, volume) in
+                volumes.iter().filter(|(_, volume)| volume.is_empty_dir() && volume.medium == Medium::Disk)
+            {
                 let tree = volume.tree.borrow();
                 saver.part(&format!("{pod}/{name}"), tree.changes(), &|| tree.to_bytes());
             }
@@ -196,7 +204,7 @@ impl Volumes {
                 let mut tree = Tree::default();
                 if volumes.take(&name).is_some_and(|bytes| tree.restore(&bytes)) {
                     let mut all = self.0.borrow_mut();
-                    all.entry(pod.clone()).or_default().insert(name, Mounted::own_tree(tree, false));
+                    all.entry(pod.clone()).or_default().insert(name, Mounted::own_tree(tree, Medium::Disk));
                 }
             }
         }

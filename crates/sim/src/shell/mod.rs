@@ -33,7 +33,7 @@ use arrays::Elements;
 use machinery::Timestamp;
 
 use crate::io::Fd;
-use crate::process::{Child, Machine, Pid, Process, Signal, Signals};
+use crate::process::{Child, Environment, Machine, Pid, Process, Signal, Signals};
 
 /// A variable.
 #[derive(Clone, Debug, Default)]
@@ -225,7 +225,7 @@ impl Shell {
     }
 
     /// The environment of the commands it runs.
-    fn env(&self) -> BTreeMap<String, String> {
+    fn env(&self) -> Environment {
         let exported = self.vars.iter().filter(|(_, variable)| variable.exported);
         exported.map(|(name, variable)| (name.clone(), variable.value.clone())).collect()
     }

@@ -289,7 +289,7 @@ impl Shell {
     /// Lets a moment of virtual time pass, and looks for Ctrl-C.
     async fn pause(&mut self) -> Result<(), Flow> {
         self.machine.executor().sleep(self.machine.stretch(BUILTIN_TIME)).await;
-        self.machine.use_cpu(BUILTIN_TIME);
+        self.machine.use_cpu(self.pid, BUILTIN_TIME);
         self.run_traps().await
     }
 
@@ -390,7 +390,7 @@ impl Shell {
             Some(body) => self.function(&body, words.into_iter().skip(1).collect()).await,
             None => {
                 self.machine.executor().sleep(self.machine.stretch(BUILTIN_TIME)).await;
-                self.machine.use_cpu(BUILTIN_TIME);
+                self.machine.use_cpu(self.pid, BUILTIN_TIME);
                 builtins::run(self, words).await
             }
         };

@@ -248,7 +248,7 @@ pub fn run_in(shell: &str, script: &str, input: &str) -> (String, String, i32) {
     let child = machine.spawn(Spawn {
         program: found.program,
         args,
-        env,
+        env: env.into(),
         cwd: "/root".into(),
         uid: 0,
         gid: 0,

@@ -61,6 +61,12 @@ pub fn of_container(errors: &mut ErrorList, path: &Path<'_>, resources: &Resourc
             errors.push(Error::invalid(&requests_path, request.0.as_str(), detail));
         }
     }
+    let lists = || [&resources.limits, &resources.requests].into_iter().flatten().flat_map(|list| list.keys());
+    if lists().any(|name| name.starts_with(HUGE_PAGES))
+        && !lists().any(|name| matches!(name.as_str(), "cpu" | "memory"))
+    {
+        errors.push(Error::forbidden(path, "HugePages require cpu or memory"));
+    }
 }
 
 /// What is wrong with an amount: it must be one, not negative, and whole where its resource is counted.

@@ -10,7 +10,7 @@ use machinery::random::fnv64a;
 use sim::fs::{self, Entry, Fs, Tree};
 use sim::image::{Base, Image, Reference};
 use sim::io::Fd;
-use sim::process::{Machine, MachineConfig, Process, Signal, Spawn};
+use sim::process::{Environment, Machine, MachineConfig, Process, Signal, Spawn};
 
 use super::docker::Docker;
 use super::flags::{Flags, Known};
@@ -333,7 +333,7 @@ impl Builder<'_> {
             groups: None,
             rng: machinery::random::Rng::new(self.process.machine.random()),
         });
-        let mut env: BTreeMap<String, String> = stage.image.env.iter().cloned().collect();
+        let mut env: Environment = stage.image.env.iter().cloned().collect();
         env.entry("PATH".into())
             .or_insert_with(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
         let cwd = if stage.image.working_dir.is_empty() { "/".to_owned() } else { stage.image.working_dir.clone() };

@@ -25,6 +25,9 @@ impl World<'_> {
         let text = |text: &str| heap.text(text);
         let list = |items: Vec<Value>| heap.list(items);
         let shown = |index: usize| arguments.get(index).map_or(Ok(String::new()), |value| heap.shown(value));
+        if let Some(of) = name.strip_prefix("rediswq.") {
+            return self.rediswq(of, arguments, named).await;
+        }
         Ok(match (name, first) {
             ("print", _) => {
                 let separator = option("sep").map_or_else(|| Ok(" ".to_owned()), |value| heap.shown(value))?;

@@ -82,6 +82,8 @@ pub(super) struct World<'a> {
     /// The statement that runs.
     pub(super) line: u32,
     pub(super) heap: Rc<Heap>,
+    /// The work queues it has made.
+    pub(super) queues: Vec<super::rediswq::Queue>,
 }
 
 /// What modules there are.
@@ -112,7 +114,15 @@ const BUILTINS: [&str; 19] = [
 impl<'a> World<'a> {
     pub(super) fn new(process: &'a Process, arguments: Vec<String>) -> Self {
         let (globals, locals, shared) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { process, arguments, globals, locals, shared, line: 1, heap: Rc::default() }
+        let queues = Vec::new();
+        Self { process, arguments, globals, locals, shared, line: 1, heap: Rc::default(), queues }
+    }
+
+    /// Whether a module that is known here stands beside the program.
+    fn brings(&self, module: &str) -> bool {
+        let script = self.arguments.first().map(|path| self.process.path(path)).unwrap_or_default();
+        let file = format!("{}/rediswq.py", crate::fs::parent(&script).trim_end_matches('/'));
+        module == "rediswq" && self.process.fs().exists(&file)
     }
 
     /// Runs a program to its end.
@@ -143,7 +153,7 @@ impl<'a> World<'a> {
         if slices > 0 {
             self.heap.steps.set(0);
             let time = SLICE * u32::try_from(slices).unwrap_or(u32::MAX);
-            self.process.machine.use_cpu(time);
+            self.process.machine.use_cpu(self.process.pid, time);
             self.process.sleep(self.process.machine.stretch(time)).boxed_local().await;
         }
         Ok(())
@@ -174,7 +184,7 @@ impl<'a> World<'a> {
                 for (name, own) in taken {
                     let whole = if module.is_empty() { name.clone() } else { format!("{module}.{name}") };
                     let of = if module.is_empty() { name } else { module };
-                    if !MODULES.contains(&of.as_str()) {
+                    if !MODULES.contains(&of.as_str()) && !self.brings(of) {
                         return error("ModuleNotFoundError", format!("No module named '{of}'"));
                     }
                     // `import os.path` binds `os`.

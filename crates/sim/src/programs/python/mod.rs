@@ -8,6 +8,7 @@ mod lex;
 mod methods;
 mod operators;
 mod parse;
+mod rediswq;
 mod value;
 
 use self::eval::{Stop, World, input};

@@ -106,12 +106,12 @@ pub(super) async fn hpa_example(process: Process) -> i32 {
         Ok(listener) => listener,
         Err(code) => return code,
     };
-    let (machine, stdout) = (process.machine.clone(), process.stdout());
+    let (machine, pid, stdout) = (process.machine.clone(), process.pid, process.stdout());
     serve(&process, listener, super::GRACEFUL, move |request, stream| {
         let (machine, stdout) = (machine.clone(), stdout.clone());
         Box::pin(async move {
             machine.executor().sleep(machine.stretch(WORK)).await;
-            machine.use_cpu(WORK);
+            machine.use_cpu(pid, WORK);
             let at = super::stamp(machine.now(), "%d/%b/%Y:%H:%M:%S +0000");
             let line = format!(
                 "{} - - [{at}] \"{} {} HTTP/1.1\" 200 3\n",

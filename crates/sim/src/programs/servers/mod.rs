@@ -15,7 +15,7 @@ mod notice;
 pub mod pages;
 mod postgres;
 mod rabbit;
-mod redis;
+pub(super) mod redis;
 mod samples;
 mod voting;
 mod web;
@@ -47,6 +47,7 @@ pub(super) const SERVERS: &[(&str, Main)] = &[
     ("amqp-tools", |process| Box::pin(rabbit::tools(process))),
     ("cassandra", |process| Box::pin(cassandra::main(process))),
     ("cassandra-ready", |process| Box::pin(cassandra::ready(process))),
+    ("cqlsh", |process| Box::pin(cassandra::cqlsh(process))),
     ("currency-exchange", |process| Box::pin(hello::currency_exchange(process))),
     ("echoserver", |process| Box::pin(samples::echoserver(process))),
     ("etcd-server", |process| Box::pin(agnhost::etcd(process))),

@@ -11,7 +11,7 @@ use sim::SimRuntime;
 use sim::image::Image;
 use sim::process::{Process, Signal};
 
-use crate::world::learner::docker::{ago, columns};
+use crate::world::learner::docker::ago;
 
 const USAGE: &str = "NAME:
    crictl - client for CRI
@@ -215,6 +215,26 @@ fn short(id: &str) -> String {
     id.chars().take(13).collect()
 }
 
+/// A table as Go's `tabwriter` sets it for crictl: columns of 20 at least, three spaces between them.
+fn table(rows: &[Vec<String>]) -> String {
+    const WIDTH_MIN: usize = 20;
+    const PADDING: usize = 3;
+    let width = |at: usize| {
+        let widest = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max();
+        (widest.unwrap_or(0) + PADDING).max(WIDTH_MIN)
+    };
+    let mut out = String::new();
+    for row in rows {
+        let last = row.len().saturating_sub(1);
+        for (at, cell) in row.iter().enumerate() {
+            let width = if at == last { 0 } else { width(at) };
+            out += &format!("{cell:<width$}");
+        }
+        out.push('\n');
+    }
+    out
+}
+
 /// The containers, the newest first.
 pub(super) fn listed(runtime: &SimRuntime, all: bool) -> Vec<ContainerStatus> {
     let mut found = runtime.containers();
@@ -340,7 +360,7 @@ fn ps(process: &Process, runtime: &SimRuntime, words: &Words<'_>) -> Result<Stri
             namespace,
         ]);
     }
-    Ok(columns(&rows))
+    Ok(table(&rows))
 }
 
 fn pods(process: &Process, runtime: &SimRuntime, words: &Words<'_>) -> Result<String, String> {
@@ -387,7 +407,7 @@ fn pods(process: &Process, runtime: &SimRuntime, words: &Words<'_>) -> Result<St
             "(default)".into(),
         ]);
     }
-    Ok(columns(&rows))
+    Ok(table(&rows))
 }
 
 fn image_json(image: &Image) -> Value {
@@ -423,7 +443,7 @@ fn images(runtime: &SimRuntime, words: &Words<'_>, wanted: Option<&str>) -> Resu
         let size = format!("{}.{}MB", tenths / 10, tenths % 10);
         rows.push(vec![image.reference.name(), image.reference.tag.clone(), words.id(digits(image)), size]);
     }
-    Ok(columns(&rows))
+    Ok(table(&rows))
 }
 
 fn info(runtime: &SimRuntime) -> Value {
@@ -543,7 +563,7 @@ async fn stats(runtime: &SimRuntime, id: Option<&str>) -> Result<String, String>
             "0".into(),
         ]);
     }
-    Ok(columns(&rows))
+    Ok(table(&rows))
 }
 
 async fn exec(process: Process, runtime: &SimRuntime, operands: &[&str]) -> i32 {

@@ -247,8 +247,12 @@ pub(super) async fn run(process: Process, inner: Rc<Inner>, runtime: SimRuntime)
     known.append(&mut shown);
     process.signals.handle(Signal::Int);
     loop {
-        let pause = process.sleep(Duration::from_secs(1));
-        match futures::future::select(Box::pin(pause), Box::pin(process.signals.next())).await {
+        let news = async {
+            runtime.changed().await;
+            // What the kubelet tells of it comes a little later, and seldom alone.
+            process.sleep(Duration::from_millis(200)).await;
+        };
+        match futures::future::select(Box::pin(news), Box::pin(process.signals.next())).await {
             futures::future::Either::Left(_) => {}
             futures::future::Either::Right(_) => return 130,
         }

@@ -7,6 +7,8 @@ mod docker;
 mod journalctl;
 mod systemd;
 
+pub(crate) use systemd::starts_with_node;
+
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Event;
 use machinery::Timestamp;
 use machinery::sort::Order;
 use sim::SimRuntime;
-use sim::fs::Fs;
+use sim::fs::{Entry, Fs, Kind};
 use sim::process::Process;
 
 use super::journalctl::SHORT;
@@ -64,11 +64,62 @@ fn tell(runtime: &SimRuntime, now: Timestamp, unit: &str, text: &str) {
     story += &format!("{}\t{unit}\t{text}\n", now.as_microsecond());
     // A full disk keeps no journal.
     let _ = fs.create_dir_all("/var/log/journal", now).and_then(|()| fs.write(STORY, story, now));
+    runtime.note();
 }
 
 fn disabled(runtime: &SimRuntime) -> Vec<String> {
     let text = Fs::new(runtime.host_tree(), false).read_text(DISABLED).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
+}
+
+/// A span as systemd writes it: `2h 5min`, `8min`, `3s`.
+fn ago(span: std::time::Duration) -> String {
+    const UNITS: [(&str, u64); 4] = [("day", 86400), ("h", 3600), ("min", 60), ("s", 1)];
+    let seconds = span.as_secs();
+    let first = UNITS.iter().position(|(_, unit)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
+    let mut left = seconds;
+    let mut parts = Vec::new();
+    for (name, unit) in UNITS.iter().skip(first).take(2) {
+        let count = left / unit;
+        left %= unit;
+        if count > 0 || parts.is_empty() {
+            let gap = if *name == "day" { " " } else { "" };
+            let plural = if *name == "day" && count > 1 { "s" } else { "" };
+            parts.push(format!("{count}{gap}{name}{plural}"));
+        }
+    }
+    parts.join(" ")
+}
+
+/// Where a link to nothing keeps a service from being started at all.
+fn mask_of(unit: &str) -> String {
+    format!("/etc/systemd/system/{unit}.service")
+}
+
+fn is_masked(runtime: &SimRuntime, unit: &str) -> bool {
+    let fs = Fs::new(runtime.host_tree(), false);
+    matches!(fs.symlink_metadata(&mask_of(unit)), Ok(Entry { kind: Kind::Symlink(to), .. }) if to == "/dev/null")
+}
+
+/// Forbids that a service is started, or allows it again; what systemd says of it.
+fn set_masked(runtime: &SimRuntime, now: Timestamp, unit: &str, masked: bool) -> String {
+    if is_masked(runtime, unit) == masked {
+        return String::new();
+    }
+    let (fs, link) = (Fs::new(runtime.host_tree(), false), mask_of(unit));
+    let (done, said) = match masked {
+        true => (
+            fs.create_dir_all("/etc/systemd/system", now).and_then(|()| fs.symlink("/dev/null", &link, now)),
+            format!("Created symlink {link} → /dev/null.\n"),
+        ),
+        false => (fs.remove(&link), format!("Removed \"{link}\".\n")),
+    };
+    done.map_or_else(|error| format!("Failed to change unit {unit}.service: {error}\n"), |()| said)
+}
+
+/// Whether a service is started when its node is.
+pub(crate) fn starts_with_node(runtime: &SimRuntime, unit: &str) -> bool {
+    !is_masked(runtime, unit) && !disabled(runtime).iter().any(|known| known == unit)
 }
 
 /// Has a service started with its node, or not; what systemd says of it.
@@ -115,7 +166,7 @@ pub(super) async fn systemctl(process: Process, inner: Rc<Inner>, runtime: SimRu
                 "status" => process.eprint(format!("Unit {name}.service could not be found.\n")).await,
                 "is-active" => _ = process.print("inactive\n").await,
                 "is-enabled" => _ = process.print("not-found\n").await,
-                "enable" | "disable" => {
+                "enable" | "disable" | "mask" | "unmask" => {
                     let missing = format!("Failed to {command} unit: Unit file {name}.service does not exist.\n");
                     process.eprint(missing).await;
                 }
@@ -126,14 +177,33 @@ pub(super) async fn systemctl(process: Process, inner: Rc<Inner>, runtime: SimRu
             }
             code = match *command {
                 "status" | "is-active" | "is-enabled" => 4,
-                "enable" | "disable" => 1,
+                "enable" | "disable" | "mask" | "unmask" => 1,
                 _ => 5,
             };
             continue;
         };
         let now = process.machine.now();
         let active = is_active(inner, runtime, unit);
+        let masked = is_masked(runtime, unit);
         let verb = match *command {
+            "mask" | "unmask" => {
+                process.eprint(set_masked(runtime, now, unit, *command == "mask")).await;
+                match (*command, at_once) {
+                    ("mask", true) => "stop",
+                    _ => continue,
+                }
+            }
+            "enable" if masked => {
+                let file = mask_of(unit);
+                process.eprint(format!("Failed to enable unit: Unit file {file} is masked.\n")).await;
+                code = 1;
+                continue;
+            }
+            "start" | "restart" if masked => {
+                process.eprint(format!("Failed to {command} {unit}.service: Unit {unit}.service is masked.\n")).await;
+                code = 1;
+                continue;
+            }
             "enable" | "disable" => {
                 process.eprint(set_enabled(runtime, now, unit, *command == "enable")).await;
                 match (*command, at_once) {
@@ -161,13 +231,20 @@ pub(super) async fn systemctl(process: Process, inner: Rc<Inner>, runtime: SimRu
                 code = if active { code } else { 3 };
             }
             "is-enabled" => {
-                process.print(if enabled { "enabled\n" } else { "disabled\n" }).await;
-                code = if enabled { code } else { 1 };
+                let state = if masked {
+                    "masked\n"
+                } else if enabled {
+                    "enabled\n"
+                } else {
+                    "disabled\n"
+                };
+                process.print(state).await;
+                code = if enabled && !masked { code } else { 1 };
             }
             "status" => {
                 let since = story(runtime, unit).last().map_or(runtime.booted_at(), |(time, _)| *time);
                 let since_text = since.strftime("%a %Y-%m-%d %H:%M:%S UTC");
-                let ago = machinery::time::format_duration(machinery::time::since(since, now));
+                let ago = ago(machinery::time::since(since, now));
                 let (dot, state) = match active {
                     true => ("●", format!("active (running) since {since_text}; {ago} ago")),
                     false => ("○", format!("inactive (dead) since {since_text}; {ago} ago")),
@@ -180,11 +257,19 @@ pub(super) async fn systemctl(process: Process, inner: Rc<Inner>, runtime: SimRu
                     };
                     tail.iter().skip(tail.len().saturating_sub(10)).map(entry).collect()
                 };
+                let state_of_file = if enabled { "enabled" } else { "disabled" };
+                let loaded = match masked {
+                    true => format!("masked (Reason: Unit {unit}.service is masked.)"),
+                    false => {
+                        format!("loaded (/usr/lib/systemd/system/{unit}.service; {state_of_file}; preset: enabled)")
+                    }
+                };
+                let group = match active {
+                    true => format!("     CGroup: /system.slice/{unit}.service\n             └─{pid} {program}\n"),
+                    false => String::new(),
+                };
                 let text = format!(
-                    "{dot} {unit}.service - {title}\n     Loaded: loaded (/etc/systemd/system/{unit}.service; {}; preset: \
-                     enabled)\n     Active: {state}\n{main}     CGroup: /system.slice/{unit}.service\n             └─{pid} \
-                     {program}\n\n{tail}",
-                    if enabled { "enabled" } else { "disabled" }
+                    "{dot} {unit}.service - {title}\n     Loaded: {loaded}\n     Active: {state}\n{main}{group}\n{tail}"
                 );
                 process.print(text).await;
                 code = if active { code } else { 3 };

@@ -16,7 +16,7 @@ use super::web::combined;
 use super::{GRACEFUL, bind, stamp, until_stopped};
 use crate::errno::Errno;
 use crate::network::{TcpListener, http};
-use crate::process::{Child, Process, Signal, Spawn};
+use crate::process::{Child, Environment, Process, Signal, Spawn};
 
 /// The first minor version of nginx 1 whose image has an entrypoint script that says what it does.
 const ENTRYPOINT_SINCE_MINOR: u32 = 19;
@@ -225,7 +225,7 @@ impl Serving {
         process.machine.spawn(Spawn {
             program: Rc::new(worker),
             args: vec!["nginx: worker process".into()],
-            env: BTreeMap::new(),
+            env: Environment::default(),
             cwd: process.cwd.clone(),
             uid,
             gid,

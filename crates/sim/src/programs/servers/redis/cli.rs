@@ -51,6 +51,41 @@ pub(in super::super) async fn cli(process: Process) -> i32 {
     }
 }
 
+/// A reply to a program.
+pub(in super::super::super) enum Reply {
+    Nothing,
+    Number(i64),
+    Text(String),
+    Error(String),
+}
+
+/// Sends one command to a server, on a connection of its own.
+///
+/// # Errors
+/// Why there was no answer.
+pub(in super::super::super) async fn call(
+    process: &Process,
+    host: &str,
+    port: u16,
+    words: &[&str],
+) -> Result<Reply, String> {
+    let stream = process.machine.connect(host, port).await.map_err(|error| error.to_string())?;
+    let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+    let closed = |_| "Connection closed by server.".to_owned();
+    stream.write_all(&array(&words)).await.map_err(closed)?;
+    let reply = stream.read(65536).await.map_err(closed)?;
+    let reply = String::from_utf8_lossy(&reply).into_owned();
+    let (first, rest) = reply.split_once("\r\n").unwrap_or((&reply, ""));
+    let word = first.get(1..).unwrap_or_default();
+    Ok(match first.chars().next() {
+        Some('$' | '*') if word == "-1" => Reply::Nothing,
+        Some('$') => Reply::Text(rest.trim_end_matches("\r\n").to_owned()),
+        Some(':') => Reply::Number(word.parse().unwrap_or(0)),
+        Some('-') => Reply::Error(word.to_owned()),
+        _ => Reply::Text(word.to_owned()),
+    })
+}
+
 /// The words of a line, of which some are in quotes.
 fn words_of(line: &str) -> Vec<String> {
     let mut words = Vec::new();

@@ -2,19 +2,27 @@
 
 mod cli;
 mod config;
+mod lists;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use bytes::BytesMut;
+use futures::future::{Either, select};
+use machinery::Timestamp;
 
 use self::config::Config;
 use super::{GRACEFUL, bind, each_client, stamp, until_stopped};
+use crate::executor::Executor;
 use crate::network::TcpStream;
 use crate::process::Process;
 
 pub(super) use self::cli::cli;
+pub(in super::super) use self::cli::{Reply, call};
 
 /// Most bytes of one command.
 const COMMAND_BYTES_MAX: usize = 16 << 20;
@@ -29,7 +37,11 @@ type Keys = BTreeMap<Vec<u8>, Value>;
 /// What a server holds, and how it is set.
 struct Database {
     keys: Keys,
+    /// When keys go that are to go.
+    expiries: BTreeMap<Vec<u8>, Timestamp>,
     config: Config,
+    /// Who waits for something to be pushed to a list.
+    waiting: Vec<Waker>,
 }
 
 type Data = Rc<RefCell<Database>>;
@@ -61,21 +73,23 @@ pub(super) async fn server(process: Process) -> i32 {
     process.print(log(&format!("Redis version={}, bits=64, commit=00000000", process.var("REDIS_VERSION")))).await;
     process.print(log("Server initialized")).await;
     process.print(log("Ready to accept connections tcp")).await;
-    let data = Data::new(RefCell::new(Database { keys: Keys::new(), config }));
+    let data =
+        Data::new(RefCell::new(Database { keys: Keys::new(), expiries: BTreeMap::new(), config, waiting: Vec::new() }));
+    let executor = process.machine.executor().clone();
     let code = until_stopped(&process, GRACEFUL, async {
-        each_client(&listener, |stream| client(stream, data.clone())).await
+        each_client(&listener, |stream| client(stream, data.clone(), executor.clone())).await
     })
     .await;
     process.print(log("Redis is now ready to exit, bye bye...")).await;
     code
 }
 
-async fn client(stream: TcpStream, data: Data) {
+async fn client(stream: TcpStream, data: Data, executor: Executor) {
     let mut buffer = BytesMut::new();
     loop {
         while let Some((command, used)) = parse(&buffer) {
             let _ = buffer.split_to(used);
-            let reply = run(&command, &data);
+            let reply = run_or_wait(&command, &data, &executor).await;
             if stream.write_all(&reply).await.is_err() {
                 return;
             }
@@ -123,8 +137,54 @@ fn array(values: &[Vec<u8>]) -> Vec<u8> {
     reply
 }
 
-fn run(command: &[Vec<u8>], data: &Data) -> Vec<u8> {
-    let Database { keys: data, config } = &mut *data.borrow_mut();
+/// What a command that waits does once it need not, and how long it waits, in seconds: 0 for ever.
+fn waits(command: &[Vec<u8>]) -> Option<(Vec<Vec<u8>>, f64)> {
+    let (name, arguments) = command.split_first()?;
+    let name = String::from_utf8_lossy(name).to_uppercase();
+    let at_once = match name.as_str() {
+        "BLPOP" | "BRPOP" | "BRPOPLPUSH" | "BLMOVE" => name.strip_prefix('B')?,
+        _ => return None,
+    };
+    let (timeout, arguments) = arguments.split_last()?;
+    let seconds = String::from_utf8_lossy(timeout).parse().ok().filter(|seconds: &f64| (0.0..1e9).contains(seconds))?;
+    Some(([&[at_once.as_bytes().to_vec()], arguments].concat(), seconds))
+}
+
+/// Runs a command; one that pops from a list that is empty waits for what is pushed.
+async fn run_or_wait(command: &[Vec<u8>], data: &Data, executor: &Executor) -> Vec<u8> {
+    let Some((at_once, seconds)) = waits(command) else { return run(command, data, executor.now()) };
+    let pop = poll_fn(|cx| {
+        let mut data = data.borrow_mut();
+        let Some(reply) = lists::pop_any(&at_once, &mut data.keys) else {
+            data.waiting.push(cx.waker().clone());
+            return Poll::Pending;
+        };
+        // What was taken may have gone to another list.
+        data.waiting.drain(..).for_each(Waker::wake);
+        Poll::Ready(reply)
+    });
+    if seconds == 0.0 {
+        return pop.await;
+    }
+    match select(pop, executor.sleep(Duration::from_secs_f64(seconds))).await {
+        Either::Left((reply, _)) => reply,
+        Either::Right(_) if at_once.len() > 2 && at_once.first().is_some_and(|name| name.ends_with(b"H")) => {
+            b"$-1\r\n".to_vec()
+        }
+        Either::Right(_) => b"*-1\r\n".to_vec(),
+    }
+}
+
+fn run(command: &[Vec<u8>], data: &Data, now: Timestamp) -> Vec<u8> {
+    let Database { keys: data, expiries, config, waiting } = &mut *data.borrow_mut();
+    expiries.retain(|key, at| {
+        let stays = *at > now && data.contains_key(key);
+        if !stays {
+            data.remove(key);
+        }
+        stays
+    });
+    waiting.drain(..).for_each(Waker::wake);
     let name = command.first().map(|name| String::from_utf8_lossy(name).to_uppercase()).unwrap_or_default();
     let arguments = command.get(1..).unwrap_or_default();
     let integer = |number: usize| format!(":{number}\r\n").into_bytes();
@@ -138,10 +198,53 @@ fn run(command: &[Vec<u8>], data: &Data) -> Vec<u8> {
             }
             text("+OK\r\n")
         }
-        ("SET", [key, value, ..]) => {
+        ("SET", [key, value, options @ ..]) => {
+            let options: Vec<String> =
+                options.iter().map(|word| String::from_utf8_lossy(word).to_uppercase()).collect();
+            let has = |name: &str| options.iter().any(|word| word == name);
+            if has("NX") && data.contains_key(key) || has("XX") && !data.contains_key(key) {
+                return text("$-1\r\n");
+            }
+            let value_of = |name: &str| {
+                let at = options.iter().position(|word| word == name)?;
+                options.get(at + 1)?.parse::<u64>().ok()
+            };
+            let span = value_of("EX").map(Duration::from_secs).or(value_of("PX").map(Duration::from_millis));
             data.insert(key.clone(), Value::Text(value.clone()));
+            expiries.remove(key);
+            expiries.extend(span.map(|span| (key.clone(), machinery::time::after(now, span))));
             text("+OK\r\n")
         }
+        ("SETEX", [key, seconds, value]) => match String::from_utf8_lossy(seconds).parse() {
+            Ok(seconds) => {
+                data.insert(key.clone(), Value::Text(value.clone()));
+                expiries.insert(key.clone(), machinery::time::after(now, Duration::from_secs(seconds)));
+                text("+OK\r\n")
+            }
+            Err(_) => text(NOT_AN_INTEGER),
+        },
+        ("EXPIRE", [key, seconds]) => match String::from_utf8_lossy(seconds).parse() {
+            Ok(_) if !data.contains_key(key) => integer(0),
+            Ok(seconds) => {
+                expiries.insert(key.clone(), machinery::time::after(now, Duration::from_secs(seconds)));
+                integer(1)
+            }
+            Err(_) => text(NOT_AN_INTEGER),
+        },
+        ("PERSIST", [key]) => integer(usize::from(expiries.remove(key).is_some())),
+        ("TTL", [key]) => match (data.contains_key(key), expiries.get(key)) {
+            (false, _) => text(":-2\r\n"),
+            (true, None) => text(":-1\r\n"),
+            (true, Some(at)) => {
+                let left = machinery::time::since(now, *at);
+                integer(usize::try_from(left.as_secs() + u64::from(left.subsec_nanos() > 0)).unwrap_or(0))
+            }
+        },
+        ("TYPE", [key]) => text(match data.get(key) {
+            Some(Value::Text(_)) => "+string\r\n",
+            Some(Value::List(_)) => "+list\r\n",
+            None => "+none\r\n",
+        }),
         ("GET", [key]) => match data.get(key) {
             Some(Value::Text(value)) => bulk(value),
             Some(Value::List(_)) => text(WRONG_TYPE),
@@ -154,50 +257,30 @@ fn run(command: &[Vec<u8>], data: &Data) -> Vec<u8> {
         },
         ("DEL", keys) => integer(keys.iter().filter(|key| data.remove(*key).is_some()).count()),
         ("EXISTS", keys) => integer(keys.iter().filter(|key| data.contains_key(*key)).count()),
-        ("KEYS", _) => array(&data.keys().cloned().collect::<Vec<_>>()),
-        ("DBSIZE", []) => integer(data.len()),
-        ("LPUSH" | "RPUSH", [key, values @ ..]) => {
-            match data.entry(key.clone()).or_insert_with(|| Value::List(Vec::new())) {
-                Value::Text(_) => text(WRONG_TYPE),
-                Value::List(list) => {
-                    for value in values {
-                        let at = if name == "LPUSH" { 0 } else { list.len() };
-                        list.insert(at, value.clone());
-                    }
-                    integer(list.len())
-                }
-            }
+        ("KEYS", [pattern]) => {
+            let pattern = String::from_utf8_lossy(pattern);
+            let fits = |key: &&Vec<u8>| crate::shell::pattern::matches_text(&pattern, &String::from_utf8_lossy(key));
+            array(&data.keys().filter(fits).cloned().collect::<Vec<_>>())
         }
-        ("LPOP" | "RPOP", [key]) => match data.get_mut(key) {
-            Some(Value::List(list)) if !list.is_empty() => {
-                bulk(&if name == "LPOP" { list.remove(0) } else { list.pop().unwrap_or_default() })
-            }
-            Some(Value::Text(_)) => text(WRONG_TYPE),
-            _ => text("$-1\r\n"),
-        },
-        ("LLEN", [key]) => match data.get(key) {
-            Some(Value::List(list)) => integer(list.len()),
-            Some(Value::Text(_)) => text(WRONG_TYPE),
-            None => integer(0),
-        },
-        ("LRANGE", [key, _, _]) => match data.get(key) {
-            Some(Value::List(list)) => array(list),
-            Some(Value::Text(_)) => text(WRONG_TYPE),
-            None => array(&[]),
-        },
+        ("DBSIZE", []) => integer(data.len()),
         ("INFO", sections) => bulk(info(sections.first(), data, config).as_bytes()),
         ("CONFIG", [verb, arguments @ ..]) => config_command(config, verb, arguments),
         ("COMMAND", _) => array(&[]),
+        _ if lists::COMMANDS.contains(&name.as_str()) => lists::run(&name, arguments, data),
         (
-            "GET" | "SET" | "INCR" | "DECR" | "INCRBY" | "LPUSH" | "RPUSH" | "LPOP" | "RPOP" | "LLEN" | "LRANGE"
+            "GET" | "SET" | "SETEX" | "EXPIRE" | "TTL" | "TYPE" | "PERSIST" | "KEYS" | "INCR" | "DECR" | "INCRBY"
             | "ECHO" | "CONFIG",
             _,
-        ) => format!("-ERR wrong number of arguments for '{}' command\r\n", name.to_lowercase()).into_bytes(),
+        ) => wrong_number(&name),
         _ => {
             let words: String = arguments.iter().map(|word| format!("'{}' ", String::from_utf8_lossy(word))).collect();
             format!("-ERR unknown command '{}', with args beginning with: {words}\r\n", name).into_bytes()
         }
     }
+}
+
+fn wrong_number(name: &str) -> Vec<u8> {
+    format!("-ERR wrong number of arguments for '{}' command\r\n", name.to_lowercase()).into_bytes()
 }
 
 fn add(data: &mut Keys, key: &[u8], by: i64) -> Vec<u8> {

@@ -19,6 +19,7 @@ fn id(errors: &mut ErrorList, path: &Path<'_>, id: Option<i64>) {
 pub fn pod_security_context(errors: &mut ErrorList, path: &Path<'_>, spec: &PodSpec) {
     let at = path.child("securityContext");
     host_network(errors, path, spec);
+    own_users(errors, path, spec);
     if spec.share_process_namespace == Some(true) && spec.host_pid == Some(true) {
         let detail = "ShareProcessNamespace and HostPID cannot both be enabled";
         errors.push(Error::invalid(&path.child("shareProcessNamespace"), true, detail));
@@ -34,6 +35,17 @@ pub fn pod_security_context(errors: &mut ErrorList, path: &Path<'_>, spec: &PodS
     let change = context.fs_group_change_policy.as_deref();
     optional_one_of(errors, &at.child("fsGroupChangePolicy"), change, &["Always", "OnRootMismatch"]);
     seccomp(errors, &at.child("seccompProfile"), context.seccomp_profile.as_ref());
+}
+
+/// A pod with users of its own has no other namespace of its node's (upstream validateHostUsers).
+fn own_users(errors: &mut ErrorList, path: &Path<'_>, spec: &PodSpec) {
+    if spec.host_users != Some(false) {
+        return;
+    }
+    let shared = [("hostNetwork", spec.host_network), ("hostPID", spec.host_pid), ("hostIPC", spec.host_ipc)];
+    for (name, _) in shared.into_iter().filter(|(_, shared)| *shared == Some(true)) {
+        errors.push(Error::forbidden(&path.child(name), "when `hostUsers` is false"));
+    }
 }
 
 /// On the node's network, a port of the container is a port of the node.

@@ -1,9 +1,11 @@
-//! agnhost, the image of Kubernetes' own tests: its subcommands that serve.
+//! agnhost, the image of Kubernetes' own tests: its subcommands.
+
+mod netexec;
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use futures::future::{Either, select};
+use futures::future::{Either, select, select_all};
 
 use super::{GO, GRACEFUL, bind, serve, until_stopped};
 use crate::network::ConnectError;
@@ -22,28 +24,27 @@ pub(super) async fn main(process: Process) -> i32 {
         "grpc-health-checking" => grpc_health_checking(process).await,
         "liveness" => liveness(process).await,
         "logs-generator" => logs_generator(process).await,
-        "netexec" => {
-            let udp_port = port(&process, "--udp-port", 8081);
-            let machine = process.machine.clone();
-            let udp = async move {
-                let Ok(socket) = machine.interface().bind(udp_port) else { return std::future::pending().await };
-                loop {
-                    let datagram = socket.receive().await;
-                    let answer = match String::from_utf8_lossy(&datagram.data).trim().split_once(' ') {
-                        Some(("echo", message)) => message.to_owned(),
-                        None if datagram.data.trim_ascii().eq_ignore_ascii_case(b"hostname") => {
-                            machine.hostname().to_owned()
-                        }
-                        _ => continue,
-                    };
-                    // Whoever asked may have gone.
-                    let _ = socket.send(datagram.from, answer.into()).await;
-                }
-            };
-            let http = Box::pin(http(process, "--http-port", 8080, netexec));
-            match select(http, Box::pin(udp)).await {
-                Either::Left((code, _)) | Either::Right((code, _)) => code,
-            }
+        "dns-server-list" => resolver(process, "nameserver").await,
+        "dns-suffix" => resolver(process, "search").await,
+        "entrypoint-tester" => {
+            let words: Vec<&str> = process.args.iter().map(String::as_str).collect();
+            i32::from(!process.print(format!("[{}]\n", words.join(" "))).await)
+        }
+        "etc-hosts" => {
+            let text = process.fs().read_text("/etc/hosts").unwrap_or_default();
+            i32::from(!process.print(text).await)
+        }
+        "mounttest" => mounttest(process).await,
+        "netexec" => netexec::main(process).await,
+        "porter" => porter(process).await,
+        "stress" => {
+            let cpus = number(&process, "--cpus", 0);
+            let memory =
+                text(&process, "--mem-total").and_then(|amount| machinery::quantity::Quantity::parse(&amount).ok());
+            process.machine.set_cpu(process.pid, cpus.saturating_mul(1_000_000_000));
+            let bytes = memory.map_or(0, |amount| amount.value());
+            process.machine.set_memory(process.pid, u64::try_from(bytes).unwrap_or(0));
+            until_stopped(&process, GO, std::future::pending()).await
         }
         "serve-hostname" => http(process, "--port", 9376, |_, machine| Response::text(machine.hostname())).await,
         "test-webserver" => {
@@ -79,33 +80,84 @@ async fn http(process: Process, flag: &str, default: u16, answer: fn(&Request, &
     .await
 }
 
-fn netexec(request: &Request, machine: &Machine) -> Response {
-    let query = request.target.split_once('?').map_or("", |(_, query)| query);
-    let parameter = |name: &str| {
-        query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name)).map(|(_, value)| value)
-    };
-    match request.path() {
-        "/" => Response::text(format!("NOW: {}", machine.now())),
-        "/hostname" | "/hostName" => Response::text(machine.hostname()),
-        "/healthz" => Response::text(""),
-        "/echo" => {
-            let status = parameter("code").and_then(|code| code.parse().ok()).unwrap_or(200);
-            Response::new(status, "text/plain; charset=utf-8", parameter("msg").unwrap_or_default().to_owned())
-        }
-        _ => Response::new(404, "text/plain; charset=utf-8", "404 page not found\n"),
-    }
-}
-
 /// A numeric flag, as `--name=value` or `--name value`.
 fn number(process: &Process, name: &str, default: u64) -> u64 {
+    text(process, name).and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// A flag's text, as `--name=value` or `--name value`.
+fn text(process: &Process, name: &str) -> Option<String> {
     let words = process.operands();
     let prefix = format!("{name}=");
-    let given = words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(&prefix) {
+    words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(&prefix) {
         Some(value) => Some(value.to_owned()),
         None if word == name => words.get(at + 1).cloned(),
         None => None,
-    });
-    given.and_then(|text| text.parse().ok()).unwrap_or(default)
+    })
+}
+
+/// `dns-suffix`, `dns-server-list`: what `/etc/resolv.conf` says, with commas.
+async fn resolver(process: Process, keyword: &str) -> i32 {
+    let config = process.fs().read_text("/etc/resolv.conf").unwrap_or_default();
+    let lines = config.lines().filter_map(|line| line.strip_prefix(keyword));
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    i32::from(!process.print(format!("{}\n", words.join(","))).await)
+}
+
+/// `mounttest`: what is to be seen of files, as its flags ask.
+async fn mounttest(process: Process) -> i32 {
+    let mut code = 0;
+    let mounts = process.fs().mounts();
+    for flag in ["--fs_type", "--file_mode", "--file_perm", "--file_owner", "--file_content", "--file_content_in_loop"]
+    {
+        let Some(path) = text(&process, flag) else { continue };
+        let entry = match process.fs().metadata(&path) {
+            Ok(entry) => entry,
+            Err(error) => {
+                process.print(format!("error with {path:?}: {error}\n")).await;
+                code = 1;
+                continue;
+            }
+        };
+        let line = match flag {
+            "--fs_type" => {
+                let mounted = mounts.iter().rfind(|mounted| mounted.path == path);
+                format!("mount type of {path:?}: {}\n", mounted.map_or("overlay", |mounted| mounted.device))
+            }
+            "--file_mode" => format!("mode of file {path:?}: {}\n", entry.mode_text()),
+            "--file_perm" => format!("perms of file {path:?}: {}\n", entry.mode_text()),
+            "--file_owner" => format!("owner UID of {path:?}: {}\nowner GID of {path:?}: {}\n", entry.uid, entry.gid),
+            _ => {
+                let content = process.fs().read_text(&path).unwrap_or_default();
+                format!("content of file {path:?}: {content}\n")
+            }
+        };
+        process.print(line).await;
+    }
+    code
+}
+
+/// `porter`: serves the value of each `SERVE_PORT_N` on that port.
+async fn porter(process: Process) -> i32 {
+    let wanted = process
+        .env
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix("SERVE_PORT_")?.parse::<u16>().ok()?, value.clone())));
+    let wanted: Vec<(u16, String)> = wanted.collect();
+    let mut serving = Vec::new();
+    for (port, text) in wanted {
+        let Ok(listener) = bind(&process, port) else {
+            return process.fail(1, format!("listen tcp :{port}: bind: address already in use")).await;
+        };
+        serving.push(Box::pin(serve(&process, listener, GO, move |_, _| {
+            let answer = Response::text(text.clone());
+            Box::pin(async move { answer })
+        })));
+    }
+    if serving.is_empty() {
+        return until_stopped(&process, GO, std::future::pending()).await;
+    }
+    select_all(serving).await.0
 }
 
 fn port(process: &Process, name: &str, default: u16) -> u16 {
