@@ -1,9 +1,12 @@
-//! The five documents, every command line of each, in order, typed into a shell of this machine, with `playground
-//! kubectl` for kubectl and `playground serve --runtime sim` for the cluster. The transcripts are those of the tab's
-//! terminal (`crates/core/tests/transcripts.rs`), and say what is not typed here and why.
+//! The five documents, every command line of each, in order, and lines of Kubernetes' documentation, typed into a
+//! shell of this machine, with `playground kubectl` for kubectl and `playground serve --runtime sim` for the cluster.
+//! The transcripts are those of the tab's terminal (`crates/core/tests/transcripts.rs`), and say what is not typed here
+//! and why. The documentation's examples are files of this machine, which may have no network.
 
 #![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
+#[path = "../../crates/core/src/lesson_files/examples.rs"]
+mod examples;
 #[path = "../../crates/core/tests/transcripts/format.rs"]
 mod format;
 
@@ -19,6 +22,7 @@ use format::{Line, Natively, missing};
 use playground_tests::{Server, binary, eventually, root};
 use tempfile::TempDir;
 
+const EXAMPLES: &str = include_str!("../../crates/core/src/world/examples/documentation.txt");
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Stands before a line's exit code, which ends what it printed.
 const END: &str = "-- exit code of the line: ";
@@ -93,6 +97,17 @@ fn home(server: &Server) -> TempDir {
     folder
 }
 
+/// A line with files in the place of the examples' addresses.
+fn with_examples(line: &str, home: &Path) -> String {
+    let here = |word: &str| {
+        let text = examples::example(EXAMPLES, word)?;
+        let name = word.rsplit('/').next()?;
+        std::fs::write(home.join(name), text).unwrap();
+        Some(name.to_owned())
+    };
+    line.split(' ').map(|word| here(word).unwrap_or_else(|| word.to_owned())).collect::<Vec<_>>().join(" ")
+}
+
 /// What runs in a terminal of its own.
 struct Background {
     child: Child,
@@ -128,6 +143,7 @@ fn play(text: &str, nodes: &str) {
         wanted.retain(|pattern| !pattern.starts_with("playground:"));
         let filled =
             names.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value));
+        let filled = with_examples(&filled, home.path());
         match kind {
             '$' | '!' | '=' => {
                 let (printed, code) = first.type_line(&filled);
@@ -172,10 +188,11 @@ fn play(text: &str, nodes: &str) {
 
 // One after the other: the documents' ports are fixed.
 #[test]
-fn the_five_documents() {
+fn the_five_documents_and_the_documentation() {
     play(include_str!("../../crates/core/tests/transcripts/1.txt"), "1");
     play(include_str!("../../crates/core/tests/transcripts/2.txt"), "3");
     play(include_str!("../../crates/core/tests/transcripts/3.txt"), "1");
     play(include_str!("../../crates/core/tests/transcripts/4.txt"), "1");
     play(include_str!("../../crates/core/tests/transcripts/5.txt"), "3");
+    play(include_str!("../../crates/core/tests/transcripts/documentation.txt"), "2");
 }

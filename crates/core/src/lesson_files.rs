@@ -1,5 +1,7 @@
 //! The files in the learner's home: the manifests of the lessons.
 
+mod examples;
+
 use machinery::split;
 
 /// Names and contents, for [`crate::Options::files`].
@@ -33,12 +35,6 @@ const WEB: &[(&str, &str)] = &[(
 /// The examples of Kubernetes' documentation, each after `### path`; `#= path|text|other|…` is the same with other texts
 /// in the place of some.
 static EXAMPLES: pack::Text = include!(concat!(env!("OUT_DIR"), "/documentation.rs"));
-/// Where the documentation's examples are, by their paths.
-const EXAMPLES_AT: [&str; 3] = [
-    "https://k8s.io/examples/",
-    "https://kubernetes.io/examples/",
-    "https://raw.githubusercontent.com/kubernetes/website/main/content/en/examples/",
-];
 
 split! {
     kubectl,
@@ -56,33 +52,7 @@ pub(crate) async fn fetch(url: String) -> Option<String> {
 /// A file by its address.
 pub(crate) fn web_file(url: &str) -> Option<String> {
     let known = WEB.iter().find(|(known, _)| *known == url).map(|(_, text)| (*text).to_owned());
-    known.or_else(|| example(EXAMPLES_AT.iter().find_map(|root| url.strip_prefix(root))?))
-}
-
-fn example(path: &str) -> Option<String> {
-    for section in EXAMPLES.get().split("### ").skip(1) {
-        let (name, mut text) = section.split_once('\n')?;
-        let mut change = None;
-        while let Some((variant, rest)) = text.strip_prefix("#= ").and_then(|rest| rest.split_once('\n')) {
-            let mut parts = variant.split('|').map(|part| part.replace("\\n", "\n"));
-            if parts.next().as_deref() == Some(path) {
-                change = Some(parts.collect::<Vec<_>>());
-            }
-            text = rest;
-        }
-        match change {
-            Some(changes) => {
-                let changed = changes.chunks_exact(2).fold(text.to_owned(), |text, pair| match pair {
-                    [old, new] => text.replace(old, new),
-                    _ => text,
-                });
-                return Some(changed);
-            }
-            None if name == path => return Some(text.to_owned()),
-            None => {}
-        }
-    }
-    None
+    known.or_else(|| examples::example(EXAMPLES.get(), url))
 }
 
 #[cfg(test)]
