@@ -14,8 +14,8 @@ use crate::process::{Machine, Pid, Signal};
 
 /// A terminal as its processes see it. Cheap to clone; all clones are one.
 ///
-/// In cooked mode (the default) it echoes, lets the line be edited, and turns Ctrl-C into SIGINT for the
-/// foreground process group. In raw mode bytes go through as they are.
+/// In cooked mode (the default) it echoes, lets the line be edited, and turns Ctrl-C into SIGINT, and Ctrl-Z
+/// into SIGTSTP, for the foreground process group. In raw mode bytes go through as they are.
 #[derive(Clone)]
 pub struct Tty(Rc<Shared>);
 
@@ -191,12 +191,18 @@ impl Tty {
         const INTERRUPT: u8 = 3;
         const END: u8 = 4;
         const KILL_LINE: u8 = 21;
+        const SUSPEND: u8 = 26;
         const QUIT: u8 = 28;
         match byte {
-            INTERRUPT | QUIT => {
+            INTERRUPT | QUIT | SUSPEND => {
                 self.0.state.borrow_mut().line.clear();
-                self.write(if byte == INTERRUPT { b"^C" } else { b"^\\" });
-                self.signal(if byte == INTERRUPT { Signal::Int } else { Signal::Quit });
+                let (shown, signal) = match byte {
+                    INTERRUPT => ("^C", Signal::Int),
+                    QUIT => ("^\\", Signal::Quit),
+                    _ => ("^Z", Signal::Tstp),
+                };
+                self.write(shown.as_bytes());
+                self.signal(signal);
             }
             END => {
                 let line = std::mem::take(&mut self.0.state.borrow_mut().line);

@@ -210,3 +210,66 @@ fn less_shows_page_by_page() {
     assert!(terminal.type_in("G").contains("(END)"));
     assert!(terminal.type_in("q").contains("\x1b[J> "));
 }
+
+#[test]
+fn jobs_are_told_stopped_and_ended_as_bash_does() {
+    let mut terminal = Terminal::open();
+    let started = terminal.output_of("sleep 100 &");
+    assert!(started.starts_with("[1] ") && started.lines().count() == 1, "{started:?}");
+    terminal.output_of("sleep 200 | cat &");
+    assert_eq!(
+        terminal.output_of("jobs"),
+        "[1]-  Running                 sleep 100 &\r\n[2]+  Running                 sleep 200 | cat &\r\n"
+    );
+    // It ends a moment later than the shell asks again.
+    assert_eq!(terminal.output_of("kill %1"), "");
+    assert_eq!(terminal.output_of("true"), "[1]-  Terminated              sleep 100\r\n");
+    assert_eq!(terminal.output_of("kill %7"), "sh: kill: %7: no such job\r\n");
+    terminal.output_of("kill -9 %sleep");
+    assert_eq!(terminal.output_of("true"), "[2]+  Killed                  sleep 200 | cat\r\n");
+    assert_eq!(terminal.machine.processes().len(), 1);
+    assert_eq!(terminal.output_of("fg"), "sh: fg: current: no such job\r\n");
+    // Ctrl-Z, and on from there.
+    terminal.type_in("sleep 100\r");
+    let screen = terminal.type_in("\x1a");
+    assert!(screen.starts_with("^Z\r\n[1]+  Stopped                 sleep 100\r\n"), "{screen:?}");
+    assert_eq!(terminal.output_of("echo $?"), "148\r\n");
+    assert_eq!(terminal.output_of("exit"), "There are stopped jobs.\r\n");
+    assert_eq!(terminal.output_of("bg"), "[1]+ sleep 100 &\r\n");
+    assert_eq!(terminal.output_of("bg"), "sh: bg: job 1 already in background\r\n");
+    assert_eq!(terminal.output_of("jobs"), "[1]+  Running                 sleep 100 &\r\n");
+    assert!(terminal.type_in("fg %1\r").ends_with("sleep 100\r\n"));
+    assert!(terminal.type_in("\x03").starts_with("^C\r\n"));
+    assert_eq!(terminal.output_of("jobs"), "");
+    // What ends by itself.
+    terminal.output_of("(exit 3) &");
+    assert_eq!(terminal.output_of("echo"), "\r\n[1]+  Exit 3                  (exit 3)\r\n");
+    terminal.output_of("sleep 0.1 &");
+    assert_eq!(terminal.output_of("wait; echo $?"), "0\r\n[1]+  Done                    sleep 0.1\r\n");
+    terminal.output_of("sleep 100 &");
+    assert_eq!(
+        terminal.output_of("kill $(jobs -p); wait %1; echo $?"),
+        "143\r\n[1]+  Terminated              sleep 100\r\n"
+    );
+    assert_eq!(terminal.output_of("wait %3; echo $?"), "sh: wait: %3: no such job\r\n127\r\n");
+    terminal.output_of("sleep 100 & sleep 50 &");
+    assert_eq!(terminal.output_of("disown %1; jobs"), "[2]+  Running                 sleep 50 &\r\n");
+    assert_eq!(terminal.output_of("sh -c 'kill $$'"), "Terminated\r\n");
+}
+
+#[test]
+fn a_stopped_process_does_nothing_until_it_is_told_to_go_on() {
+    let mut terminal = Terminal::open();
+    terminal.output_of("(while true; do echo x >>/tmp/out; sleep 0.05; done) &");
+    terminal.output_of("kill -STOP %1");
+    let count = terminal.output_of("wc -l < /tmp/out");
+    terminal.output_of("sleep 0.5");
+    assert_eq!(terminal.output_of("wc -l < /tmp/out"), count);
+    assert_eq!(
+        terminal.output_of("jobs -s"),
+        "[1]+  Stopped                 (while true; do echo x >>/tmp/out; sleep 0.05; done)\r\n"
+    );
+    terminal.output_of("kill -CONT %1");
+    terminal.output_of("sleep 0.5");
+    assert_ne!(terminal.output_of("wc -l < /tmp/out"), count);
+}

@@ -507,7 +507,7 @@ impl Machine {
             signals: signals.clone(),
         };
         let exit = Rc::new(Exit::default());
-        let child = Child { pid, exit: exit.clone() };
+        let child = Child { pid, exit: exit.clone(), signals: signals.clone() };
         let machine = self.clone();
         self.executor().spawn(async move {
             let executor = machine.executor().clone();
@@ -515,8 +515,11 @@ impl Machine {
                 executor.sleep(EXEC_TIME).await;
                 spawn.program.run(process).await
             });
-            let gate = machine.clone();
+            let (gate, own) = (machine.clone(), signals.clone());
             let body = std::future::poll_fn(move |cx| {
+                if own.is_stopped() && own.poll_stopped(cx) {
+                    return Poll::Pending;
+                }
                 if gate.0.frozen.get() {
                     super::signal::register(&mut gate.0.thaw.borrow_mut(), cx.waker());
                     return Poll::Pending;
@@ -541,7 +544,7 @@ impl Machine {
     /// There are too many processes: the new one ends before it begins.
     fn refuse(&self, spawn: Spawn) -> Child {
         let exit = Rc::new(Exit::default());
-        let child = Child { pid: 0, exit: exit.clone() };
+        let child = Child { pid: 0, exit: exit.clone(), signals: Signals::new(false) };
         let executor = self.executor().clone();
         self.executor().spawn(async move {
             executor.sleep(EXEC_TIME).await;

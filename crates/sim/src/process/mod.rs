@@ -194,6 +194,7 @@ pub struct Child {
     /// Its number.
     pub pid: Pid,
     exit: Rc<Exit>,
+    signals: Signals,
 }
 
 #[derive(Default)]
@@ -213,6 +214,28 @@ impl Child {
             }
         })
         .await
+    }
+
+    /// Waits for the end, or until it stands still: then there is no exit code.
+    pub async fn wait_or_stop(&self) -> Option<i32> {
+        poll_fn(|cx| {
+            if let Some(code) = self.exit.code.get() {
+                return Poll::Ready(Some(code));
+            }
+            signal::register(&mut self.exit.wakers.borrow_mut(), cx.waker());
+            if self.signals.poll_stopped(cx) { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Whether it stands still.
+    pub fn is_stopped(&self) -> bool {
+        self.exit_code().is_none() && self.signals.is_stopped()
+    }
+
+    /// The signal that ended it, if one did.
+    pub fn killed_by(&self) -> Option<Signal> {
+        self.signals.killed_by()
     }
 
     /// The exit code, if it has ended.

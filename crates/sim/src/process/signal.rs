@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// A signal, by Linux' numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,12 +32,16 @@ pub enum Signal {
     Chld = 17,
     /// Go on.
     Cont = 18,
+    /// Stand still, whatever the process thinks of it.
+    Stop = 19,
+    /// Ctrl-Z.
+    Tstp = 20,
     /// The window's size changed; a graceful stop for httpd.
     Winch = 28,
 }
 
 /// Names without `SIG`, as `kill -l` lists them.
-pub const SIGNALS: [(Signal, &str); 12] = [
+pub const SIGNALS: [(Signal, &str); 14] = [
     (Signal::Hup, "HUP"),
     (Signal::Int, "INT"),
     (Signal::Quit, "QUIT"),
@@ -49,6 +53,8 @@ pub const SIGNALS: [(Signal, &str); 12] = [
     (Signal::Term, "TERM"),
     (Signal::Chld, "CHLD"),
     (Signal::Cont, "CONT"),
+    (Signal::Stop, "STOP"),
+    (Signal::Tstp, "TSTP"),
     (Signal::Winch, "WINCH"),
 ];
 
@@ -67,6 +73,25 @@ impl Signal {
     /// The exit code of a process that died of it.
     pub fn exit_code(self) -> i32 {
         128 + self as i32
+    }
+
+    /// How shells call the end of a process by it.
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::Hup => "Hangup",
+            Self::Int => "Interrupt",
+            Self::Quit => "Quit",
+            Self::Kill => "Killed",
+            Self::Usr1 => "User defined signal 1",
+            Self::Usr2 => "User defined signal 2",
+            Self::Pipe => "Broken pipe",
+            Self::Alrm => "Alarm clock",
+            Self::Term => "Terminated",
+            Self::Chld => "Child exited",
+            Self::Cont => "Continued",
+            Self::Stop | Self::Tstp => "Stopped",
+            Self::Winch => "Window changed",
+        }
     }
 }
 
@@ -101,6 +126,8 @@ struct State {
     dispositions: BTreeMap<Signal, Disposition>,
     pending: VecDeque<Signal>,
     fatal: Option<Signal>,
+    /// It stands still until it is told to go on.
+    stopped: bool,
     wakers: Vec<Waker>,
 }
 
@@ -111,6 +138,7 @@ impl Signals {
             dispositions: BTreeMap::new(),
             pending: VecDeque::new(),
             fatal: None,
+            stopped: false,
             wakers: Vec::new(),
         })))
     }
@@ -182,10 +210,27 @@ impl Signals {
         .await
     }
 
+    /// Whether the process stands still; whoever asks is woken when that changes.
+    pub(super) fn poll_stopped(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.0.borrow_mut();
+        register(&mut state.wakers, cx.waker());
+        state.stopped
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.0.borrow().stopped
+    }
+
     pub(super) fn deliver(&self, signal: Signal) {
         let mut state = self.0.borrow_mut();
+        if signal == Signal::Cont && state.stopped {
+            state.stopped = false;
+            state.wakers.drain(..).for_each(Waker::wake);
+        }
         match state.dispositions.get(&signal) {
             _ if signal == Signal::Kill => state.fatal = Some(signal),
+            _ if signal == Signal::Stop && !state.is_init => state.stopped = true,
+            None if signal == Signal::Tstp && !state.is_init => state.stopped = true,
             Some(Disposition::Ignore) => return,
             Some(Disposition::Handle) if state.pending.contains(&signal) => return,
             Some(Disposition::Handle) => state.pending.push_back(signal),

@@ -265,7 +265,7 @@ pub(super) async fn uname(process: Process) -> i32 {
 pub(super) async fn kill(process: Process) -> i32 {
     let mut signal = Signal::Term;
     let mut words = process.operands();
-    if let Some(flag) = words.first().and_then(|word| word.strip_prefix('-')) {
+    if let Some(flag) = words.first().filter(|word| *word != "--").and_then(|word| word.strip_prefix('-')) {
         if flag == "l" {
             let names: Vec<&str> = SIGNALS.iter().map(|(_, name)| *name).collect();
             return i32::from(!process.print(format!("{}\n", names.join(" "))).await);
@@ -285,14 +285,20 @@ pub(super) async fn kill(process: Process) -> i32 {
         }
         words = words.get(used..).unwrap_or_default();
     }
+    let words: Vec<&String> = words.iter().filter(|word| *word != "--").collect();
     if words.is_empty() {
         return process.fail(1, "you need to specify whom to kill").await;
     }
     let mut code = 0;
     for word in words {
-        let killed = match word.parse::<u32>() {
-            Ok(pid) => process.machine.kill(pid, signal).map_err(|error| error.to_string()),
-            Err(_) => Err(format!("invalid number '{word}'")),
+        let group = word.strip_prefix('-').and_then(|group| group.parse().ok());
+        let killed = match (word.parse::<u32>(), group) {
+            (_, Some(group)) => {
+                let any = process.machine.kill_group(group, signal);
+                any.then_some(()).ok_or_else(|| "No such process".to_owned())
+            }
+            (Ok(pid), _) => process.machine.kill(pid, signal).map_err(|error| error.to_string()),
+            (Err(_), _) => Err(format!("invalid number '{word}'")),
         };
         if let Err(error) = killed {
             code = process.fail(1, format_args!("can't kill pid {word}: {error}")).await;

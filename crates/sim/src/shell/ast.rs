@@ -20,8 +20,8 @@ pub enum Command {
     Or(Rc<Command>, Rc<Command>),
     /// One after another.
     Sequence(Vec<Rc<Command>>),
-    /// `command &`.
-    Background(Rc<Command>),
+    /// `command &`, with the command's text.
+    Background(Rc<Command>, Rc<str>),
     /// `( … )`.
     Subshell(Rc<Command>),
     /// `if`, `elif` …: conditions with their branches, then the `else` branch.

@@ -1,12 +1,9 @@
 //! Commands that the shell runs itself.
 
-use std::pin::pin;
-
-use futures::future::{Either, select};
 use machinery::sort::Order;
 
 use super::variables::{declare, read, set};
-use super::{Flow, Shell};
+use super::{Flow, Shell, jobs};
 use crate::fs;
 use crate::process::{Process, SIGNALS, Signal};
 use crate::programs;
@@ -76,7 +73,7 @@ pub(super) async fn run(shell: &mut Shell, words: Vec<String>) -> Result<i32, Fl
     match name.as_str() {
         ":" | "hash" | "times" | "ulimit" | "umask" => Ok(0),
         // What they switch is the same here either way: the shell completes and edits lines by itself.
-        "bg" | "bind" | "complete" | "compgen" | "compopt" | "disown" | "enable" | "shopt" | "suspend" => Ok(0),
+        "bind" | "complete" | "compgen" | "compopt" | "enable" | "shopt" | "suspend" => Ok(0),
         "builtin" => Box::pin(run(shell, arguments.to_vec())).await,
         "local" | "export" if first.is_some_and(|word| word.starts_with("-") && !matches!(word, "-p" | "-n")) => {
             Box::pin(declare_typed(shell, arguments)).await
@@ -90,6 +87,7 @@ pub(super) async fn run(shell: &mut Shell, words: Vec<String>) -> Result<i32, Fl
             let levels = first.and_then(|levels| levels.parse().ok()).unwrap_or(1).clamp(1, shell.loops);
             Err(if name == "break" { Flow::Break(levels) } else { Flow::Continue(levels) })
         }
+        "exit" | "logout" if shell.keeps_stopped_jobs().await => Ok(1),
         "return" | "exit" | "logout" => {
             let code = match first.map(str::parse::<i32>) {
                 None => shell.status,
@@ -178,19 +176,18 @@ pub(super) async fn run(shell: &mut Shell, words: Vec<String>) -> Result<i32, Fl
         }
         "read" => read(shell, arguments).await,
         "trap" => trap(shell, arguments).await,
-        "wait" => wait(shell, arguments).await,
-        "fg" => foreground(shell, arguments).await,
-        "jobs" => {
-            let running = shell.jobs.iter().filter(|job| job.exit_code().is_none()).enumerate();
-            let lines: String =
-                running.map(|(index, job)| format!("[{}]  Running  {}\n", index + 1, job.pid)).collect();
-            let _ = shell.fd(1).write_all(lines.as_bytes()).await;
-            Ok(0)
-        }
+        "wait" => jobs::wait(shell, arguments).await,
+        "fg" | "bg" => Box::pin(jobs::go_on(shell, &name, arguments)).await,
+        "disown" => jobs::disown(shell, arguments).await,
+        "jobs" => jobs::jobs(shell, arguments).await,
         "printf" if first == Some("-v") => Box::pin(print_to(shell, arguments)).await,
         _ => {
             let Some(program) = programs::find(&name) else { return Ok(127) };
-            let args = if name == "kill" { job_numbers(shell, words) } else { words };
+            let args = match name.as_str() {
+                "kill" => jobs::kill_words(shell, words).await,
+                _ => Some(words),
+            };
+            let Some(args) = args else { return Ok(1) };
             let process = Process { args, ..shell.process() };
             Ok(program.run(process).await & 0xff)
         }
@@ -232,15 +229,6 @@ async fn print_to(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> 
     let text = String::from_utf8_lossy(&written.borrow()).into_owned();
     shell.set(&variable, text);
     code
-}
-
-/// `%1` as the process it means.
-fn job_numbers(shell: &Shell, words: Vec<String>) -> Vec<String> {
-    let pid = |word: &String| {
-        let number: usize = word.strip_prefix('%')?.parse().ok()?;
-        shell.jobs.get(number.checked_sub(1)?).map(|job| job.pid.to_string())
-    };
-    words.into_iter().map(|word| pid(&word).unwrap_or(word)).collect()
 }
 
 async fn cd(shell: &mut Shell, target: Option<&str>) -> Result<i32, Flow> {
@@ -382,46 +370,6 @@ async fn trap(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
         }
     }
     Ok(0)
-}
-
-/// `fg`: the last job, or that of the number or process given, in the foreground.
-async fn foreground(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
-    let place = match arguments.first().map(|word| word.trim_start_matches('%')) {
-        None | Some("" | "%" | "+") => shell.jobs.len().checked_sub(1),
-        Some(text) => text.parse::<usize>().ok().and_then(|number| {
-            let of_process = |job: &crate::process::Child| usize::try_from(job.pid) == Ok(number);
-            shell.jobs.iter().position(of_process).or(number.checked_sub(1).filter(|place| *place < shell.jobs.len()))
-        }),
-    };
-    let Some(place) = place else {
-        shell.error(&format!("fg: {}: no such job", arguments.first().map_or("current", String::as_str))).await;
-        return Ok(1);
-    };
-    let job = shell.jobs.remove(place);
-    shell.wait_foreground(&job, job.pid).await
-}
-
-/// `wait`: ends early, with 128 and the signal's number, when a signal comes that has a trap.
-async fn wait(shell: &mut Shell, arguments: &[String]) -> Result<i32, Flow> {
-    let wanted: Vec<u32> = arguments.iter().filter_map(|word| word.trim_start_matches('%').parse().ok()).collect();
-    let jobs: Vec<_> =
-        shell.jobs.iter().filter(|job| wanted.is_empty() || wanted.contains(&job.pid)).cloned().collect();
-    if jobs.is_empty() && !wanted.is_empty() {
-        return Ok(127);
-    }
-    let mut code = 0;
-    for job in jobs {
-        let signals = shell.signals.clone();
-        match select(pin!(job.wait()), pin!(signals.arrived())).await {
-            Either::Left((ended, _)) => code = ended,
-            Either::Right((signal, _)) => {
-                shell.run_traps().await?;
-                return Ok(signal.exit_code());
-            }
-        }
-    }
-    shell.jobs.retain(|job| job.exit_code().is_none());
-    Ok(if wanted.is_empty() { 0 } else { code })
 }
 
 /// `declare` and `typeset`: variables with a kind.

@@ -16,7 +16,7 @@ impl Shell {
     pub(super) async fn interact(&mut self) -> i32 {
         let tty = self.fd(0).tty().cloned();
         self.interactive = true;
-        for signal in [Signal::Int, Signal::Quit, Signal::Term] {
+        for signal in [Signal::Int, Signal::Quit, Signal::Term, Signal::Tstp] {
             self.signals.ignore(signal);
         }
         self.signals.handle(Signal::Int);
@@ -64,7 +64,10 @@ impl Shell {
                 })
                 .await;
             match input {
-                Input::End if text.is_empty() => break,
+                Input::End if text.is_empty() => match self.keeps_stopped_jobs().await {
+                    true => continue,
+                    false => break,
+                },
                 Input::End | Input::Interrupted => {
                     text.clear();
                     self.status = Signal::Int.exit_code();
@@ -106,33 +109,19 @@ impl Shell {
                     continue;
                 }
             };
-            text.clear();
+            self.typed = std::mem::take(&mut text).trim().into();
             self.signals.take();
             self.depth = 0;
-            match self.run(&command).await {
-                Err(Flow::Exit(code)) => return self.finish(code).await,
-                Err(Flow::Interrupted) => self.status = Signal::Int.exit_code(),
-                _ => {}
+            let warned = self.warned;
+            if let Err(Flow::Exit(code)) = self.run(&command).await {
+                return self.finish(code).await;
             }
+            self.warned &= !warned;
             self.condition = 0;
             self.report_jobs().await;
         }
         let status = self.status;
         self.finish(status).await
-    }
-
-    async fn report_jobs(&mut self) {
-        let done: Vec<(usize, i32)> = self
-            .jobs
-            .iter()
-            .enumerate()
-            .filter_map(|(index, job)| job.exit_code().map(|code| (index + 1, code)))
-            .collect();
-        for (number, code) in done {
-            let what = if code == 0 { "Done".to_owned() } else { format!("Done({code})") };
-            let _ = self.fd(2).write_all(format!("[{number}]+  {what}\n").as_bytes()).await;
-        }
-        self.jobs.retain(|job| job.exit_code().is_none());
     }
 
     /// `PS1` with its escapes: `\u`, `\h`, `\w`, `\W`, `\$`, `\e`, `\n`.

@@ -14,6 +14,7 @@ mod expand;
 mod heredoc;
 mod history;
 mod interactive;
+mod jobs;
 mod parser;
 pub(crate) mod pattern;
 mod redirect;
@@ -33,7 +34,7 @@ use arrays::Elements;
 use machinery::Timestamp;
 
 use crate::io::Fd;
-use crate::process::{Child, Environment, Machine, Pid, Process, Signal, Signals};
+use crate::process::{Environment, Machine, Pid, Process, Signal, Signals};
 
 /// A variable.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +96,11 @@ pub struct Shell {
     params: Vec<String>,
     status: i32,
     last_background: Option<Pid>,
-    jobs: Vec<Child>,
+    jobs: Vec<jobs::Job>,
+    /// What was typed last.
+    typed: Rc<str>,
+    /// Whether it has said that there are stopped jobs.
+    warned: bool,
     /// Lines that were entered, oldest first.
     history: Rc<RefCell<Vec<String>>>,
     /// How far `getopts` is within a word of several options.
@@ -148,6 +153,8 @@ impl Shell {
             status: 0,
             last_background: None,
             jobs: Vec::new(),
+            typed: Rc::from(""),
+            warned: false,
             history: Rc::default(),
             option_at: 1,
             bash: process.name().ends_with("bash") || process.var("SHELL").ends_with("/bash"),

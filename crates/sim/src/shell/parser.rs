@@ -156,13 +156,15 @@ impl Parser {
             if at_end {
                 break;
             }
+            let start = self.at;
             let mut command = self.and_or()?;
             self.skip_blanks();
             let mut separated = true;
             match self.peek() {
                 Some('&') => {
+                    let text: String = self.text.get(start..self.at).unwrap_or_default().iter().collect();
                     self.at += 1;
-                    command = Rc::new(Command::Background(command));
+                    command = Rc::new(Command::Background(command, text.trim_end().into()));
                 }
                 Some(';') if self.peek_at(1) != Some(';') => self.at += 1,
                 Some('\n') => {}

@@ -56,19 +56,18 @@ impl Shell {
                 };
                 if *negated { Ok(i32::from(code == 0)) } else { self.check_errexit(code).await }
             }
-            Command::Background(inner) => {
+            Command::Background(inner, text) => {
                 let child = self.subshell(inner, None, |shell| {
                     if !shell.interactive {
                         shell.fds.insert(0, Fd::null());
                     }
                 });
-                self.last_background = Some(child.pid);
-                self.jobs.retain(|job| job.exit_code().is_none());
+                let pid = child.pid;
+                self.last_background = Some(pid);
+                let number = self.add_job(child, self.interactive.then_some(pid), text.clone());
                 if self.interactive {
-                    let line = format!("[{}] {}\n", self.jobs.len() + 1, child.pid);
-                    let _ = self.fd(2).write_all(line.as_bytes()).await;
+                    let _ = self.fd(2).write_all(format!("[{number}] {pid}\n").as_bytes()).await;
                 }
-                self.jobs.push(child);
                 Ok(0)
             }
             Command::Subshell(inner) => {
@@ -305,7 +304,10 @@ impl Shell {
                     }
                     self.status = status;
                 }
-                None if signal == Signal::Int => return Err(Flow::Interrupted),
+                None if signal == Signal::Int => {
+                    self.status = signal.exit_code();
+                    return Err(Flow::Interrupted);
+                }
                 None => {}
             }
         }

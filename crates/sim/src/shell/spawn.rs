@@ -99,15 +99,19 @@ impl Shell {
         }
         let tty = self.fd(0).tty().or(self.fd(2).tty()).cloned();
         let before = tty.as_ref().map(|tty| tty.set_foreground(group));
-        let code = child.wait().await;
+        let code = child.wait_or_stop().await;
         if let (Some(tty), Some(before)) = (&tty, before) {
             tty.set_foreground(before);
             tty.set_raw(false);
         }
+        let Some(code) = code else { return Err(self.stopped(child, group).await) };
         if code == Signal::Int.exit_code() {
             let _ = self.fd(2).write_all(b"\n").await;
             self.status = code;
             return Err(Flow::Interrupted);
+        }
+        if let Some(signal) = child.killed_by().filter(|signal| *signal != Signal::Pipe) {
+            let _ = self.fd(2).write_all(format!("{}\n", signal.description()).as_bytes()).await;
         }
         Ok(code)
     }
@@ -115,10 +119,10 @@ impl Shell {
     /// Starts a copy of the shell as a process of its own.
     pub(super) fn subshell(&self, command: &Rc<Command>, group: Option<Pid>, change: impl FnOnce(&mut Shell)) -> Child {
         let mut copy = self.clone();
+        copy.jobs.clear();
         change(&mut copy);
         copy.interactive = false;
         copy.traps.clear();
-        copy.jobs.clear();
         copy.depth = 0;
         let group = if self.interactive { group } else { Some(self.group) };
         let fds = std::mem::take(&mut copy.fds);
@@ -197,9 +201,11 @@ impl Shell {
             });
         }
         let (reader, writer) = io::pipe(self.machine.executor());
-        // Of the shell's own group: Ctrl-C is for both.
+        // Of the shell's own group: Ctrl-C is for both. `$(jobs -p)` is of the shell's jobs.
+        let jobs = self.jobs.clone();
         let child = self.subshell(command, Some(self.group), |shell| {
             shell.fds.insert(1, writer);
+            shell.jobs = jobs;
         });
         let text = text_of(&reader).await;
         drop(reader);
