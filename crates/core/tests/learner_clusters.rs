@@ -196,3 +196,94 @@ fn docker_tells_by_templates() {
     lab.ok("kind delete clusters --all");
     assert_eq!(lab.run("kind get clusters").stdout, "");
 }
+
+#[test]
+fn docker_keeps_volumes_copies_files_and_moves_images() {
+    let lab = Lab::new(1);
+    // A volume begins with what the image has, and outlives its containers.
+    assert_eq!(lab.ok("docker volume create pages"), "pages\n");
+    lab.ok("docker run -d --name web -p 8080:80 -v pages:/usr/share/nginx/html nginx");
+    lab.until("curl -s localhost:8080", |page| page.contains("Welcome to nginx!"));
+    lab.ok("docker run --rm --mount source=pages,target=/pages busybox sh -c 'echo changed > /pages/index.html'");
+    assert_eq!(lab.ok("curl -s localhost:8080"), "changed\n");
+    assert_eq!(lab.ok("docker volume ls"), "DRIVER    VOLUME NAME\nlocal     pages\n");
+    assert_eq!(lab.ok("docker volume inspect pages -f '{{.Mountpoint}}'"), "/var/lib/docker/volumes/pages/_data\n");
+    assert!(lab.fails("docker volume rm pages").1.contains("remove pages: volume is in use - ["));
+    assert!(lab.fails("docker volume inspect nope").1.ends_with("get nope: no such volume\n"));
+    // A folder of this computer, which is read-only there.
+    lab.ok("mkdir site && echo mine > site/index.html");
+    let run = "docker run --rm -v $PWD/site:/site:ro busybox";
+    assert_eq!(lab.ok(&format!("{run} cat /site/index.html")), "mine\n");
+    assert!(lab.fails(&format!("{run} touch /site/x")).1.contains("Read-only file system"));
+    assert!(
+        lab.fails("docker run --rm --mount type=bind,source=/nope,target=/x busybox true")
+            .1
+            .contains("bind source path does not exist: /nope")
+    );
+    assert!(lab.fails("docker run -v a:b busybox true").1.contains("mount path must be absolute"));
+
+    lab.ok("docker cp site/index.html web:/usr/share/nginx/html/mine.html");
+    assert_eq!(lab.ok("curl -s localhost:8080/mine.html"), "mine\n");
+    lab.ok("docker cp web:/usr/share/nginx/html copied && docker cp web:/etc/hostname .");
+    assert_eq!(lab.ok("cat copied/index.html hostname"), "changed\nweb\n");
+    assert!(lab.fails("docker cp web:/nope .").1.contains("Could not find the file /nope in container web"));
+    assert_eq!(lab.fails("docker cp a b").1, "must specify at least one container source\n");
+
+    let top = lab.ok("docker top web");
+    assert!(top.starts_with("UID") && top.contains("nginx: master process"), "{top}");
+    let stats = lab.ok("docker stats --no-stream --format '{{.Name}} {{.MemUsage}} {{.PIDs}}'");
+    assert!(stats.starts_with("web ") && stats.contains("MiB / 16GiB"), "{stats}");
+    assert!(lab.ok("docker system df").contains("Local Volumes   1         1"));
+    assert!(lab.ok("docker history nginx").contains("<missing>"));
+    lab.ok("docker rm -f web && docker volume rm pages");
+
+    // An image in a file, for another Docker or for nodes.
+    lab.ok("printf 'FROM busybox\\nRUN echo kept > /kept\\n' > Dockerfile && docker build -t mine:2 .");
+    lab.ok("docker save mine:2 -o mine.tar && docker rmi mine:2");
+    assert!(lab.ok("tar -tf mine.tar").starts_with("manifest.json\n"));
+    lab.ok("kind create cluster && kind load image-archive mine.tar");
+    lab.ok("kubectl run mine --image=mine:2 --image-pull-policy=Never -- sleep 1d");
+    lab.until("kubectl get pod mine", |table| table.contains("1/1     Running"));
+    assert_eq!(lab.ok("docker load -i mine.tar"), "Loaded image: mine:2\n");
+    assert_eq!(lab.ok("docker run --rm mine:2 cat /kept"), "kept\n");
+    assert_eq!(lab.fails("docker load -i nope.tar").1, "open nope.tar: no such file or directory\n");
+
+    lab.ok("docker run --name once busybox true");
+    assert!(lab.ok("yes | docker system prune -a").contains("Deleted Containers:\n"));
+    assert_eq!(lab.ok("docker ps -aq --filter name=once"), "");
+    assert!(lab.ok("echo secret | docker login -u me --password-stdin").ends_with("Login Succeeded\n"));
+    assert!(lab.ok("cat .docker/config.json").contains("\"auth\": \"bWU6c2VjcmV0\""));
+    lab.ok("kubectl create secret generic regcred --from-file=.dockerconfigjson=.docker/config.json --type=kubernetes.io/dockerconfigjson");
+    assert_eq!(lab.ok("docker logout"), "Removing login credentials for https://index.docker.io/v1/\n");
+    assert!(lab.fails("docker volume nope").1.starts_with("docker: unknown command: docker volume nope\n"));
+}
+
+#[test]
+fn minikube_is_paused_and_looked_into() {
+    let lab = Lab::new(1);
+    lab.ok("minikube start --nodes 2");
+    lab.ok("kubectl run web --image=nginx");
+    lab.until("kubectl get pod web", |table| table.contains("1/1"));
+    assert!(lab.ok("minikube pause").contains("⏯️  Paused "));
+    let status = lab.run("minikube status");
+    assert!(status.code == 2 && status.stdout.contains("apiserver: Paused\n"), "{}", status.stdout);
+    lab.fails("kubectl get pods");
+    assert!(lab.ok("minikube unpause").contains("Unpaused"));
+    lab.until("kubectl get pod web", |table| table.contains("1/1"));
+    lab.ok("echo hello > note && minikube cp note /home/docker/note && minikube cp note m02:/root/note");
+    assert_eq!(lab.ok("minikube ssh cat /home/docker/note"), "hello\n");
+    assert_eq!(lab.ok("minikube ssh --node minikube-m02 cat /root/note"), "hello\n");
+    lab.ok("minikube cp minikube:/etc/hostname name");
+    assert_eq!(lab.ok("cat name"), "minikube\n");
+    let logs = lab.ok("minikube logs --length 5");
+    for part in ["==> container status <==\n", "==> coredns [", "==> kubelet <==\n"] {
+        assert!(logs.contains(part), "{part} in {logs}");
+    }
+    let page = lab.ok("kind create cluster --help");
+    assert!(
+        page.contains("  kind create cluster [flags]\n")
+            && page.contains("  -h, --help                help for cluster\n"),
+        "{page}"
+    );
+    assert_eq!(lab.fails("kind load").1, "ERROR: Subcommand is required\n");
+}

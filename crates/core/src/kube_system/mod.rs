@@ -159,7 +159,7 @@ pub(crate) fn install(line: &dyn Transport, addons: &Addons<'_>) -> Result<(), S
 }
 
 /// A text as kubeconfigs have it.
-fn base64(text: &str) -> String {
+pub(crate) fn base64(text: &str) -> String {
     let bytes = k8s_openapi::ByteString(text.as_bytes().to_vec());
     serde_json::to_value(bytes).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }

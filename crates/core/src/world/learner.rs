@@ -99,7 +99,7 @@ impl Learner {
         });
         let nodes = u16::try_from(own.world.runtimes().len()).unwrap_or(u16::MAX);
         let clusters = Clusters::new(own, rng.fork(), nodes);
-        let docker = Docker::new(clusters.clone(), rng.fork());
+        let docker = Docker::new(clusters.clone(), disk.clone(), rng.fork());
         // The first document's image was built before it begins.
         let _ = docker.fetch("hellokube:1.0.0");
         for name in ["kind", "minikube", "docker"] {

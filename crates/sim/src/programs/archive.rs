@@ -35,11 +35,11 @@ mod kind {
 
 /// An archive that is being written.
 #[derive(Default)]
-pub(super) struct Writer(Vec<u8>);
+pub struct Writer(Vec<u8>);
 
 impl Writer {
     /// Adds a file, folder or link; nothing of what cannot be in an archive.
-    pub(super) fn add(&mut self, name: &str, entry: &Entry) {
+    pub fn add(&mut self, name: &str, entry: &Entry) {
         let (kind, target, data) = match &entry.kind {
             Kind::Directory => (kind::DIRECTORY, "", &[][..]),
             Kind::Symlink(target) => (kind::SYMLINK, target.as_str(), &[][..]),
@@ -93,7 +93,7 @@ impl Writer {
     }
 
     /// The archive's bytes.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub fn finish(mut self) -> Vec<u8> {
         self.0.resize(self.0.len() + 2 * BLOCK_BYTES, 0);
         self.0
     }
@@ -109,7 +109,7 @@ fn checksum(block: &[u8]) -> u32 {
 ///
 /// # Errors
 /// `invalid tar magic` for what is no archive, `short read` for one that is cut.
-pub(super) fn read(mut data: &[u8]) -> Result<Vec<(String, Entry)>, &'static str> {
+pub fn read(mut data: &[u8]) -> Result<Vec<(String, Entry)>, &'static str> {
     let mut members = Vec::new();
     let (mut long_name, mut long_target) = (None, None);
     while !data.is_empty() {

@@ -1,6 +1,6 @@
 //! Programs: what `/bin` holds, and the servers that images run.
 
-mod archive;
+pub mod archive;
 mod awk;
 mod columns;
 pub(crate) mod conditions;

@@ -86,6 +86,8 @@ struct Node {
     /// Pods that run on where they were, by uid.
     suspended: RefCell<BTreeMap<String, saved::SuspendedPod>>,
     host: SharedTree,
+    /// Whether those files are saved with the runtime.
+    keeps_host: bool,
     /// The node's own processes, and those of pods with `hostPID`.
     processes: Processes,
     /// Programs of the host's own, by the name that executables carry.
@@ -121,9 +123,19 @@ type Completion = Result<Outcome, RuntimeError>;
 impl SimRuntime {
     /// The runtime of a node without containers or images.
     pub fn new(config: NodeConfig) -> Self {
+        let now = config.network.executor().now();
+        let host = Tree::over(Base::Node.layer(now)).share();
+        host_files(&host, &config, now);
+        Self::with(config, host, true)
+    }
+
+    /// The runtime of a machine that keeps its files itself.
+    pub fn on(config: NodeConfig, host: SharedTree) -> Self {
+        Self::with(config, host, false)
+    }
+
+    fn with(config: NodeConfig, host: SharedTree, keeps_host: bool) -> Self {
         let executor = config.network.executor().clone();
-        let host = Tree::over(Base::Node.layer(executor.now())).share();
-        host_files(&host, &config, executor.now());
         Self(Rc::new(Node {
             rng: RefCell::new(config.rng.clone()),
             events: RefCell::default(),
@@ -137,6 +149,7 @@ impl SimRuntime {
             volumes: Volumes::default(),
             suspended: RefCell::default(),
             host,
+            keeps_host,
             processes: Processes::of_node(executor.now()),
             programs: RefCell::default(),
             stopped: Cell::new(false),

@@ -34,7 +34,7 @@ impl SimRuntime {
     /// Visits what is on its disk.
     pub fn save(&self, saver: &mut Saver<'_>) {
         let node = &self.0;
-        {
+        if node.keeps_host {
             let host = node.host.borrow();
             saver.part(HOST, host.changes(), &|| host.to_bytes());
         }
@@ -51,7 +51,7 @@ impl SimRuntime {
     /// Goes on from what was on its disk. Containers have ended; the emptyDirs of pods that are gone are gone too.
     pub fn restore(&self, mut saved: Saved, is_there: &dyn Fn(&str) -> bool) {
         let node = &self.0;
-        if let Some(host) = saved.take(HOST) {
+        if let Some(host) = saved.take(HOST).filter(|_| node.keeps_host) {
             node.host.borrow_mut().restore(&host);
         }
         node.volumes.restore(saved.take_folder(VOLUMES), is_there);

@@ -118,6 +118,8 @@ pub struct LocalCluster {
     pub addons: RefCell<Vec<String>>,
     store: Store,
     running: RefCell<Option<Rc<Inner>>>,
+    /// Whether its own containers stand still, and its API server with them.
+    paused: Cell<bool>,
     /// Images that were loaded into its nodes.
     loaded: RefCell<Vec<Rc<Image>>>,
     /// What is on its nodes' disks while it does not run.
@@ -172,7 +174,7 @@ impl Clusters {
             return Some(self.0.own.clone());
         }
         let list = self.0.list.borrow();
-        let cluster = list.iter().find(|cluster| cluster.server == server)?;
+        let cluster = list.iter().find(|cluster| cluster.server == server && !cluster.paused.get())?;
         let running = cluster.running.borrow();
         running.as_ref().map(|inner| inner.public_api().clone())
     }
@@ -251,6 +253,7 @@ impl Clusters {
             addons: RefCell::default(),
             store: Store::new(&store::Options::default()),
             running: RefCell::default(),
+            paused: Cell::default(),
             loaded: RefCell::default(),
             disks: RefCell::default(),
         });
@@ -319,6 +322,7 @@ impl Clusters {
 
     /// Stops a cluster; what it holds stays.
     pub fn stop(&self, cluster: &LocalCluster) {
+        cluster.paused.set(false);
         if let Some(inner) = cluster.running.borrow_mut().take() {
             let mut saver = Saver::all();
             inner.save_disks(&mut saver);
@@ -446,6 +450,7 @@ impl LocalCluster {
             addons: RefCell::new(list("addons").iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()),
             store: Store::restore(&store::Options::default(), contents, now),
             running: RefCell::default(),
+            paused: Cell::default(),
             loaded: RefCell::new(loaded),
             disks: RefCell::new(parts.take_folder(NODES_FOLDER)),
         };
@@ -455,6 +460,31 @@ impl LocalCluster {
     /// Whether it runs.
     pub fn is_running(&self) -> bool {
         self.running.borrow().is_some()
+    }
+
+    /// Whether its own containers stand still.
+    pub fn is_paused(&self) -> bool {
+        self.paused.get()
+    }
+
+    /// Lets its own containers stand still, or go on; how many they are.
+    pub fn set_paused(&self, paused: bool) -> usize {
+        const NAMESPACES: [&str; 3] = ["kube-system", "kubernetes-dashboard", "istio-operator"];
+        self.paused.set(paused);
+        let runtimes = self.running.borrow().as_ref().map(|inner| inner.world.runtimes()).unwrap_or_default();
+        let mut count = 0;
+        for runtime in runtimes {
+            for container in runtime.containers() {
+                let namespace = container.labels.get("io.kubernetes.pod.namespace").map(String::as_str);
+                let machine =
+                    runtime.machine(&container.id).filter(|_| namespace.is_some_and(|of| NAMESPACES.contains(&of)));
+                if let Some(machine) = machine {
+                    machine.set_frozen(paused);
+                    count += 1;
+                }
+            }
+        }
+        count
     }
 
     /// Its inside, while it runs.

@@ -1,11 +1,13 @@
 //! `kind`: clusters whose nodes are containers of this computer (upstream sigs.k8s.io/kind, pkg/cmd).
 
+mod help;
+
 use std::time::Duration;
 
 use sim::process::Process;
 
 use super::clusters::{Clusters, LocalNode, Tool};
-use super::docker::Docker;
+use super::docker::{self, Docker};
 use super::flags::{Flags, Known};
 use super::kubeconfig;
 use crate::kind_config::{self, KindConfig, PortMapping};
@@ -85,7 +87,9 @@ impl Kind {
             return Ok(());
         }
         if flags.is_on("help") || flags.words.is_empty() || flags.word(0) == "help" {
-            self.process.print(HELP).await;
+            let words = flags.words.get(usize::from(flags.word(0) == "help")..).unwrap_or_default();
+            let words = words.get(..words.len().min(2)).unwrap_or_default().join(" ");
+            self.process.print(help::page(&words).unwrap_or_else(|| HELP.to_owned())).await;
             return Ok(());
         }
         match (flags.word(0), flags.word(1)) {
@@ -117,16 +121,17 @@ impl Kind {
             }
             ("export", "logs") => self.export_logs(&flags, &named).await,
             ("load", "docker-image") => self.load(&flags, &named).await,
-            ("load", "image-archive") | ("build", _) => {
-                Err("there is no Docker archive or source tree on this machine to take an image from".into())
+            ("load", "image-archive") => self.load_archives(&flags, &named),
+            ("build", "node-image") => {
+                Err("error building node image: there is no source tree of Kubernetes on this machine".into())
             }
-            (command @ ("create" | "delete" | "get" | "export" | "load"), "") => {
-                self.process.print(HELP).await;
-                Err(format!("Subcommand is required: kind {command} --help"))
+            (command @ ("build" | "create" | "delete" | "get" | "export" | "load"), "") => {
+                self.process.print(help::page(command).unwrap_or_default()).await;
+                Err("Subcommand is required".into())
             }
             (command, word) => {
                 let (word, of) = match command {
-                    "create" | "delete" | "get" | "export" | "load" => (word, format!("kind {command}")),
+                    "build" | "create" | "delete" | "get" | "export" | "load" => (word, format!("kind {command}")),
                     _ => (command, "kind".to_owned()),
                 };
                 Err(format!("unknown command {word:?} for {of:?}"))
@@ -330,6 +335,23 @@ impl Kind {
                 self.process.sleep(Duration::from_millis(400)).await;
             }
             cluster.load_image(&found);
+        }
+        Ok(())
+    }
+
+    /// Puts the images of archives, as `docker save` makes them, onto the nodes.
+    fn load_archives(&self, flags: &Flags, name: &str) -> Result<(), String> {
+        let archives = flags.words.get(2..).unwrap_or_default();
+        if archives.is_empty() {
+            return Err("name of image archive is required".into());
+        }
+        let cluster =
+            self.clusters.find(Tool::Kind, name).ok_or_else(|| format!("no nodes found for cluster {name:?}"))?;
+        for archive in archives {
+            let data = self.process.fs().read(&self.process.path(archive));
+            let data = data.map_err(|_| format!("stat {archive}: no such file or directory"))?;
+            let images = docker::images_of(&data).map_err(|error| format!("failed to load image: {error}"))?;
+            images.iter().for_each(|image| cluster.load_image(image));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use kubelet::runtime::{ContainerConfig, ContainerState, PortMapping as HostPort};
+use kubelet::runtime::{ContainerConfig, ContainerState, Mount, MountSource, PortMapping as HostPort};
 use machinery::Timestamp;
 use serde_json::{Value, json};
 use sim::fs::Tree;
@@ -138,6 +138,10 @@ impl Own {
             "ports": config.ports,
             "stdin": config.stdin,
             "tty": config.tty,
+            "mounts": config.mounts.iter().map(|mount| match &mount.source {
+                MountSource::HostPath(path) => json!([path, mount.container_path, mount.read_only]),
+                MountSource::Volume { .. } => Value::Null,
+            }).collect::<Vec<_>>(),
         })
     }
 
@@ -163,6 +167,14 @@ impl Own {
                 stdin: value["stdin"] == true,
                 stdin_once: true,
                 tty: value["tty"] == true,
+                mounts: list("mounts")
+                    .iter()
+                    .map(|mount| Mount {
+                        source: MountSource::HostPath(word(&mount[0])),
+                        container_path: word(&mount[1]),
+                        read_only: mount[2] == true,
+                    })
+                    .collect(),
                 ..ContainerConfig::default()
             },
             ports: list("published")

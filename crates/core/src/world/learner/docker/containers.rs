@@ -29,6 +29,8 @@ const RUN_FLAGS: &[Known] = &[
     ("memory", 'm', true),
     ("cpus", ' ', true),
     ("pull", ' ', true),
+    ("volume", 'v', true),
+    ("mount", ' ', true),
 ];
 
 impl Run {
@@ -65,6 +67,17 @@ impl Run {
             None => (text.to_owned(), self.process.var(text).to_owned()),
         };
         let image = self.docker.image(image_name);
+        let mounts = match image.as_ref().map(|image| self.mounts(&flags, image)) {
+            Some(Err(error)) => {
+                self.process
+                    .eprint(format!(
+                        "docker: Error response from daemon: {error}\n\nRun 'docker run --help' for more information\n"
+                    ))
+                    .await;
+                return Ok(125);
+            }
+            mounts => mounts.transpose()?.unwrap_or_default(),
+        };
         let declared = image.as_ref().map(|image| image.ports.clone()).unwrap_or_default();
         let config = ContainerConfig {
             name: name.clone(),
@@ -75,6 +88,7 @@ impl Run {
             args: command.to_vec(),
             working_dir: flags.value("workdir").unwrap_or_default().to_owned(),
             env: flags.values("env").map(pair).collect(),
+            mounts,
             ports: ports.iter().map(|port| port.container_port).chain(declared).collect(),
             stdin: flags.is_on("interactive"),
             stdin_once: true,
@@ -113,6 +127,7 @@ impl Run {
         let code = self.follow(&own, flags.is_on("interactive"), flags.is_on("tty")).await;
         if own.remove {
             self.forget(&own).await;
+            self.docker.remove_anonymous(&own);
         }
         Ok(code)
     }
@@ -141,6 +156,7 @@ impl Run {
                         launched.map_err(|error| format!("Error response from daemon: {error}"))?;
                     } else if own.remove {
                         self.forget(&own).await;
+                        self.docker.remove_anonymous(&own);
                     }
                 }
             }
@@ -186,21 +202,32 @@ impl Run {
                 self.stop(&own, true).await;
             }
             self.forget(&own).await;
+            if flags.is_on("volumes") {
+                self.docker.remove_anonymous(&own);
+            }
             self.process.print(format!("{name}\n")).await;
         }
         Ok(0)
     }
 
-    /// Removes what does not run.
-    pub(super) async fn prune(&self) -> Code {
+    pub(super) async fn prune(&self, words: &[String]) -> Code {
+        let flags = Flags::parse(words, &[("force", 'f', false), ("filter", ' ', true)], usize::MAX)?;
+        if !flags.is_on("force") && !self.is_sure("This will remove all stopped containers.").await {
+            return Ok(1);
+        }
+        let told = self.prune_containers().await;
+        self.print(format!("{told}Total reclaimed space: 0B\n")).await
+    }
+
+    /// Removes what does not run, and tells of it.
+    pub(super) async fn prune_containers(&self) -> String {
         let stopped = self.docker.own().into_iter().filter(|(_, status)| status.state != ContainerState::Running);
         let mut ids = String::new();
         for (own, status) in stopped {
             self.forget(&own).await;
             ids.push_str(&format!("{}\n", status.id));
         }
-        let told = if ids.is_empty() { String::new() } else { format!("Deleted Containers:\n{ids}\n") };
-        self.print(format!("{told}Total reclaimed space: 0B\n")).await
+        if ids.is_empty() { ids } else { format!("Deleted Containers:\n{ids}\n") }
     }
 
     pub(super) async fn rename(&self, words: &[String]) -> Code {

@@ -144,11 +144,12 @@ pub(super) fn pull_error(name: &str, error: &RuntimeError) -> String {
     format!("Error response from daemon: {}", error.message.rsplit("desc = ").next().unwrap_or_default())
 }
 
-fn size(bytes: u64) -> String {
-    let megabytes = bytes / 1_000_000;
-    if megabytes >= 1000 {
-        format!("{}.{}GB", megabytes / 1000, megabytes % 1000 / 100)
-    } else {
-        format!("{megabytes}MB")
+/// Bytes, roughly.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes}B"),
+        1_000..1_000_000 => format!("{}.{}kB", bytes / 1_000, bytes % 1_000 / 100),
+        1_000_000..1_000_000_000 => format!("{}MB", bytes / 1_000_000),
+        _ => format!("{}.{}GB", bytes / 1_000_000_000, bytes % 1_000_000_000 / 100_000_000),
     }
 }

@@ -1,12 +1,17 @@
 //! `docker`: the containers of this computer. Nodes of kind and minikube are such containers; others run
 //! on a runtime of the computer's own.
 
+mod archives;
 mod containers;
+mod copy;
 mod images;
 mod list;
 mod networks;
+mod registries;
 mod terminal;
 mod text;
+mod usage;
+mod volumes;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -18,12 +23,15 @@ use kubelet::runtime::{
 use machinery::Timestamp;
 use machinery::random::Rng;
 use proxy::SharedTables;
+use sim::fs::SharedTree;
 use sim::image::Image;
 use sim::process::Process;
 use sim::{NodeConfig, SimRuntime};
 
 use super::build;
 use super::clusters::{Clusters, LocalCluster, LocalNode, Tool};
+pub use archives::images_of;
+pub use copy::copy;
 use images::pull_error;
 pub use text::{ago, columns};
 
@@ -44,21 +52,37 @@ Common Commands:
   pull        Download an image from a registry
   push        Upload an image to a registry
   images      List images
+  login       Authenticate to a registry
+  logout      Log out from a registry
+  search      Search Docker Hub for images
   version     Show the Docker version information
   info        Display system-wide information
 
+Management Commands:
+  container   Manage containers
+  image       Manage images
+  network     Manage networks
+  system      Manage Docker
+  volume      Manage volumes
+
 Commands:
+  cp          Copy files/folders between a container and the local filesystem
+  history     Show the history of an image
   inspect     Return low-level information on Docker objects
+  kill        Kill one or more running containers
+  load        Load an image from a tar archive or STDIN
   logs        Fetch the logs of a container
-  network     List and inspect networks
   port        List port mappings or a specific mapping for the container
   rename      Rename a container
   restart     Restart one or more containers
   rm          Remove one or more containers
   rmi         Remove one or more images
+  save        Save one or more images to a tar archive (streamed to STDOUT by default)
   start       Start one or more stopped containers
+  stats       Display a live stream of container(s) resource usage statistics
   stop        Stop one or more running containers
   tag         Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+  top         Display the running processes of a container
 ";
 
 /// A container that `docker run` has made.
@@ -92,9 +116,9 @@ enum Container {
 }
 
 impl Docker {
-    /// A daemon without containers.
-    pub fn new(clusters: Clusters, mut rng: Rng) -> Self {
-        let runtime = SimRuntime::new(NodeConfig {
+    /// A daemon without containers, on a computer with a disk.
+    pub fn new(clusters: Clusters, disk: SharedTree, mut rng: Rng) -> Self {
+        let config = NodeConfig {
             name: "docker".into(),
             network: clusters.computer().network().clone(),
             interface: clusters.computer().clone(),
@@ -103,7 +127,8 @@ impl Docker {
             pod_cidr: "172.17.0.0/16".into(),
             pull_bytes_per_second: PULL_BYTES_PER_SECOND,
             rng: rng.fork(),
-        });
+        };
+        let runtime = SimRuntime::on(config, disk);
         Self(Rc::new(Daemon { runtime, clusters, containers: RefCell::default(), rng: RefCell::new(rng) }))
     }
 
@@ -232,12 +257,10 @@ impl Run {
             ("image", Some((second, rest))) => match second.as_str() {
                 "ls" | "list" => ("images", rest),
                 "rm" => ("rmi", rest),
-                // None is without a name.
-                "prune" => return self.print("Total reclaimed space: 0B\n").await,
+                "prune" => return self.prune_unused_images(rest).await,
                 other => (other, rest),
             },
             ("buildx", Some((second, rest))) => (second.as_str(), rest),
-            ("system", Some((second, rest))) => (second.as_str(), rest),
             _ => (first, rest),
         };
         if let Some(cluster) = self.pointed_at() {
@@ -299,7 +322,18 @@ impl Run {
             "inspect" => self.inspect(rest).await,
             "network" => self.network(rest).await,
             "rename" => self.rename(rest).await,
-            "prune" => self.prune().await,
+            "prune" => self.prune(rest).await,
+            "cp" => self.copy(rest).await,
+            "volume" => self.volume(rest).await,
+            "top" => self.top(rest).await,
+            "stats" => self.stats(rest).await,
+            "system" => self.system(rest).await,
+            "save" => self.save(rest).await,
+            "load" => self.load(rest).await,
+            "history" => self.history(rest).await,
+            "login" => self.login(rest).await,
+            "logout" => self.logout(rest).await,
+            "search" => self.search(rest).await,
             other => {
                 Err(format!("docker: unknown command: docker {other}\n\nRun 'docker --help' for more information"))
             }

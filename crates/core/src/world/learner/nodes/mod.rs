@@ -66,7 +66,7 @@ pub async fn run(inner: &Rc<Inner>, node: &str, process: &Process, command: &[St
 }
 
 /// A node's own shell, as a machine.
-fn machine(inner: Weak<Inner>, runtime: &SimRuntime) -> Machine {
+pub fn machine(inner: Weak<Inner>, runtime: &SimRuntime) -> Machine {
     let interface = runtime.interface().clone();
     let config = MachineConfig {
         executor: interface.network().executor().clone(),
