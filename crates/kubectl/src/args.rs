@@ -88,7 +88,7 @@ impl Invocation {
             let group = &word[at..];
             let flag = flag.ok_or_else(|| format!("unknown shorthand flag: '{letter}' in -{group}"))?;
             let after = &word[at + letter.len_utf8()..];
-            if let Some(value) = after.strip_prefix('=').filter(|_| !after.is_empty()) {
+            if let Some(value) = after.strip_prefix('=').filter(|value| !value.is_empty()) {
                 return self.set(&flag, value.to_owned());
             }
             if let Some(bare) = flag.bare {

@@ -41,9 +41,17 @@ impl JsonPath {
     /// # Errors
     /// As [`JsonPath::render`].
     pub fn find(&self, root: &Value, allow_missing: bool) -> Result<Vec<Value>, String> {
+        Ok(self.find_each(root, allow_missing)?.concat())
+    }
+
+    /// The values that each path of the template finds.
+    ///
+    /// # Errors
+    /// As [`JsonPath::render`].
+    pub fn find_each(&self, root: &Value, allow_missing: bool) -> Result<Vec<Vec<Value>>, String> {
         let template = self.template.clone().allow_missing_keys(allow_missing);
         let found = template.find(root).map_err(|error| error.to_string())?;
-        Ok(found.into_iter().flatten().map(Cow::into_owned).collect())
+        Ok(found.into_iter().map(|values| values.into_iter().map(Cow::into_owned).collect()).collect())
     }
 }
 

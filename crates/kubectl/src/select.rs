@@ -128,6 +128,10 @@ pub async fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Vec<Item
     if names.is_empty() {
         return lists(session, choice, &types, has_selector).await;
     }
+    // Several kinds are joined with each name.
+    if types.len() > 1 && types.contains(&"") {
+        return Err(Error::message("arguments in resource/name form must have a single resource and name"));
+    }
     if has_selector {
         return Err(Error::message("name cannot be provided when a selector is specified"));
     }

@@ -16,7 +16,7 @@ struct Place<'a> {
 
 fn place(text: &str) -> Result<Place<'_>, Error> {
     let Some((pod, path)) = text.split_once(':') else {
-        return Ok(Place { pod: None, namespace: None, path: text });
+        return Ok(Place { pod: None, namespace: None, path: without_slash(text) });
     };
     if pod.is_empty() || pod.matches('/').count() > 1 {
         return Err(Error::message("filespec must match the canonical format: [[namespace/]pod:]file/path"));
@@ -24,10 +24,16 @@ fn place(text: &str) -> Result<Place<'_>, Error> {
     if path.is_empty() {
         return Err(Error::message("filepath can not be empty"));
     }
+    let path = without_slash(path);
     match pod.split_once('/') {
         Some((namespace, pod)) => Ok(Place { pod: Some(pod), namespace: Some(namespace), path }),
         None => Ok(Place { pod: Some(pod), namespace: None, path }),
     }
+}
+
+/// Without the slash at its end: whether it is a folder, only the machine it is of knows.
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path)
 }
 
 /// Runs the command.
@@ -111,8 +117,8 @@ async fn to_pod(session: &Session<'_>, from: &str, to: &Place<'_>, pod: &str) ->
     }
     let path = to.path.trim_end_matches('/');
     // Into a folder, under the old name; anything else is the new name.
-    let is_folder = to.path.ends_with('/')
-        || in_pod(session, to, pod, &["test", "-d", to.path], None, None).await.is_ok_and(|(_, ended)| ended.is_ok());
+    let looked = in_pod(session, to, pod, &["test", "-d", to.path], None, None).await;
+    let is_folder = looked.is_ok_and(|(_, ended)| ended.is_ok());
     let target = if is_folder { format!("{path}/{}", file_name(from.trim_end_matches('/'))) } else { path.to_owned() };
     let (folder, name) = target.rsplit_once('/').unwrap_or((".", &target));
     let mut archive = Vec::new();

@@ -65,11 +65,8 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     let propagation = propagation(session)?;
     let (selector, field_selector) = (args.string("selector"), args.string("field-selector"));
     let all = args.bool("all");
-    if all && !selector.is_empty() {
+    if all && !(selector.is_empty() && field_selector.is_empty()) {
         return Err(Error::message("setting 'all' parameter but found a non empty selector. "));
-    }
-    if all && !field_selector.is_empty() {
-        return Err(Error::message("cannot set --all and --field-selector at the same time"));
     }
     let mut grace_period = args.int("grace-period");
     let force = args.bool("force");

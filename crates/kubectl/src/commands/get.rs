@@ -137,8 +137,11 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
     let sort = args.string("sort-by");
     if !sort.is_empty() && crate::print::columns::relaxed(sort).is_err() {
         // The original's sorter then prints nothing.
-        session.errln("No resources found");
-        return Ok(());
+        let namespaced = plan.iter().all(|item| match item {
+            Item::List(resource, _) | Item::Named(resource, ..) => resource.namespaced,
+            _ => false,
+        });
+        return found_nothing(session, !choice.all_namespaces && namespaced).await;
     }
     if !args.string("subresource").is_empty() && plan.iter().any(|item| matches!(item, Item::List(..))) {
         return Err(Error::message("subresource cannot be used when bulk resources are specified"));
@@ -208,13 +211,18 @@ async fn tables(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, out
         }
     }
     if !written && errors.is_empty() && !ignore_not_found {
-        if !choice.all_namespaces && asked.iter().all(|resource| resource.namespaced) {
-            session.errln(format!("No resources found in {} namespace.", session.namespace().await?.0));
-        } else {
-            session.errln("No resources found");
-        }
+        let namespaced = asked.iter().all(|resource| resource.namespaced);
+        found_nothing(session, !choice.all_namespaces && namespaced).await?;
     }
     Error::all(errors)
+}
+
+async fn found_nothing(session: &Session<'_>, in_namespace: bool) -> Result<(), Error> {
+    match in_namespace {
+        true => session.errln(format!("No resources found in {} namespace.", session.namespace().await?.0)),
+        false => session.errln("No resources found"),
+    }
+    Ok(())
 }
 
 /// What cannot be sorted by, where objects are sorted and not rows.

@@ -111,7 +111,10 @@ pub fn relaxed(path: &str) -> Result<JsonPath, Error> {
 }
 
 /// The path with braces and dot.
-fn braced(path: &str) -> Result<String, Error> {
+///
+/// # Errors
+/// In the words of kubectl.
+pub fn braced(path: &str) -> Result<String, Error> {
     let inner = path.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')).unwrap_or(path);
     if inner.is_empty() || inner.contains(['{', '}']) {
         return Err(Error::message(

@@ -95,7 +95,8 @@ impl Output {
         let lower = name.to_lowercase();
         let name = if matches!(lower.as_str(), "json" | "yaml" | "name") { lower.as_str() } else { name };
         let name = if given.is_empty() && !args.string("template").is_empty() { "go-template" } else { name };
-        if !name.is_empty() && !(allowed.contains(&name) && (inline.is_none() || takes_template(name))) {
+        let asked = !(name.is_empty() && given.is_empty());
+        if asked && !(allowed.contains(&name) && (inline.is_none() || takes_template(name))) {
             return Err(Error::message(format!(
                 "unable to match a printer suitable for the output format {given:?}, allowed formats are: {}",
                 allowed.join(",")
@@ -181,10 +182,10 @@ impl Output {
                 ))
             }),
             Format::JsonPathAsJson(path) => {
-                let found = path.find(object, self.allow_missing).map_err(|error| {
+                let found = path.find_each(object, self.allow_missing).map_err(|error| {
                     Error::message(format!("error executing jsonpath {}: {error}", go::quote(path.source())))
                 })?;
-                Ok(json::pretty(&Value::Array(found)))
+                Ok(found.into_iter().map(|values| json::pretty(&Value::Array(values))).collect())
             }
             Format::GoTemplate(template) => match template.render(object, self.allow_missing) {
                 (text, None) => Ok(text),

@@ -7,7 +7,8 @@ use machinery::sort::Order;
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::print::columns::relaxed;
+use crate::jsonpath::JsonPath;
+use crate::print::columns::braced;
 
 /// Sorts by the value at a path in the object that `of` finds in each element. Elements without the field
 /// come first.
@@ -15,7 +16,7 @@ use crate::print::columns::relaxed;
 /// # Errors
 /// Bad paths, and paths that no element has.
 pub fn sort_by<T>(elements: &mut [T], path: &str, of: impl Fn(&T) -> &Value) -> Result<(), Error> {
-    let parsed = relaxed(path)?;
+    let parsed = JsonPath::parse(&braced(path)?).map_err(Error::message)?;
     let mut keys: Vec<Option<Value>> = Vec::new();
     for element in elements.iter() {
         keys.push(parsed.find(of(element), true).unwrap_or_default().into_iter().next());

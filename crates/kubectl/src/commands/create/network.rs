@@ -13,10 +13,14 @@ fn service_port(spec: &str) -> Result<Value, Error> {
     let problem = if digits { "value out of range" } else { "invalid syntax" };
     let number: u16 =
         port.parse().map_err(|_| Error::message(format!("strconv.ParseUint: parsing {port:?}: {problem}")))?;
-    let target = match (target, target.parse::<u16>()) {
+    let target = match (target, target.parse::<i64>()) {
         ("", _) => json!(number),
-        (_, Ok(target)) => json!(target),
-        (name, Err(_)) => json!(name),
+        (_, Ok(1..=65535)) => json!(target.parse::<u16>().unwrap_or_default()),
+        (_, Ok(_)) => return Err(Error::message("must be between 1 and 65535, inclusive")),
+        (name, Err(_)) => match machinery::names::is_port_name(name).as_slice() {
+            [] => json!(name),
+            problems => return Err(Error::message(problems.join(","))),
+        },
     };
     let port_name = spec.replace(':', "-");
     Ok(json!({ "name": port_name, "port": number, "protocol": "TCP", "targetPort": target }))

@@ -94,7 +94,12 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
     Error::all(errors)
 }
 
-/// The objects an item means; a name that does not exist is a prefix.
+/// Whether a name may be a prefix: where it is the only one, after its kind.
+fn is_kind_and_name(args: &[String]) -> bool {
+    matches!(args, [kind, _] if !kind.contains('/'))
+}
+
+/// The objects an item means; a name that does not exist may be a prefix.
 async fn found(session: &Session<'_>, choice: &Choice<'_>, item: Item) -> Result<Vec<Info>, Error> {
     let client = session.client().await?;
     match item {
@@ -110,7 +115,7 @@ async fn found(session: &Session<'_>, choice: &Choice<'_>, item: Item) -> Result
         }
         Item::Named(resource, namespace, name) => match client.get(resource.path(&namespace, &name)).await {
             Ok(object) => Ok(vec![Info { resource, namespace, name, object, source: String::new() }]),
-            Err(error) if error.is_not_found() => {
+            Err(error) if error.is_not_found() && is_kind_and_name(choice.args) => {
                 let list = select::list_all(session, Url::new(resource.path(&namespace, ""))).await?;
                 let matching: Vec<Info> = list
                     .into_iter()
