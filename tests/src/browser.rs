@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use thirtyfour::error::WebDriverErrorInner;
 use thirtyfour::extensions::query::ElementQueryable;
 use thirtyfour::prelude::*;
 
@@ -171,12 +172,36 @@ impl Browser {
         }
     }
 
-    /// Clicks on an element.
+    /// Clicks on an element, once it can be.
     ///
     /// # Panics
-    /// When there is none, or something lies over it.
+    /// When there is none, or something stays over it.
     pub async fn click(&self, css: &str) {
-        self.until("something to click on", css).await.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        self.once_it_can(css, async |element| element.click().await).await;
+    }
+
+    /// Presses keys in an element, once it takes them.
+    ///
+    /// # Panics
+    /// When it does not come, or stays hidden.
+    pub async fn keys(&self, css: &str, keys: impl Into<TypingData>) {
+        let keys = keys.into().to_string();
+        self.once_it_can(css, async |element| element.send_keys(keys.as_str()).await).await;
+    }
+
+    /// Does something with an element as soon as the page lets it: not while it is drawn anew, fades in, or is not shown
+    /// yet, which is nothing that a person would try.
+    async fn once_it_can(&self, css: &str, act: impl AsyncFn(WebElement) -> WebDriverResult<()>) {
+        use WebDriverErrorInner::{ElementClickIntercepted, ElementNotInteractable, StaleElementReference};
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = act(self.until("something to use", css).await).await {
+            let comes = matches!(
+                error.as_inner(),
+                ElementClickIntercepted(_) | ElementNotInteractable(_) | StaleElementReference(_)
+            );
+            assert!(comes && Instant::now() < deadline, "{css}: {error}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// The text of an element, also of one that is still fading in; empty where there is none.
@@ -193,8 +218,7 @@ impl Browser {
     /// # Panics
     /// When there is no terminal.
     pub async fn type_line(&self, line: &str) {
-        let input = self.until("the terminal is open", ".xterm-helper-textarea").await;
-        input.send_keys(format!("{line}\n")).await.expect("keys for the terminal");
+        self.keys(".xterm-helper-textarea", format!("{line}\n")).await;
     }
 
     /// What the terminal shows, with what has scrolled away.

@@ -9,6 +9,10 @@ use thirtyfour::prelude::Key;
 const PODS_READY: &str = "return [...document.querySelectorAll('tbody tr')]\
      .filter(row => row.innerText.includes('1/1') && !/kube-system|local-path-storage/.test(row.innerText)).length";
 
+/// The first check of the lesson of a first visit, which asks for a command: before and after it.
+const FIRST_CHECK_OPEN: &str = ".checks li:first-child:not(.done)";
+const FIRST_CHECK_DONE: &str = ".checks li:first-child.done";
+
 #[tokio::test]
 async fn commands_typed_into_the_terminal_change_the_cluster() {
     let browser = Browser::open(&static_page(), 1440, 900).await;
@@ -39,6 +43,8 @@ async fn the_first_lesson_can_be_completed() {
     browser.until_terminal(|text| text.contains('$'), "a prompt").await;
     let steps = browser.script("return document.querySelectorAll('.steps li').length").await.as_u64().unwrap_or(0);
     for step in 1..=steps {
+        let open = format!("return !!document.querySelector('.steps li:nth-child({step}) [aria-current]')");
+        browser.until_true(&format!("step {step} is open"), &open).await;
         let commands =
             browser.script("return document.querySelectorAll('.command').length").await.as_u64().unwrap_or(0);
         for command in 0..commands {
@@ -102,9 +108,12 @@ async fn choose_a_pending_pod(browser: &Browser) {
     browser.type_line("kubectl create deployment press --image=nginx:1.27").await;
     browser.type_line("kubectl set resources deployment press --requests=cpu=64").await;
     browser.click(".segmented button:nth-child(2)").await;
-    let pending = "[...document.querySelectorAll('tbody tr')].find(row => row.innerText.includes('Pending'))";
-    browser.until_true("a pod is pending", &format!("return !!{pending}")).await;
-    browser.script(&format!("{pending}.querySelector('button').click()")).await;
+    // The one that fits nowhere, not the first one before it has a node: that one runs.
+    let choose = "const rows = [...document.querySelectorAll('tbody tr')]; \
+                  const pending = rows.find(row => row.innerText.includes('Pending')); \
+                  if (!pending || !rows.some(row => row.innerText.includes('1/1'))) return false; \
+                  pending.querySelector('button').click(); return true";
+    browser.until_true("a pod is pending", choose).await;
 }
 
 #[tokio::test]
@@ -130,12 +139,12 @@ async fn an_edit_is_checked_shown_and_applied() {
     browser.click(".tabs button:nth-child(2)").await;
     browser.click(".inspector .actions .small").await;
     browser.until_true("the editor has come", "return !!document.querySelector('.editor')?.widget").await;
+    let at_the_top = "const {view} = document.querySelector('.editor').widget; \
+                      return view.hasFocus && view.state.selection.main.head == 0 && view.scrollDOM.scrollTop == 0";
+    browser.until_true("it begins at the top", at_the_top).await;
     // What is typed is the editor's, also what is a key of the page elsewhere.
-    browser
-        .script("const {widget} = document.querySelector('.editor'); widget.view.dispatch({selection: {anchor: 0}}); widget.focus()")
-        .await;
     let typed = "# u h : . / 1\n";
-    browser.until("the editor's text", ".cm-content").await.send_keys(typed).await.expect("keys for the editor");
+    browser.keys(".cm-content", typed).await;
     browser
         .until_true("it is there", "return document.querySelector('.editor').widget.text().startsWith('# u h : . / 1')")
         .await;
@@ -156,7 +165,12 @@ async fn an_edit_is_checked_shown_and_applied() {
         )
         .await;
     browser.until_true("it is marked", &marked("replicasas")).await;
-    browser.script(&write("replicasas: 3", "replicas: 3")).await;
+    // What is no YAML is told in words of ours, and its line is marked, which is not the one of which libyaml tells.
+    browser.script(&write("replicasas: 3", "replicas 3")).await;
+    browser.until_true("the line is marked", &marked("replicas 3")).await;
+    let words = browser.text(".edit .error").await;
+    assert!(words.starts_with("Line ") && words.contains("A key needs a colon"), "{words}");
+    browser.script(&write("replicas 3", "replicas: 3")).await;
     browser.until("the difference", ".diff .plus").await;
     // The cluster's schema completes and explains.
     browser
@@ -193,10 +207,10 @@ async fn editors_of_the_terminal_are_the_pages() {
     let manifest = "apiVersion: v1\\nkind: ConfigMap\\nmetadata:\\n  name: edited\\ndata:\\n  colour: red\\n";
     browser.script(&format!("{editor}; editor.setText('{manifest}'); editor.focus()")).await;
     // Escape is a reflex in vi: what was written is not lost by it.
-    browser.until("the editor's text", ".edit-file .cm-content").await.send_keys(Key::Escape + "").await.unwrap();
+    browser.keys(".edit-file .cm-content", Key::Escape + "").await;
     browser.until("a word on it", ".edit-file .error").await;
     let save = Key::Control + "s";
-    browser.until("the editor's text", ".edit-file .cm-content").await.send_keys(save).await.expect("Control S");
+    browser.keys(".edit-file .cm-content", save).await;
     browser.until_true("it is closed", closed).await;
     browser.type_line("kubectl apply -f web.yaml").await;
     browser.until_terminal(|text| text.contains("configmap/edited created"), "what was saved").await;
@@ -306,6 +320,9 @@ async fn a_reload_resumes_and_a_reset_begins_anew() {
 async fn the_past_goes_on_as_another_cluster() {
     let browser = Browser::open(&static_page(), 1440, 900).await;
     two_pods(&browser).await;
+    let pods =
+        "return [...document.querySelectorAll('tbody tr')].map(row => row.querySelector('.link').innerText).join()";
+    let before = browser.script(pods).await;
     browser.type_line("kubectl delete deployment web").await;
     browser.until_true("the pods go", &format!("{PODS_READY} == 0")).await;
     // Undo: to before the deletion.
@@ -313,6 +330,9 @@ async fn the_past_goes_on_as_another_cluster() {
     until_anew(&browser).await;
     browser.click(".segmented button:nth-child(2)").await;
     browser.until_true("two pods run again", &format!("{PODS_READY} == 2")).await;
+    assert_eq!(browser.script(pods).await, before);
+    browser.type_line("echo restarts: $(kubectl get pods -A -o jsonpath='{.items[*].status.containerStatuses[*].restartCount}' | tr -d '0 ')-").await;
+    browser.until_terminal(|text| text.contains("\nrestarts: -"), "nothing has restarted").await;
     // And on from a revision that is scrubbed to.
     browser.type_line("kubectl scale deployment web --replicas=5").await;
     browser.until_true("five pods run", &format!("{PODS_READY} == 5")).await;
@@ -350,6 +370,56 @@ async fn a_link_holds_a_cluster() {
     browser.until_true("it is a copy", says).await;
     browser.click(".segmented button:nth-child(2)").await;
     browser.until_true("two pods run", &format!("{PODS_READY} == 2")).await;
+    // How far one comes in it is its own, and comes back with it.
+    browser.until("nobody has begun", FIRST_CHECK_OPEN).await;
+    browser.type_line("kubectl get nodes").await;
+    browser.until("the first check holds", FIRST_CHECK_DONE).await;
+    browser.until("all is saved", ".cluster-name.saved").await;
+    browser.script("window.before = true; location.reload()").await;
+    until_anew(&browser).await;
+    browser.until("the progress is there", FIRST_CHECK_DONE).await;
+    let open_another = "const rows = [...document.querySelectorAll('dialog.clusters .rows li')]; \
+                        const other = rows.map(row => row.querySelector('button')).find(button => button && !button.disabled); \
+                        if (!other) return false; window.before = true; other.click(); return true";
+    for (which, check) in [("one's own", FIRST_CHECK_OPEN), ("the shared one", FIRST_CHECK_DONE)] {
+        browser.click(".cluster-name").await;
+        browser.until_true(which, open_another).await;
+        until_anew(&browser).await;
+        browser.until(which, check).await;
+    }
+    browser.close().await;
+}
+
+/// What one tab reaches the other one shows, and neither takes the other's steps away.
+#[tokio::test]
+async fn two_tabs_share_progress() {
+    let address = static_page();
+    let browser = Browser::open(&address, 1440, 900).await;
+    browser.until_terminal(|text| text.contains('$'), "a prompt").await;
+    let first = browser.driver.window().await.expect("a tab");
+    let second = browser.driver.new_tab().await.expect("another tab");
+    browser.driver.switch_to_window(second.clone()).await.expect("the other tab");
+    browser.driver.goto(&address).await.expect("the page");
+    until_anew(&browser).await;
+    browser.until("nobody has begun", FIRST_CHECK_OPEN).await;
+    browser.driver.switch_to_window(first.clone()).await.expect("the first tab");
+    browser.type_line("kubectl get nodes").await;
+    browser.until("the first check holds", FIRST_CHECK_DONE).await;
+    browser.click(".lesson footer .primary").await;
+    browser.until("the second step", ".steps li:nth-child(2) [aria-current]").await;
+    // The step that is open is each tab's own.
+    browser.driver.switch_to_window(second).await.expect("the other tab");
+    browser.until("it holds here too", FIRST_CHECK_DONE).await;
+    browser.click(".lesson footer .primary").await;
+    browser.until("the second step", ".steps li:nth-child(2) [aria-current]").await;
+    browser.type_line("kubectl apply -f hellodep.yaml").await;
+    let all = "const checks = [...document.querySelectorAll('.checks li')]; \
+               return checks.length > 0 && checks.every(check => check.classList.contains('done'))";
+    browser.until_true("the second step is done", all).await;
+    browser.driver.switch_to_window(first).await.expect("the first tab");
+    browser.until_true("here too", all).await;
+    browser.click(".lesson footer .quiet").await;
+    browser.until("the first one is done still", FIRST_CHECK_DONE).await;
     browser.close().await;
 }
 
@@ -363,6 +433,16 @@ async fn an_address_types_a_command_and_embeds() {
                   document.querySelector('.lesson-pane').getClientRects().length == 0";
     browser.until_true("only the cluster and a terminal are shown", hidden).await;
     browser.close().await;
+}
+
+/// Opens the palette by its key, writes what is wanted, and waits until it has gone with it.
+async fn command(browser: &Browser, wanted: &str) {
+    press(browser, ":").await;
+    let ready = "const field = document.querySelector('dialog.palette[open] input'); \
+                 return !!field && document.activeElement == field && !field.value";
+    browser.until_true("the palette is there", ready).await;
+    browser.keys("dialog.palette input", format!("{wanted}\n")).await;
+    browser.until_true("the palette goes", "return !document.querySelector('dialog')").await;
 }
 
 /// Presses a key where nobody types.
@@ -379,25 +459,26 @@ async fn press(browser: &Browser, key: &str) {
 async fn commands_are_a_key_away() {
     let browser = Browser::open(&static_page(), 1440, 900).await;
     two_pods(&browser).await;
-    press(&browser, ":").await;
-    let field = browser.until("the palette", "dialog.palette input").await;
-    field.send_keys("deploy\n").await.expect("keys");
+    command(&browser, "deploy").await;
     let here = "return document.querySelector('.explorer nav [aria-current]')?.innerText == 'Deployment'";
     browser.until_true("Deployments are listed", here).await;
     press(&browser, "/").await;
     browser.until_true("the filter waits", "return document.activeElement?.type == 'search'").await;
-    press(&browser, ":").await;
-    browser.until("the palette", "dialog.palette input").await.send_keys("next theme\n").await.expect("keys");
+    command(&browser, "next theme").await;
     browser.until_true("the theme has changed", "return document.documentElement.dataset.theme == 'dark'").await;
-    press(&browser, ":").await;
-    browser.until("the palette", "dialog.palette input").await.send_keys("中文\n").await.expect("keys");
+    // Whoever knows the keys waits for nothing.
+    let at_once = "document.activeElement?.blur(); for (const key of [':', ...'svc', 'Enter']) \
+                   document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}))";
+    browser.script(at_once).await;
+    browser.until_true("Services are listed", &here.replace("Deployment", "Service")).await;
+    command(&browser, "中文").await;
     browser
         .until_true("the page speaks Chinese", "return document.querySelector('.segmented').innerText.includes('地图')")
         .await;
     assert!(browser.terminal().await.contains("created"), "the terminal stays");
     // Whoever writes where nothing can be written writes into the terminal.
     browser.script("document.activeElement?.blur()").await;
-    browser.until("the page", "body").await.send_keys("echo pu$((1+1))\n").await.expect("keys");
+    browser.keys("body", "echo pu$((1+1))\n").await;
     browser.until_terminal(|text| text.contains("\npu2"), "the line was typed").await;
     browser.close().await;
 }
@@ -414,8 +495,8 @@ async fn what_is_broken_can_be_healed() {
     browser.click(".clock select option[value='100']").await;
     browser.click("dialog.faults header .icon").await;
     browser.type_line("kubectl get nodes").await;
-    let fallen = "document.querySelectorAll('.explorer nav button')[5].click(); \
-                  return document.querySelector('tbody')?.innerText.includes('NotReady') ?? false";
+    browser.script("document.querySelectorAll('.explorer nav button')[5].click()").await;
+    let fallen = "return document.querySelector('tbody')?.innerText.includes('NotReady') ?? false";
     browser.until_true("the node is not ready", fallen).await;
     browser.click(".fault-button").await;
     browser.click("dialog.faults .heal").await;
@@ -464,7 +545,7 @@ async fn terminals_are_many_and_take_files() {
     browser.until_true("the second has a shell", second).await;
     browser.click(".shells button").await;
     browser.click(".terminal-bar > .icon:nth-of-type(3)").await;
-    browser.until("the search", ".find input").await.send_keys("words created\n").await.expect("keys");
+    browser.keys(".find input", "words created\n").await;
     let marked = "return document.querySelector('.terminal').widget.xterm.getSelection() == 'words created'";
     browser.until_true("it is marked", marked).await;
     browser.close().await;
@@ -481,11 +562,11 @@ async fn axe_finds_nothing_in_what_lies_over_the_page() {
             [(".cluster-name", "clusters"), (".fault-button", "faults"), (".palette-button", "palette")]
         {
             browser.click(button).await;
-            browser.until("the dialog", &format!("dialog.{dialog}")).await;
+            browser.until("the dialog", &format!("dialog.{dialog}[open]")).await;
             let settled = "return document.getAnimations().every(animation => animation.playState == 'finished')";
             browser.until_true("it has come", settled).await;
             assert_eq!(browser.accessibility().await, Vec::<String>::new(), "{theme} {dialog}");
-            browser.until("the dialog", "dialog").await.send_keys("\u{e00c}").await.expect("Escape");
+            browser.keys("dialog[open]", Key::Escape + "").await;
             browser.until_true("it goes", "return !document.querySelector('dialog')").await;
         }
         browser.click(".top-end > .icon").await;
@@ -534,8 +615,7 @@ async fn what_happened_is_played_step_by_step() {
         assert!(told.contains(part), "{part} is not in:\n{told}");
     }
     // By the keyboard: to the beginning, and on.
-    let keys = browser.until("the present step", ".story-steps [aria-current]").await;
-    keys.send_keys("\u{e011}").await.expect("Home");
+    browser.keys(".story-steps [aria-current]", Key::Home + "").await;
     browser
         .until_true(
             "the first step",
@@ -548,12 +628,7 @@ async fn what_happened_is_played_step_by_step() {
     browser.until_true("what it stored", plus).await;
     browser.until("the page shows that time", ".timeline.past").await;
     assert_eq!(browser.accessibility().await, Vec::<String>::new(), "the story");
-    browser
-        .until("the present step", ".story-steps [aria-current]")
-        .await
-        .send_keys("\u{e014}")
-        .await
-        .expect("an arrow");
+    browser.keys(".story-steps [aria-current]", Key::Right + "").await;
     browser
         .until_true(
             "who hears of it",
@@ -568,7 +643,7 @@ async fn what_happened_is_played_step_by_step() {
         .await;
     let present = "return !document.querySelector('.timeline.past') && !document.querySelector('.map[data-lit]')";
     browser.until_true("the page is back in the present", present).await;
-    browser.until("the present step", ".story-steps [aria-current]").await.send_keys("\u{e00c}").await.expect("Escape");
+    browser.keys(".story-steps [aria-current]", Key::Escape + "").await;
     browser.until("the stories", ".stories").await;
     browser.close().await;
 }
@@ -667,10 +742,9 @@ async fn a_table_has_keys_for_its_rows() {
         return document.querySelectorAll('tbody .link')[1].innerText",
         )
         .await;
-    let row = browser.until("a row", "tbody .link:focus").await;
-    row.send_keys("j").await.expect("a key");
+    browser.keys("tbody .link:focus", "j").await;
     browser.until_true("the next row", &format!("return document.activeElement.innerText == {second}")).await;
-    browser.until("the row", "tbody .link:focus").await.send_keys("d").await.expect("a key");
+    browser.keys("tbody .link:focus", "d").await;
     let name = second.as_str().unwrap_or_default().to_owned();
     browser.until_terminal(|text| text.contains(&format!("kubectl describe pods {name}")), "the command").await;
     browser.close().await;

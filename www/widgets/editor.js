@@ -202,12 +202,12 @@ function reasonsOf(message) {
   return [message];
 }
 
-/** The range of the field that a reason names: `spec.containers[0].image`, or `line 7`; the first line otherwise. */
+/** The range of the field that a reason names: `spec.containers[0].image`, or of `line 7`; the first line otherwise. */
 function placeIn(reason, fields, state) {
-  const line = /\bline (\d+)/.exec(reason);
+  const line = /(?:\bline |第 )(\d+)/i.exec(reason);
   if (line) {
-    const { from, to } = state.doc.line(Math.min(Math.max(Number(line[1]), 1), state.doc.lines));
-    return { from, to };
+    const { from, to, text } = state.doc.line(Math.min(Math.max(Number(line[1]), 1), state.doc.lines));
+    return { from: to - text.trimStart().length, to: Math.max(from + text.trimEnd().length, to - text.trimStart().length) };
   }
   // Go's decoder names a type first, and no item of a list.
   const decoded = /Go struct field \w+\.(\S+) of type /.exec(reason)?.[1];

@@ -4,7 +4,7 @@ use gloo::timers::callback::Timeout;
 use yew::prelude::*;
 
 use super::diff::diff;
-use super::yaml;
+use super::{mistake, yaml};
 use crate::api::{Api, Call};
 use crate::text::{APPLY, ASKING, CANCEL, EDIT, WOULD_CHANGE, YAML_OF, t};
 use crate::ui::area::Area;
@@ -139,7 +139,8 @@ pub fn Edit(props: &EditProps) -> Html {
         let desk = desk.dispatcher();
         Callback::from(move |_: MouseEvent| desk.dispatch(Act::End))
     };
-    let error = draft.verdict.clone().and_then(Result::err).unwrap_or_default();
+    let said = draft.verdict.clone().and_then(Result::err).unwrap_or_default();
+    let error = mistake::explain(&said, &draft.now);
     html! {
         <div class="edit">
             <Area api={Some(props.api.clone())} label={YAML_OF.with(&[&props.object_key])} text={draft.before.clone()} now={draft.now.clone()}

@@ -7,6 +7,7 @@ mod edit;
 mod family;
 mod findings;
 mod logs;
+mod mistake;
 mod view;
 mod why;
 mod yaml;

@@ -41,6 +41,8 @@ impl PartialEq for BookProps {
 /// The book.
 #[component]
 pub fn Book(props: &BookProps) -> Html {
+    // What another tab has reached is in the catalogue too.
+    progress::use_other_tabs();
     let open = use_state_eq(|| progress::opened().unwrap_or_else(|| Some(FIRST.into())));
     let index = use_state(|| None::<Result<Rc<Index>, String>>);
     let lesson = use_state(|| None::<(String, Result<Rc<Lesson>, String>)>);

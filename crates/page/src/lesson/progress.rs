@@ -1,14 +1,21 @@
-//! How far a person has come in each lesson, kept between visits.
+//! How far a person has come in each lesson, kept between visits and shared by the tabs of a browser.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use gloo::events::EventListener;
 use gloo::storage::{LocalStorage, Storage};
 use serde::{Deserialize, Serialize};
+use wasm_bindgen::JsCast;
+use web_sys::StorageEvent;
+use yew::prelude::*;
 
 use crate::saved::shelf;
 
 /// The lesson that was open last; empty for the list of all.
 const OPEN: &str = "lesson";
+/// What keys of progress begin with.
+const PROGRESS: &str = "progress:";
 
 /// How far a person has come in a lesson.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,6 +26,9 @@ pub struct Progress {
     pub done: BTreeSet<(usize, usize)>,
     /// Whether all have been.
     pub complete: bool,
+    /// How often the person has started over.
+    #[serde(default)]
+    pub round: u32,
 }
 
 impl Progress {
@@ -27,17 +37,55 @@ impl Progress {
         LocalStorage::get(key(id)).unwrap_or_default()
     }
 
-    /// Keeps it.
-    pub fn keep(&self, id: &str) {
+    /// Keeps it, with what other tabs have kept meanwhile; both together.
+    pub fn keep(self, id: &str) -> Self {
+        let both = self.with(Self::of(id));
         // A browser that keeps nothing still shows lessons.
-        let _ = LocalStorage::set(key(id), self);
+        let _ = LocalStorage::set(key(id), &both);
+        both
     }
+
+    /// What this tab and another one have reached together, at this one's step, unless the other has started over.
+    pub fn with(self, other: Self) -> Self {
+        match self.round.cmp(&other.round) {
+            Ordering::Less => other,
+            Ordering::Greater => self,
+            Ordering::Equal => {
+                Self { done: &self.done | &other.done, complete: self.complete || other.complete, ..self }
+            }
+        }
+    }
+
+    /// The lesson from its beginning, in every tab.
+    pub fn anew(&self) -> Self {
+        Self { round: self.round + 1, ..Self::default() }
+    }
+}
+
+/// Counts what other tabs of this browser have kept.
+#[hook]
+pub fn use_other_tabs() -> u32 {
+    let count = use_state_eq(|| 0u32);
+    // The listener stays; what it counts on is of the newest drawing.
+    let newest = use_mut_ref(|| 0u32);
+    newest.replace(*count);
+    let setter = count.setter();
+    use_effect_with((), move |()| {
+        let listener = EventListener::new(&gloo::utils::window(), "storage", move |event| {
+            let key = event.dyn_ref::<StorageEvent>().and_then(StorageEvent::key);
+            if key.is_some_and(|key| key.starts_with(PROGRESS)) {
+                setter.set(newest.borrow().wrapping_add(1));
+            }
+        });
+        move || drop(listener)
+    });
+    *count
 }
 
 /// Where the progress in a lesson is kept: a cluster that came by a link has its own ([`shelf::remove`]).
 fn key(id: &str) -> String {
     let cluster = shelf::current_shared().map(|cluster| format!("@{cluster}")).unwrap_or_default();
-    format!("progress:{id}{cluster}")
+    format!("{PROGRESS}{id}{cluster}")
 }
 
 /// What to begin with: the address' `?lesson=`, or what was open last, a lesson or the list of all.
@@ -52,4 +100,25 @@ pub fn opened() -> Option<Option<String>> {
 /// Remembers which lesson is open; none for the list of all.
 pub fn open(id: Option<&str>) {
     let _ = LocalStorage::set(OPEN, id.unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::*;
+
+    #[wasm_bindgen_test]
+    fn two_tabs_lose_no_step() {
+        let of = |at: usize, done: &[(usize, usize)]| Progress {
+            at,
+            done: done.iter().copied().collect(),
+            ..Progress::default()
+        };
+        let both = of(1, &[(0, 0), (1, 0)]).with(of(0, &[(0, 1)]));
+        assert_eq!(both, of(1, &[(0, 0), (0, 1), (1, 0)]));
+        // Whoever starts over does so in both, whichever keeps first.
+        assert_eq!(both.clone().with(both.anew()), both.anew());
+        assert_eq!(both.anew().with(both.clone()), both.anew());
+    }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use playground_lesson::{Check, Lesson, Piece, filled, waiting};
 use yew::prelude::*;
 
-use super::progress::Progress;
+use super::progress::{Progress, use_other_tabs};
 use super::seen::Seen;
 use crate::api::{Api, Call};
 use crate::text::*;
@@ -42,19 +42,51 @@ impl PartialEq for LessonProps {
     }
 }
 
+/// How far somebody is.
+#[derive(PartialEq)]
+struct Way(Progress);
+
+/// What happens on the way through a lesson. Each is put together with what came before it, whatever was drawn then.
+enum Act {
+    /// A step is opened.
+    Open(usize),
+    /// So far has somebody come, here or in another tab.
+    Reach(Progress),
+    StartOver,
+}
+
+impl Reducible for Way {
+    type Action = Act;
+
+    fn reduce(self: Rc<Self>, act: Act) -> Rc<Self> {
+        let progress = self.0.clone();
+        Rc::new(Self(match act {
+            Act::Open(at) => Progress { at, ..progress },
+            Act::Reach(other) => progress.with(other),
+            Act::StartOver => progress.anew(),
+        }))
+    }
+}
+
 /// The pane.
 #[component]
 pub fn LessonPane(props: &LessonProps) -> Html {
     let id = props.id.clone();
-    let progress = use_state_eq(|| Progress::of(&id));
+    let other_tabs = use_other_tabs();
+    let progress = use_reducer_eq(|| Way(Progress::of(&id)));
+    {
+        let (id, way) = (props.id.clone(), progress.dispatcher());
+        use_effect_with((progress.0.clone(), other_tabs), move |(progress, _)| {
+            way.dispatch(Act::Reach(progress.clone().keep(&id)));
+        });
+    }
     let steps = &props.lesson.steps;
-    let at = progress.at.min(steps.len().saturating_sub(1));
+    let at = progress.0.at.min(steps.len().saturating_sub(1));
     {
         let (progress, world, trace, lesson) =
             (progress.clone(), props.world.clone(), props.trace.clone(), props.lesson.clone());
-        let id = props.id.clone();
         use_effect_with((props.news, at), move |(_, at)| {
-            let mut now = (*progress).clone();
+            let mut now = progress.0.clone();
             let snapshot = world.live();
             let seen = Seen { snapshot: &snapshot, trace: &trace };
             // What was read so far counts; what comes later is not given away by an accident.
@@ -64,22 +96,22 @@ pub fn LessonPane(props: &LessonProps) -> Html {
                 }
             }
             now.complete |= checks(&lesson).all(|(step, index, _)| now.done.contains(&(step, index)));
-            if now != *progress {
-                now.keep(&id);
-                progress.set(now);
+            if now != progress.0 {
+                progress.dispatch(Act::Reach(now));
             }
         });
     }
     let Some(step) = steps.get(at) else { return html! {} };
-    let step_done = |index: usize| (0..steps[index].checks.len()).all(|check| progress.done.contains(&(index, check)));
-    let change = |to: Progress| {
-        let (progress, id) = (progress.clone(), props.id.clone());
-        Callback::from(move |_: MouseEvent| {
-            to.keep(&id);
-            progress.set(to.clone());
-        })
+    let step_done =
+        |index: usize| (0..steps[index].checks.len()).all(|check| progress.0.done.contains(&(index, check)));
+    let go = |to: usize| {
+        let progress = progress.dispatcher();
+        Callback::from(move |_: MouseEvent| progress.dispatch(Act::Open(to)))
     };
-    let go = |to: usize| change(Progress { at: to, ..(*progress).clone() });
+    let start_over = {
+        let progress = progress.dispatcher();
+        Callback::from(move |_: MouseEvent| progress.dispatch(Act::StartOver))
+    };
     let last = at + 1 == steps.len();
     let snapshot = props.world.live();
     let seen = Seen { snapshot: &snapshot, trace: &props.trace };
@@ -115,7 +147,7 @@ pub fn LessonPane(props: &LessonProps) -> Html {
                 if !step.checks.is_empty() {
                     <ul class="checks" aria-label={t(CHECKS)} aria-live="polite">
                         { for step.checks.iter().enumerate().map(|(index, check)| {
-                            let is_done = progress.done.contains(&(at, index));
+                            let is_done = progress.0.done.contains(&(at, index));
                             html! {
                                 <li class={classes!(is_done.then_some("done"))}>
                                     <Icon name={if is_done { IconName::Check } else { IconName::Circle }} />
@@ -125,13 +157,13 @@ pub fn LessonPane(props: &LessonProps) -> Html {
                         }) }
                     </ul>
                 }
-                if last && progress.complete {
+                if last && progress.0.complete {
                     <p class="complete" role="status"><Icon name={IconName::Check} />{ t(LESSON_DONE) }</p>
                 }
             </div>
             <footer>
                 <button type="button" class="quiet" disabled={at == 0} onclick={go(at.saturating_sub(1))}>{ t(BACK) }</button>
-                <button type="button" class="quiet" onclick={change(Progress::default())}>{ t(START_OVER) }</button>
+                <button type="button" class="quiet" onclick={start_over}>{ t(START_OVER) }</button>
                 if last {
                     <button type="button" class="primary" disabled={props.next.is_none()}
                         onclick={ { let next = props.next.clone(); props.on_open.reform(move |_: MouseEvent| next.clone()) } }>

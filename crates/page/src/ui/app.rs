@@ -21,7 +21,7 @@ use super::icon::{Icon, IconName};
 use super::kinds::{self, Kind};
 use super::late::use_views;
 use super::menu::Menu;
-use super::palette::{Chosen, Command, PaletteProps};
+use super::palette::{Chosen, Command, Early, PaletteProps};
 use super::split::Split;
 use super::theme;
 use super::timeline::Timeline;
@@ -208,20 +208,23 @@ fn Desk(props: &DeskProps) -> Html {
     let spoken = use_state_eq(language);
     let table = use_state_eq(|| false);
     let resource = use_state_eq(|| AttrValue::from("pods"));
-    let filtering = use_reducer(|| News(0));
+    let filtering = use_state_eq(|| false);
     let more_terminals = use_reducer(|| News(0));
     let searching = use_reducer(|| News(0));
     let telling = use_reducer(|| News(0));
     let spot = use_state_eq(|| None::<Spot>);
     let pane = use_state_eq(|| Pane::Cluster);
     let over = use_state_eq(|| Over::Nothing);
+    // Each palette is a new one.
+    let palettes = use_reducer(|| News(0));
+    let early = use_memo((), |()| Early::default());
     let menu = use_state_eq(|| None::<(String, (i32, i32))>);
     let wrong = use_state_eq(Vec::<Fault>::new);
     let notice = use_state_eq(|| None::<String>);
     let chaos = use_state_eq(|| None::<u32>);
     let shown_namespaces = use_state_eq(Shown::default);
     let selected = use_state_eq(|| AttrValue::from(""));
-    let typed = use_state_eq(|| boot::asked_command(home).map(|command| (0, command)));
+    let typed = use_reducer(|| Typed(boot::asked_command(home).map(|command| (0, command))));
     let sizes = use_state_eq(|| {
         LocalStorage::get::<Sizes>("sizes").unwrap_or(Sizes { lesson: 360.0, inspector: 340.0, terminal: 280.0 })
     });
@@ -295,8 +298,10 @@ fn Desk(props: &DeskProps) -> Html {
     }
     let views = {
         let wanted = *table || *over != Over::Nothing || !selected.is_empty();
-        let notice = notice.clone();
+        let (notice, over, early) = (notice.clone(), over.clone(), early.clone());
         use_views(wanted.then(|| (*table, *over, (*selected).clone())), move || {
+            early.end();
+            over.set(Over::Nothing);
             notice.set(Some(t(NOT_LOADED).into()));
         })
     };
@@ -325,10 +330,10 @@ fn Desk(props: &DeskProps) -> Html {
         })
     };
     let on_run = {
-        let (typed, pane) = (typed.clone(), pane.clone());
+        let (typed, pane) = (typed.dispatcher(), pane.clone());
         Callback::from(move |command: String| {
             pane.set(Pane::Terminal);
-            typed.set(Some((typed.as_ref().map_or(0, |(count, _)| count + 1), command)));
+            typed.dispatch(command);
         })
     };
     let on_fault = {
@@ -358,7 +363,7 @@ fn Desk(props: &DeskProps) -> Html {
         let (over, table, pane, theme, spoken) =
             (over.clone(), table.clone(), pane.clone(), theme.clone(), spoken.clone());
         let (filtering, more, searching, telling) =
-            (filtering.dispatcher(), more_terminals.dispatcher(), searching.dispatcher(), telling.dispatcher());
+            (filtering.clone(), more_terminals.dispatcher(), searching.dispatcher(), telling.dispatcher());
         let on_select = on_select.clone();
         let (on_clock, follow, notice) = (on_clock.clone(), follow.clone(), notice.clone());
         Callback::from(move |command: Command| {
@@ -372,7 +377,7 @@ fn Desk(props: &DeskProps) -> Html {
                 Command::Table => show(true),
                 Command::Filter => {
                     show(true);
-                    filtering.dispatch(());
+                    filtering.set(true);
                 }
                 Command::Pause => on_clock.emit(ClockAct::Toggle),
                 Command::Step => on_clock.emit(ClockAct::Step),
@@ -421,11 +426,15 @@ fn Desk(props: &DeskProps) -> Html {
         })
     };
     {
-        let (over, on_command) = (over.clone(), on_command.clone());
+        let (over, palettes, on_command) = (over.clone(), palettes.dispatcher(), on_command.clone());
         use_keys(
+            &early,
             on_clock.clone(),
             Callback::from(move |key: Key| match key {
-                Key::Palette => over.set(Over::Palette),
+                Key::Palette => {
+                    palettes.dispatch(());
+                    over.set(Over::Palette);
+                }
                 Key::Command(command) => on_command.emit(command),
             }),
         );
@@ -564,7 +573,8 @@ fn Desk(props: &DeskProps) -> Html {
                 if *table {
                     <key={said("table")}>{ views.as_ref().map(|views| (views.explorer)(ExplorerProps {
                         api: api.clone(), kinds: (*kinds).clone(), shown: (*shown_namespaces).clone(),
-                        resource: (*resource).clone(), on_resource, filtering: filtering.0,
+                        resource: (*resource).clone(), on_resource, filtering: *filtering,
+                        on_filtering: { let filtering = filtering.clone(); Callback::from(move |()| filtering.set(false)) },
                         revision: world.revision(), selected: (*selected).clone(), on_select: on_select.clone(), on_run: on_run.clone(),
                     })) }</>
                 } else {
@@ -577,7 +587,7 @@ fn Desk(props: &DeskProps) -> Html {
             <Split label={t(TERMINAL_HEIGHT)} upright={false} before={false} size={sizes.terminal} limits={(120.0, 700.0)}
                 on_resize={resize(|sizes, size| sizes.terminal = size)} />
             <section class="terminal-pane" aria-label={t(TERMINAL_SAYS)}>
-                <Terminals api={home.clone()} {past} {on_now} theme={*theme} language={*spoken} typed={(*typed).clone()} more={more_terminals.0}
+                <Terminals api={home.clone()} {past} {on_now} theme={*theme} language={*spoken} typed={typed.0.clone()} more={more_terminals.0}
                     search={searching.0} on_run={on_run.clone()} paused={clock.as_ref().is_some_and(|clock| clock.paused)}
                     on_clock={on_clock.clone()} />
             </section>
@@ -596,9 +606,9 @@ fn Desk(props: &DeskProps) -> Html {
             </nav>
             { match (*over, &*views) {
                 (Over::Nothing, _) | (_, None) => html! {},
-                (Over::Palette, Some(views)) => (views.palette)(PaletteProps {
-                    kinds: (*kinds).clone(), world: world.clone(), on_choose, on_close: close,
-                }),
+                (Over::Palette, Some(views)) => html! { <key={palettes.0}>{ (views.palette)(PaletteProps {
+                    kinds: (*kinds).clone(), world: world.clone(), early: early.clone(), on_choose, on_close: close,
+                }) }</> },
                 (Over::Clusters, Some(views)) => (views.clusters)(ClustersProps {
                     api: home.clone(), keeper: own.clone(), on_close: close,
                 }),
@@ -682,6 +692,17 @@ impl Reducible for News {
     }
 }
 
+/// The command line that was last to be typed, and a number that makes each of them new.
+struct Typed(Option<(u32, String)>);
+
+impl Reducible for Typed {
+    type Action = String;
+
+    fn reduce(self: Rc<Self>, command: String) -> Rc<Self> {
+        Rc::new(Self(Some((self.0.as_ref().map_or(0, |(count, _)| count + 1), command))))
+    }
+}
+
 fn follow(api: &Api, entry: Option<Entry>, news: UseReducerDispatcher<News>) -> Follow {
     let world = World::new();
     let trace = Rc::new(Trace::default());
@@ -703,10 +724,11 @@ enum Key {
 /// person types or presses. Ctrl+K opens the commands from anywhere but the terminal. Whoever begins to write where
 /// nothing can be written writes into the terminal.
 #[hook]
-fn use_keys(on_clock: Callback<ClockAct>, on_key: Callback<Key>) {
+fn use_keys(early: &Rc<Early>, on_clock: Callback<ClockAct>, on_key: Callback<Key>) {
     // The listener stays; what it calls is of the newest drawing.
     let newest = use_mut_ref(|| None);
     newest.replace(Some((on_clock, on_key)));
+    let early = early.clone();
     use_effect_with((), move |()| {
         let listener = web_sys::window().map(|window| {
             EventListener::new_with_options(
@@ -725,6 +747,7 @@ fn use_keys(on_clock: Callback<ClockAct>, on_key: Callback<Key>) {
                         element.is_some_and(|element| matches!(element.closest("dialog, [role=menu]"), Ok(Some(_))));
                     if (event.ctrl_key() || event.meta_key()) && event.key() == "k" && tag != "TEXTAREA" {
                         event.prevent_default();
+                        early.begin();
                         return on_key.emit(Key::Palette);
                     }
                     if typing || dialog || event.alt_key() || event.default_prevented() {
@@ -737,9 +760,15 @@ fn use_keys(on_clock: Callback<ClockAct>, on_key: Callback<Key>) {
                         }
                         return;
                     }
+                    if early.hear(&event.key()) {
+                        return event.prevent_default();
+                    }
                     let pressing = matches!(tag.as_str(), "BUTTON" | "A" | "SUMMARY");
                     match event.key().as_str() {
-                        ":" | "?" => on_key.emit(Key::Palette),
+                        ":" | "?" => {
+                            early.begin();
+                            on_key.emit(Key::Palette);
+                        }
                         "/" => on_key.emit(Key::Command(Command::Filter)),
                         ";" => on_key.emit(Key::Command(Command::Story)),
                         " " if !pressing => on_clock.emit(ClockAct::Toggle),

@@ -83,6 +83,11 @@ pub fn Area(props: &AreaProps) -> Html {
                     })
                 })
             });
+            if let Some(field) = field.cast::<HtmlTextAreaElement>() {
+                // At the beginning, as the editor is.
+                let _ = field.set_selection_range(0, 0);
+                field.set_scroll_top(0);
+            }
             let gone = std::rc::Rc::new(std::cell::Cell::new(false));
             let (left, keep) = (gone.clone(), open.clone());
             if let Some(element) = place.cast::<HtmlElement>() {

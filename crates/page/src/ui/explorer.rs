@@ -34,8 +34,10 @@ pub struct ExplorerProps {
     pub resource: AttrValue,
     /// Hears which kind's table to show.
     pub on_resource: Callback<String>,
-    /// Counts the wishes to type a filter.
-    pub filtering: u32,
+    /// Whether somebody wants to type a filter.
+    pub filtering: bool,
+    /// Hears that they can.
+    pub on_filtering: Callback<()>,
     /// The revision to show, if not the present one.
     pub revision: Option<u64>,
     /// `resource/key` of what is chosen.
@@ -61,11 +63,12 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
     let resource = &props.resource;
     let search = use_node_ref();
     {
-        let search = search.clone();
-        use_effect_with(props.filtering, move |wishes| {
-            if let Some(input) = search.cast::<HtmlElement>().filter(|_| *wishes > 0) {
+        let (search, on_filtering) = (search.clone(), props.on_filtering.clone());
+        use_effect_with(props.filtering, move |wanted| {
+            if let Some(input) = search.cast::<HtmlElement>().filter(|_| *wanted) {
                 // An element that is not shown takes no focus.
                 let _ = input.focus();
+                on_filtering.emit(());
             }
         });
     }
@@ -102,10 +105,13 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
     let choose = |name: &str| {
         let (on_resource, table, sort, name) =
             (props.on_resource.clone(), table.clone(), sort.clone(), name.to_owned());
+        let here = name == resource.as_str();
         Callback::from(move |_: MouseEvent| {
-            table.set(None);
-            sort.set(None);
-            on_resource.emit(name.clone());
+            if !here {
+                table.set(None);
+                sort.set(None);
+                on_resource.emit(name.clone());
+            }
         })
     };
     let on_filter = {

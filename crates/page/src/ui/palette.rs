@@ -1,8 +1,9 @@
 //! The command palette: kinds as `:deploy`, commands and objects by their names, from the keyboard.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use web_sys::{HtmlElement, HtmlInputElement, KeyboardEvent};
+use web_sys::{HtmlInputElement, KeyboardEvent};
 use yew::prelude::*;
 
 use super::dialog::Dialog;
@@ -70,13 +71,45 @@ pub enum Chosen {
     Command(Command),
 }
 
+/// Keys that are pressed after the palette's own and before the palette is there: whoever knows the keys waits for
+/// nothing.
+#[derive(Debug, Default)]
+pub struct Early(RefCell<Option<String>>);
+
+impl Early {
+    /// The palette has been asked for.
+    pub fn begin(&self) {
+        self.0.replace(Some(String::new()));
+    }
+
+    /// Takes a key, if the palette is on its way.
+    pub fn hear(&self, key: &str) -> bool {
+        let mut written = self.0.borrow_mut();
+        let Some(written) = written.as_mut() else { return false };
+        match key {
+            "Enter" => written.push('\n'),
+            "Backspace" => drop(written.pop()),
+            key if key.chars().count() == 1 => written.push_str(key),
+            _ => {}
+        }
+        true
+    }
+
+    /// What was written; from now on keys go where the focus is.
+    pub fn end(&self) -> String {
+        self.0.take().unwrap_or_default()
+    }
+}
+
 /// What the palette is given.
-#[derive(Properties)]
+#[derive(Clone, Properties)]
 pub struct PaletteProps {
     /// The cluster's kinds.
     pub kinds: Rc<Vec<Kind>>,
     /// The cluster's objects.
     pub world: Rc<World>,
+    /// What was written before it was there.
+    pub early: Rc<Early>,
     /// Hears what was chosen.
     pub on_choose: Callback<Chosen>,
     /// Hears that it is to be closed.
@@ -96,11 +129,18 @@ pub fn Palette(props: &PaletteProps) -> Html {
     let at = use_state_eq(|| 0usize);
     let input = use_node_ref();
     {
-        let input = input.clone();
+        let (input, asked, props) = (input.clone(), asked.clone(), props.clone());
         use_effect_with((), move |()| {
-            if let Some(input) = input.cast::<HtmlElement>() {
+            let early = props.early.end();
+            let (written, chosen) = early.split_once('\n').map_or((&*early, false), |(written, _)| (written, true));
+            if let Some(input) = input.cast::<HtmlInputElement>() {
                 // The dialog focuses its first control otherwise, which is the same.
                 let _ = input.focus();
+                input.set_value(written);
+            }
+            asked.set(written.to_owned());
+            if let Some(first) = find(written, &props.kinds, &props.world).into_iter().next().filter(|_| chosen) {
+                props.on_choose.emit(first.chosen);
             }
         });
     }
@@ -117,14 +157,18 @@ pub fn Palette(props: &PaletteProps) -> Html {
     };
     let onkeydown = {
         let (at, on_choose, count) = (at.clone(), props.on_choose.clone(), found.len());
-        let chosen = found.get(here).map(|found| found.chosen.clone());
+        let (drawn, kinds, world) = (asked.clone(), props.kinds.clone(), props.world.clone());
         Callback::from(move |event: KeyboardEvent| {
             match event.key().as_str() {
                 "ArrowDown" if count > 0 => at.set((here + 1) % count),
                 "ArrowUp" if count > 0 => at.set((here + count - 1) % count),
                 "Enter" => {
-                    if let Some(chosen) = &chosen {
-                        on_choose.emit(chosen.clone());
+                    // A fast hand is ahead of the list: what counts is what is written.
+                    let input = event.target_dyn_into::<HtmlInputElement>();
+                    let written = input.map(|input| input.value()).unwrap_or_default();
+                    let place = if written == *drawn { here } else { 0 };
+                    if let Some(found) = find(&written, &kinds, &world).into_iter().nth(place) {
+                        on_choose.emit(found.chosen);
                     }
                 }
                 _ => return,

@@ -88,7 +88,10 @@ fn wanted() -> Theme {
         let query = window().and_then(|window| window.match_media(query).ok().flatten());
         query.is_some_and(|query| query.matches())
     };
-    if wants("(prefers-contrast: more)") {
+    // Colours of the system's: the theme whose drawings are on such a ground.
+    if wants("(forced-colors: active) and (prefers-color-scheme: light)") {
+        Theme::Light
+    } else if wants("(forced-colors: active)") || wants("(prefers-contrast: more)") {
         Theme::Contrast
     } else if wants("(prefers-color-scheme: dark)") {
         Theme::Dark
