@@ -1,5 +1,5 @@
 //! `playground kubectl` answers as the machine's own kubectl does: `data/kubectl-lines*.txt`, line by
-//! line, over a server each. `LINES=file` asks those of a file of your own.
+//! line, over a server each. `KUBECTL_LINES=file` asks those of a file of your own.
 
 #![allow(clippy::unwrap_used)] // of the test's own files
 
@@ -241,8 +241,8 @@ const CHANCES: usize = 3;
 /// The lists run beside each other: a line waits more than it computes.
 #[test]
 fn both_kubectls_answer_alike() {
-    let own = std::env::var("LINES").ok().map(|path| std::fs::read_to_string(path).unwrap());
-    let lists = own.as_deref().map_or_else(|| LISTS.to_vec(), |own| vec![("LINES", own)]);
+    let own = std::env::var("KUBECTL_LINES").ok().map(|path| std::fs::read_to_string(path).unwrap());
+    let lists = own.as_deref().map_or_else(|| LISTS.to_vec(), |own| vec![("KUBECTL_LINES", own)]);
     let reports = std::thread::scope(|scope| {
         let running: Vec<_> =
             lists.into_iter().map(|(name, list)| scope.spawn(move || twice(name, &lines(list)))).collect();

@@ -331,8 +331,12 @@ async fn the_past_goes_on_as_another_cluster() {
     browser.click(".segmented button:nth-child(2)").await;
     browser.until_true("two pods run again", &format!("{PODS_READY} == 2")).await;
     assert_eq!(browser.script(pods).await, before);
-    browser.type_line("echo restarts: $(kubectl get pods -A -o jsonpath='{.items[*].status.containerStatuses[*].restartCount}' | tr -d '0 ')-").await;
-    browser.until_terminal(|text| text.contains("\nrestarts: -"), "nothing has restarted").await;
+    browser
+        .type_line(
+            "kubectl get pods -o jsonpath='restarts: {.items[*].status.containerStatuses[*].restartCount}{\"\\n\"}'",
+        )
+        .await;
+    browser.until_terminal(|text| text.contains("\nrestarts: 0 0\n"), "nothing has restarted").await;
     // And on from a revision that is scrubbed to.
     browser.type_line("kubectl scale deployment web --replicas=5").await;
     browser.until_true("five pods run", &format!("{PODS_READY} == 5")).await;

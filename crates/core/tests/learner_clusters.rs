@@ -255,6 +255,10 @@ fn docker_keeps_volumes_copies_files_and_moves_images() {
     assert!(lab.ok("cat .docker/config.json").contains("\"auth\": \"bWU6c2VjcmV0\""));
     lab.ok("kubectl create secret generic regcred --from-file=.dockerconfigjson=.docker/config.json --type=kubernetes.io/dockerconfigjson");
     assert_eq!(lab.ok("docker logout"), "Removing login credentials for https://index.docker.io/v1/\n");
+    lab.ok("echo '[]' > .docker/config.json");
+    assert!(lab.fails("docker login -u me -p secret").1.contains("Error loading config file: "));
+    lab.ok("docker run -d --name beside -v $PWD:/w busybox sleep 1d && docker cp . beside:/w/copy");
+    lab.fails("ls copy/copy/copy");
     assert!(lab.fails("docker volume nope").1.starts_with("docker: unknown command: docker volume nope\n"));
 }
 
@@ -268,8 +272,13 @@ fn minikube_is_paused_and_looked_into() {
     let status = lab.run("minikube status");
     assert!(status.code == 2 && status.stdout.contains("apiserver: Paused\n"), "{}", status.stdout);
     lab.fails("kubectl get pods");
+    // Longer than any probe waits: nothing starts what stands still.
+    lab.ok("sleep 120");
     assert!(lab.ok("minikube unpause").contains("Unpaused"));
     lab.until("kubectl get pod web", |table| table.contains("1/1"));
+    let restarts = "kubectl get pods -A -o jsonpath='{.items[*].status.containerStatuses[*].restartCount}'";
+    let restarts = lab.ok(restarts);
+    assert!(restarts.contains('0') && !restarts.contains(|c: char| c.is_ascii_digit() && c != '0'), "{restarts}");
     lab.ok("echo hello > note && minikube cp note /home/docker/note && minikube cp note m02:/root/note");
     assert_eq!(lab.ok("minikube ssh cat /home/docker/note"), "hello\n");
     assert_eq!(lab.ok("minikube ssh --node minikube-m02 cat /root/note"), "hello\n");

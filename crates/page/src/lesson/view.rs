@@ -76,9 +76,12 @@ pub fn LessonPane(props: &LessonProps) -> Html {
     let progress = use_reducer_eq(|| Way(Progress::of(&id)));
     {
         let (id, way) = (props.id.clone(), progress.dispatcher());
-        use_effect_with((progress.0.clone(), other_tabs), move |(progress, _)| {
+        use_effect_with(progress.0.clone(), move |progress| {
             way.dispatch(Act::Reach(progress.clone().keep(&id)));
         });
+        // What another tab keeps is read alone: two that answered each other would never end.
+        let (id, way) = (props.id.clone(), progress.dispatcher());
+        use_effect_with(other_tabs, move |_| way.dispatch(Act::Reach(Progress::of(&id))));
     }
     let steps = &props.lesson.steps;
     let at = progress.0.at.min(steps.len().saturating_sub(1));

@@ -231,7 +231,9 @@ impl Asked {
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let letters = word.strip_prefix('-').unwrap_or(word);
-            asked.bsd |= !word.starts_with('-');
+            // `-aux` would be the processes of a user called x; procps takes it for `aux`.
+            let is_aux = letters.contains('u') && letters.ends_with('x') && letters.chars().all(|c| "aux".contains(c));
+            asked.bsd |= is_aux || !word.starts_with('-');
             if let Some(long) = letters.strip_prefix('-') {
                 let (name, value) = long.split_once('=').unwrap_or((long, ""));
                 match name {

@@ -16,6 +16,7 @@ use sim::saved::{Saved, Saver};
 use store::{Contents, Store};
 
 use crate::cluster::Inner;
+use crate::control::Fault;
 use crate::kind_config::PortMapping;
 use crate::options::{HostTime, NodeOptions, Options};
 use crate::pace::Pace;
@@ -267,6 +268,9 @@ impl Clusters {
     /// # Errors
     /// When it cannot be set up, or a port of the computer is taken.
     pub fn start(&self, cluster: &LocalCluster) -> Result<(), String> {
+        if cluster.is_paused() {
+            cluster.set_paused(false);
+        }
         if cluster.is_running() {
             return Ok(());
         }
@@ -467,13 +471,17 @@ impl LocalCluster {
         self.paused.get()
     }
 
-    /// Lets its own containers stand still, or go on; how many they are.
+    /// Lets its kubelets and its own containers stand still, or go on; how many containers they are.
     pub fn set_paused(&self, paused: bool) -> usize {
         const NAMESPACES: [&str; 3] = ["kube-system", "kubernetes-dashboard", "istio-operator"];
+        let Some(inner) = self.running.borrow().clone() else { return 0 };
         self.paused.set(paused);
-        let runtimes = self.running.borrow().as_ref().map(|inner| inner.world.runtimes()).unwrap_or_default();
         let mut count = 0;
-        for runtime in runtimes {
+        for runtime in inner.world.runtimes() {
+            // One that ran would start anew what does not answer its probes.
+            let kubelet = Fault::ComponentDown { component: format!("kubelet/{}", runtime.node_name()) };
+            // What is so already stays so.
+            let _ = if paused { inner.begin(kubelet) } else { inner.heal(&kubelet) };
             for container in runtime.containers() {
                 let namespace = container.labels.get("io.kubernetes.pod.namespace").map(String::as_str);
                 let machine =

@@ -118,12 +118,14 @@ pub fn copy(from: &Fs, source: &str, to: &Fs, target: &str) -> Result<u64, Errno
     let entry = from.symlink_metadata(source)?;
     match &entry.kind {
         Kind::Directory => {
+            // Before the target is made, which may be in the source.
+            let inside = from.list(source)?;
             if !to.is_dir(target) {
                 to.create_dir(target, entry.modified)?;
                 to.update(target, |made| made.mode = entry.mode)?;
             }
             let mut bytes = BLOCK;
-            for (name, _) in from.list(source)? {
+            for (name, _) in inside {
                 bytes += copy(from, &format!("{source}/{name}"), to, &format!("{target}/{name}"))?;
             }
             Ok(bytes)

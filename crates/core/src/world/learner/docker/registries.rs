@@ -1,7 +1,8 @@
 //! Registries: `docker login`, `logout`, `search`. They ask for nobody's password here; the file that pulls read,
 //! and of which a Secret is made, is Docker's own.
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::super::flags::{Flags, Known};
 use super::{Code, Run};
@@ -10,17 +11,29 @@ use crate::kube_system::base64;
 /// Docker Hub, by the name that its credentials have.
 const HUB: &str = "https://index.docker.io/v1/";
 
+/// What is in `~/.docker/config.json`: credentials by registry, and settings that nothing here reads.
+#[derive(Default, Serialize, Deserialize)]
+struct Config {
+    #[serde(default)]
+    auths: Map<String, Value>,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
 impl Run {
-    fn config(&self) -> (String, Value) {
+    /// The file of credentials and settings, and what is in it.
+    fn config(&self) -> Result<(String, Config), String> {
         let path = format!("{}/.docker/config.json", self.process.var("HOME"));
-        let text = self.process.fs().read_text(&path).unwrap_or_default();
-        (path, serde_json::from_str(&text).unwrap_or_else(|_| json!({})))
+        let Ok(text) = self.process.fs().read_text(&path) else { return Ok((path, Config::default())) };
+        let config = serde_json::from_str(&text);
+        let config = config.map_err(|error| format!("Error loading config file: {path}: {error}"))?;
+        Ok((path, config))
     }
 
-    fn write_config(&self, path: &str, config: &Value) -> Result<(), String> {
+    fn write_config(&self, path: &str, config: &Config) -> Result<(), String> {
         let (fs, now) = (self.process.fs(), self.now());
         let made = fs.create_dir_all(sim::fs::parent(path), now);
-        let written = made.and_then(|()| fs.write(path, format!("{config:#}").replace("  ", "\t"), now));
+        let written = made.and_then(|()| fs.write(path, format!("{:#}", json!(config)), now));
         written.map_err(|error| format!("Error saving credentials: open {path}: {error}"))
     }
 
@@ -63,8 +76,8 @@ impl Run {
         if user.is_empty() || password.is_empty() {
             return Err("Error: Password Required".into());
         }
-        let (path, mut config) = self.config();
-        config["auths"][server] = json!({"auth": base64(&format!("{user}:{password}"))});
+        let (path, mut config) = self.config()?;
+        config.auths.insert(server.to_owned(), json!({"auth": base64(&format!("{user}:{password}"))}));
         self.write_config(&path, &config)?;
         self.process
             .eprint(format!(
@@ -77,9 +90,8 @@ impl Run {
 
     pub(super) async fn logout(&self, words: &[String]) -> Code {
         let server = words.first().map_or(HUB, String::as_str);
-        let (path, mut config) = self.config();
-        let known = config["auths"].as_object_mut().and_then(|auths| auths.remove(server));
-        if known.is_none() {
+        let (path, mut config) = self.config()?;
+        if config.auths.remove(server).is_none() {
             return self.print(format!("Not logged in to {server}\n")).await;
         }
         self.write_config(&path, &config)?;

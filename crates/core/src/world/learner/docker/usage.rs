@@ -65,7 +65,9 @@ impl Run {
                 let of = |row: &Value| fields.map(|field| row[field].as_str().unwrap_or_default().to_owned()).to_vec();
                 table.extend(rows.iter().map(of));
                 let clear = if flags.is_on("no-stream") { "" } else { "\x1b[2J\x1b[H" };
-                self.process.print(format!("{clear}{}", columns(&table))).await;
+                if !self.process.print(format!("{clear}{}", columns(&table))).await {
+                    return Ok(0);
+                }
             }
             if flags.is_on("no-stream") {
                 return Ok(0);

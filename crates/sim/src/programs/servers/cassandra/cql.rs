@@ -270,13 +270,6 @@ impl Reader {
     }
 }
 
-fn compare(a: &str, b: &str) -> std::cmp::Ordering {
-    match (a.parse::<f64>(), b.parse::<f64>()) {
-        (Ok(a), Ok(b)) => a.total_cmp(&b),
-        _ => a.cmp(b),
-    }
-}
-
 impl Table {
     fn key(&self) -> impl Iterator<Item = &String> {
         self.partition.iter().chain(&self.clustering)
@@ -297,10 +290,19 @@ impl Table {
         }
     }
 
-    fn fits(row: &BTreeMap<String, String>, conditions: &[(String, String, Vec<String>)]) -> bool {
+    /// How two values of a column follow each other: as numbers where it has numbers.
+    fn compare(&self, column: &str, a: &str, b: &str) -> std::cmp::Ordering {
+        const NUMBERS: [&str; 9] =
+            ["tinyint", "smallint", "int", "bigint", "varint", "counter", "float", "double", "decimal"];
+        let kind = self.columns.iter().find(|(name, _)| name == column).map_or("text", |(_, kind)| kind);
+        let number = |text: &str| text.parse().unwrap_or(f64::NAN);
+        if NUMBERS.contains(&kind) { number(a).total_cmp(&number(b)) } else { a.cmp(b) }
+    }
+
+    fn fits(&self, row: &BTreeMap<String, String>, conditions: &[(String, String, Vec<String>)]) -> bool {
         conditions.iter().all(|(column, operator, values)| {
             let Some(own) = row.get(column) else { return false };
-            let order = |value: &String| compare(own, value);
+            let order = |value: &String| self.compare(column, own, value);
             match operator.as_str() {
                 "=" | "in" => values.iter().any(|value| order(value).is_eq()),
                 "<" => values.iter().any(|value| order(value).is_lt()),
@@ -321,8 +323,11 @@ impl Table {
             };
             let rest = |key: &[String]| key.get(self.partition.len()..).unwrap_or_default().to_vec();
             let by_rest = || {
-                let pairs = rest(a).into_iter().zip(rest(b));
-                pairs.map(|(a, b)| compare(&a, &b)).find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+                let pairs = self.clustering.iter().zip(rest(a).into_iter().zip(rest(b)));
+                pairs
+                    .map(|(column, (a, b))| self.compare(column, &a, &b))
+                    .find(|order| order.is_ne())
+                    .unwrap_or(std::cmp::Ordering::Equal)
             };
             hash(a).cmp(&hash(b)).then_with(by_rest)
         });
@@ -468,7 +473,9 @@ impl Data {
             if !table.partition.iter().all(|key| conditions.iter().any(|(column, ..)| column == key)) {
                 return invalid("Some partition key parts are missing: ".to_owned() + &table.partition.join(", "));
             }
-            table.rows.retain(|_, row| !Table::fits(row, &conditions));
+            let rows = std::mem::take(&mut table.rows);
+            let stay = rows.into_iter().filter(|(_, row)| !table.fits(row, &conditions)).collect();
+            table.rows = stay;
             return Ok(Reply::default());
         }
         reader.failure()
@@ -617,7 +624,7 @@ impl Data {
                  If you want to execute this query despite the performance unpredictability, use ALLOW FILTERING",
             );
         }
-        let mut found: Vec<_> = table.ordered().into_iter().filter(|row| Table::fits(row, &conditions)).collect();
+        let mut found: Vec<_> = table.ordered().into_iter().filter(|row| table.fits(row, &conditions)).collect();
         if newest_first {
             found.reverse();
         }

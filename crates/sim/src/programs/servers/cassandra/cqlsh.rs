@@ -1,5 +1,7 @@
 //! `cqlsh`.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 
 use super::super::next_line;
@@ -7,6 +9,8 @@ use super::cql::{Reply, statements};
 use super::{CQL, request};
 use crate::process::Process;
 
+/// How long a statement may take without `--request-timeout`.
+const PATIENCE: Duration = Duration::from_secs(10);
 const VERSION: &str = "[cqlsh 5.0.1 | Cassandra 3.11.2 | CQL spec 3.4.4 | Native protocol v4]";
 
 /// `cqlsh [-e STATEMENTS | -f FILE] [-k KEYSPACE] [HOST [PORT]]`; statements come from standard input where none is
@@ -105,7 +109,7 @@ struct Shell<'a> {
 impl Shell<'_> {
     async fn ask(&self, statement: &str) -> Option<Reply> {
         let message = serde_json::json!(["cql", self.keyspace, statement]).to_string();
-        let answer = request(self.process, &self.host, self.port, &message).await?;
+        let answer = request(self.process, &self.host, self.port, &message, PATIENCE).await?;
         serde_json::from_str(&answer).ok()
     }
 

@@ -20,7 +20,7 @@ use crate::process::Process;
 /// Gossip, CQL and JMX.
 const PORTS: [u16; 3] = [7000, CQL, 7199];
 const CQL: u16 = 9042;
-/// Who is asked of others has that long to answer.
+/// How long a node that is asked by another one has to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 const FOLDER: &str = "/cassandra_data";
 const LOG: &str = "/cassandra_data/data/commitlog.json";
@@ -57,13 +57,13 @@ impl Held {
 }
 
 /// Sends a line to a node, and gives the line that it answers.
-async fn request(process: &Process, host: &str, port: u16, message: &str) -> Option<String> {
+async fn request(process: &Process, host: &str, port: u16, message: &str, patience: Duration) -> Option<String> {
     let ask = async {
         let stream = process.machine.connect(host, port).await.ok()?;
         stream.write_all(format!("{message}\n").as_bytes()).await.ok()?;
         line(&stream).await
     };
-    match select(Box::pin(ask), process.machine.executor().sleep(PATIENCE)).await {
+    match select(Box::pin(ask), process.machine.executor().sleep(patience)).await {
         Either::Left((answer, _)) => answer,
         Either::Right(_) => None,
     }
@@ -86,7 +86,7 @@ async fn line(stream: &TcpStream) -> Option<String> {
 
 /// What another node knows, after it was told of those that this one does.
 async fn gossip(process: &Process, host: &str, known: &[String]) -> Option<Vec<String>> {
-    let answer = request(process, host, PORTS[0], &known.join(" ")).await?;
+    let answer = request(process, host, PORTS[0], &known.join(" "), PATIENCE).await?;
     Some(answer.split_whitespace().map(str::to_owned).collect())
 }
 
@@ -141,7 +141,7 @@ pub(super) async fn main(process: Process) -> i32 {
             for other in all.iter().filter(|other| **other != own) {
                 process.print(log(&format!("Node /{other} is now part of the cluster"))).await;
                 gossip(&process, other, &mine).await;
-                let there = request(&process, other, PORTS[0], "[\"log\"]").await;
+                let there = request(&process, other, PORTS[0], "[\"log\"]", PATIENCE).await;
                 let there = there.and_then(|text| serde_json::from_str(&text).ok());
                 held.borrow_mut().take_all(&there.unwrap_or_default());
             }
@@ -197,7 +197,7 @@ async fn run(process: &Process, known: &Known, held: &Shared, keyspace: &str, st
     let random = |bits: u32| process.machine.random() >> (64 - bits);
     let mut statement = statement.to_owned();
     for function in ["uuid()", "now()"] {
-        while let Some(at) = statement.to_lowercase().find(function) {
+        while let Some(at) = statement.to_ascii_lowercase().find(function) {
             let id = format!(
                 "{:08x}-{:04x}-4{:03x}-a{:03x}-{:012x}",
                 random(32),
@@ -219,7 +219,7 @@ async fn run(process: &Process, known: &Known, held: &Shared, keyspace: &str, st
     keep(process, held);
     let message = json!(["put", [entry]]).to_string();
     let others: Vec<String> = known.borrow().iter().filter(|other| **other != own).cloned().collect();
-    let told = others.iter().map(|other| request(process, other, PORTS[0], &message));
+    let told = others.iter().map(|other| request(process, other, PORTS[0], &message, PATIENCE));
     // One that does not answer asks when it is back.
     futures::future::join_all(told).await;
     reply

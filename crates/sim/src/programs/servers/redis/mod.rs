@@ -89,7 +89,16 @@ async fn client(stream: TcpStream, data: Data, executor: Executor) {
     loop {
         while let Some((command, used)) = parse(&buffer) {
             let _ = buffer.split_to(used);
-            let reply = run_or_wait(&command, &data, &executor).await;
+            // Nothing is popped for a client that has gone.
+            let more = Box::pin(stream.read(65536));
+            let reply = match select(Box::pin(run_or_wait(&command, &data, &executor)), more).await {
+                Either::Left((reply, _)) => reply,
+                Either::Right((Ok(part), waiting)) if !part.is_empty() => {
+                    buffer.extend_from_slice(&part);
+                    waiting.await
+                }
+                Either::Right(_) => return,
+            };
             if stream.write_all(&reply).await.is_err() {
                 return;
             }
