@@ -13,20 +13,22 @@ use super::signal::Signals;
 use crate::fs;
 use crate::io::Fd;
 
-/// How many processes a pod has at most: the kubelet's `podPidsLimit` in the order of its usual size.
-const POD_PIDS_MAX: usize = 4096;
-/// How many a node or another machine has, with those of its pods: the kernel's `pid_max` where it is not raised.
-const PIDS_MAX: usize = 32768;
+/// How many processes a pod has at most, or a person's own computer: the kubelet's `podPidsLimit` in the order of its
+/// usual size, and systemd's `TasksMax`.
+const PIDS_MAX: usize = 4096;
+/// How many a node has, with those of its pods: the kernel's `pid_max` where it is not raised.
+const NODE_PIDS_MAX: usize = 32768;
 
 /// A PID namespace: the processes that see one another. Cheap to clone; all clones are one.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Processes(pub(super) Rc<Table>);
 
-#[derive(Default)]
 pub(super) struct Table {
     /// Boxed: a map has room for eleven, most containers have one or two.
     pub(super) rows: RefCell<BTreeMap<Pid, Box<Row>>>,
     next_pid: Cell<Pid>,
+    /// How many processes there are at most.
+    max: usize,
     /// The namespace around it, where its processes have other numbers.
     outside: Option<Processes>,
 }
@@ -45,22 +47,22 @@ impl Drop for Table {
 impl Processes {
     /// A namespace without processes, whose first has a number.
     pub(super) fn from(first_pid: Pid) -> Self {
-        Self::made(first_pid, None)
+        Self::made(first_pid, PIDS_MAX, None)
     }
 
-    fn made(first_pid: Pid, outside: Option<Self>) -> Self {
-        Self(Rc::new(Table { rows: RefCell::default(), next_pid: Cell::new(first_pid), outside }))
+    fn made(first_pid: Pid, max: usize, outside: Option<Self>) -> Self {
+        Self(Rc::new(Table { rows: RefCell::default(), next_pid: Cell::new(first_pid), max, outside }))
     }
 
     /// A container's own namespace, whose processes are seen here too.
     pub fn inside(&self) -> Self {
-        Self::made(1, Some(self.clone()))
+        Self::made(1, PIDS_MAX, Some(self.clone()))
     }
 
     /// The namespace of a pod whose containers share it: its first process is the sandbox's. They are seen here too.
     pub fn of_pod(&self, now: Timestamp) -> Self {
         // What made the pod had the numbers between.
-        let processes = Self::made(8, Some(self.clone()));
+        let processes = Self::made(8, PIDS_MAX, Some(self.clone()));
         let args = vec!["/pause".to_owned()];
         let (id, terminal) = (65535, false);
         let info = ProcessInfo { pid: 1, parent: 0, group: 1, uid: id, gid: id, args, started_at: now, terminal };
@@ -70,11 +72,7 @@ impl Processes {
 
     /// Whether there is no room for another process: in the pod, or on its node.
     pub(super) fn is_full(&self) -> bool {
-        let rows = self.0.rows.borrow().len();
-        match &self.0.outside {
-            Some(outside) => rows >= POD_PIDS_MAX || outside.is_full(),
-            None => rows >= PIDS_MAX,
-        }
+        self.0.rows.borrow().len() >= self.0.max || self.0.outside.as_ref().is_some_and(Self::is_full)
     }
 
     /// Takes a process in, also outside.
@@ -128,7 +126,7 @@ impl Processes {
                  --container-runtime-endpoint=unix:///run/containerd/containerd.sock",
             ),
         ];
-        let processes = Self::from(1000);
+        let processes = Self::made(1000, NODE_PIDS_MAX, None);
         for (pid, line) in SYSTEM {
             let args = line.split_whitespace().map(str::to_owned).collect();
             let (parent, terminal) = (u32::from(pid != 1), false);
