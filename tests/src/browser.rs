@@ -81,6 +81,27 @@ pub struct Browser {
     chromedriver: Child,
 }
 
+/// Starts chromedriver, and gives the port on which it listens; none when it has ended without one.
+fn chromedriver() -> Option<(Child, String)> {
+    let mut chromedriver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver: `cargo xtask test` installs it");
+    let output = chromedriver.stdout.take().expect("its output");
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    let port =
+        lines.find_map(|line| Some(line.split_once("successfully on port ")?.1.trim_end_matches('.').to_owned()));
+    match port {
+        Some(port) => Some((chromedriver, port)),
+        None => {
+            let _ = chromedriver.wait();
+            None
+        }
+    }
+}
+
 impl Browser {
     /// Opens an address in a window of this size, and waits for its cluster.
     ///
@@ -98,18 +119,8 @@ impl Browser {
     /// # Panics
     /// When there is no Chromium or chromedriver.
     pub async fn start(width: u32, height: u32) -> Self {
-        let mut chromedriver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver: `cargo xtask test` installs it");
-        let output = chromedriver.stdout.take().expect("its output");
-        let started = BufReader::new(output)
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("successfully on port ")?.1.trim_end_matches('.').to_owned()));
-        let port = started.expect("chromedriver's port");
+        // It draws a port and may lose it to somebody else.
+        let (chromedriver, port) = (0..5).find_map(|_| chromedriver()).expect("chromedriver's port");
         let mut capabilities = DesiredCapabilities::chrome();
         for argument in
             ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"]
