@@ -8,7 +8,9 @@ use crate::session::Session;
 
 /// `80:8080` or `80:http` or `80`.
 fn service_port(spec: &str) -> Result<Value, Error> {
-    let (port, target) = spec.split_once(':').unwrap_or((spec, ""));
+    // What follows a second colon is not read, as upstream's.
+    let mut parts = spec.split(':');
+    let (port, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
     let problem = if digits { "value out of range" } else { "invalid syntax" };
     let number: u16 =
