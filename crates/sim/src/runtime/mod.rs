@@ -102,9 +102,9 @@ struct Node {
     booted_at: Timestamp,
 }
 
-/// Where a node has the manifests of its static pods.
 /// What the kubelet is told while the daemon is stopped.
 const NO_DAEMON: &str = "cannot connect to the container runtime: connection refused";
+/// Where a node has the manifests of its static pods.
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 
 /// Files by which a node is told from others.
