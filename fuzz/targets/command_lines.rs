@@ -1,7 +1,7 @@
 //! kubectl's command line, and its completion, against an API server; standard input is the second line.
 #![no_main]
 
-#[path = "../../crates/kubectl/tests/common/mod.rs"]
+#[path = "../../crates/kubectl/tests/kubectl/common/mod.rs"]
 mod common;
 
 use std::cell::RefCell;

@@ -1,13 +1,13 @@
 //! The five documents, every command line of each, in order, and lines of Kubernetes' documentation, typed into a
 //! shell of this machine, with `playground kubectl` for kubectl and `playground serve --runtime sim` for the cluster.
-//! The transcripts are those of the tab's terminal (`crates/core/tests/transcripts.rs`), and say what is not typed here
+//! The transcripts are those of the tab's terminal (`crates/core/tests/scenarios/transcripts.rs`), and say what is not typed here
 //! and why. The documentation's examples are files of this machine, which may have no network.
 
 #![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
 
 #[path = "../../crates/core/src/lesson_files/examples.rs"]
 mod examples;
-#[path = "../../crates/core/tests/transcripts/format.rs"]
+#[path = "../../crates/core/tests/scenarios/transcripts/format.rs"]
 mod format;
 
 use std::collections::BTreeMap;
@@ -189,10 +189,10 @@ fn play(text: &str, nodes: &str) {
 // One after the other: the documents' ports are fixed.
 #[test]
 fn the_five_documents_and_the_documentation() {
-    play(include_str!("../../crates/core/tests/transcripts/1.txt"), "1");
-    play(include_str!("../../crates/core/tests/transcripts/2.txt"), "3");
-    play(include_str!("../../crates/core/tests/transcripts/3.txt"), "1");
-    play(include_str!("../../crates/core/tests/transcripts/4.txt"), "1");
-    play(include_str!("../../crates/core/tests/transcripts/5.txt"), "3");
-    play(include_str!("../../crates/core/tests/transcripts/documentation.txt"), "2");
+    play(include_str!("../../crates/core/tests/scenarios/transcripts/1.txt"), "1");
+    play(include_str!("../../crates/core/tests/scenarios/transcripts/2.txt"), "3");
+    play(include_str!("../../crates/core/tests/scenarios/transcripts/3.txt"), "1");
+    play(include_str!("../../crates/core/tests/scenarios/transcripts/4.txt"), "1");
+    play(include_str!("../../crates/core/tests/scenarios/transcripts/5.txt"), "3");
+    play(include_str!("../../crates/core/tests/scenarios/transcripts/documentation.txt"), "2");
 }

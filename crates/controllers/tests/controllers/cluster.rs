@@ -1,0 +1,340 @@
+//! Services, namespaces and nodes on the real API server.
+use std::rc::Rc;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
+use playground_controllers::Options;
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+fn deployment(namespace: &str, replicas: i32) -> Value {
+    json!({
+        "metadata": { "name": "web", "namespace": namespace },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": { "app": "web" } },
+            "template": {
+                "metadata": { "labels": { "app": "web" } },
+                "spec": { "containers": [{
+                    "name": "web", "image": "nginx:1", "ports": [{ "name": "http", "containerPort": 8080 }],
+                }] },
+            },
+        },
+    })
+}
+
+fn service(kind: &str) -> Value {
+    json!({
+        "metadata": { "name": "web", "namespace": "default", "labels": { "team": "a" } },
+        "spec": { "type": kind, "selector": { "app": "web" }, "ports": [{ "port": 80, "targetPort": "http" }] },
+    })
+}
+
+/// All slices of the Service `web`.
+fn slices(world: &World) -> Vec<std::sync::Arc<EndpointSlice>> {
+    let mut slices = world.list::<EndpointSlice>("default");
+    slices.retain(|slice| slice.metadata.name.as_ref().unwrap().starts_with("web-"));
+    slices
+}
+
+#[test]
+fn endpoints_are_the_ready_pods() {
+    let mut world = World::new(2);
+    world.create::<Service>(service("ClusterIP"));
+    world.run(2);
+    let empty = slices(&world);
+    assert_eq!(empty.len(), 1, "an empty slice says that there is nothing");
+    assert!(empty[0].endpoints.iter().flatten().next().is_none());
+
+    world.create::<Deployment>(deployment("default", 3));
+    world.run(5);
+    let endpoints = world.get::<Endpoints>("default", "web");
+    let subsets = endpoints.subsets.clone().unwrap();
+    assert_eq!(subsets.len(), 1);
+    assert_eq!(subsets[0].addresses.as_ref().unwrap().len(), 3);
+    assert_eq!(subsets[0].ports.as_ref().unwrap()[0].port, 8080);
+    assert_eq!(endpoints.metadata.labels.as_ref().unwrap()["team"], "a");
+
+    let slice = slices(&world).remove(0);
+    let labels = slice.metadata.labels.as_ref().unwrap();
+    assert_eq!(labels["kubernetes.io/service-name"], "web");
+    assert_eq!(labels["endpointslice.kubernetes.io/managed-by"], "endpointslice-controller.k8s.io");
+    assert_eq!(slice.ports.as_ref().unwrap()[0].port, Some(8080));
+    let found = slice.endpoints.clone().unwrap();
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|endpoint| endpoint.conditions.as_ref().unwrap().ready == Some(true)));
+    assert!(found.iter().all(|endpoint| endpoint.zone.as_ref().unwrap().starts_with("zone-")));
+
+    // A pod on its way out still serves, but is not ready.
+    world.nodes.borrow_mut().stuck = true;
+    let pod = world.list::<Pod>("default").remove(0).metadata.name.clone().unwrap();
+    world.delete::<Pod>("default", &pod, &client::DeleteOptions::default());
+    world.run(5);
+    let endpoints = slices(&world).remove(0).endpoints.clone().unwrap();
+    let going = endpoints.iter().find(|e| e.target_ref.as_ref().unwrap().name.as_ref() == Some(&pod)).unwrap();
+    let conditions = going.conditions.clone().unwrap();
+    assert_eq!((conditions.ready, conditions.serving, conditions.terminating), (Some(false), Some(true), Some(true)));
+    assert_eq!(endpoints.len(), 4);
+    let subsets = world.get::<Endpoints>("default", "web").subsets.clone().unwrap();
+    assert_eq!(subsets[0].addresses.as_ref().unwrap().len(), 3);
+
+    world.delete::<Service>("default", "web", &client::DeleteOptions::default());
+    world.run(5);
+    assert!(slices(&world).is_empty());
+    assert!(!world.exists::<Endpoints>("default", "web"));
+}
+
+#[test]
+fn slices_hold_a_hundred_each() {
+    let mut world = World::new(3);
+    world.create::<Service>(service("ClusterIP"));
+    world.create::<Deployment>(deployment("default", 250));
+    world.run(10);
+    let sizes = |world: &World| {
+        let mut sizes: Vec<_> = slices(world).iter().map(|slice| slice.endpoints.iter().flatten().count()).collect();
+        sizes.sort_unstable();
+        sizes
+    };
+    assert_eq!(sizes(&world).iter().sum::<usize>(), 250);
+    assert!(sizes(&world).iter().all(|size| *size <= 100));
+    world.patch::<Deployment>("default", "web", json!({ "spec": { "replicas": 0 } }));
+    world.run(10);
+    assert_eq!(sizes(&world), [0]);
+}
+
+#[test]
+fn load_balancers_are_localhost() {
+    let mut world = World::new(1);
+    world.create::<Service>(service("LoadBalancer"));
+    world.run(2);
+    let found = world.get::<Service>("default", "web");
+    let ingress = found.status.as_ref().unwrap().load_balancer.as_ref().unwrap().ingress.clone().unwrap();
+    assert_eq!(ingress[0].hostname.as_deref(), Some("localhost"));
+    assert_eq!(
+        world.events("web"),
+        ["EnsuringLoadBalancer Ensuring load balancer", "EnsuredLoadBalancer Ensured load balancer"]
+    );
+    world.patch::<Service>("default", "web", json!({ "spec": { "type": "ClusterIP" } }));
+    world.run(2);
+    let found = world.get::<Service>("default", "web");
+    assert!(found.metadata.finalizers.iter().flatten().next().is_none());
+    world.delete::<Service>("default", "web", &client::DeleteOptions::default());
+    world.run(2);
+    assert!(!world.exists::<Service>("default", "web"));
+}
+
+#[test]
+fn load_balancers_have_addresses_where_there_are_some() {
+    const CONTROLLER: &str = "service-lb-controller";
+    let mut world = World::new(1);
+    world.stop(CONTROLLER);
+    let options = Options { load_balancers: Some([10, 244, 253, 0].into()), ..(*world.setup.options).clone() };
+    world.setup.options = Rc::new(options);
+    world.start(CONTROLLER);
+    let balanced = |name: &str, asked: Option<&str>| {
+        let mut service = service("LoadBalancer");
+        service["metadata"]["name"] = name.into();
+        service["spec"]["loadBalancerIP"] = asked.into();
+        service
+    };
+    // At once: the second is made before the controller has heard of the first one's status.
+    for (name, asked) in [("web", None), ("shop", None), ("asked", Some("10.244.253.9")), ("strange", Some("8.8.8.8"))]
+    {
+        world.create::<Service>(balanced(name, asked));
+    }
+    world.run(2);
+    let ingresses = |world: &World, name: &str| {
+        let status = world.get::<Service>("default", name).status.clone().unwrap_or_default();
+        status.load_balancer.and_then(|balancer| balancer.ingress).unwrap_or_default()
+    };
+    let ingress = |world: &World, name: &str| {
+        let all = ingresses(world, name);
+        assert_eq!((all.len(), all[1].hostname.as_deref()), (2, Some("localhost")));
+        all[0].ip.clone().unwrap()
+    };
+    let mut given = ["web", "shop"].map(|name| ingress(&world, name));
+    given.sort();
+    assert_eq!(given, ["10.244.253.1", "10.244.253.2"]);
+    assert_eq!(ingress(&world, "asked"), "10.244.253.9");
+    // What is not to be had leaves it pending.
+    assert!(ingresses(&world, "strange").is_empty());
+    let refused =
+        |name: &str, why: &str| format!("AllocationFailed Failed to allocate IP for \"default/{name}\": {why}");
+    assert_eq!(world.events("strange"), [refused("strange", "[\"8.8.8.8\"] is not allowed in config")]);
+
+    // Its own is kept over the controller's restart; what was given back goes to who waits for it, or is given anew.
+    let own = ingress(&world, "shop");
+    world.stop(CONTROLLER);
+    world.start(CONTROLLER);
+    let free = ingress(&world, "web");
+    world.create::<Service>(balanced("waits", Some(&free)));
+    world.run(2);
+    assert!(ingresses(&world, "waits").is_empty());
+    let in_use = "can't change sharing key for \"default/waits\", address also in use by default/web";
+    assert_eq!(world.events("waits"), [refused("waits", in_use)]);
+    world.delete::<Service>("default", "web", &client::DeleteOptions::default());
+    world.run(2);
+    assert_eq!((ingress(&world, "shop"), ingress(&world, "waits")), (own, free.clone()));
+    // Another wish gives the address back, also that of a Service whose finalizer somebody took away.
+    world.patch::<Service>("default", "waits", json!({ "spec": { "loadBalancerIP": "10.244.253.20" } }));
+    world.run(2);
+    world.create::<Service>(balanced("next", None));
+    world.run(2);
+    assert_eq!((ingress(&world, "waits").as_str(), ingress(&world, "next")), ("10.244.253.20", free.clone()));
+    world.patch::<Service>("default", "next", json!({ "metadata": { "finalizers": null } }));
+    world.delete::<Service>("default", "next", &client::DeleteOptions::default());
+    world.create::<Service>(balanced("last", Some(&free)));
+    world.run(2);
+    assert_eq!(ingress(&world, "last"), free);
+}
+
+#[test]
+fn namespaces_come_furnished_and_go_empty() {
+    let mut world = World::new(1);
+    world.create::<Namespace>(json!({ "metadata": { "name": "team" } }));
+    world.run(2);
+    assert!(world.exists::<ServiceAccount>("team", "default"));
+    assert_eq!(world.get::<ConfigMap>("team", "kube-root-ca.crt").data.as_ref().unwrap()["ca.crt"], "PEM");
+    world.delete::<ConfigMap>("team", "kube-root-ca.crt", &client::DeleteOptions::default());
+    world.run(2);
+    assert!(world.exists::<ConfigMap>("team", "kube-root-ca.crt"));
+
+    world.create::<Deployment>(deployment("team", 2));
+    world.run(5);
+    world.nodes.borrow_mut().stuck = true;
+    world.delete::<Namespace>("", "team", &client::DeleteOptions::default());
+    world.run(5);
+    let namespace = world.get::<Namespace>("", "team");
+    let status = namespace.status.clone().unwrap();
+    assert_eq!(status.phase.as_deref(), Some("Terminating"));
+    let remaining = status.conditions.unwrap().into_iter().find(|c| c.type_ == "NamespaceContentRemaining").unwrap();
+    assert_eq!(
+        (remaining.status.as_str(), remaining.message.as_deref()),
+        ("True", Some("Some resources are remaining: pods. has 2 resource instances"))
+    );
+    world.nodes.borrow_mut().stuck = false;
+    for pod in world.list::<Pod>("team") {
+        let options = client::DeleteOptions { grace_period_seconds: Some(0), ..client::DeleteOptions::default() };
+        world.delete::<Pod>("team", pod.metadata.name.as_ref().unwrap(), &options);
+    }
+    world.run(5);
+    assert!(!world.exists::<Namespace>("", "team"));
+    assert!(world.list::<ConfigMap>("team").is_empty());
+}
+
+#[test]
+fn nodes_have_ranges_and_are_missed_when_they_die() {
+    let mut world = World::new(2);
+    world.create::<Deployment>(deployment("default", 4));
+    world.run(5);
+    let mut ranges: Vec<_> =
+        world.list::<Node>("").iter().map(|node| node.spec.as_ref().unwrap().pod_cidr.clone().unwrap()).collect();
+    ranges.sort();
+    assert_eq!(ranges, ["10.244.0.0/24", "10.244.1.0/24"]);
+
+    world.nodes.borrow_mut().dead.insert("node-1".into());
+    world.run(40);
+    let ready = |world: &World| {
+        let node = world.get::<Node>("", "node-1");
+        playground_controllers::nodelifecycle::condition(&node, "Ready").unwrap().clone()
+    };
+    assert_eq!(ready(&world).status, "True");
+    world.run(30);
+    assert_eq!(ready(&world).status, "Unknown");
+    assert_eq!(ready(&world).message.as_deref(), Some("Kubelet stopped posting node status."));
+    let taints = world.get::<Node>("", "node-1").spec.as_ref().unwrap().taints.clone().unwrap();
+    let mut taints: Vec<_> = taints.iter().map(|taint| format!("{}:{}", taint.key, taint.effect)).collect();
+    taints.sort();
+    assert_eq!(taints, ["node.kubernetes.io/unreachable:NoExecute", "node.kubernetes.io/unreachable:NoSchedule"]);
+    let of_node = |world: &World, node: &str| {
+        let mut pods = world.list::<Pod>("default");
+        pods.retain(|pod| pod.spec.as_ref().unwrap().node_name.as_deref() == Some(node));
+        pods
+    };
+    assert!(of_node(&world, "node-1").iter().all(|pod| !playground_controllers::pods::is_ready(pod)));
+    assert!(of_node(&world, "node-1").iter().all(|pod| pod.metadata.deletion_timestamp.is_none()));
+    world.run(400);
+    assert!(of_node(&world, "node-1").iter().all(|pod| pod.metadata.deletion_timestamp.is_some()));
+
+    // The node goes for good: what was stuck on it goes too.
+    world.delete::<Node>("", "node-1", &client::DeleteOptions::default());
+    world.run(120);
+    assert!(of_node(&world, "node-1").is_empty());
+    assert_eq!(of_node(&world, "node-0").len(), 4);
+}
+
+#[test]
+fn a_node_that_comes_back_is_welcome() {
+    let mut world = World::new(2);
+    world.run(5);
+    world.nodes.borrow_mut().dead.insert("node-1".into());
+    world.run(70);
+    assert!(world.get::<Node>("", "node-1").spec.as_ref().unwrap().taints.is_some());
+    world.nodes.borrow_mut().dead.clear();
+    let now = machinery::time::meta_time(world.now());
+    let ready = json!({ "type": "Ready", "status": "True", "lastHeartbeatTime": now });
+    let patch = client::Patch::Strategic(json!({ "status": { "conditions": [ready] } }));
+    world.client.patch_status::<Node>(&machinery::ObjectKey::new("", "node-1"), &patch).unwrap();
+    world.run(30);
+    assert!(world.get::<Node>("", "node-1").spec.as_ref().unwrap().taints.is_none());
+}
+
+#[test]
+fn quotas_show_what_is_used() {
+    use k8s_openapi::api::core::v1::ResourceQuota;
+    let mut world = World::new(1);
+    world.create::<ResourceQuota>(json!({
+        "metadata": { "name": "quota", "namespace": "default" },
+        "spec": { "hard": {
+            "pods": "10", "requests.cpu": "4", "limits.memory": "1Gi", "services": "5", "count/deployments.apps": "3",
+        } },
+    }));
+    let mut manifest = deployment("default", 3);
+    manifest["spec"]["template"]["spec"]["containers"][0]["resources"] =
+        json!({ "requests": { "cpu": "250m" }, "limits": { "memory": "64Mi" } });
+    world.create::<Deployment>(manifest);
+    world.run(310);
+    let status = world.get::<ResourceQuota>("default", "quota").status.clone().unwrap();
+    let used: Vec<_> = status.used.unwrap().into_iter().map(|(name, amount)| format!("{name}={}", amount.0)).collect();
+    assert_eq!(used, ["count/deployments.apps=1", "limits.memory=192Mi", "pods=3", "requests.cpu=750m", "services=1"]);
+}
+
+#[test]
+fn endpoints_that_somebody_makes_are_his() {
+    let mut world = World::new(1);
+    world.run(2);
+    world.create::<Endpoints>(json!({ "metadata": { "name": "theirs", "namespace": "default" } }));
+    world.run(5);
+    assert!(world.exists::<Endpoints>("default", "theirs"));
+}
+
+#[test]
+fn a_service_cidr_stays_while_a_service_has_an_address_from_it() {
+    let mut world = World::new(1);
+    world.create::<ServiceCIDR>(json!({ "metadata": { "name": "more" }, "spec": { "cidrs": ["10.250.0.0/24"] } }));
+    world.run(2);
+    let ready = |world: &World| {
+        let status = world.get::<ServiceCIDR>("", "more").status.clone().unwrap_or_default();
+        status
+            .conditions
+            .unwrap_or_default()
+            .iter()
+            .map(|one| format!("{}={}", one.type_, one.status))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ready(&world), ["Ready=True"]);
+    world.create::<IPAddress>(json!({
+        "metadata": { "name": "10.250.0.7" },
+        "spec": { "parentRef": { "resource": "services", "namespace": "default", "name": "web" } },
+    }));
+    world.run(2);
+    world.delete::<ServiceCIDR>("", "more", &client::DeleteOptions::default());
+    world.run(2);
+    assert_eq!(ready(&world), ["Ready=False"]);
+    world.delete::<IPAddress>("", "10.250.0.7", &client::DeleteOptions::default());
+    world.run(2);
+    assert!(!world.exists::<ServiceCIDR>("", "more"));
+}

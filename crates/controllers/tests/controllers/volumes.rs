@@ -1,0 +1,173 @@
+//! Claims, volumes, and what keeps them, on the real API server.
+use client::DeleteOptions;
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+fn volume(name: &str, more: Value) -> Value {
+    let mut volume = json!({
+        "metadata": { "name": name },
+        "spec": {
+            "capacity": { "storage": "1Gi" }, "accessModes": ["ReadWriteOnce"], "hostPath": { "path": "/mnt" },
+        },
+    });
+    for (part, fields) in more.as_object().into_iter().flatten() {
+        for (field, value) in fields.as_object().into_iter().flatten() {
+            volume[part][field] = value.clone();
+        }
+    }
+    volume
+}
+
+fn claim(name: &str, size: &str, volume: &str) -> Value {
+    json!({
+        "metadata": { "name": name, "namespace": "default" },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": "", "volumeName": volume,
+            "resources": { "requests": { "storage": size } },
+        },
+    })
+}
+
+fn phase(world: &World, name: &str) -> String {
+    world.get::<PersistentVolume>("", name).status.as_ref().unwrap().phase.clone().unwrap()
+}
+
+fn claim_phase(world: &World, name: &str) -> String {
+    let claim = world.get::<PersistentVolumeClaim>("default", name);
+    claim.status.as_ref().unwrap().phase.clone().unwrap()
+}
+
+#[test]
+fn a_claim_does_not_get_a_volume_that_cannot_serve_it() {
+    let mut world = World::new(0);
+    world.create::<PersistentVolume>(volume("asked", json!({})));
+    world.create::<PersistentVolumeClaim>(claim("large", "2Gi", "asked"));
+    world.run(2);
+    assert_eq!(claim_phase(&world, "large"), "Pending");
+    let event = "VolumeMismatch Cannot bind to requested volume \"asked\": requested PV is too small";
+    assert_eq!(world.events("large"), [event]);
+    world.create::<PersistentVolumeClaim>(claim("small", "1Gi", "asked"));
+    world.run(2);
+    assert_eq!((claim_phase(&world, "small"), phase(&world, "asked")), ("Bound".into(), "Bound".into()));
+
+    // One that is kept for a claim, and too small for it, does not keep the claim from another.
+    let kept = json!({ "spec": { "claimRef": { "namespace": "default", "name": "waiting" } } });
+    world.create::<PersistentVolume>(volume("kept", kept));
+    world.create::<PersistentVolumeClaim>(claim("waiting", "2Gi", ""));
+    world.run(2);
+    assert_eq!(claim_phase(&world, "waiting"), "Pending");
+    world.create::<PersistentVolume>(volume("larger", json!({ "spec": { "capacity": { "storage": "3Gi" } } })));
+    world.run(2);
+    assert_eq!((claim_phase(&world, "waiting"), phase(&world, "larger")), ("Bound".into(), "Bound".into()));
+}
+
+#[test]
+fn a_volume_whose_claim_got_another_is_free_again_or_goes() {
+    let mut world = World::new(0);
+    world.create::<PersistentVolume>(volume("first", json!({})));
+    let data = world.create::<PersistentVolumeClaim>(claim("data", "1Gi", "first"));
+    world.run(2);
+    assert_eq!(claim_phase(&world, "data"), "Bound");
+    let reference = json!({ "namespace": "default", "name": "data", "uid": data.metadata.uid });
+    let second = |name: &str, annotation: &str, policy: &str| {
+        let annotations = json!({ annotation: "yes" });
+        let spec = json!({ "claimRef": reference, "persistentVolumeReclaimPolicy": policy });
+        world.create::<PersistentVolume>(volume(
+            name,
+            json!({ "metadata": { "annotations": annotations }, "spec": spec }),
+        ));
+    };
+    second("chosen", "pv.kubernetes.io/bound-by-controller", "Retain");
+    second("made", "pv.kubernetes.io/provisioned-by", "Delete");
+    second("written", "example.com/note", "Retain");
+    world.run(2);
+    let reference = |name: &str| world.get::<PersistentVolume>("", name).spec.clone().unwrap().claim_ref;
+    assert_eq!((phase(&world, "chosen"), reference("chosen")), ("Available".into(), None));
+    assert_eq!(phase(&world, "made"), "Released");
+    let written = reference("written").unwrap();
+    assert_eq!((written.name.as_deref(), written.uid), (Some("data"), None), "what somebody wrote stays");
+    assert_eq!(phase(&world, "written"), "Available");
+    assert_eq!(phase(&world, "first"), "Bound");
+}
+
+#[test]
+fn a_pod_that_has_ended_keeps_its_claim() {
+    let mut world = World::new(1);
+    world.create::<PersistentVolumeClaim>(claim("data", "1Gi", ""));
+    world.run(1);
+    let node = world.list::<k8s_openapi::api::core::v1::Node>("").remove(0).metadata.name.clone();
+    world.create::<Pod>(json!({
+        "metadata": { "name": "done", "namespace": "default" },
+        "spec": {
+            "nodeName": node, "containers": [{ "name": "c", "image": "busybox:1" }],
+            "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }],
+        },
+    }));
+    world.run(2);
+    let ended = client::Patch::Merge(json!({ "status": { "phase": "Succeeded" } }));
+    world.client.patch_status::<Pod>(&machinery::ObjectKey::new("default", "done"), &ended).unwrap();
+    world.run(2);
+    world.delete::<PersistentVolumeClaim>("default", "data", &DeleteOptions::default());
+    world.run(2);
+    assert!(world.exists::<PersistentVolumeClaim>("default", "data"));
+    let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+    world.delete::<Pod>("default", "done", &options);
+    world.run(2);
+    assert!(!world.exists::<PersistentVolumeClaim>("default", "data"));
+}
+
+#[test]
+fn a_pod_follows_its_claim_when_the_node_chosen_for_that_changes() {
+    use k8s_openapi::api::storage::v1::StorageClass;
+    const SELECTED: &str = "volume.kubernetes.io/selected-node";
+    let mut world = World::with_scheduler(3, 1);
+    world.create::<StorageClass>(json!({
+        "metadata": { "name": "slow" }, "provisioner": "example.com/disk",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }));
+    let mut data = claim("data", "1Gi", "");
+    data["spec"]["storageClassName"] = json!("slow");
+    let data = world.create::<PersistentVolumeClaim>(data);
+    world.create::<Pod>(json!({
+        "metadata": { "name": "user", "namespace": "default" },
+        "spec": {
+            "containers": [{ "name": "c", "image": "busybox:1" }],
+            "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }],
+        },
+    }));
+    let selected = |world: &World| {
+        let claim = world.get::<PersistentVolumeClaim>("default", "data");
+        claim.metadata.annotations.as_ref().and_then(|it| it.get(SELECTED)).cloned()
+    };
+    let node = |world: &World| world.get::<Pod>("default", "user").spec.as_ref().unwrap().node_name.clone();
+    let select = |world: &World, node: Value| {
+        let patch = json!({ "metadata": { "annotations": { SELECTED: node } } });
+        world.patch::<PersistentVolumeClaim>("default", "data", patch);
+    };
+    world.run(2);
+    let first = selected(&world).unwrap();
+    assert_eq!(node(&world), None);
+
+    // The provisioner gives the node up: the scheduler chooses anew.
+    select(&world, Value::Null);
+    world.run(2);
+    assert!(selected(&world).is_some());
+
+    // Nothing comes: after ten minutes that is an event.
+    world.run(600);
+    let late = "FailedScheduling running PreBind plugin \"VolumeBinding\": binding volumes: context deadline exceeded";
+    assert!(world.events("user").iter().any(|event| event == late), "{:?}", world.events("user"));
+
+    // Somebody else's choice counts.
+    let nodes = world.list::<k8s_openapi::api::core::v1::Node>("");
+    let other = nodes.iter().filter_map(|it| it.metadata.name.clone()).find(|name| *name != first).unwrap();
+    select(&world, json!(other));
+    world.run(2);
+    let reference = json!({ "namespace": "default", "name": "data", "uid": data.metadata.uid });
+    let spec = json!({ "storageClassName": "slow", "claimRef": reference });
+    world.create::<PersistentVolume>(volume("disk", json!({ "spec": spec })));
+    world.run(2);
+    assert_eq!((claim_phase(&world, "data"), node(&world)), ("Bound".into(), Some(other)));
+}

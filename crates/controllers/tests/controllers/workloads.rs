@@ -1,0 +1,369 @@
+//! Deployments and ReplicaSets on the real API server.
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+fn deployment(name: &str, replicas: i32, image: &str) -> Value {
+    json!({
+        "metadata": { "name": name, "namespace": "default" },
+        "spec": {
+            "replicas": replicas,
+            "selector": { "matchLabels": { "app": name } },
+            "template": {
+                "metadata": { "labels": { "app": name } },
+                "spec": { "containers": [{ "name": "web", "image": image }] },
+            },
+        },
+    })
+}
+
+fn image_patch(image: &str) -> Value {
+    json!({ "spec": { "template": { "spec": { "containers": [{ "name": "web", "image": image }] } } } })
+}
+
+/// Status, reason and message of a Deployment's condition.
+fn condition(deployment: &Deployment, kind: &str) -> (String, String, String) {
+    let conditions = deployment.status.as_ref().unwrap().conditions.clone().unwrap();
+    let found = conditions.into_iter().find(|condition| condition.type_.as_deref() == Some(kind)).unwrap();
+    (found.status.unwrap(), found.reason.unwrap(), found.message.unwrap())
+}
+
+fn images(world: &World) -> Vec<String> {
+    let pods = world.list::<Pod>("default");
+    let mut images: Vec<_> =
+        pods.iter().map(|pod| pod.spec.as_ref().unwrap().containers[0].image.clone().unwrap()).collect();
+    images.sort();
+    images
+}
+
+#[test]
+fn a_deployment_gets_its_pods() {
+    let mut world = World::new(3);
+    world.create::<Deployment>(deployment("web", 3, "nginx:1"));
+    world.run(5);
+    let web = world.get::<Deployment>("default", "web");
+    let status = web.status.clone().unwrap();
+    assert_eq!((status.replicas, status.ready_replicas, status.updated_replicas), (Some(3), Some(3), Some(3)));
+    assert_eq!((status.available_replicas, status.observed_generation), (Some(3), web.metadata.generation));
+    assert_eq!(web.metadata.annotations.as_ref().unwrap()["deployment.kubernetes.io/revision"], "1");
+    let set = world.list::<ReplicaSet>("default").remove(0);
+    let name = set.metadata.name.clone().unwrap();
+    assert_eq!(
+        condition(&web, "Progressing"),
+        ("True".into(), "NewReplicaSetAvailable".into(), format!("ReplicaSet \"{name}\" has successfully progressed."))
+    );
+    assert_eq!(condition(&web, "Available").1, "MinimumReplicasAvailable");
+    let pods = world.list::<Pod>("default");
+    assert_eq!(pods.len(), 3);
+    assert!(pods.iter().all(|pod| pod.metadata.name.as_ref().unwrap().starts_with(&format!("{name}-"))));
+    assert_eq!(world.events("web"), [format!("ScalingReplicaSet Scaled up replica set {name} from 0 to 3")]);
+    assert_eq!(world.events(&name).len(), 3);
+
+    let pod = pods[0].metadata.name.clone().unwrap();
+    world.delete::<Pod>("default", &pod, &client::DeleteOptions::default());
+    world.run(5);
+    assert_eq!(world.list::<Pod>("default").len(), 3, "a replacement comes");
+    assert!(!world.exists::<Pod>("default", &pod));
+}
+
+#[test]
+fn a_rolling_update_keeps_its_bounds() {
+    let mut world = World::new(3);
+    world.create::<Deployment>(deployment("web", 10, "nginx:1"));
+    world.run(5);
+    world.nodes.borrow_mut().start = std::time::Duration::from_millis(700);
+    world.patch::<Deployment>("default", "web", image_patch("nginx:2"));
+    for _ in 0..20 {
+        world.run(1);
+        let pods = world.list::<Pod>("default");
+        let available = pods.iter().filter(|pod| playground_controllers::pods::is_ready(pod)).count();
+        assert!(pods.len() <= 13 && available >= 8, "{} pods, {available} available", pods.len());
+    }
+    assert_eq!(images(&world), vec!["nginx:2"; 10]);
+    let sets = world.list::<ReplicaSet>("default");
+    let mut sizes: Vec<_> = sets.iter().map(|set| set.spec.replicas.unwrap()).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [0, 10]);
+
+    // And back: the old set is taken again, under a new revision.
+    world.patch::<Deployment>("default", "web", image_patch("nginx:1"));
+    world.run(20);
+    assert_eq!(images(&world), vec!["nginx:1"; 10]);
+    assert_eq!(world.list::<ReplicaSet>("default").len(), 2);
+    let web = world.get::<Deployment>("default", "web");
+    assert_eq!(web.metadata.annotations.as_ref().unwrap()["deployment.kubernetes.io/revision"], "3");
+}
+
+#[test]
+fn a_rollout_that_does_not_move_times_out() {
+    let mut world = World::new(2);
+    world.create::<Deployment>(deployment("web", 4, "nginx:1"));
+    world.run(5);
+    world.nodes.borrow_mut().broken_images.insert("broken".into());
+    world.patch::<Deployment>("default", "web", image_patch("broken"));
+    world.run(300);
+    let web = world.get::<Deployment>("default", "web");
+    assert_eq!(condition(&web, "Progressing").1, "ReplicaSetUpdated");
+    assert_eq!(web.status.as_ref().unwrap().available_replicas, Some(3));
+    world.run(400);
+    let (status, reason, message) = condition(&world.get::<Deployment>("default", "web"), "Progressing");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "ProgressDeadlineExceeded"));
+    assert!(message.ends_with("has timed out progressing."), "{message}");
+}
+
+#[test]
+fn recreate_waits_for_the_last_old_pod() {
+    let mut world = World::new(2);
+    let mut manifest = deployment("web", 3, "nginx:1");
+    manifest["spec"]["strategy"] = json!({ "type": "Recreate" });
+    world.create::<Deployment>(manifest);
+    world.run(5);
+    world.nodes.borrow_mut().stuck = true;
+    world.patch::<Deployment>("default", "web", image_patch("nginx:2"));
+    world.run(5);
+    assert_eq!(images(&world), vec!["nginx:1"; 3]);
+    world.nodes.borrow_mut().stuck = false;
+    for pod in world.list::<Pod>("default") {
+        let options = client::DeleteOptions { grace_period_seconds: Some(0), ..client::DeleteOptions::default() };
+        world.delete::<Pod>("default", pod.metadata.name.as_ref().unwrap(), &options);
+    }
+    world.run(5);
+    assert_eq!(images(&world), vec!["nginx:2"; 3]);
+}
+
+#[test]
+fn pausing_holds_a_rollout_but_not_scaling() {
+    let mut world = World::new(2);
+    world.create::<Deployment>(deployment("web", 2, "nginx:1"));
+    world.run(5);
+    world.patch::<Deployment>("default", "web", json!({ "spec": { "paused": true } }));
+    world.patch::<Deployment>("default", "web", image_patch("nginx:2"));
+    world.patch::<Deployment>("default", "web", json!({ "spec": { "replicas": 4 } }));
+    world.run(5);
+    assert_eq!(images(&world), vec!["nginx:1"; 4]);
+    assert_eq!(condition(&world.get::<Deployment>("default", "web"), "Progressing").1, "DeploymentPaused");
+    world.patch::<Deployment>("default", "web", json!({ "spec": { "paused": false } }));
+    world.run(10);
+    assert_eq!(images(&world), vec!["nginx:2"; 4]);
+}
+
+#[test]
+fn history_is_kept_as_long_as_asked() {
+    let mut world = World::new(2);
+    let mut manifest = deployment("web", 1, "nginx:0");
+    manifest["spec"]["revisionHistoryLimit"] = json!(2);
+    world.create::<Deployment>(manifest);
+    for version in 1..6 {
+        world.run(10);
+        world.patch::<Deployment>("default", "web", image_patch(&format!("nginx:{version}")));
+    }
+    world.run(10);
+    assert_eq!(world.list::<ReplicaSet>("default").len(), 3);
+    assert_eq!(images(&world), ["nginx:5"]);
+}
+
+#[test]
+fn sets_adopt_and_release_by_label() {
+    let mut world = World::new(1);
+    world.create::<Pod>(json!({
+        "metadata": { "name": "stray", "namespace": "default", "labels": { "app": "web" } },
+        "spec": { "containers": [{ "name": "web", "image": "nginx:1" }] },
+    }));
+    let mut manifest = deployment("web", 2, "nginx:1");
+    manifest["spec"].as_object_mut().unwrap().remove("strategy");
+    world.create::<ReplicaSet>(manifest);
+    world.run(5);
+    assert_eq!(world.list::<Pod>("default").len(), 2, "the stray pod is adopted");
+    world.patch::<Pod>("default", "stray", json!({ "metadata": { "labels": { "app": "mine" } } }));
+    world.run(5);
+    assert_eq!(world.list::<Pod>("default").len(), 3);
+    assert!(world.get::<Pod>("default", "stray").metadata.owner_references.iter().flatten().next().is_none());
+    world.patch::<ReplicaSet>("default", "web", json!({ "spec": { "replicas": 0 } }));
+    world.run(5);
+    assert_eq!(world.list::<Pod>("default").len(), 1);
+}
+
+#[test]
+fn controllers_may_stop_and_come_back() {
+    let mut world = World::new(2);
+    world.create::<Deployment>(deployment("web", 3, "nginx:1"));
+    world.run(5);
+    world.stop("replicaset-controller");
+    world.patch::<Deployment>("default", "web", json!({ "spec": { "replicas": 5 } }));
+    world.run(5);
+    assert_eq!(world.list::<Pod>("default").len(), 3);
+    world.start("replicaset-controller");
+    world.run(5);
+    assert_eq!(world.list::<Pod>("default").len(), 5);
+
+    world.wire.cut.set(true);
+    world.run(60);
+    world.wire.cut.set(false);
+    world.patch::<Deployment>("default", "web", image_patch("nginx:2"));
+    world.run(60);
+    assert_eq!(images(&world), vec!["nginx:2"; 5]);
+}
+
+#[test]
+fn a_deployment_deleted_takes_all_with_it() {
+    let mut world = World::new(2);
+    world.create::<Deployment>(deployment("web", 3, "nginx:1"));
+    world.run(5);
+    world.delete::<Deployment>("default", "web", &client::DeleteOptions::default());
+    world.run(10);
+    assert!(world.list::<ReplicaSet>("default").is_empty());
+    assert!(world.list::<Pod>("default").is_empty());
+
+    for propagation in [client::Propagation::Foreground, client::Propagation::Orphan] {
+        world.create::<Deployment>(deployment("web", 3, "nginx:1"));
+        world.run(5);
+        let options = client::DeleteOptions { propagation: Some(propagation), ..client::DeleteOptions::default() };
+        world.delete::<Deployment>("default", "web", &options);
+        world.run(10);
+        assert!(!world.exists::<Deployment>("default", "web"), "{propagation:?}");
+        let left = if propagation == client::Propagation::Orphan { (1, 3) } else { (0, 0) };
+        assert_eq!((world.list::<ReplicaSet>("default").len(), world.list::<Pod>("default").len()), left);
+    }
+}
+
+fn daemon_set(image: &str, strategy: Value) -> Value {
+    let mut manifest = deployment("agent", 0, image);
+    manifest["spec"].as_object_mut().unwrap().remove("replicas");
+    manifest["spec"]["updateStrategy"] = strategy;
+    manifest
+}
+
+#[test]
+fn daemons_run_on_every_node() {
+    use k8s_openapi::api::apps::v1::DaemonSet;
+    use k8s_openapi::api::core::v1::Node;
+    let mut world = World::new(4);
+    world.create::<DaemonSet>(daemon_set("agent:1", json!({})));
+    world.run(5);
+    let status = |world: &World| world.get::<DaemonSet>("default", "agent").status.clone().unwrap();
+    assert_eq!((status(&world).desired_number_scheduled, status(&world).number_available), (4, Some(4)));
+
+    world.nodes.borrow_mut().start = std::time::Duration::from_millis(300);
+    world.patch::<DaemonSet>("default", "agent", image_patch("agent:2"));
+    for _ in 0..10 {
+        world.run(1);
+        assert!(status(&world).number_unavailable.unwrap_or(0) <= 1);
+    }
+    assert_eq!(images(&world), vec!["agent:2"; 4]);
+    assert_eq!(status(&world).updated_number_scheduled, Some(4));
+    assert_eq!(world.list::<k8s_openapi::api::apps::v1::ControllerRevision>("default").len(), 2);
+
+    let surge = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "maxSurge": 2, "maxUnavailable": 0 } } } });
+    world.patch::<DaemonSet>("default", "agent", surge);
+    world.patch::<DaemonSet>("default", "agent", image_patch("agent:1"));
+    for _ in 0..10 {
+        world.run(1);
+        assert!(world.list::<Pod>("default").len() <= 6);
+    }
+    assert_eq!(images(&world), vec!["agent:1"; 4]);
+
+    let taint = json!({ "spec": { "taints": [{ "key": "dedicated", "effect": "NoExecute" }] } });
+    world.patch::<Node>("", "node-3", taint);
+    world.run(5);
+    assert_eq!(world.list::<Pod>("default").len(), 3);
+    world.patch::<Node>("", "node-3", json!({ "spec": { "taints": null } }));
+    world.run(5);
+    assert_eq!(world.list::<Pod>("default").len(), 4);
+}
+
+#[test]
+fn stateful_pods_come_and_go_in_order() {
+    use k8s_openapi::api::apps::v1::StatefulSet;
+    use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+    let mut world = World::new(2);
+    world.nodes.borrow_mut().start = std::time::Duration::from_millis(700);
+    let mut manifest = deployment("db", 3, "db:1");
+    manifest["spec"]["serviceName"] = json!("db");
+    manifest["spec"]["volumeClaimTemplates"] = json!([{
+        "metadata": { "name": "data" },
+        "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
+    }]);
+    world.create::<StatefulSet>(manifest);
+    let names = |world: &World| {
+        let pods = world.list::<Pod>("default");
+        pods.iter().map(|pod| pod.metadata.name.clone().unwrap()).collect::<Vec<_>>()
+    };
+    world.run(1);
+    assert_eq!(names(&world), ["db-0", "db-1"], "the second comes once the first is ready");
+    world.run(5);
+    assert_eq!(names(&world), ["db-0", "db-1", "db-2"]);
+    let claims = world.list::<PersistentVolumeClaim>("default");
+    let claims: Vec<_> = claims.iter().map(|claim| claim.metadata.name.clone().unwrap()).collect();
+    assert_eq!(claims, ["data-db-0", "data-db-1", "data-db-2"]);
+    let pod = world.get::<Pod>("default", "db-1");
+    assert_eq!(pod.spec.as_ref().unwrap().hostname.as_deref(), Some("db-1"));
+    let volumes = pod.spec.as_ref().unwrap().volumes.clone().unwrap();
+    let claim = volumes.iter().find(|volume| volume.name == "data").unwrap();
+    assert_eq!(claim.persistent_volume_claim.as_ref().unwrap().claim_name, "data-db-1");
+    let status = |world: &World| world.get::<StatefulSet>("default", "db").status.clone().unwrap();
+    assert_eq!((status(&world).ready_replicas, status(&world).current_replicas), (Some(3), Some(3)));
+
+    let partition = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "partition": 2 } } } });
+    world.patch::<StatefulSet>("default", "db", partition);
+    world.patch::<StatefulSet>("default", "db", image_patch("db:2"));
+    world.run(10);
+    assert_eq!(images(&world), ["db:1", "db:1", "db:2"]);
+    assert_ne!(status(&world).current_revision, status(&world).update_revision);
+    world.delete::<Pod>("default", "db-0", &client::DeleteOptions::default());
+    world.run(10);
+    assert_eq!(images(&world), ["db:1", "db:1", "db:2"], "below the partition the old revision comes again");
+
+    let partition = json!({ "spec": { "updateStrategy": { "rollingUpdate": { "partition": 0 } } } });
+    world.patch::<StatefulSet>("default", "db", partition);
+    for _ in 0..10 {
+        world.run(1);
+        assert!(
+            world.list::<Pod>("default").iter().filter(|pod| playground_controllers::pods::is_ready(pod)).count() >= 2
+        );
+    }
+    assert_eq!(images(&world), ["db:2"; 3]);
+    assert_eq!(status(&world).current_revision, status(&world).update_revision);
+
+    world.patch::<StatefulSet>("default", "db", json!({ "spec": { "replicas": 1 } }));
+    world.run(10);
+    assert_eq!(names(&world), ["db-0"]);
+    assert_eq!(world.list::<PersistentVolumeClaim>("default").len(), 3, "claims stay");
+}
+
+#[test]
+fn replication_controllers_still_work() {
+    use k8s_openapi::api::core::v1::ReplicationController;
+    let mut world = World::new(2);
+    let mut manifest = deployment("web", 3, "nginx:1");
+    manifest["spec"]["selector"] = json!({ "app": "web" });
+    world.create::<ReplicationController>(manifest);
+    world.run(5);
+    let status = world.get::<ReplicationController>("default", "web").status.clone().unwrap();
+    assert_eq!((status.replicas, status.available_replicas), (3, Some(3)));
+}
+
+#[test]
+fn budgets_say_how_many_may_go() {
+    use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+    let mut world = World::new(2);
+    world.create::<Deployment>(deployment("web", 4, "nginx:1"));
+    world.create::<PodDisruptionBudget>(json!({
+        "metadata": { "name": "web", "namespace": "default" },
+        "spec": { "maxUnavailable": "25%", "selector": { "matchLabels": { "app": "web" } } },
+    }));
+    world.run(5);
+    let status = |world: &World| world.get::<PodDisruptionBudget>("default", "web").status.clone().unwrap();
+    let found = status(&world);
+    assert_eq!((found.current_healthy, found.desired_healthy, found.expected_pods), (Some(4), Some(3), Some(4)));
+    assert_eq!(found.disruptions_allowed, Some(1));
+    assert_eq!(found.conditions.unwrap()[0].reason, "SufficientPods");
+
+    world.nodes.borrow_mut().stuck = true;
+    let pod = world.list::<Pod>("default").remove(0).metadata.name.clone().unwrap();
+    world.nodes.borrow_mut().broken_images.insert("nginx:1".into());
+    world.delete::<Pod>("default", &pod, &client::DeleteOptions::default());
+    world.run(5);
+    assert_eq!(status(&world).disruptions_allowed, Some(0));
+}
