@@ -460,6 +460,14 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
+metadata: {name: of-no-image}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers: [{name: c, image: "playground-test/net:1", volumeMounts: [{name: files, mountPath: /files}]}]
+  volumes: [{name: files, image: {reference: "playground-test/nowhere:1", pullPolicy: Never}}]
+---
+apiVersion: v1
+kind: Pod
 metadata: {name: group}
 spec:
   securityContext: {runAsUser: 1000, fsGroup: 2000}
@@ -537,6 +545,12 @@ fn memory_groups_profiles_and_a_node_that_is_gone() {
     let files = said(&["of-image", "--", "sh", "-c", line]);
     let expected = "/files/bin/busybox\n/part/busybox\n";
     assert!(files.starts_with(expected) && files.contains("Read-only file system"), "{files}");
+    server.until("describe pod of-no-image", |text| {
+        text.contains(
+            "MountVolume.SetUp failed for volume \"files\" : Container image \"playground-test/nowhere:1\" is not \
+             present with pull policy of Never",
+        )
+    });
 
     // The group of a pod's volumes.
     assert_eq!(said(&["group", "--", "cat", "/key/key"]), "opens");

@@ -1,7 +1,9 @@
 //! Image references and pull policies.
 
-use k8s_openapi::api::core::v1::Container;
+use k8s_openapi::api::core::v1::Pod;
 
+use crate::objects::Objects;
+use crate::spec;
 use crate::text::str;
 
 /// When an image is fetched.
@@ -15,17 +17,47 @@ pub enum PullPolicy {
     Never,
 }
 
-/// The container's pull policy; by default `Always` for `latest`.
-pub fn pull_policy(container: &Container) -> PullPolicy {
-    match container.image_pull_policy.as_deref() {
+impl PullPolicy {
+    /// Whether an image is fetched that the node has, or has not.
+    ///
+    /// # Errors
+    /// What is told of an image that is not there and is not to be fetched.
+    pub fn pulls(self, image: &str, present: bool) -> Result<bool, String> {
+        match self {
+            Self::Always => Ok(true),
+            Self::IfNotPresent => Ok(!present),
+            Self::Never if present => Ok(false),
+            Self::Never => Err(format!("Container image {image:?} is not present with pull policy of Never")),
+        }
+    }
+}
+
+/// The pull policy of a container or an image volume; by default `Always` for `latest`.
+pub fn pull_policy(image: &str, policy: Option<&str>) -> PullPolicy {
+    match policy {
         Some("Always") => PullPolicy::Always,
         Some("Never") => PullPolicy::Never,
         Some("IfNotPresent") => PullPolicy::IfNotPresent,
-        _ => match tag(str(&container.image)) {
+        _ => match tag(image) {
             Some("latest") | None => PullPolicy::Always,
             Some(_) => PullPolicy::IfNotPresent,
         },
     }
+}
+
+/// The texts of the pod's pull secrets; those that do not exist are left out, as upstream does.
+pub fn pull_secrets(pod: &Pod, objects: &dyn Objects) -> Vec<String> {
+    let namespace = str(&pod.metadata.namespace);
+    let references = spec::of(pod).and_then(|spec| spec.image_pull_secrets.as_deref()).unwrap_or_default();
+    references
+        .iter()
+        .filter_map(|reference| objects.secret(namespace, &reference.name).ok().flatten())
+        .filter_map(|secret| {
+            let data = secret.data.as_ref()?;
+            let text = data.get(".dockerconfigjson").or_else(|| data.get(".dockercfg"))?;
+            String::from_utf8(text.0.clone()).ok()
+        })
+        .collect()
 }
 
 /// The tag or digest of a reference.
@@ -97,14 +129,15 @@ mod tests {
 
     #[test]
     fn latest_is_always_pulled() {
+        assert_eq!(PullPolicy::IfNotPresent.pulls("nginx", true), Ok(false));
+        assert!(PullPolicy::Never.pulls("nginx", false).is_err());
         for (image, policy) in [
             ("nginx", PullPolicy::Always),
             ("nginx:latest", PullPolicy::Always),
             ("localhost:5000/app", PullPolicy::Always),
             ("nginx:1", PullPolicy::IfNotPresent),
         ] {
-            let container = Container { image: Some(image.into()), ..Container::default() };
-            assert_eq!(pull_policy(&container), policy, "{image}");
+            assert_eq!(pull_policy(image, None), policy, "{image}");
         }
     }
 }

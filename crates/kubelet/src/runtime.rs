@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use client::Context;
 pub use config::{
     ContainerConfig, Content, DnsConfig, EnvFile, LinuxResources, LinuxSecurity, Medium, Mount, MountSource,
-    NamespaceMode, PodSandboxConfig, PortMapping, Volume, VolumeFile, VolumeKind,
+    NamespaceMode, PodSandboxConfig, PortMapping, PullPolicy, Volume, VolumeFile, VolumeKind, set_up_failed,
 };
 pub use status::{
     ContainerState, ContainerStats, ContainerStatus, ExecResult, Health, HttpResult, ImageInfo, Listing, NodeUse,

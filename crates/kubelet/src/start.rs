@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Container as Spec, LifecycleHandler};
 use machinery::time::{after, format_duration, since};
 
 use crate::container::{Allocation, Container, Step};
-use crate::images::{self, PullPolicy};
+use crate::images;
 use crate::probes;
 use crate::runtime::{ContainerState, ContainerStatus, ErrorCode, ImageInfo, Operation, Outcome, RuntimeError};
 use crate::spec;
@@ -119,20 +119,20 @@ impl Worker {
 
     fn image_inspected(&mut self, node: &mut Node<'_>, spec: &Spec, image: Option<ImageInfo>) {
         let (name, reference) = (spec.name.as_str(), str(&spec.image));
-        match (images::pull_policy(spec), image) {
-            (PullPolicy::IfNotPresent | PullPolicy::Never, Some(image)) => {
+        let policy = images::pull_policy(reference, spec.image_pull_policy.as_deref());
+        match (policy.pulls(reference, image.is_some()), image) {
+            (Ok(false), Some(image)) => {
                 let message =
                     format!("Container image {reference:?} already present on machine and can be accessed by the pod");
                 self.container_event(node, name, false, "Pulled", message);
                 self.create(node, spec, image);
             }
-            (PullPolicy::Never, None) => {
-                let message = format!("Container image {reference:?} is not present with pull policy of Never");
+            (Ok(_), _) => self.pull(node, spec),
+            (Err(message), _) => {
                 self.container_event(node, name, true, "ErrImageNeverPull", message.clone());
                 self.container_event(node, name, true, "Failed", "Error: ErrImageNeverPull");
                 self.fail_start(node, name, "ErrImageNeverPull", message);
             }
-            (PullPolicy::Always | PullPolicy::IfNotPresent, _) => self.pull(node, spec),
         }
     }
 
@@ -156,7 +156,7 @@ impl Worker {
         }
         container.step = Step::Pulling(node.now);
         self.container_event(node, name, false, "Pulling", format!("Pulling image {reference:?}"));
-        let pull_secrets = self.pull_secrets(node);
+        let pull_secrets = images::pull_secrets(&self.pod, node.objects);
         self.submit_start(node, name, Operation::PullImage { image: reference.into(), pull_secrets });
     }
 
@@ -166,21 +166,6 @@ impl Worker {
             let message = format!("Pulling image {:?}: {progress}", str(&spec.image));
             self.container_event(node, name, false, "Pulling", message);
         }
-    }
-
-    /// The texts of the pod's pull secrets; those that do not exist are left out, as upstream does.
-    fn pull_secrets(&self, node: &Node<'_>) -> Vec<String> {
-        let namespace = str(&self.pod.metadata.namespace);
-        let references = spec::of(&self.pod).and_then(|spec| spec.image_pull_secrets.as_deref()).unwrap_or_default();
-        references
-            .iter()
-            .filter_map(|reference| node.objects.secret(namespace, &reference.name).ok().flatten())
-            .filter_map(|secret| {
-                let data = secret.data.as_ref()?;
-                let text = data.get(".dockerconfigjson").or_else(|| data.get(".dockercfg"))?;
-                String::from_utf8(text.0.clone()).ok()
-            })
-            .collect()
     }
 
     fn image_pulled(

@@ -10,9 +10,10 @@ use machinery::Timestamp;
 
 use crate::expand::expand;
 use crate::fieldref::{self, Facts};
+use crate::images;
 use crate::objects::{Objects, TokenRequest};
 use crate::qos;
-use crate::runtime::{Content, Medium, Mount, MountSource, Volume, VolumeFile, VolumeKind};
+use crate::runtime::{Content, Medium, Mount, MountSource, Volume, VolumeFile, VolumeKind, set_up_failed};
 use crate::spec;
 use crate::text::str;
 
@@ -36,9 +37,7 @@ pub fn resolve(facts: &Facts<'_>, objects: &dyn Objects, now: Timestamp) -> Resu
     let mut out = Volumes::default();
     for volume in spec::of(facts.pod).and_then(|spec| spec.volumes.as_deref()).unwrap_or_default() {
         let mut reader = Reader { facts, objects, now, refresh_at: &mut out.refresh_at };
-        let kind = reader
-            .kind(volume)
-            .map_err(|error| format!("MountVolume.SetUp failed for volume {:?} : {error}", volume.name))?;
+        let kind = reader.kind(volume).map_err(|error| set_up_failed(&volume.name, &error))?;
         out.volumes.push(Volume { name: volume.name.clone(), kind });
     }
     Ok(out)
@@ -113,7 +112,12 @@ impl Reader<'_> {
             return Ok(VolumeKind::HostPath { path: source.path.clone(), path_type: str(&source.type_).into() });
         }
         if let Some(source) = &volume.image {
-            return Ok(VolumeKind::Image { reference: str(&source.reference).into() });
+            let reference = str(&source.reference);
+            return Ok(VolumeKind::Image {
+                reference: reference.into(),
+                pull_policy: images::pull_policy(reference, source.pull_policy.as_deref()),
+                pull_secrets: images::pull_secrets(self.facts.pod, self.objects),
+            });
         }
         if volume.ephemeral.is_some() {
             return self.claim(&format!("{}-{}", str(&self.facts.pod.metadata.name), volume.name));

@@ -310,3 +310,30 @@ spec:
         assert_eq!(seen, (wanted.0, ready, wanted.2), "{name}: {status}");
     }
 }
+
+/// Volumes of images are fetched as their policy says, and are on the node from then on.
+#[test]
+fn image_volumes_are_fetched_by_their_policy() {
+    let lab = Lab::new(1);
+    let pod = |name: &str, reference: &str, policy: &str| {
+        lab.apply(&format!(
+            "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  containers: [{{name: c, image: busybox, command: [sleep, 1d], volumeMounts: [{{name: files, mountPath: /files}}]}}]
+  volumes: [{{name: files, image: {{reference: {reference}, pullPolicy: {policy}}}}}]
+",
+        ));
+    };
+    pod("never", "\"redis:7\"", "Never");
+    let refused = "MountVolume.SetUp failed for volume \"files\" : \
+                   Container image \"redis:7\" is not present with pull policy of Never";
+    lab.until("kubectl describe pod never", |text| text.contains(refused));
+    pod("absent", "\"redis:7\"", "IfNotPresent");
+    lab.ok("kubectl wait --for=condition=Ready pod/absent");
+    assert!(lab.ok("kubectl exec absent -- ls /files").lines().any(|line| line == "usr"));
+    assert!(lab.ok("kubectl get nodes -o jsonpath='{.items[*].status.images[*].names}'").contains("redis:7"));
+    // There is nothing against what is there.
+    lab.until("kubectl get pod never", |table| table.contains("Running"));
+}

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use crate::images::PullPolicy;
+
 /// CRI's `PodSandboxConfig`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PodSandboxConfig {
@@ -166,6 +168,11 @@ pub struct Volume {
     pub kind: VolumeKind,
 }
 
+/// What is told of a volume that cannot be set up.
+pub fn set_up_failed(volume: &str, reason: &str) -> String {
+    format!("MountVolume.SetUp failed for volume {volume:?} : {reason}")
+}
+
 /// A variable whose value is in a file of a volume (`fileKeyRef`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnvFile {
@@ -230,6 +237,10 @@ pub enum VolumeKind {
     Image {
         /// The image's reference.
         reference: String,
+        /// When it is fetched; once for a pod, whatever the policy.
+        pull_policy: PullPolicy,
+        /// As of [`Operation::PullImage`](super::Operation::PullImage).
+        pull_secrets: Vec<String>,
     },
     /// A path of the node.
     HostPath {

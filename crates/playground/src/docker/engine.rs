@@ -83,6 +83,7 @@ impl Engine {
         let version = self.docker.version().await?.version.unwrap_or_default();
         *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
         self.network.prepare().await?;
+        held::forget(self).await?;
         self.ensure_node().await
     }
 

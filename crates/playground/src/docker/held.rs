@@ -19,7 +19,8 @@ use bollard::models::{
     MountVolumeOptionsDriverConfig,
 };
 use bollard::query_parameters::{
-    CreateContainerOptions, ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder, UploadToContainerOptionsBuilder,
+    CreateContainerOptions, ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder,
+    UploadToContainerOptionsBuilder,
 };
 use bollard::{Docker, body_stream};
 use futures::channel::mpsc;
@@ -28,6 +29,7 @@ use kubelet::runtime::RuntimeError;
 
 use super::connection::{self, failed};
 use super::engine::{Engine, of_cluster};
+use super::names;
 use super::own::{self, OwnConfig};
 
 /// Where a sandbox has these volumes, and the folder's name in the pod's own.
@@ -122,10 +124,12 @@ pub async fn fill(engine: &Engine, pod_dir: &Path, sandbox_id: &str) -> Result<(
     for (volume, kind) in asked(pod_dir) {
         let Kind::Image(image) = kind else { continue };
         // Its files are what is wanted: it is never started.
+        let mut labels = own::labels(engine.own(), own::HELD);
+        labels.insert(names::NODE.into(), engine.config.node.clone());
         let body = ContainerCreateBody {
             image: Some(image),
             cmd: Some(vec!["/".into()]),
-            labels: Some(own::labels(engine.own(), own::HELD)),
+            labels: Some(labels),
             ..ContainerCreateBody::default()
         };
         let made = engine.docker.create_container(None::<CreateContainerOptions>, body).await.map_err(failed)?.id;
@@ -144,6 +148,18 @@ pub async fn fill(engine: &Engine, pod_dir: &Path, sandbox_id: &str) -> Result<(
         let filled = engine.docker.upload_to_container(sandbox_id, Some(options), body_stream(parts)).await;
         connection::force_remove(&engine.docker, &made).await.map_err(failed)?;
         filled.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Removes containers of a node that an end of `serve` kept [`fill`] from removing.
+///
+/// # Errors
+/// When Docker refuses.
+pub async fn forget(engine: &Engine) -> Result<(), bollard::errors::Error> {
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&engine.filters(own::HELD)).build();
+    for id in engine.docker.list_containers(Some(options)).await?.into_iter().filter_map(|container| container.id) {
+        connection::force_remove(&engine.docker, &id).await?;
     }
     Ok(())
 }

@@ -20,8 +20,8 @@ use std::path::{Component, Path, PathBuf};
 
 use bollard::models::MountType;
 use kubelet::runtime::{
-    ContainerConfig, ErrorCode, Medium, Mount, MountSource, NamespaceMode, PodSandboxConfig, RuntimeError, Ticket,
-    Volume, VolumeFile, VolumeKind,
+    ContainerConfig, ErrorCode, Medium, Mount, MountSource, NamespaceMode, PodSandboxConfig, PullPolicy, RuntimeError,
+    Ticket, Volume, VolumeFile, VolumeKind, set_up_failed,
 };
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::collections::BTreeMap;
@@ -60,10 +60,14 @@ pub async fn set_up(engine: &Engine, ticket: Ticket, pod_uid: &str, volumes: &[V
             VolumeKind::EmptyDir { medium: Medium::Memory, size_limit } => {
                 ask(engine, pod_uid, volume, Kind::Memory(*size_limit))
             }
-            VolumeKind::Image { reference } => match image(engine, ticket, reference).await {
-                Ok(id) => ask(engine, pod_uid, volume, Kind::Image(id)),
-                Err(error) => Err(error.message),
-            },
+            // What its sandbox holds stays as it is.
+            VolumeKind::Image { .. } if held::is_asked(&pod_dir(engine, pod_uid), &segment(&volume.name)) => Ok(()),
+            VolumeKind::Image { reference, pull_policy, pull_secrets } => {
+                match image(engine, ticket, reference, *pull_policy, pull_secrets).await {
+                    Ok(id) => ask(engine, pod_uid, volume, Kind::Image(id)),
+                    Err(error) => Err(error.message),
+                }
+            }
             VolumeKind::Files(files) => write_files(&path, files)
                 .and_then(|()| group(engine, pod_uid).map_or(Ok(()), |group| give(&path, group)))
                 .map_err(|error| error.to_string()),
@@ -77,10 +81,7 @@ pub async fn set_up(engine: &Engine, ticket: Ticket, pod_uid: &str, volumes: &[V
                 })
             }
         };
-        result.map_err(|error| {
-            let message = format!("MountVolume.SetUp failed for volume {:?} : {error}", volume.name);
-            RuntimeError::new(ErrorCode::Unknown, message)
-        })?;
+        result.map_err(|error| RuntimeError::new(ErrorCode::Unknown, set_up_failed(&volume.name, &error)))?;
     }
     Ok(())
 }
@@ -90,12 +91,20 @@ fn ask(engine: &Engine, pod_uid: &str, volume: &Volume, kind: Kind) -> Result<()
     held::ask(&pod_dir(engine, pod_uid), &segment(&volume.name), &kind).map_err(|error| error.to_string())
 }
 
-/// The id of a volume's image, which is pulled if Docker has it not.
-async fn image(engine: &Engine, ticket: Ticket, reference: &str) -> Result<String, RuntimeError> {
-    Ok(match images::status(engine, reference).await? {
-        Some(found) => found.id,
-        None => images::pull(engine, ticket, reference, &[]).await?.id,
-    })
+/// The id of a volume's image, which is pulled as its policy says.
+async fn image(
+    engine: &Engine,
+    ticket: Ticket,
+    reference: &str,
+    policy: PullPolicy,
+    pull_secrets: &[String],
+) -> Result<String, RuntimeError> {
+    let found = images::status(engine, reference).await?;
+    let pulls = policy.pulls(reference, found.is_some());
+    match (pulls.map_err(|message| RuntimeError::new(ErrorCode::NotFound, message))?, found) {
+        (false, Some(found)) => Ok(found.id),
+        _ => Ok(images::pull(engine, ticket, reference, pull_secrets).await?.id),
+    }
 }
 
 /// Removes all that was made for a pod.

@@ -24,8 +24,8 @@ use futures::SinkExt;
 use futures::channel::mpsc;
 use kubelet::runtime::{
     AttachRequest, ContainerRuntime, ContainerStats, ContainerStatus, Context, ErrorCode, Event, ExecRequest,
-    ImageInfo, Listing, LogLine, LogRequest, NodeUse, Operation, Outcome, RuntimeError, RuntimeVersion, SandboxStatus,
-    StorageUse, Ticket,
+    ImageInfo, Listing, LogLine, LogRequest, NodeUse, Operation, Outcome, PullPolicy, RuntimeError, RuntimeVersion,
+    SandboxStatus, StorageUse, Ticket, VolumeKind, set_up_failed,
 };
 use machinery::Timestamp;
 use machinery::random::Rng;
@@ -472,11 +472,22 @@ impl Node {
                 containers: self.containers.borrow().values().map(|container| container.status()).collect(),
             })),
             Operation::SetUpVolumes { pod_uid, volumes } => {
-                let images = |reference: &str| match self.image(reference) {
+                for volume in &volumes {
+                    if let VolumeKind::Image { reference, pull_policy, .. } = &volume.kind
+                        && !self.volumes.has(&pod_uid, &volume.name)
+                    {
+                        self.fetch(reference, *pull_policy).await.map_err(|error| RuntimeError {
+                            message: set_up_failed(&volume.name, &error.message),
+                            ..error
+                        })?;
+                    }
+                }
+                let image = |reference: &str| match self.image(reference) {
                     Some(image) => Ok(image.layer.clone()),
+                    // Removed since.
                     None => self.config.registry.pull(reference).map(|image| image.layer.clone()),
                 };
-                self.volumes.set_up(&pod_uid, &volumes, &self.host, &images, self.executor.now())?;
+                self.volumes.set_up(&pod_uid, &volumes, &self.host, &image, self.executor.now())?;
                 Ok(Outcome::Done)
             }
             Operation::TearDownVolumes { pod_uid } => {
@@ -546,6 +557,15 @@ impl Node {
         let images = self.images.borrow();
         let full = crate::image::Reference::parse(reference).ok()?.to_string();
         images.get(&full).or_else(|| images.values().find(|image| image.id == reference)).cloned()
+    }
+
+    /// Has a volume's image on the node.
+    async fn fetch(&self, reference: &str, policy: PullPolicy) -> Result<(), RuntimeError> {
+        let pulls = policy.pulls(reference, self.image(reference).is_some());
+        if pulls.map_err(|message| RuntimeError::new(ErrorCode::NotFound, message))? {
+            self.pull(reference).await?;
+        }
+        Ok(())
     }
 
     async fn pull(&self, reference: &str) -> Completion {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use kubelet::runtime::{ErrorCode, Medium, RuntimeError, StorageUse, Volume, VolumeFile, VolumeKind};
+use kubelet::runtime::{ErrorCode, Medium, RuntimeError, StorageUse, Volume, VolumeFile, VolumeKind, set_up_failed};
 use machinery::Timestamp;
 
 use crate::fs::{Entry, Fs, Kind, SharedTree, Tree};
@@ -88,13 +88,18 @@ impl Volumes {
         Some((copy, "/it".into()))
     }
 
+    /// Whether a pod has a volume.
+    pub(super) fn has(&self, pod_uid: &str, name: &str) -> bool {
+        self.0.borrow().get(pod_uid).is_some_and(|pod| pod.contains_key(name))
+    }
+
     /// Makes volumes, or brings their files up to date.
     pub(super) fn set_up(
         &self,
         pod_uid: &str,
         volumes: &[Volume],
         host: &SharedTree,
-        images: &dyn Fn(&str) -> Result<Rc<Tree>, RuntimeError>,
+        image: &dyn Fn(&str) -> Result<Rc<Tree>, RuntimeError>,
         now: Timestamp,
     ) -> Result<(), RuntimeError> {
         let mut all = self.0.borrow_mut();
@@ -132,18 +137,16 @@ impl Volumes {
                         mounted.own();
                     }
                 }
-                VolumeKind::Image { reference } => {
+                VolumeKind::Image { reference, .. } => {
                     if !pod.contains_key(&volume.name) {
                         // Nobody writes it: containers mount it read-only.
-                        pod.insert(
-                            volume.name.clone(),
-                            Mounted::own_tree(Tree::over(images(reference)?), Medium::Memory),
-                        );
+                        let files = Tree::over(image(reference)?);
+                        pod.insert(volume.name.clone(), Mounted::own_tree(files, Medium::Memory));
                     }
                 }
                 VolumeKind::HostPath { path, path_type } => {
                     check_host_path(host, path, path_type, now).map_err(|error| RuntimeError {
-                        message: format!("MountVolume.SetUp failed for volume {:?} : {}", volume.name, error.message),
+                        message: set_up_failed(&volume.name, &error.message),
                         ..error
                     })?;
                     let (tree, root) = (host.clone(), path.clone());
