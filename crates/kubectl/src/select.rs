@@ -87,6 +87,20 @@ pub fn missing() -> Error {
     )
 }
 
+/// [`plan`] for commands that go on after an error: what is wrong with a kustomization is one of a list of errors, which
+/// stand there without a prefix.
+///
+/// # Errors
+/// As [`plan`].
+pub async fn listed(session: &Session<'_>, choice: &Choice<'_>) -> Result<Vec<Item>, Error> {
+    let args = &session.args;
+    let alone = choice.args.is_empty() && args.list("filename").is_empty() && !args.bool("recursive");
+    plan(session, choice).await.map_err(|error| match error {
+        Error::Message(_) if alone && !args.string("kustomize").is_empty() => Error::Many(vec![error]),
+        error => error,
+    })
+}
+
 /// Finds out what a command line is about, without asking for the objects.
 ///
 /// # Errors

@@ -325,9 +325,22 @@ impl Drop for Held {
     }
 }
 
+/// A flag's value: `--name=value` or `--name value`.
+fn flag<'a>(process: &'a Process, name: &str) -> Option<&'a str> {
+    let mut words = process.operands().iter();
+    while let Some(word) = words.next() {
+        match word.strip_prefix(name).map(|rest| (rest, rest.strip_prefix('='))) {
+            Some(("", _)) => return words.next().map(String::as_str),
+            Some((_, Some(value))) => return Some(value),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The scheduler that a container runs beside the cluster's own: one that was given a configuration.
 fn own_scheduler(process: &Process, inner: &Weak<Inner>, part: &Part) -> Result<Option<OwnScheduler>, String> {
-    let file = process.operands().iter().find_map(|word| word.strip_prefix("--config="));
+    let file = flag(process, "--config");
     let (Some(file), Some(inner), "kube-scheduler") = (file, inner.upgrade(), part.name) else { return Ok(None) };
     let text = process.fs().read_text(&process.path(file));
     let text = text.map_err(|error| format!("open {file}: {}", error.to_string().to_lowercase()))?;
@@ -347,8 +360,7 @@ pub(super) fn program(inner: Weak<Inner>, part: &'static Part) -> Rc<dyn Program
 async fn run(process: Process, inner: Weak<Inner>, part: &'static Part) -> i32 {
     process.signals.handle(Signal::Term);
     process.signals.handle(Signal::Int);
-    let secure_port = process.operands().iter().find_map(|word| word.strip_prefix("--secure-port=")?.parse().ok());
-    let port: u16 = secure_port.unwrap_or(part.port);
+    let port: u16 = flag(&process, "--secure-port").and_then(|port| port.parse().ok()).unwrap_or(part.port);
     let listener = match (port != 0).then(|| process.machine.interface().listen(port)) {
         None => None,
         Some(Ok((_, listener))) if part.secure => Some(listener.with_tls(Rc::new(|_| None))),

@@ -46,13 +46,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         latest: true,
         ..Choice::default()
     };
-    // What is wrong with a kustomization is one of a list of errors, which stand there without a prefix.
-    let alone = args.args.is_empty() && args.list("filename").is_empty() && !args.bool("recursive");
-    let listed = |error| match error {
-        Error::Message(_) if alone && !args.string("kustomize").is_empty() => Error::Many(vec![error]),
-        error => error,
-    };
-    let plan = select::plan(session, &choice).await.map_err(listed)?;
+    let plan = select::listed(session, &choice).await?;
     let mut errors = Vec::new();
     let mut infos = Vec::new();
     for item in plan {

@@ -12,92 +12,45 @@ pub fn change(ephemeral: &mut EphemeralContainer, change: fn(&mut Container)) {
     *ephemeral = from_container(container, target);
 }
 
+/// A container of one type made of another's fields, all that both have.
+macro_rules! with_fields_of {
+    ($to:ident, $from:ident $(, $own:ident)*) => {
+        $to {
+            $($own,)*
+            args: $from.args,
+            command: $from.command,
+            env: $from.env,
+            env_from: $from.env_from,
+            image: $from.image,
+            image_pull_policy: $from.image_pull_policy,
+            lifecycle: $from.lifecycle,
+            liveness_probe: $from.liveness_probe,
+            name: $from.name,
+            ports: $from.ports,
+            readiness_probe: $from.readiness_probe,
+            resize_policy: $from.resize_policy,
+            resources: $from.resources,
+            restart_policy: $from.restart_policy,
+            restart_policy_rules: $from.restart_policy_rules,
+            security_context: $from.security_context,
+            startup_probe: $from.startup_probe,
+            stdin: $from.stdin,
+            stdin_once: $from.stdin_once,
+            termination_message_path: $from.termination_message_path,
+            termination_message_policy: $from.termination_message_policy,
+            tty: $from.tty,
+            volume_devices: $from.volume_devices,
+            volume_mounts: $from.volume_mounts,
+            working_dir: $from.working_dir,
+        }
+    };
+}
+
 /// The container that an ephemeral container is, apart from its target.
 pub fn to_container(ephemeral: EphemeralContainer) -> Container {
-    let EphemeralContainer {
-        args,
-        command,
-        env,
-        env_from,
-        image,
-        image_pull_policy,
-        lifecycle,
-        liveness_probe,
-        name,
-        ports,
-        readiness_probe,
-        resize_policy,
-        resources,
-        restart_policy,
-        restart_policy_rules,
-        security_context,
-        startup_probe,
-        stdin,
-        stdin_once,
-        target_container_name: _,
-        termination_message_path,
-        termination_message_policy,
-        tty,
-        volume_devices,
-        volume_mounts,
-        working_dir,
-    } = ephemeral;
-    Container {
-        args,
-        command,
-        env,
-        env_from,
-        image,
-        image_pull_policy,
-        lifecycle,
-        liveness_probe,
-        name,
-        ports,
-        readiness_probe,
-        resize_policy,
-        resources,
-        restart_policy,
-        restart_policy_rules,
-        security_context,
-        startup_probe,
-        stdin,
-        stdin_once,
-        termination_message_path,
-        termination_message_policy,
-        tty,
-        volume_devices,
-        volume_mounts,
-        working_dir,
-    }
+    with_fields_of!(Container, ephemeral)
 }
 
 fn from_container(container: Container, target_container_name: Option<String>) -> EphemeralContainer {
-    EphemeralContainer {
-        args: container.args,
-        command: container.command,
-        env: container.env,
-        env_from: container.env_from,
-        image: container.image,
-        image_pull_policy: container.image_pull_policy,
-        lifecycle: container.lifecycle,
-        liveness_probe: container.liveness_probe,
-        name: container.name,
-        ports: container.ports,
-        readiness_probe: container.readiness_probe,
-        resize_policy: container.resize_policy,
-        resources: container.resources,
-        restart_policy: container.restart_policy,
-        restart_policy_rules: container.restart_policy_rules,
-        security_context: container.security_context,
-        startup_probe: container.startup_probe,
-        stdin: container.stdin,
-        stdin_once: container.stdin_once,
-        target_container_name,
-        termination_message_path: container.termination_message_path,
-        termination_message_policy: container.termination_message_policy,
-        tty: container.tty,
-        volume_devices: container.volume_devices,
-        volume_mounts: container.volume_mounts,
-        working_dir: container.working_dir,
-    }
+    with_fields_of!(EphemeralContainer, container, target_container_name)
 }
