@@ -333,7 +333,7 @@ spec:
     pod("absent", "\"redis:7\"", "IfNotPresent");
     lab.ok("kubectl wait --for=condition=Ready pod/absent");
     assert!(lab.ok("kubectl exec absent -- ls /files").lines().any(|line| line == "usr"));
-    assert!(lab.ok("kubectl get nodes -o jsonpath='{.items[*].status.images[*].names}'").contains("redis:7"));
+    lab.until("kubectl get nodes -o jsonpath='{.items[*].status.images[*].names}'", |names| names.contains("redis:7"));
     // There is nothing against what is there.
     lab.until("kubectl get pod never", |table| table.contains("Running"));
 }

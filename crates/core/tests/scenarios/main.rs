@@ -1,4 +1,5 @@
-//! Scenarios through the learner's terminal and the API: the same natively and, headless in Chromium, in WebAssembly.
+//! Scenarios through the learner's terminal and the API: the same natively and, in a Worker of a headless Chromium, in
+//! WebAssembly.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests, which clippy does not see as tests")]
 
@@ -32,5 +33,6 @@ use core::prelude::v1::test;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+// As in the page, where the core has a Worker to itself.
 #[cfg(target_arch = "wasm32")]
-wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_browser);
+wasm_bindgen_test::wasm_bindgen_test_configure!(run_in_dedicated_worker);
