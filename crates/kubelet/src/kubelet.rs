@@ -34,6 +34,10 @@ const SYNCS_PER_POLL: usize = 16;
 const RETRY: Duration = Duration::from_secs(1);
 /// How long to wait before the runtime is listed again after a failure.
 const LIST_RETRY: Duration = Duration::from_secs(2);
+/// How long after a pull the node's images are listed: the period of upstream's image cache.
+const IMAGES_AFTER_PULL: Duration = Duration::from_secs(30);
+/// How often they are listed whatever happens: others may fetch and remove images.
+const IMAGES_INTERVAL: Duration = Duration::from_secs(300);
 
 /// One node's agent.
 pub struct Kubelet {
@@ -63,6 +67,8 @@ pub struct Kubelet {
     /// Whether workers exist for what the runtime held at the start.
     pub(crate) adopted: bool,
     list_at: Option<Timestamp>,
+    /// When the images are listed again; looked at with the node's reports.
+    images_at: Timestamp,
     calls: mpsc::UnboundedReceiver<Call>,
     server: KubeletServer,
     observer: Observer,
@@ -116,6 +122,7 @@ impl Kubelet {
             found: None,
             adopted: false,
             list_at: Some(Timestamp::MIN),
+            images_at: Timestamp::MAX,
             calls,
             server: KubeletServer::new(sender),
             observer: Box::new(|_, _| {}),
@@ -200,12 +207,17 @@ impl Kubelet {
     fn completed(&mut self, cx: &mut Context<'_>, owner: Owner, result: Result<Outcome, RuntimeError>) {
         match (owner, result) {
             (Owner::Pod { uid, purpose }, result) => {
+                if let Ok(Outcome::Image(Some(image))) = &result
+                    && !self.reporter.knows_image(&image.id)
+                {
+                    self.images_at = self.images_at.min(after(cx.now(), IMAGES_AFTER_PULL));
+                }
                 self.with_worker(cx.now(), &uid, |worker, node| worker.complete(node, purpose, result));
                 self.mark(&uid);
             }
             (Owner::Listing, Ok(Outcome::Listing(listing))) => {
                 self.found = Some(listing);
-                self.tickets.submit(&mut *self.runtime, Owner::Images, Operation::ListImages);
+                self.list_images(cx.now());
             }
             (Owner::Listing, Err(_)) => self.list_at = Some(after(cx.now(), LIST_RETRY)),
             (Owner::Images, Ok(Outcome::Images(images))) => self.reporter.set_images(images),
@@ -214,6 +226,11 @@ impl Kubelet {
             (Owner::Pressure, _) => self.pressure_unknown(cx.now()),
             (Owner::Listing | Owner::Images, _) => {}
         }
+    }
+
+    fn list_images(&mut self, now: Timestamp) {
+        self.images_at = after(now, IMAGES_INTERVAL);
+        self.tickets.submit(&mut *self.runtime, Owner::Images, Operation::ListImages);
     }
 
     /// Runs a step of a worker with all it needs; records its events and its next timer.
@@ -353,6 +370,9 @@ impl Component for Kubelet {
             } else {
                 cx.wake_at(list_at);
             }
+        }
+        if now >= self.images_at {
+            self.list_images(now);
         }
         self.drain_node(cx);
         self.watch_manifests(cx);

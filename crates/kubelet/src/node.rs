@@ -84,9 +84,17 @@ impl NodeReporter {
         self.runtime_down = message;
     }
 
-    /// The images the node has; told with the next report.
+    /// The images the node has: those that were not there, or are no more, are told at the next turn.
     pub fn set_images(&mut self, images: Vec<ImageInfo>) {
-        self.images = images;
+        if self.images != images {
+            self.images = images;
+            self.report_soon();
+        }
+    }
+
+    /// Whether an image is among those that the node has told of.
+    pub fn knows_image(&self, id: &str) -> bool {
+        self.images.iter().any(|image| image.id == id)
     }
 
     /// The node lacks something, or no longer; told at the next turn.
