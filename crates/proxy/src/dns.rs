@@ -269,13 +269,15 @@ fn reverse(tables: &Tables, domain: &str, name: &str) -> Answer {
     let Some(quad) = name.strip_suffix(".in-addr.arpa") else { return Answer::NotOurs };
     let forward: Vec<&str> = quad.split('.').rev().collect();
     let Ok(address) = forward.join(".").parse::<IpAddr>() else { return Answer::NxDomain };
-    match tables.owners(address).next() {
-        Some(key) => Answer::Records(vec![Record {
-            name: name.to_owned(),
-            data: RecordData::Ptr(format!("{}.{}.svc.{domain}", key.name, key.namespace)),
-        }]),
-        None => Answer::NxDomain,
+    let record = |host: String| Record { name: name.to_owned(), data: RecordData::Ptr(format!("{host}.svc.{domain}")) };
+    if let Some(key) = tables.owners(address).next() {
+        return Answer::Records(vec![record(format!("{}.{}", key.name, key.namespace))]);
     }
+    // Endpoints that have a host name, as those of a StatefulSet.
+    let hosts = tables.named(address).into_iter();
+    let records: Vec<Record> =
+        hosts.map(|(key, host)| record(format!("{host}.{}.{}", key.name, key.namespace))).collect();
+    if records.is_empty() { Answer::NxDomain } else { Answer::Records(records) }
 }
 
 fn is_headless(service: &Service) -> bool {

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use machinery::{ObjectKey, Timestamp};
 
-use crate::rule::{Endpoint, Protocol, Rule, TrafficPolicy, preferred};
+use crate::rule::{Endpoint, Protocol, Rule, TrafficPolicy, preferred, to_port};
 
 /// The label by which an EndpointSlice belongs to its Service.
 pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
@@ -25,6 +25,8 @@ pub struct Tables {
     /// Cluster addresses, external addresses and load balancer addresses.
     by_address: BTreeMap<(IpAddr, u16, Protocol), (RuleId, Via)>,
     by_node_port: BTreeMap<(u16, Protocol), RuleId>,
+    /// Ports at which nodes say how many endpoints of a Service they have (`healthCheckNodePort`).
+    by_health_port: BTreeMap<u16, ObjectKey>,
     /// Load balancers known by a host name, such as `localhost`.
     by_host: BTreeMap<(String, u16, Protocol), RuleId>,
     virtual_addresses: BTreeMap<IpAddr, BTreeSet<ObjectKey>>,
@@ -67,6 +69,9 @@ pub enum Forward<'a> {
         via: Via,
         /// The endpoint it goes to.
         endpoint: &'a Endpoint,
+        /// Whether the node puts an address of its own in the place of the client's, as kube-proxy masquerades what
+        /// comes from outside by policy Cluster, and what goes back to where it comes from.
+        masqueraded: bool,
     },
     /// A Service without endpoints: refused, as kube-proxy's REJECT rule does.
     Reject {
@@ -246,6 +251,35 @@ impl Tables {
         }
     }
 
+    /// The Service of whose endpoints nodes tell at a port.
+    pub fn health_check(&self, port: u16) -> Option<&ObjectKey> {
+        self.by_health_port.get(&port)
+    }
+
+    /// How many ready endpoints a Service has on a node.
+    pub fn local_endpoints(&self, service: &ObjectKey, node: &str) -> usize {
+        let local = |endpoint: &&Endpoint| endpoint.ready && endpoint.node.as_deref() == Some(node);
+        let addresses = self.rules(service).iter().flat_map(|rule| rule.endpoints.iter().filter(local));
+        addresses.map(|endpoint| endpoint.address).collect::<BTreeSet<_>>().len()
+    }
+
+    /// The ready endpoints at an address that have a host name, with their Services.
+    pub fn named(&self, address: IpAddr) -> Vec<(&ObjectKey, &str)> {
+        let address = address.to_string();
+        let mut found = Vec::new();
+        for (service, slices) in &self.slices {
+            for endpoint in slices.values().flat_map(|slice| slice.endpoints.iter().flatten()) {
+                let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready).unwrap_or(true);
+                if let Some(name) = endpoint.hostname.as_deref().filter(|_| ready)
+                    && endpoint.addresses.contains(&address)
+                {
+                    found.push((service, name));
+                }
+            }
+        }
+        found
+    }
+
     /// All ports on which the outside reaches a Service: node ports, and ports of load balancers at the
     /// given host name. For hosts that open real sockets.
     pub fn external_ports(&self, host: &str) -> BTreeSet<(u16, Protocol)> {
@@ -268,12 +302,17 @@ impl Tables {
         let Some(rule) = entry.rules.get(id.1) else { return Forward::Direct };
         let policy = match via {
             Via::ClusterIP => rule.internal_policy,
-            _ if source.internal => TrafficPolicy::Cluster,
+            // Whoever balances sends its clients to nodes that have an endpoint.
+            _ if source.internal || source.node.is_none() => TrafficPolicy::Cluster,
             Via::NodePort | Via::LoadBalancer | Via::ExternalIP => rule.external_policy,
         };
         if !rule.admits(via, source.address) {
             return Forward::Drop { service: Some(key) };
         }
+        let to = |endpoint: &'a Endpoint| {
+            let outside = via != Via::ClusterIP && rule.external_policy == TrafficPolicy::Cluster;
+            Forward::To { rule, via, endpoint, masqueraded: outside || endpoint.address == source.address }
+        };
         let eligible = self.eligible(rule, policy, source.node);
         let sticky = rule.affinity.map(|timeout| (timeout, (key.clone(), rule.port_name.clone(), source.address)));
         if let Some((timeout, slot)) = &sticky
@@ -283,7 +322,7 @@ impl Tables {
         {
             let endpoint = *endpoint;
             affinity.0.insert(slot.clone(), (endpoint.address, endpoint.port, source.now));
-            return Forward::To { rule, via, endpoint };
+            return to(endpoint);
         }
         let count = eligible.len() as u64;
         let chosen = source.random.checked_rem(count).and_then(|index| eligible.get(index as usize));
@@ -292,11 +331,9 @@ impl Tables {
                 if let Some((_, slot)) = sticky {
                     affinity.0.insert(slot, (endpoint.address, endpoint.port, source.now));
                 }
-                Forward::To { rule, via, endpoint }
+                to(endpoint)
             }
-            None if policy == TrafficPolicy::Local && rule.endpoints.iter().any(|endpoint| endpoint.ready) => {
-                Forward::Drop { service: Some(key) }
-            }
+            None if !rule.eligible(TrafficPolicy::Cluster, None).is_empty() => Forward::Drop { service: Some(key) },
             None => Forward::Reject { service: key, via },
         }
     }
@@ -330,6 +367,9 @@ impl Tables {
                 self.by_node_port.entry((port, rule.protocol)).or_insert(id);
             }
         }
+        if let Some(port) = doors.health_port {
+            self.by_health_port.entry(port).or_insert_with(|| key.clone());
+        }
         for (address, _) in doors.addresses {
             self.virtual_addresses.entry(address).or_default().insert(key.clone());
         }
@@ -349,6 +389,9 @@ impl Tables {
                 remove_own(&mut self.by_node_port, &(port, rule.protocol), |id| id.0 == *key);
             }
         }
+        if let Some(port) = doors.health_port {
+            remove_own(&mut self.by_health_port, &port, |owner| owner == key);
+        }
         for (address, _) in doors.addresses {
             if let Some(owners) = self.virtual_addresses.get_mut(&address) {
                 owners.remove(key);
@@ -360,18 +403,20 @@ impl Tables {
     }
 }
 
-/// A Service's own addresses and host names.
+/// A Service's own addresses and host names, and where nodes tell of its endpoints.
 struct Doors {
     addresses: Vec<(IpAddr, Via)>,
     hosts: Vec<String>,
+    health_port: Option<u16>,
 }
 
 impl Doors {
     fn of(service: &Service) -> Self {
         let spec = service.spec.as_ref();
         let kind = spec.and_then(|spec| spec.type_.as_deref()).unwrap_or("ClusterIP");
-        let mut doors = Self { addresses: Vec::new(), hosts: Vec::new() };
+        let mut doors = Self { addresses: Vec::new(), hosts: Vec::new(), health_port: None };
         let Some(spec) = spec.filter(|_| kind != "ExternalName") else { return doors };
+        doors.health_port = spec.health_check_node_port.map(to_port).filter(|port| *port != 0);
         let cluster = spec.cluster_ips.clone().unwrap_or_else(|| spec.cluster_ip.clone().into_iter().collect());
         let external = spec.external_ips.iter().flatten();
         // A headless Service's cluster IP is "None": it does not parse, and has no door.

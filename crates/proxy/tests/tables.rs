@@ -89,6 +89,8 @@ fn each_door_of_a_service_leads_to_its_endpoints() {
     assert_eq!(cluster_ip(&tables, source(1), none), "ClusterIP 10.244.2.2:8080");
     let node = target(tables.forward_node_port(30950, Protocol::Tcp, source(1), none));
     assert_eq!(node, "NodePort 10.244.2.2:8080");
+    let outside = tables.forward_node_port(30950, Protocol::Tcp, source(1), none);
+    assert!(matches!(outside, Forward::To { masqueraded: true, .. }));
     let balancer = target(tables.forward_host("localhost", 80, Protocol::Tcp, source(0), none));
     assert_eq!(balancer, "LoadBalancer 10.244.1.2:8080");
     assert_eq!(target(tables.forward([10, 96, 0, 20].into(), 81, Protocol::Tcp, source(0), none)), "drop");
@@ -129,6 +131,13 @@ fn policy_local_keeps_to_the_node_and_drops_without_an_endpoint() {
     assert_eq!(target(tables.forward_node_port(30950, Protocol::Tcp, elsewhere, none)), "drop");
     let inside = Source { internal: true, ..elsewhere };
     assert_eq!(target(tables.forward_node_port(30950, Protocol::Tcp, inside, none)), "NodePort 10.244.1.2:8080");
+    // What balances in front of the nodes knows which of them have an endpoint.
+    let balanced = Source { node: None, ..elsewhere };
+    let reached = tables.forward_node_port(30950, Protocol::Tcp, balanced, none);
+    assert!(matches!(reached, Forward::To { masqueraded: false, .. }));
+    // Endpoints elsewhere that only end are endpoints: nothing refuses in their place.
+    slice(&mut tables, "web", &[("10.244.1.2", "a", false, true, true)]);
+    assert_eq!(cluster_ip(&tables, elsewhere, none), "drop");
 }
 
 #[test]
@@ -183,6 +192,8 @@ fn cluster_names_follow_the_dns_specification() {
         ("ext.default.svc.cluster.local", RecordType::A, "example.com."),
         ("10-244-1-3.default.pod.cluster.local", RecordType::A, "10.244.1.3"),
         ("20.0.96.10.in-addr.arpa", RecordType::Ptr, "web.default.svc.cluster.local."),
+        ("3.1.244.10.in-addr.arpa", RecordType::Ptr, "host-a.db.default.svc.cluster.local."),
+        ("3.2.244.10.in-addr.arpa", RecordType::Ptr, "NXDOMAIN"),
         ("example.com", RecordType::A, "not ours"),
         ("nonsense.cluster.local", RecordType::A, "NXDOMAIN"),
     ];

@@ -5,6 +5,7 @@ use std::rc::{Rc, Weak};
 
 use machinery::random::Rng;
 use machinery::wire::{Body, Request as ApiRequest};
+use sim::network::TcpStream;
 use sim::network::http::{self, Request, Response};
 use sim::process::{Process, Program, Signal};
 
@@ -260,6 +261,10 @@ pub(super) const PARTS: &[Part] = &[
     },
 ];
 
+/// Where kube-proxy tells those on its node of itself.
+const METRICS: u16 = 10249;
+const PLAIN: &str = "text/plain; charset=utf-8";
+
 /// What makes the volumes of kind's storage class.
 const PROVISIONER: &str = "local-path-provisioner";
 /// Folders of the nodes' in which it makes them.
@@ -386,16 +391,30 @@ async fn run(process: Process, inner: Weak<Inner>, part: &'static Part) -> i32 {
         }
     };
     let held = own.is_none().then(|| Held::new(&inner, part));
+    let node = process.machine.hostname();
     let serve = async {
         match &listener {
             Some(listener) => {
-                http::serve(listener, |request, _| answer(inner.clone(), part, own.is_some(), request)).await
+                let asked = |request, stream: TcpStream| {
+                    let port = stream.info().dialled.port();
+                    answer(inner.clone(), part, own.is_some(), node.to_owned(), port, request)
+                };
+                http::serve(listener, asked).await
             }
             None => futures::future::pending().await,
         }
     };
+    let metrics = (part.name == "kube-proxy").then(|| process.machine.interface().listen(METRICS));
+    let metrics = metrics.and_then(Result::ok).map(|(_, listener)| listener.on_loopback());
+    let tell = async {
+        match &metrics {
+            Some(listener) => http::serve(listener, |request, _| async move { proxy_metrics(&request) }).await,
+            None => futures::future::pending().await,
+        }
+    };
     let ended = process.signals.next();
-    futures::future::select(Box::pin(serve), Box::pin(ended)).await;
+    let work = futures::future::select(Box::pin(serve), Box::pin(tell));
+    futures::future::select(work, Box::pin(ended)).await;
     drop((own, held));
     if part.static_pod.is_some() {
         say(&process, part, 'I', "secure_serving.go:259", "Stopped listening").await;
@@ -420,12 +439,19 @@ async fn say(process: &Process, part: &Part, level: char, source: &str, text: &s
     process.eprint(line).await;
 }
 
-/// What a part answers: whether it is well, and the API server its API.
-async fn answer(inner: Weak<Inner>, part: &'static Part, own: bool, request: Request) -> Response {
-    const PLAIN: &str = "text/plain; charset=utf-8";
+/// What a part answers on a node at a port: whether it is well, and the API server its API.
+async fn answer(
+    inner: Weak<Inner>,
+    part: &'static Part,
+    own: bool,
+    node: String,
+    port: u16,
+    request: Request,
+) -> Response {
     let Some(inner) = inner.upgrade() else { return Response::new(503, PLAIN, "") };
     match (part.name, request.path()) {
         ("kube-apiserver", _) => api(&inner, request).await,
+        ("kube-proxy", _) if port != part.port => service_health(&inner, &node, port, inner.runs(&part.components())),
         ("etcd", "/health") => Response::new(200, "application/json", "{\"health\":\"true\",\"reason\":\"\"}"),
         (_, "/healthz" | "/livez" | "/readyz") => match own || inner.runs(&part.components()) {
             true => Response::new(200, PLAIN, "ok"),
@@ -433,6 +459,33 @@ async fn answer(inner: Weak<Inner>, part: &'static Part, own: bool, request: Req
         },
         _ => Response::new(404, PLAIN, "404 page not found\n"),
     }
+}
+
+/// What kube-proxy says at its metrics' port, as far as people ask: in which mode it is, and whether it is well.
+fn proxy_metrics(request: &Request) -> Response {
+    match request.path() {
+        "/proxyMode" => Response::text("iptables"),
+        "/healthz" => Response::text("ok"),
+        _ => Response::new(404, PLAIN, "404 page not found\n"),
+    }
+}
+
+/// What kube-proxy says at a Service's `healthCheckNodePort`, after upstream's pkg/proxy/healthcheck: 200 where the node
+/// has endpoints, else 503, so that load balancers pass the node by.
+fn service_health(inner: &Inner, node: &str, port: u16, healthy: bool) -> Response {
+    let tables = inner.world.tables();
+    let tables = tables.borrow();
+    let Some(service) = tables.health_check(port) else { return Response::new(404, PLAIN, "") };
+    let count = tables.local_endpoints(service, node);
+    let text = format!(
+        "{{\n\t\"service\": {{\n\t\t\"namespace\": {:?},\n\t\t\"name\": {:?}\n\t}},\n\t\"localEndpoints\": {count},\n\t\
+         \"serviceProxyHealthy\": {healthy}\n}}",
+        service.namespace, service.name,
+    );
+    let status = if count > 0 && healthy { 200 } else { 503 };
+    Response::new(status, "application/json", text)
+        .with("X-Content-Type-Options", "nosniff")
+        .with("X-Load-Balancing-Endpoint-Weight", count.to_string())
 }
 
 /// Passes a request to the API server. Who has no token is nobody here, whoever sits at the computer.

@@ -333,6 +333,128 @@ spec: {hostNetwork: true, containers: [{name: web, image: hashicorp/http-echo, a
     assert_eq!(lab.run(&format!("curl -s -m 3 http://{elsewhere}:{port}/hostname")).code, 28);
 }
 
+#[test]
+fn traffic_stays_where_it_is_meant_to() {
+    let lab = Lab::new(3);
+    for (node, zone) in [("hello-worker", "a"), ("hello-worker2", "b")] {
+        lab.ok(&format!("kubectl label node {node} topology.kubernetes.io/zone={zone}"));
+    }
+    let mut manifest = String::new();
+    for (index, node) in ["hello-worker", "hello-worker2"].into_iter().enumerate() {
+        manifest += &format!(
+            "apiVersion: v1
+kind: Pod
+metadata: {{name: server{index}, labels: {{app: server, only: server{index}}}}}
+spec:
+  nodeName: {node}
+  containers:
+  - name: main
+    image: registry.k8s.io/e2e-test-images/agnhost:2.53
+    args: [netexec]
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: client{index}}}
+spec: {{nodeName: {node}, containers: [{{name: main, image: busybox, command: [sleep, 1d]}}]}}
+---
+"
+        );
+    }
+    let service = |name: &str, selector: &str, more: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{{selector}}}, {more}, ports: \
+             [{{port: 80, targetPort: 8080}}]}}\n---\n"
+        )
+    };
+    manifest += &service("near", "app: server", "trafficDistribution: PreferClose");
+    manifest += &service("own", "only: server0", "internalTrafficPolicy: Local");
+    manifest += &service(
+        "sticky",
+        "app: server",
+        "sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 10}}",
+    );
+    manifest += &service("doors", "only: server1", "type: NodePort");
+    lab.apply(&manifest);
+    lab.until("kubectl get pods", |table| table.matches("1/1").count() == 4);
+    let ask = |client: u8, service: &str| {
+        lab.run(&format!("kubectl exec client{client} -- wget -qO- -T 2 {service}/hostname"))
+    };
+    lab.until("kubectl exec client0 -- wget -qO- -T 2 own/hostname", |name| name == "server0");
+    assert!(ask(1, "own").stderr.contains("timed out"), "no endpoint on its node");
+    let hints = "kubectl get endpointslice -l kubernetes.io/service-name=near -o jsonpath='{.items[0].endpoints[*].hints.forZones[0].name}'";
+    lab.until(hints, |zones| zones.split(' ').count() == 2);
+    for client in [0, 1] {
+        for _ in 0..6 {
+            assert_eq!(ask(client, "near").stdout, format!("server{client}"));
+        }
+    }
+    let first = ask(0, "sticky").stdout;
+    for _ in 0..6 {
+        assert_eq!(ask(0, "sticky").stdout, first);
+    }
+    let another = (0..12).any(|_| {
+        lab.pass(std::time::Duration::from_secs(11));
+        ask(0, "sticky").stdout != first
+    });
+    assert!(another, "after its time a client may get to another endpoint");
+    // Every node has the door, whichever has the pod.
+    let port = lab.ok("kubectl get service doors -o jsonpath={.spec.ports[0].nodePort}");
+    let nodes = lab.ok("kubectl get nodes -o jsonpath='{.items[*].status.addresses[0].address}'");
+    for node in nodes.split(' ') {
+        assert_eq!(lab.ok(&format!("curl -s http://{node}:{port}/hostname")), "server1");
+    }
+    assert_eq!(lab.ok(&format!("ssh hello-control-plane curl -s localhost:{port}/hostname")), "server1");
+}
+
+#[test]
+fn endpoints_follow_readiness_unless_they_are_published_before() {
+    let lab = Lab::new(2);
+    let pod = |name: &str| {
+        format!(
+            "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{app: slow}}}}
+spec:
+  nodeSelector: {{kubernetes.io/hostname: hello-worker}}
+  containers:
+  - name: main
+    image: nginx
+    ports: [{{containerPort: 80, hostPort: 8085}}]
+    readinessProbe: {{exec: {{command: [cat, /tmp/ready]}}, periodSeconds: 1, failureThreshold: 2}}
+---
+"
+        )
+    };
+    let service = |name: &str, more: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: slow}}, {more}ports: \
+             [{{port: 80}}]}}\n---\n"
+        )
+    };
+    let manifest = pod("slow")
+        + &service("late", "")
+        + &service("peers", "clusterIP: None, ")
+        + &service("early", "clusterIP: None, publishNotReadyAddresses: true, ");
+    lab.apply(&manifest);
+    lab.ok("kubectl run client --image=busybox -- sleep 1d");
+    lab.until("kubectl get pods", |table| table.contains("1/1") && table.contains("0/1     Running"));
+    let inside = |line: &str| lab.run(&format!("kubectl exec client -- {line}"));
+    let address = lab.ok("kubectl get pod slow -o jsonpath={.status.podIP}");
+    lab.until("kubectl exec client -- nslookup early.default.svc.cluster.local", |text| text.contains(&address));
+    assert!(inside("nslookup peers.default.svc.cluster.local").stdout.contains("NXDOMAIN"));
+    assert!(inside("wget -qO- -T 2 late").stderr.contains("Connection refused"));
+    lab.ok("kubectl exec slow -- touch /tmp/ready");
+    lab.until("kubectl exec client -- wget -qO- -T 2 late", |page| page.contains("Welcome to nginx!"));
+    lab.until("kubectl exec client -- nslookup peers.default.svc.cluster.local", |text| text.contains(&address));
+    lab.ok("kubectl exec slow -- rm /tmp/ready");
+    lab.until("kubectl get pod slow", |row| row.contains("0/1"));
+    lab.until("kubectl exec client -- sh -c 'wget -qO- -T 2 late 2>&1 || true'", |text| text.contains("refused"));
+    // A port of the node is one pod's.
+    lab.apply(&pod("second"));
+    let why = lab.until("kubectl describe pod second", |text| text.contains("FailedScheduling"));
+    assert!(why.contains("1 node(s) didn't have free ports for the requested pod ports"), "{why}");
+}
+
 /// A network beside the simulated one, as that of pods on Docker: one address answers there.
 struct Beyond;
 

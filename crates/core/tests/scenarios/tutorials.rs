@@ -27,6 +27,10 @@ fn stateful_set_basics() {
     let answer = lab.ok(names);
     assert!(answer.starts_with("Server:    10.96.0.10\nAddress 1: 10.96.0.10 kube-dns.kube-system"), "{answer}");
     assert!(answer.contains("Name:      web-0.nginx\nAddress 1: 10.244."), "{answer}");
+    assert!(
+        answer.contains(" web-0.nginx.default.svc.cluster.local\n"),
+        "its address leads back to its name: {answer}"
+    );
     lab.ok("for i in 0 1; do kubectl exec \"web-$i\" -- sh -c 'echo \"$(hostname)\" > /usr/share/nginx/html/index.html'; done");
     let served = "for i in 0 1; do kubectl exec -i \"web-$i\" -- curl -s http://localhost/; done";
     assert_eq!(lab.ok(served), "web-0\nweb-1\n");

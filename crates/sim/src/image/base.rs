@@ -34,20 +34,88 @@ pub(crate) fn huge_pages_file(kib: u64) -> String {
 }
 
 /// Tools that a slim Debian has not.
-const NOT_IN_DEBIAN: [&str; 36] = [
-    "apk", "bc", "clear", "column", "curl", "dig", "envsubst", "gawk", "host", "ifconfig", "ip", "killall", "less",
-    "man", "nano", "nc", "netstat", "nslookup", "pgrep", "pidof", "ping", "pkill", "ps", "route", "ss", "sysctl",
-    "telnet", "top", "uptime", "vi", "vim", "watch", "wget", "free", "jq", "yq",
+const NOT_IN_DEBIAN: [&str; 38] = [
+    "apk",
+    "bc",
+    "clear",
+    "column",
+    "curl",
+    "dig",
+    "envsubst",
+    "gawk",
+    "host",
+    "ifconfig",
+    "ip",
+    "iptables",
+    "iptables-save",
+    "killall",
+    "less",
+    "man",
+    "nano",
+    "nc",
+    "netstat",
+    "nslookup",
+    "pgrep",
+    "pidof",
+    "ping",
+    "pkill",
+    "ps",
+    "route",
+    "ss",
+    "sysctl",
+    "telnet",
+    "top",
+    "uptime",
+    "vi",
+    "vim",
+    "watch",
+    "wget",
+    "free",
+    "jq",
+    "yq",
 ];
 /// What a node has beyond that.
-const ON_NODES: [&str; 17] = [
-    "clear", "curl", "free", "ifconfig", "ip", "jq", "killall", "less", "netstat", "pgrep", "pkill", "ping", "ps",
-    "ss", "sysctl", "top", "uptime",
+const ON_NODES: [&str; 19] = [
+    "clear",
+    "curl",
+    "free",
+    "ifconfig",
+    "ip",
+    "iptables",
+    "iptables-save",
+    "jq",
+    "killall",
+    "less",
+    "netstat",
+    "pgrep",
+    "pkill",
+    "ping",
+    "ps",
+    "ss",
+    "sysctl",
+    "top",
+    "uptime",
 ];
 /// Tools that busybox and Alpine have not.
-const NOT_IN_BUSYBOX: [&str; 16] = [
-    "apt", "apt-get", "bash", "column", "curl", "dig", "envsubst", "gawk", "getent", "host", "man", "nano", "ss",
-    "vim", "jq", "yq",
+const NOT_IN_BUSYBOX: [&str; 18] = [
+    "apt",
+    "apt-get",
+    "bash",
+    "column",
+    "curl",
+    "dig",
+    "envsubst",
+    "gawk",
+    "getent",
+    "host",
+    "iptables",
+    "iptables-save",
+    "man",
+    "nano",
+    "ss",
+    "vim",
+    "jq",
+    "yq",
 ];
 
 thread_local! {
@@ -125,7 +193,7 @@ impl Base {
             Self::Alpine => !NOT_IN_BUSYBOX.contains(&tool),
             Self::Debian => !NOT_IN_DEBIAN.contains(&tool),
             Self::Node => !NOT_IN_DEBIAN.contains(&tool) || ON_NODES.contains(&tool),
-            Self::Workstation => !matches!(tool, "apk" | "apt" | "apt-get"),
+            Self::Workstation => !matches!(tool, "apk" | "apt" | "apt-get" | "iptables" | "iptables-save"),
         }
     }
 

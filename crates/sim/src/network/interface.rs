@@ -241,6 +241,7 @@ impl Interface {
         network.executor().sleep(wait).await;
         let listener = route.target.and_then(|(inner, port)| {
             let backlog = inner.listeners.borrow().get(&port).cloned();
+            let backlog = backlog.filter(|backlog| address.is_loopback() || !backlog.on_loopback.get());
             backlog.map(|backlog| (inner, port, backlog)).ok_or(ConnectError::Refused)
         });
         let (target, target_port, backlog) = match listener {
@@ -267,7 +268,7 @@ impl Interface {
             tls: backlog.tls.borrow().clone(),
             network: network.clone(),
         };
-        let (client_end, server_end) = TcpStream::pair(info, latency);
+        let (client_end, server_end) = TcpStream::pair(info, route.source, latency);
         for inner in [&self.inner, &target] {
             let mut wires = inner.wires.borrow_mut();
             wires.retain(|wire| !wire.is_gone());
@@ -318,7 +319,7 @@ impl Interface {
             tls: None,
             network: network.clone(),
         };
-        let (client_end, server_end) = TcpStream::pair(info, Duration::ZERO);
+        let (client_end, server_end) = TcpStream::pair(info, None, Duration::ZERO);
         network.trace(connection, &self.party, || HopEvent::Connected { destination, service, node: None, to: server });
         executor.spawn(bridge(server_end, channels, 0));
         Ok(client_end)

@@ -54,6 +54,8 @@ struct Shared {
 struct State {
     rng: Rng,
     interfaces: BTreeMap<IpAddr, Weak<Inner>>,
+    /// The nodes' addresses.
+    nodes: BTreeMap<String, IpAddr>,
     /// Names of the world outside the cluster.
     world: BTreeMap<String, IpAddr>,
     /// Addresses of other networks, each with a namespace there from which it can be reached.
@@ -99,6 +101,7 @@ impl Network {
         let state = State {
             rng,
             interfaces: BTreeMap::new(),
+            nodes: BTreeMap::new(),
             world: BTreeMap::new(),
             neighbours: BTreeMap::new(),
             uplink: None,
@@ -120,8 +123,10 @@ impl Network {
     /// Joins the network.
     pub fn attach(&self, party: Party, config: InterfaceConfig) -> Interface {
         let addresses = config.addresses.clone();
+        let node = config.node.clone().filter(|_| config.is_node).zip(addresses.first().copied());
         let inner = Rc::new(Inner::new(self, config));
         let mut state = self.0.state.borrow_mut();
+        state.nodes.extend(node);
         for address in addresses {
             state.interfaces.insert(address, Rc::downgrade(&inner));
         }
@@ -246,6 +251,19 @@ impl Network {
         }
     }
 
+    /// The address that a node puts in the place of a client's on the way to somebody: that of the interface by which
+    /// it gets there. A balancer's clients come by the first node that is there.
+    fn masquerade(&self, node: Option<&str>, to: &Inner) -> Option<IpAddr> {
+        let state = self.0.state.borrow();
+        let is_there = |address: &IpAddr| state.interfaces.get(address).is_some_and(|inner| inner.strong_count() > 0);
+        let (name, own) = match node {
+            Some(name) => state.nodes.get_key_value(name)?,
+            None => state.nodes.iter().find(|(_, address)| is_there(address))?,
+        };
+        let near = to.config.node.as_ref() == Some(name) && !to.config.is_node;
+        Some(if near { gateway_of(*to.config.addresses.first()?) } else { *own })
+    }
+
     fn owner(&self, address: IpAddr) -> Option<Rc<Inner>> {
         self.0.state.borrow().interfaces.get(&address).and_then(Weak::upgrade)
     }
@@ -272,6 +290,17 @@ impl State {
             delay: sum.delay + link.delay,
             loss: 1.0 - (1.0 - sum.loss) * (1.0 - link.loss),
         })
+    }
+}
+
+/// The address that a node has in the range of its pods: the first.
+fn gateway_of(pod: IpAddr) -> IpAddr {
+    match pod {
+        IpAddr::V4(pod) => {
+            let [a, b, c, _] = pod.octets();
+            IpAddr::from([a, b, c, 1])
+        }
+        IpAddr::V6(_) => pod,
     }
 }
 

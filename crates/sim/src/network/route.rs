@@ -17,7 +17,12 @@ pub(super) struct Route {
     pub(super) target: Result<(Rc<Inner>, u16), ConnectError>,
     /// Where it leads, if nobody in this network is there.
     pub(super) outside: Option<SocketAddr>,
+    /// The address in the place of the client's, where a node has put one there.
+    pub(super) source: Option<IpAddr>,
 }
+
+/// Where kube-proxy tells of its health, and of Services' endpoints at their `healthCheckNodePort`.
+const HEALTH: u16 = 10256;
 
 /// A door to look for in the tables.
 enum Door<'a> {
@@ -44,7 +49,8 @@ impl Route {
             let found = doors.iter().find_map(|door| Self::forward(from, node, door, port, protocol));
             let mapped = || inner.mapped(port).or_else(|| from.network().gateway(port)).filter(|_| tcp);
             let other = || mapped().ok_or(ConnectError::Refused);
-            return found.unwrap_or_else(|| Self::direct(other()));
+            let told = || Self::health_check(from, inner, port, protocol);
+            return found.or_else(told).unwrap_or_else(|| Self::direct(other()));
         }
         if let Some(route) = Self::forward(from, node, &Door::Address(address), port, protocol) {
             return route;
@@ -66,11 +72,19 @@ impl Route {
             .then(|| Self::forward(from, owner.config.node.as_deref(), &Door::NodePort, port, protocol))
             .flatten();
         let gateway = || if is_node && tcp { from.network().gateway(port) } else { None };
-        by_node.unwrap_or_else(|| Self::direct(Ok(gateway().unwrap_or((owner, port)))))
+        let told = || Self::health_check(from, &owner, port, protocol);
+        by_node.or_else(told).unwrap_or_else(|| Self::direct(Ok(gateway().unwrap_or((owner.clone(), port)))))
     }
 
     fn direct(target: Result<(Rc<Inner>, u16), ConnectError>) -> Self {
-        Self { service: None, node: None, target, outside: None }
+        Self { service: None, node: None, target, outside: None, source: None }
+    }
+
+    /// To the kube-proxy of a node, at a port where it tells of a Service's endpoints.
+    fn health_check(from: &Interface, node: &Rc<Inner>, port: u16, protocol: Protocol) -> Option<Self> {
+        let tables = from.inner.config.tables.as_ref()?.borrow();
+        let told = node.config.is_node && protocol == Protocol::Tcp && tables.health_check(port).is_some();
+        told.then(|| Self::direct(Ok((node.clone(), HEALTH))))
     }
 
     fn forward(from: &Interface, node: Option<&str>, door: &Door<'_>, port: u16, protocol: Protocol) -> Option<Self> {
@@ -91,11 +105,12 @@ impl Route {
             Door::NodePort => tables.forward_node_port(port, protocol, source, affinity),
         };
         drop(state);
-        let mut outside = None;
+        let (mut outside, mut seen) = (None, None);
         let (service, target) = match forward {
             Forward::Direct => return None,
-            Forward::To { rule, via, endpoint } => {
+            Forward::To { rule, via, endpoint, masqueraded } => {
                 let owner = network.owner(endpoint.address);
+                seen = owner.as_ref().filter(|_| masqueraded).and_then(|owner| network.masquerade(node, owner));
                 outside = owner.is_none().then(|| SocketAddr::new(endpoint.address, endpoint.port));
                 let target = owner.map(|inner| (inner, endpoint.port)).ok_or(ConnectError::TimedOut);
                 (Some((rule.service.clone(), via)), target)
@@ -103,7 +118,7 @@ impl Route {
             Forward::Reject { service, via } => (Some((service.clone(), via)), Err(ConnectError::Refused)),
             Forward::Drop { .. } => (None, Err(ConnectError::TimedOut)),
         };
-        Some(Self { service, node: node.map(str::to_owned), target, outside })
+        Some(Self { service, node: node.map(str::to_owned), target, outside, source: seen })
     }
 }
 

@@ -1,9 +1,9 @@
 //! Connections and those who wait for them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -54,13 +54,14 @@ pub struct StreamInfo {
 pub type Presents = Rc<dyn Fn(&str) -> Option<Rc<Certificate>>>;
 
 impl TcpStream {
-    /// The two ends of a connection: the client's, the server's.
-    pub(super) fn pair(client: StreamInfo, latency: Duration) -> (Self, Self) {
+    /// The two ends of a connection: the client's, and the server's, who may see another address than the client's own.
+    pub(super) fn pair(client: StreamInfo, seen: Option<IpAddr>, latency: Duration) -> (Self, Self) {
         let executor = client.network.executor().clone();
         let (up_reader, up_writer) = io::channel(&executor, latency);
         let (down_reader, down_writer) = io::channel(&executor, latency);
         let (up_writer, down_writer) = (Rc::new(up_writer), Rc::new(down_writer));
-        let server = StreamInfo { local: client.remote, remote: client.local, ..client.clone() };
+        let seen = SocketAddr::new(seen.unwrap_or(client.local.ip()), client.local.port());
+        let server = StreamInfo { local: client.remote, remote: seen, ..client.clone() };
         let ends = (
             End {
                 reader: down_reader,
@@ -141,6 +142,8 @@ pub struct TcpListener {
 pub(super) struct Backlog {
     pub(super) party: RefCell<Option<Party>>,
     pub(super) tls: RefCell<Option<Presents>>,
+    /// Whether only who comes by loopback is let in.
+    pub(super) on_loopback: Cell<bool>,
     waiting: RefCell<VecDeque<TcpStream>>,
     wakers: RefCell<Vec<Waker>>,
 }
@@ -158,6 +161,12 @@ impl TcpListener {
     /// The same port, at which TLS is spoken.
     pub fn with_tls(self, presents: Presents) -> Self {
         *self.queue.tls.borrow_mut() = Some(presents);
+        self
+    }
+
+    /// The same port, for those on the same machine.
+    pub fn on_loopback(self) -> Self {
+        self.queue.on_loopback.set(true);
         self
     }
 

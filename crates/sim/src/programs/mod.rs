@@ -12,6 +12,7 @@ mod files;
 mod grep;
 mod gzip;
 mod inspect;
+mod iptables;
 mod jq;
 mod lines;
 mod listing;
@@ -92,6 +93,8 @@ const TOOLS: &[(&str, Main)] = &[
     ("id", |process| Box::pin(system::id(process))),
     ("ifconfig", |process| Box::pin(net::ip(process))),
     ("ip", |process| Box::pin(net::ip(process))),
+    ("iptables", |process| Box::pin(iptables::iptables(process))),
+    ("iptables-save", |process| Box::pin(iptables::iptables(process))),
     ("jq", |process| Box::pin(jq::jq(process))),
     ("kill", |process| Box::pin(system::kill(process))),
     ("killall", |process| Box::pin(inspect::by_name(process))),
