@@ -49,6 +49,25 @@ fn tools_are_those_of_their_image() {
     assert!(row.starts_with("-rw-r--r-- 1 root root 6 "), "{row}");
     let busybox = small("df -h");
     assert!(busybox.starts_with("Filesystem                Size      Used Available Use% Mounted on\n"), "{busybox}");
+    // A time that is given, in every form; what the server says first; one file under many names.
+    let touched = |line: &str| small(&format!("sh -c 'cd /tmp && {line} && stat -c %Y f'"));
+    assert_eq!(touched("touch -d \"2020-01-02 03:04\" f"), "1577934240\n");
+    assert_eq!(touched("touch -t 202001020304.05 f"), "1577934245\n");
+    assert_eq!(touched("touch -d @7 e && touch -r e f"), "7\n");
+    assert_eq!(
+        lab.run("kubectl exec small -- touch -d nonsense f").stderr.lines().next(),
+        Some("touch: invalid date 'nonsense'")
+    );
+    let refused = lab.run("kubectl exec large -- touch -d nonsense f");
+    assert!(refused.stderr.starts_with("touch: invalid date format 'nonsense'"), "{refused:?}");
+    lab.ok("kubectl run web --image=nginx");
+    running(&lab, "web");
+    let address = lab.ok("kubectl get pod web -o jsonpath={.status.podIP}");
+    let head = lab.run(&format!("kubectl exec small -- wget -S -q -O /dev/null {address}")).stderr;
+    assert!(head.starts_with("  HTTP/1.1 200 OK\n  ") && head.contains("  Content-Type: text/html\n"), "{head}");
+    let used = small("du -sk /bin");
+    let used: u64 = used.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or_default();
+    assert!((1000..2000).contains(&used), "busybox has all its tools in one file: {used} KiB");
     let gnu = large("df -h /");
     assert!(gnu.starts_with("Filesystem      Size  Used Avail Use% Mounted on\n"), "{gnu}");
 }
@@ -316,7 +335,11 @@ spec:
     assert_eq!(ask("/shell?cmd=echo+a%7Ccat"), "{\"output\":\"a\\n\"}");
     assert_eq!(ask("/shell?shellCommand=false"), "{\"error\":\"exit status 1\",\"output\":\"\"}");
     assert_eq!(ask("/dial?host=agnhost&port=80&request=hostname&tries=2"), "{\"responses\":[\"one\",\"one\"]}");
-    assert!(ask("/dial?host=agnhost&port=81").contains("errors"));
+    assert!(ask("/dial?host=agnhost&port=81&request=hostname").contains("errors"));
+    assert!(ask("/dial?host=agnhost&port=80").contains("request parameter not specified"));
+    let address = lab.ok("kubectl get pod one -o jsonpath={.status.podIP}");
+    let datagram = format!("/dial?host={address}&port=8081&request=hostname&protocol=udp");
+    assert_eq!(ask(&datagram), "{\"responses\":[\"one\"]}");
     assert_eq!(main("curl -s -H 'X-Who: me' 'http://agnhost/header?key=X-Who'"), "me");
     assert_eq!(main("curl -s localhost:9000 localhost:9001"), "ninemore");
     assert_eq!(main("/agnhost dns-suffix"), "default.svc.cluster.local,svc.cluster.local,cluster.local\n");
@@ -328,6 +351,90 @@ spec:
     lab.run("kubectl exec one -c main -- curl -s 'http://agnhost/exit?code=3'");
     let last = "kubectl get pod one -o jsonpath='{.status.containerStatuses[?(@.name==\"main\")].lastState.terminated.exitCode}'";
     lab.until(last, |code| code == "3");
+}
+
+/// agnhost's servers, which speak with each other and with the API server.
+#[test]
+fn agnhosts_servers_speak_with_each_other() {
+    let lab = Lab::new(2);
+    let image = "registry.k8s.io/e2e-test-images/agnhost:2.53";
+    let deploy = |name: &str, words: &str, port: u16| {
+        lab.ok(&format!("kubectl create deployment {name} --image={image} -- /agnhost {words}"));
+        lab.ok(&format!("kubectl expose deployment {name} --port={port}"));
+    };
+    deploy("frontend", "guestbook --backend-port 6379", 80);
+    deploy("agnhost-replica", "guestbook --replicaof agnhost-primary --http-port 6379", 6379);
+    deploy("agnhost-primary", "guestbook --http-port 6379", 6379);
+    deploy("reset", "tcp-reset", 8080);
+    deploy("git", "fake-gitserver", 8000);
+    deploy("nettest", "nettest --peers=2", 8080);
+    lab.ok("kubectl scale deployment agnhost-replica nettest --replicas=2");
+    lab.ok("kubectl create rolebinding readers --clusterrole=view --serviceaccount=default:default");
+    lab.ok(&format!("kubectl run poller --image={image} -- inclusterclient --poll-interval=5"));
+    lab.ok(&format!("kubectl run client --image={image}"));
+    for (name, words) in [("one", "no-snat-test"), ("two", "no-snat-test"), ("chunks", "port-forward-tester")] {
+        lab.apply(&format!(
+            "apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{app: {name}}}}}
+spec:
+  restartPolicy: Never
+  containers:
+  - name: main
+    image: {image}
+    args: [{words}]
+    env:
+    - {{name: POD_IP, valueFrom: {{fieldRef: {{fieldPath: status.podIP}}}}}}
+    - {{name: NODE_IP, valueFrom: {{fieldRef: {{fieldPath: status.hostIP}}}}}}
+    - {{name: BIND_PORT, value: \"7000\"}}
+    - {{name: EXPECTED_CLIENT_DATA, value: abc}}
+    - {{name: CHUNKS, value: \"2\"}}
+    - {{name: CHUNK_SIZE, value: \"4\"}}
+    - {{name: CHUNK_INTERVAL, value: \"10\"}}
+"
+        ));
+    }
+    lab.ok("kubectl wait --for=condition=Ready --timeout=200s pod --all");
+    let client = |line: &str| lab.run(&format!("kubectl exec client -- {line}"));
+    let address = |pod: &str| lab.ok(&format!("kubectl get pod {pod} -o jsonpath={{.status.podIP}}"));
+
+    lab.until("kubectl logs -l app=agnhost-replica --tail=-1", |log| log.matches("Registered to node").count() == 2);
+    let set = client("curl -s 'http://frontend/guestbook?cmd=set&key=messages&value=hello%20you'");
+    assert_eq!(set.stdout, "{\"data\":\"Updated\"}");
+    for _ in 0..6 {
+        let got = client("curl -s 'http://frontend/guestbook?cmd=get&key=messages'");
+        assert_eq!(got.stdout, "{\"data\":\"hello you\"}", "each of the replicas has it");
+    }
+    assert_eq!(client("curl -s 'http://frontend/guestbook?cmd=del'").stdout, "Unsupported cmd: 'del'\n");
+
+    let reset = client("curl -sS http://reset:8080/");
+    assert!(reset.code == 56 && reset.stderr.contains("Connection reset by peer"), "{reset:?}");
+    assert_eq!(client("curl -s http://git:8000/").stdout, "I am a fake git server");
+    let status = "for ip in $(kubectl get pods -l app=nettest -o jsonpath='{.items[*].status.podIP}'); do \
+                  kubectl exec client -- curl -s http://$ip:8080/status; done";
+    lab.until(status, |text| text == "passpass");
+    let log = lab.until("kubectl logs poller", |log| log.matches("calling /healthz").count() > 1);
+    assert!(log.contains("authz_header=") && !log.contains("status=failed"), "{log}");
+
+    let chunks = address("chunks");
+    assert_eq!(client(&format!("sh -c 'printf abc | nc {chunks} 7000'")).stdout, "xxxxxxxx");
+    lab.until("kubectl get pod chunks", |table| table.contains("Completed"));
+    assert!(lab.ok("kubectl logs chunks").ends_with("Shutting down connection\nDone\n"));
+
+    // Between pods addresses stay as they are; by a node's port they do not.
+    let (one, two) = (address("one"), address("two"));
+    let check =
+        |place: &str| client(&format!("curl -s -w %{{http_code}} 'http://{one}:8080/checknosnat?ips={place}'")).stdout;
+    assert_eq!(check(&format!("{two}:8080")), "200");
+    lab.ok("kubectl expose pod two --type=NodePort --port=8080");
+    let port = lab.ok("kubectl get service two -o jsonpath={.spec.ports[0].nodePort}");
+    let node = lab.ok("kubectl get node hello-control-plane -o jsonpath={.status.addresses[0].address}");
+    lab.until(&format!("kubectl exec client -- curl -s 'http://{one}:8080/checknosnat?ips={node}:{port}'"), |text| {
+        text.contains("SNAT")
+    });
+    let help = client("/agnhost help").stdout;
+    assert!(help.contains("Available Commands:\n") && help.contains("  tcp-reset "), "{help}");
+    assert!(client("/agnhost nonsense").stderr.starts_with("Error: unknown command \"nonsense\" for \"app\""));
 }
 
 /// "Assign Pods to Nodes": whoever names the node goes past the scheduler, not past the kubelet.

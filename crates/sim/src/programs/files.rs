@@ -1,12 +1,14 @@
 //! Tools for files.
 
+use machinery::Timestamp;
+
 use crate::errno::Errno;
 use crate::fs::{self, Entry, Fs, Kind, Mounted};
 use crate::process::{Machine, Process, Spawn, capabilities};
 
 use super::listing::{human, human_gnu};
 use super::options::Options;
-use super::system::is_gnu;
+use super::system::{is_gnu, moment};
 
 /// Visits a path and all below it, in order.
 pub(super) fn walk(fs: &Fs, absolute: &str, shown: &str, visit: &mut dyn FnMut(&str, &Entry)) {
@@ -41,10 +43,25 @@ macro_rules! options {
 }
 
 pub(super) async fn mkdir(process: Process) -> i32 {
-    let options = options!(process, "pm:v", &[("parents", "p")]);
+    let options = options!(process, "pm:v", &[("parents", "p"), ("mode", "m"), ("verbose", "v")]);
+    let mode = match options.value("m").map(|mode| u32::from_str_radix(mode, 8)) {
+        Some(Err(_)) => {
+            return process.fail(1, format_args!("invalid mode '{}'", options.value("m").unwrap_or_default())).await;
+        }
+        Some(Ok(mode)) => Some(mode & 0o7777),
+        None => None,
+    };
     let now = process.machine.now();
     each(&process, &options.operands, "can't create directory", |path| {
-        if options.has("p") { process.fs().create_dir_all(path, now) } else { process.fs().create_dir(path, now) }
+        let is_there = process.fs().is_dir(path);
+        match options.has("p") {
+            true => process.fs().create_dir_all(path, now)?,
+            false => process.fs().create_dir(path, now)?,
+        }
+        match mode.filter(|_| !is_there) {
+            Some(mode) => process.fs().update(path, |entry| entry.mode = mode),
+            None => Ok(()),
+        }
     })
     .await
 }
@@ -78,16 +95,49 @@ pub(super) async fn rm(process: Process) -> i32 {
     .await
 }
 
+/// `touch`: now, or the time of `-d`, `-t` or of another file (`-r`).
 pub(super) async fn touch(process: Process) -> i32 {
-    let options = options!(process, "acmt:d:r:", &[]);
+    let long = [("date", "d"), ("reference", "r"), ("no-create", "c")];
+    let options = options!(process, "acmht:d:r:", &long);
     let now = process.machine.now();
+    let mut time = now;
+    let given = options.value("d").map(|text| (text, moment(text, now)));
+    if let Some((text, given)) = given.or_else(|| options.value("t").map(|text| (text, stamped(text, now)))) {
+        let what = if is_gnu(&process) { "invalid date format" } else { "invalid date" };
+        let Some(given) = given else { return process.fail(1, format_args!("{what} '{text}'")).await };
+        time = given;
+    } else if let Some(path) = options.value("r") {
+        match process.fs().metadata(&process.path(path)) {
+            Ok(entry) => time = entry.modified,
+            Err(error) if is_gnu(&process) => {
+                return process.fail(1, format_args!("failed to get attributes of '{path}': {error}")).await;
+            }
+            Err(error) => return process.fail(1, format_args!("{path}: {error}")).await,
+        }
+    }
     each(&process, &options.operands, "cannot touch", |path| {
         if process.fs().exists(path) {
-            return process.fs().update(path, |entry| entry.modified = now);
+            return process.fs().update(path, |entry| entry.modified = time);
         }
-        if options.has("c") { Ok(()) } else { process.fs().append(path, &[], now) }
+        if options.has("c") { Ok(()) } else { process.fs().append(path, &[], time) }
     })
     .await
+}
+
+/// A time as `touch -t` takes it: `[[CC]YY]MMDDhhmm[.ss]`.
+fn stamped(text: &str, now: Timestamp) -> Option<Timestamp> {
+    let (minutes, seconds) = text.split_once('.').unwrap_or((text, "00"));
+    let year = match minutes.len() {
+        8 => now.strftime("%Y").to_string(),
+        // POSIX: years from 69 on are of the last century.
+        10 if minutes.get(..2)? < "69" => format!("20{}", minutes.get(..2)?),
+        10 => format!("19{}", minutes.get(..2)?),
+        12 => minutes.get(..4)?.to_owned(),
+        _ => return None,
+    };
+    let rest = minutes.get(minutes.len() - 8..)?;
+    let part = |at: usize| rest.get(at..at + 2);
+    format!("{year}-{}-{}T{}:{}:{seconds}Z", part(0)?, part(2)?, part(4)?, part(6)?).parse().ok()
 }
 
 /// Where something copied or moved to `target` ends up.

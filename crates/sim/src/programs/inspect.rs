@@ -8,6 +8,7 @@ use super::files::walk;
 use super::listing::{human, human_gnu};
 use super::options::Options;
 use super::system::{is_gnu, name_of};
+use super::tool_names;
 use crate::fs::Kind;
 use crate::process::{Process, ProcessInfo, Signal};
 
@@ -96,6 +97,7 @@ pub(super) async fn du(process: Process) -> i32 {
         _ => kib.to_string(),
     };
     let (mut code, mut total) = (0, 0);
+    let (is_busybox, mut counted) = (!is_gnu(&process), false);
     for root in roots {
         let absolute = process.path(&root);
         if process.fs().symlink_metadata(&absolute).is_err() {
@@ -104,7 +106,15 @@ pub(super) async fn du(process: Process) -> i32 {
         }
         let mut all: Vec<(String, usize, bool)> = Vec::new();
         walk(process.fs(), &absolute, &root, &mut |path, entry| {
-            let kib = if matches!(entry.kind, Kind::Symlink(_)) { 0 } else { entry.size().div_ceil(4096) * 4 };
+            let kib = match &entry.kind {
+                Kind::Symlink(_) => 0,
+                // busybox' tools are one file under many names, which counts once.
+                Kind::Program(name) if is_busybox && tool_names().any(|tool| tool == name) => {
+                    let first = !std::mem::replace(&mut counted, true);
+                    if first { entry.size().div_ceil(4096) * 4 } else { 0 }
+                }
+                _ => entry.size().div_ceil(4096) * 4,
+            };
             all.push((path.to_owned(), kib, entry.kind == Kind::Directory));
         });
         let base = root.trim_end_matches('/').to_owned();

@@ -195,7 +195,7 @@ pub(super) async fn date(process: Process) -> i32 {
 }
 
 /// A moment as `date -d` takes it: `@SECONDS`, a date with or without a time, a word, or a span from now on.
-fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     const DAY: i64 = 86400;
     let from_now = |seconds: i64| Timestamp::from_second(now.as_second().checked_add(seconds)?).ok();
     let text = text.trim();

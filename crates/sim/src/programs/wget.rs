@@ -73,6 +73,10 @@ pub(super) async fn wget(process: Process) -> i32 {
             Either::Left((Err(message), _)) => return process.fail(1, message).await,
             Either::Right(_) => return process.fail(1, "download timed out").await,
         };
+        if options.has("S") {
+            let headers: String = response.headers.iter().map(|(name, value)| format!("  {name}: {value}\n")).collect();
+            process.eprint(format!("  HTTP/1.1 {} {}\n{headers}", response.status, response.reason())).await;
+        }
         if let Some(next) = redirected(&url, &response) {
             url = next;
             continue;

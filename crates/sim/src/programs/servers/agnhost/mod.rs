@@ -1,73 +1,218 @@
 //! agnhost, the image of Kubernetes' own tests: its subcommands.
 
+mod guestbook;
+mod in_cluster;
 mod netexec;
+mod sockets;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures::future::{Either, select, select_all};
 
 use super::{GO, GRACEFUL, bind, serve, until_stopped};
 use crate::network::ConnectError;
-use crate::network::http::{Request, Response};
+use crate::network::http::{Request, Response, fetch};
 use crate::process::{Machine, Process};
+use crate::programs::Main;
 use crate::runtime::HEALTH_CHECK;
 
+const PLAIN: &str = "text/plain; charset=utf-8";
+/// How long an answer of somebody else is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The subcommands: name, what `help` says of it, and what it does.
+const COMMANDS: &[(&str, &str, Main)] = &[
+    ("audit-proxy", "Listens on port 8080 for incoming audit events", |process| Box::pin(audit_proxy(process))),
+    ("connect", "Attempts a TCP connection and returns useful errors", |process| Box::pin(connect(process))),
+    ("dns-server-list", "Prints the configured DNS servers, separated by commas", |process| {
+        Box::pin(resolver(process, "nameserver"))
+    }),
+    ("dns-suffix", "Prints the configured DNS suffix list, separated by commas", |process| {
+        Box::pin(resolver(process, "search"))
+    }),
+    ("entrypoint-tester", "Prints the args it's passed and exits", |process| Box::pin(entrypoint_tester(process))),
+    ("etc-hosts", "Prints the host's /etc/hosts file", |process| Box::pin(etc_hosts(process))),
+    ("fake-gitserver", "Fakes a git server", |process| {
+        let answer = |_: &Request, _: &Machine| Response::text("I am a fake git server");
+        Box::pin(http(process, "--port", 8000, answer))
+    }),
+    ("grpc-health-checking", "Starts a simple grpc health checking endpoint", |process| {
+        Box::pin(grpc_health_checking(process))
+    }),
+    ("guestbook", "Creates a HTTP server with various endpoints representing a guestbook app", |process| {
+        Box::pin(guestbook::main(process))
+    }),
+    ("help", "Help about any command", |process| Box::pin(help(process))),
+    ("inclusterclient", "Periodically poll the Kubernetes \"/healthz\" endpoint", |process| {
+        Box::pin(in_cluster::poll(process))
+    }),
+    ("liveness", "Starts a server that is alive for 10 seconds", |process| Box::pin(liveness(process))),
+    ("logs-generator", "Outputs lines of logs to stdout uniformly", |process| Box::pin(logs_generator(process))),
+    ("mounttest", "Creates files with given permissions and outputs information about them", |process| {
+        Box::pin(mounttest(process))
+    }),
+    ("netexec", "Creates HTTP(S), UDP, and (optionally) SCTP servers with various endpoints", |process| {
+        Box::pin(netexec::main(process))
+    }),
+    ("nettest", "Starts a tiny web server for checking networking connectivity", |process| {
+        Box::pin(in_cluster::nettest(process))
+    }),
+    ("no-snat-test", "Creates the /checknosnat and /whoami endpoints", |process| Box::pin(sockets::no_snat(process))),
+    ("no-snat-test-proxy", "Creates a proxy for the /checknosnat endpoint", |process| {
+        Box::pin(sockets::no_snat_proxy(process))
+    }),
+    ("pause", "Pauses", |process| Box::pin(pause(process))),
+    ("port-forward-tester", "Creates a TCP server that sends chunks of data", |process| {
+        Box::pin(sockets::port_forward_tester(process))
+    }),
+    ("porter", "Serves requested data on ports specified in ENV variables", |process| Box::pin(porter(process))),
+    ("serve-hostname", "Serves the hostname", |process| Box::pin(sockets::serve_hostname(process))),
+    ("stress", "Lightweight compute resource stress utlity", |process| Box::pin(stress(process))),
+    ("tcp-reset", "Serves on a tcp port and RST connections received", |process| Box::pin(sockets::tcp_reset(process))),
+    ("test-webserver", "Starts a simple HTTP fileserver", |process| Box::pin(test_webserver(process))),
+];
+
 pub(super) async fn main(process: Process) -> i32 {
-    let command = process.operands().first().cloned().unwrap_or_default();
-    match command.as_str() {
-        "pause" => {
-            process.print("Paused\n").await;
-            until_stopped(&process, GRACEFUL, std::future::pending()).await
-        }
-        "connect" => connect(process).await,
-        "grpc-health-checking" => grpc_health_checking(process).await,
-        "liveness" => liveness(process).await,
-        "logs-generator" => logs_generator(process).await,
-        "dns-server-list" => resolver(process, "nameserver").await,
-        "dns-suffix" => resolver(process, "search").await,
-        "entrypoint-tester" => {
-            let words: Vec<&str> = process.args.iter().map(String::as_str).collect();
-            i32::from(!process.print(format!("[{}]\n", words.join(" "))).await)
-        }
-        "etc-hosts" => {
-            let text = process.fs().read_text("/etc/hosts").unwrap_or_default();
-            i32::from(!process.print(text).await)
-        }
-        "mounttest" => mounttest(process).await,
-        "netexec" => netexec::main(process).await,
-        "porter" => porter(process).await,
-        "stress" => {
-            let cpus = number(&process, "--cpus", 0);
-            let memory =
-                text(&process, "--mem-total").and_then(|amount| machinery::quantity::Quantity::parse(&amount).ok());
-            process.machine.set_cpu(process.pid, cpus.saturating_mul(1_000_000_000));
-            let bytes = memory.map_or(0, |amount| amount.value());
-            process.machine.set_memory(process.pid, u64::try_from(bytes).unwrap_or(0));
-            until_stopped(&process, GO, std::future::pending()).await
-        }
-        "serve-hostname" => http(process, "--port", 9376, |_, machine| Response::text(machine.hostname())).await,
-        "test-webserver" => {
-            http(process, "--port", 80, |request, machine| match machine.fs().read(request.path()) {
-                Ok(body) => Response::new(200, "text/plain; charset=utf-8", body),
-                Err(_) => Response::new(404, "text/plain; charset=utf-8", "404 page not found\n"),
-            })
-            .await
-        }
-        other => {
-            process
-                .eprint(format!("Error: unknown command {other:?} for \"app\"\nRun 'app --help' for usage.\n"))
-                .await;
+    let command = process.operands().first().map_or("help", String::as_str);
+    match COMMANDS.iter().find(|(name, ..)| *name == command || *name == "help" && matches!(command, "-h" | "--help")) {
+        Some((.., main)) => main(process).await,
+        None => {
+            let text = format!("Error: unknown command {command:?} for \"app\"\nRun 'app --help' for usage.\n");
+            process.eprint(text).await;
             1
         }
     }
 }
 
+/// `help`, `help COMMAND`.
+async fn help(process: Process) -> i32 {
+    let about = process.operands().get(1);
+    let text = match COMMANDS.iter().find(|(name, ..)| about.is_some_and(|about| about == name)) {
+        Some((name, short, _)) => format!("{short}\n\nUsage:\n  app {name} [flags]\n"),
+        None => {
+            let rows: String = COMMANDS.iter().map(|(name, short, _)| format!("  {name:<20} {short}\n")).collect();
+            format!(
+                "Usage:\n  app [command]\n\nAvailable Commands:\n{rows}\nFlags:\n  -h, --help   help for app\n\n\
+                 Use \"app [command] --help\" for more information about a command.\n"
+            )
+        }
+    };
+    i32::from(!process.print(text).await)
+}
+
+async fn pause(process: Process) -> i32 {
+    process.print("Paused\n").await;
+    until_stopped(&process, GRACEFUL, std::future::pending()).await
+}
+
+async fn entrypoint_tester(process: Process) -> i32 {
+    let words: Vec<&str> = process.args.iter().map(String::as_str).collect();
+    i32::from(!process.print(format!("[{}]\n", words.join(" "))).await)
+}
+
+async fn etc_hosts(process: Process) -> i32 {
+    let text = process.fs().read_text("/etc/hosts").unwrap_or_default();
+    i32::from(!process.print(text).await)
+}
+
+async fn stress(process: Process) -> i32 {
+    let cpus = number(&process, "--cpus", 0);
+    let memory = text(&process, "--mem-total").and_then(|amount| machinery::quantity::Quantity::parse(&amount).ok());
+    process.machine.set_cpu(process.pid, cpus.saturating_mul(1_000_000_000));
+    let bytes = memory.map_or(0, |amount| amount.value());
+    process.machine.set_memory(process.pid, u64::try_from(bytes).unwrap_or(0));
+    until_stopped(&process, GO, std::future::pending()).await
+}
+
+async fn test_webserver(process: Process) -> i32 {
+    http(process, "--port", 80, |request, machine| match machine.fs().read(request.path()) {
+        Ok(body) => Response::new(200, PLAIN, body),
+        Err(_) => Response::new(404, PLAIN, "404 page not found\n"),
+    })
+    .await
+}
+
+/// `audit-proxy`: prints the events that it is sent, a line each.
+async fn audit_proxy(process: Process) -> i32 {
+    const PORT: u16 = 8080;
+    let Ok(listener) = bind(&process, PORT) else { return taken(&process, PORT).await };
+    let stdout = process.stdout();
+    serve(&process, listener, GO, move |request, _| {
+        let stdout = stdout.clone();
+        Box::pin(async move {
+            let list: serde_json::Value = serde_json::from_slice(&request.body).unwrap_or_default();
+            for event in list["items"].as_array().into_iter().flatten() {
+                let _ = stdout.write_all(format!("{event}\n").as_bytes()).await;
+            }
+            Response::text("")
+        })
+    })
+    .await
+}
+
+/// A port that somebody else has ends a server.
+async fn taken(process: &Process, port: u16) -> i32 {
+    process.fail(1, format_args!("listen tcp :{port}: bind: address already in use")).await
+}
+
+/// A parameter of a request's query.
+fn parameter(request: &Request, name: &str) -> Option<String> {
+    raw_parameter(request, name).map(decoded)
+}
+
+/// The same as it was sent.
+fn raw_parameter<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    let query = request.target.split_once('?').map_or("", |(_, query)| query);
+    query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// A query's value as it was meant: `a+b%21` is `a b!`.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let digits = [rest.next(), rest.next()].map(|digit| digit.map_or('0', char::from));
+                let number = u8::from_str_radix(&String::from_iter(digits), 16);
+                bytes.push(number.unwrap_or(b'%'));
+            }
+            byte => bytes.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// What a server answers to a GET, within [`PATIENCE`].
+async fn get(process: &Process, host: &str, port: u16, target: &str) -> Result<Response, String> {
+    let request = Request::new("GET", target, host);
+    exchange(process, host, port, &request).await
+}
+
+/// What a server answers to a request, within [`PATIENCE`].
+async fn exchange(process: &Process, host: &str, port: u16, request: &Request) -> Result<Response, String> {
+    let ask = async {
+        let stream =
+            process.machine.connect(host, port).await.map_err(|error| format!("dial tcp {host}:{port}: {error}"))?;
+        fetch(&stream, request).await.map_err(|_| "unexpected EOF".to_owned())
+    };
+    match select(Box::pin(ask), process.machine.executor().sleep(PATIENCE)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(format!("dial tcp {host}:{port}: i/o timeout")),
+    }
+}
+
+/// A line of a Go program's log.
+fn logged(machine: &Machine, text: &str) -> String {
+    format!("{} {text}\n", super::stamp(machine.now(), "%Y/%m/%d %H:%M:%S"))
+}
+
 async fn http(process: Process, flag: &str, default: u16, answer: fn(&Request, &Machine) -> Response) -> i32 {
     let port = port(&process, flag, default);
-    let Ok(listener) = bind(&process, port) else {
-        return process.fail(1, format!("listen tcp :{port}: bind: address already in use")).await;
-    };
+    let Ok(listener) = bind(&process, port) else { return taken(&process, port).await };
     process.eprint(format!("Started HTTP server on port {port}\n")).await;
     let machine = process.machine.clone();
     serve(&process, listener, GO, move |request, stream| {
@@ -263,7 +408,7 @@ async fn connect(process: Process) -> i32 {
         return 1;
     };
     let dial = Box::pin(process.machine.connect(host, port));
-    let limit = process.machine.executor().sleep(timeout.unwrap_or(std::time::Duration::from_secs(30)));
+    let limit = process.machine.executor().sleep(timeout.unwrap_or(Duration::from_secs(30)));
     let why = match select(dial, limit).await {
         Either::Left((Ok(_), _)) => return 0,
         Either::Left((Err(ConnectError::Refused), _)) => "REFUSED".to_owned(),

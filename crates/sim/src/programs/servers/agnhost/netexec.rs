@@ -3,29 +3,25 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 use serde_json::json;
 
 use super::super::{GO, bind, serve};
-use super::port;
+use super::{PATIENCE, PLAIN, get, parameter, port, taken};
 use crate::io::Fd;
 use crate::network::TcpStream;
-use crate::network::http::{Request, Response, fetch};
+use crate::network::http::{Request, Response};
 use crate::process::Process;
 use crate::programs::spawn_with;
 
-const PLAIN: &str = "text/plain; charset=utf-8";
-/// How long `/dial` waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// What a request fails with that was understood but came to nothing.
+const EXPECTATION_FAILED: u16 = 417;
 
 pub(super) async fn main(process: Process) -> i32 {
     let (http_port, udp_port) = (port(&process, "--http-port", 8080), port(&process, "--udp-port", 8081));
-    let Ok(listener) = bind(&process, http_port) else {
-        return process.fail(1, format!("listen tcp :{http_port}: bind: address already in use")).await;
-    };
+    let Ok(listener) = bind(&process, http_port) else { return taken(&process, http_port).await };
     process.eprint(format!("Started HTTP server on port {http_port}\n")).await;
     let process = Rc::new(process);
     let (end, ended) = oneshot::channel();
@@ -42,7 +38,7 @@ pub(super) async fn main(process: Process) -> i32 {
     }
 }
 
-/// Answers `echo WORDS` and `hostname`.
+/// Answers `echo WORDS`, `hostname` and `clientip`.
 async fn udp(process: &Process, port: u16) -> i32 {
     let Ok(socket) = process.machine.interface().bind(port) else { return std::future::pending().await };
     loop {
@@ -52,6 +48,7 @@ async fn udp(process: &Process, port: u16) -> i32 {
             None if datagram.data.trim_ascii().eq_ignore_ascii_case(b"hostname") => {
                 process.machine.hostname().to_owned()
             }
+            None if datagram.data.trim_ascii().eq_ignore_ascii_case(b"clientip") => datagram.from.to_string(),
             _ => continue,
         };
         // Whoever asked may have gone.
@@ -62,15 +59,12 @@ async fn udp(process: &Process, port: u16) -> i32 {
 type End = RefCell<Option<oneshot::Sender<i32>>>;
 
 async fn answer(process: &Process, request: &Request, stream: &TcpStream, end: &End) -> Response {
-    let query = request.target.split_once('?').map_or("", |(_, query)| query);
-    let parameter = |name: &str| {
-        let found = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
-        found.map(|(_, value)| decoded(value))
-    };
+    let parameter = |name: &str| parameter(request, name);
     let code = || parameter("code").and_then(|code| code.parse().ok());
     match request.path() {
         "/" => Response::text(format!("NOW: {}", process.machine.now())),
         "/clientip" => Response::text(stream.info().remote.to_string()),
+        "/serverport" => Response::text(stream.info().local.port().to_string()),
         "/hostname" | "/hostName" => Response::text(process.machine.hostname()),
         "/healthz" => Response::text(""),
         "/echo" => Response::new(code().unwrap_or(200), PLAIN, parameter("msg").unwrap_or_default()),
@@ -82,11 +76,11 @@ async fn answer(process: &Process, request: &Request, stream: &TcpStream, end: &
         "/shell" => {
             let command = parameter("shellCommand").or_else(|| parameter("cmd")).unwrap_or_default();
             let (output, code) = run(process, vec!["sh".into(), "-c".into(), command]).await;
-            let answer = match code {
-                0 => json!({ "output": output }),
-                code => json!({ "error": format!("exit status {code}"), "output": output }),
+            let (status, answer) = match code {
+                0 => (200, json!({ "output": output })),
+                code => (EXPECTATION_FAILED, json!({ "error": format!("exit status {code}"), "output": output })),
             };
-            Response::new(200, PLAIN, answer.to_string())
+            Response::new(status, PLAIN, answer.to_string())
         }
         "/exit" | "/shutdown" => {
             let code = i32::from(code().unwrap_or(0));
@@ -98,20 +92,37 @@ async fn answer(process: &Process, request: &Request, stream: &TcpStream, end: &
         }
         "/dial" => {
             let (host, port) = (parameter("host").unwrap_or_default(), parameter("port").unwrap_or_default());
-            let wanted = parameter("request").unwrap_or_else(|| "hostname".into());
+            let protocol = parameter("protocol").unwrap_or_else(|| "http".into());
+            let Some(wanted) = parameter("request") else {
+                return Response::new(400, PLAIN, "request parameter not specified. Expected URL.\n");
+            };
+            if !matches!(protocol.as_str(), "http" | "udp") {
+                return Response::new(
+                    400,
+                    PLAIN,
+                    format!("unsupported protocol: {protocol}. Supported protocols: http, udp\n"),
+                );
+            }
             let tries: usize = parameter("tries").and_then(|tries| tries.parse().ok()).unwrap_or(1);
             let (mut responses, mut errors) = (Vec::new(), Vec::new());
+            let mut status = 200;
             for _ in 0..tries.min(100) {
-                match dial(process, &host, port.parse().unwrap_or(80), &wanted).await {
-                    Ok(text) => responses.push(text),
-                    Err(why) => errors.push(why),
+                match dial(process, &protocol, &host, port.parse().unwrap_or(80), &wanted).await {
+                    Ok(text) => {
+                        responses.push(text);
+                        status = 200;
+                    }
+                    Err(why) => {
+                        errors.push(why);
+                        status = EXPECTATION_FAILED;
+                    }
                 }
             }
             let mut answer = json!({ "responses": responses });
             if !errors.is_empty() {
                 answer["errors"] = json!(errors);
             }
-            Response::new(200, PLAIN, answer.to_string())
+            Response::new(status, PLAIN, answer.to_string())
         }
         _ => Response::new(404, PLAIN, "404 page not found\n"),
     }
@@ -129,34 +140,19 @@ async fn run(process: &Process, command: Vec<String>) -> (String, i32) {
     (text, code)
 }
 
-async fn dial(process: &Process, host: &str, port: u16, path: &str) -> Result<String, String> {
-    let ask = async {
-        let stream =
-            process.machine.connect(host, port).await.map_err(|error| format!("dial tcp {host}:{port}: {error}"))?;
-        let request = Request::new("GET", &format!("/{path}"), host);
-        let response = fetch(&stream, &request).await.map_err(|_| "unexpected EOF".to_owned())?;
-        Ok(String::from_utf8_lossy(&response.body).into_owned())
-    };
-    match select(Box::pin(ask), process.machine.executor().sleep(PATIENCE)).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(_) => Err(format!("dial tcp {host}:{port}: i/o timeout")),
+/// What `/dial` is told: by HTTP the page, by UDP what comes back for the words.
+async fn dial(process: &Process, protocol: &str, host: &str, port: u16, wanted: &str) -> Result<String, String> {
+    if protocol != "udp" {
+        let response = get(process, host, port, &format!("/{wanted}")).await?;
+        return Ok(String::from_utf8_lossy(&response.body).into_owned());
     }
-}
-
-/// A query's value as it was meant: `a+b%21` is `a b!`.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let digits = [rest.next(), rest.next()].map(|digit| digit.map_or('0', char::from));
-                let number = u8::from_str_radix(&String::from_iter(digits), 16);
-                bytes.push(number.unwrap_or(b'%'));
-            }
-            byte => bytes.push(byte),
-        }
+    let address = process.machine.resolve(host).await.ok().and_then(|addresses| addresses.first().copied());
+    let address = address.ok_or_else(|| format!("lookup {host}: no such host"))?;
+    let socket = process.machine.interface().bind(0).map_err(|error| error.to_string())?;
+    let failed = |why: &str| format!("read udp {address}:{port}: {why}");
+    socket.send((address, port).into(), wanted.to_owned().into()).await.map_err(|_| failed("connection refused"))?;
+    match select(Box::pin(socket.receive()), process.machine.executor().sleep(PATIENCE)).await {
+        Either::Left((datagram, _)) => Ok(String::from_utf8_lossy(&datagram.data).into_owned()),
+        Either::Right(_) => Err(failed("i/o timeout")),
     }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
