@@ -739,21 +739,10 @@ pub(super) const ROWS: &[Row] = &[
             "docker.io/library/zookeeper",
         ],
         base: Base::Debian,
-        programs: &[
-            ("/usr/bin/start-zookeeper", "zookeeper"),
-            ("/usr/bin/zookeeper-ready", "zookeeper-ready"),
-            ("/usr/bin/zkOk.sh", "zookeeper-ready"),
-            ("/usr/bin/zkCli.sh", "zookeeper-cli"),
-            ("/usr/bin/zkServer.sh", "zookeeper-cli"),
-            ("/usr/bin/ps", "ps"),
-        ],
+        programs: &[("/usr/bin/ps", "ps"), ("/usr/bin/pgrep", "pgrep"), ("/usr/bin/pkill", "pkill")],
         cmd: &["start-zookeeper"],
         ports: &[2181, 2888, 3888],
-        files: |tree, time| {
-            tree.insert("/opt/zookeeper", Entry::directory(time));
-            // Any user of a pod may write the configuration.
-            tree.insert("/opt/zookeeper/conf", Entry { mode: 0o777, ..Entry::directory(time) });
-        },
+        files: zookeeper_files,
         size_mb: 140,
         memory_mib: 90,
         ..DEFAULT
@@ -862,13 +851,39 @@ pub(super) const GENERIC: Row = Row {
     ..DEFAULT
 };
 
-fn nginx_files(tree: &mut Tree, time: Timestamp) {
-    for (path, row) in
-        [("/etc/passwd", "nginx:x:101:101:nginx user:/nonexistent:/bin/false\n"), ("/etc/group", "nginx:x:101:\n")]
-    {
+/// Everything of ZooKeeper's belongs to its user, who may take it away: links lead to it from where it is called.
+fn zookeeper_files(tree: &mut Tree, time: Timestamp) {
+    const USER: u32 = 1000;
+    let owned = |entry: Entry| Entry { uid: USER, gid: USER, ..entry };
+    for folder in ["/opt/zookeeper", "/opt/zookeeper/bin"] {
+        tree.insert(folder, owned(Entry::directory(time)));
+    }
+    // Any user of a pod may write the configuration.
+    tree.insert("/opt/zookeeper/conf", Entry { mode: 0o777, ..owned(Entry::directory(time)) });
+    tree.insert("/usr/etc/zookeeper", Entry::symlink("/opt/zookeeper/conf", time));
+    for (name, program) in [
+        ("start-zookeeper", "zookeeper"),
+        ("zookeeper-ready", "zookeeper-ready"),
+        ("zkOk.sh", "zookeeper-ready"),
+        ("zkCli.sh", "zookeeper-cli"),
+        ("zkServer.sh", "zookeeper-cli"),
+    ] {
+        tree.insert(&format!("/opt/zookeeper/bin/{name}"), owned(Entry::program(program, time)));
+        tree.insert(&format!("/usr/bin/{name}"), Entry::symlink(&format!("/opt/zookeeper/bin/{name}"), time));
+    }
+    add_user(tree, time, "zookeeper:x:1000:1000::/home/zookeeper:/bin/sh\n", "zookeeper:x:1000:\n");
+}
+
+/// Adds a user and a group.
+fn add_user(tree: &mut Tree, time: Timestamp, user: &str, group: &str) {
+    for (path, row) in [("/etc/passwd", user), ("/etc/group", group)] {
         let before = tree.get(path).and_then(|entry| entry.content().ok()).unwrap_or_default();
         tree.insert(path, Entry::file([&before[..], row.as_bytes()].concat(), time));
     }
+}
+
+fn nginx_files(tree: &mut Tree, time: Timestamp) {
+    add_user(tree, time, "nginx:x:101:101:nginx user:/nonexistent:/bin/false\n", "nginx:x:101:\n");
     tree.insert("/usr/share/nginx/html/index.html", Entry::file(pages::NGINX, time));
     tree.insert("/usr/share/nginx/html/50x.html", Entry::file(pages::NGINX_50X, time));
     tree.insert("/etc/nginx/nginx.conf", Entry::file(pages::NGINX_CONF, time));

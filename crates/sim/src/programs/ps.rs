@@ -29,6 +29,15 @@ impl Seen<'_> {
         name_of(self.of, "/etc/group", self.info.gid)
     }
 
+    /// A name as procps shows it: `zookeep+`, where it does not fit.
+    fn fitted(name: String) -> String {
+        const WIDTH: usize = 8;
+        match name.get(..WIDTH - 1) {
+            Some(begin) if name.len() > WIDTH => format!("{begin}+"),
+            _ => name,
+        }
+    }
+
     /// Running, or asleep; the leader of a session; in the foreground.
     fn state(&self) -> String {
         let state = if self.info.pid == self.of.pid { "R" } else { "S" };
@@ -57,8 +66,8 @@ const PROCPS: &[Column] = &[
     (&["ppid"], "PPID", 7, true, |seen| seen.info.parent.to_string()),
     (&["pgid", "pgrp"], "PGID", 7, true, |seen| seen.info.group.to_string()),
     (&["sid", "sess"], "SID", 7, true, |seen| seen.info.group.to_string()),
-    (&["user", "euser", "ruser", "uname"], "USER", 8, false, |seen| seen.user()),
-    (&["group", "egroup"], "GROUP", 8, false, |seen| seen.group()),
+    (&["user", "euser", "ruser", "uname"], "USER", 8, false, |seen| Seen::fitted(seen.user())),
+    (&["group", "egroup"], "GROUP", 8, false, |seen| Seen::fitted(seen.group())),
     (&["uid", "euid"], "UID", 5, true, |seen| seen.info.uid.to_string()),
     (&["gid", "egid"], "GID", 5, true, |seen| seen.info.gid.to_string()),
     (&["%cpu", "pcpu"], "%CPU", 4, true, |seen| Seen::percent(seen.cpu.as_secs_f64(), seen.age().as_secs_f64())),
@@ -69,7 +78,12 @@ const PROCPS: &[Column] = &[
     (&["vsz", "vsize"], "VSZ", 6, true, |seen| (seen.memory_bytes / 1024 * 2).to_string()),
     (&["rss", "rssize"], "RSS", 5, true, |seen| (seen.memory_bytes / 1024).to_string()),
     (&["tty", "tt", "tname"], "TTY", 8, false, |seen| if seen.info.terminal { "pts/0" } else { "?" }.into()),
-    (&["stat", "state", "s"], "STAT", 4, false, |seen| seen.state()),
+    (&["stat"], "STAT", 4, false, |seen| seen.state()),
+    (&["state", "s"], "S", 1, false, |seen| seen.state().chars().take(1).collect()),
+    (&["f", "flag", "flags"], "F", 1, true, |seen| if seen.info.parent == 0 { "4" } else { "0" }.into()),
+    (&["pri"], "PRI", 3, true, |_| "80".into()),
+    (&["addr"], "ADDR", 4, false, |_| "-".into()),
+    (&["sz"], "SZ", 5, true, |seen| (seen.memory_bytes / 4096 * 2).to_string()),
     (&["start", "start_time"], "START", 5, true, |seen| seen.started()),
     (&["stime"], "STIME", 5, true, |seen| seen.started()),
     (&["lstart"], "STARTED", 24, true, |seen| seen.info.started_at.strftime("%a %b %e %H:%M:%S %Y").to_string()),
@@ -215,6 +229,7 @@ struct Asked {
     /// Also those without a terminal.
     without_terminal: bool,
     full: bool,
+    long: bool,
     users: bool,
     bsd: bool,
     unheaded: bool,
@@ -269,6 +284,7 @@ impl Asked {
                         asked.full = true;
                         continue;
                     }
+                    'l' if !asked.bsd => asked.long = true,
                     'a' if asked.bsd => asked.everything |= asked.without_terminal,
                     'x' => {
                         asked.without_terminal = true;
@@ -300,6 +316,8 @@ impl Asked {
         match self {
             _ if !self.columns.is_empty() => &self.columns,
             _ if self.users => "user,pid,%cpu,%mem,vsz,rss,tty,stat,start,bsdtime,args",
+            _ if self.full && self.long => "f,s,user=UID,pid,ppid,c,pri,ni,addr,sz,wchan,stime,tty,time,cmd",
+            _ if self.long => "f,s,uid,pid,ppid,c,pri,ni,addr,sz,wchan,tty,time,comm=CMD",
             _ if self.full => "user=UID,pid,ppid,c,stime,tty,time,cmd",
             _ if self.bsd => "pid,tty,stat,bsdtime,args",
             _ => "pid,tty,time,comm=CMD",

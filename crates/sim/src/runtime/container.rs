@@ -24,6 +24,8 @@ use crate::process::capabilities;
 use crate::process::{Child, Environment, ExecError, Executable, Machine, MachineConfig, Restrictions, Signal, Spawn};
 use crate::tty::Tty;
 
+/// Where a node's seccomp profiles are.
+const SECCOMP: &str = "/var/lib/kubelet/seccomp";
 /// Most bytes of a termination message: upstream's `MaxContainerTerminationMessageLength`.
 const MESSAGE_BYTES_MAX: usize = 4096;
 /// The exit code of a container whose command cannot be run: containerd's.
@@ -348,6 +350,9 @@ impl Node {
         let env = container.env(&machine);
         // Where the image has no such folder and it can be made, it is, as runc does it.
         let _ = machine.fs().create_dir_all(&container.cwd(), self.executor.now());
+        if let Some(name) = args.first().filter(|_| self.forbids_exec(&container.config.security.seccomp_profile)) {
+            return Err(self.not_started(&container, &format!("exec {name}: operation not permitted")));
+        }
         let executable = match container.executable(&machine, &args, &env) {
             Ok(executable) => executable,
             Err(error) => return Err(self.cannot_run(&container, &args, error)),
@@ -428,16 +433,24 @@ impl Node {
 
     /// The container's command cannot be run: it ends before it began.
     fn cannot_run(&self, container: &Rc<Container>, args: &[String], error: ExecError) -> RuntimeError {
-        let name = args.first().cloned().unwrap_or_default();
-        let message = if args.is_empty() {
-            "failed to create containerd task: no command specified".to_owned()
-        } else {
-            let stat = if name.contains('/') { format!("stat {name}: {error}") } else { error.to_string() };
-            format!(
-                "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create \
-                 failed: unable to start container process: error during container init: exec: {name:?}: {stat}"
-            )
+        let Some(name) = args.first() else {
+            return self.start_failed(container, "failed to create containerd task: no command specified".to_owned());
         };
+        let stat = if name.contains('/') { format!("stat {name}: {error}") } else { error.to_string() };
+        self.not_started(container, &format!("exec: {name:?}: {stat}"))
+    }
+
+    /// runc could not become the container's first process.
+    fn not_started(&self, container: &Rc<Container>, why: &str) -> RuntimeError {
+        let message = format!(
+            "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create \
+             failed: unable to start container process: error during container init: {why}"
+        );
+        self.start_failed(container, message)
+    }
+
+    /// The container has ended before it began.
+    fn start_failed(&self, container: &Rc<Container>, message: String) -> RuntimeError {
         let now = self.executor.now();
         container.log.close(now);
         {
@@ -456,7 +469,7 @@ impl Node {
     /// A profile that the node has not keeps a container from being made.
     fn check_profile(&self, profile: &str) -> Result<(), RuntimeError> {
         let Some(name) = profile.strip_prefix("Localhost/") else { return Ok(()) };
-        let path = fs::absolute("/var/lib/kubelet/seccomp", name);
+        let path = fs::absolute(SECCOMP, name);
         if Fs::new(self.host.clone(), false).exists(&path) {
             return Ok(());
         }
@@ -464,6 +477,20 @@ impl Node {
             "failed to create containerd container: cannot load seccomp profile {path:?}: open {path}: no such file or directory"
         );
         Err(RuntimeError::new(ErrorCode::Unknown, message))
+    }
+
+    /// Whether a profile of the node's forbids `execve`, by which a process becomes the container's program.
+    fn forbids_exec(&self, profile: &str) -> bool {
+        const PASSING: [&str; 4] = ["SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_NOTIFY"];
+        let Some(name) = profile.strip_prefix("Localhost/") else { return false };
+        let text = Fs::new(self.host.clone(), false).read_text(&fs::absolute(SECCOMP, name)).unwrap_or_default();
+        let Ok(profile) = serde_json::from_str::<serde_json::Value>(&text) else { return false };
+        let names = |rule: &&serde_json::Value| {
+            rule["names"].as_array().into_iter().flatten().any(|name| name.as_str() == Some("execve"))
+        };
+        let rule = profile["syscalls"].as_array().into_iter().flatten().find(names);
+        let action = rule.map_or(&profile["defaultAction"], |rule| &rule["action"]);
+        action.as_str().is_some_and(|action| !PASSING.contains(&action))
     }
 
     fn machine_for(&self, container: &Container) -> Result<Machine, RuntimeError> {

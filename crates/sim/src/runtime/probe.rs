@@ -42,7 +42,7 @@ async fn follow(interface: &Interface, get: &Get) -> Completion {
     let mut path = get.path.clone();
     for _ in 0..=REDIRECTS_MAX {
         let response = once(interface, get, &path).await?;
-        let location = response.header("Location").filter(|location| location.starts_with('/'));
+        let location = response.header("Location").and_then(|location| here(location, get));
         match location {
             Some(location) if (300..400).contains(&response.status) => path = location.to_owned(),
             _ => {
@@ -53,6 +53,18 @@ async fn follow(interface: &Interface, get: &Get) -> Completion {
         }
     }
     Err(RuntimeError::new(ErrorCode::Unknown, "stopped after 10 redirects"))
+}
+
+/// The path of a redirect that stays where the request went; others are not followed.
+fn here<'a>(location: &'a str, get: &Get) -> Option<&'a str> {
+    if location.starts_with('/') {
+        return Some(location);
+    }
+    let (scheme, rest) = location.split_once("://")?;
+    let (place, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    let (host, port) = place.rsplit_once(':').unwrap_or((place, if scheme == "https" { "443" } else { "80" }));
+    let same = host == get.host && port.parse() == Ok(get.port) && (scheme == "https") == get.https;
+    same.then_some(path)
 }
 
 async fn once(interface: &Interface, get: &Get, path: &str) -> Result<http::Response, RuntimeError> {

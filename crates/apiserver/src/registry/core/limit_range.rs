@@ -9,6 +9,7 @@ use machinery::field::{Error, ErrorList, Path};
 use machinery::names::is_qualified_name;
 use machinery::quantity::Format;
 
+use crate::registry::shared::defaults::canonical;
 use crate::registry::shared::printer::{NAME_AND_CREATED, name_and_created};
 use crate::registry::shared::resources::quantity;
 use crate::registry::shared::validate::complain;
@@ -25,7 +26,8 @@ pub static STRATEGY: Typed<LimitRange> = Typed {
     ..Typed::new(parts!(LimitRange: spec))
 };
 
-/// Containers: the default limit is the maximum, the default request the default limit or the minimum.
+/// Amounts are written in one way. Of containers, the default limit is the maximum, the default request the default limit
+/// or the minimum.
 fn defaults(range: &mut LimitRange) {
     let fill = |into: &mut Option<BTreeMap<String, Text>>, from: &Option<BTreeMap<String, Text>>| {
         for (resource, quantity) in from.iter().flatten() {
@@ -33,6 +35,15 @@ fn defaults(range: &mut LimitRange) {
         }
     };
     for item in range.spec.iter_mut().flat_map(|spec| spec.limits.iter_mut()) {
+        for amounts in [
+            &mut item.default,
+            &mut item.default_request,
+            &mut item.max,
+            &mut item.max_limit_request_ratio,
+            &mut item.min,
+        ] {
+            canonical(amounts.as_mut());
+        }
         if item.type_ == "Container" {
             fill(&mut item.default, &item.max);
             fill(&mut item.default_request, &item.default);

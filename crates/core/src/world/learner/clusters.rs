@@ -10,6 +10,8 @@ use machinery::random::Rng;
 use machinery::sort::Order;
 use serde_json::{Value, json};
 use sim::Executor;
+use sim::errno::Errno;
+use sim::fs::{self, Fs};
 use sim::image::{Image, Registry};
 use sim::network::Interface;
 use sim::saved::{Saved, Saver};
@@ -511,9 +513,32 @@ impl LocalCluster {
         self.loaded.borrow().iter().any(|image| image.id == id)
     }
 
+    /// Copies files of the computer to a node. What is written on either side afterwards is not seen on the other.
+    pub fn put_files(&self, node: &str, from: &Fs, path: &str, target: &str, now: Timestamp) {
+        let Some(inner) = self.running.borrow().clone() else { return };
+        let runtimes = inner.world.runtimes();
+        if let Some(runtime) = runtimes.iter().find(|runtime| runtime.node_name() == node) {
+            // A new node's disk has room.
+            let _ = copy(from, path, &Fs::new(runtime.host_tree(), false), target, now);
+        }
+    }
+
     fn put_image(&self, image: &Rc<Image>) {
         if let Some(inner) = self.running.borrow().as_ref() {
             inner.world.runtimes().iter().for_each(|runtime| runtime.put_image(image.clone()));
         }
     }
+}
+
+/// Copies a file, or a folder with all that is in it; what is not there is made as a folder, as Docker does it.
+fn copy(from: &Fs, path: &str, to: &Fs, target: &str, now: Timestamp) -> Result<(), Errno> {
+    if let Ok(data) = from.read(path) {
+        to.create_dir_all(fs::parent(target), now)?;
+        return to.write(target, data, now);
+    }
+    to.create_dir_all(target, now)?;
+    for (name, _) in from.list(path).unwrap_or_default() {
+        copy(from, &format!("{path}/{name}"), to, &format!("{target}/{name}"), now)?;
+    }
+    Ok(())
 }

@@ -194,13 +194,21 @@ impl Kind {
         self.step(flags, &format!("Ensuring node image ({}) 🖼", first.split('@').next().unwrap_or_default()), 800)
             .await;
         let address = config.api_server_address.clone();
+        let mounts: Vec<_> = config.nodes.iter().map(|node| node.mounts.clone()).collect();
         let nodes = self.nodes(&name, config, &image, port);
         self.step(flags, &format!("Preparing nodes {boxes}"), 1500).await;
         self.step(flags, "Writing configuration 📜", 300).await;
         let address = if matches!(address.as_str(), "" | "0.0.0.0") { "127.0.0.1" } else { &address };
         let server = format!("https://{address}:{port}");
         let cluster = self.clusters.create(Tool::Kind, &name, &context(&name), &server, nodes);
-        cluster.map_err(|reason| format!("failed to create cluster: {reason}"))?;
+        let cluster = cluster.map_err(|reason| format!("failed to create cluster: {reason}"))?;
+        let now = self.process.machine.now();
+        for (node, mounts) in cluster.nodes.borrow().iter().zip(mounts) {
+            for mount in mounts {
+                let path = self.process.path(&mount.host);
+                cluster.put_files(&node.options.name, self.process.fs(), &path, &mount.node, now);
+            }
+        }
         self.step(flags, "Starting control-plane 🕹️", 2500).await;
         self.step(flags, "Installing CNI 🔌", 600).await;
         self.step(flags, "Installing StorageClass 💾", 400).await;

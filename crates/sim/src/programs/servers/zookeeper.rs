@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
+use machinery::Timestamp;
 
 use super::{JAVA, bind, each_client, stamp, until_stopped};
 use crate::network::TcpStream;
-use crate::process::Process;
+use crate::process::{Process, Signal, Spawn};
 
 const PORT: u16 = 2181;
 const DATA: &str = "/var/lib/zookeeper/data";
@@ -16,18 +17,57 @@ const CONFIG: &str = "/opt/zookeeper/conf/zoo.cfg";
 const KEPT: &str = "/var/lib/zookeeper/data/nodes";
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What this server keeps: a line a node, its number of changes, its path, its value.
-fn kept(process: &Process) -> Vec<(u64, String, String)> {
-    let text = process.fs().read_text(KEPT).unwrap_or_default();
-    let lines = text.lines().filter_map(|line| {
-        let mut parts = line.splitn(3, ' ');
-        Some((parts.next()?.parse().ok()?, parts.next()?.to_owned(), parts.next().unwrap_or_default().to_owned()))
-    });
-    lines.collect()
+/// One of ZooKeeper's nodes.
+#[derive(Clone)]
+struct Node {
+    /// How often it was written.
+    version: u64,
+    /// When it was made and written last, in seconds.
+    created: i64,
+    modified: i64,
+    path: String,
+    value: String,
 }
 
-fn keep(process: &Process, nodes: &[(u64, String, String)]) {
-    let text: String = nodes.iter().map(|(version, path, value)| format!("{version} {path} {value}\n")).collect();
+impl Node {
+    fn read(line: &str) -> Option<Self> {
+        let mut parts = line.splitn(5, ' ');
+        Some(Self {
+            version: parts.next()?.parse().ok()?,
+            created: parts.next()?.parse().ok()?,
+            modified: parts.next()?.parse().ok()?,
+            path: parts.next()?.to_owned(),
+            value: parts.next().unwrap_or_default().to_owned(),
+        })
+    }
+
+    fn line(&self) -> String {
+        format!("{} {} {} {} {}\n", self.version, self.created, self.modified, self.path, self.value)
+    }
+
+    /// What `get` and `stat` show beside the value.
+    fn facts(&self) -> String {
+        let time =
+            |seconds: i64| stamp(Timestamp::from_second(seconds).unwrap_or_default(), "%a %b %d %H:%M:%S UTC %Y");
+        format!(
+            "cZxid = 0x100000002\nctime = {}\nmZxid = 0x10000000{}\nmtime = {}\npZxid = 0x100000002\ncversion = 0\n\
+             dataVersion = {}\naclVersion = 0\nephemeralOwner = 0x0\ndataLength = {}\nnumChildren = 0",
+            time(self.created),
+            self.version + 1,
+            time(self.modified),
+            self.version - 1,
+            self.value.len(),
+        )
+    }
+}
+
+/// What this server keeps.
+fn kept(process: &Process) -> Vec<Node> {
+    process.fs().read_text(KEPT).unwrap_or_default().lines().filter_map(Node::read).collect()
+}
+
+fn keep(process: &Process, nodes: &[Node]) {
+    let text: String = nodes.iter().map(Node::line).collect();
     // A full disk loses what is written, and the ensemble has it elsewhere.
     let _ = process.fs().write(KEPT, text, process.machine.now());
 }
@@ -63,21 +103,29 @@ async fn ask(process: &Process, host: &str, line: &str) -> Option<String> {
 /// Takes in what is newer.
 fn learn(process: &Process, text: &str) {
     let mut nodes = kept(process);
-    for line in text.lines() {
-        let mut parts = line.splitn(3, ' ');
-        let version = parts.next().and_then(|version| version.parse::<u64>().ok());
-        let (Some(version), Some(path)) = (version, parts.next()) else { continue };
-        let value = parts.next().unwrap_or_default().to_owned();
-        match nodes.iter_mut().find(|(_, known, _)| known == path) {
-            Some(node) if node.0 < version => *node = (version, path.to_owned(), value),
+    for new in text.lines().filter_map(Node::read) {
+        match nodes.iter_mut().find(|node| node.path == new.path) {
+            Some(node) if node.version < new.version => *node = new,
             Some(_) => {}
-            None => nodes.push((version, path.to_owned(), value)),
+            None => nodes.push(new),
         }
     }
     keep(process, &nodes);
 }
 
-/// `start-zookeeper --servers=3 …`
+/// The server's own process.
+const JVM: &str = "/usr/lib/jvm/java-8-openjdk-amd64/bin/java -Dzookeeper.log.dir=/var/log/zookeeper \
+    -Dzookeeper.root.logger=INFO,CONSOLE -cp /opt/zookeeper/bin/../build/classes:/opt/zookeeper/bin/../build/lib/*.jar: \
+    -Xmx{heap} -Xms{heap} -Dcom.sun.management.jmxremote -Dcom.sun.management.jmxremote.local.only=false \
+    org.apache.zookeeper.server.quorum.QuorumPeerMain /opt/zookeeper/bin/../conf/zoo.cfg";
+/// Its log goes to standard output.
+const LOG4J: &str = "zookeeper.root.logger=CONSOLE\nzookeeper.console.threshold={level}\n\
+    log4j.rootLogger=${zookeeper.root.logger}\nlog4j.appender.CONSOLE=org.apache.log4j.ConsoleAppender\n\
+    log4j.appender.CONSOLE.Threshold=${zookeeper.console.threshold}\n\
+    log4j.appender.CONSOLE.layout=org.apache.log4j.PatternLayout\n\
+    log4j.appender.CONSOLE.layout.ConversionPattern=%d{ISO8601} [myid:%X{myid}] - %-5p [%t:%C{1}@%L] - %m%n\n";
+
+/// `start-zookeeper --servers=3 …`: writes the configuration, and runs the server until it ends.
 pub(super) async fn main(process: Process) -> i32 {
     let flag = |name: &str, other: &str| {
         let found =
@@ -116,18 +164,45 @@ pub(super) async fn main(process: Process) -> i32 {
     }
     let _ = process.fs().create_dir_all("/opt/zookeeper/conf", now);
     let _ = process.fs().write(CONFIG, config, now);
+    let log4j = LOG4J.replace("{level}", &flag("log_level", "INFO"));
+    let _ = process.fs().write("/opt/zookeeper/conf/log4j.properties", log4j, now);
+    let command = JVM.replace("{heap}", &flag("heap", "2G"));
+    let own: Rc<str> = format!("{host}{domain}").into();
+    let server = process.machine.spawn(Spawn {
+        program: Rc::new(move |process: Process| {
+            let own = own.clone();
+            async move { run(process, ordinal + 1, &own).await }
+        }),
+        args: command.split_whitespace().map(str::to_owned).collect(),
+        env: process.env.clone(),
+        cwd: process.cwd.clone(),
+        uid: process.uid,
+        gid: process.gid,
+        fds: process.fds.clone(),
+        parent: process.pid,
+        group: process.machine.processes().into_iter().find(|info| info.pid == process.pid).map(|info| info.group),
+    });
+    let pid = server.pid;
+    let code = until_stopped(&process, JAVA, server.wait()).await;
+    // It may have ended already.
+    let _ = process.machine.kill(pid, Signal::Term);
+    code
+}
+
+/// A line of the server's log.
+async fn log(process: &Process, id: usize, text: String) {
+    let time = stamp(process.machine.now(), "%Y-%m-%d %H:%M:%S,%3f");
+    process.print(format!("{time} [myid:{id}] - INFO  {text}\n")).await;
+}
+
+/// The server.
+async fn run(process: Process, id: usize, own: &str) -> i32 {
     let Ok(listener) = bind(&process, PORT) else {
         return process.fail(1, "java.net.BindException: Address already in use").await;
     };
     let process = Rc::new(process);
-    let log = |process: &Process, text: &str| {
-        format!("{} [myid:{}] - INFO  {text}\n", stamp(process.machine.now(), "%Y-%m-%d %H:%M:%S,%3f"), ordinal + 1)
-    };
-    process.print(log(&process, "[main:QuorumPeerMain@127] - Starting quorum peer")).await;
-    process
-        .print(log(&process, &format!("[main:NIOServerCnxnFactory@89] - binding to port 0.0.0.0/0.0.0.0:{PORT}")))
-        .await;
-    let own = format!("{host}{domain}");
+    log(&process, id, "[main:QuorumPeerMain@127] - Starting quorum peer".into()).await;
+    log(&process, id, format!("[main:NIOServerCnxnFactory@89] - binding to port 0.0.0.0/0.0.0.0:{PORT}")).await;
     until_stopped(&process, JAVA, async {
         let learning = async {
             for other in ensemble(&process).iter().filter(|other| **other != own) {
@@ -137,20 +212,31 @@ pub(super) async fn main(process: Process) -> i32 {
             }
             std::future::pending::<()>().await;
         };
-        let serving = each_client::<(), _>(&listener, |stream| serve(stream, &process, &own));
+        let serving = each_client::<(), _>(&listener, |stream| serve(stream, &process, id, own));
         select(Box::pin(learning), Box::pin(serving)).await;
         0
     })
     .await
 }
 
-async fn serve(stream: TcpStream, process: &Process, own: &str) {
+async fn serve(stream: TcpStream, process: &Process, id: usize, own: &str) {
     let Ok(asked) = stream.read(65536).await else { return };
     let asked = String::from_utf8_lossy(&asked).trim().to_owned();
     let (word, rest) = asked.split_once(' ').unwrap_or((&asked, ""));
     let answer = match word {
-        "ruok" => "imok".to_owned(),
-        "nodes" => kept(process).iter().map(|(version, path, value)| format!("{version} {path} {value}\n")).collect(),
+        "ruok" => {
+            const FACTORY: &str = "[NIOServerCxn.Factory:0.0.0.0/0.0.0.0:2181:NIOServerCnxn";
+            let (client, thread) = (stream.info().remote, stream.info().connection % 10_000);
+            log(process, id, format!("{FACTORY}Factory@192] - Accepted socket connection from /{client}")).await;
+            log(process, id, format!("{FACTORY}@827] - Processing ruok command from /{client}")).await;
+            let closed = format!(
+                "[Thread-{thread}:NIOServerCnxn@1008] - Closed socket connection for client /{client} (no session \
+                 established for client)"
+            );
+            log(process, id, closed).await;
+            "imok".to_owned()
+        }
+        "nodes" => kept(process).iter().map(Node::line).collect(),
         "learn" => {
             learn(process, rest);
             "ok".into()
@@ -173,8 +259,9 @@ async fn serve(stream: TcpStream, process: &Process, own: &str) {
 async fn act(process: &Process, word: &str, rest: &str, alive: &[String], own: &str) -> String {
     let (path, value) = rest.split_once(' ').unwrap_or((rest, ""));
     let nodes = kept(process);
-    let found = nodes.iter().find(|(_, known, _)| known == path);
-    let line = match (word, found) {
+    let found = nodes.iter().find(|node| node.path == path);
+    let now = process.machine.now().as_second();
+    let new = match (word, found) {
         // The newest of those who are there leads.
         ("alive", _) => {
             let all = ensemble(process);
@@ -191,29 +278,28 @@ async fn act(process: &Process, word: &str, rest: &str, alive: &[String], own: &
         ("ls", _) => {
             let prefix = format!("{}/", path.trim_end_matches('/'));
             let names =
-                nodes.iter().filter_map(|(_, known, _)| known.strip_prefix(&prefix)).filter(|name| !name.contains('/'));
+                nodes.iter().filter_map(|node| node.path.strip_prefix(&prefix)).filter(|name| !name.contains('/'));
             return format!(
                 "[{}]",
                 ["zookeeper"].into_iter().filter(|_| path == "/").chain(names).collect::<Vec<_>>().join(", ")
             );
         }
-        ("get", Some((version, _, value))) => {
-            let length = value.len();
-            return format!(
-                "{value}\ncZxid = 0x100000002\nmZxid = 0x10000000{version}\ncversion = 0\ndataVersion = {}\naclVersion = 0\ndataLength = {length}\nnumChildren = 0",
-                version - 1
-            );
+        ("get", Some(node)) => return format!("{}\n{}", node.value, node.facts()),
+        ("create", None) => {
+            Node { version: 1, created: now, modified: now, path: path.to_owned(), value: value.to_owned() }
         }
-        ("create", None) => format!("1 {path} {value}"),
         ("create", Some(_)) => return format!("Node already exists: {path}"),
-        ("set", Some((version, ..))) => format!("{} {path} {value}", version + 1),
+        ("set", Some(node)) => {
+            Node { version: node.version + 1, modified: now, value: value.to_owned(), ..node.clone() }
+        }
         _ => return format!("Node does not exist: {path}"),
     };
+    let line = new.line();
     learn(process, &line);
     for other in alive.iter().filter(|other| *other != own) {
-        ask(process, other, &format!("learn {line}")).await;
+        ask(process, other, &format!("learn {}", line.trim_end())).await;
     }
-    if word == "create" { format!("Created {path}") } else { "cZxid = 0x100000002".into() }
+    if word == "create" { format!("Created {path}") } else { new.facts() }
 }
 
 /// `zookeeper-ready`, `zkOk.sh`: whether the server says that it is well.

@@ -10,7 +10,7 @@ use machinery::names::{is_dns1123_label, is_dns1123_subdomain, is_qualified_name
 use serde_json::{Value, json};
 
 use super::{
-    CLUSTER_IP, EXTERNAL_NAME, HEADLESS, LOAD_BALANCER, NODE_PORT, is_externally_accessible,
+    CLUSTER_IP, EXTERNAL_NAME, HEADLESS, LOAD_BALANCER, NODE_PORT, is_externally_accessible, needs_cluster_ip,
     needs_health_check_node_port, service_type,
 };
 use crate::registry::shared::validate::{
@@ -141,10 +141,15 @@ fn session_affinity(errors: &mut ErrorList, path: &Path<'_>, spec: &ServiceSpec)
 fn families(errors: &mut ErrorList, path: &Path<'_>, spec: &ServiceSpec) {
     let families = path.child("ipFamilies");
     let mut seen = BTreeSet::new();
+    // Of a headless service without a selector only its author knows the endpoints.
+    let selects = spec.selector.as_ref().is_some_and(|selector| !selector.is_empty());
+    let any_family = spec.cluster_ip.as_deref() == Some(HEADLESS) && !selects;
     for (index, family) in spec.ip_families.iter().flatten().enumerate() {
         let at = families.index(index);
         if !matches!(family.as_str(), "IPv4" | "IPv6") {
             errors.push(Error::not_supported(&at, family.as_str(), &["IPv4", "IPv6"]));
+        } else if family == "IPv6" && needs_cluster_ip(spec) && !any_family {
+            errors.push(Error::invalid(&at, family.as_str(), "not configured on this cluster"));
         }
         if !seen.insert(family) {
             errors.push(Error::duplicate(&at, family.as_str()));
