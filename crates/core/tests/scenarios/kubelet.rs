@@ -337,3 +337,42 @@ spec:
     // There is nothing against what is there.
     lab.until("kubectl get pod never", |table| table.contains("Running"));
 }
+
+/// A redirect on the same host is followed, also by its address; one that leads elsewhere is an answer.
+#[test]
+fn probes_follow_redirects_on_their_host() {
+    let lab = Lab::new(1);
+    let mut manifest = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: redirects}
+data:
+  default.conf: |
+    server {
+      listen 80;
+      location = /here { return 301 /gone; }
+      location = /elsewhere { return 301 http://example.com/; }
+      location = /gone { return 404; }
+    }
+"
+    .to_owned();
+    for name in ["here", "elsewhere"] {
+        manifest += &format!(
+            "---
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  containers:
+  - name: web
+    image: nginx
+    readinessProbe: {{httpGet: {{port: 80, path: /{name}}}, periodSeconds: 1}}
+    volumeMounts: [{{name: conf, mountPath: /etc/nginx/conf.d}}]
+  volumes: [{{name: conf, configMap: {{name: redirects}}}}]
+"
+        );
+    }
+    lab.apply(&manifest);
+    lab.until("kubectl get pod elsewhere", |row| row.contains("1/1"));
+    let events = lab.until("kubectl describe pod here", |text| text.contains("Readiness probe failed"));
+    assert!(events.contains("HTTP probe failed with statuscode: 404"), "{events}");
+}
