@@ -25,7 +25,7 @@ const PROGRAMS: [(&str, &str); 2] =
     [("playground-worker", "./__wasm_split.js"), ("playground-page", "./__wasm_split_page.js")];
 
 /// Chunks whose code is needed in the middle of something (`machinery::split::at_once`).
-const AT_ONCE: [&str; 1] = ["rare"];
+const AT_ONCE: [&str; 2] = ["rare", "texts"];
 
 /// What the Worker begins with, in place of what Trunk writes. The page loads `unpack.js` by itself (`index.html`).
 const WORKER_LOADER: &str = "playground-worker_loader.js";

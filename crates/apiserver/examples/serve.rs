@@ -40,7 +40,7 @@ async fn handle(State(server): State<ApiServer>, request: http::Request<Body>) -
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).unwrap_or_else(|| "8001".into());
     let mut options = Options::new(Store::new(&store::Options::default()), Arc::new(WallClock), 1);
-    options.descriptions = Some(|| machinery::schema::DESCRIPTIONS_JSON.as_bytes().into());
+    options.descriptions = Some(|| Ok(machinery::schema::DESCRIPTIONS_JSON.as_bytes().into()));
     let server = ApiServer::new(options)?;
     server.bootstrap()?;
     let ticking = server.clone();

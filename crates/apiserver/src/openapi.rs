@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::header::{CACHE_CONTROL, EXPIRES, HeaderValue, LOCATION};
 use http::{HeaderMap, StatusCode};
 use machinery::schema::{self, Schema};
+use machinery::split::NotLoaded;
 use machinery::wire::{Body, Response};
 use machinery::{ApiError, Timestamp};
 use serde_json::{Map, Value, json};
@@ -34,9 +35,9 @@ pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap
     let path = info.path.trim_matches('/');
     if path == "openapi/v2" {
         let document = match wanted(headers, gnostic::V2_MEDIA_TYPES) {
-            Ok(JSON) => cached(server, path.to_owned(), || Document::new(&v2(server), JSON)),
-            Ok(protobuf) => cached(server, format!("{path} protobuf"), || {
-                Document::of_bytes(gnostic::encode_v2(&v2(server)), protobuf)
+            Ok(JSON) => described(server, path.to_owned(), |texts| Document::new(&v2(texts), JSON)),
+            Ok(protobuf) => described(server, format!("{path} protobuf"), |texts| {
+                Document::of_bytes(gnostic::encode_v2(&v2(texts)), protobuf)
             }),
             Err(error) => return Some(error.into_response()),
         };
@@ -67,9 +68,9 @@ pub(crate) fn answer(server: &ApiServer, info: &RequestInfo, headers: &HeaderMap
             return Some(moved(&format!("/openapi/v3/{key}?hash={known}")));
         }
     }
-    let document = cached(server, format!("openapi/v3/{key} {wanted}"), || match wanted {
-        JSON => Document::new(&v3(server, &group, &version), JSON),
-        protobuf => Document::of_bytes(gnostic::encode_v3(&v3(server, &group, &version)), protobuf),
+    let document = described(server, format!("openapi/v3/{key} {wanted}"), |texts| match wanted {
+        JSON => Document::new(&v3(texts, &group, &version), JSON),
+        protobuf => Document::of_bytes(gnostic::encode_v3(&v3(texts, &group, &version)), protobuf),
     });
     let mut answer = document.respond(headers);
     if !hash.is_empty() {
@@ -142,18 +143,17 @@ fn info() -> Value {
     json!({"title": "Kubernetes", "version": GIT_VERSION})
 }
 
-fn v2(server: &ApiServer) -> Value {
+fn v2(texts: &Value) -> Value {
     let mut paths = Map::new();
     registry::all().for_each(|row| add_paths(&mut paths, row, Dialect::V2));
-    let descriptions = descriptions(server);
     let mut definitions = Map::new();
     for (name, schema) in schema::builtin().definitions() {
-        definitions.insert(name.to_owned(), definition(name, schema, Dialect::V2, &descriptions));
+        definitions.insert(name.to_owned(), definition(name, schema, Dialect::V2, texts));
     }
     json!({"swagger": "2.0", "info": info(), "paths": paths, "definitions": definitions})
 }
 
-fn v3(server: &ApiServer, group: &str, version: &str) -> Value {
+fn v3(texts: &Value, group: &str, version: &str) -> Value {
     let schemas = schema::builtin();
     let mut paths = Map::new();
     let mut reached = BTreeSet::new();
@@ -163,11 +163,10 @@ fn v3(server: &ApiServer, group: &str, version: &str) -> Value {
             reach(name, &mut reached);
         }
     }
-    let descriptions = descriptions(server);
     let mut components = Map::new();
     for name in reached {
         if let Some(schema) = schemas.definition(&name) {
-            components.insert(name.clone(), definition(&name, schema, Dialect::V3, &descriptions));
+            components.insert(name.clone(), definition(&name, schema, Dialect::V3, texts));
         }
     }
     json!({"openapi": "3.0.0", "info": info(), "paths": paths, "components": {"schemas": components}})
@@ -189,10 +188,17 @@ fn references(schema: &Schema, visit: &mut dyn FnMut(&str)) {
     schema.additional_properties.iter().chain(&schema.items).for_each(|inner| references(inner, visit));
 }
 
-/// Texts by definition and field; none if the host gave none.
-fn descriptions(server: &ApiServer) -> Value {
-    let text = server.options().descriptions.map(|texts| texts());
-    text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+/// A document with texts by definition and field, none of them if the host has none. One that should have them, but they
+/// could not be had, is not kept.
+fn described(server: &ApiServer, key: String, make: impl FnOnce(&Value) -> Document) -> Document {
+    if let Some(made) = server.documents().get(&key) {
+        return made.clone();
+    }
+    match server.options().descriptions.map(|texts| texts()) {
+        None => cached(server, key, || make(&Value::Null)),
+        Some(Ok(texts)) => cached(server, key, || make(&serde_json::from_slice(&texts).unwrap_or_default())),
+        Some(Err(NotLoaded)) => make(&Value::Null),
+    }
 }
 
 fn definition(name: &str, schema: &Schema, dialect: Dialect, descriptions: &Value) -> Value {

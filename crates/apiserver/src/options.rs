@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use machinery::Clock;
+use machinery::split::NotLoaded;
 use machinery::wire::{Request, Response};
 use store::Store;
 
@@ -67,7 +68,7 @@ pub struct Options {
     pub aggregated: Vec<Arc<dyn AggregatedApi>>,
     /// Gives field documentation for `explain`, in the form `machinery` defines, when it is asked for; left out of OpenAPI
     /// without.
-    pub descriptions: Option<fn() -> Bytes>,
+    pub descriptions: Option<fn() -> Result<Bytes, NotLoaded>>,
 }
 
 impl Options {

@@ -88,7 +88,7 @@ pub struct Options {
     /// How the scheduler is set up, where not as upstream's default.
     pub scheduler: Option<scheduler::Configuration>,
     /// Gives field documentation for `explain`.
-    pub descriptions: Option<fn() -> bytes::Bytes>,
+    pub descriptions: Option<fn() -> Result<bytes::Bytes, machinery::split::NotLoaded>>,
     /// Whether simulated nodes are those of a kubeadm cluster: with CoreDNS, kube-proxy and the control plane's parts
     /// as pods of `kube-system`. Without, the cluster is bare, and names are answered by no pod.
     pub addons: bool,

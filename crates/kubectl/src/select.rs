@@ -126,10 +126,13 @@ pub async fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Vec<Item
              include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'",
         ));
     }
+    let has_selector = !choice.selector.is_empty() || !choice.field_selector.is_empty();
+    if choice.args.is_empty() && (has_selector || choice.all && session.args.bool("all")) {
+        return Err(Error::message("at least one resource must be specified to use a selector"));
+    }
     if choice.args.is_empty() {
         return Err(missing());
     }
-    let has_selector = !choice.selector.is_empty() || !choice.field_selector.is_empty();
     let combined = choice.args.iter().filter(|arg| arg.contains('/')).count();
     if combined > 0 {
         return named(session, choice, combined, has_selector).await;

@@ -16,8 +16,11 @@ static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/page.rs"));
 static DESCRIPTIONS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.json.gz"));
 
 /// The API's field documentation: see [`machinery::schema`].
-pub fn descriptions() -> bytes::Bytes {
-    unpacked(DESCRIPTIONS).into()
+///
+/// # Errors
+/// None: it is linked.
+pub fn descriptions() -> Result<bytes::Bytes, machinery::split::NotLoaded> {
+    Ok(unpacked(DESCRIPTIONS).into())
 }
 
 /// Whether this build has the page in it.

@@ -15,7 +15,8 @@ use crate::process::{Machine, Pid, Signal};
 /// A terminal as its processes see it. Cheap to clone; all clones are one.
 ///
 /// In cooked mode (the default) it echoes, lets the line be edited, and turns Ctrl-C into SIGINT, and Ctrl-Z
-/// into SIGTSTP, for the foreground process group. In raw mode bytes go through as they are.
+/// into SIGTSTP, for the foreground process group. In raw mode bytes go through as they are. A line editor is in
+/// between: it has the keys as they come, and lines of others on the screen begin at its left as ever.
 #[derive(Clone)]
 pub struct Tty(Rc<Shared>);
 
@@ -36,6 +37,14 @@ pub enum Edited {
 /// Where what is written to the screen goes.
 type Output = Box<dyn Fn(&[u8])>;
 
+/// What becomes of bytes on their way: termios' `ICANON`, `ECHO` and `ISIG` for the keys, `OPOST` for the screen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Cooked,
+    Keys,
+    Raw,
+}
+
 struct Shared {
     machine: Machine,
     output: Output,
@@ -43,7 +52,7 @@ struct Shared {
     gate: Gate,
     state: RefCell<State>,
     foreground: Cell<Pid>,
-    raw: Cell<bool>,
+    mode: Cell<Mode>,
     size: Cell<(u16, u16)>,
     editor: RefCell<Option<Editor>>,
     /// Whether what was written last leaves words on the cursor's line.
@@ -79,7 +88,7 @@ impl Tty {
             mid_line: Cell::new(false),
             state: RefCell::default(),
             foreground: Cell::new(0),
-            raw: Cell::new(false),
+            mode: Cell::new(Mode::Cooked),
             size: Cell::new(size),
             editor: RefCell::default(),
         }))
@@ -111,14 +120,23 @@ impl Tty {
         self.0.editor.borrow().clone()
     }
 
-    /// Whether bytes go through as they are.
+    /// Whether keys go through as they are.
     pub fn is_raw(&self) -> bool {
-        self.0.raw.get()
+        self.0.mode.get() != Mode::Cooked
     }
 
     /// Sets raw or cooked mode. What was typed of a line in cooked mode is not lost to raw mode.
     pub fn set_raw(&self, raw: bool) {
-        if !self.0.raw.replace(raw) && raw {
+        self.set(if raw { Mode::Raw } else { Mode::Cooked });
+    }
+
+    /// A line editor begins to read.
+    pub fn set_keys(&self) {
+        self.set(Mode::Keys);
+    }
+
+    fn set(&self, mode: Mode) {
+        if self.0.mode.replace(mode) == Mode::Cooked && mode != Mode::Cooked {
             let line = std::mem::take(&mut self.0.state.borrow_mut().line);
             if !line.is_empty() {
                 self.push(line.into());
@@ -173,13 +191,15 @@ impl Tty {
             let tail = data.get(data.len().saturating_sub(ESCAPE_BYTES)..).unwrap_or_default();
             self.0.mid_line.set(!matches!(last, b'\n' | b'\r') && !tail.contains(&ESCAPE));
         }
-        if self.is_raw() {
+        let mode = self.0.mode.get();
+        if mode == Mode::Raw {
             (self.0.output)(data);
             return;
         }
         let mut out = Vec::with_capacity(data.len() + 8);
         for byte in data {
-            if *byte == b'\n' {
+            // Line editors bring their own.
+            if *byte == b'\n' && (mode == Mode::Cooked || out.last() != Some(&b'\r')) {
                 out.push(b'\r');
             }
             out.push(*byte);
@@ -195,7 +215,11 @@ impl Tty {
         const QUIT: u8 = 28;
         match byte {
             INTERRUPT | QUIT | SUSPEND => {
-                self.0.state.borrow_mut().line.clear();
+                // What was typed ahead is gone too: `NOFLSH` is not set.
+                let mut state = self.0.state.borrow_mut();
+                state.line.clear();
+                state.input.clear();
+                drop(state);
                 let (shown, signal) = match byte {
                     INTERRUPT => ("^C", Signal::Int),
                     QUIT => ("^\\", Signal::Quit),

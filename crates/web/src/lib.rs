@@ -13,6 +13,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use machinery::Timestamp;
+use machinery::split::{NotLoaded, at_once};
 use playground_control::tab::{self, Boot, FromWorker, ToWorker};
 use playground_core::{Cluster, NodeOptions, Options, lesson_files};
 use store::Store;
@@ -52,6 +53,18 @@ pub fn listen() -> Result<(), JsValue> {
     heard.iter().try_for_each(|event| scope.dispatch_event(event.unchecked_ref()).map(drop))
 }
 
+machinery::split! {
+    texts,
+    fn texts() -> &'static str {
+        machinery::schema::DESCRIPTIONS_JSON
+    }
+}
+
+/// The API's field documentation, in a chunk of its own.
+fn descriptions() -> Result<bytes::Bytes, NotLoaded> {
+    at_once(texts()).map(bytes::Bytes::from)
+}
+
 /// A new cluster, or a saved one that goes on.
 fn start(boot: &Boot, saved: &[u8]) -> Result<Rc<Cluster>, String> {
     if boot.command {
@@ -75,6 +88,7 @@ fn start(boot: &Boot, saved: &[u8]) -> Result<Rc<Cluster>, String> {
     }
     options.host_time = Some(Arc::new(host_time()));
     options.addons = true;
+    options.descriptions = Some(descriptions);
     let cluster = Rc::new(Cluster::new(options)?);
     turns::start(Rc::clone(&cluster), room).map_err(|_| "this browser has no MessageChannel".to_owned())?;
     Ok(cluster)

@@ -385,7 +385,7 @@ async fn watch(session: &Session<'_>, choice: &Choice<'_>, plan: Vec<Item>, outp
             session.out(printer.print(&as_table(session, object.clone()), &options));
         } else if args.bool("output-watch-events") && matches!(output.format, Format::Json) {
             session.out(format!("{{\"type\":\"{event}\",\"object\":{}}}\n", machinery::go::json(object)));
-        } else if args.bool("output-watch-events") {
+        } else if args.bool("output-watch-events") && !matches!(output.format, Format::Name) {
             session.out(output.render(&json!({ "type": event, "object": object }))?);
         } else {
             session.out(output.render(object)?);

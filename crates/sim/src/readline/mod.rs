@@ -71,7 +71,7 @@ impl Readline {
         F: Fn(String) -> T,
         T: Future<Output = Completion>,
     {
-        tty.set_raw(true);
+        tty.set_keys();
         let input = self.edit(tty, prompt, complete).await;
         tty.set_raw(false);
         input

@@ -103,9 +103,20 @@ fn control_c_ends_what_runs_or_gives_up_the_line() {
     terminal.type_in("while true; do :; done\r");
     terminal.type_in("\x03");
     assert_eq!(terminal.output_of("echo $?"), "130\r\n");
+    terminal.type_in("sleep 1000\recho typed ahead\r");
+    let screen = terminal.type_in("\x03");
+    assert!(!screen.contains("\ntyped ahead"), "{screen:?}");
     terminal.type_in("echo half\x03");
     assert_eq!(terminal.output_of("echo whole"), "whole\r\n");
     assert_eq!(terminal.machine.processes().len(), 1);
+}
+
+/// What others write while a line is edited begins at the left.
+#[test]
+fn jobs_write_whole_lines_beside_the_prompt() {
+    let mut terminal = Terminal::open();
+    let screen = terminal.type_in("(sleep 0.1; echo a; echo b) &\r");
+    assert!(screen.contains("a\r\nb\r\n") && !screen.contains("\r\r\n"), "{screen:?}");
 }
 
 #[test]
