@@ -55,11 +55,12 @@ pub fn Book(props: &BookProps) -> Html {
     {
         let (lesson, api) = (lesson.clone(), props.api.clone());
         use_effect_with((*open).clone(), move |open| {
-            progress::open(open.as_deref());
-            let Some(id) = open.clone() else { return };
+            let Some(id) = open.clone() else { return progress::open(None) };
             wasm_bindgen_futures::spawn_local(async move {
                 let loaded = load::lesson(&id).await.map(Rc::new);
                 if let Ok(lesson) = &loaded {
+                    // An address may name one that there is not.
+                    progress::open(Some(&id));
                     put_files(&api, lesson).await;
                 }
                 lesson.set(Some((id, loaded)));

@@ -74,6 +74,10 @@ impl Flow {
     pub fn advance(&mut self, now_ms: f64, places: &Places<'_>) -> bool {
         while now_ms >= self.next_ms && self.dots.len() < UNDER_WAY_MAX {
             let Some(hop) = self.queued.pop_front() else { break };
+            // The system's pods may be hidden, and with them what passes between them.
+            if !places.shows(&hop.from) || !places.shows(&hop.to) {
+                continue;
+            }
             let apart = (QUEUE_MS / (self.queued.len() + 1) as f64).clamp(APART_MS.0, APART_MS.1);
             self.next_ms = self.next_ms.max(now_ms - LATE_MS_MAX) + apart;
             let dot = Dot { from_bus_x: self.bus_x, left_ms: now_ms, hop };
@@ -146,6 +150,15 @@ impl Places<'_> {
                 vec![Point { x: start, y: bus_y }, Point { x: to.x, y: bus_y }, to]
             }
             (None, None) => Vec::new(),
+        }
+    }
+
+    /// Whether a part is on the map: whoever is no pod and no Service has a place at least in its margins.
+    fn shows(&self, part: &str) -> bool {
+        match part.split_once('/') {
+            Some(("pod", key)) => self.motion.get(key).is_some(),
+            Some(("service", key)) => self.scene.services.iter().any(|service| service.key == key),
+            _ => true,
         }
     }
 
@@ -251,6 +264,24 @@ mod tests {
 
     use super::super::scene::tests::scene;
     use super::*;
+
+    #[wasm_bindgen_test]
+    fn what_passes_between_hidden_pods_is_hidden() {
+        let scene = scene(2, 1);
+        let layout = Layout::new(&scene, 900.0, 600.0);
+        let motion = Motion::default();
+        let places = Places { scene: &scene, layout: &layout, motion: &motion };
+        let hop = Hop {
+            kind: HopKind::Network,
+            from: "node/a".into(),
+            to: "pod/kube-system/etcd-a".into(),
+            verb: "GET /livez".into(),
+            ..Hop::default()
+        };
+        let mut flow = Flow::default();
+        flow.push(Rc::new(hop), HopFilter { control: true, network: true });
+        assert!(!flow.advance(1_000.0, &places));
+    }
 
     #[wasm_bindgen_test]
     fn a_dot_leaves_and_arrives() {
