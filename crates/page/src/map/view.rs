@@ -70,7 +70,9 @@ pub fn MapView(props: &MapProps) -> Html {
         use_effect_with((props.news, props.shown.clone()), move |(_, shown)| {
             if let Some(engine) = engine.borrow().as_ref() {
                 engine.show(Scene::read(&world.snapshot(), shown));
-                engine.tell(&trace, filter);
+                // What passes now is not of the past.
+                let none = HopFilter { control: false, network: false };
+                engine.tell(&trace, if world.revision().is_some() { none } else { filter });
             }
         });
     }
