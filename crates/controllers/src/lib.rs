@@ -84,15 +84,16 @@ pub struct Options {
     pub root_ca: String,
     /// What signs certificates, where there is something.
     pub authority: Option<Rc<dyn certificates::Authority>>,
-    /// The ingress that LoadBalancer Services get: an address, or else a host name.
-    pub load_balancer: String,
+    /// The ingress that LoadBalancer Services get: an address, or else a host name. Without, there is no cloud: they are
+    /// pending, and whoever gives them an address is not meddled with.
+    pub load_balancer: Option<String>,
     /// The range (of 24 bits) from which each of them gets an address of its own besides, where there is one.
     pub load_balancers: Option<Ipv4Addr>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { root_ca: String::new(), authority: None, load_balancer: "localhost".into(), load_balancers: None }
+        Self { root_ca: String::new(), authority: None, load_balancer: Some("localhost".into()), load_balancers: None }
     }
 }
 

@@ -96,7 +96,7 @@ impl ServiceLbController {
             }
         };
         let mut wanted: Vec<_> = address.map(|address| of_address(address.into())).into_iter().collect();
-        wanted.push(ingress(&self.options.load_balancer));
+        wanted.extend(self.options.load_balancer.as_deref().map(ingress));
         if has_finalizer(service) && ingresses(service) == wanted.as_slice() {
             return Ok(());
         }
@@ -179,6 +179,9 @@ impl Controller for ServiceLbController {
     }
 
     fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
+        if self.options.load_balancer.is_none() {
+            return Ok(());
+        }
         let Some(service) = self.services.get(key) else { return Ok(()) };
         if wants_load_balancer(&service) && !pods::is_deleting(&*service) {
             self.ensure(key, &service, queue)

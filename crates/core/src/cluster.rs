@@ -301,8 +301,8 @@ impl Inner {
         let controllers = controllers::Options {
             root_ca: options.root_ca,
             authority: options.authority,
+            load_balancer: options.load_balancer,
             load_balancers: options.load_balancers,
-            ..controllers::Options::default()
         };
         let ports = OpenPorts::new(options.ports_changed);
         inner.add_control_plane(&mut rng, &host, controllers, ports.clone(), options.scheduler);

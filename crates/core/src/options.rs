@@ -94,6 +94,8 @@ pub struct Options {
     pub addons: bool,
     /// The range of Services' addresses.
     pub services: ServiceRange,
+    /// The ingress of LoadBalancer Services; without, they are pending until somebody else gives them one.
+    pub load_balancer: Option<String>,
     /// The range (of 24 bits) from which LoadBalancer Services get addresses, beside `localhost`; none have one without.
     pub load_balancers: Option<Ipv4Addr>,
     /// Files in the learner's home, by relative path.
@@ -126,6 +128,7 @@ impl Options {
             descriptions: None,
             addons: false,
             services: ServiceRange::default(),
+            load_balancer: Some("localhost".into()),
             load_balancers: None,
             files: Vec::new(),
             faults: Vec::new(),

@@ -109,6 +109,24 @@ fn minikube_starts_serves_stops_and_deletes() {
     assert_eq!(lab.ok("kubectl config get-contexts -o name"), "playground\n");
 }
 
+/// minikube has no cloud: a load balancer waits for the tunnel, and has an address while that is there.
+#[test]
+fn minikube_tunnel_gives_load_balancers_their_address() {
+    let lab = Lab::new(1);
+    lab.ok("minikube start");
+    lab.ok("kubectl create deployment hello --image=nginx && kubectl expose deployment hello --type=LoadBalancer --port=8081 --target-port=80");
+    lab.ok("kubectl wait --for=condition=Available deployment/hello");
+    let address = "kubectl get service hello --no-headers | awk '{print $4}'";
+    assert_eq!(lab.ok(address), "<pending>\n");
+    assert_ne!(lab.run("curl -s localhost:8081").code, 0);
+    lab.run("minikube tunnel > tunnel.log 2>&1 & sleep 3");
+    assert_eq!(lab.ok(address), "127.0.0.1\n");
+    assert!(lab.ok("curl -s http://127.0.0.1:8081").contains("Welcome to nginx!"));
+    assert!(lab.ok("cat tunnel.log").contains("Starting tunnel for service hello."));
+    lab.run("pkill minikube; sleep 1");
+    assert_eq!(lab.ok(address), "<pending>\n");
+}
+
 #[test]
 fn docker_builds_runs_and_shows_containers() {
     let lab = Lab::new(1);

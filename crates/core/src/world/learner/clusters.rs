@@ -288,6 +288,8 @@ impl Clusters {
             host_time: shared.host_time.clone(),
             advertise,
             addons: true,
+            // minikube has no cloud: `minikube tunnel` gives load balancers their address.
+            load_balancer: (cluster.tool != Tool::Minikube).then(|| "localhost".into()),
             saved: cluster.disks.borrow().clone(),
             ..Options::new(cluster.store.clone(), shared.executor.now(), seed)
         };

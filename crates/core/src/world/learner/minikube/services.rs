@@ -1,8 +1,13 @@
 //! Ways to what runs in a cluster: `minikube service`, `dashboard`, `tunnel`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use client::{Client, ListOptions, Patch, key_of};
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use machinery::ObjectKey;
+use serde_json::{Value, json};
 
 use super::{Minikube, Outcome, boxed, usage};
 use crate::world::learner::flags::Flags;
@@ -116,36 +121,72 @@ impl Minikube {
         std::future::pending::<Outcome>().await
     }
 
-    /// Load balancers answer at `localhost` for as long as this runs.
+    /// Load balancers have an address, and answer there, for as long as this runs.
     pub(super) async fn tunnel(&self, profile: &str) -> Outcome {
         let cluster = self.running(profile)?;
         self.process.print("✅  Tunnel successfully started\n\n📌  NOTE: Please do not close this terminal as this process must stay alive for the tunnel to be accessible ...\n\n").await;
-        let mut open: Vec<(u16, tools::Mapped)> = Vec::new();
+        let mut open: BTreeMap<ObjectKey, Tunnel> = BTreeMap::new();
         let address = cluster.nodes.borrow().first().map(|node| node.options.address);
         let Some(address) = address else { return Ok(0) };
+        let Some(line) = cluster.inner().as_ref().map(|inner| inner.line(TUNNEL, Arc::default())) else { return Ok(0) };
+        let client = Client::new(line, TUNNEL);
         while cluster.is_running() {
-            let services = self.get(&cluster, "/api/v1/services").await;
-            for service in services["items"].as_array().into_iter().flatten() {
-                if service["spec"]["type"] != "LoadBalancer" {
+            let list = client.list::<Service>("", &ListOptions::default());
+            let mut services = list.map(|list| list.items).unwrap_or_default();
+            services.retain(|service| spec_of(service).type_.as_deref() == Some("LoadBalancer"));
+            open.retain(|key, _| services.iter().any(|service| key_of(&**service) == *key));
+            for service in services {
+                let key = key_of(&*service);
+                if open.contains_key(&key) {
                     continue;
                 }
-                for port in service["spec"]["ports"].as_array().into_iter().flatten() {
-                    let number = |key: &str| port[key].as_u64().and_then(|port| u16::try_from(port).ok());
-                    let (Some(outer), Some(node_port)) = (number("port"), number("nodePort")) else { continue };
-                    if open.iter().any(|(known, _)| *known == outer) {
-                        continue;
-                    }
-                    if let Some(mapped) =
-                        tools::Mapped::new(self.clusters.computer(), outer, (address.into(), node_port))
-                    {
-                        let name = service["metadata"]["name"].as_str().unwrap_or_default();
-                        self.process.print(format!("🏃  Starting tunnel for service {name}.\n")).await;
-                        open.push((outer, mapped));
-                    }
-                }
+                let ports = spec_of(&service).ports.unwrap_or_default();
+                let number = |port: i32| u16::try_from(port).unwrap_or_default();
+                let map = |port: &ServicePort| {
+                    let inside = (address.into(), number(port.node_port.unwrap_or_default()));
+                    tools::Mapped::new(self.clusters.computer(), number(port.port), inside)
+                };
+                // One whose port is taken waits until it is free.
+                let Some(ways) = ports.iter().map(map).collect::<Option<Vec<_>>>() else { continue };
+                self.process.print(format!("🏃  Starting tunnel for service {}.\n", key.name)).await;
+                open.insert(key.clone(), Tunnel::new(client.clone(), key, ways));
             }
             self.process.sleep(Duration::from_secs(1)).await;
         }
         Ok(0)
+    }
+}
+
+const TUNNEL: &str = "minikube-tunnel";
+
+fn spec_of(service: &Service) -> ServiceSpec {
+    service.spec.clone().unwrap_or_default()
+}
+
+/// The ways to one Service, which has an address as long as they are open: with Docker as minikube's driver, the
+/// computer's own.
+struct Tunnel {
+    client: Client,
+    service: ObjectKey,
+    _ways: Vec<tools::Mapped>,
+}
+
+impl Tunnel {
+    fn new(client: Client, service: ObjectKey, ways: Vec<tools::Mapped>) -> Self {
+        let tunnel = Self { client, service, _ways: ways };
+        tunnel.tell(&json!([{ "ip": "127.0.0.1" }]));
+        tunnel
+    }
+
+    fn tell(&self, ingress: &Value) {
+        let patch = Patch::Merge(json!({ "status": { "loadBalancer": { "ingress": ingress } } }));
+        // A Service that is gone needs no address.
+        let _ = self.client.patch_status::<Service>(&self.service, &patch);
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.tell(&Value::Null);
     }
 }
