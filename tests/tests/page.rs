@@ -34,6 +34,8 @@ async fn commands_typed_into_the_terminal_change_the_cluster() {
     browser
         .until_terminal(|text| text.contains("the server doesn't have a resource type \"nothing\""), "the error")
         .await;
+    browser.type_line("kubectl explain replicaset.spec.minReadySeconds").await;
+    browser.until_terminal(|text| text.contains("Minimum number of seconds"), "the API's own text").await;
     browser.close().await;
 }
 
