@@ -9,7 +9,7 @@ use super::layout::{Detail, Layout, NODE_HEADER, Station};
 use super::motion::{Motion, Sprite};
 use super::palette::Palette;
 use super::pen::{MONO, fitting};
-use super::scene::{ContainerState, NodeItem, PodState, Scene, ServiceItem};
+use super::scene::{ContainerItem, ContainerState, NodeItem, PodState, Scene, ServiceItem};
 use crate::story::Spot;
 use crate::text::*;
 
@@ -38,6 +38,12 @@ pub struct Frame<'a> {
     pub hovered: &'a str,
     /// The step of a story that is shown.
     pub spot: Option<&'a Spot>,
+    /// How large a unit of the layout is on the screen, in CSS pixels.
+    pub scale: f64,
+    /// What of the layout is on the screen.
+    pub view: Rect,
+    /// The containers of a pod, by its key.
+    pub containers: &'a dyn Fn(&str) -> Vec<ContainerItem>,
     /// Whether nothing is to move by itself.
     pub calm: bool,
     /// The browser's time in milliseconds.
@@ -171,7 +177,7 @@ impl Frame<'_> {
                 matches!(item.state, PodState::Ready | PodState::Succeeded | PodState::NotReady | PodState::Creating);
             let marked =
                 [self.selected, self.hovered].iter().any(|id| id.strip_prefix("pods/") == Some(item.key.as_str()));
-            if !dots || !plain || marked || sprite.alpha < 1.0 {
+            if !dots || !plain || marked || sprite.alpha < 1.0 || self.is_near(sprite.rect) {
                 self.pod(sprite);
                 continue;
             }
@@ -236,6 +242,7 @@ impl Frame<'_> {
         }
         self.canvas.set_global_alpha(alpha * faded);
         match self.layout.detail {
+            _ if self.is_near(*rect) => self.pod_near(sprite, color),
             Some(Detail::Card) if rect.w > 90.0 => self.pod_card(sprite, color),
             Some(Detail::Tile) if rect.w > 40.0 => {
                 let end = item.name.rsplit('-').next().unwrap_or(&item.name);
@@ -275,14 +282,19 @@ impl Frame<'_> {
     fn containers(&self, sprite: &Sprite, from: Point, size: f64, color: &str) {
         for (index, container) in sprite.item.containers.iter().take(6).enumerate() {
             let place = Rect::new(from.x + index as f64 * (size + 4.0), from.y - size / 2.0, size, size);
-            self.canvas.set_fill_style_str(color);
-            match container {
-                ContainerState::Running => self.fill(place, 2.0),
-                ContainerState::Waiting => self.outline(place.inset(0.5), 2.0, color, 1.2),
-                ContainerState::Terminated => {
-                    self.outline(place.inset(0.5), 2.0, color, 1.2);
-                    self.line(&[Point { x: place.x, y: place.bottom() }, Point { x: place.right(), y: place.y }]);
-                }
+            self.container(*container, place, color, 1.0);
+        }
+    }
+
+    /// One of them; lines are so many units of the layout wide.
+    pub(super) fn container(&self, state: ContainerState, place: Rect, color: &str, unit: f64) {
+        self.canvas.set_fill_style_str(color);
+        match state {
+            ContainerState::Running => self.fill(place, 2.0 * unit),
+            ContainerState::Waiting => self.outline(place.inset(0.5 * unit), 2.0 * unit, color, 1.2 * unit),
+            ContainerState::Terminated => {
+                self.outline(place.inset(0.5 * unit), 2.0 * unit, color, 1.2 * unit);
+                self.line(&[Point { x: place.x, y: place.bottom() }, Point { x: place.right(), y: place.y }]);
             }
         }
     }

@@ -10,15 +10,17 @@ use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ResizeObserver};
 
 use super::draw::Frame;
 use super::flow::{Flow, HopFilter, Places};
-use super::geometry::Point;
+use super::geometry::{Point, Rect};
 use super::layout::Layout;
 use super::motion::Motion;
 use super::palette::Palette;
-use super::scene::{PodState, Scene};
+use super::scene::{ContainerItem, PodState, Scene};
 use crate::story::Spot;
 use crate::trace::Trace;
 
-const ZOOM: (f64, f64) = (0.4, 6.0);
+/// How wide the column of the map's buttons is, in CSS pixels (`.map-buttons`).
+const BUTTONS_WIDTH: f64 = 42.0;
+const ZOOM: (f64, f64) = (0.4, 48.0);
 
 /// How the map is looked at: screen = world × scale + offset.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +51,9 @@ pub struct Engine {
     me: Weak<Self>,
 }
 
+/// The containers of a pod, by its key.
+pub type Containers = dyn Fn(&str) -> Vec<ContainerItem>;
+
 #[derive(Default)]
 struct State {
     scene: Scene,
@@ -61,6 +66,7 @@ struct State {
     selected: String,
     hovered: String,
     spot: Option<Spot>,
+    containers: Option<Rc<Containers>>,
     /// How far the trace has been told; what passed before the map was there is no news.
     told: Option<usize>,
 }
@@ -94,9 +100,10 @@ impl Engine {
         Some(engine)
     }
 
-    /// Shows another scene.
-    pub fn show(&self, scene: Scene) {
+    /// Shows another scene, whose pods have these containers.
+    pub fn show(&self, scene: Scene, containers: Rc<Containers>) {
         let mut state = self.state.borrow_mut();
+        state.containers = Some(containers);
         if state.scene != scene {
             state.scene = scene;
             state.relayout();
@@ -273,6 +280,9 @@ impl Engine {
             selected: &state.selected,
             hovered: &state.hovered,
             spot: state.spot.as_ref(),
+            scale,
+            view: Rect::new(-x / scale, -y / scale, state.size.0 / scale, state.size.1 / scale),
+            containers: &|key: &str| state.containers.as_ref().map(|of| of(key)).unwrap_or_default(),
             calm: self.calm,
             now_ms,
         }
@@ -284,15 +294,20 @@ impl Engine {
 impl State {
     fn relayout(&mut self) {
         let whole = self.camera == self.fitting_camera();
-        self.layout = Layout::new(&self.scene, self.size.0, self.size.1);
+        self.layout = Layout::new(&self.scene, self.width(), self.size.1);
         self.motion.retarget(&self.scene, &self.layout);
         if whole {
             self.camera = self.fitting_camera();
         }
     }
 
+    /// How much of the canvas' width things are laid out in: the rest is the buttons' while one sees the whole.
+    fn width(&self) -> f64 {
+        (self.size.0 - BUTTONS_WIDTH).max(0.0)
+    }
+
     fn fitting_camera(&self) -> Camera {
-        let (width, height) = self.size;
+        let (width, height) = (self.width(), self.size.1);
         let scale = (height / self.layout.height.max(1.0)).min(1.0);
         Camera { scale, x: (width - width * scale) / 2.0, y: 0.0 }
     }

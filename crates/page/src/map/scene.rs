@@ -52,6 +52,19 @@ pub enum ContainerState {
     Terminated,
 }
 
+/// A container as it is seen from near.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContainerItem {
+    /// Name.
+    pub name: String,
+    /// Its image, as the pod names it.
+    pub image: String,
+    /// State.
+    pub state: ContainerState,
+    /// How often it was started anew.
+    pub restarts: i64,
+}
+
 /// A pod on the map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PodItem {
@@ -180,17 +193,34 @@ pub fn pod_state(pod: &Object) -> PodState {
     }
 }
 
+/// A pod's containers, in the spec's order.
+pub fn containers(pod: &Object) -> Vec<ContainerItem> {
+    let statuses = pod.items("/status/containerStatuses");
+    let restarts = |name: &str| {
+        let status = statuses.iter().find(|status| text(status, "/name") == name);
+        status.and_then(|status| status.get("restartCount")?.as_i64()).unwrap_or_default()
+    };
+    let item = |container: &Value| {
+        let (name, image) = (text(container, "/name"), text(container, "/image"));
+        let state = container_state(pod, name);
+        ContainerItem { name: name.into(), image: image.into(), state, restarts: restarts(name) }
+    };
+    pod.items("/spec/containers").iter().map(item).collect()
+}
+
+fn container_state(pod: &Object, name: &str) -> ContainerState {
+    let status = pod.items("/status/containerStatuses").iter().find(|status| text(status, "/name") == name);
+    match status.and_then(|status| status.get("state")) {
+        Some(state) if state.get("running").is_some() => ContainerState::Running,
+        Some(state) if state.get("terminated").is_some() => ContainerState::Terminated,
+        _ => ContainerState::Waiting,
+    }
+}
+
 fn pod_item(snapshot: &Snapshot, pod: &Object) -> PodItem {
     let statuses = pod.items("/status/containerStatuses");
-    let containers = pod.items("/spec/containers").iter().map(|container| {
-        let name = text(container, "/name");
-        let state = statuses.iter().find(|status| text(status, "/name") == name).and_then(|status| status.get("state"));
-        match state {
-            Some(state) if state.get("running").is_some() => ContainerState::Running,
-            Some(state) if state.get("terminated").is_some() => ContainerState::Terminated,
-            _ => ContainerState::Waiting,
-        }
-    });
+    let containers =
+        pod.items("/spec/containers").iter().map(|container| container_state(pod, text(container, "/name")));
     PodItem {
         key: pod.key(),
         name: pod.name().into(),
@@ -310,6 +340,8 @@ pub(super) mod tests {
         let pod = &scene.nodes[0].pods[0];
         assert_eq!((pod.owner.as_str(), pod.state, pod.restarts), ("web", PodState::Ready, 2));
         assert_eq!(pod.containers, [ContainerState::Running]);
+        let near = snapshot.get("pods", &pod.key).map(|pod| containers(pod)).unwrap_or_default();
+        assert_eq!((near[0].name.as_str(), near[0].state, near[0].restarts), ("c", ContainerState::Running, 2));
         assert_eq!(scene.unscheduled[0].state, PodState::Unscheduled);
         assert_eq!(scene.services[0].detail, "NodePort 8080:30950");
         assert_eq!(scene.services[0].endpoints, ["default/web-1-a"]);

@@ -8,7 +8,7 @@ use yew::prelude::*;
 
 use super::engine::Engine;
 use super::flow::HopFilter;
-use super::scene::Scene;
+use super::scene::{Scene, containers};
 use crate::story::Spot;
 use crate::text::{CONTROL_LEGEND, MAP_SAYS, SHOW_ALL, TRAFFIC, WHAT_PASSES, ZOOM, ZOOM_IN, ZOOM_OUT, t};
 use crate::trace::Trace;
@@ -69,7 +69,9 @@ pub fn MapView(props: &MapProps) -> Html {
         let (engine, world, trace, filter) = (engine.clone(), props.world.clone(), props.trace.clone(), *filter);
         use_effect_with((props.news, props.shown.clone()), move |(_, shown)| {
             if let Some(engine) = engine.borrow().as_ref() {
-                engine.show(Scene::read(&world.snapshot(), shown));
+                let near = world.clone();
+                let of = move |key: &str| near.snapshot().get("pods", key).map(|pod| containers(pod));
+                engine.show(Scene::read(&world.snapshot(), shown), Rc::new(move |key| of(key).unwrap_or_default()));
                 // What passes now is not of the past.
                 let none = HopFilter { control: false, network: false };
                 engine.tell(&trace, if world.revision().is_some() { none } else { filter });

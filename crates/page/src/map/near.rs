@@ -1,0 +1,52 @@
+//! A pod seen from near: its whole name, its state in words, and each of its containers.
+
+use super::draw::Frame;
+use super::geometry::Rect;
+use super::motion::Sprite;
+use super::scene::PodState;
+
+/// From this size on, in CSS pixels, a pod has room for it.
+const WIDTH_MIN: f64 = 210.0;
+const HEIGHT_MIN: f64 = 96.0;
+/// Where its lines are, in CSS pixels from its upper edge, and how far its containers are apart.
+const NAME: f64 = 20.0;
+const STATE: f64 = 38.0;
+const CONTAINERS: f64 = 60.0;
+const CONTAINER: f64 = 36.0;
+/// From a container's first line to its second.
+const LINE: f64 = 15.0;
+const MARGIN: f64 = 12.0;
+
+impl Frame<'_> {
+    /// Whether somebody has gone near enough to a pod.
+    pub(super) fn is_near(&self, pod: Rect) -> bool {
+        self.scale > 1.0 && pod.w * self.scale >= WIDTH_MIN && pod.h * self.scale >= HEIGHT_MIN && self.view.meets(pod)
+    }
+
+    /// Words keep their size on the screen however near one is; there are more of them.
+    pub(super) fn pod_near(&self, sprite: &Sprite, color: &str) {
+        let Sprite { item, rect, .. } = sprite;
+        let unit = self.scale.recip();
+        let (left, room) = (rect.x + MARGIN * unit, rect.w - 2.0 * MARGIN * unit);
+        let at = |pixels: f64| rect.y + pixels * unit;
+        let (ink, soft) = (&self.palette.ink, &self.palette.ink_soft);
+        self.mono(&item.name, left, at(NAME), 12.5 * unit, ink, "left", room);
+        let told = if item.state == PodState::Failing { &self.palette.bad } else { soft };
+        self.words(item.state.label(), left, at(STATE), 11.5 * unit, 500, told, "left", room);
+        let (indented, room) = (left + 18.0 * unit, room - 18.0 * unit);
+        for (index, container) in (self.containers)(&item.key).iter().enumerate() {
+            let first = CONTAINERS + CONTAINER * index as f64;
+            if at(first + LINE + MARGIN) > rect.bottom() {
+                break;
+            }
+            let square = Rect::new(left, at(first - 5.0), 10.0 * unit, 10.0 * unit);
+            self.container(container.state, square, color, unit);
+            self.mono(&container.name, indented, at(first), 11.5 * unit, ink, "left", room);
+            let words = match container.restarts {
+                0 => container.image.clone(),
+                restarts => format!("↻ {restarts} · {}", container.image),
+            };
+            self.words(&words, indented, at(first + LINE), 11.0 * unit, 400, soft, "left", room);
+        }
+    }
+}
