@@ -15,6 +15,7 @@ mod tools;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -99,6 +100,10 @@ impl Learner {
         });
         let nodes = u16::try_from(own.world.runtimes().len()).unwrap_or(u16::MAX);
         let clusters = Clusters::new(own, rng.fork(), nodes);
+        // Where the kubeconfig says, as Docker maps it for kind.
+        if let Ok(address) = own.api.address().parse::<SocketAddr>() {
+            own.world.computer().map_port(clusters::OWN_PORT, (address.ip(), address.port()));
+        }
         let docker = Docker::new(clusters.clone(), disk.clone(), rng.fork());
         // The first document's image was built before it begins.
         let _ = docker.fetch("hellokube:1.0.0");

@@ -109,6 +109,17 @@ fn minikube_starts_serves_stops_and_deletes() {
     assert_eq!(lab.ok("kubectl config get-contexts -o name"), "playground\n");
 }
 
+/// Whoever asks without kubectl is nobody, as at any API server.
+#[test]
+fn the_api_server_answers_where_the_kubeconfig_says() {
+    let lab = Lab::new(1);
+    let server = "https://127.0.0.1:6443";
+    assert!(lab.ok("kubectl config view").contains(server));
+    assert!(lab.ok(&format!("curl -sk {server}/version")).contains("gitVersion"));
+    let refused = lab.ok(&format!("curl -sk {server}/api/v1/pods"));
+    assert!(refused.contains("\\\"system:anonymous\\\" cannot list resource"), "{refused}");
+}
+
 /// minikube has no cloud: a load balancer waits for the tunnel, and has an address while that is there.
 #[test]
 fn minikube_tunnel_gives_load_balancers_their_address() {
@@ -142,7 +153,10 @@ fn docker_builds_runs_and_shows_containers() {
     assert_eq!(lab.ok("docker stop web && docker rm web"), "web\nweb\n");
     lab.ok("mkdir app && echo '<h1>mine</h1>' > app/index.html");
     lab.ok("printf 'FROM nginx:1.27\\nCOPY index.html /usr/share/nginx/html/\\nRUN echo built > /built\\n' > app/Dockerfile");
+    assert!(lab.fails("docker build -f nope app").1.contains("open nope: no such file"));
     lab.ok("docker build -t mine:1 app");
+    let quiet = lab.run("docker build -q -t mine:1 app");
+    assert!(quiet.stdout.starts_with("sha256:") && quiet.stderr.is_empty(), "{}{}", quiet.stdout, quiet.stderr);
     assert!(lab.ok("docker images").contains("mine         1"));
     assert_eq!(lab.ok("docker run --rm mine:1 cat /built"), "built\n");
     lab.ok("docker run -d --name mine -p 8091:80 mine:1");

@@ -46,10 +46,20 @@ pub async fn run(docker: &Docker, process: &Rc<Process>, words: &[String]) -> Re
         return Err("ERROR: docker: 'docker buildx build' requires 1 argument\n\nUsage:  docker buildx build [OPTIONS] PATH | URL | -".into());
     };
     let context = process.path(context);
-    let path = flags.value("file").map_or_else(|| format!("{context}/Dockerfile"), |path| process.path(path));
+    let named = flags.value("file");
+    let path = named.map_or_else(|| format!("{context}/Dockerfile"), |path| process.path(path));
     let text = process.fs().read_text(&path).map_err(|_| {
-        "ERROR: failed to build: failed to solve: failed to read dockerfile: open Dockerfile: no such file or directory".to_owned()
+        let file = sim::fs::file_name(named.unwrap_or("Dockerfile"));
+        format!(
+            "ERROR: failed to build: failed to solve: failed to read dockerfile: open {file}: no such file or directory"
+        )
     })?;
+    let is_quiet = flags.is_on("quiet");
+    let say = async |text: String| {
+        if !is_quiet {
+            process.eprint(text).await;
+        }
+    };
     let mut builder = Builder { docker, process, context, stages: Vec::new(), arguments: BTreeMap::new() };
     for argument in flags.values("build-arg") {
         let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
@@ -57,9 +67,9 @@ pub async fn run(docker: &Docker, process: &Rc<Process>, words: &[String]) -> Re
     }
     let steps = instructions(&text);
     let total = steps.len();
-    process.eprint(format!("[+] Building ({total}/{total})                                docker:default\n")).await;
+    say(format!("[+] Building ({total}/{total})                                docker:default\n")).await;
     for (number, (line, instruction, rest)) in (1..).zip(&steps) {
-        process.eprint(format!(" => [{number}/{total}] {instruction} {rest}\n")).await;
+        say(format!(" => [{number}/{total}] {instruction} {rest}\n")).await;
         builder
             .step(instruction, rest)
             .await
@@ -83,14 +93,14 @@ pub async fn run(docker: &Docker, process: &Rc<Process>, words: &[String]) -> Re
     );
     stage.image.digest.clone_from(&stage.image.id);
     stage.image.layer = Rc::new(stage.tree);
-    process.eprint(format!(" => exporting to image\n => => writing image {}\n", stage.image.id)).await;
+    say(format!(" => exporting to image\n => => writing image {}\n", stage.image.id)).await;
     for tag in if tags.is_empty() { vec![first] } else { tags } {
         let reference =
             Reference::parse(tag).map_err(|error| format!("ERROR: failed to build: invalid tag {tag:?}: {error}"))?;
-        process.eprint(format!(" => => naming to {reference}\n")).await;
+        say(format!(" => => naming to {reference}\n")).await;
         docker.put_image(Rc::new(Image { reference, ..stage.image.clone() }));
     }
-    if flags.is_on("quiet") {
+    if is_quiet {
         process.print(format!("{}\n", stage.image.id)).await;
     }
     Ok(0)

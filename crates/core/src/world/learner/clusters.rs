@@ -151,6 +151,9 @@ struct Shared {
 /// The server of the computer's own cluster, in the kubeconfig that is there from the start.
 pub const OWN_SERVER: &str = "https://127.0.0.1:6443";
 
+/// Its port.
+pub const OWN_PORT: u16 = 6443;
+
 /// Its context.
 pub const OWN_CONTEXT: &str = "playground";
 

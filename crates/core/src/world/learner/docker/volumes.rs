@@ -53,6 +53,11 @@ fn check_name(name: &str) -> Result<(), String> {
     if name.len() > 1 && name.bytes().all(good) && name.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric) {
         return Ok(());
     }
+    if name.len() == 1 {
+        return Err(format!(
+            "create {name}: volume name is too short, names should be at least two alphanumeric characters"
+        ));
+    }
     Err(format!(
         "create {name}: {name:?} includes invalid characters for a local volume name, only \
          \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path"
