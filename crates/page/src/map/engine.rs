@@ -20,7 +20,7 @@ use crate::trace::Trace;
 
 /// How wide the column of the map's buttons is, in CSS pixels (`.map-buttons`).
 const BUTTONS_WIDTH: f64 = 42.0;
-const ZOOM: (f64, f64) = (0.4, 48.0);
+const ZOOM_MIN: f64 = 0.4;
 
 /// How the map is looked at: screen = world × scale + offset.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -185,8 +185,8 @@ impl Engine {
 
     /// Zooms about a point of the canvas.
     pub fn zoom(&self, factor: f64, x: f64, y: f64) {
-        let camera = &mut self.state.borrow_mut().camera;
-        let scale = (camera.scale * factor).clamp(ZOOM.0, ZOOM.1);
+        let State { camera, layout, .. } = &mut *self.state.borrow_mut();
+        let scale = (camera.scale * factor).clamp(ZOOM_MIN, layout.zoom_max());
         let ratio = scale / camera.scale;
         *camera = Camera { scale, x: x - (x - camera.x) * ratio, y: y - (y - camera.y) * ratio };
         self.wake();

@@ -34,6 +34,17 @@ pub enum Detail {
     Dot,
 }
 
+impl Detail {
+    /// How far one can zoom: until a pod fills the view.
+    fn zoom_max(self) -> f64 {
+        match self {
+            Self::Card => 4.0,
+            Self::Tile => 8.0,
+            Self::Dot => 48.0,
+        }
+    }
+}
+
 /// Cell sizes that are tried, largest first: width, height, gap, detail.
 const CELLS: [(f64, f64, f64, Detail); 9] = [
     (164.0, 58.0, 8.0, Detail::Card),
@@ -88,6 +99,11 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// How large a scale makes sense.
+    pub fn zoom_max(&self) -> f64 {
+        self.detail.unwrap_or(Detail::Card).zoom_max()
+    }
+
     /// Lays a scene out in a view of this size.
     pub fn new(scene: &Scene, width: f64, height: f64) -> Self {
         let narrow = width < NARROW;

@@ -16,6 +16,8 @@ const CONTAINER: f64 = 36.0;
 /// From a container's first line to its second.
 const LINE: f64 = 15.0;
 const MARGIN: f64 = 12.0;
+/// How many times as large as at first words become.
+const LARGER_MAX: f64 = 1.7;
 
 impl Frame<'_> {
     /// Whether somebody has gone near enough to a pod.
@@ -23,12 +25,14 @@ impl Frame<'_> {
         self.scale > 1.0 && pod.w * self.scale >= WIDTH_MIN && pod.h * self.scale >= HEIGHT_MIN && self.view.meets(pod)
     }
 
-    /// Words keep their size on the screen however near one is; there are more of them.
+    /// The nearer, the more words; they are little larger, and stand where the pod can be seen.
     pub(super) fn pod_near(&self, sprite: &Sprite, color: &str) {
         let Sprite { item, rect, .. } = sprite;
-        let unit = self.scale.recip();
-        let (left, room) = (rect.x + MARGIN * unit, rect.w - 2.0 * MARGIN * unit);
-        let at = |pixels: f64| rect.y + pixels * unit;
+        let larger = (rect.w * self.scale / WIDTH_MIN).min(rect.h * self.scale / HEIGHT_MIN);
+        let unit = larger.clamp(1.0, LARGER_MAX) / self.scale;
+        let (left, top) = (rect.x.max(self.view.x) + MARGIN * unit, rect.y.max(self.view.y));
+        let room = rect.right().min(self.view.right()) - left - MARGIN * unit;
+        let at = |pixels: f64| top + pixels * unit;
         let (ink, soft) = (&self.palette.ink, &self.palette.ink_soft);
         self.mono(&item.name, left, at(NAME), 12.5 * unit, ink, "left", room);
         let told = if item.state == PodState::Failing { &self.palette.bad } else { soft };
