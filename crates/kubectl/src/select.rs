@@ -127,7 +127,9 @@ pub async fn plan(session: &Session<'_>, choice: &Choice<'_>) -> Result<Vec<Item
         ));
     }
     let has_selector = !choice.selector.is_empty() || !choice.field_selector.is_empty();
-    if choice.args.is_empty() && (has_selector || choice.all && session.args.bool("all")) {
+    // `SelectAllParam`: all of nothing is a selector too.
+    let selects_all = matches!(session.args.command.path, "delete" | "label" | "annotate") && session.args.bool("all");
+    if choice.args.is_empty() && (has_selector || selects_all) {
         return Err(Error::message("at least one resource must be specified to use a selector"));
     }
     if choice.args.is_empty() {
