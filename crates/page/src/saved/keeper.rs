@@ -3,17 +3,27 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use futures::StreamExt;
+use futures::channel::mpsc;
+use futures::future::{Either, select};
+use gloo::events::{EventListener, EventListenerOptions};
 use gloo::timers::future::TimeoutFuture;
+use wasm_bindgen::JsCast;
+use web_sys::KeyboardEvent;
 
 use super::shelf::{self, Entry, Mark};
 use crate::api::{Api, ApiError, Call};
 use crate::text::{NOT_KEPT, t};
 use crate::trace::{Trace, UndoPoint};
 
-/// Between two saves, at least; a large cluster is saved more rarely, so that saving takes a twentieth of the
-/// time at most.
-const PAUSE_MS: u32 = 1_500;
+/// Between two looks whether there is something to save. Saving takes a twentieth of the time at most.
+const PAUSE_MS: f64 = 1_500.0;
 const SHARE: f64 = 20.0;
+/// The same after a person has done something, and how many such looks: what a command has changed is saved by the
+/// time its answer has been read. A large cluster is saved more rarely: so many bytes in a millisecond.
+const SOON_MS: f64 = 100.0;
+const SOON: usize = 20;
+const BYTES_PER_MS: f64 = 5_000.0;
 /// Time alone is worth a save this often.
 const IDLE_MS: f64 = 15_000.0;
 
@@ -47,14 +57,27 @@ impl Keeper {
             stopped: Cell::new(false),
             branching: Cell::new(false),
         });
-        wasm_bindgen_futures::spawn_local(Rc::clone(&keeper).run());
+        wasm_bindgen_futures::spawn_local(Rc::clone(&keeper).run(acts()));
         keeper
     }
 
-    async fn run(self: Rc<Self>) {
-        let mut pause_ms = PAUSE_MS;
+    async fn run(self: Rc<Self>, mut acts: mpsc::UnboundedReceiver<()>) {
+        // When the last save ended, how long it took, and how many looks are to come soon.
+        let (mut ended_ms, mut took_ms, mut soon) = (0.0, 0.0, 0usize);
         while !self.stopped.get() {
-            TimeoutFuture::new(pause_ms).await;
+            let pause = |acted: bool| {
+                let bytes = self.entry.borrow().bytes;
+                TimeoutFuture::new(pause_ms(acted, took_ms, bytes, js_sys::Date::now() - ended_ms))
+            };
+            let idle = pause(soon > 0);
+            soon = soon.saturating_sub(1);
+            if let Either::Right(_) = select(idle, acts.next()).await {
+                soon = SOON;
+                // Whoever goes may not come back; everybody else waits for an answer first.
+                if !gloo::utils::document().hidden() {
+                    pause(true).await;
+                }
+            }
             self.look().await;
             if self.is_current() && js_sys::Date::now() - self.saved_ms.get() < IDLE_MS {
                 continue;
@@ -62,7 +85,8 @@ impl Keeper {
             let start_ms = js_sys::Date::now();
             // A browser that keeps nothing is said where clusters are listed.
             let _ = self.save().await;
-            pause_ms = PAUSE_MS.max(((js_sys::Date::now() - start_ms) * SHARE) as u32);
+            ended_ms = js_sys::Date::now();
+            took_ms = ended_ms - start_ms;
         }
     }
 
@@ -203,6 +227,40 @@ impl Keeper {
     }
 }
 
+/// How long to wait, in milliseconds, after a person has done something or not, where the last save took so long, of
+/// so many bytes, and ended so long ago.
+fn pause_ms(acted: bool, took_ms: f64, bytes: usize, since_ms: f64) -> u32 {
+    let (least_ms, apart_ms) = match acted {
+        true => (SOON_MS, bytes as f64 / BYTES_PER_MS),
+        false => (PAUSE_MS, took_ms * SHARE),
+    };
+    least_ms.max(apart_ms - since_ms) as u32
+}
+
+/// What a person does by which a cluster may change, for as long as the page lives: Enter, a click, a file that is
+/// dropped; and that the page is hidden, or left.
+fn acts() -> mpsc::UnboundedReceiver<()> {
+    let (tell, acts) = mpsc::unbounded();
+    let Some(window) = web_sys::window() else { return acts };
+    let document = gloo::utils::document();
+    let hear = |target: &web_sys::EventTarget, event: &'static str| {
+        let tell = tell.clone();
+        let early = EventListenerOptions::run_in_capture_phase();
+        EventListener::new_with_options(target, event, early, move |event| {
+            if event.dyn_ref::<KeyboardEvent>().is_none_or(|event| event.key() == "Enter") {
+                // Whoever would hear it saves no more.
+                let _ = tell.unbounded_send(());
+            }
+        })
+        .forget();
+    };
+    for event in ["keydown", "click", "drop"] {
+        hear(&window, event);
+    }
+    hear(&document, "visibilitychange");
+    acts
+}
+
 /// A cluster's state, which the query chooses.
 ///
 /// # Errors
@@ -223,5 +281,23 @@ pub fn reload() {
     if let Some(window) = web_sys::window() {
         // A page that is going away already needs no reload.
         let _ = window.location().reload();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    use super::pause_ms;
+
+    #[wasm_bindgen_test]
+    fn what_a_person_does_is_saved_at_once() {
+        const SMALL: usize = 500_000;
+        const LARGE: usize = 30_000_000;
+        assert_eq!(pause_ms(true, 5_000.0, SMALL, 0.0), 100);
+        assert_eq!(pause_ms(true, 5_000.0, LARGE, 60_000.0), 100);
+        assert_eq!(pause_ms(true, 500.0, LARGE, 1_000.0), 5_000);
+        assert_eq!(pause_ms(false, 5.0, SMALL, 0.0), 1_500);
+        assert_eq!(pause_ms(false, 500.0, LARGE, 1_000.0), 9_000);
     }
 }
