@@ -54,6 +54,8 @@ texts! {
     BACK_TO_NOW: "Back to now", "回到现在";
     FORK: "Continue from here", "从这里继续";
     FORK_SAYS: "A cluster as of this revision; the present one stays saved", "以此修订版本新建一个集群；当前集群会保留";
+    FORK_NOT_SERVED: "A cluster of serve runs on: its past can be looked at, not continued.", "serve 的集群一直在运行：可以查看它的过去，但不能从那里继续。";
+    FORK_NOT_OTHER: "Only this tab's own cluster can be continued from its past.", "只有此标签页自己的集群可以从过去继续。";
     UNDO: "Undo", "撤销";
     UNDO_SAYS: "Go on from before: {}. The present cluster stays saved.", "回到此变更之前，从那里继续：{}。当前集群会保留。";
     NOTHING_TO_UNDO: "Nobody has changed anything since the page came.", "打开页面以来还没有任何人为变更。";
@@ -339,7 +341,11 @@ texts! {
     HAS_ENDED: "{} has ended with code {}: {}.", "{} 已以退出码 {} 结束：{}。";
     NO_SELECTOR: "It has no selector: somebody else keeps its endpoints.", "它没有选择器：端点由别处维护。";
     MATCHES_NONE: "Its selector {} matches no pod here.", "它的选择器 {} 在这里不匹配任何 Pod。";
-    NEAR_MATCH: "A pod with {} is here. Is that the one?", "这里有一个带有标签 {} 的 Pod。要找的是它吗？";
+    NEAR_MATCH: "It asks for {}; {} is here, on {} of {} pods.", "它要求 {}；这里有的是 {}（{}/{} 个 Pod）。";
+    NEAR_WITHOUT: "{} of {} pods would match if they had {}.", "{}/{} 个 Pod 只缺少标签 {}。";
+    ELSEWHERE: "Pods of namespace {} match it, but a Service leads to its own namespace alone.", "命名空间 {} 中的 Pod 与它匹配，但 Service 只通向自己命名空间中的 Pod。";
+    MAKE_LABELS_AGREE: "Make them agree, in the Service's selector or in the labels of the pods' template. Then look at what is behind it: kubectl get endpointslices -n {}", "让两者一致：修改 Service 的选择器，或 Pod 模板中的标签。然后查看它背后有哪些 Pod：kubectl get endpointslices -n {}";
+    LOOK_AT_LABELS: "Look at the labels that pods have here: kubectl get pods -n {} --show-labels", "查看这里的 Pod 有哪些标签：kubectl get pods -n {} --show-labels";
     MATCHES: "Its selector {} matches {} pods.", "它的选择器 {} 匹配 {} 个 Pod。";
     NONE_READY: "None of them is ready, so it leads nowhere.", "它们都未就绪，因此 Service 不通向任何地方。";
     ALL_READY: "All {} are ready.", "{} 个全部就绪。";
@@ -348,6 +354,7 @@ texts! {
     PORT_LEADS_NOWHERE: "Port {} leads to port {}, which no container declares. Does one listen there?", "端口 {} 通向端口 {}，但没有容器声明它。有容器在那里监听吗？";
     READY_OF: "{} of {} are ready.", "就绪 {}/{}。";
     NOT_READY_YET: "not ready yet", "尚未就绪";
+    POWERLESS: "Its power is off. Kubernetes does not know that: it notices when the kubelet has been silent for some 40 seconds.", "它已断电。Kubernetes 并不知道：kubelet 沉默约 40 秒之后，它才会察觉。";
     KUBELET_SILENT: "Its kubelet has not been heard of for a while. Pods are taken off it after five minutes.", "已有一段时间没有收到它的 kubelet 的消息。五分钟后会驱逐它上面的 Pod。";
     KUBELET_NOT_READY: "Its kubelet says that it is not ready.", "它的 kubelet 表示尚未就绪。";
     RUNS_SHORT: "{}: it runs short, and sends pods away.", "{}：资源不足，正在驱逐 Pod。";
@@ -372,10 +379,12 @@ texts! {
     SCHEDULER_SAYS: "chooses nodes", "选择节点";
     ETCD_SAYS: "remembers", "保存状态";
     NODE_NOT_READY: "not ready", "未就绪";
+    NODE_WITHOUT_POWER: "no power", "已断电";
     NODE_CORDONED: "cordoned", "不可调度";
     ONE_POD: "1 pod", "1 个 Pod";
     MANY_PODS: "{} pods", "{} 个 Pod";
-    WITHOUT_NODE: "{} without a node", "{} 个 Pod 尚无节点";
+    PENDING: "{} pending", "{} 个待调度";
+    PENDING_SAYS: "{} pending, not on a node", "{} 个 Pod 待调度，尚无节点";
     OUTSIDE: "The world outside", "外部世界";
     OUTSIDE_SAYS: "curl, browsers", "curl、浏览器";
     POD_UNSCHEDULED: "Waiting for a node", "等待节点";

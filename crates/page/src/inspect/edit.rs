@@ -1,6 +1,9 @@
 //! An object as YAML to change: the server checks it, the difference is shown, then it is applied.
 
+use std::rc::Rc;
+
 use gloo::timers::callback::Timeout;
+use serde_json::Value;
 use yew::prelude::*;
 
 use super::diff::diff;
@@ -9,7 +12,7 @@ use crate::api::{Api, Call};
 use crate::text::{APPLY, ASKING, CANCEL, EDIT, WOULD_CHANGE, YAML_OF, t};
 use crate::ui::area::Area;
 use crate::ui::kinds::Kind;
-use crate::world::text as in_text;
+use crate::world::{Object, text as in_text};
 
 const YAML: &str = "application/yaml";
 /// What kinds say that take no update without a revision.
@@ -24,10 +27,10 @@ pub struct EditProps {
     pub api: Api,
     /// The object's kind.
     pub kind: Kind,
-    /// `namespace/name`.
-    pub object_key: String,
     /// What is shown while nobody edits.
-    pub shown: Vec<yaml::Line>,
+    pub object: Rc<Object>,
+    /// Whether it is as it was at an earlier revision.
+    pub past: bool,
 }
 
 #[derive(Clone, Default, PartialEq)]
@@ -44,27 +47,38 @@ enum Act {
     Write(String),
     /// The server's word on a text.
     Judge(String, Result<(), String>),
+    /// What has become of the object.
+    Apply(Object),
     End,
 }
 
 /// What is edited, if anything is.
 #[derive(Default, PartialEq)]
-struct Desk(Option<Draft>);
+struct Desk {
+    draft: Option<Draft>,
+    /// What the server has answered last: the page hears of it by its watch only then.
+    applied: Option<Rc<Object>>,
+}
 
 impl Reducible for Desk {
     type Action = Act;
 
-    fn reduce(self: std::rc::Rc<Self>, act: Act) -> std::rc::Rc<Self> {
-        let draft = match (act, self.0.clone()) {
+    fn reduce(self: Rc<Self>, act: Act) -> Rc<Self> {
+        let mut applied = self.applied.clone();
+        let draft = match (act, self.draft.clone()) {
             (Act::Begin(text), _) => Some(Draft { before: text.clone(), now: text, verdict: None }),
             (Act::Write(now), Some(draft)) => Some(Draft { now, verdict: None, ..draft }),
             (Act::Judge(of, verdict), Some(draft)) if of == draft.now => {
                 Some(Draft { verdict: Some(verdict), ..draft })
             }
+            (Act::Apply(object), _) => {
+                applied = Some(Rc::new(object));
+                None
+            }
             (Act::End, _) => None,
             (_, draft) => draft,
         };
-        Self(draft).into()
+        Self { draft, applied }.into()
     }
 }
 
@@ -72,7 +86,8 @@ impl Reducible for Desk {
 #[component]
 pub fn Edit(props: &EditProps) -> Html {
     let desk = use_reducer_eq(Desk::default);
-    let path = props.kind.path_of(&props.object_key);
+    let key = props.object.key();
+    let path = props.kind.path_of(&key);
     let begin = {
         let (desk, api, path) = (desk.dispatcher(), props.api.clone(), path.clone());
         Callback::from(move |_: MouseEvent| {
@@ -104,7 +119,7 @@ pub fn Edit(props: &EditProps) -> Html {
                     outcome = api.json(put(at_revision(&text, in_text(&now, "/metadata/resourceVersion"))).1).await;
                 }
                 desk.dispatch(match outcome {
-                    Ok(_) if !dry_run => Act::End,
+                    Ok(object) if !dry_run => Act::Apply(Object(object)),
                     outcome => Act::Judge(text, outcome.map(drop).map_err(|error| error.0)),
                 });
             });
@@ -113,17 +128,21 @@ pub fn Edit(props: &EditProps) -> Html {
     {
         // The server is asked whenever nobody has typed for a moment.
         let put = put.clone();
-        let asked = desk.0.as_ref().filter(|draft| draft.now != draft.before).map(|draft| draft.now.clone());
+        let asked = desk.draft.as_ref().filter(|draft| draft.now != draft.before).map(|draft| draft.now.clone());
         use_effect_with(asked, move |asked| {
             let timer = asked.clone().map(|text| Timeout::new(PAUSE_MS, move || put(text, true)));
             move || drop(timer)
         });
     }
-    let Some(draft) = desk.0.clone() else {
+    let Some(draft) = desk.draft.clone() else {
+        let newer = |applied: &&Rc<Object>| !props.past && revision(applied) > revision(&props.object);
+        let shown = desk.applied.as_ref().filter(newer);
         return html! {
             <>
-                <div class="actions"><button type="button" class="small" onclick={begin}>{ t(EDIT) }</button></div>
-                { yaml::show(&props.shown) }
+                if !props.past {
+                    <div class="actions"><button type="button" class="small" onclick={begin}>{ t(EDIT) }</button></div>
+                }
+                { yaml::show(&lines(shown.unwrap_or(&props.object), Some(&props.kind))) }
             </>
         };
     };
@@ -143,7 +162,7 @@ pub fn Edit(props: &EditProps) -> Html {
     let error = mistake::explain(&said, &draft.now);
     html! {
         <div class="edit">
-            <Area api={Some(props.api.clone())} label={YAML_OF.with(&[&props.object_key])} text={draft.before.clone()} now={draft.now.clone()}
+            <Area api={Some(props.api.clone())} label={YAML_OF.with(&[&key])} text={draft.before.clone()} now={draft.now.clone()}
                 error={error.clone()} {on_write} />
             { match &draft.verdict {
                 _ if draft.now == draft.before => html! {},
@@ -157,6 +176,23 @@ pub fn Edit(props: &EditProps) -> Html {
             </div>
         </div>
     }
+}
+
+/// The revision of an object, by which newer ones are told from older ones.
+fn revision(object: &Object) -> u64 {
+    object.text("/metadata/resourceVersion").parse().unwrap_or(0)
+}
+
+/// What a person wants to read: kind and version first, without the bookkeeping of field owners.
+pub(super) fn lines(object: &Object, known: Option<&Kind>) -> Vec<yaml::Line> {
+    let mut value = object.0.clone();
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    if let Some(known) = known {
+        known.complete(&mut value);
+    }
+    yaml::lines(&value)
 }
 
 /// What nobody edits goes: what the server writes itself, and the status, which an update leaves as it is.

@@ -2,26 +2,38 @@
 
 use serde_json::Value;
 
+use super::near::near;
 use crate::text::*;
 use crate::world::{Object, Snapshot, items, text};
 
 /// Something found out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
-    /// Whether it is as it should be.
-    pub good: bool,
+    /// What it is to who reads it.
+    pub sign: Sign,
     /// In words.
     pub text: String,
     /// `resource/key` of the object to look at next; empty for none.
     pub link: String,
 }
 
+/// What a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    /// As it should be.
+    Good,
+    /// Not as it should be.
+    Bad,
+    /// What to do or to look at next.
+    Next,
+}
+
 fn good(text: impl Into<String>) -> Finding {
-    Finding { good: true, text: text.into(), link: String::new() }
+    Finding { sign: Sign::Good, text: text.into(), link: String::new() }
 }
 
 fn bad(text: impl Into<String>) -> Finding {
-    Finding { good: false, text: text.into(), link: String::new() }
+    Finding { sign: Sign::Bad, text: text.into(), link: String::new() }
 }
 
 /// What there is to say about an object of a resource.
@@ -142,32 +154,19 @@ fn service(service: &Object, snapshot: &Snapshot) -> Vec<Finding> {
     let Some(selector) = selector else {
         return vec![good(t(NO_SELECTOR))];
     };
-    let here = |object: &&Object| object.namespace() == service.namespace();
-    let pods: Vec<&Object> = snapshot.list("pods").map(AsRef::as_ref).filter(here).collect();
-    let matched: Vec<&Object> =
-        pods.iter().copied().filter(|pod| selected(pod, selector) && !pod.terminating()).collect();
+    let here = |pod: &&Object| pod.namespace() == service.namespace() && selected(pod, selector) && !pod.terminating();
+    let matched: Vec<&Object> = snapshot.list("pods").map(AsRef::as_ref).filter(here).collect();
     let wanted = written(selector);
     if matched.is_empty() {
         let mut found = vec![bad(MATCHES_NONE.with(&[&wanted]))];
-        // A slip of the keyboard is the usual reason.
-        let near = pods.iter().find_map(|pod| {
-            let labels = pod.0.pointer("/metadata/labels")?.as_object()?;
-            selector.iter().find_map(|(label, value)| {
-                let other = labels.get(label)?.as_str()?;
-                alike(other, value.as_str()?).then(|| (format!("{label}={other}"), pod.key()))
-            })
-        });
-        if let Some((label, key)) = near {
-            let text = NEAR_MATCH.with(&[&label]);
-            found.push(Finding { good: false, text, link: format!("pods/{key}") });
-        }
+        found.extend(near(service.namespace(), selector, snapshot));
         return found;
     }
     let mut found = vec![good(MATCHES.with(&[&wanted, &matched.len().to_string()]))];
     let ready = matched.iter().filter(|pod| pod.condition("Ready") == "True").count();
     if ready == 0 {
         let text = t(NONE_READY).to_owned();
-        found.push(Finding { good: false, text, link: format!("pods/{}", matched[0].key()) });
+        found.push(Finding { sign: Sign::Bad, text, link: format!("pods/{}", matched[0].key()) });
         return found;
     }
     found.push(match matched.len() - ready {
@@ -198,13 +197,6 @@ fn service(service: &Object, snapshot: &Snapshot) -> Vec<Finding> {
     found
 }
 
-/// Whether two words differ in a letter or two.
-fn alike(a: &str, b: &str) -> bool {
-    let common = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
-    let tail = a.bytes().rev().zip(b.bytes().rev()).take_while(|(a, b)| a == b).count();
-    a != b && common + tail + 2 >= a.len().max(b.len())
-}
-
 fn workload(resource: &str, object: &Object, snapshot: &Snapshot) -> Vec<Finding> {
     let wanted = object.0.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
     let ready = object.number("/status/readyReplicas");
@@ -227,10 +219,10 @@ fn workload(resource: &str, object: &Object, snapshot: &Snapshot) -> Vec<Finding
         pod.namespace() == object.namespace() && selected(pod, selector) && pod.condition("Ready") != "True"
     });
     for stuck in pods.take(3) {
-        let why = pod(stuck, snapshot).into_iter().find(|finding| !finding.good);
+        let why = pod(stuck, snapshot).into_iter().find(|finding| finding.sign == Sign::Bad);
         let why = why.map_or_else(|| t(NOT_READY_YET).into(), |finding| finding.text);
         found.push(Finding {
-            good: false,
+            sign: Sign::Bad,
             text: format!("{}: {why}", stuck.name()),
             link: format!("pods/{}", stuck.key()),
         });
@@ -245,6 +237,9 @@ fn workload(resource: &str, object: &Object, snapshot: &Snapshot) -> Vec<Finding
 
 fn node(node: &Object, snapshot: &Snapshot) -> Vec<Finding> {
     let mut found = Vec::new();
+    if snapshot.is_powerless(node.name()) {
+        found.push(bad(t(POWERLESS)));
+    }
     match node.condition("Ready") {
         "True" => {}
         "Unknown" => found.push(bad(t(KUBELET_SILENT))),
@@ -279,7 +274,7 @@ mod tests {
     }
 
     fn texts(found: &[Finding]) -> String {
-        found.iter().map(|it| format!("{}{}\n", if it.good { "+" } else { "-" }, it.text)).collect()
+        found.iter().map(|it| format!("{}{}\n", if it.sign == Sign::Good { "+" } else { "-" }, it.text)).collect()
     }
 
     #[wasm_bindgen_test]
@@ -291,11 +286,14 @@ mod tests {
         let mut snapshot = Snapshot::default();
         snapshot.put("pods", web("wep", "True"));
         let found = texts(&findings("services", &to(80), &snapshot));
-        assert!(found.contains("-Its selector app=web matches no pod") && found.contains("app=wep"), "{found}");
+        assert!(
+            found.contains("-Its selector app=web matches no pod") && found.contains("app=wep is here, on 1 of 1"),
+            "{found}"
+        );
         snapshot.put("pods", web("web", "False"));
         assert!(texts(&findings("services", &to(80), &snapshot)).contains("-None of them is ready"));
         snapshot.put("pods", web("web", "True"));
-        assert!(findings("services", &to(80), &snapshot).iter().all(|finding| finding.good));
+        assert!(findings("services", &to(80), &snapshot).iter().all(|finding| finding.sign == Sign::Good));
         assert!(texts(&findings("services", &to(81), &snapshot)).contains("-Port 80 leads to port 81"));
     }
 

@@ -8,6 +8,7 @@ mod family;
 mod findings;
 mod logs;
 mod mistake;
+mod near;
 mod view;
 mod why;
 mod yaml;

@@ -10,7 +10,7 @@ use yew::prelude::*;
 
 use super::actions::Actions;
 use super::activity::Activity;
-use super::edit::Edit;
+use super::edit::{self, Edit};
 use super::family::family;
 use super::logs::{Logs, sources};
 use super::why::Why;
@@ -173,15 +173,10 @@ pub fn Chosen(props: &InspectorProps) -> Html {
                             { overview(props, resource, &object) }
                         </>
                     },
-                    Tab::Yaml => {
-                        let lines = yaml::lines(&without_managed_fields(&object, kind.as_ref()));
-                        match kind {
-                            Some(kind) => html! {
-                                <Edit key={props.selected.to_string()} api={props.api.clone()} {kind} object_key={object.key()} shown={lines} />
-                            },
-                            None => yaml::show(&lines),
-                        }
-                    }
+                    Tab::Yaml => match kind {
+                        Some(kind) => html! { <Edit key={props.selected.to_string()} api={props.api.clone()} {kind} {object} {past} /> },
+                        None => yaml::show(&edit::lines(&object, None)),
+                    },
                     Tab::Logs => html! { <Logs key={props.selected.to_string()} api={props.api.clone()} sources={logs} /> },
                     Tab::Events => events(props, &object, &kind_name),
                 } }
@@ -362,18 +357,6 @@ fn events(props: &InspectorProps, object: &Object, kind: &str) -> Html {
             }
         }) }</ol>
     }
-}
-
-/// What a person wants to read: kind and version first, without the bookkeeping of field owners.
-fn without_managed_fields(object: &Object, known: Option<&Kind>) -> Value {
-    let mut value = object.0.clone();
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("managedFields");
-    }
-    if let Some(known) = known {
-        known.complete(&mut value);
-    }
-    value
 }
 
 /// How a condition looks: as one that is `true`, which is well, or `false`. Some types are of what should not be.

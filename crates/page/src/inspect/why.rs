@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::Value;
 use yew::prelude::*;
 
-use super::findings::findings;
+use super::findings::{Sign, findings};
 use crate::api::{Api, Call};
 use crate::text::{NODE, PLUGINS, SCORE, WHY, WHY_NOWHERE, WHY_ON, t};
 use crate::ui::icon::{Icon, IconName};
@@ -59,17 +59,24 @@ pub fn Why(props: &WhyProps) -> Html {
     }
     html! {
         <section class="why" aria-label={t(WHY)}>
-            <ul>{ for found.into_iter().map(|finding| html! {
-                <li class={if finding.good { "good" } else { "bad" }}>
-                    <Icon name={if finding.good { IconName::Check } else { IconName::Close }} />
-                    if finding.link.is_empty() {
-                        <span>{ finding.text }</span>
-                    } else {
-                        <button type="button" class="link" onclick={props.on_select.reform(move |_: MouseEvent| finding.link.clone())}>
-                            { finding.text }
-                        </button>
-                    }
-                </li>
+            <ul>{ for found.into_iter().map(|finding| {
+                let (class, icon) = match finding.sign {
+                    Sign::Good => ("good", IconName::Check),
+                    Sign::Bad => ("bad", IconName::Close),
+                    Sign::Next => ("next", IconName::Play),
+                };
+                html! {
+                    <li {class}>
+                        <Icon name={icon} />
+                        if finding.link.is_empty() {
+                            <span>{ finding.text }</span>
+                        } else {
+                            <button type="button" class="link" onclick={props.on_select.reform(move |_: MouseEvent| finding.link.clone())}>
+                                { finding.text }
+                            </button>
+                        }
+                    </li>
+                }
             }) }</ul>
             if let Some(decision) = &*decision { { nodes(decision) } }
         </section>

@@ -61,6 +61,9 @@ impl Frame<'_> {
             self.service_lines(service, *rect);
         }
         self.pods();
+        for (node, rect) in self.scene.nodes.iter().zip(&self.layout.nodes).filter(|(node, _)| !node.powered) {
+            self.dark_node(node, *rect);
+        }
         self.client();
         for (service, rect) in self.scene.services.iter().zip(&self.layout.services) {
             self.service(service, *rect);
@@ -121,11 +124,10 @@ impl Frame<'_> {
         self.dash(true);
         self.outline(tray, 8.0, &self.palette.line, 1.0);
         self.dash(false);
-        if tray.w > 150.0 {
-            let words = WITHOUT_NODE.with(&[&count.to_string()]);
-            let y = tray.bottom() - 9.0;
-            self.words(&words, tray.right() - 8.0, y, 10.5, 500, &self.palette.ink_soft, "right", tray.w - 12.0);
-        }
+        // No wire leads from here to the API server, so that there is room for words.
+        let words = if self.layout.narrow { PENDING } else { PENDING_SAYS }.with(&[&count.to_string()]);
+        let (x, y) = (tray.center().x, (tray.bottom() + self.layout.bus.y) / 2.0);
+        self.words(&words, x, y, 10.5, 500, &self.palette.ink_soft, "center", tray.w * 1.8);
     }
 
     fn node(&self, node: &NodeItem, rect: Rect) {
@@ -141,29 +143,58 @@ impl Frame<'_> {
         if self.selected == id || self.hovered == id {
             self.outline(rect, 12.0, &self.palette.accent, 2.0);
         }
+        if node.powered {
+            self.node_header(node, rect);
+        }
+    }
+
+    /// A node without power: its lights are out, whatever Kubernetes still believes of its pods.
+    fn dark_node(&self, node: &NodeItem, rect: Rect) {
+        self.canvas.set_global_alpha(0.7);
+        self.canvas.set_fill_style_str(&self.palette.water);
+        self.fill(rect, 12.0);
+        self.canvas.set_global_alpha(1.0);
+        let chosen = [self.selected, self.hovered].iter().any(|id| id.strip_prefix("nodes/") == Some(&node.name));
+        self.dash(true);
+        self.outline(rect, 12.0, if chosen { &self.palette.accent } else { &self.palette.bad }, 2.0);
+        self.dash(false);
+        self.node_header(node, rect);
+    }
+
+    /// A node's name and state.
+    fn node_header(&self, node: &NodeItem, rect: Rect) {
         if rect.w < 70.0 {
             return;
         }
         let (x, y) = (rect.x + 12.0, rect.y + NODE_HEADER / 2.0 + 1.0);
-        self.canvas.set_fill_style_str(if node.ready { &self.palette.watch } else { &self.palette.bad });
-        self.circle(Point { x: x + 3.0, y }, 3.5);
+        let unit = self.thin(1.0);
+        let well = node.ready && node.powered;
+        let mark = Point { x: x + 3.0 * unit, y };
+        if node.powered {
+            self.canvas.set_fill_style_str(if well { &self.palette.watch } else { &self.palette.bad });
+            self.circle(mark, 3.5 * unit);
+        } else {
+            self.power(mark, 4.0 * unit, &self.palette.bad);
+        }
         let pods = match node.pods.len() {
             count if rect.w < 180.0 => count.to_string(),
             1 => t(ONE_POD).to_owned(),
             count => MANY_PODS.with(&[&count.to_string()]),
         };
         let state = match (node.ready, node.cordoned) {
+            _ if !node.powered && node.ready => t(NODE_WITHOUT_POWER).to_owned(),
+            _ if !node.powered => format!("{} · {}", t(NODE_WITHOUT_POWER), t(NODE_NOT_READY)),
             (false, _) => t(NODE_NOT_READY).to_owned(),
             (_, true) => format!("{} · {pods}", t(NODE_CORDONED)),
             _ if rect.w < 300.0 => pods,
             _ => format!("kubelet · {pods}"),
         };
-        let color = if node.ready { &self.palette.ink_soft } else { &self.palette.bad };
-        self.words(&state, rect.right() - 12.0, y, 11.0, 400, color, "right", rect.w * 0.5);
+        let color = if well { &self.palette.ink_soft } else { &self.palette.bad };
+        self.words(&state, rect.right() - 12.0, y, 11.0 * unit, 400, color, "right", rect.w * 0.5);
         // The font is still that of the state.
         let taken = self.canvas.measure_text(&state).map(|measure| measure.width()).unwrap_or(0.0);
         let room = rect.w - taken - 50.0;
-        self.words(&node.name, x + 14.0, y, 12.5, 600, &self.palette.ink, "left", room);
+        self.words(&node.name, x + 14.0 * unit, y, 12.5 * unit, 600, &self.palette.ink, "left", room);
     }
 
     /// All pods. Where they are mere dots, those that look alike are one shape: a thousand of them cost no more than
@@ -217,7 +248,7 @@ impl Frame<'_> {
             PodState::Creating => 0.65 + 0.35 * (self.now_ms / 260.0).sin(),
             _ => 1.0,
         };
-        let radius = (rect.h * 0.22).min(9.0);
+        let radius = (rect.h * 0.22).min(self.thin(9.0));
         let solid = matches!(state, PodState::Ready);
         let fill = match state {
             PodState::Ready => 0.2,
@@ -238,7 +269,8 @@ impl Frame<'_> {
         let id = format!("pods/{}", item.key);
         if self.selected == id || self.hovered == id {
             self.canvas.set_global_alpha(1.0);
-            self.outline(rect.inset(-3.0), radius + 3.0, &self.palette.accent, 2.0);
+            let apart = self.thin(3.0);
+            self.outline(rect.inset(-apart), radius + apart, &self.palette.accent, 2.0);
         }
         self.canvas.set_global_alpha(alpha * faded);
         match self.layout.detail {
@@ -286,26 +318,29 @@ impl Frame<'_> {
         }
     }
 
-    /// One of them; lines are so many units of the layout wide.
+    /// One of them; a pixel is so many units of the layout.
     pub(super) fn container(&self, state: ContainerState, place: Rect, color: &str, unit: f64) {
         self.canvas.set_fill_style_str(color);
         match state {
             ContainerState::Running => self.fill(place, 2.0 * unit),
-            ContainerState::Waiting => self.outline(place.inset(0.5 * unit), 2.0 * unit, color, 1.2 * unit),
+            ContainerState::Waiting => self.outline(place.inset(0.5 * unit), 2.0 * unit, color, 1.2),
             ContainerState::Terminated => {
-                self.outline(place.inset(0.5 * unit), 2.0 * unit, color, 1.2 * unit);
+                self.outline(place.inset(0.5 * unit), 2.0 * unit, color, 1.2);
                 self.line(&[Point { x: place.x, y: place.bottom() }, Point { x: place.right(), y: place.y }]);
             }
         }
     }
 
     fn service_lines(&self, service: &ServiceItem, rect: Rect) {
+        if service.endpoints.is_empty() {
+            return;
+        }
         let id = format!("services/{}", service.key);
         let chosen = self.selected == id || self.hovered == id;
         self.canvas.set_stroke_style_str(&self.palette.accent);
-        self.canvas.set_line_width(if chosen { 2.0 } else { 1.25 });
+        self.canvas.set_line_width(self.thin(if chosen { 2.0 } else { 1.25 }));
         self.canvas.set_global_alpha(if chosen { 0.95 } else { 0.45 });
-        let start = Point { x: rect.center().x, y: rect.y };
+        let start = self.past_services(rect);
         if service.endpoints.len() <= LINES_MAX {
             for sprite in service.endpoints.iter().filter_map(|key| self.motion.get(key)) {
                 let end = sprite.rect.center();
@@ -319,6 +354,18 @@ impl Frame<'_> {
             }
         }
         self.canvas.set_global_alpha(1.0);
+    }
+
+    /// Where a Service's lines rise to its pods: above the Services, which those of the lower rows pass between.
+    fn past_services(&self, rect: Rect) -> Point {
+        let first = self.layout.client;
+        if rect.y <= first.y {
+            return Point { x: rect.center().x, y: rect.y };
+        }
+        let (beside, middle) = (rect.right() + self.layout.gap / 2.0, rect.center().y);
+        let above = Point { x: beside, y: first.y - self.layout.gap / 2.0 };
+        self.line(&[Point { x: rect.right(), y: middle }, Point { x: beside, y: middle }, above]);
+        above
     }
 
     fn service(&self, service: &ServiceItem, rect: Rect) {
@@ -350,7 +397,12 @@ impl Frame<'_> {
 
     fn dots(&self) {
         let places = Places { scene: self.scene, layout: self.layout, motion: self.motion };
-        let mut tags: Vec<Rect> = Vec::new();
+        // Words cover no names.
+        let stations = self.layout.stations.iter().map(|(_, rect)| *rect);
+        let headers = self.layout.nodes.iter().filter(|node| self.view.meets(**node));
+        let headers = headers.map(|node| Rect { h: NODE_HEADER, ..*node });
+        let mut tags: Vec<Rect> = stations.chain([self.layout.bus]).chain(headers).collect();
+        let most = tags.len() + WORDS_MAX;
         for dot in self.flow.dots() {
             let Some(points) = dot.position(self.now_ms, &places) else { continue };
             let color = match dot.hop.kind {
@@ -364,30 +416,39 @@ impl Frame<'_> {
             self.canvas.set_fill_style_str(color);
             for (point, (radius, alpha)) in points.into_iter().zip([(5.0, 1.0), (3.6, 0.45), (2.4, 0.2)]) {
                 self.canvas.set_global_alpha(alpha);
-                self.circle(point, radius);
+                self.circle(point, self.thin(radius));
             }
             self.canvas.set_global_alpha(1.0);
-            if tags.len() < WORDS_MAX && !self.layout.narrow {
-                tags.push(self.tag(points[0], &format!("{} {}", dot.hop.verb, dot.hop.object), color, &tags));
+            // What is not shown itself is not told of either.
+            let parts: Vec<&str> = dot.hop.object.split('/').collect();
+            let shown = parts.len() < 3 || self.scene.namespaces.has(parts[1]);
+            if tags.len() < most && shown && !self.layout.narrow {
+                tags.extend(self.tag(points[0], &format!("{} {}", dot.hop.verb, dot.hop.object), color, &tags));
             }
         }
     }
 
-    /// Words that travel with a dot, below other words where they would lie on them.
-    fn tag(&self, at: Point, words: &str, color: &str, others: &[Rect]) -> Rect {
+    /// Words that travel with a dot, below other words where they would lie on them. Nothing where there is no room
+    /// near it.
+    fn tag(&self, at: Point, words: &str, color: &str, others: &[Rect]) -> Option<Rect> {
+        const FAR: f64 = 40.0;
         let words = fitting(words.trim(), 44);
-        self.canvas.set_font(&format!("500 10.5px {MONO}"));
-        let width = self.canvas.measure_text(&words).map(|measure| measure.width()).unwrap_or(0.0) + 12.0;
-        let x = (at.x + 10.0).min(self.layout.width - width - 4.0);
-        let mut place = Rect::new(x, at.y - 9.0, width, 18.0);
+        let (unit, size) = (self.thin(1.0), self.thin(10.5));
+        self.canvas.set_font(&format!("500 {size}px {MONO}"));
+        let width = self.canvas.measure_text(&words).map(|measure| measure.width()).unwrap_or(0.0) + 12.0 * unit;
+        let x = (at.x + 10.0 * unit).min(self.layout.width - width - 4.0);
+        let mut place = Rect::new(x, at.y - 9.0 * unit, width, 18.0 * unit);
         while let Some(other) = others.iter().find(|other| other.meets(place)) {
-            place.y = other.bottom() + 3.0;
+            place.y = other.bottom() + 3.0 * unit;
+            if place.y - at.y > FAR {
+                return None;
+            }
         }
         self.canvas.set_fill_style_str(&self.palette.panel);
-        self.fill(place, 5.0);
-        self.outline(place, 5.0, color, 1.0);
-        self.mono(&words, place.x + 6.0, place.center().y, 10.5, &self.palette.ink, "left", width);
-        place
+        self.fill(place, 5.0 * unit);
+        self.outline(place, 5.0 * unit, color, 1.0);
+        self.mono(&words, place.x + 6.0 * unit, place.center().y, size, &self.palette.ink, "left", width);
+        Some(place)
     }
 
     /// A step of a story: what does not act is dimmed, and what passes is an arrow with a dot on it.
@@ -432,13 +493,10 @@ impl Frame<'_> {
                     self.outline(rect.inset(-2.5), 10.0, color, 2.5);
                 }
             }
-            let mut path = places.path(leg, bus_x);
-            // Below the API server's name, not through it.
-            let (bus, middle) = (self.layout.bus, self.layout.bus.center().y);
-            path.iter_mut().filter(|point| point.y == middle).for_each(|point| point.y = bus.bottom() - 5.5);
+            let path = places.path(leg, bus_x);
             bus_x = places.anchor(&leg.from, leg).map(|point| point.x);
             self.canvas.set_stroke_style_str(color);
-            self.canvas.set_line_width(3.0);
+            self.canvas.set_line_width(self.thin(3.0));
             self.line(&path);
             let (Some(end), false) = (path.last(), path.len() < 2) else { continue };
             let before = along(&path, 0.985);

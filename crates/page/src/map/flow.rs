@@ -139,7 +139,8 @@ pub struct Places<'a> {
 impl Places<'_> {
     /// The way of a hop, point by point.
     pub fn path(&self, hop: &Hop, from_bus_x: Option<f64>) -> Vec<Point> {
-        let bus_y = self.layout.bus.center().y;
+        // Along its lower edge, not through its name.
+        let bus_y = self.layout.bus.bottom() - 4.0;
         let from = self.anchor(&hop.from, hop);
         let to = self.anchor(&hop.to, hop);
         match (from, to) {

@@ -76,6 +76,8 @@ pub enum Station {
 pub struct Layout {
     /// Whether there is little width.
     pub narrow: bool,
+    /// Space around and between things.
+    pub gap: f64,
     /// The stations from left to right.
     pub stations: Vec<(Station, Rect)>,
     /// Pods without a node wait here.
@@ -108,7 +110,7 @@ impl Layout {
     pub fn new(scene: &Scene, width: f64, height: f64) -> Self {
         let narrow = width < NARROW;
         let gap = if narrow { 8.0 } else { GAP };
-        let mut layout = Self { narrow, width, ..Self::default() };
+        let mut layout = Self { narrow, gap, width, ..Self::default() };
         layout.place_control_plane(gap);
 
         let per_row = (((width - gap) / (SERVICE_WIDTH.min(width / 2.0 - gap) + gap)).floor() as usize).max(2);

@@ -16,8 +16,8 @@ const CONTAINER: f64 = 36.0;
 /// From a container's first line to its second.
 const LINE: f64 = 15.0;
 const MARGIN: f64 = 12.0;
-/// How many times as large as at first words become.
-const LARGER_MAX: f64 = 1.7;
+/// How many times as large as at first words and lines become.
+pub(super) const LARGER_MAX: f64 = 1.7;
 
 impl Frame<'_> {
     /// Whether somebody has gone near enough to a pod.
@@ -38,9 +38,12 @@ impl Frame<'_> {
         let told = if item.state == PodState::Failing { &self.palette.bad } else { soft };
         self.words(item.state.label(), left, at(STATE), 11.5 * unit, 500, told, "left", room);
         let (indented, room) = (left + 18.0 * unit, room - 18.0 * unit);
-        for (index, container) in (self.containers)(&item.key).iter().enumerate() {
+        let containers = (self.containers)(&item.key);
+        for (index, container) in containers.iter().enumerate() {
             let first = CONTAINERS + CONTAINER * index as f64;
             if at(first + LINE + MARGIN) > rect.bottom() {
+                let more = format!("+{}", containers.len() - index);
+                self.words(&more, indented + room, at(STATE), 11.5 * unit, 600, soft, "right", room);
                 break;
             }
             let square = Rect::new(left, at(first - 5.0), 10.0 * unit, 10.0 * unit);

@@ -2,6 +2,7 @@
 
 use super::draw::Frame;
 use super::geometry::{Point, Rect};
+use super::near::LARGER_MAX;
 
 const SANS: &str = "\"Instrument Sans Variable\", system-ui, sans-serif";
 /// The type of names and code.
@@ -11,7 +12,8 @@ impl Frame<'_> {
     /// Begins a path around a rectangle.
     fn shape(&self, rect: Rect, radius: f64) {
         self.canvas.begin_path();
-        if radius < 2.0 || self.canvas.round_rect_with_f64(rect.x, rect.y, rect.w, rect.h, radius).is_err() {
+        if radius * self.scale < 2.0 || self.canvas.round_rect_with_f64(rect.x, rect.y, rect.w, rect.h, radius).is_err()
+        {
             self.canvas.rect(rect.x, rect.y, rect.w, rect.h);
         }
     }
@@ -25,14 +27,20 @@ impl Frame<'_> {
     /// Draws around a rectangle.
     pub(super) fn outline(&self, rect: Rect, radius: f64, color: &str, width: f64) {
         self.canvas.set_stroke_style_str(color);
-        self.canvas.set_line_width(width);
+        self.canvas.set_line_width(self.thin(width));
         self.shape(rect, radius);
         self.canvas.stroke();
     }
 
+    /// A width that grows little more when somebody comes near.
+    pub(super) fn thin(&self, width: f64) -> f64 {
+        width * self.scale.min(LARGER_MAX) / self.scale
+    }
+
     /// Lets lines be broken, or whole.
     pub(super) fn dash(&self, on: bool) {
-        let pattern = if on { js_sys::Array::of2(&4.into(), &3.into()) } else { js_sys::Array::new() };
+        let part = |length: f64| self.thin(length).into();
+        let pattern = if on { js_sys::Array::of2(&part(4.0), &part(3.0)) } else { js_sys::Array::new() };
         let _ = self.canvas.set_line_dash(&pattern);
     }
 
@@ -60,6 +68,19 @@ impl Frame<'_> {
         if self.canvas.arc(at.x, at.y, radius, 0.0, std::f64::consts::TAU).is_ok() {
             self.canvas.fill();
         }
+    }
+
+    /// Draws a power switch.
+    pub(super) fn power(&self, at: Point, radius: f64, color: &str) {
+        const OPEN: f64 = 0.7;
+        let top = -std::f64::consts::FRAC_PI_2;
+        self.canvas.set_stroke_style_str(color);
+        self.canvas.set_line_width(self.thin(1.6));
+        self.canvas.begin_path();
+        if self.canvas.arc(at.x, at.y, radius, top + OPEN, top + std::f64::consts::TAU - OPEN).is_ok() {
+            self.canvas.stroke();
+        }
+        self.line(&[Point { y: at.y - 1.25 * radius, ..at }, at]);
     }
 
     /// Writes words in the page's type; what does not fit is cut at the end.

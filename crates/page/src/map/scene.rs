@@ -89,6 +89,8 @@ pub struct NodeItem {
     pub name: String,
     /// Whether its kubelet says so and is heard.
     pub ready: bool,
+    /// Whether it has power: not what Kubernetes knows, which notices later.
+    pub powered: bool,
     /// Whether new pods may come.
     pub cordoned: bool,
     /// Its pods, those of one owner together.
@@ -119,6 +121,8 @@ pub struct Scene {
     pub unscheduled: Vec<PodItem>,
     /// Services by namespace and name.
     pub services: Vec<ServiceItem>,
+    /// The namespaces of which it is.
+    pub namespaces: Shown,
 }
 
 impl Scene {
@@ -138,6 +142,7 @@ impl Scene {
             .map(|node| NodeItem {
                 name: node.name().into(),
                 ready: node.condition("Ready") == "True",
+                powered: !snapshot.is_powerless(node.name()),
                 cordoned: node.0.pointer("/spec/unschedulable").and_then(Value::as_bool).unwrap_or(false),
                 pods: by_node.remove(node.name()).unwrap_or_default(),
             })
@@ -146,6 +151,7 @@ impl Scene {
         nodes.extend(by_node.into_iter().map(|(name, pods)| NodeItem {
             name: name.into(),
             ready: false,
+            powered: true,
             cordoned: false,
             pods,
         }));
@@ -159,7 +165,7 @@ impl Scene {
                 ServiceItem { key, name, detail, endpoints, nodes }
             })
             .collect();
-        Self { nodes, unscheduled, services }
+        Self { nodes, unscheduled, services, namespaces: namespaces.clone() }
     }
 
     /// All pods, on nodes and not.
@@ -292,6 +298,7 @@ pub(super) mod tests {
         let node = |index: usize| NodeItem {
             name: format!("node-{index}"),
             ready: true,
+            powered: true,
             cordoned: false,
             pods: (0..pods_each).map(|each| pod(index, each)).collect(),
         };

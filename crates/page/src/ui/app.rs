@@ -262,6 +262,16 @@ fn Desk(props: &DeskProps) -> Html {
         });
     }
     {
+        let world = follow.world.clone();
+        use_effect_with(((*wrong).clone(), (*context).clone()), move |(wrong, _)| {
+            let off = wrong.iter().filter_map(|fault| match fault {
+                Fault::NodeDown { node } => Some(node.clone()),
+                _ => None,
+            });
+            world.set_powerless(off.collect());
+        });
+    }
+    {
         let (home, context) = (home.clone(), context.setter());
         use_often(FAULTS_MS, (), move || {
             let (home, context) = (home.clone(), context.clone());

@@ -91,7 +91,15 @@ pub fn Timeline(props: &TimelineProps) -> Html {
             });
         })
     };
-    let undo = props.trace.undo_point().filter(|_| props.keeper.is_some());
+    let undo = props.trace.undo_point();
+    let why_no_fork = match props.api {
+        Api::Origin(_) => FORK_NOT_SERVED,
+        _ => FORK_NOT_OTHER,
+    };
+    let say_why = {
+        let error = error.clone();
+        Callback::from(move |_: MouseEvent| error.set(Some(t(why_no_fork).into())))
+    };
     let time = shown.time.get(11..19).unwrap_or_default().to_owned();
     let what = match (&*error, revision) {
         (Some(error), _) => error.clone(),
@@ -115,14 +123,20 @@ pub fn Timeline(props: &TimelineProps) -> Html {
                     <button type="button" class="small fork" title={t(FORK_SAYS)} onclick={fork(shown.revision, shown.time.clone())}>
                         <Icon name={IconName::Fork} />{ t(FORK) }
                     </button>
+                } else {
+                    <button type="button" class="small fork" aria-disabled="true" title={t(why_no_fork)} onclick={say_why}>
+                        <Icon name={IconName::Fork} />{ t(FORK) }
+                    </button>
                 }
             } else if let Some(point) = undo {
                 <button type="button" class="small story-button" title={t(STORY_SAYS)} onclick={props.on_story.reform(|_: MouseEvent| ())}>
                     <Icon name={IconName::Story} />{ t(WHAT_HAPPENED) }
                 </button>
-                <button type="button" class="small undo" title={UNDO_SAYS.with(&[&point.what])} onclick={undo_to(point)}>
-                    <Icon name={IconName::Undo} />{ t(UNDO) }
-                </button>
+                if props.keeper.is_some() {
+                    <button type="button" class="small undo" title={UNDO_SAYS.with(&[&point.what])} onclick={undo_to(point)}>
+                        <Icon name={IconName::Undo} />{ t(UNDO) }
+                    </button>
+                }
             }
         </div>
     }

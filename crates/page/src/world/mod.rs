@@ -29,6 +29,7 @@ const GONE_MAX: usize = 200;
 pub struct Snapshot {
     resources: BTreeMap<String, BTreeMap<String, Rc<Object>>>,
     gone: VecDeque<(String, Rc<Object>)>,
+    powerless: BTreeSet<String>,
 }
 
 impl Snapshot {
@@ -45,6 +46,11 @@ impl Snapshot {
     /// The last state of objects of a resource that have been deleted.
     pub fn gone(&self, resource: &str) -> impl Iterator<Item = &Rc<Object>> {
         self.gone.iter().filter(move |(name, _)| name == resource).map(|(_, object)| object)
+    }
+
+    /// Whether a node has lost its power, which Kubernetes notices only later.
+    pub fn is_powerless(&self, node: &str) -> bool {
+        self.powerless.contains(node)
     }
 
     /// Puts an object in, or its new state.
@@ -145,6 +151,13 @@ impl World {
         self.last_listener.set(id);
         self.listeners.borrow_mut().insert(id, Rc::new(listener));
         Subscription { world: self.me.clone(), id }
+    }
+
+    /// Takes over which nodes have no power, and nobody knows but who has turned it off.
+    pub fn set_powerless(&self, nodes: BTreeSet<String>) {
+        if self.live().powerless != nodes {
+            self.change(|snapshot| snapshot.powerless = nodes);
+        }
     }
 
     /// Nobody looks any more: it is not kept current.
