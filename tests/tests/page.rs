@@ -186,7 +186,11 @@ async fn an_edit_is_checked_shown_and_applied() {
                    .some(item => item.innerText.startsWith('minReadySeconds'))";
     browser.until_true("the schema's fields are offered", offered).await;
     assert_eq!(browser.accessibility().await, Vec::<String>::new(), "the editor");
+    let wide = "return document.querySelector('.editor').clientWidth > 560";
+    browser.until_true("there is room for lines", wide).await;
     browser.click(".edit .actions .primary").await;
+    let shown = browser.until("what was applied", ".yaml").await.text().await.unwrap_or_default();
+    assert!(shown.contains("replicas: 3"), "{shown}");
     let applied = "return [...document.querySelectorAll('tbody tr')].some(row => row.innerText.includes('/3'))";
     browser.until_true("three are wanted", applied).await;
     browser.close().await;
@@ -287,6 +291,14 @@ async fn a_reload_resumes_and_a_reset_begins_anew() {
     browser.until_terminal(|text| text.contains("Have a nice day"), "another cluster").await;
     let shows_two = "return document.querySelector('.link-state').innerText.startsWith('kind-two')";
     browser.until_true("the page shows it", shows_two).await;
+    // Its past can be looked at, and says why it is not gone on from.
+    browser.type_line("kubectl create namespace elsewhere").await;
+    browser.until_terminal(|text| text.contains("namespace/elsewhere created"), "a change").await;
+    browser.click(".timeline .icon:not(:disabled)").await;
+    browser.click(".timeline .fork[aria-disabled]").await;
+    let why = "return document.querySelector('.timeline .what').innerText.startsWith('Only this tab')";
+    browser.until_true("it says why", why).await;
+    browser.click(".timeline .small:not(.fork)").await;
     browser.type_line("kubectl config use-context playground").await;
     browser.until_true("the page shows the first again", &shows_two.replace("return ", "return !")).await;
     browser.type_line("echo remembered > note.txt").await;
@@ -504,6 +516,10 @@ async fn what_is_broken_can_be_healed() {
     browser.script("document.querySelectorAll('.explorer nav button')[5].click()").await;
     let fallen = "return document.querySelector('tbody')?.innerText.includes('NotReady') ?? false";
     browser.until_true("the node is not ready", fallen).await;
+    // A row is chosen wherever it is clicked.
+    browser.script("document.querySelectorAll('tbody tr')[1].querySelector('td:last-child').click()").await;
+    let told = "return document.querySelector('.why')?.innerText.includes('Its power is off') ?? false";
+    browser.until_true("the node says what Kubernetes does not know", told).await;
     browser.click(".fault-button").await;
     browser.click("dialog.faults .heal").await;
     browser.until_true("nothing is broken", "return !document.querySelector('.fault-button .count')").await;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use gloo::timers::callback::Interval;
 use serde_json::Value;
 use wasm_bindgen::JsCast;
-use web_sys::{HtmlElement, KeyboardEvent};
+use web_sys::{Element, HtmlElement, KeyboardEvent};
 use yew::prelude::*;
 
 use super::kinds::Kind;
@@ -140,13 +140,13 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
             <div class="table">
                 <label class="filter"><span class="hidden">{ t(FILTER) }</span>
                     <input ref={search} type="search" placeholder={t(FILTER_ANY)} value={(*filter).clone()} oninput={on_filter} />
-                    <small class="row-keys" aria-hidden="true">{ t(ROW_KEYS) }</small>
                 </label>
                 { match &*table {
                     None => html! { <p class="empty">{ t(ASKING) }</p> },
                     Some(Err(error)) => html! { <p class="empty" role="alert">{ error }</p> },
                     Some(Ok(table)) => rows(props, resource, table, &filter, &sort, wide && kind.is_some_and(|kind| kind.namespaced)),
                 } }
+                <small class="row-keys" aria-hidden="true">{ t(ROW_KEYS) }</small>
             </div>
         </div>
     }
@@ -182,6 +182,26 @@ fn rank(cell: &str) -> Option<u64> {
     number.parse().ok().or(total)
 }
 
+/// The columns that are shown, and where they are in a row. Of the wide ones those of pods, as far as they say
+/// something.
+fn columns<'a>(table: &'a Value, resource: &str) -> Vec<(usize, &'a str)> {
+    let says = |index: usize| items(table, "/rows").iter().any(|row| cell(row, index) != "<none>");
+    let definitions = items(table, "/columnDefinitions").iter().enumerate();
+    let shown = definitions.filter(|(index, column)| {
+        let wide = column.get("priority").and_then(Value::as_i64).unwrap_or(0) > 0;
+        !wide || (resource == "pods" && says(*index))
+    });
+    shown.map(|(index, column)| (index, text(column, "/name"))).collect()
+}
+
+/// Whether somebody has marked text in a row, as one does to copy it: no click is meant then.
+fn is_text_marked(event: &MouseEvent) -> bool {
+    let row = event.target_dyn_into::<Element>().and_then(|target| target.closest("tr").ok()?);
+    let selection = web_sys::window().and_then(|window| window.get_selection().ok()?);
+    let marked = selection.filter(|selection| !selection.is_collapsed()).and_then(|marked| marked.anchor_node());
+    row.is_some_and(|row| row.contains(marked.as_ref()))
+}
+
 fn rows(
     props: &ExplorerProps,
     resource: &str,
@@ -190,12 +210,7 @@ fn rows(
     sort: &UseStateHandle<Option<Sort>>,
     with_namespace: bool,
 ) -> Html {
-    let columns: Vec<(usize, &str)> = items(table, "/columnDefinitions")
-        .iter()
-        .enumerate()
-        .filter(|(_, column)| column.get("priority").and_then(Value::as_i64).unwrap_or(0) == 0 || resource == "pods")
-        .map(|(index, column)| (index, text(column, "/name")))
-        .collect();
+    let columns = columns(table, resource);
     let wanted = filter.to_lowercase();
     let rows = items(table, "/rows").iter().filter_map(|row| {
         let cells: Vec<String> = columns.iter().map(|(index, _)| cell(row, *index)).collect();
@@ -243,12 +258,17 @@ fn rows(
                     let here = *props.selected == id;
                     let on_select = props.on_select.clone();
                     let choose = id.clone();
-                    let onclick = Callback::from(move |_: MouseEvent| on_select.emit(choose.clone()));
+                    // The button is the keyboard's; its click comes here too.
+                    let onclick = Callback::from(move |event: MouseEvent| {
+                        if !is_text_marked(&event) {
+                            on_select.emit(choose.clone());
+                        }
+                    });
                     html! {
-                        <tr key={id.clone()} data-id={id} aria-selected={here.to_string()}>
+                        <tr key={id.clone()} data-id={id} aria-selected={here.to_string()} {onclick}>
                             if with_namespace { <td class="soft">{ namespace }</td> }
                             { for cells.into_iter().enumerate().map(|(index, cell)| if index == 0 {
-                                html! { <th scope="row"><button type="button" class="link" onclick={onclick.clone()}>{ cell }</button></th> }
+                                html! { <th scope="row"><button type="button" class="link">{ cell }</button></th> }
                             } else {
                                 html! { <td>{ cell }</td> }
                             }) }
@@ -319,7 +339,20 @@ fn cell(row: &Value, index: usize) -> String {
 mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
-    use super::line_of;
+    use serde_json::json;
+
+    use super::{columns, line_of};
+
+    #[wasm_bindgen_test]
+    fn wide_columns_are_shown_where_they_say_something() {
+        let column = |name: &str, priority: u8| json!({"name": name, "priority": priority});
+        let table = json!({
+            "columnDefinitions": [column("Name", 0), column("Age", 0), column("Node", 1), column("Gates", 1)],
+            "rows": [{"cells": ["web", "<none>", "n1", "<none>"]}, {"cells": ["db", "<none>", "<none>", "<none>"]}],
+        });
+        assert_eq!(columns(&table, "pods"), [(0, "Name"), (1, "Age"), (2, "Node")]);
+        assert_eq!(columns(&table, "services"), [(0, "Name"), (1, "Age")]);
+    }
 
     #[wasm_bindgen_test]
     fn keys_of_a_row_are_commands() {
