@@ -125,15 +125,6 @@ async fn send(session: &Session<'_>, info: &Info, object: &Value, dry_run: DryRu
     resources::patch(session.client().await?, url, content_type, &change).await
 }
 
-fn need_resources(session: &Session<'_>, words: &[String]) -> Result<(), Error> {
-    if words.is_empty() && !files::given(session) {
-        return Err(Error::message(
-            "one or more resources must be specified as <resource> <name> or <resource>/<name>",
-        ));
-    }
-    Ok(())
-}
-
 fn unsupported(info: &Info) -> Vec<Error> {
     vec![Error::message(format!(
         "error: {}/{} the object is not a pod or does not have a pod template: *v1.{}",
@@ -153,10 +144,9 @@ fn chosen(pattern: &str, name: &str) -> bool {
 
 async fn image(session: &Session<'_>) -> Result<(), Error> {
     let (words, pairs) = split_pairs(&session.args.args, "image")?;
-    if words.is_empty() && pairs.is_empty() && !files::given(session) {
+    if words.is_empty() && !files::given(session) {
         return Err(select::missing());
     }
-    need_resources(session, words)?;
     let mut images = Vec::new();
     for pair in pairs {
         images.extend(pair.split_once('='));

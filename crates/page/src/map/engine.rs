@@ -46,6 +46,8 @@ pub struct Engine {
     state: RefCell<State>,
     frame: RefCell<Option<AnimationFrame>>,
     last_ms: Cell<f64>,
+    /// The view for which the grid lies where it is.
+    grid: Cell<Option<Camera>>,
     observer: RefCell<Option<Observer>>,
     calm: bool,
     me: Weak<Self>,
@@ -83,6 +85,7 @@ impl Engine {
             state: RefCell::default(),
             frame: RefCell::default(),
             last_ms: Cell::new(0.0),
+            grid: Cell::default(),
             observer: RefCell::default(),
             calm,
             me: me.clone(),
@@ -266,9 +269,8 @@ impl Engine {
         let Camera { scale, x, y } = state.camera;
         let context = &self.context;
         let _ = context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0);
-        context.set_fill_style_str(&state.palette.water);
-        context.fill_rect(0.0, 0.0, state.size.0, state.size.1);
-        state.graticule(context);
+        context.clear_rect(0.0, 0.0, state.size.0, state.size.1);
+        self.graticule(state.camera);
         let _ = context.set_transform(ratio * scale, 0.0, 0.0, ratio * scale, ratio * x, ratio * y);
         Frame {
             canvas: context,
@@ -288,6 +290,20 @@ impl Engine {
         }
         .paint();
         moving
+    }
+
+    /// The chart's grid: it moves with the view and says that there is room. It is the canvas' background, which the
+    /// browser paints anew only when the view moves.
+    fn graticule(&self, camera: Camera) {
+        const STEP: f64 = 28.0;
+        if self.grid.replace(Some(camera)) == Some(camera) {
+            return;
+        }
+        let style = self.canvas.style();
+        let step = STEP * camera.scale.max(0.6);
+        for (name, pixels) in [("--grid-step", step), ("--grid-x", camera.x), ("--grid-y", camera.y)] {
+            let _ = style.set_property(name, &format!("{pixels:.2}px"));
+        }
     }
 }
 
@@ -310,23 +326,6 @@ impl State {
         let (width, height) = (self.width(), self.size.1);
         let scale = (height / self.layout.height.max(1.0)).min(1.0);
         Camera { scale, x: (width - width * scale) / 2.0, y: 0.0 }
-    }
-
-    /// The chart's grid: it moves with the view and says that there is room.
-    fn graticule(&self, context: &CanvasRenderingContext2d) {
-        const STEP: f64 = 28.0;
-        let Camera { scale, x, y } = self.camera;
-        let step = STEP * scale.max(0.6);
-        context.set_fill_style_str(&self.palette.grid);
-        let mut row = y.rem_euclid(step);
-        while row < self.size.1 {
-            let mut column = x.rem_euclid(step);
-            while column < self.size.0 {
-                context.fill_rect(column - 0.75, row - 0.75, 1.5, 1.5);
-                column += step;
-            }
-            row += step;
-        }
     }
 }
 

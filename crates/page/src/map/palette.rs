@@ -11,8 +11,6 @@ const OWNER_HUES: usize = 8;
 pub struct Palette {
     /// Behind everything.
     pub water: String,
-    /// Graticule.
-    pub grid: String,
     /// Surfaces of stations.
     pub panel: String,
     /// Surfaces of nodes.
@@ -50,7 +48,6 @@ impl Palette {
         };
         Self {
             water: color("--water"),
-            grid: color("--grid"),
             panel: color("--panel"),
             land: color("--land"),
             ink: color("--ink"),
