@@ -14,9 +14,10 @@ use super::geometry::{Point, Rect};
 use super::layout::Layout;
 use super::motion::Motion;
 use super::palette::Palette;
-use super::scene::{ContainerItem, PodState, Scene};
+use super::scene::{ContainerItem, PodState, Reader, Scene};
 use crate::story::Spot;
 use crate::trace::Trace;
+use crate::world::{Shown, Snapshot};
 
 /// How wide the column of the map's buttons is, in CSS pixels (`.map-buttons`).
 const BUTTONS_WIDTH: f64 = 42.0;
@@ -43,6 +44,7 @@ type Observer = (ResizeObserver, Closure<dyn Fn()>);
 pub struct Engine {
     canvas: HtmlCanvasElement,
     context: CanvasRenderingContext2d,
+    reader: RefCell<Reader>,
     state: RefCell<State>,
     frame: RefCell<Option<AnimationFrame>>,
     last_ms: Cell<f64>,
@@ -82,6 +84,7 @@ impl Engine {
         let engine = Rc::new_cyclic(|me| Self {
             canvas,
             context,
+            reader: RefCell::default(),
             state: RefCell::default(),
             frame: RefCell::default(),
             last_ms: Cell::new(0.0),
@@ -103,8 +106,9 @@ impl Engine {
         Some(engine)
     }
 
-    /// Shows another scene, whose pods have these containers.
-    pub fn show(&self, scene: Scene, containers: Rc<Containers>) {
+    /// Shows what there is now in these namespaces; pods have these containers.
+    pub fn show(&self, snapshot: &Snapshot, namespaces: &Shown, containers: Rc<Containers>) {
+        let scene = self.reader.borrow_mut().read(snapshot, namespaces);
         let mut state = self.state.borrow_mut();
         state.containers = Some(containers);
         if state.scene != scene {

@@ -1,6 +1,7 @@
 //! Pods move from where they were to where they belong: they appear, travel and fade.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::geometry::Rect;
 use super::layout::Layout;
@@ -14,7 +15,7 @@ const FADE_MS: f64 = 160.0;
 #[derive(Clone, Debug)]
 pub struct Sprite {
     /// What it shows.
-    pub item: PodItem,
+    pub item: Rc<PodItem>,
     /// Where it is.
     pub rect: Rect,
     /// How visible it is, from 0 to 1.
@@ -52,7 +53,7 @@ impl Motion {
             sprite.leaving = false;
         }
         for sprite in self.sprites.values_mut().filter(|sprite| sprite.leaving) {
-            sprite.item.state = PodState::Terminating;
+            Rc::make_mut(&mut sprite.item).state = PodState::Terminating;
             sprite.target = sprite.target.inset(sprite.target.h * 0.2);
         }
     }

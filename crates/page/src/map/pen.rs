@@ -1,5 +1,7 @@
 //! Shapes and words on the canvas.
 
+use std::borrow::Cow;
+
 use super::draw::Frame;
 use super::geometry::{Point, Rect};
 use super::near::LARGER_MAX;
@@ -96,13 +98,15 @@ impl Frame<'_> {
         align: &str,
         room: f64,
     ) {
-        self.text(words, x, y, &format!("{weight} {size}px {SANS}"), color, align, room, clipped);
+        let font = Font { size, name: format!("{weight} {size}px {SANS}"), widest: 0.7 };
+        self.text(words, x, y, &font, color, align, room, clipped);
     }
 
     /// Writes a name in the code type; what does not fit is cut in the middle.
     #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
     pub(super) fn mono(&self, words: &str, x: f64, y: f64, size: f64, color: &str, align: &str, room: f64) {
-        self.text(words, x, y, &format!("500 {size}px {MONO}"), color, align, room, fitting);
+        let font = Font { size, name: format!("500 {size}px {MONO}"), widest: 0.62 };
+        self.text(words, x, y, &font, color, align, room, fitting);
     }
 
     #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
@@ -111,22 +115,36 @@ impl Frame<'_> {
         words: &str,
         x: f64,
         y: f64,
-        font: &str,
+        font: &Font,
         color: &str,
         align: &str,
         room: f64,
         cut: fn(&str, usize) -> String,
     ) {
-        self.canvas.set_font(font);
+        self.canvas.set_font(&font.name);
         self.canvas.set_fill_style_str(color);
         self.canvas.set_text_align(align);
         self.canvas.set_text_baseline("middle");
-        let width = self.canvas.measure_text(words).map(|measure| measure.width()).unwrap_or(0.0);
         let count = words.chars().count();
-        let shown =
-            if width > room && count > 3 { cut(words, ((room / width) * count as f64) as usize) } else { words.into() };
+        let fits = count <= 3 || words.is_ascii() && count as f64 * font.size * font.widest <= room;
+        // To ask a browser costs as much as to write.
+        let width = if fits { room } else { self.canvas.measure_text(words).map_or(0.0, |measure| measure.width()) };
+        let shown = match width > room {
+            true => Cow::Owned(cut(words, ((room / width) * count as f64) as usize)),
+            false => Cow::Borrowed(words),
+        };
         let _ = self.canvas.fill_text(&shown, x, y);
     }
+}
+
+/// A type in a size.
+struct Font {
+    /// In pixels.
+    size: f64,
+    /// As CSS has it.
+    name: String,
+    /// How wide a letter of a word is at most, on average, for each pixel of the size.
+    widest: f64,
 }
 
 /// Words within a number of letters.

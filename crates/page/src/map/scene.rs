@@ -1,11 +1,12 @@
 //! What there is to draw, read from the cluster's objects.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use crate::text::*;
-use crate::world::{Object, Shown, Snapshot, text};
+use crate::world::{Object, Shown, Snapshot, at, text};
 
 /// What a pod is doing, as far as the map tells states apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +67,7 @@ pub struct ContainerItem {
 }
 
 /// A pod on the map.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodItem {
     /// `namespace/name`.
     pub key: String,
@@ -82,6 +83,13 @@ pub struct PodItem {
     pub restarts: i64,
 }
 
+impl PodItem {
+    /// Its namespace.
+    fn namespace(&self) -> &str {
+        self.key.split_once('/').map_or("", |(namespace, _)| namespace)
+    }
+}
+
 /// A node and its pods.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeItem {
@@ -94,7 +102,7 @@ pub struct NodeItem {
     /// Whether new pods may come.
     pub cordoned: bool,
     /// Its pods, those of one owner together.
-    pub pods: Vec<PodItem>,
+    pub pods: Vec<Rc<PodItem>>,
 }
 
 /// A Service and the pods it leads to.
@@ -118,23 +126,67 @@ pub struct Scene {
     /// Nodes by name.
     pub nodes: Vec<NodeItem>,
     /// Pods without a node.
-    pub unscheduled: Vec<PodItem>,
+    pub unscheduled: Vec<Rc<PodItem>>,
     /// Services by namespace and name.
     pub services: Vec<ServiceItem>,
     /// The namespaces of which it is.
     pub namespaces: Shown,
 }
 
-impl Scene {
+/// Reads scenes, and of pods only what has changed since the last: between two frames there may be a thousand.
+#[derive(Default)]
+pub struct Reader {
+    /// By the address of the object, which is kept so that it stays where it is.
+    pods: BTreeMap<*const Object, Known>,
+}
+
+/// What was read of a pod.
+struct Known {
+    object: Rc<Object>,
+    item: Rc<PodItem>,
+    /// The ReplicaSet that controls it, as `namespace/name`; empty if another kind does, or nothing.
+    replica_set: String,
+    node: Rc<str>,
+}
+
+impl Known {
+    fn read(snapshot: &Snapshot, object: &Rc<Object>) -> Self {
+        let replica_set = match object.controller() {
+            Some(("ReplicaSet", name)) => format!("{}/{name}", object.namespace()),
+            _ => String::new(),
+        };
+        let (item, node) = (pod_item(snapshot, object).into(), object.text("/spec/nodeName").into());
+        Self { object: object.clone(), item, replica_set, node }
+    }
+}
+
+impl Reader {
     /// Reads the scene of the namespaces that are shown.
-    pub fn read(snapshot: &Snapshot, namespaces: &Shown) -> Self {
+    pub fn read(&mut self, snapshot: &Snapshot, namespaces: &Shown) -> Scene {
         let shown = |object: &Object| namespaces.has(object.namespace());
-        let mut by_node: BTreeMap<&str, Vec<PodItem>> = BTreeMap::new();
-        for pod in snapshot.list("pods").filter(|pod| shown(pod)) {
-            by_node.entry(pod.text("/spec/nodeName")).or_default().push(pod_item(snapshot, pod));
+        let mut before = std::mem::take(&mut self.pods);
+        // A ReplicaSet may be heard of after its pods: whose it is, is looked up once for all of them.
+        let mut above: BTreeMap<String, String> = BTreeMap::new();
+        let mut by_node: BTreeMap<Rc<str>, Vec<Rc<PodItem>>> = BTreeMap::new();
+        for pod in snapshot.list("pods") {
+            let mut known = before.remove(&Rc::as_ptr(pod)).unwrap_or_else(|| Known::read(snapshot, pod));
+            if !known.replica_set.is_empty() {
+                if !above.contains_key(&known.replica_set) {
+                    above.insert(known.replica_set.clone(), workload(snapshot, pod));
+                }
+                let owner = above.get(&known.replica_set).filter(|owner| **owner != known.item.owner);
+                if let Some(owner) = owner {
+                    Rc::make_mut(&mut known.item).owner.clone_from(owner);
+                }
+            }
+            if namespaces.has(known.item.namespace()) {
+                by_node.entry(known.node.clone()).or_default().push(known.item.clone());
+            }
+            self.pods.insert(Rc::as_ptr(&known.object), known);
         }
+        // They came by their keys.
         for pods in by_node.values_mut() {
-            pods.sort_by(|a, b| (&a.owner, &a.key).cmp(&(&b.owner, &b.key)));
+            pods.sort_by(|a, b| a.owner.cmp(&b.owner));
         }
         let unscheduled = by_node.remove("").unwrap_or_default();
         let mut nodes: Vec<NodeItem> = snapshot
@@ -149,7 +201,7 @@ impl Scene {
             .collect();
         // Pods outlive the object of a node that was deleted, for a while.
         nodes.extend(by_node.into_iter().map(|(name, pods)| NodeItem {
-            name: name.into(),
+            name: name.as_ref().into(),
             ready: false,
             powered: true,
             cordoned: false,
@@ -165,11 +217,13 @@ impl Scene {
                 ServiceItem { key, name, detail, endpoints, nodes }
             })
             .collect();
-        Self { nodes, unscheduled, services, namespaces: namespaces.clone() }
+        Scene { nodes, unscheduled, services, namespaces: namespaces.clone() }
     }
+}
 
+impl Scene {
     /// All pods, on nodes and not.
-    pub fn pods(&self) -> impl Iterator<Item = &PodItem> {
+    pub fn pods(&self) -> impl Iterator<Item = &Rc<PodItem>> {
         self.nodes.iter().flat_map(|node| &node.pods).chain(&self.unscheduled)
     }
 }
@@ -257,7 +311,7 @@ fn endpoints(snapshot: &Snapshot) -> BTreeMap<String, Behind> {
         let Some(service) = slice.label("kubernetes.io/service-name") else { continue };
         let (pods, nodes) = services.entry(format!("{}/{service}", slice.namespace())).or_default();
         for endpoint in slice.items("/endpoints") {
-            let ready = endpoint.pointer("/conditions/ready").and_then(Value::as_bool) != Some(false);
+            let ready = at(endpoint, "/conditions/ready").and_then(Value::as_bool) != Some(false);
             if ready && text(endpoint, "/targetRef/kind") == "Pod" {
                 pods.push(format!("{}/{}", slice.namespace(), text(endpoint, "/targetRef/name")));
                 nodes.insert(text(endpoint, "/nodeName").to_owned());
@@ -300,7 +354,7 @@ pub(super) mod tests {
             ready: true,
             powered: true,
             cordoned: false,
-            pods: (0..pods_each).map(|each| pod(index, each)).collect(),
+            pods: (0..pods_each).map(|each| pod(index, each).into()).collect(),
         };
         Scene { nodes: (0..nodes).map(node).collect(), ..Scene::default() }
     }
@@ -343,7 +397,8 @@ pub(super) mod tests {
         for (resource, object) in objects {
             snapshot.put(resource, Object(object));
         }
-        let scene = Scene::read(&snapshot, &Shown::Workloads);
+        let mut reader = Reader::default();
+        let scene = reader.read(&snapshot, &Shown::Workloads);
         let pod = &scene.nodes[0].pods[0];
         assert_eq!((pod.owner.as_str(), pod.state, pod.restarts), ("web", PodState::Ready, 2));
         assert_eq!(pod.containers, [ContainerState::Running]);
@@ -352,6 +407,18 @@ pub(super) mod tests {
         assert_eq!(scene.unscheduled[0].state, PodState::Unscheduled);
         assert_eq!(scene.services[0].detail, "NodePort 8080:30950");
         assert_eq!(scene.services[0].endpoints, ["default/web-1-a"]);
-        assert!(Scene::read(&snapshot, &Shown::Only("other".into())).services.is_empty());
+        assert!(reader.read(&snapshot, &Shown::Only("other".into())).services.is_empty());
+        // What is known of pods follows what is heard later: of their ReplicaSets, and of themselves.
+        let replica_set = |owner: &str| {
+            Object(json!({"metadata": {"namespace": "default", "name": "web-1", "ownerReferences": [
+                {"kind": "Deployment", "name": owner, "controller": true}]}}))
+        };
+        snapshot.put("replicasets", replica_set("shop"));
+        assert_eq!(reader.read(&snapshot, &Shown::Workloads).nodes[0].pods[0].owner, "shop");
+        snapshot.put("pods", Object(json!({"metadata": {"namespace": "default", "name": "web-1-a"}})));
+        let scene = reader.read(&snapshot, &Shown::Workloads);
+        assert!(scene.nodes[0].pods.is_empty() && scene.unscheduled.len() == 2);
+        snapshot.remove("pods", "default/web-1-a");
+        assert_eq!(reader.read(&snapshot, &Shown::Workloads).pods().count(), 1);
     }
 }

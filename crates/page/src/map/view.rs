@@ -8,7 +8,7 @@ use yew::prelude::*;
 
 use super::engine::Engine;
 use super::flow::HopFilter;
-use super::scene::{Scene, containers};
+use super::scene::containers;
 use crate::story::Spot;
 use crate::text::{CONTROL_LEGEND, MAP_SAYS, SHOW_ALL, TRAFFIC, WHAT_PASSES, ZOOM, ZOOM_IN, ZOOM_OUT, t};
 use crate::trace::Trace;
@@ -71,7 +71,7 @@ pub fn MapView(props: &MapProps) -> Html {
             if let Some(engine) = engine.borrow().as_ref() {
                 let near = world.clone();
                 let of = move |key: &str| near.snapshot().get("pods", key).map(|pod| containers(pod));
-                engine.show(Scene::read(&world.snapshot(), shown), Rc::new(move |key| of(key).unwrap_or_default()));
+                engine.show(&world.snapshot(), shown, Rc::new(move |key| of(key).unwrap_or_default()));
                 // What passes now is not of the past.
                 let none = HopFilter { control: false, network: false };
                 engine.tell(&trace, if world.revision().is_some() { none } else { filter });

@@ -12,7 +12,7 @@ use std::rc::{Rc, Weak};
 use gloo::render::{AnimationFrame, request_animation_frame};
 
 use crate::following::Following;
-pub use object::{Object, items, text};
+pub use object::{Object, at, items, text};
 pub use shown::Shown;
 
 /// With more pods than this, the page is drawn anew less often than the browser draws: the map's motion goes on.
