@@ -9,6 +9,7 @@ use client::{
 };
 use jiff::tz::TimeZone;
 use k8s_openapi::api::batch::v1::{CronJob, CronJobStatus, Job};
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use machinery::schedule::Schedule;
 use machinery::sort::Order;
@@ -87,36 +88,62 @@ impl CronJobController {
         Ok(())
     }
 
-    /// Notes which Jobs have finished and which are at work.
-    fn update_active(&mut self, cron_job: &CronJob, jobs: &[Arc<Job>], status: &mut CronJobStatus, now: Timestamp) {
-        let active = status.active.get_or_insert_default();
-        active.retain(|reference| {
-            let job = jobs.iter().find(|job| job.metadata.uid == reference.uid);
-            let name = reference.name.as_deref().unwrap_or_default();
-            match job {
-                Some(job) if is_finished(job) => {
+    /// Notes which Jobs have finished, and tells of those that it did not start.
+    ///
+    /// # Errors
+    /// What kept it from asking for the newest state.
+    fn update_active(
+        &mut self,
+        cron_job: &CronJob,
+        jobs: &[Arc<Job>],
+        status: &mut CronJobStatus,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        let lists = |status: &CronJobStatus, job: &Job| {
+            status.active.iter().flatten().any(|reference| reference.uid == job.metadata.uid)
+        };
+        for job in jobs {
+            let (listed, name) = (lists(status, job), pods::name(&**job));
+            if !is_finished(job) && !listed {
+                // The cache may be behind what this controller wrote.
+                let fresh = self.client.get::<CronJob>(&key_of(cron_job))?.status.clone().unwrap_or_default();
+                if lists(&fresh, job) {
+                    *status = fresh;
+                    continue;
+                }
+                let message = format!("Saw a job that the controller did not create or forgot: {name}");
+                self.recorder.event(now, cron_job, EventType::Warning, "UnexpectedJob", &message);
+            } else if is_finished(job) {
+                if let Some(active) = status.active.as_mut().filter(|_| listed) {
+                    active.retain(|reference| reference.uid != job.metadata.uid);
                     let how = if has_succeeded(job) { "Complete" } else { "Failed" };
                     let message = format!("Saw completed job: {name}, condition: {how}");
                     self.recorder.event(now, cron_job, EventType::Normal, "SawCompletedJob", &message);
-                    if let Some(completed) = job.status.as_ref().and_then(|status| status.completion_time.clone()) {
-                        let last = status.last_successful_time.get_or_insert_with(|| completed.clone());
-                        *last = completed.max(last.clone());
-                    }
-                    false
                 }
-                Some(_) => true,
-                None => {
-                    let message = format!("Active job went missing: {name}");
-                    self.recorder.event(now, cron_job, EventType::Normal, "MissingJob", &message);
-                    false
+                let completed = job.status.as_ref().and_then(|status| status.completion_time.clone());
+                if let Some(completed) = completed.filter(|_| has_succeeded(job)) {
+                    let last = status.last_successful_time.get_or_insert_with(|| completed.clone());
+                    *last = completed.max(last.clone());
                 }
-            }
-        });
-        for job in jobs.iter().filter(|job| !is_finished(job)) {
-            if !active.iter().any(|reference| reference.uid == job.metadata.uid) {
-                active.push(reference_to(&**job));
             }
         }
+        let missing = |reference: &ObjectReference| !jobs.iter().any(|job| job.metadata.uid == reference.uid);
+        let missing: Vec<_> = status.active.iter().flatten().filter(|it| missing(it)).cloned().collect();
+        for reference in missing {
+            let name = reference.name.as_deref().unwrap_or_default();
+            match self.client.get::<Job>(&ObjectKey::new(pods::namespace(cron_job), name)) {
+                // It is there; the watch will bring it.
+                Ok(_) => continue,
+                Err(error) if !error.is_not_found() => return Err(error),
+                Err(_) => {}
+            }
+            let message = format!("Active job went missing: {name}");
+            self.recorder.event(now, cron_job, EventType::Normal, "MissingJob", &message);
+            if let Some(active) = &mut status.active {
+                active.retain(|known| known.uid != reference.uid);
+            }
+        }
+        Ok(())
     }
 
     /// Starts the Job that is due, if one is, as the concurrency policy has it.
@@ -137,30 +164,47 @@ impl CronJobController {
         }
         let late = |deadline: i64| now.duration_since(due).as_secs() > deadline;
         if spec.starting_deadline_seconds.is_some_and(late) {
-            let message = format!("Missed scheduled time to start a job: {}", format_seconds(due));
+            let due = due.strftime("%a, %d %b %Y %H:%M:%S +0000");
+            let message = format!("Missed scheduled time to start a job: {due}");
             self.recorder.event(now, cron_job, EventType::Warning, "MissSchedule", &message);
             return Ok(());
         }
         let active = status.active.get_or_insert_default();
+        let name = job_name(cron_job, due);
+        let started = active.iter().any(|reference| reference.name.as_ref() == Some(&name));
+        if started || status.last_schedule_time.as_ref().is_some_and(|last| last.0 == due) {
+            return Ok(());
+        }
         match spec.concurrency_policy.as_deref() {
             Some("Forbid") if !active.is_empty() => {
                 let message = "Not starting job because prior execution is running and concurrency policy is Forbid";
                 self.recorder.event(now, cron_job, EventType::Normal, "JobAlreadyActive", message);
                 return Ok(());
             }
+            // Those that it started; one that somebody else made runs on.
             Some("Replace") => {
-                active.clear();
-                for job in jobs.iter().filter(|job| !is_finished(job) && !pods::is_deleting(&***job)) {
+                let started = std::mem::take(active);
+                let listed = |job: &Job| started.iter().any(|reference| reference.uid == job.metadata.uid);
+                for job in jobs.iter().filter(|job| listed(job) && !pods::is_deleting(&***job)) {
                     self.delete(cron_job, job, now)?;
                 }
             }
             _ => {}
         }
-        let created = match self.client.create(job_for(cron_job, due)) {
-            Ok(job) => job,
+        let created = match self.client.create(job_for(cron_job, due, zone)) {
+            Ok(job) => {
+                let message = format!("Created job {}", pods::name(&*job));
+                self.recorder.event(now, cron_job, EventType::Normal, "SuccessfulCreate", &message);
+                job
+            }
+            // Made before this controller was stopped, and not noted; or another's.
             Err(error) if error.is_already_exists() => {
-                status.last_schedule_time = Some(meta_time(due));
-                return Ok(());
+                let job = self.client.get::<Job>(&ObjectKey::new(pods::namespace(cron_job), name.as_str()))?;
+                let own = pods::controller_of(&job.metadata).is_some_and(|owner| owner.uid == pods::uid(cron_job));
+                if !own {
+                    return Ok(());
+                }
+                job
             }
             Err(error) if error.has_cause("NamespaceTerminating") => return Ok(()),
             Err(error) => {
@@ -174,9 +218,9 @@ impl CronJobController {
                 return Err(error);
             }
         };
-        let message = format!("Created job {}", pods::name(&*created));
-        self.recorder.event(now, cron_job, EventType::Normal, "SuccessfulCreate", &message);
-        status.active.get_or_insert_default().push(reference_to(&*created));
+        if !is_finished(&created) {
+            status.active.get_or_insert_default().push(reference_to(&*created));
+        }
         status.last_schedule_time = Some(meta_time(due));
         Ok(())
     }
@@ -208,7 +252,7 @@ impl Controller for CronJobController {
         let Some(cron_job) = self.cron_jobs.get(key) else { return Ok(()) };
         let jobs = self.jobs.by_index(BY_CONTROLLER, pods::uid(&*cron_job));
         let mut status = cron_job.status.clone().unwrap_or_default();
-        self.update_active(&cron_job, &jobs, &mut status, now);
+        self.update_active(&cron_job, &jobs, &mut status, now)?;
         self.clean_up(&cron_job, &jobs, now)?;
 
         let zone_name = cron_job.spec.time_zone.as_deref().unwrap_or("UTC");
@@ -286,16 +330,21 @@ fn most_recent(
     latest.map(|latest| (latest, count))
 }
 
-/// The Job for one time. Its name holds the time in minutes, so that it is made once.
-fn job_for(cron_job: &CronJob, due: Timestamp) -> Job {
+/// The name of the Job for one time. It holds the time in minutes, so that the Job is made once.
+fn job_name(cron_job: &CronJob, due: Timestamp) -> String {
+    format!("{}-{}", pods::name(cron_job), due.as_second() / 60)
+}
+
+/// The Job for one time, which it says in the schedule's time zone.
+fn job_for(cron_job: &CronJob, due: Timestamp, zone: &TimeZone) -> Job {
     let template = &cron_job.spec.job_template;
     let metadata = template.metadata.as_ref();
     let mut annotations: BTreeMap<_, _> =
         metadata.and_then(|metadata| metadata.annotations.clone()).unwrap_or_default();
-    annotations.insert(SCHEDULED.into(), format_seconds(due));
+    annotations.insert(SCHEDULED.into(), scheduled(due, zone));
     Job {
         metadata: ObjectMeta {
-            name: Some(format!("{}-{}", pods::name(cron_job), due.as_second() / 60)),
+            name: Some(job_name(cron_job, due)),
             namespace: cron_job.metadata.namespace.clone(),
             labels: metadata.and_then(|metadata| metadata.labels.clone()),
             annotations: Some(annotations),
@@ -305,4 +354,10 @@ fn job_for(cron_job: &CronJob, due: Timestamp) -> Job {
         spec: template.spec.clone(),
         status: None,
     }
+}
+
+/// A time in a zone as RFC 3339 has it; UTC is written `Z`.
+fn scheduled(due: Timestamp, zone: &TimeZone) -> String {
+    let there = due.to_zoned(zone.clone());
+    if there.offset().is_zero() { format_seconds(due) } else { there.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string() }
 }

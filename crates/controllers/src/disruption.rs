@@ -8,15 +8,16 @@ use client::{Client, Context, Event, EventRecorder, EventType, Informer, key_of}
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use machinery::intorstring::{Round, scaled_value};
 use machinery::labels::Selector;
 use machinery::status::ApiError;
 use machinery::time::{after, meta_time};
-use machinery::{ObjectKey, Timestamp};
+use machinery::{GroupVersionKind, ObjectKey, Timestamp};
 
 use crate::Setup;
 use crate::controller::{Controller, Queue};
+use crate::metadata::go_selector;
 use crate::pods;
 use crate::replicaset::number;
 
@@ -52,11 +53,8 @@ impl DisruptionController {
         }
     }
 
-    /// The uid of what scales the pod in the end, and the number of pods it wants.
-    fn scale_of(&self, pod: &Pod) -> Result<(String, i32), String> {
-        let Some(owner) = pods::controller_of(&pod.metadata) else {
-            return Err(format!("found no controller ref for pod {:?}", pods::name(pod)));
-        };
+    /// The uid of what scales the pods of an owner in the end, and the number of pods it wants.
+    fn scale_of(&self, owner: &OwnerReference, pod: &Pod) -> Result<(String, i32), String> {
         let key = ObjectKey::new(pods::namespace(pod), owner.name.as_str());
         let found = match owner.kind.as_str() {
             "ReplicaSet" => self.sets.get(&key).and_then(|set| {
@@ -77,30 +75,68 @@ impl DisruptionController {
                 let replicas = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
                 (pods::uid(&*found).to_owned(), replicas)
             }),
-            _ => None,
+            _ => self.custom_scale(owner, &key)?,
         };
-        found.ok_or_else(|| format!("{}.{} does not implement the scale subresource", owner.kind, owner.api_version))
+        found.ok_or_else(|| format!("found no controllers for pod {:?}", pods::name(pod)))
     }
 
-    /// How many pods there should be, and how many of them must be healthy.
-    fn expected(&self, budget: &PodDisruptionBudget, selected: &[Arc<Pod>]) -> Result<(i32, i32), String> {
+    /// The uid of an owner of any kind with a scale, and the number of pods it wants; none where it is gone.
+    fn custom_scale(&self, owner: &OwnerReference, key: &ObjectKey) -> Result<Option<(String, i32)>, String> {
+        let wanted = GroupVersionKind::from_api_version(&owner.api_version, &owner.kind);
+        let resources = self.client.preferred_resources().map_err(|error| error.to_string())?;
+        let mut resources = resources.iter();
+        let resource = resources.find(|it| it.kind == wanted.kind && it.resource.group == wanted.group);
+        let Some(resource) = resource else {
+            return Err(format!("no matches for kind {:?} in version {:?}", owner.kind, owner.api_version));
+        };
+        let path = |subresource| resource.path(&key.namespace, &key.name, subresource);
+        match self.client.get_path(&path("scale")) {
+            Ok(scale) => {
+                let replicas = scale["spec"]["replicas"].as_i64().and_then(|count| i32::try_from(count).ok());
+                Ok(Some((scale["metadata"]["uid"].as_str().unwrap_or_default().into(), replicas.unwrap_or(0))))
+            }
+            Err(error) if !error.is_not_found() => Err(error.to_string()),
+            // There without a scale, or not there at all.
+            Err(_) if self.client.get_metadata(&path("")).is_ok() => {
+                let resource = &resource.resource;
+                let dot = if resource.group.is_empty() { "" } else { "." };
+                Err(format!("{}{dot}{} does not implement the scale subresource", resource.resource, resource.group))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// How many pods there should be, and how many of them must be healthy; and whether that leaves out pods that
+    /// nothing controls.
+    fn expected(&self, budget: &PodDisruptionBudget, selected: &[Arc<Pod>]) -> Result<(i32, i32, bool), String> {
         let spec = budget.spec.clone().unwrap_or_default();
         if let Some(max_unavailable) = &spec.max_unavailable {
-            let expected = self.expected_scale(selected)?;
+            let (expected, unmanaged) = self.expected_scale(selected)?;
             let unavailable = scaled_value(max_unavailable, expected, Round::Up)?;
-            return Ok((expected, (expected - unavailable).max(0)));
+            return Ok((expected, (expected - unavailable).max(0), unmanaged));
         }
-        let Some(min_available) = &spec.min_available else { return Ok((number(selected.len()), 0)) };
+        let Some(min_available) = &spec.min_available else { return Ok((number(selected.len()), 0, false)) };
         if matches!(min_available, k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(_)) {
-            return Ok((number(selected.len()), scaled_value(min_available, 0, Round::Up)?));
+            return Ok((number(selected.len()), scaled_value(min_available, 0, Round::Up)?, false));
         }
-        let expected = self.expected_scale(selected)?;
-        Ok((expected, scaled_value(min_available, expected, Round::Up)?))
+        let (expected, unmanaged) = self.expected_scale(selected)?;
+        Ok((expected, scaled_value(min_available, expected, Round::Up)?, unmanaged))
     }
 
-    fn expected_scale(&self, selected: &[Arc<Pod>]) -> Result<i32, String> {
-        let scales: Result<BTreeMap<String, i32>, String> = selected.iter().map(|pod| self.scale_of(pod)).collect();
-        Ok(scales?.values().sum())
+    fn expected_scale(&self, selected: &[Arc<Pod>]) -> Result<(i32, bool), String> {
+        let (mut scales, mut unmanaged) = (BTreeMap::new(), false);
+        let mut known: Vec<&str> = Vec::new();
+        for pod in selected {
+            match pods::controller_of(&pod.metadata) {
+                None => unmanaged = true,
+                Some(owner) if known.contains(&owner.uid.as_str()) => {}
+                Some(owner) => {
+                    known.push(&owner.uid);
+                    scales.extend([self.scale_of(owner, pod)?]);
+                }
+            }
+        }
+        Ok((scales.values().sum(), unmanaged))
     }
 
     fn write_status(&self, budget: &PodDisruptionBudget, status: PodDisruptionBudgetStatus) -> Result<(), ApiError> {
@@ -161,7 +197,7 @@ impl Controller for DisruptionController {
             self.recorder.event(now, &*budget, EventType::Normal, "NoPods", message);
         }
         let old = budget.status.clone().unwrap_or_default();
-        let (expected, desired) = match self.expected(&budget, &selected) {
+        let (expected, desired, unmanaged) = match self.expected(&budget, &selected) {
             Ok(found) => found,
             Err(problem) => {
                 let message = format!("Failed to calculate the number of expected pods: {problem}");
@@ -175,6 +211,15 @@ impl Controller for DisruptionController {
                 return self.write_status(&budget, status);
             }
         };
+        if unmanaged {
+            let selector = go_selector(budget.spec.as_ref().and_then(|spec| spec.selector.as_ref()));
+            let message = format!(
+                "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a \
+                 result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior. \
+                 To account for these pods please set \".spec.minAvailable\" field of the PDB to an integer value."
+            );
+            self.recorder.event(now, &*budget, EventType::Warning, "UnmanagedPods", &message);
+        }
         let disrupted = still_disrupted(&old, &selected, now);
         let healthy = selected
             .iter()

@@ -11,7 +11,7 @@ use machinery::ObjectKey;
 use machinery::status::ApiError;
 
 use crate::controller::{Controller, Queue};
-use crate::{Setup, pods};
+use crate::{Setup, pods, services};
 
 /// Keeps Endpoints from being mirrored.
 const SKIP_MIRROR: &str = "endpointslice.kubernetes.io/skip-mirror";
@@ -19,6 +19,8 @@ const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslicemirroring-controller.k8s.io";
+/// Annotations that are the Endpoints' alone.
+const NOT_MIRRORED: [&str; 2] = [services::LAST_CHANGE, "kubectl.kubernetes.io/last-applied-configuration"];
 /// Addresses of one subset that are mirrored at most, and that one slice holds.
 const ADDRESSES_MAX: usize = 1000;
 /// The index of mirrored slices by their Service.
@@ -92,10 +94,14 @@ impl Controller for EndpointSliceMirroring {
             match wanted.iter().position(|it| it.address_type == slice.address_type && it.ports == slice.ports) {
                 Some(index) => {
                     let wanted = wanted.swap_remove(index);
-                    if slice.endpoints != wanted.endpoints || slice.metadata.labels != wanted.metadata.labels {
+                    let told = |metadata: &ObjectMeta| {
+                        (metadata.labels.clone(), metadata.annotations.clone().unwrap_or_default())
+                    };
+                    if slice.endpoints != wanted.endpoints || told(&slice.metadata) != told(&wanted.metadata) {
+                        let ObjectMeta { labels, annotations, .. } = wanted.metadata;
                         let updated = EndpointSlice {
                             endpoints: wanted.endpoints,
-                            metadata: ObjectMeta { labels: wanted.metadata.labels, ..slice.metadata.clone() },
+                            metadata: ObjectMeta { labels, annotations, ..slice.metadata.clone() },
                             ..(*slice).clone()
                         };
                         self.client.update(updated)?;
@@ -160,11 +166,14 @@ fn slice(endpoints: &Endpoints, subset: &EndpointSubset, family: &str, all: Vec<
     let mut labels: BTreeMap<String, String> = endpoints.metadata.labels.clone().unwrap_or_default();
     labels.insert(SERVICE_NAME.into(), name.into());
     labels.insert(MANAGED_BY.into(), MANAGER.into());
+    let mut annotations = endpoints.metadata.annotations.clone().unwrap_or_default();
+    annotations.retain(|name, _| !NOT_MIRRORED.contains(&name.as_str()));
     EndpointSlice {
         metadata: ObjectMeta {
             generate_name: Some(format!("{name}-")),
             namespace: endpoints.metadata.namespace.clone(),
             labels: Some(labels),
+            annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
             owner_references: Some(vec![OwnerReference {
                 api_version: "v1".into(),
                 kind: "Endpoints".into(),

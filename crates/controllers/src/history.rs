@@ -16,8 +16,10 @@ use serde_json::{Value, json};
 use crate::claim::controller_reference;
 use crate::pods;
 
-/// The label on pods that names the revision they are of.
+/// The label on pods that names the revision they are of, and on a daemon's revisions.
 pub const REVISION_HASH: &str = "controller-revision-hash";
+/// The label on a StatefulSet's revisions.
+pub const CONTROLLER_HASH: &str = "controller.kubernetes.io/hash";
 
 /// The revisions of one workload.
 pub struct History {
@@ -41,13 +43,14 @@ pub fn hash_of(data: &Value, collision_count: i32) -> String {
 }
 
 /// Finds or makes the revision of the owner's present template among its revisions, and numbers it
-/// as the newest. `collision_count` grows when another's revision has the name.
+/// as the newest. A new one has its hash in `label`; `collision_count` grows when another's revision has the name.
 ///
 /// # Errors
 /// What the server answered.
 pub fn sync<O: Kind>(
     client: &Client,
     owner: &O,
+    label: &str,
     template: &PodTemplateSpec,
     mut revisions: Vec<Arc<ControllerRevision>>,
     collision_count: &mut i32,
@@ -64,7 +67,7 @@ pub fn sync<O: Kind>(
                 client.update(ControllerRevision { revision: Some(newest + 1), ..(*found).clone() })?
             }
         }
-        None => create(client, owner, template, data, newest + 1, collision_count)?,
+        None => create(client, owner, label, (template, data), newest + 1, collision_count)?,
     };
     Ok(History { current, old: revisions })
 }
@@ -72,15 +75,15 @@ pub fn sync<O: Kind>(
 fn create<O: Kind>(
     client: &Client,
     owner: &O,
-    template: &PodTemplateSpec,
-    data: Value,
+    label: &str,
+    (template, data): (&PodTemplateSpec, Value),
     number: i64,
     collision_count: &mut i32,
 ) -> Result<Arc<ControllerRevision>, ApiError> {
     loop {
         let hash = hash_of(&data, *collision_count);
         let mut labels = template.metadata.as_ref().and_then(|metadata| metadata.labels.clone()).unwrap_or_default();
-        labels.insert(REVISION_HASH.into(), hash.clone());
+        labels.insert(label.into(), hash.clone());
         let revision = ControllerRevision {
             metadata: ObjectMeta {
                 name: Some(format!("{}-{hash}", pods::name(owner))),
@@ -108,7 +111,7 @@ fn create<O: Kind>(
     }
 }
 
-/// The hash a revision is labelled by.
+/// The hash a daemon's revision is labelled by.
 pub fn hash_label(revision: &ControllerRevision) -> &str {
     revision.metadata.labels.as_ref().and_then(|labels| labels.get(REVISION_HASH)).map_or("", String::as_str)
 }

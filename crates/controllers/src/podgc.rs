@@ -11,7 +11,7 @@ use machinery::sort::Order;
 use machinery::status::ApiError;
 use machinery::time::meta_time;
 use machinery::{ObjectKey, Timestamp};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Setup;
 use crate::controller::{Controller, Queue};
@@ -69,23 +69,23 @@ impl PodGcController {
                 Ok(_) => continue,
             }
             for pod in self.pods.by_index(BY_NODE, &node) {
-                self.fail_and_delete(&pod, now)?;
+                let condition = json!({
+                    "type": "DisruptionTarget",
+                    "status": "True",
+                    "reason": "DeletionByPodGC",
+                    "message": "PodGC: node no longer exists",
+                    "lastTransitionTime": meta_time(now),
+                });
+                self.fail_and_delete(&pod, &[condition])?;
             }
         }
         Ok(())
     }
 
     /// Marks the pod as failed, because nobody else will, and removes it.
-    fn fail_and_delete(&self, pod: &Pod, now: Timestamp) -> Result<(), ApiError> {
+    fn fail_and_delete(&self, pod: &Pod, conditions: &[Value]) -> Result<(), ApiError> {
         if !pods::is_terminated(pod) {
-            let condition = json!({
-                "type": "DisruptionTarget",
-                "status": "True",
-                "reason": "DeletionByPodGC",
-                "message": "PodGC: node no longer exists",
-                "lastTransitionTime": meta_time(now),
-            });
-            let patch = Patch::Strategic(json!({ "status": { "phase": "Failed", "conditions": [condition] } }));
+            let patch = Patch::Strategic(json!({ "status": { "phase": "Failed", "conditions": conditions } }));
             match self.client.patch_status::<Pod>(&key_of(pod), &patch) {
                 Err(error) if !error.is_not_found() => return Err(error),
                 _ => {}
@@ -112,7 +112,7 @@ impl PodGcController {
         ended.iter().take(surplus).try_for_each(|pod| self.delete(pod))
     }
 
-    fn collect_of_nodes_out_of_service(&self, now: Timestamp) -> Result<(), ApiError> {
+    fn collect_of_nodes_out_of_service(&self) -> Result<(), ApiError> {
         let out = |node: &Arc<Node>| {
             let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
             taints.iter().any(|taint| taint.key == OUT_OF_SERVICE) && !crate::nodelifecycle::is_ready(node)
@@ -120,7 +120,7 @@ impl PodGcController {
         for node in self.nodes.list().iter().filter(|node| out(node)) {
             for pod in self.pods.by_index(BY_NODE, pods::name(&**node)) {
                 if pods::is_deleting(&*pod) {
-                    self.fail_and_delete(&pod, now)?;
+                    self.fail_and_delete(&pod, &[])?;
                 }
             }
         }
@@ -148,9 +148,9 @@ impl Controller for PodGcController {
         queue.add_after(key.clone(), CHECK_PERIOD);
         let now = queue.now();
         self.collect_terminated()?;
-        self.collect_of_nodes_out_of_service(now)?;
+        self.collect_of_nodes_out_of_service()?;
         self.collect_orphans(now)?;
-        self.pods.by_index(CANDIDATES, UNSCHEDULED).iter().try_for_each(|pod| self.delete(pod))
+        self.pods.by_index(CANDIDATES, UNSCHEDULED).iter().try_for_each(|pod| self.fail_and_delete(pod, &[]))
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Client, Context, Event, Informer, key_of};
-use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod, ResourceQuota, ResourceQuotaStatus, Service};
+use k8s_openapi::api::core::v1::{
+    Container, PersistentVolumeClaim, Pod, PodSpec, ResourceQuota, ResourceQuotaStatus, Service, ServiceSpec,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 use machinery::sort::Order;
 use machinery::status::ApiError;
@@ -59,16 +61,16 @@ impl ResourceQuotaController {
         let count = |count: usize| {
             Quantity::new(i64::try_from(count).unwrap_or(i64::MAX), machinery::quantity::Format::DecimalSi)
         };
-        let services = |test: &dyn Fn(&str) -> bool| {
+        let services = |amount: &dyn Fn(&ServiceSpec) -> usize| {
             let services = self.services.in_namespace(namespace);
-            let kind =
-                |service: &Service| service.spec.as_ref().and_then(|spec| spec.type_.clone()).unwrap_or_default();
-            services.iter().filter(|service| test(&kind(service))).count()
+            services.iter().filter_map(|service| service.spec.as_ref()).map(amount).sum()
         };
         Ok(Some(match resource {
             "pods" => count(pods.len()),
-            "services.loadbalancers" => count(services(&|kind| kind == "LoadBalancer")),
-            "services.nodeports" => count(services(&|kind| matches!(kind, "NodePort" | "LoadBalancer"))),
+            "services.loadbalancers" => {
+                count(services(&|spec| usize::from(spec.type_.as_deref() == Some("LoadBalancer"))))
+            }
+            "services.nodeports" => count(services(&node_ports)),
             "requests.storage" => self.storage(namespace, None),
             _ if COUNTED.contains(&resource) || resource.starts_with("count/") => {
                 let plural = resource.trim_start_matches("count/");
@@ -175,6 +177,35 @@ impl Controller for ResourceQuotaController {
     }
 }
 
+/// How many ports of all nodes a Service takes.
+fn node_ports(spec: &ServiceSpec) -> usize {
+    let ports = spec.ports.as_deref().unwrap_or_default();
+    match spec.type_.as_deref() {
+        Some("NodePort") => ports.len(),
+        Some("LoadBalancer") if spec.allocate_load_balancer_node_ports != Some(false) => ports.len(),
+        Some("LoadBalancer") => ports.iter().filter(|port| port.node_port.is_some_and(|number| number != 0)).count(),
+        _ => 0,
+    }
+}
+
+/// Whether a pod's affinity looks into other namespaces.
+fn reaches_out(spec: &PodSpec) -> bool {
+    let Some(affinity) = &spec.affinity else { return false };
+    let (near, far) = (affinity.pod_affinity.as_ref(), affinity.pod_anti_affinity.as_ref());
+    let required = [
+        near.and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref()),
+        far.and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref()),
+    ];
+    let preferred = [
+        near.and_then(|it| it.preferred_during_scheduling_ignored_during_execution.as_ref()),
+        far.and_then(|it| it.preferred_during_scheduling_ignored_during_execution.as_ref()),
+    ];
+    let preferred = preferred.into_iter().flatten().flatten().map(|it| &it.pod_affinity_term);
+    required.into_iter().flatten().flatten().chain(preferred).any(|term| {
+        term.namespaces.as_ref().is_some_and(|names| !names.is_empty()) || term.namespace_selector.is_some()
+    })
+}
+
 /// Whether the quota is for this pod.
 fn in_scopes(quota: &ResourceQuota, pod: &Pod) -> bool {
     let Some(spec) = &quota.spec else { return true };
@@ -191,6 +222,7 @@ fn in_scopes(quota: &ResourceQuota, pod: &Pod) -> bool {
             "NotTerminating" => !bounded(),
             "BestEffort" => best_effort(),
             "NotBestEffort" => !best_effort(),
+            "CrossNamespacePodAffinity" => pod_spec.is_some_and(reaches_out),
             "PriorityClass" => {
                 let class = pod_spec.and_then(|spec| spec.priority_class_name.clone()).unwrap_or_default();
                 let listed = values.is_some_and(|values| values.contains(&class));

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
 use client::{Client, Context, Event, EventRecorder, EventType, Informer, Patch, key_of};
-use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Service};
+use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Service, ServiceSpec};
 use machinery::ObjectKey;
 use machinery::status::ApiError;
 use serde_json::json;
@@ -42,6 +42,22 @@ impl ServiceLbController {
 
     fn event(&mut self, service: &Service, queue: &Queue, reason: &str, message: &str) {
         self.recorder.event(queue.now(), service, EventType::Normal, reason, message);
+    }
+
+    /// Tells what makes a Service another one for its load balancer (`needsUpdate`).
+    fn tell_change(&mut self, old: &Service, new: &Service, queue: &Queue) {
+        let of = |service: &Service, field: fn(&ServiceSpec) -> &Option<String>| {
+            service.spec.as_ref().and_then(|spec| field(spec).clone()).unwrap_or_default()
+        };
+        let mut changed = |reason, field| {
+            let message = format!("{} -> {}", of(old, field), of(new, field));
+            self.event(new, queue, reason, &message);
+        };
+        if wants_load_balancer(old) != wants_load_balancer(new) {
+            changed("Type", |spec| &spec.type_);
+        } else if wants_load_balancer(new) && of(old, |it| &it.load_balancer_ip) != of(new, |it| &it.load_balancer_ip) {
+            changed("LoadbalancerIP", |spec| &spec.load_balancer_ip);
+        }
     }
 
     /// The address of a load balancer of our own, where there is a range for them: the one that was asked for, or else
@@ -150,7 +166,7 @@ impl Controller for ServiceLbController {
     fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
         let mut given_back = false;
         for event in self.services.poll(cx) {
-            let service = event.object();
+            let service = &event.object().clone();
             let lost = match &event {
                 Event::Deleted(service) => {
                     self.give_back(&key_of(&**service));
@@ -160,6 +176,9 @@ impl Controller for ServiceLbController {
                 Event::Added(_) => false,
             };
             given_back |= lost;
+            if let (Event::Updated { old, new }, true) = (&event, self.options.load_balancer.is_some()) {
+                self.tell_change(old, new, queue);
+            }
             if !matches!(event, Event::Deleted(_)) && (wants_load_balancer(service) || has_finalizer(service)) {
                 queue.add_for(key_of(&**service), &**service);
             }

@@ -132,16 +132,14 @@ enum Tolerated {
     For(Duration),
 }
 
-/// For how long all the taints are tolerated: as the least patient of the tolerations says.
+/// For how long all the taints are tolerated: of the first toleration of each, as the least patient says.
 fn tolerated_for(taints: &[Taint], tolerations: &[Toleration]) -> Tolerated {
     let mut shortest: Option<i64> = None;
     for taint in taints {
-        let mut matching = tolerations.iter().filter(|toleration| tolerates(toleration, taint)).peekable();
-        if matching.peek().is_none() {
+        let Some(toleration) = tolerations.iter().find(|toleration| tolerates(toleration, taint)) else {
             return Tolerated::For(Duration::ZERO);
-        }
-        let seconds = matching.filter_map(|toleration| toleration.toleration_seconds).min();
-        shortest = [shortest, seconds].into_iter().flatten().min();
+        };
+        shortest = [shortest, toleration.toleration_seconds].into_iter().flatten().min();
     }
     match shortest {
         None => Tolerated::Forever,
@@ -194,5 +192,7 @@ mod tests {
         let both = [toleration("a", Some(300)), toleration("b", Some(20))];
         assert_eq!(tolerated_for(&[taint("a"), taint("b")], &both), seconds(20));
         assert_eq!(tolerated_for(&[taint("a"), taint("c")], &both), seconds(0));
+        let twice = [toleration("a", None), toleration("a", Some(20))];
+        assert_eq!(tolerated_for(&[taint("a")], &twice), Tolerated::Forever, "the first of a taint's");
     }
 }

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use machinery::labels::Selector;
 use machinery::sort::Order;
 use machinery::status::ApiError;
+use machinery::time::after;
 use machinery::{ObjectKey, Timestamp};
 
 pub mod nodes;
@@ -27,6 +28,8 @@ use status::{OnNode, bounds, hash_of, is_rolling, status_of};
 const BURST: usize = 250;
 /// Status changes of pods are taken together for so long.
 const STATUS_BATCH: Duration = Duration::from_millis(10);
+/// First and longest time for which a node's failed pod is let be once one was replaced.
+const FAILED_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15 * 60));
 
 /// The controller of DaemonSets.
 pub struct DaemonSetController {
@@ -37,6 +40,8 @@ pub struct DaemonSetController {
     pods: Informer<Pod>,
     nodes: Informer<Node>,
     expectations: Expectations,
+    /// By the set's uid and generation and the node: how long a failed pod stays before it is deleted, since when.
+    failed: BTreeMap<(String, i64, String), (Duration, Timestamp)>,
 }
 
 /// What a sync is to do.
@@ -44,6 +49,8 @@ pub struct DaemonSetController {
 struct Plan {
     create: Vec<String>,
     delete: Vec<Arc<Pod>>,
+    /// When a failed pod that stays for now is to be looked at again.
+    again: Option<Timestamp>,
 }
 
 impl DaemonSetController {
@@ -57,7 +64,22 @@ impl DaemonSetController {
             pods: setup.dependents(),
             nodes: setup.informers.informer(),
             expectations: Expectations::default(),
+            failed: BTreeMap::new(),
         }
+    }
+
+    /// Whether a failed pod may be deleted now; otherwise, when. A node that refuses the daemon is not to be asked
+    /// again and again.
+    fn backed_off(&mut self, set: &DaemonSet, node: &str, now: Timestamp) -> Option<Timestamp> {
+        self.failed.retain(|_, (_, last)| after(*last, FAILED_BACKOFF.1 * 2) >= now);
+        let key = (pods::uid(set).to_owned(), set.metadata.generation.unwrap_or(0), node.to_owned());
+        let backoff = match self.failed.get(&key) {
+            Some((backoff, last)) if after(*last, *backoff) > now => return Some(after(*last, *backoff)),
+            Some((backoff, _)) => (*backoff * 2).min(FAILED_BACKOFF.1),
+            None => FAILED_BACKOFF.0,
+        };
+        self.failed.insert(key, (backoff, now));
+        None
     }
 
     fn set_of(&self, pod: &Pod) -> Option<ObjectKey> {
@@ -96,11 +118,12 @@ impl DaemonSetController {
         }
     }
 
-    /// Every node there is with the daemon's pods for it, and the pods for nodes that are gone.
+    /// Every node there is with the daemon's pods for it, those that are bound and the oldest first, and the pods for nodes that are gone.
     fn survey(&self, set: &DaemonSet, claimed: Vec<Arc<Pod>>) -> (Vec<OnNode>, Vec<Arc<Pod>>) {
         let mut by_node: BTreeMap<String, Vec<Arc<Pod>>> = BTreeMap::new();
         let mut stray = Vec::new();
-        for pod in claimed {
+        // One that has ended and goes is as good as gone.
+        for pod in claimed.into_iter().filter(|pod| !pods::is_terminated(pod) || !pods::is_deleting(&**pod)) {
             match target_node(&pod) {
                 Some(node) => by_node.entry(node.to_owned()).or_default().push(pod),
                 None => stray.push(pod),
@@ -109,7 +132,7 @@ impl DaemonSetController {
         let on_nodes = self.nodes.list().into_iter().map(|node| {
             let name = pods::name(&*node).to_owned();
             let mut pods = by_node.remove(&name).unwrap_or_default();
-            pods.order_by_key(|pod| (client::creation_time(&**pod), key_of(&**pod)));
+            pods.order_by_key(|pod| (pods::node_name(pod).is_empty(), client::creation_time(&**pod), key_of(&**pod)));
             OnNode { name, placement: placement(set, &node), pods }
         });
         let on_nodes: Vec<_> = on_nodes.collect();
@@ -129,6 +152,11 @@ impl DaemonSetController {
             }
             let (ended, running): (Vec<_>, Vec<_>) = alive.into_iter().partition(|pod| pods::is_terminated(pod));
             for pod in &ended {
+                let is_failed = pods::phase(pod) == "Failed";
+                if let Some(time) = is_failed.then(|| self.backed_off(set, &node.name, now)).flatten() {
+                    plan.again = Some(plan.again.map_or(time, |again| again.min(time)));
+                    continue;
+                }
                 let (kind, reason, word) = match pods::phase(pod) {
                     "Failed" => (EventType::Warning, "FailedDaemonPod", "failed"),
                     _ => (EventType::Normal, "SucceededDaemonPod", "succeeded"),
@@ -314,7 +342,8 @@ impl Controller for DaemonSetController {
         let (revisions, candidates) = candidates(pods::uid(&*set));
         let revisions = claim(&self.client, &*set, &selector, revisions)?;
         let mut collisions = set.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
-        let history = history::sync(&self.client, &*set, &set.spec.template, revisions, &mut collisions)?;
+        let history =
+            history::sync(&self.client, &*set, history::REVISION_HASH, &set.spec.template, revisions, &mut collisions)?;
         let hash = history::hash_label(&history.current).to_owned();
         let claimed = claim(&self.client, &*set, &selector, candidates)?;
         let (on_nodes, stray) = self.survey(&set, claimed);
@@ -325,10 +354,14 @@ impl Controller for DaemonSetController {
         if self.expectations.satisfied(key, now) {
             let mut plan = self.manage(&set, &on_nodes, bounds.0 > 0, now);
             plan.delete.extend(stray);
+            let again = plan.again;
             if plan.create.is_empty() && plan.delete.is_empty() && is_rolling(&set) {
                 plan = self.roll(&set, &on_nodes, &hash, bounds, now);
             }
             result = self.carry_out(&set, key, plan, &hash, now);
+            if let Some(time) = again {
+                queue.add_at(key.clone(), time);
+            }
             let in_use = |revision: &ControllerRevision| {
                 let label = history::hash_label(revision);
                 on_nodes.iter().flat_map(|node| &node.pods).any(|pod| hash_of(pod) == label)

@@ -8,13 +8,13 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use machinery::Timestamp;
 use machinery::quantity::Quantity;
 use machinery::status::ApiError;
 use machinery::time::parse_duration;
 
 use super::replicas::{Measured, Pods, Sample, Tolerance, Wanted};
+use crate::metadata::go_selector;
 use crate::pods;
 
 /// What one metric asks for.
@@ -182,21 +182,6 @@ fn unserved(namespace: &str, metric: &MetricSpec) -> (&'static str, String) {
         "unable to get external metric {namespace}/{name}/{selector}: {why} (get {name}.external.metrics.k8s.io)"
     );
     ("FailedGetExternalMetric", message)
-}
-
-/// A selector as Go's `%+v` writes a pointer to one.
-fn go_selector(selector: Option<&LabelSelector>) -> String {
-    let Some(selector) = selector else { return "nil".into() };
-    let labels = selector.match_labels.iter().flatten().map(|(name, value)| format!("{name}: {value},"));
-    let expressions = selector.match_expressions.iter().flatten().map(|it| {
-        let values = it.values.as_deref().unwrap_or_default().join(" ");
-        format!("LabelSelectorRequirement{{Key:{},Operator:{},Values:[{values}],}},", it.key, it.operator)
-    });
-    format!(
-        "&LabelSelector{{MatchLabels:map[string]string{{{}}},MatchExpressions:[]LabelSelectorRequirement{{{}}},}}",
-        labels.collect::<String>(),
-        expressions.collect::<String>()
-    )
 }
 
 /// A metric as the error names it that failed to be had (upstream computeReplicasForMetric).

@@ -6,6 +6,7 @@ mod metrics;
 mod replicas;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use client::{ApiResource, Client, Context, Event, EventRecorder, EventType, Informer, Patch, key_of};
@@ -33,13 +34,19 @@ pub struct HorizontalPodAutoscalerController {
     autoscalers: Informer<HorizontalPodAutoscaler>,
     pods: Informer<Pod>,
     memories: BTreeMap<ObjectKey, Memory>,
+    /// Which pods each autoscaler is for.
+    selectors: BTreeMap<ObjectKey, Selector>,
 }
+
+/// Why there are no pods to measure: the Event's reason and message, and those of the condition where they differ.
+type Unselected = (&'static str, String, Option<(&'static str, String)>);
 
 /// What a scale subresource says.
 struct Scale {
     path: String,
     spec: i32,
-    selector: Selector,
+    /// As text; empty where it says none.
+    selector: String,
 }
 
 impl HorizontalPodAutoscalerController {
@@ -51,6 +58,7 @@ impl HorizontalPodAutoscalerController {
             autoscalers: setup.informers.informer(),
             pods: setup.informers.informer(),
             memories: BTreeMap::new(),
+            selectors: BTreeMap::new(),
         }
     }
 
@@ -68,11 +76,36 @@ impl HorizontalPodAutoscalerController {
             scale.pointer(pointer).and_then(Value::as_i64).and_then(|it| i32::try_from(it).ok()).unwrap_or(0)
         };
         let selector = scale.pointer("/status/selector").and_then(Value::as_str).unwrap_or_default();
+        Ok(Scale { path, spec: number("/spec/replicas"), selector: selector.to_owned() })
+    }
+
+    /// The pods that a scale selects. Those that another autoscaler is for as well are nobody's.
+    ///
+    /// # Errors
+    /// Reason and message of the Event, and message of the condition where that differs.
+    fn selected(&mut self, key: &ObjectKey, selector: &str) -> Result<Vec<Arc<Pod>>, Unselected> {
         if selector.is_empty() {
-            return Err(ApiError::internal("selector is required"));
+            let told = "the HPA target's scale is missing a selector".to_owned();
+            return Err(("SelectorRequired", "selector is required".into(), Some(("InvalidSelector", told))));
         }
-        let selector = Selector::parse(selector).map_err(|error| ApiError::internal(error.0))?;
-        Ok(Scale { path, spec: number("/spec/replicas"), selector })
+        let parsed = Selector::parse(selector).map_err(|error| {
+            let problem =
+                format!("couldn't convert selector into a corresponding internal selector object: {}", error.0);
+            ("InvalidSelector", problem, None)
+        })?;
+        let mut pods = self.pods.in_namespace(&key.namespace);
+        pods.retain(|pod| parsed.matches(pod.metadata.labels.as_ref()));
+        self.selectors.insert(key.clone(), parsed);
+        let selects = |selector: &Selector| pods.iter().any(|pod| selector.matches(pod.metadata.labels.as_ref()));
+        let own =
+            self.selectors.iter().filter(|(other, selector)| other.namespace == key.namespace && selects(selector));
+        let own: Vec<_> = own.map(|(other, _)| format!("{{{} {}}}", other.name, other.namespace)).collect();
+        if own.len() > 1 {
+            let own = own.join(" ");
+            let problem = format!("pods by selector {selector} are controlled by multiple HPAs: [{own}]");
+            return Err(("AmbiguousSelector", problem, None));
+        }
+        Ok(pods)
     }
 }
 
@@ -84,7 +117,10 @@ impl Controller for HorizontalPodAutoscalerController {
             let key = key_of(&**event.object());
             match &event {
                 Event::Updated { old, new } if old.spec == new.spec => {}
-                Event::Deleted(_) => _ = self.memories.remove(&key),
+                Event::Deleted(_) => {
+                    self.memories.remove(&key);
+                    self.selectors.remove(&key);
+                }
                 _ => queue.add_for(key, &**event.object()),
             }
         }
@@ -154,8 +190,14 @@ impl HorizontalPodAutoscalerController {
             why = "Current number of replicas below Spec.MinReplicas".into();
             minimum
         } else {
-            let mut pods = self.pods.in_namespace(&key.namespace);
-            pods.retain(|pod| scale.selector.matches(pod.metadata.labels.as_ref()));
+            let pods = self.selected(&key, &scale.selector).map_err(|(reason, problem, told)| {
+                let mut warn = |reason| self.recorder.event(now, autoscaler, EventType::Warning, reason, &problem);
+                warn(reason);
+                warn("FailedComputeMetricsReplicas");
+                let (reason, message) = told.unwrap_or_else(|| (reason, problem.clone()));
+                condition(status, "ScalingActive", false, reason, &message, now);
+                ApiError::internal(problem)
+            })?;
             let target = metrics::Target {
                 client: &self.client,
                 namespace: &key.namespace,

@@ -46,19 +46,21 @@ pub fn pod(set: &StatefulSet, revision: &ControllerRevision, ordinal: i32) -> Po
     if let Some(spec) = &mut pod.spec {
         spec.hostname = Some(pod_name(set, ordinal));
         spec.subdomain = set.spec.service_name.clone().filter(|name| !name.is_empty());
-        let volumes = spec.volumes.get_or_insert_default();
-        for claim in claims(set, ordinal) {
-            let name = template_name(set, &claim, ordinal);
-            volumes.retain(|volume| volume.name != name);
-            volumes.push(Volume {
-                name,
-                persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                    claim_name: pods::name(&claim).into(),
-                    read_only: Some(false),
-                }),
-                ..Volume::default()
-            });
-        }
+        let of_claim = |claim: &PersistentVolumeClaim| Volume {
+            name: template_name(set, claim, ordinal),
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: pods::name(claim).into(),
+                read_only: None,
+            }),
+            ..Volume::default()
+        };
+        // A claim's volume goes before one of the template with its name.
+        let mut volumes: Vec<_> = claims(set, ordinal).iter().map(of_claim).collect();
+        let others = spec.volumes.take().unwrap_or_default();
+        let own = |name: &str| volumes.iter().any(|volume| volume.name == name);
+        let others: Vec<_> = others.into_iter().filter(|volume| !own(&volume.name)).collect();
+        volumes.extend(others);
+        spec.volumes = Some(volumes).filter(|volumes| !volumes.is_empty());
     }
     pod
 }

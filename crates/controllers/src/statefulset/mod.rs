@@ -59,23 +59,31 @@ impl StatefulSetController {
         self.sets.get(&key).filter(|set| pods::uid(&**set) == owner.uid).map(|_| key)
     }
 
-    fn record(&mut self, round: &Work<'_>, verb: &str, what: &str, result: &Result<(), ApiError>) {
-        let name = pods::name(round.set);
-        let mut capital = verb.to_owned();
-        capital.get_mut(..1).map(str::make_ascii_uppercase).unwrap_or_default();
-        let (kind, reason, message) = match result {
-            Ok(()) => (
-                EventType::Normal,
-                format!("Successful{capital}"),
-                format!("{verb} {what} in StatefulSet {name} successful"),
-            ),
-            Err(error) => (
-                EventType::Warning,
-                format!("Failed{capital}"),
-                format!("{verb} {what} in StatefulSet {name} failed error: {error}"),
-            ),
+    /// Tells what was done to a pod.
+    fn record(&mut self, round: &Work<'_>, verb: &str, pod: &str, result: &Result<(), ApiError>) {
+        let did = format!("{verb} Pod {pod} in StatefulSet {}", pods::name(round.set));
+        let message = match result {
+            Ok(()) => format!("{did} successful"),
+            Err(error) => format!("{did} failed error: {error}"),
         };
-        self.recorder.event(round.now, round.set, kind, &reason, &message);
+        self.tell(round, verb, result.is_ok(), &message);
+    }
+
+    /// Tells that a claim was made, or why not.
+    fn record_claim(&mut self, round: &Work<'_>, claim: &str, pod: &str, result: &Result<(), ApiError>) {
+        let set = pods::name(round.set);
+        let message = match result {
+            Ok(()) => format!("create Claim {claim} Pod {pod} in StatefulSet {set} success"),
+            Err(error) => format!("create Claim {claim} for Pod {pod} in StatefulSet {set} failed error: {error}"),
+        };
+        self.tell(round, "create", result.is_ok(), &message);
+    }
+
+    fn tell(&mut self, round: &Work<'_>, verb: &str, succeeded: bool, message: &str) {
+        let mut verb = verb.to_owned();
+        verb.get_mut(..1).map(str::make_ascii_uppercase).unwrap_or_default();
+        let (kind, how) = if succeeded { (EventType::Normal, "Successful") } else { (EventType::Warning, "Failed") };
+        self.recorder.event(round.now, round.set, kind, &format!("{how}{verb}"), message);
     }
 
     /// Makes the claims of an ordinal that are missing, and gives those that are there their owners.
@@ -91,7 +99,7 @@ impl StatefulSetController {
                         other => other.map(drop),
                     };
                     let pod = identity::pod_name(round.set, ordinal);
-                    self.record(round, "create", &format!("Claim {} Pod {pod}", key.name), &result);
+                    self.record_claim(round, &key.name, &pod, &result);
                     result?;
                 }
                 Some(existing) => {
@@ -119,7 +127,7 @@ impl StatefulSetController {
             Err(error) if error.has_cause("NamespaceTerminating") => return Ok(()),
             _ => {}
         }
-        self.record(round, "create", &format!("Pod {}", identity::pod_name(round.set, ordinal)), &result);
+        self.record(round, "create", &identity::pod_name(round.set, ordinal), &result);
         result
     }
 
@@ -128,7 +136,7 @@ impl StatefulSetController {
             Err(error) if error.is_not_found() || error.is_conflict() => return Ok(()),
             other => other,
         };
-        self.record(round, "delete", &format!("Pod {}", pods::name(pod)), &result);
+        self.record(round, "delete", pods::name(pod), &result);
         result
     }
 
@@ -222,7 +230,7 @@ impl StatefulSetController {
             return Ok(());
         }
         let result = self.client.update(restored).map(drop);
-        self.record(round, "update", &format!("Pod {}", pods::name(&**pod)), &result);
+        self.record(round, "update", pods::name(&**pod), &result);
         result
     }
 
@@ -234,7 +242,7 @@ impl StatefulSetController {
         let rolling = round.set.spec.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
         let unavailable = rolling.and_then(|rolling| rolling.max_unavailable.as_ref());
         let wanted = round.set.spec.replicas.unwrap_or(1);
-        let max = unavailable.and_then(|value| scaled_value(value, wanted, Round::Up).ok()).unwrap_or(1).max(1);
+        let max = unavailable.and_then(|value| scaled_value(value, wanted, Round::Down).ok()).unwrap_or(1).max(1);
         let max = usize::try_from(max).unwrap_or(1);
         let min_ready_seconds = round.set.spec.min_ready_seconds.unwrap_or(0);
         let missing = |pod: &Pod| pods::is_deleting(pod) || !pods::is_available(pod, min_ready_seconds, round.now);
@@ -280,7 +288,8 @@ impl StatefulSetController {
         let mut revisions = self.revisions.by_index(BY_CONTROLLER, pods::uid(set));
         revisions.extend(self.revisions.by_index(ORPHANS, pods::namespace(set)));
         let revisions = claim(&self.client, set, selector, revisions)?;
-        let history = history::sync(&self.client, set, &set.spec.template, revisions, collisions)?;
+        let history =
+            history::sync(&self.client, set, history::CONTROLLER_HASH, &set.spec.template, revisions, collisions)?;
         let name = set.status.as_ref().and_then(|status| status.current_revision.clone()).unwrap_or_default();
         let current = history.old.iter().find(|revision| pods::name(&***revision) == name);
         let current = current.unwrap_or(&history.current).clone();

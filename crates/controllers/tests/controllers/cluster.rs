@@ -119,6 +119,14 @@ fn load_balancers_are_localhost() {
     );
     world.patch::<Service>("default", "web", json!({ "spec": { "type": "ClusterIP" } }));
     world.run(2);
+    assert_eq!(
+        world.events("web")[2..],
+        [
+            "Type LoadBalancer -> ClusterIP",
+            "DeletingLoadBalancer Deleting load balancer",
+            "DeletedLoadBalancer Deleted load balancer"
+        ]
+    );
     let found = world.get::<Service>("default", "web");
     assert!(found.metadata.finalizers.iter().flatten().next().is_none());
     world.delete::<Service>("default", "web", &client::DeleteOptions::default());
@@ -266,6 +274,45 @@ fn nodes_have_ranges_and_are_missed_when_they_die() {
     assert_eq!(of_node(&world, "node-0").len(), 4);
 }
 
+/// Nodes whose pods are evicted.
+fn evicted(world: &World) -> usize {
+    let nodes = world.list::<Node>("");
+    let taints = nodes.iter().flat_map(|node| node.spec.iter().flat_map(|spec| spec.taints.iter().flatten()));
+    taints.filter(|taint| taint.effect == "NoExecute").count()
+}
+
+#[test]
+fn nodes_of_a_zone_are_evicted_one_after_the_other() {
+    let mut world = World::new(6);
+    world.run(5);
+    // Of the first zone's three, two.
+    world.nodes.borrow_mut().dead.extend(["node-0".into(), "node-2".into()]);
+    let lost = |world: &World| {
+        !world.list::<Node>("").iter().all(|node| playground_controllers::nodelifecycle::is_ready(node))
+    };
+    while !lost(&world) {
+        world.run(1);
+    }
+    world.run(1);
+    assert_eq!(evicted(&world), 1);
+    world.run(7);
+    assert_eq!(evicted(&world), 1);
+    world.run(4);
+    assert_eq!(evicted(&world), 2);
+}
+
+#[test]
+fn most_of_a_zone_lost_at_once_is_not_evicted() {
+    let mut world = World::new(8);
+    world.run(5);
+    world.nodes.borrow_mut().dead.extend(["node-0".into(), "node-2".into(), "node-4".into()]);
+    world.run(300);
+    assert_eq!(evicted(&world), 0);
+    let nodes = world.list::<Node>("");
+    let lost = nodes.iter().filter(|node| node.spec.as_ref().unwrap().taints.is_some()).count();
+    assert_eq!(lost, 3, "no new pods come to them");
+}
+
 #[test]
 fn a_node_that_comes_back_is_welcome() {
     let mut world = World::new(2);
@@ -290,7 +337,12 @@ fn quotas_show_what_is_used() {
         "metadata": { "name": "quota", "namespace": "default" },
         "spec": { "hard": {
             "pods": "10", "requests.cpu": "4", "limits.memory": "1Gi", "services": "5", "count/deployments.apps": "3",
+            "services.nodeports": "4",
         } },
+    }));
+    world.create::<Service>(json!({
+        "metadata": { "name": "two-ports", "namespace": "default" },
+        "spec": { "type": "NodePort", "ports": [{ "name": "a", "port": 80 }, { "name": "b", "port": 81 }] },
     }));
     let mut manifest = deployment("default", 3);
     manifest["spec"]["template"]["spec"]["containers"][0]["resources"] =
@@ -299,7 +351,39 @@ fn quotas_show_what_is_used() {
     world.run(310);
     let status = world.get::<ResourceQuota>("default", "quota").status.clone().unwrap();
     let used: Vec<_> = status.used.unwrap().into_iter().map(|(name, amount)| format!("{name}={}", amount.0)).collect();
-    assert_eq!(used, ["count/deployments.apps=1", "limits.memory=192Mi", "pods=3", "requests.cpu=750m", "services=1"]);
+    assert_eq!(
+        used,
+        [
+            "count/deployments.apps=1",
+            "limits.memory=192Mi",
+            "pods=3",
+            "requests.cpu=750m",
+            "services=2",
+            "services.nodeports=2"
+        ]
+    );
+}
+
+#[test]
+fn mirrored_slices_say_what_their_endpoints_do() {
+    let mut world = World::new(1);
+    world.create::<Service>(json!({
+        "metadata": { "name": "web", "namespace": "default" }, "spec": { "ports": [{ "port": 80 }] },
+    }));
+    let mut manifest = json!({
+        "metadata": { "name": "web", "namespace": "default", "annotations": {
+            "team": "a", "kubectl.kubernetes.io/last-applied-configuration": "{}",
+        } },
+        "subsets": [{ "addresses": [{ "ip": "192.0.2.7" }], "ports": [{ "port": 80 }] }],
+    });
+    world.create::<Endpoints>(manifest.clone());
+    world.run(2);
+    let annotations = |world: &World| slices(world)[0].metadata.annotations.clone().unwrap();
+    assert_eq!(annotations(&world).into_iter().collect::<Vec<_>>(), [("team".to_owned(), "a".to_owned())]);
+    manifest["metadata"]["annotations"]["team"] = "b".into();
+    world.patch::<Endpoints>("default", "web", manifest);
+    world.run(2);
+    assert_eq!(annotations(&world)["team"], "b");
 }
 
 #[test]

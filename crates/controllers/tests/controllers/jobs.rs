@@ -147,6 +147,31 @@ fn cron_jobs_come_by_the_clock() {
 }
 
 #[test]
+fn a_job_made_by_hand_is_unexpected() {
+    use k8s_openapi::api::batch::v1::CronJob;
+    let mut world = world();
+    let mut manifest = cron_job("0 5 * * *", "good", "Forbid");
+    manifest["spec"]["timeZone"] = "America/New_York".into();
+    let cron_job = world.create::<CronJob>(manifest);
+    world.run(1);
+    // As `kubectl create job --from=cronjob/tick` makes it.
+    let mut by_hand = job("good", json!({}));
+    by_hand["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "batch/v1", "kind": "CronJob", "name": "tick", "uid": cron_job.metadata.uid, "controller": true,
+    }]);
+    world.create::<Job>(by_hand);
+    world.run(10);
+    assert_eq!(world.events("tick"), ["UnexpectedJob Saw a job that the controller did not create or forgot: work"]);
+    let status = world.get::<CronJob>("default", "tick").status.clone().unwrap();
+    assert!(status.active.is_none() && status.last_schedule_time.is_none());
+    assert!(status.last_successful_time.is_some());
+    world.run(10 * 3600 + 10);
+    let jobs = world.list::<Job>("default");
+    let scheduled = jobs.iter().find_map(|job| job.metadata.annotations.as_ref()?.values().next().cloned());
+    assert_eq!(scheduled.as_deref(), Some("2026-01-01T05:00:00-05:00"), "in the schedule's time zone");
+}
+
+#[test]
 fn what_still_runs_may_forbid_the_next() {
     use k8s_openapi::api::batch::v1::CronJob;
     for (policy, count) in [("Forbid", 1), ("Replace", 1), ("Allow", 3)] {

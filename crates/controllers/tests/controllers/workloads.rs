@@ -275,7 +275,7 @@ fn daemons_run_on_every_node() {
 
 #[test]
 fn stateful_pods_come_and_go_in_order() {
-    use k8s_openapi::api::apps::v1::StatefulSet;
+    use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
     use k8s_openapi::api::core::v1::PersistentVolumeClaim;
     let mut world = World::new(2);
     world.nodes.borrow_mut().start = std::time::Duration::from_millis(700);
@@ -285,6 +285,7 @@ fn stateful_pods_come_and_go_in_order() {
         "metadata": { "name": "data" },
         "spec": { "accessModes": ["ReadWriteOnce"], "resources": { "requests": { "storage": "1Gi" } } },
     }]);
+    manifest["spec"]["template"]["spec"]["volumes"] = json!([{ "name": "cache", "emptyDir": {} }]);
     world.create::<StatefulSet>(manifest);
     let names = |world: &World| {
         let pods = world.list::<Pod>("default");
@@ -300,8 +301,19 @@ fn stateful_pods_come_and_go_in_order() {
     let pod = world.get::<Pod>("default", "db-1");
     assert_eq!(pod.spec.as_ref().unwrap().hostname.as_deref(), Some("db-1"));
     let volumes = pod.spec.as_ref().unwrap().volumes.clone().unwrap();
-    let claim = volumes.iter().find(|volume| volume.name == "data").unwrap();
-    assert_eq!(claim.persistent_volume_claim.as_ref().unwrap().claim_name, "data-db-1");
+    assert_eq!((volumes[0].name.as_str(), volumes[1].name.as_str()), ("data", "cache"));
+    let claim = volumes[0].persistent_volume_claim.as_ref().unwrap();
+    assert_eq!((claim.claim_name.as_str(), claim.read_only), ("data-db-1", None));
+    let told = world.events("db");
+    let both = [
+        "SuccessfulCreate create Claim data-db-0 Pod db-0 in StatefulSet db success",
+        "SuccessfulCreate create Pod db-0 in StatefulSet db successful",
+    ];
+    assert_eq!(told[..2], both);
+    let revision = world.list::<ControllerRevision>("default").remove(0);
+    let (name, labels) = (revision.metadata.name.clone().unwrap(), revision.metadata.labels.clone().unwrap());
+    assert_eq!(format!("db-{}", labels["controller.kubernetes.io/hash"]), name);
+    assert_eq!(pod.metadata.labels.as_ref().unwrap()["controller-revision-hash"], name);
     let status = |world: &World| world.get::<StatefulSet>("default", "db").status.clone().unwrap();
     assert_eq!((status(&world).ready_replicas, status(&world).current_replicas), (Some(3), Some(3)));
 
@@ -330,6 +342,37 @@ fn stateful_pods_come_and_go_in_order() {
     world.run(10);
     assert_eq!(names(&world), ["db-0"]);
     assert_eq!(world.list::<PersistentVolumeClaim>("default").len(), 3, "claims stay");
+}
+
+#[test]
+fn a_share_of_stateful_pods_may_be_missing() {
+    use k8s_openapi::api::apps::v1::StatefulSet;
+    let mut world = World::new(2);
+    let mut manifest = deployment("db", 5, "db:1");
+    manifest["spec"]["podManagementPolicy"] = json!("Parallel");
+    manifest["spec"]["updateStrategy"] = json!({ "rollingUpdate": { "maxUnavailable": "50%" } });
+    world.create::<StatefulSet>(manifest);
+    world.run(5);
+    world.nodes.borrow_mut().start = std::time::Duration::from_secs(5);
+    world.patch::<StatefulSet>("default", "db", image_patch("db:2"));
+    let mut least = 5;
+    for _ in 0..30 {
+        world.run(1);
+        let pods = world.list::<Pod>("default");
+        least = least.min(pods.iter().filter(|pod| playground_controllers::pods::is_ready(pod)).count());
+    }
+    assert_eq!((least, images(&world)), (3, vec!["db:2".to_owned(); 5]), "half of five, rounded down");
+}
+
+#[test]
+fn a_daemon_that_fails_is_replaced_ever_more_slowly() {
+    use k8s_openapi::api::apps::v1::DaemonSet;
+    let mut world = World::new(1);
+    world.nodes.borrow_mut().ending_images.insert("bad".into(), false);
+    world.create::<DaemonSet>(daemon_set("bad", json!({})));
+    world.run(60);
+    let failed = world.events("agent").iter().filter(|event| event.starts_with("FailedDaemonPod")).count();
+    assert_eq!(failed, 6, "after 1, 2, 4, 8, 16 and 32 seconds");
 }
 
 #[test]
@@ -366,4 +409,73 @@ fn budgets_say_how_many_may_go() {
     world.delete::<Pod>("default", &pod, &client::DeleteOptions::default());
     world.run(5);
     assert_eq!(status(&world).disruptions_allowed, Some(0));
+}
+
+#[test]
+fn budgets_tell_of_pods_that_nothing_scales() {
+    use k8s_openapi::api::batch::v1::Job;
+    use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+    let mut world = World::new(1);
+    let budget = |name: &str| {
+        json!({
+            "metadata": { "name": name, "namespace": "default" },
+            "spec": { "minAvailable": "50%", "selector": { "matchLabels": { "app": name } } },
+        })
+    };
+    let template = |name: &str| {
+        json!({
+            "metadata": { "name": name, "namespace": "default", "labels": { "app": name } },
+            "spec": { "restartPolicy": "Never", "containers": [{ "name": "c", "image": "forever" }] },
+        })
+    };
+    world.create::<Pod>(template("naked"));
+    world.create::<Job>(json!({
+        "metadata": { "name": "work", "namespace": "default" }, "spec": { "template": template("work") },
+    }));
+    world.run(2);
+    world.create::<PodDisruptionBudget>(budget("naked"));
+    world.create::<PodDisruptionBudget>(budget("work"));
+    world.run(2);
+    let found = world.get::<PodDisruptionBudget>("default", "naked").status.clone().unwrap();
+    assert_eq!((found.expected_pods, found.current_healthy, found.disruptions_allowed), (Some(0), Some(1), Some(0)));
+    assert_eq!(
+        world.events("naked").iter().find(|event| event.starts_with("Unmanaged")).map(String::as_str),
+        Some(
+            "UnmanagedPods Pods selected by this PodDisruptionBudget (selector: \
+             &LabelSelector{MatchLabels:map[string]string{app: naked,},MatchExpressions:[]LabelSelectorRequirement{},}) \
+             were found to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may \
+             result in undefined behavior. To account for these pods please set \".spec.minAvailable\" field of the PDB \
+             to an integer value."
+        )
+    );
+    let failed = "CalculateExpectedPodCountFailed Failed to calculate the number of expected pods: \
+                  jobs.batch does not implement the scale subresource";
+    assert!(world.events("work").iter().any(|event| event == failed), "{:?}", world.events("work"));
+}
+
+#[test]
+fn two_autoscalers_of_the_same_pods_do_nothing() {
+    use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+    let mut world = World::new(1);
+    world.create::<Deployment>(deployment("web", 1, "nginx:1"));
+    for name in ["first", "second"] {
+        world.create::<HorizontalPodAutoscaler>(json!({
+            "metadata": { "name": name, "namespace": "default" },
+            "spec": {
+                "maxReplicas": 3,
+                "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+            },
+        }));
+    }
+    world.run(20);
+    let message = "pods by selector app=web are controlled by multiple HPAs: [{first default} {second default}]";
+    for name in ["first", "second"] {
+        let events = world.events(name);
+        assert!(events.contains(&format!("AmbiguousSelector {message}")), "{events:?}");
+        assert!(events.contains(&format!("FailedComputeMetricsReplicas {message}")));
+        let status = world.get::<HorizontalPodAutoscaler>("default", name).status.clone().unwrap();
+        let active =
+            status.conditions.unwrap().into_iter().find(|condition| condition.type_ == "ScalingActive").unwrap();
+        assert_eq!((active.status.as_str(), active.message.as_deref()), ("False", Some(message)));
+    }
 }

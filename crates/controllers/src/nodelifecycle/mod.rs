@@ -12,14 +12,20 @@ use machinery::time::{after, meta_time};
 use machinery::{ObjectKey, Timestamp};
 use serde_json::json;
 
+mod zones;
+
 use crate::Setup;
 use crate::controller::{Controller, Queue};
 use crate::pods::{self, BY_NODE};
+use zones::{Eviction, Zones, is_cut_off};
 
 /// A node that is not heard of for so long is unknown.
 const GRACE: Duration = Duration::from_secs(50);
 /// A new node has so long until it is first heard of.
 const STARTUP_GRACE: Duration = Duration::from_secs(60);
+/// Between a node's loss and the eviction of its pods: others that are lost with it are noticed first
+/// (`scheduler.NodeEvictionPeriod`).
+const EVICTION_PERIOD: Duration = Duration::from_millis(100);
 /// Where nodes keep their leases.
 const LEASES: &str = "kube-node-lease";
 /// Taint of a node that says it is not ready.
@@ -48,13 +54,14 @@ pub struct NodeLifecycleController {
     leases: Informer<Lease>,
     pods: Informer<Pod>,
     health: BTreeMap<ObjectKey, Health>,
-    /// How many nodes were ready at the last look; with none, nothing is evicted.
-    ready: usize,
+    zones: Zones,
 }
 
 struct Health {
     heard: Timestamp,
     ready: bool,
+    /// Since when this controller knows that it is not.
+    lost: Option<Timestamp>,
 }
 
 impl NodeLifecycleController {
@@ -67,7 +74,7 @@ impl NodeLifecycleController {
             leases: setup.informers.informer(),
             pods: setup.informers.informer().indexed(BY_NODE, pods::node_of),
             health: BTreeMap::new(),
-            ready: 0,
+            zones: Zones::default(),
         }
     }
 
@@ -77,15 +84,17 @@ impl NodeLifecycleController {
         let now = queue.now();
         match event {
             Event::Added(node) => {
-                self.count(is_ready(node), true);
+                self.zones.count(node, true);
                 // Whatever the clock of the node says: it has been heard of now.
-                self.health.insert(key.clone(), Health { heard: now, ready: is_ready(node) });
+                self.health.insert(key.clone(), Health { heard: now, ready: is_ready(node), lost: None });
                 let message = format!("Node {0} event: Registered Node {0} in Controller", key.name);
                 self.recorder.event(now, &**node, EventType::Normal, "RegisteredNode", &message);
             }
             Event::Updated { old, new } => {
-                self.count(is_ready(old), false);
-                self.count(is_ready(new), true);
+                if is_ready(old) != is_ready(new) || old.metadata.labels != new.metadata.labels {
+                    self.zones.count(old, false);
+                    self.zones.count(new, true);
+                }
                 if let Some(health) = self.health.get_mut(&key).filter(|_| heartbeat(old) != heartbeat(new)) {
                     health.heard = now;
                 }
@@ -94,22 +103,13 @@ impl NodeLifecycleController {
                 }
             }
             Event::Deleted(node) => {
-                self.count(is_ready(node), false);
+                self.zones.count(node, false);
                 self.health.remove(&key);
                 let message = format!("Node {0} event: Removing Node {0} from Controller", key.name);
                 self.recorder.event(now, &**node, EventType::Normal, "RemovingNode", &message);
             }
         }
         queue.add_for(key, &**node);
-    }
-
-    /// Keeps the number of ready nodes; all others are looked at again when it leaves or reaches 0.
-    fn count(&mut self, ready: bool, more: bool) {
-        match (ready, more) {
-            (true, true) => self.ready += 1,
-            (true, false) => self.ready = self.ready.saturating_sub(1),
-            (false, _) => {}
-        }
     }
 
     /// Every condition the node would report is unknown from now on.
@@ -151,14 +151,31 @@ impl NodeLifecycleController {
         Ok(())
     }
 
-    /// Puts the node's taints as its conditions say; others' taints stay.
-    fn sync_taints(&self, node: &Node, now: Timestamp) -> Result<(), ApiError> {
+    /// Puts the node's taints as its conditions say; others' taints stay. One whose pods are to be evicted waits until
+    /// it is its zone's turn.
+    fn sync_taints(&mut self, node: &Node, queue: &mut Queue) -> Result<(), ApiError> {
+        let now = queue.now();
         let present = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-        let wanted = wanted_taints(node, self.ready > 0);
+        let evicts =
+            |taint: &Taint| taint.effect == "NoExecute" && [NOT_READY, UNREACHABLE].contains(&taint.key.as_str());
+        let is_evicted = present.iter().any(evicts);
+        let health = self.health.get(&key_of(node));
+        let noticed = health.and_then(|health| health.lost).map(|lost| after(lost, EVICTION_PERIOD));
+        let evict = match self.zones.eviction(node, noticed.filter(|time| *time > now), now) {
+            _ if is_ready(node) => false,
+            Eviction::Now => true,
+            // What has begun goes on, unless it was this controller that was cut off.
+            Eviction::At(_) | Eviction::Never if is_evicted => !is_cut_off(&self.zones.states()),
+            Eviction::At(time) => {
+                queue.add_at(key_of(node), time);
+                false
+            }
+            Eviction::Never => false,
+        };
+        let wanted = wanted_taints(node, evict);
         let mine = |taint: &Taint| {
             let by_condition = BY_CONDITION.iter().any(|(_, _, key)| *key == taint.key) || taint.key == UNSCHEDULABLE;
-            (taint.effect == "NoSchedule" && by_condition)
-                || (taint.effect == "NoExecute" && [NOT_READY, UNREACHABLE].contains(&taint.key.as_str()))
+            (taint.effect == "NoSchedule" && by_condition) || evicts(taint)
         };
         let is_wanted = |taint: &Taint| wanted.iter().any(|(key, effect)| *key == taint.key && *effect == taint.effect);
         let mut taints: Vec<Taint> = present.iter().filter(|taint| !mine(taint) || is_wanted(taint)).cloned().collect();
@@ -175,9 +192,14 @@ impl NodeLifecycleController {
         if taints == present {
             return Ok(());
         }
+        let begins = !is_evicted && taints.iter().any(evicts);
         let mut updated = node.clone();
         updated.spec.get_or_insert_default().taints = Some(taints).filter(|taints| !taints.is_empty());
-        self.client.update(updated).map(drop)
+        self.client.update(updated)?;
+        if begins {
+            self.zones.evicted(node, now);
+        }
+        Ok(())
     }
 }
 
@@ -185,7 +207,7 @@ impl Controller for NodeLifecycleController {
     type Key = ObjectKey;
 
     fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
-        let any_ready = self.ready > 0;
+        let before = self.zones.states();
         for event in self.nodes.poll(cx) {
             self.observe_node(&event, queue);
         }
@@ -200,9 +222,14 @@ impl Controller for NodeLifecycleController {
             }
         }
         self.pods.poll(cx);
-        if any_ready != (self.ready > 0) {
-            // All nodes at once rather means that it is us who are cut off, so their pods are let be.
-            for key in self.health.keys() {
+        let states = self.zones.states();
+        if before != states {
+            let was_cut_off = is_cut_off(&before);
+            for (key, health) in &mut self.health {
+                // Nodes that could not be heard get their time anew.
+                if was_cut_off {
+                    health.heard = queue.now();
+                }
                 queue.add(key.clone());
             }
         }
@@ -234,8 +261,9 @@ impl Controller for NodeLifecycleController {
         }
         if let Some(health) = self.health.get_mut(key) {
             health.ready = ready;
+            health.lost = if ready { None } else { health.lost.or(Some(now)) };
         }
-        self.sync_taints(&node, now)
+        self.sync_taints(&node, queue)
     }
 }
 
