@@ -747,6 +747,13 @@ async fn everything_has_room_when_it_is_large() {
             assert_eq!(wide, serde_json::Value::Bool(false), "{width} pixels, pane {tab}");
             assert_eq!(browser.accessibility().await, Vec::<String>::new(), "{width} pixels, pane {tab}");
         }
+        // What is chosen has the whole width, and nothing within it can move the page.
+        browser.script("document.querySelector('tbody .link').click()").await;
+        let whole = "const pane = document.querySelector('.inspector-pane').getBoundingClientRect(); \
+                     return innerWidth > 760 || pane.width == innerWidth";
+        browser.until_true("the inspector has the width", whole).await;
+        let still = "return document.scrollingElement.scrollHeight <= innerHeight";
+        assert_eq!(browser.script(still).await, serde_json::Value::Bool(true), "{width} pixels");
         browser.click(".bottom button:nth-child(2)").await;
         let squeezed = "return [...document.querySelectorAll('.explorer nav button')].some(kind => kind.scrollWidth > kind.clientWidth + 1)";
         assert_eq!(browser.script(squeezed).await, serde_json::Value::Bool(false), "kinds can be read");

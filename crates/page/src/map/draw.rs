@@ -17,6 +17,8 @@ use crate::text::*;
 const LINES_MAX: usize = 60;
 /// How many dots carry words: more would cover the map.
 const WORDS_MAX: usize = 4;
+/// For how many of them room is looked for.
+const WORDS_TRIED: usize = 12;
 
 /// What a frame shows.
 pub struct Frame<'a> {
@@ -177,7 +179,7 @@ impl Frame<'_> {
             self.power(mark, 4.0 * unit, &self.palette.bad);
         }
         let pods = match node.pods.len() {
-            count if rect.w < 180.0 => count.to_string(),
+            count if rect.w < 200.0 => count.to_string(),
             1 => t(ONE_POD).to_owned(),
             count => MANY_PODS.with(&[&count.to_string()]),
         };
@@ -405,12 +407,7 @@ impl Frame<'_> {
 
     fn dots(&self) {
         let places = Places { scene: self.scene, layout: self.layout, motion: self.motion };
-        // Words cover no names.
-        let stations = self.layout.stations.iter().map(|(_, rect)| *rect);
-        let headers = self.layout.nodes.iter().filter(|node| self.view.meets(**node));
-        let headers = headers.map(|node| Rect { h: NODE_HEADER, ..*node });
-        let mut tags: Vec<Rect> = stations.chain([self.layout.bus]).chain(headers).collect();
-        let most = tags.len() + WORDS_MAX;
+        let mut worded: Vec<(Point, String, &str)> = Vec::new();
         for dot in self.flow.dots() {
             let Some(points) = dot.position(self.now_ms, &places) else { continue };
             let color = match dot.hop.kind {
@@ -430,8 +427,19 @@ impl Frame<'_> {
             // What is not shown itself is not told of either.
             let parts: Vec<&str> = dot.hop.object.split('/').collect();
             let shown = parts.len() < 3 || self.scene.namespaces.has(parts[1]);
-            if tags.len() < most && shown && !self.layout.narrow {
-                tags.extend(self.tag(points[0], &format!("{} {}", dot.hop.verb, dot.hop.object), color, &tags));
+            if worded.len() < WORDS_TRIED && shown && !self.layout.narrow {
+                worded.push((points[0], format!("{} {}", dot.hop.verb, dot.hop.object), color));
+            }
+        }
+        // Words lie over dots, and cover no names.
+        let stations = self.layout.stations.iter().map(|(_, rect)| *rect);
+        let headers = self.layout.nodes.iter().filter(|node| self.view.meets(**node));
+        let headers = headers.map(|node| Rect { h: NODE_HEADER, ..*node });
+        let mut tags: Vec<Rect> = stations.chain([self.layout.bus]).chain(headers).collect();
+        let most = tags.len() + WORDS_MAX;
+        for (at, words, color) in worded {
+            if tags.len() < most {
+                tags.extend(self.tag(at, &words, color, &tags));
             }
         }
     }

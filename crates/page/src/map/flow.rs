@@ -172,7 +172,7 @@ impl Places<'_> {
         let node =
             || self.scene.nodes.iter().position(|node| node.name == name).and_then(|at| self.layout.nodes.get(at));
         let point = match kind {
-            "kubelet" | "node" => node().map(|node| Point { x: node.center().x, y: node.y + 15.0 }),
+            "kubelet" | "node" => node().map(|node| Point { x: node.center().x, y: node.y }),
             "runtime" => {
                 let pod = hop.object.strip_prefix("pods/").and_then(|key| self.motion.get(key));
                 pod.map(|pod| pod.rect.center()).or_else(|| node().map(|node| node.center()))
