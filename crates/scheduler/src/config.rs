@@ -3,12 +3,20 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::{NodeAffinity, TopologySpreadConstraint};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::framework::{Filter, Score};
+use crate::framework::{Filter, MAX_NODE_SCORE, Score};
 use crate::plugins;
+use crate::plugins::node_resources_fit::{Fit, Strategy};
+use crate::plugins::pod_topology_spread::Defaults;
+use crate::resources::Resource;
 use crate::scheduler::DEFAULT_SCHEDULER_NAME;
+
+/// The highest score of a point of `requestedToCapacityRatio`'s shape.
+const SHAPE_SCORE_MAX: i64 = 10;
 
 /// How the scheduler is set up. The default is upstream's.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,8 +40,10 @@ pub struct ProfileConfiguration {
     pub scheduler_name: Option<String>,
     /// Which plugins run.
     pub plugins: Plugins,
-    /// Arguments of plugins: `NodeResourcesFit` and `PodTopologySpread` have some.
+    /// Arguments of plugins.
     pub plugin_config: Vec<PluginConfig>,
+    /// How much of a large cluster is searched for this profile's pods.
+    pub percentage_of_nodes_to_score: Option<usize>,
 }
 
 /// Plugins by extension point.
@@ -104,24 +114,145 @@ pub(crate) struct Profile {
     /// The scorers' names.
     pub(crate) scorer_names: Rc<[&'static str]>,
     pub(crate) preempts: bool,
-    /// Whether pods that say nothing of spreading are spread.
-    pub(crate) spreads: bool,
+    /// What spreads pods that say nothing of spreading.
+    pub(crate) spreading: Defaults,
+    /// So many of a hundred nodes are looked at for pods to evict, and at least so many.
+    pub(crate) candidates: (usize, usize),
+    /// How much of a large cluster is searched, where the profile says so.
+    pub(crate) percentage: Option<usize>,
+}
+
+/// Arguments of `PodTopologySpread`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodTopologySpreadArgs {
+    default_constraints: Vec<TopologySpreadConstraint>,
+    defaulting_type: Option<String>,
+}
+
+/// Arguments of `DefaultPreemption`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct DefaultPreemptionArgs {
+    min_candidate_nodes_percentage: Option<usize>,
+    min_candidate_nodes_absolute: Option<usize>,
+}
+
+/// Arguments of `InterPodAffinity`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct InterPodAffinityArgs {
+    hard_pod_affinity_weight: Option<i64>,
+    ignore_preferred_terms_of_existing_pods: bool,
+}
+
+/// Arguments of `NodeAffinity`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NodeAffinityArgs {
+    added_affinity: Option<NodeAffinity>,
+}
+
+/// Arguments of `NodeResourcesBalancedAllocation`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BalancedAllocationArgs {
+    resources: Vec<ResourceSpec>,
+}
+
+/// Arguments of `NodeResourcesFit`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct FitArgs {
+    ignored_resources: Vec<String>,
+    ignored_resource_groups: Vec<String>,
+    scoring_strategy: ScoringStrategy,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ScoringStrategy {
+    #[serde(rename = "type")]
+    kind: String,
+    resources: Vec<ResourceSpec>,
+    requested_to_capacity_ratio: Shape,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ResourceSpec {
+    name: String,
+    weight: i64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Shape {
+    shape: Vec<ShapePoint>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ShapePoint {
+    utilization: i64,
+    /// Out of 10.
+    score: i64,
+}
+
+/// A plugin's arguments; those of upstream where they cannot be read.
+fn read<T: DeserializeOwned + Default>(arguments: Value) -> T {
+    serde_json::from_value(arguments).unwrap_or_default()
+}
+
+/// The resources that are scored, with their weights: processor time and memory alike where none are stated.
+fn scored(stated: Vec<ResourceSpec>) -> Vec<(Resource, i64)> {
+    if stated.is_empty() {
+        return vec![(Resource::Cpu, 1), (Resource::Memory, 1)];
+    }
+    stated.into_iter().map(|it| (Resource::named(&it.name), if it.weight == 0 { 1 } else { it.weight })).collect()
+}
+
+fn fit(arguments: FitArgs) -> Fit {
+    let ScoringStrategy { kind, resources, requested_to_capacity_ratio: Shape { shape } } = arguments.scoring_strategy;
+    Fit {
+        strategy: match kind.as_str() {
+            "MostAllocated" => Strategy::MostAllocated,
+            "RequestedToCapacityRatio" => Strategy::RequestedToCapacityRatio(
+                shape.iter().map(|it| (it.utilization, it.score * MAX_NODE_SCORE / SHAPE_SCORE_MAX)).collect(),
+            ),
+            _ => Strategy::LeastAllocated,
+        },
+        scored: scored(resources),
+        ignored: arguments.ignored_resources,
+        ignored_groups: arguments.ignored_resource_groups,
+    }
 }
 
 impl Profile {
     fn new(configuration: &ProfileConfiguration) -> Self {
         let Plugins { multi_point, filter, score, post_filter } = &configuration.plugins;
-        let argument = |plugin: &str, pointer: &str| {
-            let args = configuration.plugin_config.iter().find(|it| it.name == plugin)?.args.pointer(pointer)?;
-            args.as_str().map(str::to_owned)
+        let arguments = |plugin: &str| {
+            let config = configuration.plugin_config.iter().find(|it| it.name == plugin);
+            config.map(|it| it.args.clone()).unwrap_or_default()
         };
-        let most = argument("NodeResourcesFit", "/scoringStrategy/type").as_deref() == Some("MostAllocated");
-        let listed = argument("PodTopologySpread", "/defaultingType").as_deref() == Some("List");
+        let spread: PodTopologySpreadArgs = read(arguments("PodTopologySpread"));
+        let preemption: DefaultPreemptionArgs = read(arguments("DefaultPreemption"));
+        let affinity: InterPodAffinityArgs = read(arguments("InterPodAffinity"));
+        let plugin_arguments = plugins::Arguments {
+            fit: fit(read(arguments("NodeResourcesFit"))),
+            balanced: scored(read::<BalancedAllocationArgs>(arguments("NodeResourcesBalancedAllocation")).resources)
+                .into_iter()
+                .map(|(resource, _)| resource)
+                .collect(),
+            added_affinity: read::<NodeAffinityArgs>(arguments("NodeAffinity")).added_affinity,
+            hard_pod_affinity_weight: affinity.hard_pod_affinity_weight.unwrap_or(1),
+            ignore_preferred_terms: affinity.ignore_preferred_terms_of_existing_pods,
+        };
         // What is said of a point goes before what is said of all.
         let runs = |set: &PluginSet, name: &str| set.runs(name).or_else(|| multi_point.runs(name)).unwrap_or(true);
-        let mut filters = plugins::filters();
+        let mut filters = plugins::filters(&plugin_arguments);
         filters.retain(|plugin| runs(filter, plugin.name()));
-        let mut scorers = plugins::scorers(most);
+        let mut scorers = plugins::scorers(&plugin_arguments);
         scorers.retain(|plugin| runs(score, plugin.name()));
         let weight = |name: &str| score.weight(name).or_else(|| multi_point.weight(name));
         let scorers: Vec<_> = scorers
@@ -137,7 +268,15 @@ impl Profile {
             filters,
             scorers,
             preempts: runs(post_filter, "DefaultPreemption"),
-            spreads: !listed,
+            spreading: match spread.defaulting_type.as_deref() {
+                Some("List") => Defaults::List(spread.default_constraints),
+                _ => Defaults::System,
+            },
+            candidates: (
+                preemption.min_candidate_nodes_percentage.unwrap_or(10),
+                preemption.min_candidate_nodes_absolute.unwrap_or(100),
+            ),
+            percentage: configuration.percentage_of_nodes_to_score,
         }
     }
 }
@@ -158,6 +297,36 @@ impl Configuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plugins_have_the_arguments_that_are_stated() {
+        let fit = |args: serde_json::Value| super::fit(read(args));
+        assert_eq!(fit(Value::Null).scored, [(Resource::Cpu, 1), (Resource::Memory, 1)]);
+        let stated = fit(serde_json::json!({
+            "ignoredResourceGroups": ["example.com"],
+            "scoringStrategy": {
+                "type": "RequestedToCapacityRatio",
+                "resources": [{ "name": "nvidia.com/gpu", "weight": 5 }, { "name": "cpu" }],
+                "requestedToCapacityRatio": { "shape": [{ "utilization": 0, "score": 0 }, { "utilization": 100, "score": 10 }] },
+            },
+        }));
+        assert_eq!(stated.strategy, Strategy::RequestedToCapacityRatio(vec![(0, 0), (100, 100)]));
+        assert_eq!(stated.scored, [(Resource::Scalar("nvidia.com/gpu".into()), 5), (Resource::Cpu, 1)]);
+        assert_eq!(stated.ignored_groups, ["example.com"]);
+        let configuration: ProfileConfiguration = serde_json::from_value(serde_json::json!({
+            "percentageOfNodesToScore": 20,
+            "pluginConfig": [
+                { "name": "PodTopologySpread", "args": { "defaultingType": "List", "defaultConstraints": [
+                    { "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule" },
+                ] } },
+                { "name": "DefaultPreemption", "args": { "minCandidateNodesAbsolute": 7 } },
+            ],
+        }))
+        .unwrap();
+        let profile = Profile::new(&configuration);
+        assert!(matches!(&profile.spreading, Defaults::List(listed) if listed.len() == 1));
+        assert_eq!((profile.candidates, profile.percentage), ((10, 7), Some(20)));
+    }
 
     #[test]
     fn a_profile_differs_from_the_default_as_it_says() {

@@ -16,9 +16,6 @@ use crate::decision::{Decision, preemption_message};
 use crate::framework::{Cycle, PodInfo, Prepared};
 use crate::scheduler::first_rejection;
 
-/// So much of the nodes is looked at, and at least so many.
-const CANDIDATES_PERCENTAGE: usize = 10;
-const CANDIDATES_MIN: usize = 100;
 const NO_VICTIMS: &str = "No preemption victims found for incoming pod";
 
 /// A node, and the pods that must leave it.
@@ -54,7 +51,8 @@ pub fn preempt(
     }
     let hopeful = decision.filtered.iter().filter(|(_, _, rejection)| rejection.resolvable);
     let mut nodes: Vec<Arc<str>> = hopeful.map(|(node, _, _)| node.clone()).collect();
-    let enough = (decision.nodes * CANDIDATES_PERCENTAGE / 100).max(CANDIDATES_MIN);
+    let (percentage, least) = profile.candidates;
+    let enough = (decision.nodes * percentage / 100).max(least);
     if !nodes.is_empty() {
         let start = rng.below(nodes.len() as u64) as usize;
         nodes.rotate_left(start);

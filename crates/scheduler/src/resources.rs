@@ -21,6 +21,41 @@ pub struct Resources {
     pub scalar: BTreeMap<String, i64>,
 }
 
+/// One of a node's resources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Processor time.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// A node's own disk.
+    EphemeralStorage,
+    /// An extended resource, or huge pages.
+    Scalar(String),
+}
+
+impl Resource {
+    /// By its name in the API.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "cpu" => Self::Cpu,
+            "memory" => Self::Memory,
+            "ephemeral-storage" => Self::EphemeralStorage,
+            other => Self::Scalar(other.to_owned()),
+        }
+    }
+
+    /// How much of it there is in these.
+    pub fn of(&self, resources: &Resources) -> i64 {
+        match self {
+            Self::Cpu => resources.milli_cpu,
+            Self::Memory => resources.memory,
+            Self::EphemeralStorage => resources.ephemeral_storage,
+            Self::Scalar(name) => resources.scalar(name),
+        }
+    }
+}
+
 /// What a container without a request is taken to use when nodes are scored (upstream
 /// pkg/scheduler/util/pod_resources.go), so that such pods spread as well.
 const DEFAULT_MILLI_CPU_REQUEST: i64 = 100;
@@ -58,6 +93,11 @@ impl Resources {
     /// Raises each amount to the other's where that is more.
     pub fn raise_to(&mut self, other: &Self) {
         self.combine(other, i64::max);
+    }
+
+    /// How much there is of an extended resource.
+    pub fn scalar(&self, name: &str) -> i64 {
+        self.scalar.get(name).copied().unwrap_or(0)
     }
 
     fn combine(&mut self, other: &Self, with: impl Fn(i64, i64) -> i64) {
@@ -113,6 +153,17 @@ fn requests_by(spec: &PodSpec, requests: impl Fn(&Container) -> Resources) -> Re
         initialization.raise_to(&step);
     }
     total.raise_to(&initialization);
+    // What the pod requests as a whole goes before what its containers do (KEP-2837).
+    let of_pod = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    let stated = of_pod.map(Resources::from_list).unwrap_or_default();
+    for name in of_pod.into_iter().flat_map(BTreeMap::keys) {
+        match name.as_str() {
+            "cpu" => total.milli_cpu = stated.milli_cpu,
+            "memory" => total.memory = stated.memory,
+            name if name.starts_with("hugepages-") => _ = total.scalar.insert(name.to_owned(), stated.scalar(name)),
+            _ => {}
+        }
+    }
     if let Some(overhead) = &spec.overhead {
         total.add(&Resources::from_list(overhead));
     }
@@ -160,5 +211,26 @@ impl HostPort {
         self.number == other.number
             && self.protocol == other.protocol
             && (self.address == other.address || self.address == Self::ANY || other.address == Self::ANY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_pod_requests_as_a_whole_counts() {
+        let spec: PodSpec = machinery::object::from_value(json!({
+            "resources": { "requests": { "cpu": "2", "hugepages-2Mi": "4Mi" } },
+            "containers": [{ "name": "a", "resources": { "requests": { "cpu": "100m", "memory": "1Mi" } } }, { "name": "b" }],
+            "overhead": { "cpu": "10m" },
+        }))
+        .unwrap();
+        let requests = pod_requests(&spec);
+        assert_eq!((requests.milli_cpu, requests.memory, requests.scalar("hugepages-2Mi")), (2010, 1 << 20, 4 << 20));
+        let nonzero = pod_nonzero_requests(&spec);
+        assert_eq!((nonzero.milli_cpu, nonzero.memory), (2010, 201 << 20));
     }
 }

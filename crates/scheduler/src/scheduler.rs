@@ -267,18 +267,16 @@ impl Scheduler {
         for (other, node) in &expected {
             self.cache.set_pod(other.clone(), node);
         }
-        let spread = pod_topology_spread::prepare(
-            pod,
-            || self.selectors.of(&pod.pod).filter(|_| profile.spreads),
-            &mut self.cache,
-        );
+        let spread =
+            pod_topology_spread::prepare(pod, &profile.spreading, || self.selectors.of(&pod.pod), &mut self.cache);
         let affinity = inter_pod_affinity::prepare(pod, &mut self.cache);
         let images = image_locality::prepare(pod, &self.cache);
         let prepared = Prepared { affinity, spread, volumes, limits: self.storage.limits(pod), images };
         let cycle = Cycle { pod, cache: &self.cache, prepared: &prepared };
         let filters: Vec<&dyn Filter> =
             profile.filters.iter().map(AsRef::as_ref).filter(|it| !it.skips(&cycle)).collect();
-        let enough = feasible_nodes_to_find(decision.nodes, self.percentage);
+        let percentage = profile.percentage.unwrap_or(self.percentage);
+        let enough = feasible_nodes_to_find(decision.nodes, percentage);
         let mut feasible: Vec<&NodeInfo> = Vec::new();
         let nominated = pod.nominated_node().and_then(|name| self.cache.node(name));
         if let Some(node) = nominated.filter(|node| rejection(&filters, &cycle, node).is_none()) {

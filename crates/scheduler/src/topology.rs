@@ -20,8 +20,6 @@ use crate::plugins::taint_toleration;
 
 /// So many questions are kept counted.
 const QUESTIONS_MAX: usize = 256;
-/// What a required affinity of a running pod adds to the score of a pod it matches.
-const HARD_POD_AFFINITY_WEIGHT: i64 = 1;
 
 /// Pods of some namespaces with some labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,11 +246,22 @@ impl Domains {
     }
 }
 
+/// How running pods take it that a pod comes near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stance {
+    /// It must not.
+    Forbid,
+    /// They had to be near such pods themselves.
+    Require,
+    /// They like it so much, or dislike it where that is negative.
+    Prefer(i64),
+}
+
 /// What running pods say about a pod that comes near.
 #[derive(Clone, Debug)]
 pub struct Carried {
-    /// None forbids the domain; a weight is added to its score.
-    pub weight: Option<i64>,
+    /// What they think of it.
+    pub stance: Stance,
     /// The pods that are meant, and the topology.
     pub term: Term,
     /// The pods that say so.
@@ -362,15 +371,15 @@ impl Topology {
 
     fn carry(&mut self, node: &NodeInfo, pod: &PodInfo, change: i64) {
         let Some(terms) = &pod.terms else { return };
-        let required = terms.required.iter().map(|term| (Some(HARD_POD_AFFINITY_WEIGHT), term));
-        let anti = terms.anti.iter().map(|term| (None, term));
-        let preferred = terms.preferred.iter().map(|(weight, term)| (Some(*weight), term));
-        for (weight, term) in required.chain(anti).chain(preferred) {
+        let required = terms.required.iter().map(|term| (Stance::Require, term));
+        let anti = terms.anti.iter().map(|term| (Stance::Forbid, term));
+        let preferred = terms.preferred.iter().map(|(weight, term)| (Stance::Prefer(*weight), term));
+        for (stance, term) in required.chain(anti).chain(preferred) {
             let Some(value) = node.labels().get(&term.key) else { continue };
-            let index = match self.carried.iter().position(|it| it.weight == weight && it.term == *term) {
+            let index = match self.carried.iter().position(|it| it.stance == stance && it.term == *term) {
                 Some(index) => index,
                 None => {
-                    self.carried.push(Carried { weight, term: term.clone(), domains: Domains::default() });
+                    self.carried.push(Carried { stance, term: term.clone(), domains: Domains::default() });
                     self.carried.len() - 1
                 }
             };

@@ -2,14 +2,36 @@
 
 use crate::cache::Cache;
 use crate::framework::{Cycle, Filter, MAX_NODE_SCORE, NodeInfo, PodInfo, Rejection, Score};
-use crate::topology::{Answer, Domains, Eligibility, PodSet, Question, Term};
+use crate::plugins::Arguments;
+use crate::topology::{Answer, Domains, Eligibility, PodSet, Question, Stance, Term};
 
 const AFFINITY: &str = "node(s) didn't match pod affinity rules";
 const ANTI_AFFINITY: &str = "node(s) didn't match pod anti-affinity rules";
 const EXISTING_ANTI_AFFINITY: &str = "node(s) didn't satisfy existing pods anti-affinity rules";
 
 /// See the module's documentation.
-pub struct InterPodAffinity;
+pub struct InterPodAffinity {
+    hard_weight: i64,
+    /// Whether pods that prefer nothing are not told of what others prefer.
+    ignores_others: bool,
+}
+
+impl InterPodAffinity {
+    /// With the profile's arguments.
+    pub fn new(arguments: &Arguments) -> Self {
+        Self { hard_weight: arguments.hard_pod_affinity_weight, ignores_others: arguments.ignore_preferred_terms }
+    }
+
+    /// What it adds to a pod's score to be near those that say so.
+    fn weight(&self, state: &State, stance: Stance) -> Option<i64> {
+        match stance {
+            Stance::Forbid => None,
+            _ if self.ignores_others && state.preferred.is_empty() => None,
+            Stance::Require => Some(self.hard_weight).filter(|weight| *weight > 0),
+            Stance::Prefer(weight) => Some(weight),
+        }
+    }
+}
 
 /// The answers to a pod's terms, each with the term's topology key.
 #[derive(Debug, Default)]
@@ -64,7 +86,7 @@ impl Filter for InterPodAffinity {
 
     fn skips(&self, cycle: &Cycle<'_>) -> bool {
         let (state, carried) = (&cycle.prepared.affinity, cycle.cache.topology().carried());
-        let forbids = |index: &usize| carried.get(*index).is_some_and(|it| it.weight.is_none());
+        let forbids = |index: &usize| carried.get(*index).is_some_and(|it| it.stance == Stance::Forbid);
         state.required.is_empty() && state.anti.is_empty() && !state.carried.iter().any(forbids)
     }
 
@@ -84,7 +106,7 @@ impl Filter for InterPodAffinity {
         }
         let mut carried = state.carried.iter().filter_map(|index| topology.carried().get(*index));
         let forbidden = carried.any(|it| {
-            let value = node.labels().get(&it.term.key).filter(|_| it.weight.is_none());
+            let value = node.labels().get(&it.term.key).filter(|_| it.stance == Stance::Forbid);
             value.is_some_and(|value| it.domains.pods(value) > 0)
         });
         if forbidden { Err(Rejection::resolvable(EXISTING_ANTI_AFFINITY)) } else { Ok(()) }
@@ -102,7 +124,7 @@ impl Score for InterPodAffinity {
 
     fn skips(&self, cycle: &Cycle<'_>) -> bool {
         let (state, carried) = (&cycle.prepared.affinity, cycle.cache.topology().carried());
-        let weighs = |index: &usize| carried.get(*index).is_some_and(|it| it.weight.is_some());
+        let weighs = |index: &usize| carried.get(*index).is_some_and(|it| self.weight(state, it.stance).is_some());
         state.preferred.is_empty() && !state.carried.iter().any(weighs)
     }
 
@@ -114,7 +136,7 @@ impl Score for InterPodAffinity {
             .map(|(answer, key, weight)| weight.saturating_mul(pods_near(cycle, node, *answer, key).unwrap_or(0)));
         let others = state.carried.iter().filter_map(|index| {
             let it = carried.get(*index)?;
-            Some(it.weight?.saturating_mul(it.domains.pods(node.labels().get(&it.term.key)?)))
+            Some(self.weight(state, it.stance)?.saturating_mul(it.domains.pods(node.labels().get(&it.term.key)?)))
         });
         own.chain(others).fold(0, i64::saturating_add)
     }

@@ -5,8 +5,8 @@ pub mod inter_pod_affinity;
 pub mod node_affinity;
 mod node_name;
 mod node_ports;
-mod node_resources_balanced_allocation;
-mod node_resources_fit;
+pub mod node_resources_balanced_allocation;
+pub mod node_resources_fit;
 mod node_unschedulable;
 pub mod node_volume_limits;
 pub mod pod_topology_spread;
@@ -15,35 +15,53 @@ pub mod volume_binding;
 mod volume_restrictions;
 mod volume_zone;
 
+use k8s_openapi::api::core::v1::NodeAffinity as AddedAffinity;
+
 use crate::framework::{Filter, Score};
+use crate::resources::Resource;
+
+/// Arguments of plugins (`pluginConfig`).
+#[derive(Clone, Debug)]
+pub struct Arguments {
+    /// Of NodeResourcesFit.
+    pub fit: node_resources_fit::Fit,
+    /// Of NodeResourcesBalancedAllocation.
+    pub balanced: Vec<Resource>,
+    /// Of NodeAffinity: what is asked of the nodes of all pods.
+    pub added_affinity: Option<AddedAffinity>,
+    /// Of InterPodAffinity: what a required affinity of a running pod adds to the score of a pod it matches.
+    pub hard_pod_affinity_weight: i64,
+    /// Of InterPodAffinity: whether what running pods prefer matters to pods that prefer nothing themselves.
+    pub ignore_preferred_terms: bool,
+}
 
 /// The filters in the order in which they are asked; the first that rejects a node decides.
-pub fn filters() -> Vec<Box<dyn Filter>> {
+pub fn filters(arguments: &Arguments) -> Vec<Box<dyn Filter>> {
     vec![
         Box::new(node_unschedulable::NodeUnschedulable),
         Box::new(node_name::NodeName),
         Box::new(taint_toleration::TaintToleration),
-        Box::new(node_affinity::NodeAffinity),
+        Box::new(node_affinity::NodeAffinity::new(arguments)),
         Box::new(node_ports::NodePorts),
-        Box::new(node_resources_fit::Fit { most_allocated: false }),
+        Box::new(arguments.fit.clone()),
         Box::new(volume_restrictions::VolumeRestrictions),
         Box::new(node_volume_limits::NodeVolumeLimits),
         Box::new(volume_binding::VolumeBinding),
         Box::new(volume_zone::VolumeZone),
         Box::new(pod_topology_spread::PodTopologySpread),
-        Box::new(inter_pod_affinity::InterPodAffinity),
+        Box::new(inter_pod_affinity::InterPodAffinity::new(arguments)),
     ]
 }
 
-/// The scorers. With `most_allocated`, fuller nodes are the better ones.
-pub fn scorers(most_allocated: bool) -> Vec<Box<dyn Score>> {
+/// The scorers.
+pub fn scorers(arguments: &Arguments) -> Vec<Box<dyn Score>> {
     vec![
         Box::new(taint_toleration::TaintToleration),
-        Box::new(node_affinity::NodeAffinity),
+        Box::new(node_affinity::NodeAffinity::new(arguments)),
         Box::new(pod_topology_spread::PodTopologySpread),
-        Box::new(inter_pod_affinity::InterPodAffinity),
-        Box::new(node_resources_fit::Fit { most_allocated }),
-        Box::new(node_resources_balanced_allocation::BalancedAllocation),
+        Box::new(inter_pod_affinity::InterPodAffinity::new(arguments)),
+        Box::new(arguments.fit.clone()),
+        Box::new(node_resources_balanced_allocation::BalancedAllocation { scored: arguments.balanced.clone() }),
         Box::new(image_locality::ImageLocality),
     ]
 }

@@ -6,11 +6,24 @@ use k8s_openapi::api::core::v1::{NodeAffinity as Affinity, NodeSelector, NodeSel
 use machinery::sort::Order;
 
 use crate::framework::{self, Cycle, Filter, NodeInfo, PodInfo, Rejection, Score};
+use crate::plugins::Arguments;
 
 const REASON: &str = "node(s) didn't match Pod's node affinity/selector";
 
+const ADDED_REASON: &str = "node(s) didn't match scheduler-enforced node affinity";
+
 /// See the module's documentation.
-pub struct NodeAffinity;
+pub struct NodeAffinity {
+    /// What the profile asks of nodes besides.
+    added: Option<Affinity>,
+}
+
+impl NodeAffinity {
+    /// With the profile's arguments.
+    pub fn new(arguments: &Arguments) -> Self {
+        Self { added: arguments.added_affinity.clone() }
+    }
+}
 
 /// Which nodes a pod may run on by its node selector and required node affinity.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,11 +77,15 @@ impl Filter for NodeAffinity {
     }
 
     fn skips(&self, cycle: &Cycle<'_>) -> bool {
-        Required::of(cycle.pod).is_none()
+        self.added.is_none() && Required::of(cycle.pod).is_none()
     }
 
     fn filter(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> Result<(), Rejection> {
         let pod = cycle.pod;
+        let added = self.added.as_ref().and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
+        if added.is_some_and(|it| !selects(it, node)) {
+            return Err(Rejection::unresolvable(ADDED_REASON));
+        }
         let selected = has_labels(pod.spec().and_then(|spec| spec.node_selector.as_ref()), node);
         let required = affinity(pod).and_then(|it| it.required_during_scheduling_ignored_during_execution.as_ref());
         let accepted = required.is_none_or(|it| selects(it, node));
@@ -86,14 +103,15 @@ impl Score for NodeAffinity {
     }
 
     fn skips(&self, cycle: &Cycle<'_>) -> bool {
-        affinity(cycle.pod).is_none_or(|it| it.preferred_during_scheduling_ignored_during_execution.is_none())
+        let both = [affinity(cycle.pod), self.added.as_ref()];
+        both.into_iter().flatten().all(|it| it.preferred_during_scheduling_ignored_during_execution.is_none())
     }
 
     /// The sum of the weights of the preferred terms that match.
     fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
-        let pod = cycle.pod;
-        let preferred = affinity(pod).and_then(|it| it.preferred_during_scheduling_ignored_during_execution.as_ref());
-        let matching = preferred.into_iter().flatten().filter(|term| matches(&term.preference, node));
+        let both = [affinity(cycle.pod), self.added.as_ref()].into_iter().flatten();
+        let preferred = both.flat_map(|it| it.preferred_during_scheduling_ignored_during_execution.iter().flatten());
+        let matching = preferred.filter(|term| matches(&term.preference, node));
         matching.map(|term| i64::from(term.weight)).sum()
     }
 

@@ -1,11 +1,69 @@
-//! A node must have what the pod requests, and the emptier node is the better one.
+//! A node must have what the pod requests, and the emptier node is the better one, or as the profile's scoring
+//! strategy has it.
 
 use crate::framework::{Cycle, Filter, MAX_NODE_SCORE, NodeInfo, Rejection, Score};
+use crate::resources::{Resource, Resources};
 
 /// See the module's documentation.
+#[derive(Clone, Debug, Default)]
 pub struct Fit {
-    /// Whether the fuller node is the better one.
-    pub most_allocated: bool,
+    /// Which node is the better one.
+    pub strategy: Strategy,
+    /// The resources that are scored, with their weights.
+    pub scored: Vec<(Resource, i64)>,
+    /// Extended resources that nodes need not have, by name.
+    pub ignored: Vec<String>,
+    /// The same by what stands before the slash in their names.
+    pub ignored_groups: Vec<String>,
+}
+
+/// How a node's use makes its score (`scoringStrategy.type`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// The emptier the better.
+    #[default]
+    LeastAllocated,
+    /// The fuller the better.
+    MostAllocated,
+    /// By straight lines between points of use, in per cent, and score, out of [`MAX_NODE_SCORE`].
+    RequestedToCapacityRatio(Vec<(i64, i64)>),
+}
+
+impl Strategy {
+    /// The score of one resource of which so much is requested of all there is, which is more than none.
+    fn score(&self, requested: i64, all: i64) -> i64 {
+        let used = share(requested.min(all), all);
+        match self {
+            Self::LeastAllocated if requested > all => 0,
+            Self::LeastAllocated => share(all - requested, all),
+            Self::MostAllocated => used,
+            Self::RequestedToCapacityRatio(shape) => {
+                let next = shape.iter().position(|(utilization, _)| used <= *utilization);
+                match next.map(|next| (next.checked_sub(1).and_then(|last| shape.get(last)), shape.get(next))) {
+                    Some((Some((from, low)), Some((to, high)))) => low + (high - low) * (used - from) / (to - from),
+                    Some((_, Some((_, score)))) => *score,
+                    _ => shape.last().map_or(0, |(_, score)| *score),
+                }
+            }
+        }
+    }
+}
+
+/// A part of a whole in per cent, rounded down.
+fn share(part: i64, whole: i64) -> i64 {
+    if let Some(hundredfold) = part.checked_mul(MAX_NODE_SCORE) {
+        return hundredfold / whole;
+    }
+    // Wider, since a node may claim as many bytes as it likes.
+    let share = i128::from(part) * i128::from(MAX_NODE_SCORE) / i128::from(whole);
+    i64::try_from(share).unwrap_or(MAX_NODE_SCORE)
+}
+
+impl Fit {
+    fn ignores(&self, name: &str) -> bool {
+        self.ignored.iter().any(|ignored| ignored == name)
+            || name.split_once('/').is_some_and(|(group, _)| self.ignored_groups.iter().any(|it| it == group))
+    }
 }
 
 impl Filter for Fit {
@@ -28,11 +86,8 @@ impl Filter for Fit {
             ("memory", wanted.memory, used.memory, all.memory),
             ("ephemeral-storage", wanted.ephemeral_storage, used.ephemeral_storage, all.ephemeral_storage),
         ];
-        let amount = |of: &std::collections::BTreeMap<String, i64>, name: &str| of.get(name).copied().unwrap_or(0);
-        let scalar = wanted
-            .scalar
-            .iter()
-            .map(|(name, wanted)| (name.as_str(), *wanted, amount(&used.scalar, name), amount(&all.scalar, name)));
+        let scalar = wanted.scalar.iter().filter(|(name, _)| !self.ignores(name));
+        let scalar = scalar.map(|(name, wanted)| (name.as_str(), *wanted, used.scalar(name), all.scalar(name)));
         for (name, wanted, used, all) in named.into_iter().chain(scalar) {
             if wanted > 0 && wanted > all.saturating_sub(used) {
                 reasons.push(format!("Insufficient {name}"));
@@ -56,23 +111,63 @@ impl Score for Fit {
         1
     }
 
-    /// LeastAllocated or MostAllocated over processor time and memory, equally weighted.
+    /// The weighted mean over the scored resources that the node has.
     fn score(&self, cycle: &Cycle<'_>, node: &NodeInfo) -> i64 {
-        let pod = cycle.pod;
-        let (wanted, used, all) = (&pod.nonzero_requests, &node.nonzero_requested, &node.allocatable);
-        let free = |wanted: i64, used: i64, all: i64| {
-            let requested = wanted.saturating_add(used);
-            if all <= 0 || requested > all {
-                return 0;
+        let (mut sum, mut weights) = (0, 0);
+        for (resource, weight) in &self.scored {
+            let (requested, all) = requested_and_all(resource, cycle, node);
+            if all <= 0 {
+                continue;
             }
-            let counted = if self.most_allocated { requested } else { all - requested };
-            if let Some(hundredfold) = counted.checked_mul(MAX_NODE_SCORE) {
-                return hundredfold / all;
+            let score = self.strategy.score(requested, all);
+            if score > 0 || !matches!(self.strategy, Strategy::RequestedToCapacityRatio(_)) {
+                sum += score * weight;
+                weights += weight;
             }
-            // Wider, since a node may claim as many bytes as it likes.
-            let share = i128::from(counted) * i128::from(MAX_NODE_SCORE) / i128::from(all);
-            i64::try_from(share).unwrap_or(MAX_NODE_SCORE)
-        };
-        (free(wanted.milli_cpu, used.milli_cpu, all.milli_cpu) + free(wanted.memory, used.memory, all.memory)) / 2
+        }
+        match self.strategy {
+            _ if weights <= 0 => 0,
+            // To the nearest, as upstream.
+            Strategy::RequestedToCapacityRatio(_) => (sum + weights / 2) / weights,
+            _ => sum / weights,
+        }
+    }
+}
+
+/// What would be requested of a resource with the pod on the node, and all that the node has; nothing of an extended
+/// resource that the pod does not ask for.
+fn requested_and_all(resource: &Resource, cycle: &Cycle<'_>, node: &NodeInfo) -> (i64, i64) {
+    let of = |wanted: &Resources, used: &Resources| resource.of(wanted).saturating_add(resource.of(used));
+    let pod = cycle.pod;
+    match resource {
+        Resource::Cpu | Resource::Memory => {
+            (of(&pod.nonzero_requests, &node.nonzero_requested), resource.of(&node.allocatable))
+        }
+        Resource::Scalar(_) if resource.of(&pod.requests) == 0 => (0, 0),
+        _ => (of(&pod.requests, &node.requested), resource.of(&node.allocatable)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nodes_use_makes_its_score() {
+        let shape = Strategy::RequestedToCapacityRatio(vec![(20, 0), (60, 100), (100, 40)]);
+        for (strategy, requested, all, score) in [
+            (&Strategy::LeastAllocated, 3, 10, 70),
+            (&Strategy::LeastAllocated, 11, 10, 0),
+            (&Strategy::MostAllocated, 3, 10, 30),
+            (&Strategy::MostAllocated, 11, 10, 100),
+            (&Strategy::MostAllocated, i64::MAX - 1, i64::MAX, 99),
+            (&shape, 1, 10, 0),
+            (&shape, 4, 10, 50),
+            (&shape, 6, 10, 100),
+            (&shape, 8, 10, 70),
+            (&shape, 11, 10, 40),
+        ] {
+            assert_eq!(strategy.score(requested, all), score, "{strategy:?} {requested} of {all}");
+        }
     }
 }

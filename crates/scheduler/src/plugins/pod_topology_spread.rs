@@ -43,12 +43,33 @@ struct Constraint {
     counts_itself: bool,
 }
 
+/// What spreads pods that say nothing of spreading (`defaultingType`).
+#[derive(Clone, Debug)]
+pub enum Defaults {
+    /// The system's constraints.
+    System,
+    /// The profile's.
+    List(Vec<TopologySpreadConstraint>),
+}
+
 /// Asks what the pod's constraints need to know. `default` selects the pods it is spread among where it
 /// has no constraints.
-pub fn prepare(pod: &PodInfo, default: impl FnOnce() -> Option<Selector>, cache: &mut Cache) -> State {
+pub fn prepare(
+    pod: &PodInfo,
+    defaults: &Defaults,
+    default: impl FnOnce() -> Option<Selector>,
+    cache: &mut Cache,
+) -> State {
     let constraints = pod.spec().and_then(|spec| spec.topology_spread_constraints.as_deref()).unwrap_or_default();
-    if constraints.is_empty() {
-        let Some(selector) = default() else { return State::default() };
+    let default = if constraints.is_empty() { default() } else { None };
+    let listed = match (defaults, &default) {
+        (Defaults::List(listed), Some(_)) => listed.as_slice(),
+        _ => constraints,
+    };
+    if let (true, Some(selector)) = (listed.is_empty(), &default) {
+        if matches!(defaults, Defaults::List(_)) {
+            return State::default();
+        }
         let soft = SYSTEM_DEFAULTS.map(|(key, max_skew)| {
             let nodes = Eligibility { affinity: Required::of(pod), ..Eligibility::default() };
             let answer = cache.ask(question(pod, selector.clone(), key, nodes));
@@ -65,22 +86,26 @@ pub fn prepare(pod: &PodInfo, default: impl FnOnce() -> Option<Selector>, cache:
         });
         return State { hard: Vec::new(), soft: soft.into(), all_keys: false };
     }
-    let (hard, soft): (Vec<_>, Vec<_>) = constraints.iter().partition(|it| it.when_unsatisfiable == "DoNotSchedule");
+    let default = default.as_ref();
+    let (hard, soft): (Vec<_>, Vec<_>) = listed.iter().partition(|it| it.when_unsatisfiable == "DoNotSchedule");
     State {
-        hard: hard.iter().map(|it| constraint(pod, it, &hard, cache)).collect(),
-        soft: soft.iter().map(|it| constraint(pod, it, &soft, cache)).collect(),
+        hard: hard.iter().map(|it| constraint(pod, (it, default), &hard, cache)).collect(),
+        soft: soft.iter().map(|it| constraint(pod, (it, default), &soft, cache)).collect(),
         all_keys: true,
     }
 }
 
 fn constraint(
     pod: &PodInfo,
-    constraint: &TopologySpreadConstraint,
+    (constraint, default): (&TopologySpreadConstraint, Option<&Selector>),
     siblings: &[&TopologySpreadConstraint],
     cache: &mut Cache,
 ) -> Constraint {
     let same = constraint.match_label_keys.as_deref().unwrap_or_default();
-    let selector = selector_with(constraint.label_selector.as_ref(), &pod.pod, same, &[]);
+    let selector = match default {
+        Some(selector) => selector.clone(),
+        None => selector_with(constraint.label_selector.as_ref(), &pod.pod, same, &[]),
+    };
     let spec = pod.spec();
     let nodes = Eligibility {
         keys: siblings.iter().map(|it| it.topology_key.clone()).collect(),
