@@ -165,6 +165,7 @@ fn queue_name(controller: &str) -> &str {
         "replicationcontroller-controller" => "replicationmanager",
         "resourcequota-controller" => "resourcequota_primary",
         "root-ca-certificate-publisher-controller" => "root_ca_cert_publisher",
+        "serviceaccount-token-controller" => "serviceaccount_tokens_secret",
         "ttl-after-finished-controller" => "ttl_jobs_to_delete",
         other => other.strip_suffix("-controller").unwrap_or(other),
     }

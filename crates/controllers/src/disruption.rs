@@ -191,7 +191,6 @@ impl Controller for DisruptionController {
         let mut selected = self.pods.in_namespace(&key.namespace);
         let selector = selector(&budget);
         selected.retain(|pod| selector.as_ref().is_some_and(|s| s.matches(pod.metadata.labels.as_ref())));
-        selected.retain(|pod| !pods::is_terminated(pod));
         if selected.is_empty() {
             let message = "No matching pods found";
             self.recorder.event(now, &*budget, EventType::Normal, "NoPods", message);
@@ -204,7 +203,6 @@ impl Controller for DisruptionController {
                 self.recorder.event(now, &*budget, EventType::Warning, "CalculateExpectedPodCountFailed", &message);
                 let status = PodDisruptionBudgetStatus {
                     disruptions_allowed: Some(0),
-                    observed_generation: budget.metadata.generation,
                     conditions: Some(conditions(&old, false, "SyncFailed", &problem, &budget, now)),
                     ..old
                 };
@@ -221,6 +219,15 @@ impl Controller for DisruptionController {
             self.recorder.event(now, &*budget, EventType::Warning, "UnmanagedPods", &message);
         }
         let disrupted = still_disrupted(&old, &selected, now);
+        let expected_to_go = |pod: &&Arc<Pod>| {
+            let listed = |pods: &BTreeMap<String, Time>| pods.contains_key(pods::name(&***pod));
+            !pods::is_deleting(&***pod) && old.disrupted_pods.as_ref().is_some_and(listed) && !listed(&disrupted)
+        };
+        for pod in selected.iter().filter(expected_to_go) {
+            // The namespace twice, as upstream.
+            let message = format!("Pod was expected by PDB {0}/{0} to be deleted but it wasn't", key.namespace);
+            self.recorder.event(now, &**pod, EventType::Warning, "NotDeleted", &message);
+        }
         let healthy = selected
             .iter()
             .filter(|pod| !pods::is_deleting(&***pod) && !disrupted.contains_key(pods::name(&***pod)))

@@ -45,6 +45,7 @@ pub mod resourcequota;
 pub mod rootca;
 pub mod service_lb;
 pub mod serviceaccount;
+pub mod serviceaccount_tokens;
 pub mod servicecidr;
 pub mod services;
 pub mod statefulset;
@@ -113,6 +114,7 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("serviceaccount-controller", |setup, client| {
         driver(serviceaccount::ServiceAccountController::new(setup, &client), client)
     }),
+    ("serviceaccount-token-controller", |setup, client| Rare::ServiceAccountTokens.asleep(setup, client)),
     ("root-ca-certificate-publisher-controller", |setup, client| {
         driver(rootca::RootCaPublisher::new(setup, &client), client)
     }),

@@ -276,8 +276,37 @@ impl PersistentVolumeController {
                 queue.add(key);
                 Ok(())
             }
-            None => self.set_volume_phase(&volume, "Released"),
+            None => self.reclaim(&volume, queue),
         }
+    }
+
+    /// A volume that its claim left. One that is to be deleted and that no provisioner has made goes where its plugin
+    /// can delete it, as that of paths of a node can in `/tmp`.
+    fn reclaim(&mut self, volume: &PersistentVolume, queue: &Queue) -> Result<(), ApiError> {
+        let spec = volume.spec.clone().unwrap_or_default();
+        let failed = volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed");
+        if !failed {
+            self.set_volume_phase(volume, "Released")?;
+        }
+        let made = pods::annotation(volume, PROVISIONED_BY).is_some_and(|provisioner| !provisioner.is_empty());
+        if made || failed || spec.persistent_volume_reclaim_policy.as_deref() != Some("Delete") {
+            return Ok(());
+        }
+        let problem = match spec.host_path.map(|source| source.path) {
+            Some(path) if path.split_once("/tmp/").is_some_and(|(_, name)| !name.is_empty()) => {
+                let options = DeleteOptions::uid(pods::uid(volume));
+                return absent_is_fine(self.client.delete::<PersistentVolume>(&key_of(volume), &options));
+            }
+            Some(path) => format!("host_path deleter only supports /tmp/.+ but received provided {path}"),
+            None => {
+                let name = pods::name(volume);
+                format!("error getting deleter volume plugin for volume {name:?}: no deletable volume plugin matched")
+            }
+        };
+        let patch = Patch::Merge(json!({ "status": { "phase": "Failed", "message": problem } }));
+        absent_is_fine(self.client.patch_status::<PersistentVolume>(&key_of(volume), &patch))?;
+        self.recorder.event(queue.now(), volume, EventType::Warning, "VolumeFailedDelete", &problem);
+        Ok(())
     }
 
     /// A volume whose claim got another one: what was made for the claim goes, others are free again.

@@ -13,7 +13,7 @@ use machinery::{Kind, split};
 
 use crate::{
     Build, Setup, certificates, cronjob, driver, ephemeral_volume, horizontalpodautoscaler, job, persistentvolume,
-    replicaset, resourcequota, statefulset, ttlafterfinished, volume_protection,
+    replicaset, resourcequota, serviceaccount_tokens, statefulset, ttlafterfinished, volume_protection,
 };
 
 /// How long a controller whose code could not be loaded waits before it asks again.
@@ -22,6 +22,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// These controllers.
 #[derive(Clone, Copy, Debug)]
 pub enum Rare {
+    ServiceAccountTokens,
     ReplicationController,
     StatefulSet,
     Job,
@@ -43,6 +44,7 @@ machinery::split! {
     rare,
     fn build(controller: Rare) -> Build {
         match controller {
+            Rare::ServiceAccountTokens => |setup, client| driver(serviceaccount_tokens::TokensController::new(setup, &client), client),
             Rare::ReplicationController => |setup, client| driver(replicaset::ReplicaSetController::<ReplicationController>::new(setup, &client), client),
             Rare::StatefulSet => |setup, client| driver(statefulset::StatefulSetController::new(setup, &client), client),
             Rare::Job => |setup, client| driver(job::JobController::new(setup, &client), client),
@@ -76,6 +78,7 @@ impl Rare {
     /// What wakes it.
     fn wakes(self, setup: &Setup) -> Vec<Look> {
         match self {
+            Self::ServiceAccountTokens => vec![any_of(serviceaccount_tokens::secrets(setup))],
             Self::ReplicationController => vec![any::<ReplicationController>(setup)],
             Self::StatefulSet => vec![any::<StatefulSet>(setup)],
             // Pods of a Job that is gone wait for it, too.
@@ -99,7 +102,11 @@ impl Rare {
 
 /// Any object of a kind.
 fn any<K: Kind>(setup: &Setup) -> Look {
-    let mut informer: Informer<K> = setup.informers.informer();
+    any_of(setup.informers.informer::<K>())
+}
+
+/// Any object that an informer has.
+fn any_of<K: Kind>(mut informer: Informer<K>) -> Look {
     Box::new(move |cx| {
         informer.poll(cx);
         !informer.is_empty()

@@ -263,5 +263,6 @@ fn of_pod(pod: &Pod, name: &str, limits: bool) -> Quantity {
     // What the pod says as a whole goes before what its containers do (KEP-2837).
     let whole = spec.resources.as_ref().filter(|_| matches!(name, "cpu" | "memory") || name.starts_with("hugepages-"));
     let whole = whole.and_then(|it| if limits { it.limits.as_ref() } else { it.requests.as_ref() }?.get(name));
-    whole.map_or(of_containers, |amount| Quantity::of(Some(amount))) + Quantity::of(spec.overhead.as_ref().and_then(|overhead| overhead.get(name)))
+    whole.map_or(of_containers, |amount| Quantity::of(Some(amount)))
+        + Quantity::of(spec.overhead.as_ref().and_then(|overhead| overhead.get(name)))
 }

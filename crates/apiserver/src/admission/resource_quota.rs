@@ -257,6 +257,9 @@ fn of_pod(pod: &Pod) -> Usage {
     }
     join(&mut together, &sidecars, |a, b| a + b);
     join(&mut together, &alone, Quantity::max);
+    // What the pod says as a whole goes before what its containers do (KEP-2837).
+    let whole = Container { resources: spec.resources.clone(), ..Container::default() };
+    join(&mut together, &of_container(&whole), |_, stated| stated);
     for (resource, amount) in spec.overhead.iter().flatten() {
         let amount = Quantity::of(Some(amount));
         let requested = format!("requests.{resource}");
@@ -277,6 +280,10 @@ fn join(into: &mut Usage, other: &Usage, combine: fn(Quantity, Quantity) -> Quan
 /// What containers must say and do not, as upstream lists it.
 fn unsaid(pod: &Pod, is_limited: &dyn Fn(&str) -> bool) -> String {
     let Some(spec) = &pod.spec else { return String::new() };
+    // A pod that says it as a whole has said enough.
+    if spec.resources.as_ref().is_some_and(|whole| whole.requests.is_some() || whole.limits.is_some()) {
+        return String::new();
+    }
     let mut missing = Vec::new();
     for resource in TO_BE_SAID.into_iter().filter(|resource| is_limited(resource)) {
         let containers = spec.containers.iter().chain(spec.init_containers.iter().flatten());

@@ -58,11 +58,13 @@ pub enum Work {
     Delete(Uid),
     /// The object's dependents are to lose it as their owner.
     Orphan(Uid),
+    /// The first object names the second as its owner, which is in another namespace.
+    Misplaced(Uid, Uid),
 }
 
 impl std::fmt::Display for Work {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Self::Delete(uid) | Self::Orphan(uid)) = self;
+        let (Self::Delete(uid) | Self::Orphan(uid) | Self::Misplaced(uid, _)) = self;
         uid.fmt(f)
     }
 }
@@ -114,6 +116,7 @@ impl Graph {
         let former = self.nodes.remove(&uid);
         let (was_deleting, was_waiting) =
             former.as_ref().map_or((false, false), |node| (node.is_deleting, node.deletes_dependents));
+        let was_virtual = former.as_ref().is_some_and(|node| node.is_virtual);
         let former_owners = former.as_ref().map(|node| node.owners.clone()).unwrap_or_default();
         self.nodes.insert(
             uid,
@@ -138,11 +141,21 @@ impl Graph {
                 work.push(Work::Delete(*owner));
             }
         }
+        // Those that looked for it in their own namespace, before it was seen in its own.
+        for dependent in self.dependents(uid).into_iter().filter(|_| was_virtual && !namespace.is_empty()) {
+            if self.nodes.get(&dependent).is_some_and(|node| node.key.namespace != namespace) {
+                work.extend([Work::Misplaced(dependent, uid), Work::Delete(dependent)]);
+            }
+        }
         for (reference, (owner, _)) in references.iter().zip(&owners) {
             match self.nodes.get_mut(owner) {
                 Some(node) => {
                     node.dependents.insert(uid);
-                    if node.deletes_dependents && !former_owners.iter().any(|(known, _)| known == owner) {
+                    let is_new = !former_owners.iter().any(|(known, _)| known == owner);
+                    let elsewhere = !node.key.namespace.is_empty() && node.key.namespace != namespace;
+                    if is_new && elsewhere && !node.is_virtual {
+                        work.extend([Work::Misplaced(uid, *owner), Work::Delete(uid)]);
+                    } else if is_new && node.deletes_dependents {
                         work.push(Work::Delete(uid));
                     }
                 }

@@ -9,7 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use client::{ApiResource, Client, Context, DeleteOptions, Delta, ListOptions, Patch, Propagation, Reflector};
+use client::{
+    ApiResource, Client, Context, DeleteOptions, Delta, EventRecorder, EventType, ListOptions, Patch, Propagation,
+    Reflector,
+};
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use machinery::sort::Order;
 use machinery::status::ApiError;
@@ -32,6 +36,7 @@ const VERBS: [&str; 3] = ["delete", "list", "watch"];
 /// The garbage collector.
 pub struct GarbageCollector {
     client: Client,
+    recorder: EventRecorder,
     monitors: Vec<Monitor>,
     graph: Graph,
     next_discovery: Timestamp,
@@ -74,7 +79,13 @@ enum Owner {
 impl GarbageCollector {
     /// A collector that reads for itself: it follows everything, but only metadata.
     pub fn new(client: &Client) -> Self {
-        Self { client: client.clone(), monitors: Vec::new(), graph: Graph::default(), next_discovery: Timestamp::MIN }
+        Self {
+            client: client.clone(),
+            recorder: EventRecorder::new(client.clone(), "garbage-collector-controller", ""),
+            monitors: Vec::new(),
+            graph: Graph::default(),
+            next_discovery: Timestamp::MIN,
+        }
     }
 
     fn discover(&mut self, now: Timestamp) {
@@ -277,14 +288,43 @@ impl GarbageCollector {
                 reference.api_version, reference.kind
             )));
         };
+        // No object of a namespace can be the owner of one without: the reference cannot be resolved.
         if resource.namespaced && namespace.is_empty() {
-            return Err(ApiError::internal("cluster-scoped objects cannot refer to namespaced owners"));
+            return Ok(Owner::Solid);
         }
         let Some(owner) = self.live(&resource.path(namespace, &reference.name, ""), uid)? else {
             return Ok(Owner::Dangling);
         };
         let waits = owner.deletion_timestamp.is_some() && has_finalizer(&owner, FOREGROUND);
         Ok(if waits { Owner::Waiting } else { Owner::Solid })
+    }
+
+    /// Tells that an object's owner is not in its namespace, where it is looked for.
+    fn tell_misplaced(&mut self, dependent: Uid, owner: Uid, now: Timestamp) -> Result<(), ApiError> {
+        let Some(path) = self.path(dependent) else { return Ok(()) };
+        let Some(live) = self.live(&path, dependent)? else { return Ok(()) };
+        let mut references = live.owner_references.iter().flatten();
+        let reference = references.find(|reference| Uid::new(&reference.uid) == owner);
+        let resource = self.graph.get(dependent).and_then(|node| self.resource(node.resource));
+        let (Some(OwnerReference { api_version, kind, name, uid, .. }), Some(resource)) = (reference, resource) else {
+            return Ok(());
+        };
+        let namespace = live.namespace.as_deref().unwrap_or_default();
+        let message = format!(
+            "ownerRef [{api_version}/{kind}, namespace: {namespace}, name: {name}, uid: {uid}] does not exist in \
+             namespace {namespace:?}"
+        );
+        let (group, version) = (&resource.resource.group, &resource.resource.version);
+        let object = ObjectReference {
+            api_version: Some(if group.is_empty() { version.clone() } else { format!("{group}/{version}") }),
+            kind: Some(resource.kind.clone()),
+            name: live.name.clone(),
+            namespace: live.namespace.clone(),
+            uid: live.uid.clone(),
+            ..ObjectReference::default()
+        };
+        self.recorder.event_for(now, object, EventType::Warning, "OwnerRefInvalidNamespace", &message);
+        Ok(())
     }
 
     fn attempt_to_orphan(&self, uid: Uid) -> Result<(), ApiError> {
@@ -356,6 +396,7 @@ impl Controller for GarbageCollector {
         match *work {
             Work::Delete(uid) => self.attempt_to_delete(uid, queue),
             Work::Orphan(uid) => self.attempt_to_orphan(uid),
+            Work::Misplaced(uid, owner) => self.tell_misplaced(uid, owner, queue.now()),
         }
     }
 }

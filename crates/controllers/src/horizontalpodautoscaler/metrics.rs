@@ -35,26 +35,23 @@ pub(super) struct Target<'a> {
     pub tolerance: Tolerance,
 }
 
-/// Why no number of replicas can be said.
-pub(super) struct Failure {
-    /// Of the first metric that cannot be had.
-    pub reason: &'static str,
-    pub message: String,
-    /// All of them, as the event and the error say it.
-    pub summary: String,
+/// What all metrics together ask for.
+pub(super) struct Computed {
+    /// The proposal with the most replicas; otherwise why no number of replicas can be said, in a sentence about all of
+    /// the metrics. A metric that cannot be had only forbids to shrink.
+    pub best: Result<Proposal, String>,
+    /// What each metric is now, empty where it cannot be had.
+    pub statuses: Vec<MetricStatus>,
+    /// Reason and message of each metric that cannot be had.
+    pub failures: Vec<(&'static str, String)>,
 }
 
 impl Target<'_> {
-    /// The proposal with the most replicas, and what each metric is now. A metric that cannot be had only
-    /// forbids to shrink (upstream computeReplicasForMetrics).
-    pub(super) fn compute(
-        &self,
-        metrics: &[MetricSpec],
-        now: Timestamp,
-    ) -> Result<(Proposal, Vec<MetricStatus>), Failure> {
+    /// Asks each metric (upstream computeReplicasForMetrics).
+    pub(super) fn compute(&self, metrics: &[MetricSpec], now: Timestamp) -> Computed {
         let mut best: Option<Proposal> = None;
         let mut statuses = Vec::new();
-        let (mut failure, mut failures) = (None, 0);
+        let (mut first, mut failures) = (String::from("no metrics"), Vec::new());
         for metric in metrics {
             match self.propose(metric, now) {
                 Ok(proposal) => {
@@ -64,25 +61,19 @@ impl Target<'_> {
                     }
                 }
                 Err((reason, message)) => {
-                    failures += 1;
-                    failure = failure.or_else(|| Some((reason, message, described(metric))));
+                    statuses.push(MetricStatus::default());
+                    if failures.is_empty() {
+                        first = format!("failed to get {} metric value: {message}", described(metric));
+                    }
+                    failures.push((reason, message));
                 }
             }
         }
-        match (best, failure) {
-            (Some(best), None) => Ok((best, statuses)),
-            (Some(best), Some(_)) if best.replicas >= self.replicas => Ok((best, statuses)),
-            (_, failure) => {
-                let (reason, message, metric) =
-                    failure.unwrap_or(("InvalidMetricSourceType", "no metrics".into(), String::new()));
-                let summary = format!(
-                    "invalid metrics ({failures} invalid out of {}), first error is: \
-                     failed to get {metric} metric value: {message}",
-                    metrics.len()
-                );
-                Err(Failure { reason, message, summary })
-            }
-        }
+        let best = best.filter(|best| failures.is_empty() || best.replicas >= self.replicas).ok_or_else(|| {
+            let (invalid, all) = (failures.len(), metrics.len());
+            format!("invalid metrics ({invalid} invalid out of {all}), first error is: {first}")
+        });
+        Computed { best, statuses, failures }
     }
 
     /// What the metrics server says of the pods, by pod.

@@ -172,6 +172,8 @@ impl HorizontalPodAutoscalerController {
         let succeeded = "the HPA controller was able to get the target's current scale";
         condition(status, "AbleToScale", true, "SucceededGetScale", succeeded, now);
         status.current_replicas = Some(scale.spec);
+        // What was measured before is said only as long as it is measured.
+        status.current_metrics = None;
         self.memories.entry(key.clone()).or_default().begin(scale.spec, now);
         let (minimum, maximum) = (spec.min_replicas.unwrap_or(1), spec.max_replicas);
         let behavior = spec.behavior.as_ref();
@@ -206,17 +208,19 @@ impl HorizontalPodAutoscalerController {
                 tolerance: [down.tolerance, up.tolerance],
             };
             let computed = target.compute(spec.metrics.as_deref().unwrap_or_default(), now);
-            let (best, statuses) = computed.map_err(|failure| {
-                let mut warn = |reason, message: &str| {
-                    self.recorder.event(now, autoscaler, EventType::Warning, reason, message);
-                };
-                warn(failure.reason, &failure.message);
-                let message = format!("the HPA was unable to compute the replica count: {}", failure.message);
-                condition(status, "ScalingActive", false, failure.reason, &message, now);
-                warn("FailedComputeMetricsReplicas", &failure.summary);
-                ApiError::internal(failure.summary)
+            status.current_metrics = Some(computed.statuses);
+            for (reason, message) in &computed.failures {
+                self.recorder.event(now, autoscaler, EventType::Warning, reason, message);
+            }
+            let best = computed.best.map_err(|summary| {
+                if let Some((reason, message)) = computed.failures.first() {
+                    let message = format!("the HPA was unable to compute the replica count: {message}");
+                    condition(status, "ScalingActive", false, reason, &message, now);
+                }
+                let reason = "FailedComputeMetricsReplicas";
+                self.recorder.event(now, autoscaler, EventType::Warning, reason, &summary);
+                ApiError::internal(summary)
             })?;
-            status.current_metrics = Some(statuses);
             let message = format!("the HPA was able to successfully calculate a replica count from {}", best.name);
             condition(status, "ScalingActive", true, "ValidMetricFound", &message, now);
             if best.replicas > scale.spec {

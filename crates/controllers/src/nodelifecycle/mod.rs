@@ -151,6 +151,22 @@ impl NodeLifecycleController {
         Ok(())
     }
 
+    /// Whether the pods of a node that is not ready are to be evicted; later, where others of its zone are before it.
+    fn is_to_be_evicted(&self, node: &Node, has_begun: bool, queue: &mut Queue) -> bool {
+        let health = self.health.get(&key_of(node));
+        let noticed = health.and_then(|health| health.lost).map(|lost| after(lost, EVICTION_PERIOD));
+        match self.zones.eviction(node, noticed, queue.now()) {
+            Eviction::Now => true,
+            // What has begun goes on, unless it was this controller that was cut off.
+            Eviction::At(_) | Eviction::Never if has_begun => !is_cut_off(&self.zones.states()),
+            Eviction::At(time) => {
+                queue.add_at(key_of(node), time);
+                false
+            }
+            Eviction::Never => false,
+        }
+    }
+
     /// Puts the node's taints as its conditions say; others' taints stay. One whose pods are to be evicted waits until
     /// it is its zone's turn.
     fn sync_taints(&mut self, node: &Node, queue: &mut Queue) -> Result<(), ApiError> {
@@ -159,19 +175,7 @@ impl NodeLifecycleController {
         let evicts =
             |taint: &Taint| taint.effect == "NoExecute" && [NOT_READY, UNREACHABLE].contains(&taint.key.as_str());
         let is_evicted = present.iter().any(evicts);
-        let health = self.health.get(&key_of(node));
-        let noticed = health.and_then(|health| health.lost).map(|lost| after(lost, EVICTION_PERIOD));
-        let evict = match self.zones.eviction(node, noticed.filter(|time| *time > now), now) {
-            _ if is_ready(node) => false,
-            Eviction::Now => true,
-            // What has begun goes on, unless it was this controller that was cut off.
-            Eviction::At(_) | Eviction::Never if is_evicted => !is_cut_off(&self.zones.states()),
-            Eviction::At(time) => {
-                queue.add_at(key_of(node), time);
-                false
-            }
-            Eviction::Never => false,
-        };
+        let evict = !is_ready(node) && self.is_to_be_evicted(node, is_evicted, queue);
         let wanted = wanted_taints(node, evict);
         let mine = |taint: &Taint| {
             let by_condition = BY_CONDITION.iter().any(|(_, _, key)| *key == taint.key) || taint.key == UNSCHEDULABLE;

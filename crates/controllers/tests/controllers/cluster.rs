@@ -2,7 +2,7 @@
 use std::rc::Rc;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
 use playground_controllers::Options;
@@ -234,6 +234,33 @@ fn namespaces_come_furnished_and_go_empty() {
 }
 
 #[test]
+fn a_secret_for_an_account_gets_its_token() {
+    let mut world = World::new(1);
+    let secret = |name: &str, account: &str| {
+        json!({
+            "metadata": {
+                "name": name, "namespace": "default", "annotations": { "kubernetes.io/service-account.name": account },
+            },
+            "type": "kubernetes.io/service-account-token",
+        })
+    };
+    world.create::<ServiceAccount>(json!({ "metadata": { "name": "robot", "namespace": "default" } }));
+    world.create::<Secret>(secret("robot", "robot"));
+    world.create::<Secret>(secret("nobody", "nobody"));
+    world.run(2);
+    let found = world.get::<Secret>("default", "robot");
+    let account = world.get::<ServiceAccount>("default", "robot").metadata.uid.clone();
+    assert_eq!(found.metadata.annotations.as_ref().unwrap().get("kubernetes.io/service-account.uid"), account.as_ref());
+    let data = found.data.clone().unwrap();
+    assert_eq!((data["namespace"].0.as_slice(), data["ca.crt"].0.as_slice()), (&b"default"[..], &b"PEM"[..]));
+    assert_eq!(data["token"].0.split(|byte| *byte == b'.').count(), 3, "a signed token");
+    assert!(!world.exists::<Secret>("default", "nobody"));
+    world.delete::<ServiceAccount>("default", "robot", &client::DeleteOptions::default());
+    world.run(2);
+    assert!(!world.exists::<Secret>("default", "robot"));
+}
+
+#[test]
 fn nodes_have_ranges_and_are_missed_when_they_die() {
     let mut world = World::new(2);
     world.create::<Deployment>(deployment("default", 4));
@@ -384,6 +411,34 @@ fn mirrored_slices_say_what_their_endpoints_do() {
     world.patch::<Endpoints>("default", "web", manifest);
     world.run(2);
     assert_eq!(annotations(&world)["team"], "b");
+}
+
+#[test]
+fn an_owner_in_another_namespace_is_none() {
+    let mut world = World::new(1);
+    world.create::<Namespace>(json!({ "metadata": { "name": "team" } }));
+    let owner = world.create::<ConfigMap>(json!({ "metadata": { "name": "owner", "namespace": "default" } }));
+    let owned = |name: &str, namespace: Option<&str>| {
+        json!({ "metadata": { "name": name, "namespace": namespace, "ownerReferences": [{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.metadata.uid,
+        }] } })
+    };
+    world.run(5);
+    world.create::<ConfigMap>(owned("kept", Some("default")));
+    world.create::<ConfigMap>(owned("misplaced", Some("team")));
+    world.create::<Namespace>(owned("cluster-wide", None));
+    world.run(60);
+    assert!(world.exists::<ConfigMap>("default", "kept"));
+    assert!(!world.exists::<ConfigMap>("team", "misplaced"));
+    assert!(world.exists::<Namespace>("", "cluster-wide"), "what cannot be resolved stays");
+    let uid = owner.metadata.uid.clone().unwrap();
+    for (name, namespace) in [("misplaced", "team"), ("cluster-wide", "")] {
+        let told = format!(
+            "OwnerRefInvalidNamespace ownerRef [v1/ConfigMap, namespace: {namespace}, name: owner, uid: {uid}] does not \
+             exist in namespace {namespace:?}"
+        );
+        assert_eq!(world.events(name), [told]);
+    }
 }
 
 #[test]

@@ -64,6 +64,26 @@ fn a_claim_does_not_get_a_volume_that_cannot_serve_it() {
 }
 
 #[test]
+fn a_volume_to_be_deleted_that_nobody_can_delete_fails() {
+    let mut world = World::new(0);
+    for (name, path) in [("temporary", "/tmp/data"), ("lasting", "/mnt/data")] {
+        let spec = json!({ "persistentVolumeReclaimPolicy": "Delete", "hostPath": { "path": path } });
+        world.create::<PersistentVolume>(volume(name, json!({ "spec": spec })));
+        world.create::<PersistentVolumeClaim>(claim(name, "1Gi", name));
+        world.run(2);
+        assert_eq!(phase(&world, name), "Bound");
+        world.delete::<PersistentVolumeClaim>("default", name, &DeleteOptions::default());
+    }
+    world.run(2);
+    assert!(!world.exists::<PersistentVolume>("", "temporary"));
+    assert_eq!(phase(&world, "lasting"), "Failed");
+    let problem = "host_path deleter only supports /tmp/.+ but received provided /mnt/data";
+    let status = world.get::<PersistentVolume>("", "lasting").status.clone().unwrap();
+    assert_eq!(status.message.as_deref(), Some(problem));
+    assert_eq!(world.events("lasting").last().unwrap(), &format!("VolumeFailedDelete {problem}"));
+}
+
+#[test]
 fn a_volume_whose_claim_got_another_is_free_again_or_goes() {
     let mut world = World::new(0);
     world.create::<PersistentVolume>(volume("first", json!({})));

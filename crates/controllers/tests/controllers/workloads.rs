@@ -478,4 +478,12 @@ fn two_autoscalers_of_the_same_pods_do_nothing() {
             status.conditions.unwrap().into_iter().find(|condition| condition.type_ == "ScalingActive").unwrap();
         assert_eq!((active.status.as_str(), active.message.as_deref()), ("False", Some(message)));
     }
+    // Alone again, and without metrics to be had.
+    world.delete::<HorizontalPodAutoscaler>("default", "second", &client::DeleteOptions::default());
+    world.run(20);
+    let events = world.events("first");
+    assert!(events.iter().any(|event| event.starts_with("FailedGetResourceMetric ")), "{events:?}");
+    let status = world.get::<HorizontalPodAutoscaler>("default", "first").status.clone().unwrap();
+    let metrics: Vec<_> = status.current_metrics.iter().flatten().map(|metric| metric.resource.is_some()).collect();
+    assert_eq!(metrics, [false], "the metric's place is empty");
 }
