@@ -354,7 +354,7 @@ texts! {
     PORT_LEADS_NOWHERE: "Port {} leads to port {}, which no container declares. Does one listen there?", "端口 {} 通向端口 {}，但没有容器声明它。有容器在那里监听吗？";
     READY_OF: "{} of {} are ready.", "就绪 {}/{}。";
     NOT_READY_YET: "not ready yet", "尚未就绪";
-    POWERLESS: "Its power is off. Kubernetes does not know that: it notices when the kubelet has been silent for some 40 seconds.", "它已断电。Kubernetes 并不知道：kubelet 沉默约 40 秒之后，它才会察觉。";
+    POWERLESS: "Its power is off. Kubernetes does not know that: it notices when the kubelet has been silent for some 50 seconds.", "它已断电。Kubernetes 并不知道：kubelet 沉默约 50 秒之后，它才会察觉。";
     KUBELET_SILENT: "Its kubelet has not been heard of for a while. Pods are taken off it after five minutes.", "已有一段时间没有收到它的 kubelet 的消息。五分钟后会驱逐它上面的 Pod。";
     KUBELET_NOT_READY: "Its kubelet says that it is not ready.", "它的 kubelet 表示尚未就绪。";
     RUNS_SHORT: "{}: it runs short, and sends pods away.", "{}：资源不足，正在驱逐 Pod。";

@@ -80,6 +80,8 @@ fn end_with_the_reader() {
         if words.starts_with("failed printing to") && words.contains("Broken pipe") {
             std::process::exit(kubectl::BROKEN_PIPE);
         }
+        // What holds it is not dropped.
+        kubectl::put_terminal_back();
         told(panic);
     }));
 }

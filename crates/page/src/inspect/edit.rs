@@ -134,7 +134,8 @@ pub fn Edit(props: &EditProps) -> Html {
             move || drop(timer)
         });
     }
-    let Some(draft) = desk.draft.clone() else {
+    // The past is not written: what somebody has begun waits for the present.
+    let Some(draft) = desk.draft.clone().filter(|_| !props.past) else {
         let newer = |applied: &&Rc<Object>| !props.past && revision(applied) > revision(&props.object);
         let shown = desk.applied.as_ref().filter(newer);
         return html! {

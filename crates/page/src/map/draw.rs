@@ -426,7 +426,12 @@ impl Frame<'_> {
             self.canvas.set_global_alpha(1.0);
             // What is not shown itself is not told of either.
             let parts: Vec<&str> = dot.hop.object.split('/').collect();
-            let shown = parts.len() < 3 || self.scene.namespaces.has(parts[1]);
+            let shown = match parts.as_slice() {
+                // Of the cluster's own, that is all: `nodes/worker/status`.
+                [_, _, "status" | "finalize" | "approval"] => true,
+                [_, namespace, _, ..] => self.scene.namespaces.has(namespace),
+                _ => true,
+            };
             if worded.len() < WORDS_TRIED && shown && !self.layout.narrow {
                 worded.push((points[0], format!("{} {}", dot.hop.verb, dot.hop.object), color));
             }
@@ -456,7 +461,7 @@ impl Frame<'_> {
         let mut place = Rect::new(x, at.y - 9.0 * unit, width, 18.0 * unit);
         while let Some(other) = others.iter().find(|other| other.meets(place)) {
             place.y = other.bottom() + 3.0 * unit;
-            if place.y - at.y > FAR {
+            if place.y - at.y > FAR * unit {
                 return None;
             }
         }

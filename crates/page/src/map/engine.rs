@@ -272,8 +272,8 @@ impl Engine {
         let ratio = web_sys::window().map_or(1.0, |window| window.device_pixel_ratio());
         let Camera { scale, x, y } = state.camera;
         let context = &self.context;
-        let _ = context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0);
-        context.clear_rect(0.0, 0.0, state.size.0, state.size.1);
+        let _ = context.reset_transform();
+        context.clear_rect(0.0, 0.0, self.canvas.width().into(), self.canvas.height().into());
         self.graticule(state.camera);
         let _ = context.set_transform(ratio * scale, 0.0, 0.0, ratio * scale, ratio * x, ratio * y);
         Frame {

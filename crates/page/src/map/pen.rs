@@ -98,14 +98,14 @@ impl Frame<'_> {
         align: &str,
         room: f64,
     ) {
-        let font = Font { size, name: format!("{weight} {size}px {SANS}"), widest: 0.7 };
+        let font = Font { size, name: format!("{weight} {size}px {SANS}") };
         self.text(words, x, y, &font, color, align, room, clipped);
     }
 
     /// Writes a name in the code type; what does not fit is cut in the middle.
     #[expect(clippy::too_many_arguments, reason = "a line of text has this many properties")]
     pub(super) fn mono(&self, words: &str, x: f64, y: f64, size: f64, color: &str, align: &str, room: f64) {
-        let font = Font { size, name: format!("500 {size}px {MONO}"), widest: 0.62 };
+        let font = Font { size, name: format!("500 {size}px {MONO}") };
         self.text(words, x, y, &font, color, align, room, fitting);
     }
 
@@ -126,16 +126,20 @@ impl Frame<'_> {
         self.canvas.set_text_align(align);
         self.canvas.set_text_baseline("middle");
         let count = words.chars().count();
-        let fits = count <= 3 || words.is_ascii() && count as f64 * font.size * font.widest <= room;
         // To ask a browser costs as much as to write.
+        let fits = count <= 3 || words.is_ascii() && count as f64 * font.size * WIDEST <= room;
         let width = if fits { room } else { self.canvas.measure_text(words).map_or(0.0, |measure| measure.width()) };
-        let shown = match width > room {
-            true => Cow::Owned(cut(words, ((room / width) * count as f64) as usize)),
-            false => Cow::Borrowed(words),
+        let shown = if width > room {
+            Cow::Owned(cut(words, ((room / width) * count as f64) as usize))
+        } else {
+            Cow::Borrowed(words)
         };
         let _ = self.canvas.fill_text(&shown, x, y);
     }
 }
+
+/// How wide a letter is at most, on average, for each pixel of the size, whatever type a system has.
+const WIDEST: f64 = 0.9;
 
 /// A type in a size.
 struct Font {
@@ -143,8 +147,6 @@ struct Font {
     size: f64,
     /// As CSS has it.
     name: String,
-    /// How wide a letter of a word is at most, on average, for each pixel of the size.
-    widest: f64,
 }
 
 /// Words within a number of letters.

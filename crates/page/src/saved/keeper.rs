@@ -19,10 +19,12 @@ use crate::trace::{Trace, UndoPoint};
 /// Between two looks whether there is something to save. Saving takes a twentieth of the time at most.
 const PAUSE_MS: f64 = 1_500.0;
 const SHARE: f64 = 20.0;
-/// The same after a person has done something, and how many such looks: what a command has changed is saved by the
-/// time its answer has been read. A large cluster is saved more rarely: so many bytes in a millisecond.
+/// The same for some time after a person has done something: what a command has changed is saved by the time its answer
+/// has been read. Saving takes a fifth of that time at most, and a large cluster is saved more rarely: so many bytes in
+/// a millisecond.
 const SOON_MS: f64 = 100.0;
-const SOON: usize = 20;
+const SOON_FOR_MS: f64 = 2_000.0;
+const SHARE_SOON: f64 = 4.0;
 const BYTES_PER_MS: f64 = 5_000.0;
 /// Time alone is worth a save this often.
 const IDLE_MS: f64 = 15_000.0;
@@ -61,21 +63,23 @@ impl Keeper {
         keeper
     }
 
-    async fn run(self: Rc<Self>, mut acts: mpsc::UnboundedReceiver<()>) {
-        // When the last save ended, how long it took, and how many looks are to come soon.
-        let (mut ended_ms, mut took_ms, mut soon) = (0.0, 0.0, 0usize);
+    async fn run(self: Rc<Self>, mut acts: mpsc::Receiver<()>) {
+        // When the last save ended, how long it took, and until when a person's act is fresh.
+        let (mut ended_ms, mut took_ms, mut fresh_ms) = (0.0, 0.0, 0.0);
         while !self.stopped.get() {
             let pause = |acted: bool| {
                 let bytes = self.entry.borrow().bytes;
                 TimeoutFuture::new(pause_ms(acted, took_ms, bytes, js_sys::Date::now() - ended_ms))
             };
-            let idle = pause(soon > 0);
-            soon = soon.saturating_sub(1);
-            if let Either::Right(_) = select(idle, acts.next()).await {
-                soon = SOON;
+            if let Either::Right(_) = select(pause(js_sys::Date::now() < fresh_ms), acts.next()).await {
+                fresh_ms = js_sys::Date::now() + SOON_FOR_MS;
                 // Whoever goes may not come back; everybody else waits for an answer first.
-                if !gloo::utils::document().hidden() {
-                    pause(true).await;
+                let hidden = || gloo::utils::document().hidden();
+                let mut answer = pause(true);
+                while !hidden()
+                    && let Either::Right((Some(()), rest)) = select(answer, acts.next()).await
+                {
+                    answer = rest;
                 }
             }
             self.look().await;
@@ -231,30 +235,30 @@ impl Keeper {
 /// so many bytes, and ended so long ago.
 fn pause_ms(acted: bool, took_ms: f64, bytes: usize, since_ms: f64) -> u32 {
     let (least_ms, apart_ms) = match acted {
-        true => (SOON_MS, bytes as f64 / BYTES_PER_MS),
+        true => (SOON_MS, (bytes as f64 / BYTES_PER_MS).max(took_ms * SHARE_SOON)),
         false => (PAUSE_MS, took_ms * SHARE),
     };
     least_ms.max(apart_ms - since_ms) as u32
 }
 
-/// What a person does by which a cluster may change, for as long as the page lives: Enter, a click, a file that is
-/// dropped; and that the page is hidden, or left.
-fn acts() -> mpsc::UnboundedReceiver<()> {
-    let (tell, acts) = mpsc::unbounded();
+/// What a person does by which a cluster may change, for as long as the page lives: Enter, a click, what is pasted or
+/// dropped; and that the page is hidden, or left. Of several at once, one is told.
+fn acts() -> mpsc::Receiver<()> {
+    let (tell, acts) = mpsc::channel(0);
     let Some(window) = web_sys::window() else { return acts };
     let document = gloo::utils::document();
     let hear = |target: &web_sys::EventTarget, event: &'static str| {
-        let tell = tell.clone();
+        let tell = RefCell::new(tell.clone());
         let early = EventListenerOptions::run_in_capture_phase();
         EventListener::new_with_options(target, event, early, move |event| {
             if event.dyn_ref::<KeyboardEvent>().is_none_or(|event| event.key() == "Enter") {
-                // Whoever would hear it saves no more.
-                let _ = tell.unbounded_send(());
+                // One that is not heard yet stands for this too; whoever has ended saves no more.
+                let _ = tell.borrow_mut().try_send(());
             }
         })
         .forget();
     };
-    for event in ["keydown", "click", "drop"] {
+    for event in ["keydown", "click", "paste", "drop"] {
         hear(&window, event);
     }
     hear(&document, "visibilitychange");
@@ -294,7 +298,8 @@ mod tests {
     fn what_a_person_does_is_saved_at_once() {
         const SMALL: usize = 500_000;
         const LARGE: usize = 30_000_000;
-        assert_eq!(pause_ms(true, 5_000.0, SMALL, 0.0), 100);
+        assert_eq!(pause_ms(true, 20.0, SMALL, 0.0), 100);
+        assert_eq!(pause_ms(true, 5_000.0, SMALL, 1_000.0), 19_000);
         assert_eq!(pause_ms(true, 5_000.0, LARGE, 60_000.0), 100);
         assert_eq!(pause_ms(true, 500.0, LARGE, 1_000.0), 5_000);
         assert_eq!(pause_ms(false, 5.0, SMALL, 0.0), 1_500);

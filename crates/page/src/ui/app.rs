@@ -262,6 +262,11 @@ fn Desk(props: &DeskProps) -> Html {
         });
     }
     {
+        // Another cluster has faults of its own, of which nothing is known yet.
+        let wrong = wrong.setter();
+        use_effect_with((*context).clone(), move |_| wrong.set(Vec::new()));
+    }
+    {
         let world = follow.world.clone();
         use_effect_with(((*wrong).clone(), (*context).clone()), move |(wrong, _)| {
             let off = wrong.iter().filter_map(|fault| match fault {

@@ -152,7 +152,7 @@ pub fn Explorer(props: &ExplorerProps) -> Html {
     }
 }
 
-/// The column that rows are ordered by, and whether backwards.
+/// The column that rows are ordered by, as the server counts them, and whether backwards.
 #[derive(Clone, Copy, PartialEq)]
 struct Sort {
     column: usize,
@@ -196,6 +196,10 @@ fn columns<'a>(table: &'a Value, resource: &str) -> Vec<(usize, &'a str)> {
 
 /// Whether somebody has marked text in a row, as one does to copy it: no click is meant then.
 fn is_text_marked(event: &MouseEvent) -> bool {
+    // A key on a row's button is a click of nobody's pointer.
+    if event.detail() == 0 {
+        return false;
+    }
     let row = event.target_dyn_into::<Element>().and_then(|target| target.closest("tr").ok()?);
     let selection = web_sys::window().and_then(|window| window.get_selection().ok()?);
     let marked = selection.filter(|selection| !selection.is_collapsed()).and_then(|marked| marked.anchor_node());
@@ -222,8 +226,9 @@ fn rows(
     });
     let mut rows: Vec<_> = rows.collect();
     if let Some(Sort { column, down }) = **sort {
+        let shown = columns.iter().position(|(index, _)| *index == column);
         rows.sort_by_cached_key(|(_, _, cells)| {
-            let cell = cells.get(column).map_or("", String::as_str);
+            let cell = shown.and_then(|shown| cells.get(shown)).map_or("", String::as_str);
             (rank(cell), cell.to_owned())
         });
         if down {
@@ -252,7 +257,7 @@ fn rows(
             <table aria-keyshortcuts="j k d y e l s" onkeydown={on_row_key(props)}>
                 <thead><tr>
                     if with_namespace { <th scope="col">{ t(NAMESPACE) }</th> }
-                    { for columns.iter().enumerate().map(|(index, (_, name))| head(index, name)) }
+                    { for columns.iter().map(|(index, name)| head(*index, name)) }
                 </tr></thead>
                 <tbody>{ for rows.into_iter().map(|(id, namespace, cells)| {
                     let here = *props.selected == id;

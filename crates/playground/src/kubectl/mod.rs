@@ -26,6 +26,7 @@ use tokio::net::{TcpListener, UnixListener};
 use crate::ports;
 use connection::Connections;
 use terminal::Terminal;
+pub use terminal::put_back as put_terminal_back;
 
 const READ_BYTES_MAX: usize = 64 * 1024;
 /// What a shell says of a program that a closed pipe has ended.
@@ -46,7 +47,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         eprintln!("Error: {problem}");
         return ExitCode::FAILURE;
     }
-    let machine = ThisMachine { connections: Connections::default(), terminal: Terminal::default() };
+    let machine = ThisMachine { connections: Connections::default(), terminal: Terminal };
     let code = runtime.block_on(kubectl::run(arguments, &machine));
     drop(machine);
     // Standard input may still be waited for.

@@ -1,12 +1,22 @@
 //! The terminal that kubectl runs in.
 
-use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::termios::{self, OptionalActions, Termios};
 
-/// Standard input as a terminal; put back as it was when dropped.
-#[derive(Default)]
-pub struct Terminal(RefCell<Option<Termios>>);
+/// How the terminal was before it was made raw: a process has one.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Standard input as a terminal; put back as it was when dropped, or when the program ends by a panic.
+pub struct Terminal;
+
+/// Puts the terminal back as it was.
+pub fn put_back() {
+    if let Some(before) = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // A terminal that has gone needs nothing.
+        let _ = termios::tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
+    }
+}
 
 impl Terminal {
     /// Columns and rows, if standard input and output are a terminal.
@@ -20,15 +30,11 @@ impl Terminal {
 
     /// Enters raw mode, or leaves it.
     pub fn set_raw(&self, raw: bool) {
-        let stdin = std::io::stdin();
-        let mut before = self.0.borrow_mut();
         if !raw {
-            if let Some(before) = before.take() {
-                // A terminal that has gone needs nothing.
-                let _ = termios::tcsetattr(&stdin, OptionalActions::Now, &before);
-            }
-            return;
+            return put_back();
         }
+        let stdin = std::io::stdin();
+        let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
         let Ok(now) = termios::tcgetattr(&stdin) else { return };
         let mut wanted = now.clone();
         wanted.make_raw();
@@ -40,6 +46,6 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.set_raw(false);
+        put_back();
     }
 }
