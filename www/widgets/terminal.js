@@ -50,7 +50,10 @@ class PlaygroundTerminal {
     element.widget = this;
     this.observer = new ResizeObserver(() => this.fit());
     this.observer.observe(element);
-    document.fonts.ready.then(() => this.fit());
+    // A letter of the type is larger than one of those that stand in for it until it is there.
+    this.fonts = () => requestAnimationFrame(() => this.fit());
+    document.fonts.addEventListener("loadingdone", this.fonts);
+    document.fonts.ready.then(this.fonts);
   }
 
   fit() {
@@ -133,6 +136,7 @@ class PlaygroundTerminal {
 
   dispose() {
     this.observer.disconnect();
+    document.fonts.removeEventListener("loadingdone", this.fonts);
     this.xterm.dispose();
   }
 }

@@ -77,6 +77,8 @@ pub struct TerminalProps {
     pub typed: Option<(u32, String)>,
     /// Keys that were pressed beside it, as a terminal sends them, with a number that makes each of them new.
     pub pressed: Option<(u32, &'static str)>,
+    /// Wishes that the keyboard be its own, counted.
+    pub focus: u32,
     /// A text to look for, with a number that makes each search new.
     pub sought: Option<(u32, String)>,
     /// Hears whether what was looked for is there.
@@ -133,6 +135,14 @@ pub fn Terminal(props: &TerminalProps) -> Html {
         use_effect_with(props.pressed, move |pressed| {
             if let (Some((_, keys)), Some(open)) = (pressed, open.borrow().as_ref()) {
                 open.widget.type_text(keys);
+                open.widget.focus();
+            }
+        });
+    }
+    {
+        let open = open.clone();
+        use_effect_with(props.focus, move |wishes| {
+            if let Some(open) = open.borrow().as_ref().filter(|_| *wishes > 0) {
                 open.widget.focus();
             }
         });

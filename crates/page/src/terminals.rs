@@ -174,9 +174,17 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
             }
         });
     }
+    // Who points at a terminal, or asks for a new one, will type there; who goes through the tabs by keys will not yet.
+    let focus = use_state_eq(|| 0);
     let act = |act: fn(u32) -> Act, which: u32| {
-        let tabs = tabs.dispatcher();
-        Callback::from(move |_: MouseEvent| tabs.dispatch(act(which)))
+        let (tabs, focus) = (tabs.dispatcher(), focus.clone());
+        Callback::from(move |event: MouseEvent| {
+            let act = act(which);
+            if event.detail() > 0 || matches!(act, Act::Open) {
+                focus.set(*focus + 1);
+            }
+            tabs.dispatch(act);
+        })
     };
     let toggle_search = {
         let (search, sought) = (search.clone(), sought.clone());
@@ -282,7 +290,8 @@ pub fn Terminals(props: &TerminalsProps) -> Html {
                     html! {
                         <div key={*which} id={format!("shell-{which}")} class={classes!("shell", shown.then_some("shown"), (*which == tabs.front).then_some("front"))}
                             role="tabpanel" aria-labelledby={format!("shell-tab-{which}")}>
-                            <Terminal api={props.api.clone()} theme={props.theme} {typed} {pressed} {sought} on_edit={on_edit.clone()}
+                            <Terminal api={props.api.clone()} theme={props.theme} {typed} {pressed} {sought}
+                                focus={if *which == tabs.front { *focus } else { 0 }} on_edit={on_edit.clone()}
                                 on_found={Callback::from(move |there| found.set(there))} />
                         </div>
                     }

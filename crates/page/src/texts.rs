@@ -333,7 +333,8 @@ texts! {
     IS_DELETED_ON: "It is being deleted. It goes when the kubelet of {} has ended its containers.", "正在删除。{} 的 kubelet 结束它的容器后，它就会消失。";
     NO_NODE_YET: "No node has been chosen for it yet.", "尚未为它选定节点。";
     NO_NODE_FITS: "No node can take it: {}", "没有节点可以容纳它：{}";
-    POD_RUNS: "It runs, and its Services lead to it.", "它正在运行，Service 会把请求引向它。";
+    POD_RUNS: "It runs.", "它正在运行。";
+    POD_SERVES: "It runs, and Services lead to it.", "它正在运行，Service 会把请求引向它。";
     CRASH_LOOP: "{} ends again and again; the kubelet waits longer before each new try.", "{} 反复退出；kubelet 每次重试前等待得更久。";
     NO_IMAGE: "The image of {}, {}, cannot be had: {}", "无法获取 {} 的镜像 {}：{}";
     WAITS: "{} waits: {}. {}", "{} 正在等待：{}。{}";

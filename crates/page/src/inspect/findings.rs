@@ -92,7 +92,12 @@ fn pod(pod: &Object, snapshot: &Snapshot) -> Vec<Finding> {
         }
     }
     if found.is_empty() && pod.condition("Ready") == "True" {
-        found.push(good(t(POD_RUNS)));
+        let leads_here = |endpoint: &Value| {
+            text(endpoint, "/targetRef/kind") == "Pod" && text(endpoint, "/targetRef/name") == pod.name()
+        };
+        let mut slices = snapshot.list("endpointslices").filter(|slice| slice.namespace() == pod.namespace());
+        let serves = slices.any(|slice| slice.items("/endpoints").iter().any(leads_here));
+        found.push(good(t(if serves { POD_SERVES } else { POD_RUNS })));
     }
     found
 }

@@ -184,8 +184,7 @@ impl Frame<'_> {
             count => MANY_PODS.with(&[&count.to_string()]),
         };
         let state = match (node.ready, node.cordoned) {
-            _ if !node.powered && node.ready => t(NODE_WITHOUT_POWER).to_owned(),
-            _ if !node.powered => format!("{} · {}", t(NODE_WITHOUT_POWER), t(NODE_NOT_READY)),
+            _ if !node.powered => t(NODE_WITHOUT_POWER).to_owned(),
             (false, _) => t(NODE_NOT_READY).to_owned(),
             (_, true) => format!("{} · {pods}", t(NODE_CORDONED)),
             _ if rect.w < 300.0 => pods,

@@ -205,6 +205,13 @@ fn Desk(props: &DeskProps) -> Html {
     let kinds = use_state(|| Rc::new(Vec::<Kind>::new()));
     let clock = use_state_eq(|| None::<ClockStatus>);
     let theme = use_state_eq(theme::start);
+    {
+        let theme = theme.setter();
+        use_effect_with((), move |()| {
+            let listeners = theme::follow(move |now| theme.set(now));
+            move || drop(listeners)
+        });
+    }
     let spoken = use_state_eq(language);
     let table = use_state_eq(|| false);
     let resource = use_state_eq(|| AttrValue::from("pods"));

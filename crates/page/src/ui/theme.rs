@@ -1,7 +1,8 @@
 //! Light, dark, high contrast: as the system has it, until the person chooses.
 
+use gloo::events::EventListener;
 use gloo::storage::{LocalStorage, Storage};
-use web_sys::window;
+use web_sys::{MediaQueryList, window};
 
 use super::icon::IconName;
 use crate::text::{CONTRAST_THEME, DARK_THEME, LIGHT_THEME, Text};
@@ -98,6 +99,19 @@ fn wanted() -> Theme {
     } else {
         Theme::Light
     }
+}
+
+/// What of the system's settings a theme depends on.
+const SETTINGS: [&str; 3] = ["(prefers-color-scheme: dark)", "(prefers-contrast: more)", "(forced-colors: active)"];
+
+/// Follows the system's settings while the listeners are kept, as long as nobody has chosen.
+pub fn follow(change: impl Fn(Theme) + Clone + 'static) -> Vec<EventListener> {
+    let settings = SETTINGS.iter().filter_map(|query| window()?.match_media(query).ok()?);
+    let listen = |setting: MediaQueryList| {
+        let change = change.clone();
+        EventListener::new(&setting, "change", move |_| change(start()))
+    };
+    settings.map(listen).collect()
 }
 
 /// Keeps a choice and puts it on the page.

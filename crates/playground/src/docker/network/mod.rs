@@ -68,6 +68,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait before the agent is tried again.
 const RETRY: Duration = Duration::from_millis(300);
+/// How the system says that something is not there (ENOENT).
+const NOT_FOUND: &str = "(os error 2)";
 
 /// The network of a cluster's pods on Docker.
 pub struct PodNetwork {
@@ -543,7 +545,9 @@ impl PodNetwork {
         // What failed is not tried again until something changes.
         namespace.in_force = Some(hash);
         let outcome = if error.is_empty() { Ok(()) } else { Err(error.to_owned()) };
-        if namespace.waiting.is_empty() && outcome.is_err() {
+        // The namespace of a pod that ends meanwhile is gone, and so is what its rules were for.
+        let is_gone = error.ends_with(NOT_FOUND);
+        if namespace.waiting.is_empty() && outcome.is_err() && !is_gone {
             tracing::warn!("the rules of a pod's network on {} are not in force: {error}", namespace.place.node);
         }
         namespace.waiting.drain(..).for_each(|waiting| _ = waiting.send(outcome.clone()));
