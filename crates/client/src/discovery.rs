@@ -14,20 +14,28 @@ impl Client {
     /// # Errors
     /// What the server answered.
     pub fn preferred_resources(&self) -> Result<Vec<ApiResource>, ApiError> {
-        let mut resources = self.resources_of("/api/v1", "", "v1")?;
+        let mut resources = self.resources("", "v1")?;
         let groups = self.get_path("/apis")?;
         for group in groups["groups"].as_array().into_iter().flatten() {
             let text = |pointer: &str| group.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             let (name, version) = (text("/name"), text("/preferredVersion/version"));
-            resources.extend(self.resources_of(&format!("/apis/{name}/{version}"), name, version)?);
+            resources.extend(self.resources(name, version)?);
         }
+        resources.retain(|it| !it.resource.resource.contains('/'));
         Ok(resources)
     }
 
-    fn resources_of(&self, path: &str, group: &str, version: &str) -> Result<Vec<ApiResource>, ApiError> {
-        let list = self.get_path(path)?;
+    /// The resources of one version of a group, with their subresources (`deployments/scale`).
+    ///
+    /// # Errors
+    /// What the server answered: not found, where it does not serve the version.
+    pub fn resources(&self, group: &str, version: &str) -> Result<Vec<ApiResource>, ApiError> {
+        let list = match group {
+            "" => self.get_path(&format!("/api/{version}")),
+            _ => self.get_path(&format!("/apis/{group}/{version}")),
+        }?;
         let resources = list["resources"].as_array().into_iter().flatten().filter_map(|resource| {
-            let name = resource["name"].as_str().filter(|name| !name.contains('/'))?;
+            let name = resource["name"].as_str()?;
             Some(ApiResource {
                 resource: GroupVersionResource { group: group.into(), version: version.into(), resource: name.into() },
                 kind: resource["kind"].as_str()?.into(),

@@ -69,6 +69,27 @@ impl CronJobController {
         }
     }
 
+    /// Deletes a Job that the status lists as active, also one that the cache has not yet.
+    fn delete_active(
+        &mut self,
+        cron_job: &CronJob,
+        reference: &ObjectReference,
+        now: Timestamp,
+    ) -> Result<(), ApiError> {
+        let key = ObjectKey::new(pods::namespace(cron_job), reference.name.as_deref().unwrap_or_default());
+        let is_listed = |job: &Arc<Job>| job.metadata.uid == reference.uid;
+        let job = match self.jobs.get(&key).filter(is_listed).map_or_else(|| self.client.get(&key), Ok) {
+            Ok(job) => job,
+            Err(error) => {
+                let message = format!("Get job: {error}");
+                self.recorder.event(now, cron_job, EventType::Warning, "FailedGet", &message);
+                return Err(error);
+            }
+        };
+        // Another Job of the name is not the one that was started.
+        if is_listed(&job) { self.delete(cron_job, &job, now) } else { Ok(()) }
+    }
+
     /// Deletes the oldest finished Jobs beyond the history's limits.
     fn clean_up(&mut self, cron_job: &CronJob, jobs: &[Arc<Job>], now: Timestamp) -> Result<(), ApiError> {
         let spec = &cron_job.spec;
@@ -88,13 +109,14 @@ impl CronJobController {
         Ok(())
     }
 
-    /// Notes which Jobs have finished, and tells of those that it did not start.
+    /// Notes which Jobs have finished, and tells of those that it did not start. Where the cache seems to be behind,
+    /// CronJob and status become the newest.
     ///
     /// # Errors
     /// What kept it from asking for the newest state.
     fn update_active(
         &mut self,
-        cron_job: &CronJob,
+        cron_job: &mut Arc<CronJob>,
         jobs: &[Arc<Job>],
         status: &mut CronJobStatus,
         now: Timestamp,
@@ -102,15 +124,18 @@ impl CronJobController {
         let lists = |status: &CronJobStatus, job: &Job| {
             status.active.iter().flatten().any(|reference| reference.uid == job.metadata.uid)
         };
+        // The cache may be behind what this controller wrote.
+        if jobs.iter().any(|job| !is_finished(job) && !lists(status, job)) {
+            let fresh = self.client.get::<CronJob>(&key_of(&**cron_job))?;
+            if fresh.metadata.uid == cron_job.metadata.uid {
+                *status = fresh.status.clone().unwrap_or_default();
+                *cron_job = fresh;
+            }
+        }
+        let cron_job = &**cron_job;
         for job in jobs {
             let (listed, name) = (lists(status, job), pods::name(&**job));
             if !is_finished(job) && !listed {
-                // The cache may be behind what this controller wrote.
-                let fresh = self.client.get::<CronJob>(&key_of(cron_job))?.status.clone().unwrap_or_default();
-                if lists(&fresh, job) {
-                    *status = fresh;
-                    continue;
-                }
                 let message = format!("Saw a job that the controller did not create or forgot: {name}");
                 self.recorder.event(now, cron_job, EventType::Warning, "UnexpectedJob", &message);
             } else if is_finished(job) {
@@ -150,7 +175,6 @@ impl CronJobController {
     fn start_due(
         &mut self,
         cron_job: &CronJob,
-        jobs: &[Arc<Job>],
         status: &mut CronJobStatus,
         (schedule, zone): (&Schedule, &TimeZone),
         now: Timestamp,
@@ -183,10 +207,9 @@ impl CronJobController {
             }
             // Those that it started; one that somebody else made runs on.
             Some("Replace") => {
-                let started = std::mem::take(active);
-                let listed = |job: &Job| started.iter().any(|reference| reference.uid == job.metadata.uid);
-                for job in jobs.iter().filter(|job| listed(job) && !pods::is_deleting(&***job)) {
-                    self.delete(cron_job, job, now)?;
+                while let Some(reference) = active.first() {
+                    self.delete_active(cron_job, reference, now)?;
+                    active.remove(0);
                 }
             }
             _ => {}
@@ -218,9 +241,8 @@ impl CronJobController {
                 return Err(error);
             }
         };
-        if !is_finished(&created) {
-            status.active.get_or_insert_default().push(reference_to(&*created));
-        }
+        // Also one that has finished meanwhile, which is told of like any other.
+        status.active.get_or_insert_default().push(reference_to(&*created));
         status.last_schedule_time = Some(meta_time(due));
         Ok(())
     }
@@ -249,10 +271,10 @@ impl Controller for CronJobController {
 
     fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
         let now = queue.now();
-        let Some(cron_job) = self.cron_jobs.get(key) else { return Ok(()) };
+        let Some(mut cron_job) = self.cron_jobs.get(key) else { return Ok(()) };
         let jobs = self.jobs.by_index(BY_CONTROLLER, pods::uid(&*cron_job));
         let mut status = cron_job.status.clone().unwrap_or_default();
-        self.update_active(&cron_job, &jobs, &mut status, now)?;
+        self.update_active(&mut cron_job, &jobs, &mut status, now)?;
         self.clean_up(&cron_job, &jobs, now)?;
 
         let zone_name = cron_job.spec.time_zone.as_deref().unwrap_or("UTC");
@@ -275,7 +297,7 @@ impl Controller for CronJobController {
         if let Some(schedule) =
             schedule.filter(|_| cron_job.spec.suspend != Some(true) && !pods::is_deleting(&*cron_job))
         {
-            result = self.start_due(&cron_job, &jobs, &mut status, (&schedule, &zone), now);
+            result = self.start_due(&cron_job, &mut status, (&schedule, &zone), now);
             let base = most_recent_base(&cron_job, &status, now);
             let next = match schedule {
                 // Counted from the last start; otherwise by the clock alone.

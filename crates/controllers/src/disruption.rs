@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Context, Event, EventRecorder, EventType, Informer, key_of};
+use client::{ApiResource, Client, Context, Event, EventRecorder, EventType, Informer, key_of};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference, Time};
 use machinery::intorstring::{Round, scaled_value};
 use machinery::labels::Selector;
 use machinery::status::ApiError;
 use machinery::time::{after, meta_time};
-use machinery::{GroupVersionKind, ObjectKey, Timestamp};
+use machinery::{GroupVersionKind, GroupVersionResource, ObjectKey, Timestamp};
 
 use crate::Setup;
 use crate::controller::{Controller, Queue};
@@ -56,53 +56,65 @@ impl DisruptionController {
     /// The uid of what scales the pods of an owner in the end, and the number of pods it wants.
     fn scale_of(&self, owner: &OwnerReference, pod: &Pod) -> Result<(String, i32), String> {
         let key = ObjectKey::new(pods::namespace(pod), owner.name.as_str());
-        let found = match owner.kind.as_str() {
-            "ReplicaSet" => self.sets.get(&key).and_then(|set| {
-                let above = pods::controller_of(&set.metadata).filter(|owner| owner.kind == "Deployment");
-                match above {
-                    Some(above) => {
-                        let key = ObjectKey::new(key.namespace.as_str(), above.name.as_str());
-                        let deployment = self.deployments.get(&key)?;
-                        Some((pods::uid(&*deployment).to_owned(), deployment.spec.replicas.unwrap_or(1)))
-                    }
-                    None => Some((pods::uid(&*set).to_owned(), set.spec.replicas.unwrap_or(1))),
-                }
-            }),
-            "StatefulSet" => {
-                self.stateful_sets.get(&key).map(|set| (pods::uid(&*set).to_owned(), set.spec.replicas.unwrap_or(1)))
-            }
-            "ReplicationController" => self.controllers.get(&key).map(|found| {
-                let replicas = found.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-                (pods::uid(&*found).to_owned(), replicas)
-            }),
-            _ => self.custom_scale(owner, &key)?,
+        let found = match self.known_scale(owner, &key) {
+            None => self.custom_scale(owner, &key)?,
+            found => found,
         };
         found.ok_or_else(|| format!("found no controllers for pod {:?}", pods::name(pod)))
+    }
+
+    /// The scale of an owner of a kind that is watched; none where it is of another or is not there.
+    fn known_scale(&self, owner: &OwnerReference, key: &ObjectKey) -> Option<(String, i32)> {
+        let scale = |metadata: &ObjectMeta, owner: &OwnerReference, replicas: Option<i32>| {
+            (metadata.uid.as_ref() == Some(&owner.uid)).then(|| (owner.uid.clone(), replicas.unwrap_or(1)))
+        };
+        match group_kind(owner) {
+            ("", "ReplicationController") => {
+                let found = self.controllers.get(key)?;
+                scale(&found.metadata, owner, found.spec.as_ref().and_then(|spec| spec.replicas))
+            }
+            ("apps", "ReplicaSet") => {
+                let set = self.sets.get(key).filter(|set| set.metadata.uid.as_ref() == Some(&owner.uid))?;
+                let is_deployment = |above: &&OwnerReference| group_kind(above) == ("apps", "Deployment");
+                let Some(above) = pods::controller_of(&set.metadata).filter(is_deployment) else {
+                    return scale(&set.metadata, owner, set.spec.replicas);
+                };
+                let deployment = self.deployments.get(&ObjectKey::new(&*key.namespace, above.name.as_str()))?;
+                scale(&deployment.metadata, above, deployment.spec.replicas)
+            }
+            ("apps", "StatefulSet") => {
+                let set = self.stateful_sets.get(key)?;
+                scale(&set.metadata, owner, set.spec.replicas)
+            }
+            _ => None,
+        }
     }
 
     /// The uid of an owner of any kind with a scale, and the number of pods it wants; none where it is gone.
     fn custom_scale(&self, owner: &OwnerReference, key: &ObjectKey) -> Result<Option<(String, i32)>, String> {
         let wanted = GroupVersionKind::from_api_version(&owner.api_version, &owner.kind);
-        let resources = self.client.preferred_resources().map_err(|error| error.to_string())?;
-        let mut resources = resources.iter();
-        let resource = resources.find(|it| it.kind == wanted.kind && it.resource.group == wanted.group);
-        let Some(resource) = resource else {
+        let resources = match self.client.resources(&wanted.group, &wanted.version) {
+            Err(error) if !error.is_not_found() => return Err(error.to_string()),
+            resources => resources.unwrap_or_default(),
+        };
+        let is_wanted = |it: &&ApiResource| it.kind == wanted.kind && !it.resource.resource.contains('/');
+        let Some(resource) = resources.iter().find(is_wanted) else {
             return Err(format!("no matches for kind {:?} in version {:?}", owner.kind, owner.api_version));
         };
-        let path = |subresource| resource.path(&key.namespace, &key.name, subresource);
-        match self.client.get_path(&path("scale")) {
+        let GroupVersionResource { group, resource: name, .. } = &resource.resource;
+        let scale = format!("{name}/scale");
+        if !resources.iter().any(|it| it.resource.resource == scale) {
+            let dot = if group.is_empty() { "" } else { "." };
+            return Err(format!("{name}{dot}{group} does not implement the scale subresource"));
+        }
+        match self.client.get_path(&resource.path(&key.namespace, &key.name, "scale")) {
+            Ok(scale) if scale["metadata"]["uid"] != *owner.uid => Ok(None),
             Ok(scale) => {
                 let replicas = scale["spec"]["replicas"].as_i64().and_then(|count| i32::try_from(count).ok());
-                Ok(Some((scale["metadata"]["uid"].as_str().unwrap_or_default().into(), replicas.unwrap_or(0))))
+                Ok(Some((owner.uid.clone(), replicas.unwrap_or(0))))
             }
-            Err(error) if !error.is_not_found() => Err(error.to_string()),
-            // There without a scale, or not there at all.
-            Err(_) if self.client.get_metadata(&path("")).is_ok() => {
-                let resource = &resource.resource;
-                let dot = if resource.group.is_empty() { "" } else { "." };
-                Err(format!("{}{dot}{} does not implement the scale subresource", resource.resource, resource.group))
-            }
-            Err(_) => Ok(None),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.to_string()),
         }
     }
 
@@ -249,6 +261,10 @@ impl Controller for DisruptionController {
         };
         self.write_status(&budget, status)
     }
+}
+
+fn group_kind(owner: &OwnerReference) -> (&str, &str) {
+    (owner.api_version.split_once('/').map_or("", |(group, _)| group), &owner.kind)
 }
 
 /// Which pods the budget is for. An empty selector selects all, none at all selects nothing.

@@ -117,7 +117,8 @@ impl EndpointSliceController {
         }
     }
 
-    /// Brings the slices of one group to hold the endpoints, and touches as few of them as it can.
+    /// Brings the slices of one group to hold the endpoints, and touches as few of them as it can; those to be made
+    /// and those left over are for [`Self::finish`].
     fn sync_group(
         &self,
         service: &Service,
@@ -125,6 +126,7 @@ impl EndpointSliceController {
         mut wanted: VecDeque<Endpoint>,
         slices: Vec<Arc<EndpointSlice>>,
         metadata: &ObjectMeta,
+        rest: &mut Rest,
     ) -> Result<(), ApiError> {
         let mut by_uid: BTreeMap<String, Endpoint> =
             wanted.iter().map(|endpoint| (target_uid(endpoint).to_owned(), endpoint.clone())).collect();
@@ -151,7 +153,7 @@ impl EndpointSliceController {
         let mut placeholder = total + wanted.len() == 0;
         for (slice, endpoints) in kept {
             if endpoints.is_empty() && !std::mem::take(&mut placeholder) {
-                self.delete(&slice)?;
+                rest.surplus.push(slice);
                 continue;
             }
             let mut updated = (*slice).clone();
@@ -170,12 +172,33 @@ impl EndpointSliceController {
             slice.endpoints = Some(wanted.drain(..wanted.len().min(ENDPOINTS_MAX)).collect());
             slice.metadata.labels.clone_from(&metadata.labels);
             slice.metadata.annotations.clone_from(&metadata.annotations);
-            match self.client.create(slice) {
-                Err(error) if error.has_cause("NamespaceTerminating") => return Ok(()),
-                other => other?,
-            };
+            rest.missing.push(slice);
         }
         Ok(())
+    }
+
+    /// Makes the slices that are missing out of those left over, which keep their names, and anew where there are none
+    /// (`finalize`).
+    fn finish(&self, service: &Service, Rest { missing, mut surplus }: Rest) -> Result<(), ApiError> {
+        let owned = |slice: &EndpointSlice| {
+            pods::controller_of(&slice.metadata).is_some_and(|owner| owner.uid == pods::uid(service))
+        };
+        for slice in missing {
+            match surplus.iter().position(|it| it.address_type == slice.address_type && owned(it)) {
+                Some(index) => {
+                    let mut updated = (*surplus.remove(index)).clone();
+                    updated.metadata.labels = slice.metadata.labels;
+                    updated.metadata.annotations = slice.metadata.annotations;
+                    (updated.endpoints, updated.ports) = (slice.endpoints, slice.ports);
+                    self.client.update(updated)?;
+                }
+                None => match self.client.create(slice) {
+                    Err(error) if error.has_cause("NamespaceTerminating") => {}
+                    other => _ = other?,
+                },
+            }
+        }
+        surplus.iter().try_for_each(|slice| self.delete(slice))
     }
 
     fn delete(&self, slice: &EndpointSlice) -> Result<(), ApiError> {
@@ -227,13 +250,22 @@ impl Controller for EndpointSliceController {
         };
         let mut slices = self.slices.by_index(BY_SERVICE, &key.to_string());
         slices.retain(|slice| !pods::is_deleting(&**slice));
+        let mut rest = Rest::default();
         for (group, endpoints) in self.wanted(&service, &backends) {
             let (own, others) = slices.into_iter().partition(|slice| group.matches(slice));
             slices = others;
-            self.sync_group(&service, &group, endpoints, own, &metadata)?;
+            self.sync_group(&service, &group, endpoints, own, &metadata, &mut rest)?;
         }
-        slices.iter().try_for_each(|slice| self.delete(slice))
+        rest.surplus.extend(slices);
+        self.finish(&service, rest)
     }
+}
+
+/// What the slices of a Service lack, and those that hold nothing any more.
+#[derive(Default)]
+struct Rest {
+    missing: Vec<EndpointSlice>,
+    surplus: Vec<Arc<EndpointSlice>>,
 }
 
 /// What all endpoints of a slice have in common.

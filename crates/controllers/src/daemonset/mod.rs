@@ -118,7 +118,8 @@ impl DaemonSetController {
         }
     }
 
-    /// Every node there is with the daemon's pods for it, those that are bound and the oldest first, and the pods for nodes that are gone.
+    /// Every node there is with the daemon's pods for it, those that are bound and the oldest first, and the pods for
+    /// nodes that are gone.
     fn survey(&self, set: &DaemonSet, claimed: Vec<Arc<Pod>>) -> (Vec<OnNode>, Vec<Arc<Pod>>) {
         let mut by_node: BTreeMap<String, Vec<Arc<Pod>>> = BTreeMap::new();
         let mut stray = Vec::new();

@@ -228,10 +228,10 @@ impl Controller for NodeLifecycleController {
         self.pods.poll(cx);
         let states = self.zones.states();
         if before != states {
-            let was_cut_off = is_cut_off(&before);
+            let is_back = is_cut_off(&before) && !is_cut_off(&states);
             for (key, health) in &mut self.health {
                 // Nodes that could not be heard get their time anew.
-                if was_cut_off {
+                if is_back {
                     health.heard = queue.now();
                 }
                 queue.add(key.clone());

@@ -118,9 +118,9 @@ impl Zones {
     }
 }
 
-/// Whether all zones are fully disrupted.
+/// Whether all zones are fully disrupted. Where no node counts there is none that could be.
 pub fn is_cut_off(states: &[(Place, State)]) -> bool {
-    states.iter().all(|(_, state)| *state == State::FullDisruption)
+    !states.is_empty() && states.iter().all(|(_, state)| *state == State::FullDisruption)
 }
 
 fn place_of(node: &Node) -> Place {
@@ -131,6 +131,18 @@ fn place_of(node: &Node) -> Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nodes_that_do_not_count_are_evicted_at_once() {
+        let mut zones = Zones::default();
+        let mut node = Node::default();
+        node.metadata.labels = Some(BTreeMap::from([(EXCLUDED.into(), String::new())]));
+        zones.count(&node, true);
+        assert_eq!(zones.eviction(&node, None, Timestamp::UNIX_EPOCH), Eviction::Now);
+        node.metadata.labels = None;
+        zones.count(&node, true);
+        assert_eq!(zones.eviction(&node, None, Timestamp::UNIX_EPOCH), Eviction::Never, "cut off");
+    }
 
     #[test]
     fn a_zone_is_disrupted_when_most_of_it_is_gone() {

@@ -183,6 +183,53 @@ fn what_still_runs_may_forbid_the_next() {
 }
 
 #[test]
+fn a_job_that_cannot_be_replaced_yet_is_not_forgotten() {
+    use k8s_openapi::api::batch::v1::CronJob;
+    let mut world = world();
+    world.create::<CronJob>(cron_job("* * * * *", "forever", "Replace"));
+    world.run(70);
+    let active = |world: &World| {
+        let status = world.get::<CronJob>("default", "tick").status.clone().unwrap();
+        status.active.into_iter().flatten().map(|job| job.name.unwrap()).collect::<Vec<_>>()
+    };
+    let names = |world: &World| {
+        world.list::<Job>("default").iter().map(|job| job.metadata.name.clone().unwrap()).collect::<Vec<_>>()
+    };
+    let first = names(&world);
+    world.wire.refuses.set(Some(|request| request.method() == "DELETE" && request.uri().path().contains("/jobs/")));
+    world.run(60);
+    assert_eq!((active(&world), names(&world)), (first.clone(), first.clone()));
+    assert!(world.events("tick").iter().any(|event| event.starts_with("FailedDelete Deleted job: ")));
+    world.wire.refuses.set(None);
+    world.run(60);
+    assert_eq!((active(&world), names(&world).len()), (names(&world), 1));
+    assert_ne!(names(&world), first);
+}
+
+#[test]
+fn a_job_that_finished_unnoted_is_told_of() {
+    use k8s_openapi::api::batch::v1::CronJob;
+    let mut world = world();
+    let cron_job = world.create::<CronJob>(cron_job("* * * * *", "good", "Forbid"));
+    world.run(1);
+    world.stop("cronjob-controller");
+    // What the controller had made before it could note it.
+    let minute = world.now().as_second() / 60 + 1;
+    let mut started = job("good", json!({}));
+    started["metadata"]["name"] = format!("tick-{minute}").into();
+    started["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "batch/v1", "kind": "CronJob", "name": "tick", "uid": cron_job.metadata.uid, "controller": true,
+    }]);
+    world.create::<Job>(started);
+    world.run(62);
+    world.start("cronjob-controller");
+    world.run(5);
+    let told = format!("SawCompletedJob Saw completed job: tick-{minute}, condition: Complete");
+    assert_eq!(world.events("tick"), [told]);
+    assert!(world.get::<CronJob>("default", "tick").status.clone().unwrap().active.is_none());
+}
+
+#[test]
 fn each_index_has_its_own_backoff_limit() {
     let mut world = world();
     world.create::<Job>(job(

@@ -372,7 +372,7 @@ fn a_daemon_that_fails_is_replaced_ever_more_slowly() {
     world.create::<DaemonSet>(daemon_set("bad", json!({})));
     world.run(60);
     let failed = world.events("agent").iter().filter(|event| event.starts_with("FailedDaemonPod")).count();
-    assert_eq!(failed, 6, "after 1, 2, 4, 8, 16 and 32 seconds");
+    assert_eq!(failed, 6, "at once, and after 1, 2, 4, 8 and 16 seconds");
 }
 
 #[test]
@@ -451,6 +451,39 @@ fn budgets_tell_of_pods_that_nothing_scales() {
     let failed = "CalculateExpectedPodCountFailed Failed to calculate the number of expected pods: \
                   jobs.batch does not implement the scale subresource";
     assert!(world.events("work").iter().any(|event| event == failed), "{:?}", world.events("work"));
+}
+
+#[test]
+fn budgets_ask_what_owns_the_pods() {
+    use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+    let mut world = World::new(1);
+    world.stop("garbage-collector-controller");
+    let owner = |api_version: &str, kind: &str, name: &str, uid: &str| json!([{ "apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": true }]);
+    let mut orphan = deployment("orphan", 3, "nginx:1");
+    orphan["metadata"]["ownerReferences"] = owner("apps/v1", "Deployment", "gone", "gone");
+    world.create::<ReplicaSet>(orphan);
+    for (name, api_version, kind) in [("reborn", "apps/v1", "ReplicaSet"), ("foreign", "example.com/v1", "ReplicaSet")]
+    {
+        world.create::<Pod>(json!({
+            "metadata": {
+                "name": name, "namespace": "default", "labels": { "app": name },
+                "ownerReferences": owner(api_version, kind, "orphan", "another"),
+            },
+            "spec": { "containers": [{ "name": "c", "image": "nginx:1" }] },
+        }));
+    }
+    for name in ["orphan", "reborn", "foreign"] {
+        world.create::<PodDisruptionBudget>(json!({
+            "metadata": { "name": name, "namespace": "default" },
+            "spec": { "maxUnavailable": 1, "selector": { "matchLabels": { "app": name } } },
+        }));
+    }
+    world.run(5);
+    let status = |name: &str| world.get::<PodDisruptionBudget>("default", name).status.clone().unwrap();
+    let problem = |name: &str| status(name).conditions.unwrap()[0].message.clone();
+    assert_eq!(status("orphan").expected_pods, Some(3), "its own scale");
+    assert_eq!(problem("reborn"), "found no controllers for pod \"reborn\"");
+    assert_eq!(problem("foreign"), "no matches for kind \"ReplicaSet\" in version \"example.com/v1\"");
 }
 
 #[test]

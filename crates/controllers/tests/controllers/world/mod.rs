@@ -38,17 +38,27 @@ impl Clock for TestClock {
     }
 }
 
+type Refuses = fn(&Request) -> bool;
+
 /// The way to the server, which can be cut.
 pub struct Wire {
     server: ApiServer,
     pub cut: Cell<bool>,
+    /// Which requests fail.
+    pub refuses: Cell<Option<Refuses>>,
     pub requests: Cell<usize>,
+}
+
+impl Wire {
+    fn new(server: &ApiServer) -> Self {
+        Self { server: server.clone(), cut: Cell::new(false), refuses: Cell::new(None), requests: Cell::new(0) }
+    }
 }
 
 impl Transport for Wire {
     fn send(&self, request: Request) -> Response {
         self.requests.set(self.requests.get() + 1);
-        if self.cut.get() {
+        if self.cut.get() || self.refuses.get().is_some_and(|refuses| refuses(&request)) {
             return ApiError::service_unavailable("connection refused").into_response();
         }
         let future = pin!(self.server.handle(request));
@@ -103,7 +113,7 @@ impl World {
         let store = store::Store::new(&store::Options::default());
         let server = ApiServer::new(apiserver::Options::new(store, clock.clone(), 1)).unwrap();
         server.bootstrap().unwrap();
-        let wire = Rc::new(Wire { server: server.clone(), cut: Cell::new(false), requests: Cell::new(0) });
+        let wire = Rc::new(Wire::new(&server));
         let setup = Setup::new(wire.clone(), Options { root_ca: "PEM".into(), ..Options::default() });
         let client = Client::new(wire.clone(), "test");
         let mut world = Self {
@@ -127,7 +137,7 @@ impl World {
         }
         let behaviour = world.nodes.clone();
         // Nodes have a line of their own, which is never cut.
-        let line = Rc::new(Wire { server: world.server.clone(), cut: Cell::new(false), requests: Cell::new(0) });
+        let line = Rc::new(Wire::new(&world.server));
         world.run_component("nodes", Box::new(Nodes::new(Client::new(line, "nodes"), nodes, behaviour)));
         world
     }
