@@ -130,7 +130,7 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("job-controller", |setup, client| Rare::Job.asleep(setup, client)),
     ("ttl-after-finished-controller", |setup, client| Rare::TtlAfterFinished.asleep(setup, client)),
     ("cronjob-controller", |setup, client| Rare::CronJob.asleep(setup, client)),
-    ("disruption-controller", |setup, client| driver(disruption::DisruptionController::new(setup, &client), client)),
+    ("disruption-controller", |setup, client| Rare::Disruption.asleep(setup, client)),
     ("resourcequota-controller", |setup, client| Rare::ResourceQuota.asleep(setup, client)),
     ("endpoints-controller", |setup, client| driver(endpoints::EndpointsController::new(setup, &client), client)),
     ("endpointslice-controller", |setup, client| {

@@ -9,11 +9,13 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ResourceQuota};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use machinery::{Kind, split};
 
 use crate::{
-    Build, Setup, certificates, cronjob, driver, ephemeral_volume, horizontalpodautoscaler, job, persistentvolume,
-    replicaset, resourcequota, serviceaccount_tokens, statefulset, ttlafterfinished, volume_protection,
+    Build, Setup, certificates, cronjob, disruption, driver, ephemeral_volume, horizontalpodautoscaler, job,
+    persistentvolume, replicaset, resourcequota, serviceaccount_tokens, statefulset, ttlafterfinished,
+    volume_protection,
 };
 
 /// How long a controller whose code could not be loaded waits before it asks again.
@@ -28,6 +30,7 @@ pub enum Rare {
     Job,
     TtlAfterFinished,
     CronJob,
+    Disruption,
     ResourceQuota,
     HorizontalPodAutoscaler,
     VolumeBinder,
@@ -50,6 +53,7 @@ machinery::split! {
             Rare::Job => |setup, client| driver(job::JobController::new(setup, &client), client),
             Rare::TtlAfterFinished => |setup, client| driver(ttlafterfinished::TtlAfterFinishedController::new(setup, &client), client),
             Rare::CronJob => |setup, client| driver(cronjob::CronJobController::new(setup, &client), client),
+            Rare::Disruption => |setup, client| driver(disruption::DisruptionController::new(setup, &client), client),
             Rare::ResourceQuota => |setup, client| driver(resourcequota::ResourceQuotaController::new(setup, &client), client),
             Rare::HorizontalPodAutoscaler => |setup, client| driver(horizontalpodautoscaler::HorizontalPodAutoscalerController::new(setup, &client), client),
             Rare::VolumeBinder => |setup, client| driver(persistentvolume::PersistentVolumeController::new(setup, &client), client),
@@ -85,6 +89,7 @@ impl Rare {
             Self::Job => vec![any::<Job>(setup), tracked_pod(setup)],
             Self::TtlAfterFinished => vec![any::<Job>(setup)],
             Self::CronJob => vec![any::<CronJob>(setup)],
+            Self::Disruption => vec![any::<PodDisruptionBudget>(setup)],
             Self::ResourceQuota => vec![any::<ResourceQuota>(setup)],
             Self::HorizontalPodAutoscaler => vec![any::<HorizontalPodAutoscaler>(setup)],
             Self::VolumeBinder | Self::LocalPathProvisioner => {

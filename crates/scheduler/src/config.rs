@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{NodeAffinity, TopologySpreadConstraint};
+use machinery::split;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -17,6 +18,11 @@ use crate::scheduler::DEFAULT_SCHEDULER_NAME;
 
 /// The highest score of a point of `requestedToCapacityRatio`'s shape.
 const SHAPE_SCORE_MAX: i64 = 10;
+
+/// How much a required affinity of a pod that is there counts for one to come.
+const HARD_POD_AFFINITY_WEIGHT: i64 = 1;
+/// So many of a hundred nodes are looked at for pods to evict, and at least so many.
+const CANDIDATES: (usize, usize) = (10, 100);
 
 /// How the scheduler is set up. The default is upstream's.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -228,26 +234,66 @@ fn fit(arguments: FitArgs) -> Fit {
     }
 }
 
-impl Profile {
-    fn new(configuration: &ProfileConfiguration) -> Self {
-        let Plugins { multi_point, filter, score, post_filter } = &configuration.plugins;
+/// What the arguments of plugins say.
+struct Stated {
+    plugins: plugins::Arguments,
+    spreading: Defaults,
+    candidates: (usize, usize),
+}
+
+impl Default for Stated {
+    fn default() -> Self {
+        let plugins = plugins::Arguments {
+            fit: fit(FitArgs::default()),
+            balanced: vec![Resource::Cpu, Resource::Memory],
+            added_affinity: None,
+            hard_pod_affinity_weight: HARD_POD_AFFINITY_WEIGHT,
+            ignore_preferred_terms: false,
+        };
+        Self { plugins, spreading: Defaults::System, candidates: CANDIDATES }
+    }
+}
+
+split! {
+    rare,
+    /// Reads the arguments of plugins, which few schedulers are given.
+    fn stated(config: Vec<PluginConfig>) -> Stated {
         let arguments = |plugin: &str| {
-            let config = configuration.plugin_config.iter().find(|it| it.name == plugin);
-            config.map(|it| it.args.clone()).unwrap_or_default()
+            config.iter().find(|it| it.name == plugin).map(|it| it.args.clone()).unwrap_or_default()
         };
         let spread: PodTopologySpreadArgs = read(arguments("PodTopologySpread"));
         let preemption: DefaultPreemptionArgs = read(arguments("DefaultPreemption"));
         let affinity: InterPodAffinityArgs = read(arguments("InterPodAffinity"));
-        let plugin_arguments = plugins::Arguments {
-            fit: fit(read(arguments("NodeResourcesFit"))),
-            balanced: scored(read::<BalancedAllocationArgs>(arguments("NodeResourcesBalancedAllocation")).resources)
-                .into_iter()
-                .map(|(resource, _)| resource)
-                .collect(),
-            added_affinity: read::<NodeAffinityArgs>(arguments("NodeAffinity")).added_affinity,
-            hard_pod_affinity_weight: affinity.hard_pod_affinity_weight.unwrap_or(1),
-            ignore_preferred_terms: affinity.ignore_preferred_terms_of_existing_pods,
+        let balanced = read::<BalancedAllocationArgs>(arguments("NodeResourcesBalancedAllocation")).resources;
+        Stated {
+            plugins: plugins::Arguments {
+                fit: fit(read(arguments("NodeResourcesFit"))),
+                balanced: scored(balanced).into_iter().map(|(resource, _)| resource).collect(),
+                added_affinity: read::<NodeAffinityArgs>(arguments("NodeAffinity")).added_affinity,
+                hard_pod_affinity_weight: affinity.hard_pod_affinity_weight.unwrap_or(HARD_POD_AFFINITY_WEIGHT),
+                ignore_preferred_terms: affinity.ignore_preferred_terms_of_existing_pods,
+            },
+            spreading: match spread.defaulting_type.as_deref() {
+                Some("List") => Defaults::List(spread.default_constraints),
+                _ => Defaults::System,
+            },
+            candidates: (
+                preemption.min_candidate_nodes_percentage.unwrap_or(CANDIDATES.0),
+                preemption.min_candidate_nodes_absolute.unwrap_or(CANDIDATES.1),
+            ),
+        }
+    }
+}
+
+impl Profile {
+    fn new(configuration: &ProfileConfiguration) -> Self {
+        let Plugins { multi_point, filter, score, post_filter } = &configuration.plugins;
+        let stated = match configuration.plugin_config.as_slice() {
+            [] => Stated::default(),
+            // Without the code that reads them, those of upstream hold.
+            given => split::at_once(stated(given.to_vec())).unwrap_or_default(),
         };
+        let Stated { plugins: plugin_arguments, spreading, candidates } = stated;
         // What is said of a point goes before what is said of all.
         let runs = |set: &PluginSet, name: &str| set.runs(name).or_else(|| multi_point.runs(name)).unwrap_or(true);
         let mut filters = plugins::filters(&plugin_arguments);
@@ -268,14 +314,8 @@ impl Profile {
             filters,
             scorers,
             preempts: runs(post_filter, "DefaultPreemption"),
-            spreading: match spread.defaulting_type.as_deref() {
-                Some("List") => Defaults::List(spread.default_constraints),
-                _ => Defaults::System,
-            },
-            candidates: (
-                preemption.min_candidate_nodes_percentage.unwrap_or(10),
-                preemption.min_candidate_nodes_absolute.unwrap_or(100),
-            ),
+            spreading,
+            candidates,
             percentage: configuration.percentage_of_nodes_to_score,
         }
     }
