@@ -48,8 +48,13 @@ impl EndpointSliceMirroring {
     }
 }
 
+/// Whether a Service says itself which pods it leads to.
+pub fn selects(service: &Service) -> bool {
+    service.spec.as_ref().is_some_and(|spec| spec.selector.as_ref().is_some_and(|labels| !labels.is_empty()))
+}
+
 /// The Service whose Endpoints a slice mirrors.
-fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
+pub fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
     let labels = slice.metadata.labels.as_ref()?;
     labels.get(MANAGED_BY).filter(|by| *by == MANAGER)?;
     Some(ObjectKey::new(pods::namespace(slice), labels.get(SERVICE_NAME)?.as_str()))
@@ -80,10 +85,7 @@ impl Controller for EndpointSliceMirroring {
         let labelled = |endpoints: &Endpoints, name: &str| {
             endpoints.metadata.labels.as_ref().is_some_and(|labels| labels.get(name).is_some_and(|it| it == "true"))
         };
-        let selecting = |service: &Service| {
-            service.spec.as_ref().is_some_and(|spec| spec.selector.as_ref().is_some_and(|labels| !labels.is_empty()))
-        };
-        let service = self.services.get(key).filter(|service| !selecting(service));
+        let service = self.services.get(key).filter(|service| !selects(service));
         let endpoints = self
             .endpoints
             .get(key)

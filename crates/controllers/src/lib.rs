@@ -136,9 +136,7 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("endpointslice-controller", |setup, client| {
         driver(endpointslice::EndpointSliceController::new(setup, &client), client)
     }),
-    ("endpointslice-mirroring-controller", |setup, client| {
-        driver(endpointslicemirroring::EndpointSliceMirroring::new(setup, &client), client)
-    }),
+    ("endpointslice-mirroring-controller", |setup, client| Rare::EndpointSliceMirroring.asleep(setup, client)),
     ("horizontal-pod-autoscaler-controller", |setup, client| Rare::HorizontalPodAutoscaler.asleep(setup, client)),
     ("persistentvolume-binder-controller", |setup, client| Rare::VolumeBinder.asleep(setup, client)),
     ("local-path-provisioner", |setup, client| Rare::LocalPathProvisioner.asleep(setup, client)),

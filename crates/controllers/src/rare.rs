@@ -3,19 +3,22 @@
 
 use std::time::Duration;
 
-use client::{Client, Component, Context, Informer};
+use client::{Client, Component, Context, Informer, key_of};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ResourceQuota};
+use k8s_openapi::api::core::v1::{
+    PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController, ResourceQuota, Service,
+};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use machinery::{Kind, split};
+use machinery::{Kind, ObjectKey, split};
 
 use crate::{
-    Build, Setup, certificates, cronjob, disruption, driver, ephemeral_volume, horizontalpodautoscaler, job,
-    persistentvolume, replicaset, resourcequota, serviceaccount_tokens, statefulset, ttlafterfinished,
-    volume_protection,
+    Build, Setup, certificates, cronjob, disruption, driver, endpointslicemirroring, ephemeral_volume,
+    horizontalpodautoscaler, job, persistentvolume, replicaset, resourcequota, serviceaccount_tokens, statefulset,
+    ttlafterfinished, volume_protection,
 };
 
 /// How long a controller whose code could not be loaded waits before it asks again.
@@ -31,6 +34,7 @@ pub enum Rare {
     TtlAfterFinished,
     CronJob,
     Disruption,
+    EndpointSliceMirroring,
     ResourceQuota,
     HorizontalPodAutoscaler,
     VolumeBinder,
@@ -54,6 +58,7 @@ machinery::split! {
             Rare::TtlAfterFinished => |setup, client| driver(ttlafterfinished::TtlAfterFinishedController::new(setup, &client), client),
             Rare::CronJob => |setup, client| driver(cronjob::CronJobController::new(setup, &client), client),
             Rare::Disruption => |setup, client| driver(disruption::DisruptionController::new(setup, &client), client),
+            Rare::EndpointSliceMirroring => |setup, client| driver(endpointslicemirroring::EndpointSliceMirroring::new(setup, &client), client),
             Rare::ResourceQuota => |setup, client| driver(resourcequota::ResourceQuotaController::new(setup, &client), client),
             Rare::HorizontalPodAutoscaler => |setup, client| driver(horizontalpodautoscaler::HorizontalPodAutoscalerController::new(setup, &client), client),
             Rare::VolumeBinder => |setup, client| driver(persistentvolume::PersistentVolumeController::new(setup, &client), client),
@@ -90,6 +95,7 @@ impl Rare {
             Self::TtlAfterFinished => vec![any::<Job>(setup)],
             Self::CronJob => vec![any::<CronJob>(setup)],
             Self::Disruption => vec![any::<PodDisruptionBudget>(setup)],
+            Self::EndpointSliceMirroring => vec![unselecting_service(setup), mirror(setup)],
             Self::ResourceQuota => vec![any::<ResourceQuota>(setup)],
             Self::HorizontalPodAutoscaler => vec![any::<HorizontalPodAutoscaler>(setup)],
             Self::VolumeBinder | Self::LocalPathProvisioner => {
@@ -132,6 +138,26 @@ fn tracked_pod(setup: &Setup) -> Look {
 fn ephemeral_pod(setup: &Setup) -> Look {
     let mut pods: Informer<Pod> = setup.informers.informer();
     Box::new(move |cx| pods.poll(cx).iter().any(|event| ephemeral_volume::has_ephemeral(event.object())))
+}
+
+/// A Service to whose Endpoints somebody else may have to see; not the API server's own, whose slice it makes itself.
+fn unselecting_service(setup: &Setup) -> Look {
+    let mut services: Informer<Service> = setup.informers.informer();
+    Box::new(move |cx| {
+        let unselecting = |service: &Service| !endpointslicemirroring::selects(service) && !is_api_server(service);
+        services.poll(cx).iter().any(|event| unselecting(event.object()))
+    })
+}
+
+/// `default/kubernetes`.
+fn is_api_server(service: &Service) -> bool {
+    key_of(service) == ObjectKey::new("default", "kubernetes")
+}
+
+/// A slice that was made of Endpoints.
+fn mirror(setup: &Setup) -> Look {
+    let mut slices: Informer<EndpointSlice> = setup.informers.informer();
+    Box::new(move |cx| slices.poll(cx).iter().any(|event| endpointslicemirroring::service_of(event.object()).is_some()))
 }
 
 /// A controller that sleeps, or is awake for good.
