@@ -34,7 +34,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
         "plaintext-openapiv2" => true,
         other => return Err(Error::message(format!("unrecognized format: {other}"))),
     };
-    if typed.starts_with('.') {
+    if typed.starts_with('.') || typed.contains("..") {
         return Err(Error::message("invalid jsonpath syntax, first node must be field node"));
     }
     let (resource, path) = resolve(session, typed).await?;
@@ -68,8 +68,7 @@ pub async fn run(session: &Session<'_>) -> Result<(), Error> {
 /// The resource and the path of fields in `pods.spec.containers`.
 async fn resolve<'t>(session: &Session<'_>, typed: &'t str) -> Result<(Resource, Vec<&'t str>), Error> {
     let mapper = session.mapper().await?;
-    // What two dots in JSONPath go down to is not asked for: upstream reads the names alone.
-    let parts: Vec<&str> = typed.split('.').filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = typed.trim_end_matches('.').split('.').collect();
     let api_version = session.args.string("api-version");
     let (name, mut path) = parts.split_first().map_or(("", Vec::new()), |(name, path)| (*name, path.to_vec()));
     // The longest prefix that is a resource with its group wins.
