@@ -45,6 +45,7 @@ impl Plan {
             machinery::object::from_value(value["leaderElection"].clone()).unwrap_or_default();
         let configuration: Configuration =
             machinery::object::from_value(value).map_err(|error| format!("strict decoding error: {error}"))?;
+        configuration.check()?;
         let lease = election.resource_name.unwrap_or_else(|| "kube-scheduler".into());
         Ok(Self { configuration, lease: election.leader_elect.unwrap_or(true).then_some(lease) })
     }
@@ -60,7 +61,7 @@ impl OwnScheduler {
     /// Starts it, under the name that it stands for election by.
     pub(crate) fn start(inner: &Rc<Inner>, plan: &Plan, identity: &str, rng: Rng) -> Self {
         let profile = plan.configuration.profiles.first();
-        let name = profile.and_then(|profile| profile.scheduler_name.as_deref()).unwrap_or(DEFAULT_SCHEDULER_NAME);
+        let name = profile.map_or(DEFAULT_SCHEDULER_NAME, |profile| profile.name());
         let client = Client::new(inner.line(name, Arc::default()), name);
         let scheduler = Box::new(Scheduler::new(client.clone(), rng, &plan.configuration));
         let component: Box<dyn Component> = match &plan.lease {

@@ -1,5 +1,6 @@
 //! KubeSchedulerConfiguration, as far as it means something here (kubescheduler.config.k8s.io/v1).
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,6 +24,47 @@ const SHAPE_SCORE_MAX: i64 = 10;
 const HARD_POD_AFFINITY_WEIGHT: i64 = 1;
 /// So many of a hundred nodes are looked at for pods to evict, and at least so many.
 const CANDIDATES: (usize, usize) = (10, 100);
+/// A pod whose volumes are not bound after this is tried again.
+const BIND_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The points that plugins extend, in upstream's order (`getExtensionPoints`).
+const POINTS: [&str; 12] = [
+    "preFilter",
+    "filter",
+    "postFilter",
+    "reserve",
+    "preScore",
+    "score",
+    "preBind",
+    "bind",
+    "postBind",
+    "permit",
+    "preEnqueue",
+    "queueSort",
+];
+
+/// The plugins there are, and the points that each extends.
+const PLUGINS: [(&str, &str); 19] = [
+    ("SchedulingGates", "preEnqueue"),
+    ("PrioritySort", "queueSort"),
+    ("NodeUnschedulable", "filter"),
+    ("NodeName", "filter"),
+    ("TaintToleration", "filter preScore score"),
+    ("NodeAffinity", "preFilter filter preScore score"),
+    ("NodePorts", "preFilter filter"),
+    ("NodeResourcesFit", "preFilter filter preScore score"),
+    ("VolumeRestrictions", "preFilter filter"),
+    ("NodeVolumeLimits", "preFilter filter"),
+    ("VolumeBinding", "preFilter filter preScore score reserve preBind"),
+    ("VolumeZone", "preFilter filter"),
+    ("PodTopologySpread", "preFilter filter preScore score"),
+    ("InterPodAffinity", "preFilter filter preScore score"),
+    ("DynamicResources", "preEnqueue preFilter filter postFilter reserve preBind"),
+    ("DefaultPreemption", "postFilter"),
+    ("NodeResourcesBalancedAllocation", "preScore score"),
+    ("ImageLocality", "score"),
+    ("DefaultBinder", "bind"),
+];
 
 /// How the scheduler is set up. The default is upstream's.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -52,19 +94,8 @@ pub struct ProfileConfiguration {
     pub percentage_of_nodes_to_score: Option<usize>,
 }
 
-/// Plugins by extension point.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Plugins {
-    /// At all points.
-    pub multi_point: PluginSet,
-    /// At the Filter point.
-    pub filter: PluginSet,
-    /// At the Score point.
-    pub score: PluginSet,
-    /// After no node was found: `DefaultPreemption`.
-    pub post_filter: PluginSet,
-}
+/// Sets of plugins by extension point; `multiPoint` is of all.
+pub type Plugins = BTreeMap<String, PluginSet>;
 
 /// Differences from the default.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -82,7 +113,7 @@ pub struct PluginSet {
 pub struct Plugin {
     /// Its name.
     pub name: String,
-    /// Its score's weight; 0 for the default.
+    /// Its score's weight; 0 for 1.
     pub weight: i64,
 }
 
@@ -106,8 +137,9 @@ impl PluginSet {
         (among(&self.disabled, name) || among(&self.disabled, "*")).then_some(false)
     }
 
+    /// A plugin that is named without one has the weight 1, whatever the default's is.
     fn weight(&self, name: &str) -> Option<i64> {
-        self.enabled.iter().find(|it| it.name == name && it.weight > 0).map(|it| it.weight)
+        self.enabled.iter().find(|it| it.name == name).map(|it| it.weight.max(1))
     }
 }
 
@@ -124,6 +156,8 @@ pub(crate) struct Profile {
     pub(crate) spreading: Defaults,
     /// So many of a hundred nodes are looked at for pods to evict, and at least so many.
     pub(crate) candidates: (usize, usize),
+    /// How long a pod waits for its volumes.
+    pub(crate) bind_timeout: Duration,
     /// How much of a large cluster is searched, where the profile says so.
     pub(crate) percentage: Option<usize>,
 }
@@ -150,6 +184,13 @@ struct DefaultPreemptionArgs {
 struct InterPodAffinityArgs {
     hard_pod_affinity_weight: Option<i64>,
     ignore_preferred_terms_of_existing_pods: bool,
+}
+
+/// Arguments of `VolumeBinding`.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct VolumeBindingArgs {
+    bind_timeout_seconds: Option<i64>,
 }
 
 /// Arguments of `NodeAffinity`.
@@ -205,9 +246,13 @@ struct ShapePoint {
     score: i64,
 }
 
-/// A plugin's arguments; those of upstream where they cannot be read.
-fn read<T: DeserializeOwned + Default>(arguments: Value) -> T {
-    serde_json::from_value(arguments).unwrap_or_default()
+/// A plugin's arguments; those of upstream where there are none.
+fn read<T: DeserializeOwned + Default>(config: &[PluginConfig], plugin: &str) -> Result<T, String> {
+    match config.iter().enumerate().find(|(_, it)| it.name == plugin && !it.args.is_null()) {
+        None => Ok(T::default()),
+        Some((index, it)) => machinery::object::from_value(it.args.clone())
+            .map_err(|error| format!("pluginConfig[{index}]: decoding args for plugin {plugin}: {error}")),
+    }
 }
 
 /// The resources that are scored, with their weights: processor time and memory alike where none are stated.
@@ -239,6 +284,7 @@ struct Stated {
     plugins: plugins::Arguments,
     spreading: Defaults,
     candidates: (usize, usize),
+    bind_timeout: Duration,
 }
 
 impl Default for Stated {
@@ -250,57 +296,182 @@ impl Default for Stated {
             hard_pod_affinity_weight: HARD_POD_AFFINITY_WEIGHT,
             ignore_preferred_terms: false,
         };
-        Self { plugins, spreading: Defaults::System, candidates: CANDIDATES }
+        Self { plugins, spreading: Defaults::System, candidates: CANDIDATES, bind_timeout: BIND_TIMEOUT }
     }
 }
 
 split! {
     rare,
-    /// Reads the arguments of plugins, which few schedulers are given.
-    fn stated(config: Vec<PluginConfig>) -> Stated {
-        let arguments = |plugin: &str| {
-            config.iter().find(|it| it.name == plugin).map(|it| it.args.clone()).unwrap_or_default()
-        };
-        let spread: PodTopologySpreadArgs = read(arguments("PodTopologySpread"));
-        let preemption: DefaultPreemptionArgs = read(arguments("DefaultPreemption"));
-        let affinity: InterPodAffinityArgs = read(arguments("InterPodAffinity"));
-        let balanced = read::<BalancedAllocationArgs>(arguments("NodeResourcesBalancedAllocation")).resources;
-        Stated {
-            plugins: plugins::Arguments {
-                fit: fit(read(arguments("NodeResourcesFit"))),
-                balanced: scored(balanced).into_iter().map(|(resource, _)| resource).collect(),
-                added_affinity: read::<NodeAffinityArgs>(arguments("NodeAffinity")).added_affinity,
-                hard_pod_affinity_weight: affinity.hard_pod_affinity_weight.unwrap_or(HARD_POD_AFFINITY_WEIGHT),
-                ignore_preferred_terms: affinity.ignore_preferred_terms_of_existing_pods,
-            },
-            spreading: match spread.defaulting_type.as_deref() {
-                Some("List") => Defaults::List(spread.default_constraints),
-                _ => Defaults::System,
-            },
-            candidates: (
-                preemption.min_candidate_nodes_percentage.unwrap_or(CANDIDATES.0),
-                preemption.min_candidate_nodes_absolute.unwrap_or(CANDIDATES.1),
-            ),
+    /// Reads the arguments of plugins, which few schedulers are given; or says which cannot be read.
+    fn stated(config: Vec<PluginConfig>) -> Result<Stated, String> {
+        read_all(&config)
+    }
+}
+
+fn read_all(config: &[PluginConfig]) -> Result<Stated, String> {
+    let spread: PodTopologySpreadArgs = read(config, "PodTopologySpread")?;
+    let preemption: DefaultPreemptionArgs = read(config, "DefaultPreemption")?;
+    let affinity: InterPodAffinityArgs = read(config, "InterPodAffinity")?;
+    let balanced = read::<BalancedAllocationArgs>(config, "NodeResourcesBalancedAllocation")?.resources;
+    let seconds = read::<VolumeBindingArgs>(config, "VolumeBinding")?.bind_timeout_seconds;
+    Ok(Stated {
+        plugins: plugins::Arguments {
+            fit: fit(read(config, "NodeResourcesFit")?),
+            balanced: scored(balanced).into_iter().map(|(resource, _)| resource).collect(),
+            added_affinity: read::<NodeAffinityArgs>(config, "NodeAffinity")?.added_affinity,
+            hard_pod_affinity_weight: affinity.hard_pod_affinity_weight.unwrap_or(HARD_POD_AFFINITY_WEIGHT),
+            ignore_preferred_terms: affinity.ignore_preferred_terms_of_existing_pods,
+        },
+        spreading: match spread.defaulting_type.as_deref() {
+            Some("List") => Defaults::List(spread.default_constraints),
+            _ => Defaults::System,
+        },
+        candidates: (
+            preemption.min_candidate_nodes_percentage.unwrap_or(CANDIDATES.0),
+            preemption.min_candidate_nodes_absolute.unwrap_or(CANDIDATES.1),
+        ),
+        bind_timeout: seconds.map_or(BIND_TIMEOUT, |it| Duration::from_secs(it.try_into().unwrap_or_default())),
+    })
+}
+
+split! {
+    rare,
+    /// [`Configuration::check`].
+    fn checked(configuration: Configuration) -> Result<(), String> {
+        let invalid = invalid_fields(&configuration);
+        match invalid.as_slice() {
+            [] => configuration.profiles.iter().try_for_each(check_plugins),
+            [one] => Err(one.clone()),
+            several => Err(format!("[{}]", several.join(", "))),
         }
+    }
+}
+
+/// Upstream's `ValidateKubeSchedulerConfiguration`.
+fn invalid_fields(configuration: &Configuration) -> Vec<String> {
+    let mut invalid = Vec::new();
+    let mut refuse = |bad: bool, field: String, value: &dyn std::fmt::Display, why: &str| {
+        if bad {
+            invalid.push(format!("{field}: Invalid value: {value}: {why}"));
+        }
+    };
+    let share = configuration.percentage_of_nodes_to_score.unwrap_or(0);
+    refuse(share > 100, "percentageOfNodesToScore".into(), &share, "not in valid range [0-100]");
+    let (first, longest) = configuration.backoff();
+    let (first, longest) = (first.as_secs(), longest.as_secs());
+    refuse(first == 0, "podInitialBackoffSeconds".into(), &first, "must be greater than 0");
+    let why = "must be greater than or equal to PodInitialBackoffSeconds";
+    refuse(longest < first, "podMaxBackoffSeconds".into(), &longest, why);
+    let mut duplicates = Vec::new();
+    for (index, profile) in configuration.profiles.iter().enumerate() {
+        let path = format!("profiles[{index}]");
+        let share = profile.percentage_of_nodes_to_score.unwrap_or(0);
+        refuse(share > 100, format!("{path}.percentageOfNodesToScore"), &share, "not in valid range [0-100]");
+        let earlier = configuration.profiles.iter().take(index);
+        if earlier.map(ProfileConfiguration::name).any(|name| name == profile.name()) {
+            duplicates.push(format!("{path}.schedulerName: Duplicate value: {:?}", profile.name()));
+        }
+        for (at, config) in profile.plugin_config.iter().enumerate() {
+            let path = format!("{path}.pluginConfig[{at}]");
+            if profile.plugin_config.iter().take(at).any(|it| it.name == config.name) {
+                duplicates.push(format!("{path}: Duplicate value: {:?}", config.name));
+            }
+            for (plugin, argument, most, why) in [
+                (
+                    "VolumeBinding",
+                    "bindTimeoutSeconds",
+                    i64::MAX,
+                    "invalid BindTimeoutSeconds, should not be a negative value",
+                ),
+                ("InterPodAffinity", "hardPodAffinityWeight", 100, "not in valid range [0, 100]"),
+                ("DefaultPreemption", "minCandidateNodesPercentage", 100, "not in valid range [0, 100]"),
+                ("DefaultPreemption", "minCandidateNodesAbsolute", i64::MAX, "not in valid range [0, inf)"),
+            ] {
+                if let Some(value) = config.args[argument].as_i64().filter(|_| config.name == plugin) {
+                    refuse(value < 0 || value > most, format!("{path}.args.{argument}"), &value, why);
+                }
+            }
+        }
+    }
+    invalid.append(&mut duplicates);
+    for (index, profile) in configuration.profiles.iter().enumerate() {
+        invalid.extend(read_all(&profile.plugin_config).err().map(|why| format!("decoding .profiles[{index}].{why}")));
+        let unknown = profile.plugins.keys().filter(|it| *it != "multiPoint" && !POINTS.contains(&it.as_str()));
+        let path = format!("profiles[{index}].plugins");
+        invalid.extend(unknown.map(|it| format!("strict decoding error: unknown field \"{path}.{it}\"")));
+    }
+    invalid
+}
+
+/// Whether a profile's plugins are there, at points that they extend (upstream's `NewFramework`).
+fn check_plugins(profile: &ProfileConfiguration) -> Result<(), String> {
+    let failed = |why: String| {
+        Err(format!("initializing profiles: creating profile for scheduler name {}: {why}", profile.name()))
+    };
+    let upper = |point: &str| point.get(..1).unwrap_or_default().to_uppercase() + point.get(1..).unwrap_or_default();
+    let extended = |name: &str| PLUGINS.iter().find(|(plugin, _)| *plugin == name).map(|(_, points)| *points);
+    let at = |point: &str| profile.plugins.get(point).map(|set| set.enabled.as_slice()).unwrap_or_default();
+    for point in POINTS.iter().chain(&["multiPoint"]) {
+        for (index, Plugin { name, .. }) in at(point).iter().enumerate() {
+            let (multi, kind) = (*point == "multiPoint", upper(point) + "Plugin");
+            let kind = if multi { "PreFilterPlugin" } else { &kind };
+            match extended(name) {
+                None => return failed(format!("{kind} {name:?} does not exist")),
+                Some(points) if !multi && points.split(' ').all(|it| it != *point) => {
+                    return failed(format!("plugin {name:?} does not extend {kind} plugin"));
+                }
+                Some(_) if at(point).iter().take(index).any(|it| it.name == *name) => {
+                    return failed(format!("plugin {name:?} already registered as {kind:?}"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    let runs = |point: &str| {
+        let extends = |(_, points): &&(&str, &str)| points.split(' ').any(|it| it == point);
+        PLUGINS.iter().filter(extends).any(|(name, _)| profile.runs(point, name))
+    };
+    let name = profile.name();
+    if !runs("queueSort") {
+        return failed(format!(
+            "only one queue sort plugin required for profile with scheduler name {name:?}, but got 0"
+        ));
+    }
+    if !runs("bind") {
+        return failed(format!("at least one bind plugin is needed for profile with scheduler name {name:?}"));
+    }
+    Ok(())
+}
+
+impl ProfileConfiguration {
+    /// The name by which pods ask for it.
+    pub fn name(&self) -> &str {
+        self.scheduler_name.as_deref().unwrap_or(DEFAULT_SCHEDULER_NAME)
+    }
+
+    /// Whether a plugin runs at a point. What is said of a point goes before what is said of all.
+    fn runs(&self, point: &str, name: &str) -> bool {
+        let said = |point: &str| self.plugins.get(point).and_then(|set| set.runs(name));
+        said(point).or_else(|| said("multiPoint")).unwrap_or(true)
     }
 }
 
 impl Profile {
     fn new(configuration: &ProfileConfiguration) -> Self {
-        let Plugins { multi_point, filter, score, post_filter } = &configuration.plugins;
         let stated = match configuration.plugin_config.as_slice() {
             [] => Stated::default(),
             // Without the code that reads them, those of upstream hold.
-            given => split::at_once(stated(given.to_vec())).unwrap_or_default(),
+            given => split::at_once(stated(given.to_vec())).ok().and_then(Result::ok).unwrap_or_default(),
         };
-        let Stated { plugins: plugin_arguments, spreading, candidates } = stated;
-        // What is said of a point goes before what is said of all.
-        let runs = |set: &PluginSet, name: &str| set.runs(name).or_else(|| multi_point.runs(name)).unwrap_or(true);
+        let Stated { plugins: plugin_arguments, spreading, candidates, bind_timeout } = stated;
         let mut filters = plugins::filters(&plugin_arguments);
-        filters.retain(|plugin| runs(filter, plugin.name()));
+        filters.retain(|plugin| configuration.runs("filter", plugin.name()));
         let mut scorers = plugins::scorers(&plugin_arguments);
-        scorers.retain(|plugin| runs(score, plugin.name()));
-        let weight = |name: &str| score.weight(name).or_else(|| multi_point.weight(name));
+        scorers.retain(|plugin| configuration.runs("score", plugin.name()));
+        let weight = |name: &str| {
+            let mut sets = ["score", "multiPoint"].into_iter().filter_map(|point| configuration.plugins.get(point));
+            sets.find_map(|set| set.weight(name))
+        };
         let scorers: Vec<_> = scorers
             .into_iter()
             .map(|plugin| {
@@ -309,19 +480,28 @@ impl Profile {
             })
             .collect();
         Self {
-            name: configuration.scheduler_name.clone().unwrap_or_else(|| DEFAULT_SCHEDULER_NAME.into()),
+            name: configuration.name().to_owned(),
             scorer_names: scorers.iter().map(|(plugin, _)| plugin.name()).collect(),
             filters,
             scorers,
-            preempts: runs(post_filter, "DefaultPreemption"),
+            preempts: configuration.runs("postFilter", "DefaultPreemption"),
             spreading,
             candidates,
+            bind_timeout,
             percentage: configuration.percentage_of_nodes_to_score,
         }
     }
 }
 
 impl Configuration {
+    /// Whether kube-scheduler would start with it.
+    ///
+    /// # Errors
+    /// What it ends with.
+    pub fn check(&self) -> Result<(), String> {
+        split::at_once(checked(self.clone())).map_err(|error| error.to_string())?
+    }
+
     pub(crate) fn profiles(&self) -> Vec<Profile> {
         let default = [ProfileConfiguration::default()];
         let profiles = if self.profiles.is_empty() { &default[..] } else { &self.profiles };
@@ -340,7 +520,10 @@ mod tests {
 
     #[test]
     fn plugins_have_the_arguments_that_are_stated() {
-        let fit = |args: serde_json::Value| super::fit(read(args));
+        let fit = |args: serde_json::Value| {
+            let name = "NodeResourcesFit".to_owned();
+            super::fit(read(&[PluginConfig { name, args }], "NodeResourcesFit").unwrap())
+        };
         assert_eq!(fit(Value::Null).scored, [(Resource::Cpu, 1), (Resource::Memory, 1)]);
         let stated = fit(serde_json::json!({
             "ignoredResourceGroups": ["example.com"],
@@ -360,12 +543,64 @@ mod tests {
                     { "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule" },
                 ] } },
                 { "name": "DefaultPreemption", "args": { "minCandidateNodesAbsolute": 7 } },
+                { "name": "VolumeBinding", "args": { "bindTimeoutSeconds": 30 } },
             ],
         }))
         .unwrap();
         let profile = Profile::new(&configuration);
         assert!(matches!(&profile.spreading, Defaults::List(listed) if listed.len() == 1));
         assert_eq!((profile.candidates, profile.percentage), ((10, 7), Some(20)));
+        assert_eq!(profile.bind_timeout, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn what_kube_scheduler_would_not_start_with_is_refused() {
+        let check = |profile: serde_json::Value| {
+            let configuration = serde_json::json!({ "profiles": [profile] });
+            serde_json::from_value::<Configuration>(configuration).unwrap().check()
+        };
+        let failed = |why: &str| {
+            Err(format!("initializing profiles: creating profile for scheduler name default-scheduler: {why}"))
+        };
+        for (plugins, expected) in [
+            (serde_json::json!({ "score": { "disabled": [{ "name": "Typo" }] } }), Ok(())),
+            (
+                serde_json::json!({ "score": { "enabled": [{ "name": "Typo" }] } }),
+                failed("ScorePlugin \"Typo\" does not exist"),
+            ),
+            (
+                serde_json::json!({ "multiPoint": { "enabled": [{ "name": "Typo" }] } }),
+                failed("PreFilterPlugin \"Typo\" does not exist"),
+            ),
+            (
+                serde_json::json!({ "filter": { "enabled": [{ "name": "ImageLocality" }] } }),
+                failed("plugin \"ImageLocality\" does not extend FilterPlugin plugin"),
+            ),
+            (
+                serde_json::json!({ "score": { "enabled": [{ "name": "ImageLocality" }, { "name": "ImageLocality" }] } }),
+                failed("plugin \"ImageLocality\" already registered as \"ScorePlugin\""),
+            ),
+            (
+                serde_json::json!({ "bind": { "disabled": [{ "name": "*" }] } }),
+                failed("at least one bind plugin is needed for profile with scheduler name \"default-scheduler\""),
+            ),
+            (
+                serde_json::json!({ "scores": {} }),
+                Err("strict decoding error: unknown field \"profiles[0].plugins.scores\"".into()),
+            ),
+        ] {
+            assert_eq!(check(serde_json::json!({ "plugins": plugins })), expected, "{plugins}");
+        }
+        let volumes = serde_json::json!({ "name": "VolumeBinding", "args": { "bindTimeoutSeconds": -1 } });
+        assert_eq!(
+            check(serde_json::json!({ "percentageOfNodesToScore": 101, "pluginConfig": [volumes] })).unwrap_err(),
+            "[profiles[0].percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100], \
+             profiles[0].pluginConfig[0].args.bindTimeoutSeconds: Invalid value: -1: \
+             invalid BindTimeoutSeconds, should not be a negative value]"
+        );
+        let affinity = serde_json::json!({ "name": "InterPodAffinity", "args": { "hardPodAffinityWeight": "a" } });
+        let unread = check(serde_json::json!({ "pluginConfig": [affinity] })).unwrap_err();
+        assert!(unread.starts_with("decoding .profiles[0].pluginConfig[0]: decoding args for plugin InterPodAffinity"));
     }
 
     #[test]
@@ -389,12 +624,21 @@ mod tests {
             profile.scorers.iter().map(|(it, weight)| (it.name(), *weight)).collect::<Vec<_>>(),
             [("NodeResourcesFit", 5)]
         );
+        let named: Configuration = serde_json::from_value(serde_json::json!({ "profiles": [{ "plugins": {
+            "multiPoint": { "enabled": [{ "name": "TaintToleration" }, { "name": "NodeAffinity", "weight": 7 }] },
+        } }] }))
+        .unwrap();
+        let weight = |name: &str| named.profiles()[0].scorers.iter().find(|(it, _)| it.name() == name).map(|it| it.1);
+        assert_eq!(["TaintToleration", "NodeAffinity", "PodTopologySpread"].map(weight), [Some(1), Some(7), Some(2)]);
         assert!(profile.filters.iter().all(|it| it.name() != "NodePorts"));
         let configuration: Configuration = serde_json::from_value(serde_json::json!({ "profiles": [{ "plugins": {
             "multiPoint": { "disabled": [{ "name": "*" }] },
             "filter": { "enabled": [{ "name": "NodePorts" }] },
+            "queueSort": { "enabled": [{ "name": "PrioritySort" }] },
+            "bind": { "enabled": [{ "name": "DefaultBinder" }] },
         } }] }))
         .unwrap();
+        assert_eq!(configuration.check(), Ok(()));
         let profile = &configuration.profiles()[0];
         assert_eq!(profile.filters.iter().map(|it| it.name()).collect::<Vec<_>>(), ["NodePorts"]);
         assert_eq!((profile.scorers.len(), profile.preempts), (0, false));

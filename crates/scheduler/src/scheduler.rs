@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use client::{
     Client, Component, Context, DeleteOptions, Event, EventRecorder, EventType, Informer, ListOptions, Patch,
@@ -30,9 +29,6 @@ pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
 /// Below this many nodes all are looked at; above, a share of them (upstream numFeasibleNodesToFind).
 const FEASIBLE_NODES_MIN: usize = 100;
 const FEASIBLE_PERCENTAGE_MIN: usize = 5;
-/// A pod whose volumes are not bound after this is tried again.
-const VOLUMES_BOUND_MAX: Duration = Duration::from_secs(600);
-
 /// So many pods are given nodes before whoever watches pods has its turn: all of them look at each poll of this one.
 const PODS_PER_POLL: usize = 16;
 
@@ -364,8 +360,9 @@ impl Scheduler {
             Ok(false) => {
                 self.queue.remove(&pod.key);
                 self.cache.set_pod(pod.clone(), node);
-                let deadline = after(now, VOLUMES_BOUND_MAX);
-                self.binding_deadline = self.binding_deadline.or(Some(deadline));
+                let profile = self.profile_of(&pod.pod).and_then(|profile| self.profiles.get(profile));
+                let deadline = after(now, profile.map(|profile| profile.bind_timeout).unwrap_or_default());
+                self.binding_deadline = Some(self.binding_deadline.map_or(deadline, |first| first.min(deadline)));
                 self.binding.insert(pod.key.clone(), (pod.clone(), node.clone(), deadline));
             }
             Err(error) => {
