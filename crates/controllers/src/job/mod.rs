@@ -29,7 +29,7 @@ use crate::ranking::rank_for_deletion;
 use crate::replicaset::number;
 use crate::{Setup, pod_control};
 use conditions::{is_finished, set_condition, verdict};
-use pod::{CONTROLLER_UID, FINALIZER, Sorted, has_finalizer, index_of, pod_for, sort};
+use pod::{CONTROLLER_UID, FINALIZER, Sorted, failure_counts, finished_at, has_finalizer, index_of, pod_for, sort};
 
 /// A sync creates or deletes at most so many pods.
 const BURST: usize = 500;
@@ -93,16 +93,18 @@ impl JobController {
         job: &Job,
         key: &ObjectKey,
         indexes: &[Option<i32>],
-        failures: &BTreeMap<i32, i32>,
+        replaced: &BTreeMap<i32, Arc<Pod>>,
         now: Timestamp,
     ) -> Result<(), ApiError> {
-        let by_index = job.spec.as_ref().is_some_and(|spec| spec.backoff_limit_per_index.is_some());
+        let by_index = job.spec.as_ref().filter(|spec| spec.backoff_limit_per_index.is_some());
         self.expectations.expect_creations(key, i64::try_from(indexes.len()).unwrap_or(i64::MAX), now);
         let (client, recorder) = (&self.client, &mut self.recorder);
         let mut next = indexes.iter();
         let (created, result) = pod_control::slow_start(indexes.len(), || match next.next() {
             Some(index) => {
-                let failed = index.filter(|_| by_index).map(|index| failures.get(&index).copied().unwrap_or(0));
+                let failed = by_index.zip(*index).map(|(spec, index)| {
+                    replaced.get(&index).map(|pod| policy::counts_after(spec, pod)).unwrap_or_default()
+                });
                 pod_control::create(client, recorder, now, job, pod_for(job, *index, failed)).map(drop)
             }
             None => Ok(()),
@@ -137,7 +139,7 @@ impl JobController {
         spec: &JobSpec,
         sorted: &Sorted,
         (succeeded, done): (i32, &BTreeSet<i32>),
-        (failed_indexes, failures): (&BTreeSet<i32>, &BTreeMap<i32, i32>),
+        (failed_indexes, replaced): (&BTreeSet<i32>, &BTreeMap<i32, Arc<Pod>>),
         queue: &mut Queue,
     ) -> Result<(), ApiError> {
         let (key, now) = (key_of(job), queue.now());
@@ -148,10 +150,9 @@ impl JobController {
             None => parallelism,
         };
         let wanted = usize::try_from(wanted).unwrap_or(0);
-        if sorted.active.len() > wanted {
-            let mut surplus = sorted.active.clone();
-            rank_for_deletion(&mut surplus, &[], now);
-            surplus.truncate((sorted.active.len() - wanted).min(BURST));
+        let mut surplus = surplus(spec, &sorted.active, wanted, now);
+        if !surplus.is_empty() {
+            surplus.truncate(BURST);
             return self.delete_pods(job, &surplus, true, now);
         }
         let replaces_failed_only = spec.pod_replacement_policy.as_deref() == Some("Failed");
@@ -161,10 +162,10 @@ impl JobController {
             return Ok(());
         }
         let by_index = spec.backoff_limit_per_index.is_some();
-        if let Some((count, last)) = self.failures.get(&key).filter(|_| !by_index) {
-            let delay = BACKOFF.0.saturating_mul(1 << count.saturating_sub(1).min(16)).min(BACKOFF.1);
-            if after(*last, delay) > now {
-                queue.add_at(key, after(*last, delay));
+        if let Some((count, last)) = self.failures.get(&key).filter(|(count, _)| !by_index && *count > 0) {
+            let due = after(*last, backoff(*count));
+            if due > now {
+                queue.add_at(key, due);
                 return Ok(());
             }
         }
@@ -176,9 +177,9 @@ impl JobController {
             // Each index waits for its own backoff.
             let mut due = Vec::new();
             for index in free {
-                let resting = failures.get(&index).filter(|count| by_index && **count > 0).map(|count| {
-                    let delay = BACKOFF.0.saturating_mul(1 << (count - 1).clamp(0, 16)).min(BACKOFF.1);
-                    after(sorted.last_failure(index).unwrap_or(now), delay)
+                let resting = replaced.get(&index).map(|pod| {
+                    let failures = failure_counts(pod).iter().sum::<i32>().saturating_add(1);
+                    after(finished_at(pod), backoff(failures.unsigned_abs()))
                 });
                 match resting.filter(|time| *time > now) {
                     Some(time) => queue.add_at(key.clone(), time),
@@ -192,20 +193,21 @@ impl JobController {
         } else {
             vec![None; missing]
         };
-        self.create_pods(job, &key, &indexes, failures, now)
+        self.create_pods(job, &key, &indexes, replaced, now)
     }
 
-    /// Counts what ended since the last sync, and notes when to go slow after failures.
-    fn note_failures(&mut self, key: &ObjectKey, sorted: &Sorted, known: &UncountedTerminatedPods, now: Timestamp) {
-        let is_new = |pod: &&Arc<Pod>| !lists(&known.succeeded, pod) && !lists(&known.failed, pod);
-        if sorted.succeeded.iter().any(|pod| is_new(&pod)) {
+    /// Counts what failed since the last success, and notes when to go slow after failures.
+    fn note_failures(&mut self, key: &ObjectKey, sorted: &Sorted, known: &UncountedTerminatedPods) {
+        let succeeded = sorted.succeeded.iter().filter(|pod| !lists(&known.succeeded, pod));
+        let success = succeeded.map(|pod| finished_at(pod)).max();
+        if success.is_some() {
             self.failures.remove(key);
         }
-        let failed = sorted.failed.iter().filter(is_new).count();
-        if failed > 0 {
-            let (count, last) = self.failures.entry(key.clone()).or_insert((0, now));
-            *count = count.saturating_add(u32::try_from(failed).unwrap_or(u32::MAX));
-            *last = now;
+        let failed = sorted.failed.iter().filter(|pod| !lists(&known.failed, pod)).map(|pod| finished_at(pod));
+        for time in failed.filter(|time| success.is_none_or(|success| *time > success)) {
+            let (count, last) = self.failures.entry(key.clone()).or_insert((0, time));
+            *count = count.saturating_add(1);
+            *last = time.max(*last);
         }
     }
 
@@ -221,7 +223,7 @@ impl JobController {
         let mut status = job.status.clone().unwrap_or_default();
         let known = status.uncounted_terminated_pods.clone().unwrap_or_default();
         let sorted = sort(spec, &pods);
-        self.note_failures(&key, &sorted, &known, now);
+        self.note_failures(&key, &sorted, &known);
 
         // Those whose finalizer is gone are counted for good; those that ended since are listed.
         let settled = |uids: &Option<Vec<String>>| -> usize {
@@ -236,7 +238,7 @@ impl JobController {
         let mut done = indexes::parse(status.completed_indexes.as_deref().unwrap_or_default(), completions);
         done.extend(sorted.succeeded.iter().filter_map(|pod| index_of(pod)).filter(|index| *index < completions));
         let succeeded = if is_indexed(spec) { number(done.len()) } else { counted.0 + number(sorted.succeeded.len()) };
-        let counting: Vec<_> = sorted
+        let mut counting: Vec<_> = sorted
             .failed
             .iter()
             .filter(|pod| policy::of_failed_pod(spec, pod) != policy::Failure::Ignored)
@@ -245,12 +247,15 @@ impl JobController {
         let failed = counted.1 + number(counting.len());
 
         let mut failed_indexes = BTreeSet::new();
-        let failures = policy::index_failures(spec, &pods);
-        if let Some(limit) = spec.backoff_limit_per_index {
+        let mut awaiting = BTreeMap::new();
+        if spec.backoff_limit_per_index.is_some() {
             failed_indexes = indexes::parse(status.failed_indexes.as_deref().unwrap_or_default(), completions);
-            failed_indexes.extend(failures.iter().filter(|(_, count)| **count > limit).map(|(index, _)| *index));
+            let failing = sorted.failed.iter().filter(|pod| policy::fails_index(spec, pod));
+            failed_indexes.extend(failing.filter_map(|pod| index_of(pod)).filter(|index| *index < completions));
             failed_indexes.retain(|index| !done.contains(index));
             status.failed_indexes = Some(indexes::format(&failed_indexes));
+            let settled = |index| index >= completions || done.contains(&index) || failed_indexes.contains(&index);
+            awaiting = sorted.awaiting(settled);
         }
 
         let suspended = spec.suspend == Some(true);
@@ -277,20 +282,24 @@ impl JobController {
         let mut result = Ok(());
         if let Some((kind, reason, message)) = &verdict {
             set_condition(&mut status, kind, true, reason, message, now);
-            self.delete_pods(job, &sorted.active, false, now)?;
+            // Those that a success leaves over have not failed.
+            self.delete_pods(job, &sorted.active, *kind == "SuccessCriteriaMet", now)?;
+            awaiting.clear();
         } else if suspended {
             self.delete_pods(job, &sorted.active, true, now)?;
             self.note_suspension(job, &mut status, true, now);
         } else {
             self.note_suspension(job, &mut status, false, now);
             if self.expectations.satisfied(&key, now) && !pods::is_deleting(job) {
-                result = self.manage(job, spec, &sorted, (succeeded, &done), (&failed_indexes, &failures), queue);
+                result = self.manage(job, spec, &sorted, (succeeded, &done), (&failed_indexes, &awaiting), queue);
             }
             if let Some(deadline) = deadline.filter(|deadline| *deadline > now) {
                 queue.add_at(key.clone(), deadline);
             }
         }
 
+        let held = |pod: &&Arc<Pod>| awaiting.values().any(|it| Arc::ptr_eq(it, pod)) && !pods::is_deleting(job);
+        counting.retain(|pod| !held(&pod));
         let listed = |pods: &[Arc<Pod>]| {
             let uids: Vec<_> = pods.iter().map(|pod| pods::uid(&**pod).to_owned()).collect();
             Some(uids).filter(|uids| !uids.is_empty())
@@ -314,7 +323,7 @@ impl JobController {
         }
         self.write_status(job, status)?;
         // Only now that they are listed may they go.
-        for pod in sorted.succeeded.iter().chain(&sorted.failed) {
+        for pod in sorted.succeeded.iter().chain(sorted.failed.iter().filter(|pod| !held(pod))) {
             self.remove_finalizer(pod)?;
         }
         result
@@ -329,6 +338,11 @@ impl JobController {
         } else {
             set_condition(status, "Complete", true, reason, message, now);
             status.completion_time = Some(meta_time(now));
+            let completions = job.spec.as_ref().and_then(|spec| spec.completions);
+            if completions.is_some_and(|completions| status.succeeded > Some(completions)) {
+                let message = "Too many succeeded pods running after completion count reached";
+                self.recorder.event(now, job, EventType::Warning, "TooManySucceededPods", message);
+            }
             self.recorder.event(now, job, EventType::Normal, "Completed", "Job completed");
         }
     }
@@ -409,6 +423,27 @@ impl Controller for JobController {
         let pods = claim(&self.client, &*job, &selector, candidates)?;
         self.sync_job(&job, spec, pods, queue)
     }
+}
+
+/// How long a Job, or an index of one, waits after so many failures, of which there is one at least.
+fn backoff(failures: u32) -> Duration {
+    BACKOFF.0.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(BACKOFF.1)
+}
+
+/// The active pods that are to go so that `wanted` are left: of an indexed Job those first that have no index of it,
+/// or another's (upstream's `activePodsForRemoval`).
+fn surplus(spec: &JobSpec, active: &[Arc<Pod>], wanted: usize, now: Timestamp) -> Vec<Arc<Pod>> {
+    let mut ranked = active.to_vec();
+    rank_for_deletion(&mut ranked, &[], now);
+    let mut taken = BTreeSet::new();
+    let mut has_place = |pod: &Arc<Pod>| {
+        let index = index_of(pod).filter(|index| Some(*index) < spec.completions);
+        !is_indexed(spec) || index.is_some_and(|index| taken.insert(index))
+    };
+    let (placed, mut surplus): (Vec<_>, Vec<_>) = ranked.into_iter().rev().partition(|pod| has_place(pod));
+    let more = active.len().saturating_sub(wanted + surplus.len());
+    surplus.extend(placed.into_iter().rev().take(more));
+    surplus
 }
 
 fn lists(uids: &Option<Vec<String>>, pod: &Pod) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Pod};
@@ -16,8 +17,9 @@ use crate::pods;
 pub const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
 /// Label and annotation: which index of the Job the pod is for.
 const INDEX: &str = "batch.kubernetes.io/job-completion-index";
-/// Annotation: how often the pod's index had failed before it.
-const FAILURES: &str = "batch.kubernetes.io/job-index-failure-count";
+/// Annotations: how often the pod's index had failed before it, and how often without that it counted.
+const FAILURES: [&str; 2] =
+    ["batch.kubernetes.io/job-index-failure-count", "batch.kubernetes.io/job-index-ignored-failure-count"];
 /// Label: the uid of the pod's Job. The older form stands beside it.
 pub const CONTROLLER_UID: [&str; 2] = ["batch.kubernetes.io/controller-uid", "controller-uid"];
 /// Label: the name of the pod's Job. The older form stands beside it.
@@ -34,22 +36,39 @@ pub struct Sorted {
     pub succeeded: Vec<Arc<Pod>>,
     /// Ended otherwise, or deleted before they could, and not counted for good yet.
     pub failed: Vec<Arc<Pod>>,
-    /// When each index last failed.
-    last_failures: BTreeMap<i32, Timestamp>,
 }
 
 impl Sorted {
-    /// When an index last failed, by the failed pods that are still there.
-    pub fn last_failure(&self, index: i32) -> Option<Timestamp> {
-        self.last_failures.get(&index).copied()
+    /// The last failed pod of each index that waits for its next one, which takes over its counts: it is not to go
+    /// before (upstream's `getPodsWithDelayedDeletionPerIndex`). `settled` says which indexes wait for none.
+    pub fn awaiting(&self, settled: impl Fn(i32) -> bool) -> BTreeMap<i32, Arc<Pod>> {
+        let mut last: BTreeMap<i32, Arc<Pod>> = BTreeMap::new();
+        let rank = |pod: &Pod| (failure_counts(pod).iter().sum::<i32>(), finished_at(pod));
+        for pod in &self.failed {
+            let Some(index) = index_of(pod).filter(|index| !settled(*index)) else { continue };
+            let kept = last.entry(index).or_insert_with(|| pod.clone());
+            if rank(kept) < rank(pod) {
+                *kept = pod.clone();
+            }
+        }
+        last.retain(|index, _| self.active.iter().all(|pod| index_of(pod) != Some(*index)));
+        last
     }
 }
 
-/// When the pod's last container ended.
-fn ended_at(pod: &Pod) -> Option<Timestamp> {
-    let statuses = pod.status.as_ref()?.container_statuses.iter().flatten();
-    let ends = statuses.filter_map(|it| it.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref());
-    ends.map(|time| time.0).max().or_else(|| pods::ready_since(pod))
+/// When the pod's last container ended; else when it stopped being ready, or was deleted, or came to be.
+pub fn finished_at(pod: &Pod) -> Timestamp {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    let ends: Option<Vec<Timestamp>> =
+        statuses.iter().map(|it| Some(it.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0)).collect();
+    let unready = || pods::condition(pod, "Ready").filter(|it| it.status == "False");
+    let deleted = || {
+        let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0).try_into().unwrap_or(0);
+        pod.metadata.deletion_timestamp.as_ref()?.0.checked_sub(Duration::from_secs(grace)).ok()
+    };
+    let ended = ends.and_then(|ends| ends.into_iter().max());
+    let ended = ended.or_else(|| Some(unready()?.last_transition_time.as_ref()?.0));
+    ended.or_else(deleted).or_else(|| client::creation_time(pod)).unwrap_or(Timestamp::MIN)
 }
 
 /// Sorts pods by what they mean for the Job.
@@ -58,10 +77,6 @@ pub fn sort(spec: &JobSpec, pods: &[Arc<Pod>]) -> Sorted {
     let mut sorted = Sorted::default();
     for pod in pods {
         let going = pods::is_deleting(&**pod);
-        if let (Some(index), Some(time)) = (index_of(pod), ended_at(pod).filter(|_| pods::phase(pod) == "Failed")) {
-            let last = sorted.last_failures.entry(index).or_insert(time);
-            *last = time.max(*last);
-        }
         let list = match pods::phase(pod) {
             "Succeeded" => Some(&mut sorted.succeeded),
             "Failed" => Some(&mut sorted.failed),
@@ -91,14 +106,15 @@ pub fn index_of(pod: &Pod) -> Option<i32> {
     pods::annotation(pod, INDEX)?.parse().ok()
 }
 
-/// How often the pod's index had failed before it.
-pub fn failure_count(pod: &Pod) -> i32 {
-    pods::annotation(pod, FAILURES).and_then(|count| count.parse().ok()).unwrap_or(0)
+/// How often the pod's index had failed before it, and how often without that it counted.
+pub fn failure_counts(pod: &Pod) -> [i32; 2] {
+    let count = |name| pods::annotation(pod, name).and_then(|count| count.parse().ok()).unwrap_or(0).max(0);
+    FAILURES.map(count)
 }
 
 /// A pod of the Job, for an index where it has indexes, and where these have backoff limits of their own
-/// with how often this one has failed.
-pub fn pod_for(job: &Job, index: Option<i32>, failures: Option<i32>) -> Pod {
+/// with how often this one has failed ([`failure_counts`]).
+pub fn pod_for(job: &Job, index: Option<i32>, failures: Option<[i32; 2]>) -> Pod {
     let template = job.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
     let mut pod = pod_from_template(&template, job, controller_reference(job));
     let (name, uid) = (pods::name(job).to_owned(), pods::uid(job).to_owned());
@@ -111,7 +127,10 @@ pub fn pod_for(job: &Job, index: Option<i32>, failures: Option<i32>) -> Pod {
     labels.insert(INDEX.into(), index.to_string());
     let annotations = pod.metadata.annotations.get_or_insert_default();
     annotations.insert(INDEX.into(), index.to_string());
-    annotations.extend(failures.map(|count| (FAILURES.to_owned(), count.to_string())));
+    if let Some([counted, ignored]) = failures {
+        annotations.insert(FAILURES[0].into(), counted.to_string());
+        annotations.extend((ignored > 0).then(|| (FAILURES[1].to_owned(), ignored.to_string())));
+    }
     pod.metadata.generate_name = Some(format!("{name}-{index}-"));
     if let Some(spec) = &mut pod.spec {
         spec.hostname = Some(format!("{name}-{index}"));

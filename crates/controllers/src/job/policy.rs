@@ -1,13 +1,13 @@
 //! When a Job is done, one way or the other (`pod_failure_policy.go`, `success_policy.go`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use k8s_openapi::api::batch::v1::{JobSpec, PodFailurePolicyRule};
 use k8s_openapi::api::core::v1::Pod;
 
 use super::indexes;
-use super::pod::{failure_count, index_of};
+use super::pod::failure_counts;
 use crate::pods;
 
 /// How often a Job may fail that does not say.
@@ -73,21 +73,23 @@ fn by_condition(rule: &PodFailurePolicyRule, pod: &Pod) -> Option<String> {
     Some(format!("Pod {}/{} has condition {}", pods::namespace(pod), pods::name(pod), found.type_))
 }
 
-/// How often each index has failed, by the failed pods that are still there; `i32::MAX` for one that a
-/// rule failed for good.
-pub fn index_failures(spec: &JobSpec, pods: &[Arc<Pod>]) -> BTreeMap<i32, i32> {
-    let mut failures = BTreeMap::new();
-    for pod in pods.iter().filter(|pod| pods::phase(pod) == "Failed") {
-        let Some(index) = index_of(pod) else { continue };
-        let count = match of_failed_pod(spec, pod) {
-            Failure::Ignored => failure_count(pod),
-            Failure::FailsIndex => i32::MAX,
-            Failure::Counts | Failure::FailsJob(_) => failure_count(pod).saturating_add(1),
-        };
-        let most = failures.entry(index).or_insert(count);
-        *most = count.max(*most);
+/// How often an index has failed once this failed pod of it counts, and how often without that it counted.
+pub fn counts_after(spec: &JobSpec, pod: &Pod) -> [i32; 2] {
+    let [counted, ignored] = failure_counts(pod);
+    match of_failed_pod(spec, pod) {
+        Failure::Ignored => [counted, ignored.saturating_add(1)],
+        _ => [counted.saturating_add(1), ignored],
     }
-    failures
+}
+
+/// Whether a failed pod's index has failed for good (upstream's `isIndexFailed`).
+pub fn fails_index(spec: &JobSpec, pod: &Pod) -> bool {
+    let limit = spec.backoff_limit_per_index.unwrap_or(i32::MAX);
+    match of_failed_pod(spec, pod) {
+        Failure::FailsIndex => true,
+        Failure::Ignored => false,
+        _ => failure_counts(pod)[0] >= limit,
+    }
 }
 
 /// Why a Job that counts failures by index has failed, given how many indexes have, and are done.

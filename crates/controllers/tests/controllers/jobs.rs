@@ -239,13 +239,123 @@ fn each_index_has_its_own_backoff_limit() {
         }),
     ));
     world.run(2);
-    assert_eq!(status(&world).failed, Some(3));
-    let active = status(&world).active.unwrap_or(0);
-    assert_eq!(active, 0, "they wait for their backoff");
+    assert_eq!((status(&world).failed, status(&world).active.unwrap_or(0)), (None, 0), "they wait for their backoff");
+    let waiting = world.list::<Pod>("default");
+    assert!(waiting.iter().all(|pod| pod.metadata.finalizers.is_some()), "the next ones take over their counts");
     world.run(60);
     assert_eq!((status(&world).failed, status(&world).failed_indexes), (Some(6), Some("0-2".into())));
     assert_eq!(end(&world), words("Failed", "FailedIndexes", "Job has failed indexes"));
     assert_eq!(world.list::<Pod>("default").len(), 6);
+}
+
+#[test]
+fn failures_of_an_index_are_counted_apart_where_they_are_ignored() {
+    let mut world = world();
+    world.create::<Job>(job(
+        "forever",
+        json!({
+            "completions": 1, "completionMode": "Indexed", "backoffLimitPerIndex": 1,
+            "podFailurePolicy": { "rules": [
+                { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget" }] },
+            ] },
+        }),
+    ));
+    world.run(2);
+    let counts = |world: &World| {
+        let pods = world.list::<Pod>("default");
+        let pod = pods.iter().find(|pod| playground_controllers::pods::is_active(pod)).unwrap();
+        let count =
+            |name: &str| pod.metadata.annotations.as_ref()?.get(&format!("batch.kubernetes.io/{name}")).cloned();
+        let counts = [count("job-index-failure-count"), count("job-index-ignored-failure-count")];
+        (pod.metadata.name.clone().unwrap(), counts.map(Option::unwrap_or_default))
+    };
+    let (first, none) = counts(&world);
+    assert_eq!(none, ["0", ""]);
+    let disrupted = json!({ "type": "DisruptionTarget", "status": "True" });
+    let client = client::Client::new(world.wire.clone(), "kubelet");
+    let fail = |name: &str, conditions: Value| {
+        let patch = client::Patch::Strategic(json!({ "status": { "phase": "Failed", "conditions": conditions } }));
+        client.patch_status::<Pod>(&machinery::ObjectKey::new("default", name), &patch).unwrap();
+    };
+    fail(&first, json!([disrupted]));
+    world.run(15);
+    let (second, ignored) = counts(&world);
+    assert_eq!(ignored, ["0", "1"]);
+    world.delete::<Pod>("default", &second, &client::DeleteOptions::default());
+    fail(&second, json!([]));
+    world.run(10);
+    assert!(world.exists::<Pod>("default", &second), "it waits for the one that takes over its counts");
+    world.run(20);
+    assert!(!world.exists::<Pod>("default", &second));
+    let (third, counted) = counts(&world);
+    assert_eq!((counted, status(&world).failed), (["1".to_owned(), "1".to_owned()], Some(1)));
+    fail(&third, json!([]));
+    world.run(5);
+    assert_eq!(end(&world), words("Failed", "FailedIndexes", "Job has failed indexes"));
+}
+
+#[test]
+fn an_indexed_job_that_shrinks_loses_its_last_indexes() {
+    let mut world = world();
+    let wide = json!({ "completions": 3, "parallelism": 3, "completionMode": "Indexed" });
+    world.create::<Job>(job("forever", wide));
+    world.run(2);
+    let pods = |world: &World| {
+        let pods = world.list::<Pod>("default");
+        pods.iter().map(|pod| pod.metadata.name.clone().unwrap()).collect::<Vec<_>>()
+    };
+    let first = pods(&world);
+    world.patch::<Job>("default", "work", json!({ "spec": { "completions": 2, "parallelism": 2 } }));
+    world.run(5);
+    assert_eq!(pods(&world), first[..2]);
+    assert_eq!(status(&world).failed, None);
+}
+
+#[test]
+fn what_a_success_leaves_over_has_not_failed() {
+    let mut world = world();
+    world.create::<Job>(job(
+        "forever",
+        json!({
+            "completions": 2, "parallelism": 2, "completionMode": "Indexed",
+            "successPolicy": { "rules": [{ "succeededIndexes": "0" }] },
+        }),
+    ));
+    world.run(2);
+    let first = world.list::<Pod>("default")[0].metadata.name.clone().unwrap();
+    let client = client::Client::new(world.wire.clone(), "kubelet");
+    let patch = client::Patch::Strategic(json!({ "status": { "phase": "Succeeded" } }));
+    client.patch_status::<Pod>(&machinery::ObjectKey::new("default", first), &patch).unwrap();
+    world.run(5);
+    assert_eq!(end(&world), words("Complete", "SuccessPolicy", "Matched rules at index 0"));
+    assert_eq!((status(&world).succeeded, status(&world).failed), (Some(1), None));
+}
+
+#[test]
+fn more_successes_than_asked_for_are_told_of() {
+    let mut world = world();
+    world.create::<Job>(job("forever", json!({ "completions": 2, "parallelism": 2 })));
+    world.run(2);
+    world.stop("job-controller");
+    let client = client::Client::new(world.wire.clone(), "kubelet");
+    for pod in world.list::<Pod>("default") {
+        let patch = client::Patch::Strategic(json!({ "status": { "phase": "Succeeded" } }));
+        client.patch_status::<Pod>(&client::key_of(&*pod), &patch).unwrap();
+        let mut third = (*pod).clone();
+        third.metadata = k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+            name: Some("third".into()),
+            resource_version: None,
+            uid: None,
+            ..third.metadata
+        };
+        if let Ok(third) = client.create(third) {
+            client.patch_status::<Pod>(&client::key_of(&*third), &patch).unwrap();
+        }
+    }
+    world.start("job-controller");
+    world.run(5);
+    let told = "TooManySucceededPods Too many succeeded pods running after completion count reached";
+    assert_eq!(world.events("work")[2..], [told.to_owned(), "Completed Job completed".to_owned()]);
 }
 
 #[test]
