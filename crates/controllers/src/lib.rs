@@ -160,7 +160,7 @@ pub const CONTROLLERS: &[(&str, Build)] = &[
     ("certificatesigningrequest-approving-controller", |setup, client| Rare::CertificateApprover.asleep(setup, client)),
     ("certificatesigningrequest-signing-controller", |setup, client| Rare::CertificateSigner.asleep(setup, client)),
     ("certificatesigningrequest-cleaner-controller", |setup, client| Rare::CertificateCleaner.asleep(setup, client)),
-    ("service-lb-controller", |setup, client| driver(service_lb::ServiceLbController::new(setup, &client), client)),
+    ("service-lb-controller", |setup, client| Rare::ServiceLb.asleep(setup, client)),
 ];
 
 /// All controllers as components.

@@ -17,8 +17,8 @@ use machinery::{Kind, ObjectKey, split};
 
 use crate::{
     Build, Setup, certificates, cronjob, disruption, driver, endpointslicemirroring, ephemeral_volume,
-    horizontalpodautoscaler, job, persistentvolume, replicaset, resourcequota, serviceaccount_tokens, statefulset,
-    ttlafterfinished, volume_protection,
+    horizontalpodautoscaler, job, persistentvolume, replicaset, resourcequota, service_lb, serviceaccount_tokens,
+    statefulset, ttlafterfinished, volume_protection,
 };
 
 /// How long a controller whose code could not be loaded waits before it asks again.
@@ -45,6 +45,7 @@ pub enum Rare {
     CertificateApprover,
     CertificateSigner,
     CertificateCleaner,
+    ServiceLb,
 }
 
 machinery::split! {
@@ -69,6 +70,7 @@ machinery::split! {
             Rare::CertificateApprover => |setup, client| driver(certificates::approver::CertificateApprover::new(setup, &client), client),
             Rare::CertificateSigner => |setup, client| driver(certificates::signer::CertificateSigner::new(setup, &client), client),
             Rare::CertificateCleaner => |setup, client| driver(certificates::cleaner::CertificateCleaner::new(setup, &client), client),
+            Rare::ServiceLb => |setup, client| driver(service_lb::ServiceLbController::new(setup, &client), client),
         }
     }
 }
@@ -107,6 +109,9 @@ impl Rare {
             Self::CertificateApprover | Self::CertificateSigner | Self::CertificateCleaner => {
                 vec![any::<CertificateSigningRequest>(setup)]
             }
+            // Without a cloud there are none.
+            Self::ServiceLb if setup.options.load_balancer.is_none() => Vec::new(),
+            Self::ServiceLb => vec![balanced_service(setup)],
         }
     }
 }
@@ -152,6 +157,16 @@ fn unselecting_service(setup: &Setup) -> Look {
 /// `default/kubernetes`.
 fn is_api_server(service: &Service) -> bool {
     key_of(service) == ObjectKey::new("default", "kubernetes")
+}
+
+/// A Service that has a load balancer, or is to have one.
+fn balanced_service(setup: &Setup) -> Look {
+    let mut services: Informer<Service> = setup.informers.informer();
+    Box::new(move |cx| {
+        let balanced =
+            |service: &Service| service_lb::wants_load_balancer(service) || service_lb::has_finalizer(service);
+        services.poll(cx).iter().any(|event| balanced(event.object()))
+    })
 }
 
 /// A slice that was made of Endpoints.

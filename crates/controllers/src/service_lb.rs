@@ -3,11 +3,13 @@
 //! `MetalLB` gives it: `spec.loadBalancerIP`, or the lowest that is free. One that cannot be had leaves the Service
 //! pending, until it is given back.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
+use std::time::Duration;
 
-use client::{Client, Context, Event, EventRecorder, EventType, Informer, Patch, key_of};
-use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Service, ServiceSpec};
+use client::{Client, Context, Event, EventRecorder, EventType, Informer, Patch, WorkQueue, key_of};
+use k8s_openapi::api::core::v1::{LoadBalancerIngress, LoadBalancerStatus, Node, Service};
 use machinery::ObjectKey;
 use machinery::status::ApiError;
 use serde_json::json;
@@ -17,6 +19,15 @@ use crate::{Options, Setup, pods};
 
 /// Keeps a Service until its load balancer is gone.
 const FINALIZER: &str = "service.kubernetes.io/load-balancer-cleanup";
+/// Label of nodes that load balancers do not send to.
+const EXCLUDED: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+/// Taint of nodes that the cluster autoscaler is about to delete.
+const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
+/// After a sync that failed (upstream `minRetryDelay`, `maxRetryDelay`).
+const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+
+/// What kept a sync from finishing, and what that was to do.
+type Failed = (&'static str, ApiError);
 
 /// The service part of the cloud controller manager.
 pub struct ServiceLbController {
@@ -24,6 +35,11 @@ pub struct ServiceLbController {
     recorder: EventRecorder,
     options: Rc<Options>,
     services: Informer<Service>,
+    nodes: Informer<Node>,
+    /// Services whose load balancers are to be made, or to go.
+    due: BTreeSet<ObjectKey>,
+    /// The nodes that each load balancer sends to.
+    hosts: BTreeMap<ObjectKey, Hosts>,
     /// Addresses that were given, of which the informer may not have heard.
     given: Vec<(ObjectKey, Ipv4Addr)>,
 }
@@ -36,6 +52,9 @@ impl ServiceLbController {
             recorder: EventRecorder::new(client.clone(), "service-controller", ""),
             options: setup.options.clone(),
             services: setup.informers.informer(),
+            nodes: setup.informers.informer(),
+            due: BTreeSet::new(),
+            hosts: BTreeMap::new(),
             given: Vec::new(),
         }
     }
@@ -44,19 +63,28 @@ impl ServiceLbController {
         self.recorder.event(queue.now(), service, EventType::Normal, reason, message);
     }
 
-    /// Tells what makes a Service another one for its load balancer (`needsUpdate`).
-    fn tell_change(&mut self, old: &Service, new: &Service, queue: &Queue) {
-        let of = |service: &Service, field: fn(&ServiceSpec) -> &Option<String>| {
-            service.spec.as_ref().and_then(|spec| field(spec).clone()).unwrap_or_default()
-        };
-        let mut changed = |reason, field| {
-            let message = format!("{} -> {}", of(old, field), of(new, field));
-            self.event(new, queue, reason, &message);
-        };
-        if wants_load_balancer(old) != wants_load_balancer(new) {
-            changed("Type", |spec| &spec.type_);
-        } else if wants_load_balancer(new) && of(old, |it| &it.load_balancer_ip) != of(new, |it| &it.load_balancer_ip) {
-            changed("LoadbalancerIP", |spec| &spec.load_balancer_ip);
+    fn due(&mut self, key: ObjectKey, service: &Service, queue: &mut Queue) {
+        self.due.insert(key.clone());
+        queue.add_for(key, service);
+    }
+
+    /// Tells that a load balancer has no node to send to.
+    fn warn_of_none(&mut self, service: &Service, queue: &Queue) {
+        let message = "There are no available nodes for LoadBalancer";
+        self.recorder.event(queue.now(), service, EventType::Warning, "UnAvailableLoadBalancer", message);
+    }
+
+    /// Sends to the nodes that there are now (`nodeSyncService`).
+    fn update_hosts(&mut self, key: &ObjectKey, service: &Service, queue: &Queue) {
+        let hosts = hosts(&self.nodes);
+        match self.hosts.get_mut(key) {
+            Some(known) if *known != hosts => *known = hosts.clone(),
+            _ => return,
+        }
+        if hosts.is_empty() {
+            self.warn_of_none(service, queue);
+        } else {
+            self.event(service, queue, "UpdatedLoadBalancer", "Updated load balancer with new hosts");
         }
     }
 
@@ -101,33 +129,37 @@ impl ServiceLbController {
         self.given.retain(|(owner, _)| owner != key);
     }
 
-    fn ensure(&mut self, key: &ObjectKey, service: &Service, queue: &Queue) -> Result<(), ApiError> {
+    fn ensure(&mut self, key: &ObjectKey, service: &Service, queue: &Queue) -> Result<(), Failed> {
+        let failed = |error| ("update load balancer status", error);
         let address = match self.address(key, service) {
             Ok(address) => address,
             Err(reason) => {
                 let message = format!("Failed to allocate IP for \"{key}\": {reason}");
                 self.recorder.event(queue.now(), service, EventType::Warning, "AllocationFailed", &message);
                 // It waits for one that is given back, or for another wish.
-                return self.clear(key, service);
+                return self.clear(key, service).map_err(failed);
             }
         };
         let mut wanted: Vec<_> = address.map(|address| of_address(address.into())).into_iter().collect();
         wanted.extend(self.options.load_balancer.as_deref().map(ingress));
-        if has_finalizer(service) && ingresses(service) == wanted.as_slice() {
-            return Ok(());
-        }
         self.event(service, queue, "EnsuringLoadBalancer", "Ensuring load balancer");
         let mut updated = service.clone();
         if !has_finalizer(service) {
             updated.metadata.finalizers.get_or_insert_default().push(FINALIZER.into());
-            updated = (*self.client.update(updated)?).clone();
+            let added = self.client.update(updated);
+            updated = (*added.map_err(|error| ("add load balancer cleanup finalizer", error))?).clone();
         }
+        let hosts = hosts(&self.nodes);
+        if hosts.is_empty() {
+            self.warn_of_none(service, queue);
+        }
+        self.hosts.insert(key.clone(), hosts);
+        self.event(service, queue, "EnsuredLoadBalancer", "Ensured load balancer");
         if ingresses(service) != wanted.as_slice() {
             let status = updated.status.get_or_insert_default();
             status.load_balancer = Some(LoadBalancerStatus { ingress: Some(wanted) });
-            self.client.update_status(updated)?;
+            self.client.update_status(updated).map_err(failed)?;
         }
-        self.event(service, queue, "EnsuredLoadBalancer", "Ensured load balancer");
         Ok(())
     }
 
@@ -140,19 +172,20 @@ impl ServiceLbController {
         Ok(())
     }
 
-    fn clean_up(&mut self, key: &ObjectKey, service: &Service, queue: &Queue) -> Result<(), ApiError> {
+    fn clean_up(&mut self, key: &ObjectKey, service: &Service, queue: &Queue) -> Result<(), Failed> {
         self.give_back(key);
+        self.hosts.remove(key);
         if !has_finalizer(service) {
             return Ok(());
         }
         self.event(service, queue, "DeletingLoadBalancer", "Deleting load balancer");
         if !pods::is_deleting(service) {
-            self.clear(key, service)?;
+            self.clear(key, service).map_err(|error| ("update load balancer status", error))?;
         }
         let left: Vec<_> = service.metadata.finalizers.iter().flatten().filter(|name| *name != FINALIZER).collect();
         let patch = Patch::Merge(json!({ "metadata": { "finalizers": left } }));
         match self.client.patch::<Service>(key, &patch) {
-            Err(error) if !error.is_not_found() => return Err(error),
+            Err(error) if !error.is_not_found() => return Err(("remove load balancer cleanup finalizer", error)),
             _ => {}
         }
         self.event(service, queue, "DeletedLoadBalancer", "Deleted load balancer");
@@ -176,49 +209,115 @@ impl Controller for ServiceLbController {
                 Event::Added(_) => false,
             };
             given_back |= lost;
-            if let (Event::Updated { old, new }, true) = (&event, self.options.load_balancer.is_some()) {
-                self.tell_change(old, new, queue);
+            let due = match &event {
+                Event::Added(service) => wants_load_balancer(service) || has_finalizer(service),
+                Event::Updated { old, new } => needs_update(old, new) || needs_cleanup(new),
+                Event::Deleted(service) => {
+                    self.hosts.remove(&key_of(&**service));
+                    false
+                }
+            };
+            if due {
+                self.due(key_of(&**service), service, queue);
             }
-            if !matches!(event, Event::Deleted(_)) && (wants_load_balancer(service) || has_finalizer(service)) {
-                queue.add_for(key_of(&**service), &**service);
-            }
+        }
+        let changes = |event: &Event<Node>| match event {
+            Event::Updated { old, new } => is_included(old) != is_included(new) || provider_id(old) != provider_id(new),
+            _ => true,
+        };
+        if self.nodes.poll(cx).iter().any(changes) {
+            self.hosts.keys().for_each(|key| queue.add(key.clone()));
         }
         if given_back {
             let waits = |service: &Service| wants_load_balancer(service) && addresses(service).next().is_none();
-            self.services
-                .list()
-                .iter()
-                .filter(|service| waits(service))
-                .for_each(|service| queue.add(key_of(&**service)));
+            for service in self.services.list().iter().filter(|service| waits(service)) {
+                self.due(key_of(&**service), service, queue);
+            }
         }
     }
 
     fn synced(&self) -> bool {
-        self.services.synced()
+        self.services.synced() && self.nodes.synced()
+    }
+
+    fn queue(&self) -> WorkQueue<ObjectKey> {
+        WorkQueue::with_backoff(RETRY.0, RETRY.1)
     }
 
     fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
-        if self.options.load_balancer.is_none() {
+        let due = self.due.remove(key);
+        let Some(service) = self.services.get(key).filter(|_| self.options.load_balancer.is_some()) else {
             return Ok(());
-        }
-        let Some(service) = self.services.get(key) else { return Ok(()) };
-        if wants_load_balancer(&service) && !pods::is_deleting(&*service) {
-            self.ensure(key, &service, queue)
-        } else {
-            self.clean_up(key, &service, queue)
-        }
+        };
+        let wanted = wants_load_balancer(&service) && !needs_cleanup(&service);
+        let result = match (due, wanted) {
+            (true, true) => self.ensure(key, &service, queue),
+            (true, false) => self.clean_up(key, &service, queue),
+            (false, _) => {
+                self.update_hosts(key, &service, queue);
+                Ok(())
+            }
+        };
+        result.map_err(|(doing, error)| {
+            let message = format!("Error syncing load balancer: failed to {doing}: {error}");
+            self.recorder.event(queue.now(), &*service, EventType::Warning, "SyncLoadBalancerFailed", &message);
+            self.due.insert(key.clone());
+            error
+        })
     }
 }
 
-/// A class of load balancers other than the default is another controller's.
-fn wants_load_balancer(service: &Service) -> bool {
+/// The names of nodes, with their cloud's.
+type Hosts = BTreeMap<String, Option<String>>;
+
+/// The nodes that load balancers send to (`stableNodeSetPredicates`).
+fn hosts(nodes: &Informer<Node>) -> Hosts {
+    let taints = |node: &Node| node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
+    let stays = |node: &Node| !pods::is_deleting(node) && taints(node).iter().all(|taint| taint.key != TO_BE_DELETED);
+    let nodes = nodes.list().into_iter().filter(|node| is_included(node) && stays(node));
+    nodes.map(|node| (pods::name(&*node).to_owned(), provider_id(&node).cloned())).collect()
+}
+
+/// Whether the node's label does not exclude it.
+fn is_included(node: &Node) -> bool {
+    let label = node.metadata.labels.as_ref().and_then(|labels| labels.get(EXCLUDED));
+    label.is_none_or(|value| matches!(value.as_str(), "0" | "f" | "F" | "false" | "FALSE" | "False"))
+}
+
+fn provider_id(node: &Node) -> Option<&String> {
+    node.spec.as_ref()?.provider_id.as_ref()
+}
+
+/// Whether a change of the Service means something to its load balancer (`needsUpdate`).
+fn needs_update(old: &Service, new: &Service) -> bool {
+    let seen = |service: &Service| {
+        let spec = service.spec.clone().unwrap_or_default();
+        let metadata = &service.metadata;
+        let ports = (spec.ports, spec.session_affinity, spec.session_affinity_config, spec.health_check_node_port);
+        let ranges = (spec.load_balancer_ip, spec.load_balancer_source_ranges, spec.external_ips);
+        let families = spec.ip_families.map_or(0, |families| families.len());
+        (ports, ranges, families, spec.external_traffic_policy, metadata.annotations.clone(), metadata.uid.clone())
+    };
+    let wants = [old, new].map(wants_load_balancer);
+    wants[0] != wants[1] || wants[1] && seen(old) != seen(new)
+}
+
+/// Whether the load balancer of the Service has to go.
+fn needs_cleanup(service: &Service) -> bool {
+    let type_ = service.spec.as_ref().and_then(|spec| spec.type_.as_deref());
+    has_finalizer(service) && (pods::is_deleting(service) || type_ != Some("LoadBalancer"))
+}
+
+/// Whether the Service wants one. A class of load balancers other than the default is another controller's.
+pub fn wants_load_balancer(service: &Service) -> bool {
     service
         .spec
         .as_ref()
         .is_some_and(|spec| spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.is_none())
 }
 
-fn has_finalizer(service: &Service) -> bool {
+/// Whether the Service waits for its load balancer to go.
+pub fn has_finalizer(service: &Service) -> bool {
     service.metadata.finalizers.iter().flatten().any(|name| name == FINALIZER)
 }
 

@@ -140,16 +140,33 @@ fn load_balancers_are_localhost() {
         world.events("web"),
         ["EnsuringLoadBalancer Ensuring load balancer", "EnsuredLoadBalancer Ensured load balancer"]
     );
+    let told = |world: &World, reason: &str| {
+        let events = world.list::<k8s_openapi::api::core::v1::Event>("default");
+        let event = events.into_iter().find(|it| it.reason.as_deref() == Some(reason));
+        event.map(|event| (event.message.clone().unwrap(), event.count.unwrap()))
+    };
+    // What its load balancer knows of the Service, the nodes it sends to, and what it does not know.
+    world.patch::<Service>("default", "web", json!({ "spec": { "sessionAffinity": "ClientIP" } }));
+    world.patch::<Service>("default", "web", json!({ "spec": { "selector": { "app": "other" } } }));
+    for excluded in ["", "false"] {
+        let label = json!({ "node.kubernetes.io/exclude-from-external-load-balancers": excluded });
+        world.patch::<Node>("", "node-0", json!({ "metadata": { "labels": label } }));
+        world.run(2);
+    }
+    assert_eq!(told(&world, "EnsuredLoadBalancer"), Some(("Ensured load balancer".into(), 2)));
+    let none = "There are no available nodes for LoadBalancer";
+    assert_eq!(told(&world, "UnAvailableLoadBalancer"), Some((none.into(), 1)));
+    assert_eq!(told(&world, "UpdatedLoadBalancer"), Some(("Updated load balancer with new hosts".into(), 1)));
+    world.wire.refuses.set(Some(|request| request.method() == "PATCH" && request.uri().path().ends_with("/status")));
     world.patch::<Service>("default", "web", json!({ "spec": { "type": "ClusterIP" } }));
     world.run(2);
-    assert_eq!(
-        world.events("web")[2..],
-        [
-            "Type LoadBalancer -> ClusterIP",
-            "DeletingLoadBalancer Deleting load balancer",
-            "DeletedLoadBalancer Deleted load balancer"
-        ]
-    );
+    world.wire.refuses.set(None);
+    world.run(10);
+    let failed = "Error syncing load balancer: failed to update load balancer status: connection refused";
+    assert_eq!(told(&world, "SyncLoadBalancerFailed"), Some((failed.into(), 1)));
+    assert_eq!(told(&world, "DeletingLoadBalancer"), Some(("Deleting load balancer".into(), 2)));
+    assert_eq!(told(&world, "DeletedLoadBalancer"), Some(("Deleted load balancer".into(), 1)));
+    assert_eq!(told(&world, "Type"), None);
     let found = world.get::<Service>("default", "web");
     assert!(found.metadata.finalizers.iter().flatten().next().is_none());
     world.delete::<Service>("default", "web", &client::DeleteOptions::default());
