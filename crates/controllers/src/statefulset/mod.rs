@@ -21,8 +21,9 @@ use crate::claim::claim;
 use crate::controller::{Controller, Queue};
 use crate::history::{self, History};
 use crate::pods::{self, BY_CONTROLLER, ORPHANS};
+use crate::replicaset::number;
 use identity::{ordinal_of, ordinals, revision_of};
-use status::{Work, complete_update, is_rolling, partition, status_of};
+use status::{Work, complete_update, first_updated, is_parallel, is_rolling, status_of};
 
 /// Status changes of pods are taken together for so long.
 const STATUS_BATCH: Duration = Duration::from_millis(10);
@@ -140,22 +141,16 @@ impl StatefulSetController {
         result
     }
 
-    /// The revision a missing pod is made of: those below the partition, and those an update has not
-    /// reached, stay with the current one.
-    fn revision_for(round: &Work<'_>, ordinal: i32, current_replicas: i32) -> Arc<ControllerRevision> {
-        let start = ordinals(round.set).start;
-        let partition = partition(round.set);
-        let keeps = match partition {
-            None => ordinal < start.saturating_add(current_replicas),
-            Some(partition) => ordinal < start.saturating_add(partition),
-        };
-        if is_rolling(round.set) && keeps { round.current.clone() } else { round.update.clone() }
+    /// The revision a missing pod is made of: those below the partition stay with the current one.
+    fn revision_for<'a>(round: &'a Work<'_>, ordinal: i32) -> &'a ControllerRevision {
+        let keeps = is_rolling(round.set) && ordinal < first_updated(round.set);
+        if keeps { &round.current } else { &round.update }
     }
 
     /// Takes one step, or with parallel management all steps: makes missing pods from the lowest
     /// ordinal up, then lets those go that are too many from the highest down, then updates.
-    fn step(&mut self, round: &Work<'_>, all: &[Arc<Pod>], status: &StatefulSetStatus) -> Result<(), ApiError> {
-        let monotonic = round.set.spec.pod_management_policy.as_deref() != Some("Parallel");
+    fn step(&mut self, round: &Work<'_>, all: &[Arc<Pod>]) -> Result<(), ApiError> {
+        let monotonic = !is_parallel(round.set);
         let min_ready_seconds = round.set.spec.min_ready_seconds.unwrap_or(0);
         let available = |pod: &Pod| pods::is_available(pod, min_ready_seconds, round.now);
         let healthy = |pod: &Pod| pods::phase(pod) == "Running" && pods::is_ready(pod) && !pods::is_deleting(pod);
@@ -165,8 +160,7 @@ impl StatefulSetController {
         let mut created = 0;
         for ordinal in ordinals(round.set) {
             let Some(pod) = by_ordinal.remove(&ordinal) else {
-                let revision = Self::revision_for(round, ordinal, status.current_replicas.unwrap_or(0));
-                self.create_pod(round, ordinal, &revision)?;
+                self.create_pod(round, ordinal, Self::revision_for(round, ordinal))?;
                 created += 1;
                 // The pods' own events bring the next step.
                 if monotonic || created == BURST {
@@ -234,32 +228,31 @@ impl StatefulSetController {
         result
     }
 
-    /// Deletes pods of other revisions than the newest, the highest ordinal first, as many as may be
-    /// missing at a time; none below the partition.
+    /// Deletes pods of other revisions than the newest, the highest ordinal first, as many as may be missing at a
+    /// time; with parallel management those first, and all of them, that are missing already. None below the partition.
     fn roll(&mut self, round: &Work<'_>, replicas: &BTreeMap<i32, Arc<Pod>>) -> Result<(), ApiError> {
-        let range = ordinals(round.set);
-        let lowest = range.start.saturating_add(partition(round.set).unwrap_or(0));
-        let rolling = round.set.spec.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
+        let spec = &round.set.spec;
+        let rolling = spec.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
         let unavailable = rolling.and_then(|rolling| rolling.max_unavailable.as_ref());
-        let wanted = round.set.spec.replicas.unwrap_or(1);
+        let wanted = spec.replicas.unwrap_or(1);
         let max = unavailable.and_then(|value| scaled_value(value, wanted, Round::Down).ok()).unwrap_or(1).max(1);
-        let max = usize::try_from(max).unwrap_or(1);
-        let min_ready_seconds = round.set.spec.min_ready_seconds.unwrap_or(0);
-        let missing = |pod: &Pod| pods::is_deleting(pod) || !pods::is_available(pod, min_ready_seconds, round.now);
-        let mut absent = usize::try_from(wanted).unwrap_or(0).saturating_sub(replicas.len());
-        absent += replicas.values().filter(|pod| missing(pod)).count();
-        for (_, pod) in replicas.range(lowest..).rev() {
-            let outdated = revision_of(pod) != pods::name(&*round.update);
-            if outdated && !pods::is_deleting(&**pod) {
-                // One that is missing already may be replaced at once.
-                if absent >= max && !missing(pod) {
-                    return Ok(());
-                }
-                absent += usize::from(!missing(pod));
-                self.delete_pod(round, pod)?;
-            } else if missing(pod) && absent >= max {
-                return Ok(());
+        let min_ready_seconds = spec.min_ready_seconds.unwrap_or(0);
+        let available = |pod: &Pod| !pods::is_deleting(pod) && pods::is_available(pod, min_ready_seconds, round.now);
+        let missing = wanted - number(replicas.values().filter(|pod| available(pod)).count());
+        let mut budget = max - missing;
+        let of_old = |pod: &&Arc<Pod>| revision_of(pod) != pods::name(&*round.update) && !pods::is_deleting(&***pod);
+        let outdated: Vec<_> =
+            replicas.range(first_updated(round.set)..).rev().map(|(_, pod)| pod).filter(of_old).collect();
+        let in_order = !is_parallel(round.set);
+        for pod in outdated.iter().filter(|pod| !in_order && !available(pod)) {
+            self.delete_pod(round, pod)?;
+        }
+        for pod in outdated.into_iter().filter(|pod| in_order || available(pod)) {
+            if budget <= 0 {
+                break;
             }
+            budget -= 1;
+            self.delete_pod(round, pod)?;
         }
         Ok(())
     }
@@ -345,7 +338,7 @@ impl Controller for StatefulSetController {
 
         let round = Work { set: &set, current, update: history.current.clone(), now };
         let mut status = status_of(&round, &all, collisions);
-        let stepped = if pods::is_deleting(&*set) { Ok(()) } else { self.step(&round, &all, &status) };
+        let stepped = if pods::is_deleting(&*set) { Ok(()) } else { self.step(&round, &all) };
         complete_update(&set, &mut status);
         self.write_status(&set, status.clone())?;
         stepped?;

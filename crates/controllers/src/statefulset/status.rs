@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetSta
 use k8s_openapi::api::core::v1::Pod;
 use machinery::Timestamp;
 
-use super::identity::revision_of;
+use super::identity::{ordinals, revision_of};
 use crate::pods;
 use crate::replicaset::number;
 
@@ -28,10 +28,16 @@ pub fn is_rolling(set: &StatefulSet) -> bool {
     strategy.unwrap_or("RollingUpdate") == "RollingUpdate"
 }
 
-/// Ordinals below this, counted from the first, are not updated; none where there is no partition.
-pub fn partition(set: &StatefulSet) -> Option<i32> {
-    let rolling = set.spec.update_strategy.as_ref()?.rolling_update.as_ref()?;
-    rolling.partition.filter(|partition| *partition > 0)
+/// Whether pods come, go and change without waiting for each other.
+pub fn is_parallel(set: &StatefulSet) -> bool {
+    set.spec.pod_management_policy.as_deref() == Some("Parallel")
+}
+
+/// The first ordinal that is updated: the partition, counted from the set's first.
+pub fn first_updated(set: &StatefulSet) -> i32 {
+    let rolling = set.spec.update_strategy.as_ref().and_then(|strategy| strategy.rolling_update.as_ref());
+    let partition = rolling.and_then(|rolling| rolling.partition).unwrap_or(0);
+    ordinals(set).start.saturating_add(partition.max(0))
 }
 
 /// The status to report, before an update that is complete is noted.

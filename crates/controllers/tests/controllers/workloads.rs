@@ -365,6 +365,29 @@ fn a_share_of_stateful_pods_may_be_missing() {
 }
 
 #[test]
+fn a_stateful_pod_that_is_missing_is_updated_at_once_where_pods_are_managed_in_parallel() {
+    use k8s_openapi::api::apps::v1::StatefulSet;
+    for (policy, expected) in
+        [("Parallel", ["db:1", "db:1", "db:2", "db:2"]), ("OrderedReady", ["db:1", "db:1", "db:1", "db:2"])]
+    {
+        let mut world = World::new(2);
+        let mut manifest = deployment("db", 4, "db:1");
+        manifest["spec"]["podManagementPolicy"] = json!(policy);
+        world.create::<StatefulSet>(manifest);
+        world.run(10);
+        world.nodes.borrow_mut().broken_images.insert("db:2".into());
+        world.patch::<StatefulSet>("default", "db", image_patch("db:2"));
+        world.run(10);
+        let client = client::Client::new(world.wire.clone(), "kubelet");
+        let unready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "False" }] } });
+        let first = machinery::ObjectKey::new("default", "db-0");
+        client.patch_status::<Pod>(&first, &client::Patch::Strategic(unready)).unwrap();
+        world.run(10);
+        assert_eq!(images(&world), expected, "{policy}");
+    }
+}
+
+#[test]
 fn a_daemon_that_fails_is_replaced_ever_more_slowly() {
     use k8s_openapi::api::apps::v1::DaemonSet;
     let mut world = World::new(1);
