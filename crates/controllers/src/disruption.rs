@@ -1,10 +1,11 @@
 //! PodDisruptionBudgets: how many pods may be evicted now (`pkg/controller/disruption`).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{ApiResource, Client, Context, Event, EventRecorder, EventType, Informer, key_of};
+use client::{ApiResource, Client, Context, Event, EventRecorder, EventType, Informer, Patch, key_of};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{Pod, ReplicationController};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
@@ -14,6 +15,7 @@ use machinery::labels::Selector;
 use machinery::status::ApiError;
 use machinery::time::{after, meta_time};
 use machinery::{GroupVersionKind, GroupVersionResource, ObjectKey, Timestamp};
+use serde_json::json;
 
 use crate::Setup;
 use crate::controller::{Controller, Queue};
@@ -23,6 +25,10 @@ use crate::replicaset::number;
 
 /// A pod that was evicted counts as gone for so long, until its deletion is seen.
 const DELETION_TIMEOUT: Duration = Duration::from_secs(2 * 60);
+/// A pod that is to be disrupted, and is not, is no longer (`stalePodDisruptionTimeout`).
+const STALE: Duration = Duration::from_secs(2 * 60);
+/// The condition of a pod that is about to be disrupted.
+pub const DISRUPTION_TARGET: &str = "DisruptionTarget";
 /// Changes of pods are taken together for so long.
 const POD_BATCH: Duration = Duration::from_millis(10);
 
@@ -151,6 +157,31 @@ impl DisruptionController {
         Ok((scales.values().sum(), unmanaged))
     }
 
+    /// A pod that was to be disrupted long ago is not to be any more.
+    fn sync_pod(&self, key: &ObjectKey, queue: &mut Queue<Work>) -> Result<(), ApiError> {
+        let Some(pod) = self.pods.get(key) else { return Ok(()) };
+        match stale_at(&pod) {
+            Some(time) if time > queue.now() => queue.add_at(Work::Pod(key.clone()), time),
+            None => {}
+            Some(_) => {
+                let condition = json!({
+                    "type": DISRUPTION_TARGET,
+                    "status": "False",
+                    "lastTransitionTime": meta_time(queue.now()),
+                    "observedGeneration": pod.metadata.generation,
+                    "reason": null,
+                    "message": null,
+                });
+                let patch = json!({ "metadata": { "uid": pods::uid(&*pod) }, "status": { "conditions": [condition] } });
+                match self.client.patch_status::<Pod>(key, &Patch::Strategic(patch)) {
+                    Err(error) if !error.is_not_found() => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn write_status(&self, budget: &PodDisruptionBudget, status: PodDisruptionBudgetStatus) -> Result<(), ApiError> {
         if budget.status.as_ref() == Some(&status) {
             return Ok(());
@@ -159,13 +190,29 @@ impl DisruptionController {
     }
 }
 
-impl Controller for DisruptionController {
-    type Key = ObjectKey;
+/// What is to be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Work {
+    /// A budget.
+    Budget(ObjectKey),
+    /// A pod with the condition DisruptionTarget.
+    Pod(ObjectKey),
+}
 
-    fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Budget(key) | Self::Pod(key)) = self;
+        key.fmt(f)
+    }
+}
+
+impl Controller for DisruptionController {
+    type Key = Work;
+
+    fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue<Work>) {
         for event in self.budgets.poll(cx) {
             if !matches!(&event, Event::Updated { old, new } if pods::same_revision(&**old, &**new)) {
-                queue.add_for(key_of(&**event.object()), &**event.object());
+                queue.add_for(Work::Budget(key_of(&**event.object())), &**event.object());
             }
         }
         let mut scaled = Vec::new();
@@ -175,14 +222,17 @@ impl Controller for DisruptionController {
         self.sets.poll(cx);
         scaled.dedup();
         for budget in scaled.iter().flat_map(|namespace| self.budgets.in_namespace(namespace)) {
-            queue.add_after(key_of(&*budget), POD_BATCH);
+            queue.add_after(Work::Budget(key_of(&*budget)), POD_BATCH);
         }
         for event in self.pods.poll(cx) {
             let pod = event.object();
+            if let Some(time) = stale_at(pod) {
+                queue.add_at(Work::Pod(key_of(&**pod)), time);
+            }
             for budget in self.budgets.in_namespace(pods::namespace(&**pod)) {
                 let selects = |pod: &Pod| selector(&budget).is_some_and(|s| s.matches(pod.metadata.labels.as_ref()));
                 if selects(pod) || matches!(&event, Event::Updated { old, .. } if selects(old)) {
-                    queue.add_for_after(key_of(&*budget), &**pod, POD_BATCH);
+                    queue.add_for_after(Work::Budget(key_of(&*budget)), &**pod, POD_BATCH);
                 }
             }
         }
@@ -197,8 +247,12 @@ impl Controller for DisruptionController {
             && self.controllers.synced()
     }
 
-    fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
+    fn sync(&mut self, work: &Work, queue: &mut Queue<Work>) -> Result<(), ApiError> {
         let now = queue.now();
+        let key = match work {
+            Work::Budget(key) => key,
+            Work::Pod(key) => return self.sync_pod(key, queue),
+        };
         let Some(budget) = self.budgets.get(key) else { return Ok(()) };
         let mut selected = self.pods.in_namespace(&key.namespace);
         let selector = selector(&budget);
@@ -247,7 +301,7 @@ impl Controller for DisruptionController {
             .count();
         let allowed = if expected > 0 { (number(healthy) - desired).max(0) } else { 0 };
         if let Some(time) = disrupted.values().map(|time| after(time.0, DELETION_TIMEOUT)).min() {
-            queue.add_at(key.clone(), after(time, Duration::from_secs(1)));
+            queue.add_at(work.clone(), after(time, Duration::from_secs(1)));
         }
         let reason = if allowed > 0 { "SufficientPods" } else { "InsufficientPods" };
         let status = PodDisruptionBudgetStatus {
@@ -261,6 +315,16 @@ impl Controller for DisruptionController {
         };
         self.write_status(&budget, status)
     }
+}
+
+/// When a pod that is to be disrupted is taken not to be; none where it is not to be, or is going. What its node says of
+/// it stands.
+fn stale_at(pod: &Pod) -> Option<Timestamp> {
+    let condition = pods::condition(pod, DISRUPTION_TARGET).filter(|condition| condition.status == "True")?;
+    let goes = pods::is_deleting(pod) || pods::is_terminated(pod);
+    let stands = goes || condition.reason.as_deref() == Some("TerminationByKubelet");
+    let since = condition.last_transition_time.as_ref().filter(|_| !stands)?;
+    Some(after(since.0, STALE))
 }
 
 fn group_kind(owner: &OwnerReference) -> (&str, &str) {

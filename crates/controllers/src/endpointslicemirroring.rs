@@ -2,8 +2,9 @@
 //! (`pkg/controller/endpointslicemirroring`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use client::{Client, Context, DeleteOptions, Event, Informer, key_of};
+use client::{Client, Context, DeleteOptions, Event, EventRecorder, EventType, Informer, key_of};
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointSubset, Endpoints, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -29,6 +30,7 @@ const MIRRORS: &str = "mirrors";
 /// The controller of mirrored slices.
 pub struct EndpointSliceMirroring {
     client: Client,
+    recorder: EventRecorder,
     endpoints: Informer<Endpoints>,
     slices: Informer<EndpointSlice>,
     services: Informer<Service>,
@@ -39,12 +41,25 @@ impl EndpointSliceMirroring {
     pub fn new(setup: &Setup, client: &Client) -> Self {
         Self {
             client: client.clone(),
+            recorder: EventRecorder::new(client.clone(), "endpoint-slice-mirroring-controller", ""),
             endpoints: setup.informers.informer(),
             slices: setup.informers.informer().indexed(MIRRORS, |slice: &EndpointSlice| {
                 service_of(slice).map(|key| key.to_string()).into_iter().collect()
             }),
             services: setup.informers.informer(),
         }
+    }
+
+    /// Makes a slice say what is wanted, unless it does.
+    fn renew(&self, slice: &EndpointSlice, wanted: EndpointSlice) -> Result<(), ApiError> {
+        let told = |metadata: &ObjectMeta| (metadata.labels.clone(), metadata.annotations.clone().unwrap_or_default());
+        let same = slice.endpoints == wanted.endpoints && slice.ports == wanted.ports;
+        if same && told(&slice.metadata) == told(&wanted.metadata) {
+            return Ok(());
+        }
+        let ObjectMeta { labels, annotations, .. } = wanted.metadata;
+        let metadata = ObjectMeta { labels, annotations, ..slice.metadata.clone() };
+        self.client.update(EndpointSlice { metadata, ..wanted }).map(drop)
     }
 }
 
@@ -81,7 +96,7 @@ impl Controller for EndpointSliceMirroring {
         self.endpoints.synced() && self.slices.synced() && self.services.synced()
     }
 
-    fn sync(&mut self, key: &ObjectKey, _: &mut Queue) -> Result<(), ApiError> {
+    fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
         let labelled = |endpoints: &Endpoints, name: &str| {
             endpoints.metadata.labels.as_ref().is_some_and(|labels| labels.get(name).is_some_and(|it| it == "true"))
         };
@@ -91,29 +106,33 @@ impl Controller for EndpointSliceMirroring {
             .get(key)
             .filter(|it| !labelled(it, SKIP_MIRROR) && pods::annotation(&**it, LEADER).is_none())
             .filter(|_| service.is_some());
-        let mut wanted = endpoints.as_deref().map(wanted).unwrap_or_default();
-        for slice in self.slices.by_index(MIRRORS, &key.to_string()) {
-            match wanted.iter().position(|it| it.address_type == slice.address_type && it.ports == slice.ports) {
-                Some(index) => {
-                    let wanted = wanted.swap_remove(index);
-                    let told = |metadata: &ObjectMeta| {
-                        (metadata.labels.clone(), metadata.annotations.clone().unwrap_or_default())
-                    };
-                    if slice.endpoints != wanted.endpoints || told(&slice.metadata) != told(&wanted.metadata) {
-                        let ObjectMeta { labels, annotations, .. } = wanted.metadata;
-                        let updated = EndpointSlice {
-                            endpoints: wanted.endpoints,
-                            metadata: ObjectMeta { labels, annotations, ..slice.metadata.clone() },
-                            ..(*slice).clone()
-                        };
-                        self.client.update(updated)?;
-                    }
-                }
-                None => match self.client.delete::<EndpointSlice>(&key_of(&*slice), &DeleteOptions::default()) {
-                    Err(error) if !error.is_not_found() => return Err(error),
-                    _ => {}
-                },
+        if let Some(endpoints) = &endpoints {
+            let skipped: usize = endpoints.subsets.iter().flatten().map(skipped).sum();
+            if skipped > 0 {
+                let message = format!(
+                    "A max of {ADDRESSES_MAX} addresses can be mirrored to EndpointSlices per Endpoints subset. \
+                     {skipped} addresses were skipped"
+                );
+                let reason = "TooManyAddressesToMirror";
+                self.recorder.event(queue.now(), &**endpoints, EventType::Warning, reason, &message);
             }
+        }
+        let mut wanted = endpoints.as_deref().map(wanted).unwrap_or_default();
+        let mut present = self.slices.by_index(MIRRORS, &key.to_string());
+        // A slice keeps its name where its ports stay; those that are left over become what is new (`recycleSlices`).
+        let matches: [fn(&EndpointSlice, &EndpointSlice) -> bool; 2] =
+            [|wanted, slice| wanted.ports == slice.ports, |_, _| true];
+        for matches in matches {
+            let mut missing = Vec::new();
+            for wanted in wanted {
+                let fits =
+                    |slice: &Arc<EndpointSlice>| wanted.address_type == slice.address_type && matches(&wanted, slice);
+                match present.iter().position(fits) {
+                    Some(index) => self.renew(&present.remove(index), wanted)?,
+                    None => missing.push(wanted),
+                }
+            }
+            wanted = missing;
         }
         for slice in wanted {
             match self.client.create(slice) {
@@ -121,8 +140,20 @@ impl Controller for EndpointSliceMirroring {
                 _ => {}
             }
         }
+        for slice in present {
+            match self.client.delete::<EndpointSlice>(&key_of(&*slice), &DeleteOptions::default()) {
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => {}
+            }
+        }
         Ok(())
     }
+}
+
+/// How many of a subset's addresses are too many.
+fn skipped(subset: &EndpointSubset) -> usize {
+    let count = |addresses: &Option<Vec<EndpointAddress>>| addresses.as_ref().map_or(0, Vec::len);
+    (count(&subset.addresses) + count(&subset.not_ready_addresses)).saturating_sub(ADDRESSES_MAX)
 }
 
 /// The slices that say what the Endpoints do: one for each subset and family of addresses.

@@ -17,7 +17,7 @@ use machinery::{Kind, ObjectKey, split};
 
 use crate::{
     Build, Setup, certificates, cronjob, disruption, driver, endpointslicemirroring, ephemeral_volume,
-    horizontalpodautoscaler, job, persistentvolume, replicaset, resourcequota, service_lb, serviceaccount_tokens,
+    horizontalpodautoscaler, job, persistentvolume, pods, replicaset, resourcequota, service_lb, serviceaccount_tokens,
     statefulset, ttlafterfinished, volume_protection,
 };
 
@@ -96,7 +96,7 @@ impl Rare {
             Self::Job => vec![any::<Job>(setup), tracked_pod(setup)],
             Self::TtlAfterFinished => vec![any::<Job>(setup)],
             Self::CronJob => vec![any::<CronJob>(setup)],
-            Self::Disruption => vec![any::<PodDisruptionBudget>(setup)],
+            Self::Disruption => vec![any::<PodDisruptionBudget>(setup), disrupted_pod(setup)],
             Self::EndpointSliceMirroring => vec![unselecting_service(setup), mirror(setup)],
             Self::ResourceQuota => vec![any::<ResourceQuota>(setup)],
             Self::HorizontalPodAutoscaler => vec![any::<HorizontalPodAutoscaler>(setup)],
@@ -136,6 +136,15 @@ fn tracked_pod(setup: &Setup) -> Look {
         let tracked =
             |pod: &Pod| pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == job::pod::FINALIZER);
         pods.poll(cx).iter().any(|event| tracked(event.object()))
+    })
+}
+
+/// A pod that is about to be disrupted.
+fn disrupted_pod(setup: &Setup) -> Look {
+    let mut pods: Informer<Pod> = setup.informers.informer();
+    Box::new(move |cx| {
+        let disrupted = |pod: &Pod| pods::condition(pod, disruption::DISRUPTION_TARGET).is_some();
+        pods.poll(cx).iter().any(|event| disrupted(event.object()))
     })
 }
 

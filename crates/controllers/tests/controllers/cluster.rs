@@ -455,6 +455,18 @@ fn mirrored_slices_say_what_their_endpoints_do() {
     world.patch::<Endpoints>("default", "web", manifest);
     world.run(2);
     assert_eq!(annotations(&world)["team"], "b");
+    let uid = slices(&world)[0].metadata.uid.clone();
+    let addresses: Vec<Value> =
+        (0..1002).map(|it| json!({ "ip": format!("192.0.{}.{}", it / 250, it % 250) })).collect();
+    let subsets = json!([{ "addresses": addresses, "ports": [{ "port": 8080 }] }]);
+    world.patch::<Endpoints>("default", "web", json!({ "subsets": subsets }));
+    world.run(2);
+    let slice = slices(&world).remove(0);
+    let ports: Vec<_> = slice.ports.iter().flatten().map(|port| port.port).collect();
+    assert_eq!((&slice.metadata.uid, ports), (&uid, vec![Some(8080)]), "a slice takes over other ports");
+    let told = "TooManyAddressesToMirror A max of 1000 addresses can be mirrored to EndpointSlices per Endpoints subset. \
+                2 addresses were skipped";
+    assert_eq!(world.events("web"), [told]);
 }
 
 #[test]

@@ -435,6 +435,35 @@ fn budgets_say_how_many_may_go() {
 }
 
 #[test]
+fn a_pod_that_was_to_be_disrupted_and_was_not_is_no_longer() {
+    let mut world = World::new(2);
+    world.create::<Deployment>(deployment("web", 2, "nginx:1"));
+    world.run(5);
+    let client = client::Client::new(world.wire.clone(), "kubelet");
+    let names: Vec<_> = world.list::<Pod>("default").iter().map(|pod| client::key_of(&**pod)).collect();
+    for (name, reason) in names.iter().zip(["EvictionByEvictionAPI", "TerminationByKubelet"]) {
+        let now = machinery::time::format_seconds(world.now());
+        let condition =
+            json!({ "type": "DisruptionTarget", "status": "True", "reason": reason, "lastTransitionTime": now });
+        let patch = client::Patch::Strategic(json!({ "status": { "conditions": [condition] } }));
+        client.patch_status::<Pod>(name, &patch).unwrap();
+    }
+    let targets = |world: &World| {
+        let target = |name: &machinery::ObjectKey| {
+            let pod = world.get::<Pod>("default", &name.name);
+            let condition = playground_controllers::pods::condition(&pod, "DisruptionTarget").unwrap().clone();
+            (condition.status, condition.reason)
+        };
+        names.iter().map(target).collect::<Vec<_>>()
+    };
+    let kubelets = ("True".to_owned(), Some("TerminationByKubelet".to_owned()));
+    world.run(115);
+    assert_eq!(targets(&world)[0], ("True".into(), Some("EvictionByEvictionAPI".into())));
+    world.run(10);
+    assert_eq!(targets(&world), [("False".into(), None), kubelets]);
+}
+
+#[test]
 fn budgets_tell_of_pods_that_nothing_scales() {
     use k8s_openapi::api::batch::v1::Job;
     use k8s_openapi::api::policy::v1::PodDisruptionBudget;
