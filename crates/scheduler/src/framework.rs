@@ -43,10 +43,9 @@ impl PodInfo {
             pod.metadata.namespace.clone().unwrap_or_default(),
             pod.metadata.name.clone().unwrap_or_default(),
         );
-        let spec = pod.spec.as_ref();
         Self {
-            requests: spec.map(resources::pod_requests).unwrap_or_default(),
-            nonzero_requests: spec.map(resources::pod_nonzero_requests).unwrap_or_default(),
+            requests: resources::pod_requests(&pod),
+            nonzero_requests: resources::pod_nonzero_requests(&pod),
             host_ports: resources::host_ports(&pod).collect(),
             terms: Terms::of(&pod).map(Box::new),
             claims: volume_binding::claim_names(&pod).map(|name| format!("{}/{name}", key.namespace)).collect(),

@@ -110,15 +110,18 @@ impl Queue {
 
     /// Something changed: the pods that this may help are tried again, once their backoff is over.
     pub fn changed(&mut self, changes: &[Change], now: Timestamp) {
-        if changes.is_empty() || self.unschedulable.is_empty() {
-            return;
+        if !changes.is_empty() {
+            self.changed_by(now, |_, plugin| changes.iter().any(|change| plugins::helps(*change, plugin)));
         }
-        let helped = |key: &&ObjectKey| {
+    }
+
+    /// [`Queue::changed`], where `helps` says whether what happened may help a pod that a plugin rejected.
+    pub fn changed_by(&mut self, now: Timestamp, mut helps: impl FnMut(&ObjectKey, &str) -> bool) {
+        let mut helped = |key: &&ObjectKey| {
             let rejectors = self.waiting.get(key).map(|waiting| waiting.rejectors.as_slice()).unwrap_or_default();
-            let helps = |plugin: &&str| changes.iter().any(|change| plugins::helps(*change, plugin));
-            rejectors.is_empty() || rejectors.iter().any(helps)
+            rejectors.is_empty() || rejectors.iter().any(|plugin| helps(key, plugin))
         };
-        let helped: Vec<ObjectKey> = self.unschedulable.iter().filter(helped).cloned().collect();
+        let helped: Vec<ObjectKey> = self.unschedulable.iter().filter(|key| helped(key)).cloned().collect();
         for key in helped {
             if let Some(waiting) = self.take_out(&key) {
                 let tried = if let Place::Unschedulable(tried) = waiting.place { tried } else { now };
@@ -131,6 +134,11 @@ impl Queue {
     /// When [`Queue::pop`] may have something again, if it has nothing now.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.deadlines.first().map(|(time, _)| *time)
+    }
+
+    /// Whether a pod waits for a change.
+    pub fn has_unschedulable(&self) -> bool {
+        !self.unschedulable.is_empty()
     }
 
     /// Whether a pod is ready to be tried.

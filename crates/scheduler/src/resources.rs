@@ -114,15 +114,16 @@ impl Resources {
 
 /// What a pod requests: the larger of its containers together and of each step of initialization, with
 /// sidecars (init containers that restart always) running on beside both, and the pod's overhead
-/// (upstream component-helpers/resource).
-pub fn pod_requests(spec: &PodSpec) -> Resources {
-    requests_by(spec, container_requests)
+/// (upstream component-helpers/resource). While containers are resized, what they have counts where it is more.
+pub fn pod_requests(pod: &Pod) -> Resources {
+    pod.spec.as_ref().map(|spec| requests_by(spec, |container| requests_of(pod, container))).unwrap_or_default()
 }
 
 /// [`pod_requests`] with a default for containers that request no processor time or memory.
-pub fn pod_nonzero_requests(spec: &PodSpec) -> Resources {
+pub fn pod_nonzero_requests(pod: &Pod) -> Resources {
+    let Some(spec) = &pod.spec else { return Resources::default() };
     requests_by(spec, |container| {
-        let mut requests = container_requests(container);
+        let mut requests = requests_of(pod, container);
         let stated = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
         let states = |name: &str| stated.is_some_and(|list| list.contains_key(name));
         if !states("cpu") {
@@ -173,6 +174,48 @@ fn requests_by(spec: &PodSpec, requests: impl Fn(&Container) -> Resources) -> Re
 fn container_requests(container: &Container) -> Resources {
     let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
     requests.map(Resources::from_list).unwrap_or_default()
+}
+
+/// What a container requests, or has still or already while its pod is resized (`determineContainerReqs`). A resize
+/// for which there will never be room does not count.
+fn requests_of(pod: &Pod, container: &Container) -> Resources {
+    let requests = container_requests(container);
+    let Some((actual, allocated)) = status_requests(pod, container) else { return requests };
+    let mut most = actual.map(Resources::from_list).unwrap_or_default();
+    most.raise_to(&allocated.map(Resources::from_list).unwrap_or_default());
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let infeasible = conditions
+        .iter()
+        .any(|it| it.type_ == "PodResizePending" && it.status == "True" && it.reason.as_deref() == Some("Infeasible"));
+    if !infeasible {
+        most.raise_to(&requests);
+    }
+    most
+}
+
+type List = BTreeMap<String, Quantity>;
+
+/// What a container has by its status, and what its node has given it; none where the status does not say.
+fn status_requests<'a>(pod: &'a Pod, container: &Container) -> Option<(Option<&'a List>, Option<&'a List>)> {
+    let status = pod.status.as_ref()?;
+    // Of init containers those that go on.
+    let statuses = match container.restart_policy.as_deref() {
+        Some("Always") => &status.init_container_statuses,
+        _ => &status.container_statuses,
+    };
+    let status = statuses.iter().flatten().find(|status| status.name == container.name)?;
+    Some((status.resources.as_ref()?.requests.as_ref(), status.allocated_resources.as_ref()))
+}
+
+/// Whether a container has something else than it requests.
+pub fn is_resized(pod: &Pod) -> bool {
+    let spec = pod.spec.iter();
+    let mut containers = spec.flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    containers.any(|container| {
+        let stated = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+        status_requests(pod, container)
+            .is_some_and(|(actual, allocated)| [actual, allocated].into_iter().any(|it| it.is_some() && it != stated))
+    })
 }
 
 /// Host ports a pod takes: address, protocol, port.
@@ -228,9 +271,34 @@ mod tests {
             "overhead": { "cpu": "10m" },
         }))
         .unwrap();
-        let requests = pod_requests(&spec);
+        let pod = Pod { spec: Some(spec), ..Pod::default() };
+        let requests = pod_requests(&pod);
         assert_eq!((requests.milli_cpu, requests.memory, requests.scalar("hugepages-2Mi")), (2010, 1 << 20, 4 << 20));
-        let nonzero = pod_nonzero_requests(&spec);
+        let nonzero = pod_nonzero_requests(&pod);
         assert_eq!((nonzero.milli_cpu, nonzero.memory), (2010, 201 << 20));
+    }
+
+    #[test]
+    fn while_a_pod_is_resized_the_most_of_what_it_has_and_wants_counts() {
+        let pod = |reason: &str| -> Pod {
+            machinery::object::from_value(json!({
+                "spec": { "containers": [{ "name": "a", "resources": { "requests": { "cpu": "3", "memory": "1Gi" } } }] },
+                "status": {
+                    "conditions": [{ "type": "PodResizePending", "status": "True", "reason": reason }],
+                    "containerStatuses": [{
+                        "name": "a", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                        "resources": { "requests": { "cpu": "1", "memory": "2Gi" } },
+                        "allocatedResources": { "cpu": "2", "memory": "1Gi" },
+                    }],
+                },
+            }))
+            .unwrap()
+        };
+        for (reason, expected) in [("Deferred", (3000, 2 << 30)), ("Infeasible", (2000, 2 << 30))] {
+            let requests = pod_requests(&pod(reason));
+            assert_eq!((requests.milli_cpu, requests.memory), expected, "{reason}");
+        }
+        assert!(is_resized(&pod("Deferred")));
+        assert!(!is_resized(&Pod { status: None, ..pod("Deferred") }));
     }
 }

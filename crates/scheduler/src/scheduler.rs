@@ -18,9 +18,10 @@ use crate::config::{Configuration, Profile};
 use crate::decision::{Decision, Decisions};
 use crate::framework::{Cycle, Filter, NodeInfo, PodInfo, Prepared, Rejection};
 use crate::plugins::volume_binding::Storage;
-use crate::plugins::{Change, image_locality, inter_pod_affinity, node_affinity, pod_topology_spread};
+use crate::plugins::{self, Change, image_locality, inter_pod_affinity, node_affinity, pod_topology_spread};
 use crate::preemption::{self, Candidate};
 use crate::queue::Queue;
+use crate::resources;
 use crate::selectors::Selectors;
 
 /// The default profile's name: pods ask for it by `spec.schedulerName`.
@@ -31,6 +32,9 @@ const FEASIBLE_NODES_MIN: usize = 100;
 const FEASIBLE_PERCENTAGE_MIN: usize = 5;
 /// So many pods are given nodes before whoever watches pods has its turn: all of them look at each poll of this one.
 const PODS_PER_POLL: usize = 16;
+
+/// What so many nodes' changes mean to each pod that fits nowhere is looked at; of more it is taken to help.
+const NODES_LOOKED_AT: usize = 16;
 
 /// How the message of a pod begins whose volumes could not be bound.
 const VOLUMES_FAILED: &str = "running PreBind plugin \"VolumeBinding\": binding volumes";
@@ -109,15 +113,23 @@ impl Scheduler {
                 changes.push(change);
             }
         };
+        // Nodes that are new or have changed, and as they were.
+        let mut nodes: Vec<(String, Option<NodeInfo>)> = Vec::new();
         for event in self.nodes.poll(cx) {
+            let looked_at = self.queue.has_unschedulable() && nodes.len() < NODES_LOOKED_AT;
+            let name = event.object().metadata.name.clone().unwrap_or_default();
             match event {
                 Event::Added(node) => {
                     self.cache.set_node(node);
-                    changed(Change::NodeAdded);
+                    if looked_at { nodes.push((name, None)) } else { changed(Change::NodeAdded) }
                 }
                 Event::Updated { old, new } => {
                     if schedulable_traits(&old) != schedulable_traits(&new) {
-                        changed(Change::NodeChanged);
+                        if looked_at {
+                            nodes.push((name.clone(), self.cache.node(&name).cloned()));
+                        } else {
+                            changed(Change::NodeChanged);
+                        }
                     }
                     self.cache.set_node(new);
                 }
@@ -143,6 +155,8 @@ impl Scheduler {
         for event in self.pods.poll(cx) {
             if let Event::Updated { old, new } = &event
                 && schedulable_needs(old) == schedulable_needs(new)
+                && !resources::is_resized(old)
+                && !resources::is_resized(new)
             {
                 // The pod as it was before has no other reader.
                 self.cache.renew_pod(new);
@@ -152,6 +166,29 @@ impl Scheduler {
             self.observe_pod(event.object(), gone, now, &mut changed);
         }
         self.queue.changed(&changes, now);
+        self.nodes_changed(&nodes, now);
+    }
+
+    /// Lets those pods be tried again that nodes' changes may help.
+    fn nodes_changed(&mut self, nodes: &[(String, Option<NodeInfo>)], now: Timestamp) {
+        if nodes.is_empty() {
+            return;
+        }
+        let (pods, profiles, cache) = (&self.pods, &self.profiles, &self.cache);
+        let mut asked: Option<(PodInfo, &Profile)> = None;
+        self.queue.changed_by(now, |key, plugin| {
+            if asked.as_ref().is_none_or(|(pod, _)| pod.key != *key) {
+                let pod = pods.get(key);
+                asked =
+                    pod.and_then(|pod| Some((PodInfo::new(pod.clone()), profiles.get(profile_of(profiles, &pod)?)?)));
+            }
+            let Some((pod, profile)) = &asked else { return true };
+            nodes.iter().any(|(name, before)| {
+                cache
+                    .node(name)
+                    .is_some_and(|after| plugins::node_helps(&profile.filters, pod, plugin, before.as_ref(), after))
+            })
+        });
     }
 
     /// Takes in a pod's change, and says what it may mean to pods that fit nowhere.
@@ -181,6 +218,8 @@ impl Scheduler {
                     && known.spec().is_some_and(|known| {
                         known.containers == spec.containers && known.init_containers == spec.init_containers
                     })
+                    && !resources::is_resized(&known.pod)
+                    && !resources::is_resized(pod)
             });
             if !confirms {
                 let info = Arc::new(PodInfo::new(pod.clone()));
@@ -227,8 +266,7 @@ impl Scheduler {
     }
 
     fn profile_of(&self, pod: &Pod) -> Option<usize> {
-        let name = pod.spec.as_ref()?.scheduler_name.as_deref().unwrap_or(DEFAULT_SCHEDULER_NAME);
-        self.profiles.iter().position(|profile| profile.name == name)
+        profile_of(&self.profiles, pod)
     }
 
     fn schedule(&mut self, key: &ObjectKey, now: Timestamp) {
@@ -581,6 +619,12 @@ impl Component for Scheduler {
             cx.wake_at(deadline);
         }
     }
+}
+
+/// The profile that a pod asks for.
+fn profile_of(profiles: &[Profile], pod: &Pod) -> Option<usize> {
+    let name = pod.spec.as_ref()?.scheduler_name.as_deref().unwrap_or(DEFAULT_SCHEDULER_NAME);
+    profiles.iter().position(|profile| profile.name == name)
 }
 
 /// The first plugin that says that the pod cannot run on a node, and why.

@@ -498,6 +498,49 @@ fn an_owner_in_another_namespace_is_none() {
 }
 
 #[test]
+fn a_pod_that_fits_nowhere_is_tried_again_when_a_node_changes_as_it_needs() {
+    let mut world = World::with_scheduler(2, 1);
+    world.run(5);
+    let pod = |name: &str, spec: Value| {
+        let mut spec = spec;
+        spec["containers"] = json!([{ "name": "c", "image": "nginx:1", "resources": spec["resources"] }]);
+        spec.as_object_mut().unwrap().remove("resources");
+        json!({ "metadata": { "name": name, "namespace": "default" }, "spec": spec })
+    };
+    world.create::<Pod>(pod("picky", json!({ "nodeSelector": { "disk": "ssd" } })));
+    world.create::<Pod>(pod("large", json!({ "resources": { "requests": { "cpu": "6" } } })));
+    world.run(20);
+    let tried = |world: &World, name: &str| {
+        let events = world.list::<k8s_openapi::api::core::v1::Event>("default");
+        let of_pod = |it: &&std::sync::Arc<k8s_openapi::api::core::v1::Event>| {
+            it.involved_object.name.as_deref() == Some(name) && it.reason.as_deref() == Some("FailedScheduling")
+        };
+        events
+            .iter()
+            .filter(of_pod)
+            .map(|it| it.series.as_ref().and_then(|it| it.count).or(it.count).unwrap_or(1))
+            .sum::<i32>()
+    };
+    let before = [tried(&world, "picky"), tried(&world, "large")];
+    let label = |value: &str| json!({ "metadata": { "labels": { "disk": value } } });
+    world.patch::<Node>("", "node-0", label("hdd"));
+    world.run(20);
+    world.patch::<Node>("", "node-1", json!({ "spec": { "unschedulable": true } }));
+    world.run(20);
+    assert_eq!([tried(&world, "picky"), tried(&world, "large")], before, "neither helps");
+    world.patch::<Node>("", "node-0", label("ssd"));
+    world.run(20);
+    let bound = |world: &World, name: &str| world.get::<Pod>("default", name).spec.clone().unwrap().node_name;
+    assert_eq!((bound(&world, "picky"), bound(&world, "large")), (Some("node-0".into()), None));
+    assert_eq!(tried(&world, "large"), before[1]);
+    let client = client::Client::new(world.wire.clone(), "kubelet");
+    let more = client::Patch::Merge(json!({ "status": { "allocatable": { "cpu": "8" } } }));
+    client.patch_status::<Node>(&machinery::ObjectKey::new("", "node-0"), &more).unwrap();
+    world.run(20);
+    assert_eq!(bound(&world, "large"), Some("node-0".into()));
+}
+
+#[test]
 fn endpoints_that_somebody_makes_are_his() {
     let mut world = World::new(1);
     world.run(2);

@@ -17,7 +17,8 @@ mod volume_zone;
 
 use k8s_openapi::api::core::v1::NodeAffinity as AddedAffinity;
 
-use crate::framework::{Filter, Score};
+use crate::cache::Cache;
+use crate::framework::{Cycle, Filter, NodeInfo, PodInfo, Prepared, Score};
 use crate::resources::Resource;
 
 /// Arguments of plugins (`pluginConfig`).
@@ -83,6 +84,33 @@ pub enum Change {
     Storage,
     /// A namespace's labels changed.
     Namespace,
+}
+
+/// Plugins that ask nothing but the pod and the node: what such a one says of a changed node is its queueing hint.
+const OF_NODE: [&str; 5] = ["NodeUnschedulable", "NodeName", "TaintToleration", "NodeAffinity", "NodeResourcesFit"];
+
+/// Whether a node's change, or the node where it is new, may help a pod that a plugin rejected: upstream's
+/// `isSchedulableAfterNodeChange`.
+pub fn node_helps(
+    filters: &[Box<dyn Filter>],
+    pod: &PodInfo,
+    plugin: &str,
+    before: Option<&NodeInfo>,
+    after: &NodeInfo,
+) -> bool {
+    let Some(filter) = filters.iter().find(|it| it.name() == plugin).filter(|_| OF_NODE.contains(&plugin)) else {
+        let seen = |node: &NodeInfo| {
+            let taints = node.node.as_ref().and_then(|node| node.spec.as_ref()?.taints.clone());
+            (node.labels().clone(), taints, node.unschedulable)
+        };
+        return match before {
+            None => helps(Change::NodeAdded, plugin),
+            Some(before) => helps(Change::NodeChanged, plugin) && seen(before) != seen(after),
+        };
+    };
+    let (cache, prepared) = (&Cache::default(), &Prepared::default());
+    let accepts = |node| filter.filter(&Cycle { pod, cache, prepared }, node).is_ok();
+    !before.is_some_and(accepts) && accepts(after)
 }
 
 /// Whether a change may help a pod that this plugin rejected: upstream's queueing hints, by event.
