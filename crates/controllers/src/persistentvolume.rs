@@ -32,6 +32,8 @@ pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 /// The provisioner of classes that have none.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+/// How the names of pods begin that empty volumes; the volumes' names follow.
+const RECYCLER: &str = "recycler-for-";
 /// The index of claims without volume by their class, empty where they name none.
 const UNBOUND: &str = "unbound";
 
@@ -289,8 +291,10 @@ impl PersistentVolumeController {
             self.set_volume_phase(volume, "Released")?;
         }
         let made = pods::annotation(volume, PROVISIONED_BY).is_some_and(|provisioner| !provisioner.is_empty());
-        if made || failed || spec.persistent_volume_reclaim_policy.as_deref() != Some("Delete") {
-            return Ok(());
+        match spec.persistent_volume_reclaim_policy.as_deref() {
+            Some("Recycle") if !failed => return self.recycle(volume, queue),
+            Some("Delete") if !failed && !made => {}
+            _ => return Ok(()),
         }
         let problem = match spec.host_path.map(|source| source.path) {
             Some(path) if path.split_once("/tmp/").is_some_and(|(_, name)| !name.is_empty()) => {
@@ -303,10 +307,56 @@ impl PersistentVolumeController {
                 format!("error getting deleter volume plugin for volume {name:?}: no deletable volume plugin matched")
             }
         };
-        let patch = Patch::Merge(json!({ "status": { "phase": "Failed", "message": problem } }));
+        self.fail(volume, "VolumeFailedDelete", &problem, queue)
+    }
+
+    /// A volume that cannot be reclaimed.
+    fn fail(&mut self, volume: &PersistentVolume, reason: &str, why: &str, queue: &Queue) -> Result<(), ApiError> {
+        let patch = Patch::Merge(json!({ "status": { "phase": "Failed", "message": why } }));
         absent_is_fine(self.client.patch_status::<PersistentVolume>(&key_of(volume), &patch))?;
-        self.recorder.event(queue.now(), volume, EventType::Warning, "VolumeFailedDelete", &problem);
+        self.recorder.event(queue.now(), volume, EventType::Warning, reason, why);
         Ok(())
+    }
+
+    /// Has a pod empty the volume, and makes it available again (`recycleVolumeOperation`).
+    fn recycle(&mut self, volume: &PersistentVolume, queue: &Queue) -> Result<(), ApiError> {
+        let reason = "VolumeFailedRecycle";
+        let reference = volume.spec.as_ref().and_then(|spec| spec.claim_ref.clone()).unwrap_or_default();
+        let claim = ObjectKey::new(reference.namespace.unwrap_or_default(), reference.name.unwrap_or_default());
+        let mut users = self.pods.by_index(CLAIM, &claim.to_string());
+        users.retain(|pod| !pods::is_terminated(pod));
+        if !users.is_empty() && self.claims.get(&claim).is_none() {
+            let users: Vec<_> = users.iter().map(|pod| key_of(&**pod).to_string()).collect();
+            let message = format!("Volume is used by pods: {}", users.join(","));
+            self.recorder.event(queue.now(), volume, EventType::Normal, reason, &message);
+            return Ok(());
+        }
+        let Some(recycler) = recycler(volume) else {
+            return self.fail(volume, reason, "No recycler plugin found for the volume!", queue);
+        };
+        let key = key_of(&recycler);
+        let Some(pod) = self.pods.get(&key) else {
+            return match self.client.create(recycler) {
+                Err(error) if !error.is_already_exists() => {
+                    let why = format!("Recycle failed: unexpected error creating recycler pod:  {error}\n");
+                    self.fail(volume, reason, &why, queue)
+                }
+                _ => Ok(()),
+            };
+        };
+        match pods::phase(&pod) {
+            "Succeeded" => {
+                self.recorder.event(queue.now(), volume, EventType::Normal, "VolumeRecycled", "Volume recycled");
+                self.unbind(volume)?;
+            }
+            "Failed" => {
+                let message = pod.status.as_ref().and_then(|status| status.message.as_deref());
+                let why = message.unwrap_or("pod failed, pod.Status.Message unknown");
+                self.fail(volume, reason, &format!("Recycle failed: {why}"), queue)?;
+            }
+            _ => return Ok(()),
+        }
+        absent_is_fine(self.client.delete::<Pod>(&key, &DeleteOptions::default()))
     }
 
     /// A volume whose claim got another one: what was made for the claim goes, others are free again.
@@ -315,6 +365,10 @@ impl PersistentVolumeController {
         if pods::annotation(volume, PROVISIONED_BY).is_some() && policy == Some("Delete") {
             return self.set_volume_phase(volume, "Released");
         }
+        self.unbind(volume)
+    }
+
+    fn unbind(&self, volume: &PersistentVolume) -> Result<(), ApiError> {
         // What somebody wrote stays: only what was added when it was bound is taken back.
         let patch = match pods::annotation(volume, BOUND_BY_CONTROLLER) {
             Some(_) => json!({
@@ -387,7 +441,12 @@ impl Controller for PersistentVolumeController {
                 queue.add_for(ObjectKey::new("", volume), &**claim);
             }
         }
-        self.pods.poll(cx);
+        for event in self.pods.poll(cx) {
+            let pod = key_of(&**event.object());
+            if let Some(volume) = pod.name.strip_prefix(RECYCLER).filter(|_| pod.namespace == "default") {
+                queue.add_for(ObjectKey::new("", volume), &**event.object());
+            }
+        }
         for claim in offers.iter().flat_map(|class| self.claims.by_index(UNBOUND, class)) {
             queue.add(key_of(&*claim));
         }
@@ -405,6 +464,36 @@ impl Controller for PersistentVolumeController {
     fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
         if key.namespace.is_empty() { self.sync_volume(&key.name, queue) } else { self.sync_claim(key, queue) }
     }
+}
+
+/// The pod that empties a volume whose plugin can be recycled, none for others
+/// (`NewPersistentVolumeRecyclerPodTemplate`). It has longer for a larger volume.
+fn recycler(volume: &PersistentVolume) -> Option<Pod> {
+    const GIB: i64 = 1 << 30;
+    let spec = volume.spec.as_ref()?;
+    let (source, least) = match (&spec.host_path, &spec.nfs) {
+        (Some(path), _) => (json!({ "name": "vol", "hostPath": path }), 60),
+        (None, Some(nfs)) => (json!({ "name": "vol", "nfs": nfs }), 300),
+        (None, None) => return None,
+    };
+    let seconds = capacity(volume).map_or(0, |size| size.value() / GIB * 30).max(least);
+    let script = "test -e /scrub && rm -rf /scrub/..?* /scrub/.[!.]* /scrub/* && test -z \"$(ls -A /scrub)\" || exit 1";
+    let pod = json!({
+        "metadata": { "name": format!("{RECYCLER}{}", pods::name(volume)), "namespace": "default" },
+        "spec": {
+            "activeDeadlineSeconds": seconds,
+            "restartPolicy": "Never",
+            "volumes": [source],
+            "containers": [{
+                "name": "pv-recycler",
+                "image": "busybox",
+                "command": ["/bin/sh"],
+                "args": ["-c", script],
+                "volumeMounts": [{ "name": "vol", "mountPath": "/scrub" }],
+            }],
+        },
+    });
+    machinery::object::from_value(pod).ok()
 }
 
 /// The provisioner whose volumes are directories of a node.

@@ -191,3 +191,45 @@ fn a_pod_follows_its_claim_when_the_node_chosen_for_that_changes() {
     world.run(2);
     assert_eq!((claim_phase(&world, "data"), node(&world)), ("Bound".into(), Some(other)));
 }
+
+#[test]
+fn a_volume_to_be_recycled_is_emptied_by_a_pod_and_available_again() {
+    for (succeeds, expected, event) in [
+        (true, "Available", "VolumeRecycled Volume recycled"),
+        (false, "Failed", "VolumeFailedRecycle Recycle failed: pod failed, pod.Status.Message unknown"),
+    ] {
+        let mut world = World::new(1);
+        world.nodes.borrow_mut().ending_images.insert("busybox".into(), succeeds);
+        let recycled = json!({ "persistentVolumeReclaimPolicy": "Recycle" });
+        world.create::<PersistentVolume>(volume("scratch", json!({ "spec": recycled })));
+        world.create::<PersistentVolumeClaim>(claim("scratch", "1Gi", "scratch"));
+        world.run(2);
+        world.nodes.borrow_mut().start = std::time::Duration::from_secs(5);
+        world.delete::<PersistentVolumeClaim>("default", "scratch", &DeleteOptions::default());
+        world.run(2);
+        let pod = world.get::<Pod>("default", "recycler-for-scratch").spec.clone().unwrap();
+        assert_eq!((phase(&world, "scratch").as_str(), pod.active_deadline_seconds), ("Released", Some(60)));
+        assert_eq!(pod.volumes.unwrap()[0].host_path.as_ref().unwrap().path, "/mnt");
+        world.run(10);
+        assert_eq!(phase(&world, "scratch"), expected);
+        assert!(!world.exists::<Pod>("default", "recycler-for-scratch"));
+        assert_eq!(world.events("scratch").last().unwrap(), event);
+        let kept = world.get::<PersistentVolume>("", "scratch").spec.clone().unwrap().claim_ref;
+        assert_eq!(kept.is_some_and(|claim| claim.uid.is_some()), !succeeds);
+    }
+}
+
+#[test]
+fn a_volume_that_nothing_can_recycle_fails() {
+    let mut world = World::new(0);
+    let csi = json!({ "driver": "d", "volumeHandle": "v" });
+    let spec = json!({ "persistentVolumeReclaimPolicy": "Recycle", "hostPath": null, "csi": csi });
+    world.create::<PersistentVolume>(volume("strange", json!({ "spec": spec })));
+    world.create::<PersistentVolumeClaim>(claim("strange", "1Gi", "strange"));
+    world.run(2);
+    world.delete::<PersistentVolumeClaim>("default", "strange", &DeleteOptions::default());
+    world.run(2);
+    assert_eq!(phase(&world, "strange"), "Failed");
+    let problem = "VolumeFailedRecycle No recycler plugin found for the volume!";
+    assert_eq!(world.events("strange").last().unwrap(), problem);
+}

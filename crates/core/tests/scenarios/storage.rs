@@ -100,6 +100,29 @@ fn a_claim_without_its_volume_says_so() {
 }
 
 #[test]
+fn a_volume_to_be_recycled_is_empty_for_the_next_claim() {
+    let lab = Lab::new(1);
+    apply(
+        &lab,
+        "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: scratch}\nspec:\n  accessModes: [ReadWriteOnce]\n  \
+         capacity: {storage: 2Gi}\n  persistentVolumeReclaimPolicy: Recycle\n  hostPath: {path: /mnt/scratch}\n",
+    );
+    let claim = CLAIM.replace("spec:\n", "spec:\n  storageClassName: \"\"\n");
+    for _ in 0..2 {
+        apply(&lab, &claim);
+        apply(&lab, POD);
+        lab.until("kubectl get pod writer", |table| table.contains("1/1"));
+        assert_eq!(lab.ok("kubectl exec writer -- ls -A /data"), "");
+        lab.ok("kubectl exec writer -- sh -c 'echo a > /data/file; echo b > /data/.hidden; mkdir /data/directory'");
+        lab.ok("kubectl delete pod writer && kubectl delete pvc data");
+        lab.until("kubectl get pv scratch", |table| table.contains("Available"));
+    }
+    lab.until("kubectl describe pv scratch", |text| {
+        text.contains("VolumeRecycled") && text.contains("Volume recycled")
+    });
+}
+
+#[test]
 fn pods_that_share_a_claim_go_where_its_volume_is() {
     let lab = Lab::new(4);
     let other = POD.replace("writer", "reader");
