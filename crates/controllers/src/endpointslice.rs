@@ -1,10 +1,10 @@
 //! EndpointSlices: what stands behind each Service, a hundred endpoints at a time
 //! (`pkg/controller/endpointslice`, `k8s.io/endpointslice`).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use client::{Client, Context, DeleteOptions, Event, Informer, key_of};
+use client::{Client, Context, DeleteOptions, Event, EventRecorder, EventType, Informer, key_of};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::{
     Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, ForNode, ForZone,
@@ -19,6 +19,7 @@ use crate::claim::controller_reference;
 use crate::controller::{Controller, Queue};
 use crate::pods;
 use crate::services::{self, LAST_CHANGE, ServicePods};
+use crate::topology_hints::{self, ZONE};
 
 /// Endpoints in one slice at most.
 const ENDPOINTS_MAX: usize = 100;
@@ -28,17 +29,18 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// The value of [`MANAGED_BY`] of this controller's slices.
 const CONTROLLER: &str = "endpointslice-controller.k8s.io";
-/// The zone a node is in.
-const ZONE: &str = "topology.kubernetes.io/zone";
 /// The index that files slices of this controller under `namespace/service`.
 const BY_SERVICE: &str = "service";
 
 /// The controller of EndpointSlices.
 pub struct EndpointSliceController {
     client: Client,
+    recorder: EventRecorder,
     behind: ServicePods,
     slices: Informer<EndpointSlice>,
     nodes: Informer<Node>,
+    /// Services whose endpoints have hints by the nodes' zones.
+    hinted: BTreeSet<ObjectKey>,
 }
 
 impl EndpointSliceController {
@@ -46,10 +48,60 @@ impl EndpointSliceController {
     pub fn new(setup: &Setup, client: &Client) -> Self {
         Self {
             client: client.clone(),
+            recorder: EventRecorder::new(client.clone(), "endpoint-slice-controller", ""),
             behind: ServicePods::new(setup),
             slices: setup.informers.informer().indexed(BY_SERVICE, service_of),
             nodes: setup.informers.informer(),
+            hinted: BTreeSet::new(),
         }
+    }
+
+    /// Gives the endpoints hints by the nodes' zones, where the Service asks for them, and tells of it.
+    fn hint(&mut self, service: &Service, groups: &mut [(Group, VecDeque<Endpoint>)], queue: &Queue) {
+        let key = key_of(service);
+        let families: BTreeSet<String> = groups.iter().map(|(group, _)| group.address_type.clone()).collect();
+        if !topology_hints::enabled(service) {
+            if self.hinted.remove(&key) {
+                let told = "Topology Aware Hints has been disabled";
+                families.iter().for_each(|family| self.tell_of_hints(service, false, told, family, queue));
+            }
+            return;
+        }
+        for family in families {
+            let of_family = groups.iter_mut().filter(|(group, _)| group.address_type == family);
+            let endpoints = of_family.flat_map(|(_, endpoints)| endpoints.iter_mut());
+            let (mut ready, others): (Vec<_>, Vec<_>) = endpoints.partition(|it| is_ready(it));
+            for endpoint in ready.iter_mut().map(|it| &mut **it).chain(others) {
+                endpoint.hints = None;
+            }
+            let zones = ready.iter().map(|endpoint| endpoint.zone.clone()).collect();
+            match topology_hints::hints(self.nodes.list(), zones) {
+                Some(Ok(zones)) => {
+                    for (endpoint, name) in ready.into_iter().zip(zones) {
+                        let for_zones = Some(vec![ForZone { name }]);
+                        endpoint.hints = Some(EndpointHints { for_zones, for_nodes: None });
+                    }
+                    if self.hinted.insert(key.clone()) {
+                        let told = "Topology Aware Hints has been enabled";
+                        self.tell_of_hints(service, true, told, &family, queue);
+                    }
+                }
+                Some(Err(why)) => {
+                    self.hinted.remove(&key);
+                    self.tell_of_hints(service, false, &why, &family, queue);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn tell_of_hints(&mut self, service: &Service, enabled: bool, told: &str, family: &str, queue: &Queue) {
+        let (kind, reason) = if enabled {
+            (EventType::Normal, "TopologyAwareHintsEnabled")
+        } else {
+            (EventType::Warning, "TopologyAwareHintsDisabled")
+        };
+        self.recorder.event(queue.now(), service, kind, reason, &format!("{told}, addressType: {family}"));
     }
 
     fn endpoint(&self, service: &Service, pod: &Pod, addresses: Vec<String>) -> Endpoint {
@@ -214,7 +266,9 @@ impl Controller for EndpointSliceController {
 
     fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
         self.behind.observe(cx, queue);
-        self.nodes.poll(cx);
+        if !self.nodes.poll(cx).is_empty() {
+            self.hinted.iter().for_each(|key| queue.add(key.clone()));
+        }
         for event in self.slices.poll(cx) {
             // Its own writes need no second look; what others do to a slice is put right.
             let meddled = match &event {
@@ -234,9 +288,12 @@ impl Controller for EndpointSliceController {
         self.behind.synced() && self.slices.synced() && self.nodes.synced()
     }
 
-    fn sync(&mut self, key: &ObjectKey, _: &mut Queue) -> Result<(), ApiError> {
+    fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
         // Slices of a Service that is gone are the garbage collector's.
-        let Some(service) = self.behind.service(key) else { return Ok(()) };
+        let Some(service) = self.behind.service(key) else {
+            self.hinted.remove(key);
+            return Ok(());
+        };
         if !services::is_selecting(&service) || pods::is_deleting(&*service) {
             return Ok(());
         }
@@ -251,7 +308,9 @@ impl Controller for EndpointSliceController {
         let mut slices = self.slices.by_index(BY_SERVICE, &key.to_string());
         slices.retain(|slice| !pods::is_deleting(&**slice));
         let mut rest = Rest::default();
-        for (group, endpoints) in self.wanted(&service, &backends) {
+        let mut wanted = self.wanted(&service, &backends);
+        self.hint(&service, &mut wanted, queue);
+        for (group, endpoints) in wanted {
             let (own, others) = slices.into_iter().partition(|slice| group.matches(slice));
             slices = others;
             self.sync_group(&service, &group, endpoints, own, &metadata, &mut rest)?;
@@ -289,6 +348,10 @@ fn service_of(slice: &EndpointSlice) -> Vec<String> {
     label(SERVICE_NAME).map(|service| format!("{}/{service}", pods::namespace(slice))).into_iter().collect()
 }
 
+fn is_ready(endpoint: &Endpoint) -> bool {
+    endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) == Some(true)
+}
+
 fn target_uid(endpoint: &Endpoint) -> &str {
     endpoint.target_ref.as_ref().and_then(|target| target.uid.as_deref()).unwrap_or_default()
 }
@@ -314,7 +377,7 @@ fn hints(service: &Service, node: Option<&str>, zone: Option<&str>) -> Option<En
         "PreferClose" | "PreferSameZone" if zones.is_some() => {
             Some(EndpointHints { for_zones: zones, for_nodes: None })
         }
-        "PreferSameNode" => {
+        "PreferSameNode" if node.is_some() || zones.is_some() => {
             let nodes = node.map(|node| vec![ForNode { name: node.into() }]);
             Some(EndpointHints { for_zones: zones, for_nodes: nodes })
         }

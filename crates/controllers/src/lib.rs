@@ -50,6 +50,7 @@ pub mod servicecidr;
 pub mod services;
 pub mod statefulset;
 pub mod taint_eviction;
+pub mod topology_hints;
 pub mod ttlafterfinished;
 pub mod volume_protection;
 

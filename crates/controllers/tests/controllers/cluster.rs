@@ -436,6 +436,41 @@ fn quotas_show_what_is_used() {
 }
 
 #[test]
+fn traffic_stays_in_its_zone_where_a_service_asks_for_that() {
+    let mut world = World::new(2);
+    let mode =
+        |mode: Option<&str>| json!({ "metadata": { "annotations": { "service.kubernetes.io/topology-mode": mode } } });
+    world.create::<Service>(service("ClusterIP"));
+    world.create::<Deployment>(deployment("default", 2));
+    world.run(5);
+    let zones = |world: &World| {
+        let hints = slices(world)[0].endpoints.clone().unwrap().into_iter().map(|endpoint| endpoint.hints);
+        let mut zones: Vec<_> = hints.flatten().flat_map(|it| it.for_zones.unwrap()).map(|zone| zone.name).collect();
+        zones.sort();
+        zones
+    };
+    assert!(zones(&world).is_empty());
+    world.patch::<Service>("default", "web", mode(Some("Auto")));
+    world.run(2);
+    assert_eq!(zones(&world), ["zone-0", "zone-1"]);
+    world.patch::<Deployment>("default", "web", json!({ "spec": { "replicas": 1 } }));
+    world.run(2);
+    assert!(zones(&world).is_empty(), "one zone would have none");
+    world.patch::<Deployment>("default", "web", json!({ "spec": { "replicas": 2 } }));
+    world.run(5);
+    world.patch::<Service>("default", "web", mode(None));
+    world.run(2);
+    assert!(zones(&world).is_empty());
+    for told in [
+        "TopologyAwareHintsEnabled Topology Aware Hints has been enabled, addressType: IPv4",
+        "TopologyAwareHintsDisabled Insufficient number of endpoints (1 endpoints, 2 zones), addressType: IPv4",
+        "TopologyAwareHintsDisabled Topology Aware Hints has been disabled, addressType: IPv4",
+    ] {
+        assert!(world.events("web").iter().any(|event| event == told), "{told}: {:?}", world.events("web"));
+    }
+}
+
+#[test]
 fn mirrored_slices_say_what_their_endpoints_do() {
     let mut world = World::new(1);
     world.create::<Service>(json!({
