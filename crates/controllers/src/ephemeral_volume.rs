@@ -32,6 +32,13 @@ impl EphemeralVolumeController {
             pods: setup.informers.informer(),
         }
     }
+
+    /// Tells why a volume has no claim.
+    fn fail(&mut self, pod: &Pod, volume: &str, why: &str, queue: &Queue) -> ApiError {
+        let message = format!("ephemeral volume {volume}: {why}");
+        self.recorder.event(queue.now(), pod, EventType::Warning, "FailedBinding", &message);
+        ApiError::internal(message)
+    }
 }
 
 impl Controller for EphemeralVolumeController {
@@ -58,14 +65,10 @@ impl Controller for EphemeralVolumeController {
             let Some(template) = template else { continue };
             let name = format!("{}-{}", key.name, volume.name);
             if let Some(claim) = self.claims.get(&ObjectKey::new(&key.namespace, &name)) {
-                let owners = claim.metadata.owner_references.iter().flatten();
-                if !owners.into_iter().any(|owner| owner.uid == pods::uid(&*pod)) {
-                    let message = format!(
-                        "PVC {:?} was not created for the pod {:?}",
-                        format!("{}/{name}", key.namespace),
-                        key.to_string()
-                    );
-                    return Err(ApiError::internal(message));
+                let owner = pods::controller_of(&claim.metadata);
+                if owner.is_none_or(|owner| owner.uid != pods::uid(&*pod)) {
+                    let why = format!("PVC {}/{name} was not created for pod {key} (pod is not owner)", key.namespace);
+                    return Err(self.fail(&pod, &volume.name, &why, queue));
                 }
                 continue;
             }
@@ -77,9 +80,8 @@ impl Controller for EphemeralVolumeController {
             match self.client.create(claim) {
                 Err(error) if error.is_already_exists() => {}
                 Err(error) => {
-                    let message = format!("ephemeral volume {}: {error}", volume.name);
-                    self.recorder.event(queue.now(), &*pod, EventType::Warning, "FailedCreate", &message);
-                    return Err(error);
+                    let why = format!("create PVC {}-{}: {error}", key.name, volume.name);
+                    return Err(self.fail(&pod, &volume.name, &why, queue));
                 }
                 Ok(_) => {}
             }

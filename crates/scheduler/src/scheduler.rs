@@ -33,8 +33,8 @@ const FEASIBLE_PERCENTAGE_MIN: usize = 5;
 /// So many pods are given nodes before whoever watches pods has its turn: all of them look at each poll of this one.
 const PODS_PER_POLL: usize = 16;
 
-/// What so many nodes' changes mean to each pod that fits nowhere is looked at; of more it is taken to help.
-const NODES_LOOKED_AT: usize = 16;
+/// What so many nodes' and pods' changes mean to each pod that fits nowhere is looked at; more are taken to help.
+const LOOKED_AT: usize = 16;
 
 /// How the message of a pod begins whose volumes could not be bound.
 const VOLUMES_FAILED: &str = "running PreBind plugin \"VolumeBinding\": binding volumes";
@@ -108,27 +108,29 @@ impl Scheduler {
     fn observe(&mut self, cx: &mut Context<'_>) {
         let now = cx.now();
         let mut changes = Vec::new();
-        let mut changed = |change: Change| {
-            if !changes.contains(&change) {
-                changes.push(change);
-            }
-        };
-        // Nodes that are new or have changed, and as they were.
+        // Nodes that are new or have changed, and as they were; pods that have come or gone.
         let mut nodes: Vec<(String, Option<NodeInfo>)> = Vec::new();
+        let mut pods: Vec<(Change, Arc<PodInfo>)> = Vec::new();
+        let looks = self.queue.has_unschedulable();
+        let mut changed = |change: Change, pod: Option<Arc<PodInfo>>| match pod {
+            Some(pod) if looks && pods.len() < LOOKED_AT => pods.push((change, pod)),
+            _ if changes.contains(&change) => {}
+            _ => changes.push(change),
+        };
         for event in self.nodes.poll(cx) {
-            let looked_at = self.queue.has_unschedulable() && nodes.len() < NODES_LOOKED_AT;
+            let looked_at = looks && nodes.len() < LOOKED_AT;
             let name = event.object().metadata.name.clone().unwrap_or_default();
             match event {
                 Event::Added(node) => {
                     self.cache.set_node(node);
-                    if looked_at { nodes.push((name, None)) } else { changed(Change::NodeAdded) }
+                    if looked_at { nodes.push((name, None)) } else { changed(Change::NodeAdded, None) }
                 }
                 Event::Updated { old, new } => {
                     if schedulable_traits(&old) != schedulable_traits(&new) {
                         if looked_at {
                             nodes.push((name.clone(), self.cache.node(&name).cloned()));
                         } else {
-                            changed(Change::NodeChanged);
+                            changed(Change::NodeChanged, None);
                         }
                     }
                     self.cache.set_node(new);
@@ -136,7 +138,7 @@ impl Scheduler {
                 Event::Deleted(node) => {
                     self.cache.remove_node(node.metadata.name.as_deref().unwrap_or_default());
                     self.binding_news = true;
-                    changed(Change::NodeGone);
+                    changed(Change::NodeGone, None);
                 }
             }
         }
@@ -144,12 +146,12 @@ impl Scheduler {
             let (namespace, gone) = (event.object(), matches!(event, Event::Deleted(_)));
             let labels = (!gone).then(|| namespace.metadata.labels.clone().unwrap_or_default());
             self.cache.topology_mut().set_namespace(namespace.metadata.name.as_deref().unwrap_or_default(), labels);
-            changed(Change::Namespace);
+            changed(Change::Namespace, None);
         }
         self.budgets.poll(cx);
         self.selectors.observe(cx);
         if self.storage.observe(cx) {
-            changed(Change::Storage);
+            changed(Change::Storage, None);
         }
         self.binding_news |= self.storage.take_news();
         for event in self.pods.poll(cx) {
@@ -166,52 +168,66 @@ impl Scheduler {
             self.observe_pod(event.object(), gone, now, &mut changed);
         }
         self.queue.changed(&changes, now);
-        self.nodes_changed(&nodes, now);
+        if !nodes.is_empty() || !pods.is_empty() {
+            self.look(&nodes, &pods, now);
+        }
     }
 
-    /// Lets those pods be tried again that nodes' changes may help.
-    fn nodes_changed(&mut self, nodes: &[(String, Option<NodeInfo>)], now: Timestamp) {
-        if nodes.is_empty() {
-            return;
-        }
+    /// Lets those pods be tried again that changes of nodes and other pods may help.
+    fn look(&mut self, nodes: &[(String, Option<NodeInfo>)], others: &[(Change, Arc<PodInfo>)], now: Timestamp) {
         let (pods, profiles, cache) = (&self.pods, &self.profiles, &self.cache);
+        let namespaces = self.cache.topology().namespaces();
+        let of_nodes = nodes.iter().map(|(_, old)| if old.is_none() { Change::NodeAdded } else { Change::NodeChanged });
+        let kinds: Vec<Change> = of_nodes.chain(others.iter().map(|(change, _)| *change)).collect();
         let mut asked: Option<(PodInfo, &Profile)> = None;
         self.queue.changed_by(now, |key, plugin| {
+            if !kinds.iter().any(|kind| plugins::helps(*kind, plugin)) {
+                return false;
+            }
             if asked.as_ref().is_none_or(|(pod, _)| pod.key != *key) {
                 let pod = pods.get(key);
                 asked =
                     pod.and_then(|pod| Some((PodInfo::new(pod.clone()), profiles.get(profile_of(profiles, &pod)?)?)));
             }
             let Some((pod, profile)) = &asked else { return true };
-            nodes.iter().any(|(name, before)| {
+            let of_node = nodes.iter().any(|(name, before)| {
                 cache
                     .node(name)
                     .is_some_and(|after| plugins::node_helps(&profile.filters, pod, plugin, before.as_ref(), after))
-            })
+            });
+            let of_pod =
+                |(change, other): &(Change, Arc<PodInfo>)| plugins::pod_helps(*change, other, plugin, pod, namespaces);
+            of_node || others.iter().any(of_pod)
         });
     }
 
     /// Takes in a pod's change, and says what it may mean to pods that fit nowhere.
-    fn observe_pod(&mut self, pod: &Arc<Pod>, gone: bool, now: Timestamp, changed: &mut dyn FnMut(Change)) {
+    fn observe_pod(
+        &mut self,
+        pod: &Arc<Pod>,
+        gone: bool,
+        now: Timestamp,
+        changed: &mut dyn FnMut(Change, Option<Arc<PodInfo>>),
+    ) {
         let key = client::key_of(&**pod);
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).filter(|node| !node.is_empty());
         if gone || node.is_some() {
             // Room that was made for it elsewhere is free.
             if self.forget(&key).is_some_and(|nominated| Some(&*nominated) != node) {
-                changed(Change::PodGone);
+                changed(Change::PodGone, None);
             }
         }
         if gone {
-            if self.cache.remove_pod(&key).is_some() {
-                changed(Change::PodGone);
+            if let Some(info) = self.cache.remove_pod(&key) {
+                changed(Change::PodGone, Some(info));
             }
             return;
         }
         let Some(spec) = pod.spec.as_ref() else { return };
         if let Some(node) = node {
-            let known = self.cache.pod(&key).filter(|_| self.cache.place_of(&key) == Some(node));
+            let known = self.cache.pod(&key).filter(|_| self.cache.place_of(&key) == Some(node)).cloned();
             // Its own decision, which the cache has.
-            let confirms = known.is_some_and(|known| {
+            let confirms = known.as_ref().is_some_and(|known| {
                 known.pod.metadata.uid == pod.metadata.uid
                     && known.pod.metadata.labels == pod.metadata.labels
                     && known.pod.metadata.deletion_timestamp == pod.metadata.deletion_timestamp
@@ -223,15 +239,21 @@ impl Scheduler {
             });
             if !confirms {
                 let info = Arc::new(PodInfo::new(pod.clone()));
-                if known.is_some_and(|known| known.requests != info.requests) {
-                    changed(Change::PodGone);
+                if known.as_ref().is_some_and(|known| known.requests != info.requests) {
+                    changed(Change::PodGone, None);
                 }
-                self.cache.set_pod(info, node);
-            } else {
-                // The pod as it was before has no other reader.
-                self.cache.renew_pod(pod);
+                self.cache.set_pod(info.clone(), node);
+                return match known {
+                    None => changed(Change::PodPlaced, Some(info)),
+                    Some(known) if known.labels() == info.labels() => {}
+                    // It may help by what it was.
+                    Some(_) => changed(Change::PodPlaced, None),
+                };
             }
-            return changed(Change::PodPlaced);
+            // The pod as it was before has no other reader.
+            drop(known);
+            self.cache.renew_pod(pod);
+            return changed(Change::PodPlaced, self.cache.pod(&key).cloned());
         }
         // An own decision that the informer has not seen yet.
         if self.cache.place_of(&key).is_some() && !self.binding.contains_key(&key) {
@@ -243,7 +265,7 @@ impl Scheduler {
         if pod.metadata.deletion_timestamp.is_some() {
             let nominated = self.forget(&key);
             if self.cache.remove_pod(&key).is_some() || nominated.is_some() {
-                changed(Change::PodGone);
+                changed(Change::PodGone, None);
             }
             return;
         }
@@ -479,7 +501,7 @@ impl Scheduler {
 
     /// A node was found, and the pod did not come there all the same.
     fn report_error(&mut self, pod: &PodInfo, message: &str, now: Timestamp) {
-        self.tell(now, &pod.pod, &pod.pod, EventType::Warning, "FailedScheduling", message);
+        self.report_failure(&pod.pod, "SchedulerError", message, None, now);
     }
 
     /// No node is found: others may have to make room, and whoever looks is told why.
@@ -520,7 +542,7 @@ impl Scheduler {
             self.queue.changed(&[Change::PodGone], now);
         }
         self.queue.unschedulable(&info.key, decision.rejectors(), now);
-        self.report_failure(pod, &message, nominated, now);
+        self.report_failure(pod, "Unschedulable", &message, nominated, now);
     }
 
     /// Evicts the victims, and takes their hopes from less important pods that room was made for there.
@@ -557,14 +579,16 @@ impl Scheduler {
         }
     }
 
-    fn report_failure(&mut self, pod: &Pod, message: &str, nominated: Option<String>, now: Timestamp) {
+    fn report_failure(&mut self, pod: &Pod, reason: &str, message: &str, nominated: Option<String>, now: Timestamp) {
         self.tell(now, pod, pod, EventType::Warning, "FailedScheduling", message);
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
         let current = conditions.into_iter().flatten().find(|condition| condition.type_ == "PodScheduled");
         let before = pod.status.as_ref().and_then(|status| status.nominated_node_name.clone());
         let nominated = nominated.filter(|name| !name.is_empty());
         if before.filter(|name| !name.is_empty()) == nominated
-            && current.is_some_and(|it| it.status == "False" && it.message.as_deref() == Some(message))
+            && current.is_some_and(|it| {
+                it.status == "False" && it.reason.as_deref() == Some(reason) && it.message.as_deref() == Some(message)
+            })
         {
             return;
         }
@@ -575,7 +599,7 @@ impl Scheduler {
             "conditions": [{
                 "type": "PodScheduled",
                 "status": "False",
-                "reason": "Unschedulable",
+                "reason": reason,
                 "message": message,
                 "observedGeneration": pod.metadata.generation,
                 "lastProbeTime": null,

@@ -533,6 +533,79 @@ fn an_owner_in_another_namespace_is_none() {
 }
 
 #[test]
+fn a_pod_that_cannot_be_bound_says_why() {
+    let mut world = World::with_scheduler(1, 1);
+    world.run(5);
+    world.wire.refuses.set(Some(|request| request.uri().path().ends_with("/binding")));
+    let containers = json!([{ "name": "c", "image": "nginx:1" }]);
+    let metadata = json!({ "name": "stray", "namespace": "default" });
+    world.create::<Pod>(json!({ "metadata": metadata, "spec": { "containers": containers } }));
+    world.run(2);
+    let pod = world.get::<Pod>("default", "stray");
+    let condition = playground_controllers::pods::condition(&pod, "PodScheduled").unwrap();
+    let message = "binding rejected: running Bind plugin \"DefaultBinder\": connection refused";
+    assert_eq!((condition.reason.as_deref(), condition.message.as_deref()), (Some("SchedulerError"), Some(message)));
+    world.wire.refuses.set(None);
+    world.run(10);
+    assert_eq!(world.get::<Pod>("default", "stray").spec.clone().unwrap().node_name.as_deref(), Some("node-0"));
+}
+
+/// How often the scheduler told that it found no node for a pod.
+fn tried(world: &World, name: &str) -> i32 {
+    let events = world.list::<k8s_openapi::api::core::v1::Event>("default");
+    let of_pod = |it: &&std::sync::Arc<k8s_openapi::api::core::v1::Event>| {
+        it.involved_object.name.as_deref() == Some(name) && it.reason.as_deref() == Some("FailedScheduling")
+    };
+    let count = |it: &std::sync::Arc<k8s_openapi::api::core::v1::Event>| {
+        it.series.as_ref().and_then(|it| it.count).or(it.count).unwrap_or(1)
+    };
+    events.iter().filter(of_pod).map(count).sum()
+}
+
+#[test]
+fn a_pod_that_fits_nowhere_is_tried_again_when_another_comes_or_goes_as_it_needs() {
+    let mut world = World::with_scheduler(1, 1);
+    world.run(5);
+    let pod = |name: &str, app: &str, port: Option<i32>, affinity: Value| {
+        json!({
+            "metadata": { "name": name, "namespace": "default", "labels": { "app": app } },
+            "spec": { "affinity": affinity, "containers": [{
+                "name": "c", "image": "nginx:1", "ports": port.map(|port| [json!({ "containerPort": port, "hostPort": port })]),
+            }] },
+        })
+    };
+    let term = |app: &str| json!([{ "topologyKey": "kubernetes.io/hostname", "labelSelector": { "matchLabels": { "app": app } } }]);
+    let near = json!({ "podAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": term("db") } });
+    let far = json!({ "podAntiAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": term("lonely") } });
+    world.patch::<Node>("", "node-0", json!({ "metadata": { "labels": { "kubernetes.io/hostname": "node-0" } } }));
+    for (name, app, port, affinity) in [
+        ("server", "server", Some(80), Value::Null),
+        ("hermit", "lonely", None, Value::Null),
+        ("second", "server", Some(80), Value::Null),
+        ("other", "lonely", None, far),
+        ("friend", "friend", None, near),
+    ] {
+        world.create::<Pod>(pod(name, app, port, affinity));
+        world.run(2);
+    }
+    let waiting = ["second", "other", "friend"];
+    world.run(20);
+    let before = waiting.map(|name| tried(&world, name));
+    world.create::<Pod>(pod("cache", "cache", Some(6379), Value::Null));
+    world.run(20);
+    world.delete::<Pod>("default", "cache", &client::DeleteOptions::default());
+    world.run(20);
+    assert_eq!(waiting.map(|name| tried(&world, name)), before, "what is no matter to them");
+    world.create::<Pod>(pod("db", "db", None, Value::Null));
+    world.delete::<Pod>("default", "server", &client::DeleteOptions::default());
+    world.delete::<Pod>("default", "hermit", &client::DeleteOptions::default());
+    world.run(20);
+    for name in waiting {
+        assert!(world.get::<Pod>("default", name).spec.as_ref().unwrap().node_name.is_some(), "{name}");
+    }
+}
+
+#[test]
 fn a_pod_that_fits_nowhere_is_tried_again_when_a_node_changes_as_it_needs() {
     let mut world = World::with_scheduler(2, 1);
     world.run(5);
@@ -545,17 +618,6 @@ fn a_pod_that_fits_nowhere_is_tried_again_when_a_node_changes_as_it_needs() {
     world.create::<Pod>(pod("picky", json!({ "nodeSelector": { "disk": "ssd" } })));
     world.create::<Pod>(pod("large", json!({ "resources": { "requests": { "cpu": "6" } } })));
     world.run(20);
-    let tried = |world: &World, name: &str| {
-        let events = world.list::<k8s_openapi::api::core::v1::Event>("default");
-        let of_pod = |it: &&std::sync::Arc<k8s_openapi::api::core::v1::Event>| {
-            it.involved_object.name.as_deref() == Some(name) && it.reason.as_deref() == Some("FailedScheduling")
-        };
-        events
-            .iter()
-            .filter(of_pod)
-            .map(|it| it.series.as_ref().and_then(|it| it.count).or(it.count).unwrap_or(1))
-            .sum::<i32>()
-    };
     let before = [tried(&world, "picky"), tried(&world, "large")];
     let label = |value: &str| json!({ "metadata": { "labels": { "disk": value } } });
     world.patch::<Node>("", "node-0", label("hdd"));

@@ -233,3 +233,21 @@ fn a_volume_that_nothing_can_recycle_fails() {
     let problem = "VolumeFailedRecycle No recycler plugin found for the volume!";
     assert_eq!(world.events("strange").last().unwrap(), problem);
 }
+
+#[test]
+fn an_ephemeral_volume_is_no_claim_that_was_there_before() {
+    let mut world = World::new(0);
+    world.create::<PersistentVolumeClaim>(claim("work-scratch", "1Gi", ""));
+    let spec = claim("any", "1Gi", "")["spec"].clone();
+    world.create::<Pod>(json!({
+        "metadata": { "name": "work", "namespace": "default" },
+        "spec": {
+            "containers": [{ "name": "work", "image": "work" }],
+            "volumes": [{ "name": "scratch", "ephemeral": { "volumeClaimTemplate": { "spec": spec } } }],
+        },
+    }));
+    world.run(2);
+    let told = "FailedBinding ephemeral volume scratch: PVC default/work-scratch was not created for pod default/work \
+                (pod is not owner)";
+    assert_eq!(world.events("work"), [told]);
+}

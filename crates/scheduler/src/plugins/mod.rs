@@ -15,11 +15,15 @@ pub mod volume_binding;
 mod volume_restrictions;
 mod volume_zone;
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::NodeAffinity as AddedAffinity;
+use machinery::labels::Labels;
 
 use crate::cache::Cache;
 use crate::framework::{Cycle, Filter, NodeInfo, PodInfo, Prepared, Score};
 use crate::resources::Resource;
+use crate::topology::Term;
 
 /// Arguments of plugins (`pluginConfig`).
 #[derive(Clone, Debug)]
@@ -111,6 +115,34 @@ pub fn node_helps(
     let (cache, prepared) = (&Cache::default(), &Prepared::default());
     let accepts = |node| filter.filter(&Cycle { pod, cache, prepared }, node).is_ok();
     !before.is_some_and(accepts) && accepts(after)
+}
+
+/// Whether another pod, which has come to a node or left it, may help a pod that a plugin rejected: upstream's
+/// `isSchedulableAfterPodChange`.
+pub fn pod_helps(
+    change: Change,
+    other: &PodInfo,
+    plugin: &str,
+    pod: &PodInfo,
+    namespaces: &BTreeMap<String, Labels>,
+) -> bool {
+    let terms = |pod: &'_ PodInfo| pod.terms.as_deref().cloned().unwrap_or_default();
+    let has = |term: &Term, pod: &PodInfo| term.set.contains(pod, namespaces);
+    helps(change, plugin)
+        && match plugin {
+            "NodePorts" => other.host_ports.iter().any(|it| pod.host_ports.iter().any(|own| own.conflicts_with(it))),
+            "VolumeRestrictions" => other.claims.iter().any(|claim| pod.claims.contains(claim)),
+            "NodeVolumeLimits" => !other.claims.is_empty(),
+            "InterPodAffinity" if change == Change::PodPlaced => {
+                let required = terms(pod).required;
+                !required.is_empty() && required.iter().all(|term| has(term, other))
+            }
+            "InterPodAffinity" => {
+                terms(pod).anti.iter().any(|term| has(term, other)) || terms(other).anti.iter().any(|it| has(it, pod))
+            }
+            "PodTopologySpread" => other.key.namespace == pod.key.namespace,
+            _ => true,
+        }
 }
 
 /// Whether a change may help a pod that this plugin rejected: upstream's queueing hints, by event.
