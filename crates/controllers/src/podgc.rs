@@ -74,6 +74,7 @@ impl PodGcController {
                     "status": "True",
                     "reason": "DeletionByPodGC",
                     "message": "PodGC: node no longer exists",
+                    "observedGeneration": pod.metadata.generation,
                     "lastTransitionTime": meta_time(now),
                 });
                 self.fail_and_delete(&pod, &[condition])?;

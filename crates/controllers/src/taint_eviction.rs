@@ -45,6 +45,7 @@ impl TaintEvictionController {
             "status": "True",
             "reason": "DeletionByTaintManager",
             "message": "Taint manager: deleting due to NoExecute taint",
+            "observedGeneration": pod.metadata.generation,
             "lastTransitionTime": meta_time(now),
         });
         let patch = Patch::Strategic(json!({ "status": { "conditions": [condition] } }));

@@ -533,6 +533,21 @@ fn an_owner_in_another_namespace_is_none() {
 }
 
 #[test]
+fn a_pod_of_a_lost_node_says_why_it_goes() {
+    let mut world = World::new(2);
+    world.create::<Deployment>(deployment("default", 2));
+    world.run(5);
+    world.nodes.borrow_mut().dead.insert("node-1".into());
+    world.run(400);
+    let pods = world.list::<Pod>("default");
+    let lost = pods.iter().find(|pod| pod.metadata.deletion_timestamp.is_some()).unwrap();
+    let condition = playground_controllers::pods::condition(lost, "DisruptionTarget").unwrap();
+    let message = "Taint manager: deleting due to NoExecute taint";
+    assert_eq!(condition.reason.as_deref(), Some("DeletionByTaintManager"));
+    assert_eq!((condition.message.as_deref(), condition.observed_generation), (Some(message), Some(1)));
+}
+
+#[test]
 fn a_pod_that_cannot_be_bound_says_why() {
     let mut world = World::with_scheduler(1, 1);
     world.run(5);
