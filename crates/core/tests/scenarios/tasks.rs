@@ -239,6 +239,18 @@ fn a_second_scheduler_places_the_pods_that_name_it() {
         rows.contains("CrashLoopBackOff")
     });
     assert!(lab.ok("kubectl logs -n kube-system -l version=second").contains("no kind \\\"Nope\\\" is registered"));
+    // So does one with a plugin that there is not.
+    let unknown = "apiVersion: kubescheduler.config.k8s.io/v1\\nkind: KubeSchedulerConfiguration\\nprofiles: \
+                   [{schedulerName: my-scheduler, plugins: {score: {enabled: [{name: Typo}]}}}]";
+    let unknown = format!("{{\"data\": {{\"my-scheduler-config.yaml\": \"{unknown}\"}}}}");
+    lab.ok(&format!("kubectl patch configmap my-scheduler-config -n kube-system -p '{unknown}'"));
+    lab.ok("kubectl delete pod -n kube-system -l version=second");
+    lab.until("kubectl get pods -n kube-system -l version=second --no-headers", |rows| {
+        rows.contains("CrashLoopBackOff")
+    });
+    let log = lab.ok("kubectl logs -n kube-system -l version=second");
+    let why = "creating profile for scheduler name my-scheduler: ScorePlugin \\\"Typo\\\" does not exist";
+    assert!(log.contains(why), "{log}");
 }
 
 /// "Advertise Extended Resources for a Node", "Assign Extended Resources to a Container".
