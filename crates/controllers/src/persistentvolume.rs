@@ -2,6 +2,7 @@
 //! (`pkg/controller/volume/persistentvolume`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use client::{Client, Context, DeleteOptions, Event, EventRecorder, EventType, Informer, Patch, key_of};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
@@ -32,6 +33,8 @@ pub const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 /// The provisioner of classes that have none.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
+/// A claim that waits is looked at so often, and what it waits for told again (`--pvclaimbinder-sync-period`).
+const RESYNC: Duration = Duration::from_secs(15);
 /// How the names of pods begin that empty volumes; the volumes' names follow.
 const RECYCLER: &str = "recycler-for-";
 /// The index of claims without volume by their class, empty where they name none.
@@ -119,6 +122,7 @@ impl PersistentVolumeController {
             return self.bind(claim, &volume);
         }
         self.set_claim_phase(claim, "Pending")?;
+        queue.add_after(key_of(&**claim), RESYNC);
         let (kind, reason, message) = if waits {
             let users = self.pods.by_index(CLAIM, &key_of(&**claim).to_string());
             let unscheduled = users.iter().find(|pod| pods::node_name(pod).is_empty());

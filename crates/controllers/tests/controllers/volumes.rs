@@ -251,3 +251,13 @@ fn an_ephemeral_volume_is_no_claim_that_was_there_before() {
                 (pod is not owner)";
     assert_eq!(world.events("work"), [told]);
 }
+
+#[test]
+fn what_a_claim_waits_for_is_told_again_and_again() {
+    let mut world = World::new(0);
+    world.create::<PersistentVolumeClaim>(claim("waiting", "1Gi", ""));
+    world.run(40);
+    let events = world.list::<k8s_openapi::api::core::v1::Event>("default");
+    let told = events.iter().find(|event| event.reason.as_deref() == Some("FailedBinding"));
+    assert_eq!(told.and_then(|event| event.count), Some(3));
+}
