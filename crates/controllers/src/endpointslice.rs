@@ -58,9 +58,13 @@ impl EndpointSliceController {
 
     /// Gives the endpoints hints by the nodes' zones, where the Service asks for them, and tells of it.
     fn hint(&mut self, service: &Service, groups: &mut [(Group, VecDeque<Endpoint>)], queue: &Queue) {
+        let enabled = topology_hints::enabled(service);
+        if !enabled && self.hinted.is_empty() {
+            return;
+        }
         let key = key_of(service);
         let families: BTreeSet<String> = groups.iter().map(|(group, _)| group.address_type.clone()).collect();
-        if !topology_hints::enabled(service) {
+        if !enabled {
             if self.hinted.remove(&key) {
                 let told = "Topology Aware Hints has been disabled";
                 families.iter().for_each(|family| self.tell_of_hints(service, false, told, family, queue));
