@@ -176,11 +176,21 @@ fn container_requests(container: &Container) -> Resources {
     requests.map(Resources::from_list).unwrap_or_default()
 }
 
-/// What a container requests, or has still or already while its pod is resized (`determineContainerReqs`). A resize
-/// for which there will never be room does not count.
+/// What counts of a container: what it requests, or what it has still or already while its pod is resized.
 fn requests_of(pod: &Pod, container: &Container) -> Resources {
+    resized_requests(pod, container).unwrap_or_else(|| container_requests(container))
+}
+
+/// What counts of a container (`determineContainerReqs`), where that is something else than it requests: the most of
+/// that, what it has and what its node has given it. A resize for which there will never be room does not count.
+fn resized_requests(pod: &Pod, container: &Container) -> Option<Resources> {
+    let stated = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    let (actual, allocated) = status_requests(pod, container)?;
+    // Nearly always all say the same in the same words.
+    if actual == stated && (allocated == stated || allocated.is_none()) {
+        return None;
+    }
     let requests = container_requests(container);
-    let Some((actual, allocated)) = status_requests(pod, container) else { return requests };
     let mut most = actual.map(Resources::from_list).unwrap_or_default();
     most.raise_to(&allocated.map(Resources::from_list).unwrap_or_default());
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
@@ -190,7 +200,7 @@ fn requests_of(pod: &Pod, container: &Container) -> Resources {
     if !infeasible {
         most.raise_to(&requests);
     }
-    most
+    (most != requests).then_some(most)
 }
 
 type List = BTreeMap<String, Quantity>;
@@ -207,15 +217,11 @@ fn status_requests<'a>(pod: &'a Pod, container: &Container) -> Option<(Option<&'
     Some((status.resources.as_ref()?.requests.as_ref(), status.allocated_resources.as_ref()))
 }
 
-/// Whether a container has something else than it requests.
+/// Whether something else counts of a container than it requests.
 pub fn is_resized(pod: &Pod) -> bool {
     let spec = pod.spec.iter();
     let mut containers = spec.flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
-    containers.any(|container| {
-        let stated = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-        status_requests(pod, container)
-            .is_some_and(|(actual, allocated)| [actual, allocated].into_iter().any(|it| it.is_some() && it != stated))
-    })
+    containers.any(|container| resized_requests(pod, container).is_some())
 }
 
 /// Host ports a pod takes: address, protocol, port.
@@ -280,25 +286,33 @@ mod tests {
 
     #[test]
     fn while_a_pod_is_resized_the_most_of_what_it_has_and_wants_counts() {
-        let pod = |reason: &str| -> Pod {
+        let pod = |reason: &str, actual: (&str, &str), allocated: (&str, &str)| -> Pod {
             machinery::object::from_value(json!({
                 "spec": { "containers": [{ "name": "a", "resources": { "requests": { "cpu": "3", "memory": "1Gi" } } }] },
                 "status": {
                     "conditions": [{ "type": "PodResizePending", "status": "True", "reason": reason }],
                     "containerStatuses": [{
                         "name": "a", "image": "", "imageID": "", "ready": true, "restartCount": 0,
-                        "resources": { "requests": { "cpu": "1", "memory": "2Gi" } },
-                        "allocatedResources": { "cpu": "2", "memory": "1Gi" },
+                        "resources": { "requests": { "cpu": actual.0, "memory": actual.1 } },
+                        "allocatedResources": { "cpu": allocated.0, "memory": allocated.1 },
                     }],
                 },
             }))
             .unwrap()
         };
-        for (reason, expected) in [("Deferred", (3000, 2 << 30)), ("Infeasible", (2000, 2 << 30))] {
-            let requests = pod_requests(&pod(reason));
-            assert_eq!((requests.milli_cpu, requests.memory), expected, "{reason}");
+        for (reason, actual, allocated, expected, resized) in [
+            ("Deferred", ("1", "2Gi"), ("2", "1Gi"), (3000, 2 << 30), true),
+            ("Infeasible", ("1", "2Gi"), ("2", "1Gi"), (2000, 2 << 30), true),
+            // Less than is requested, for which there may be room yet.
+            ("Deferred", ("1", "1Gi"), ("1", "1Gi"), (3000, 1 << 30), false),
+            ("Infeasible", ("1", "1Gi"), ("1", "1Gi"), (1000, 1 << 30), true),
+            ("", ("3", "1Gi"), ("3", "1Gi"), (3000, 1 << 30), false),
+            ("", ("3000m", "1024Mi"), ("3", "1Gi"), (3000, 1 << 30), false),
+        ] {
+            let pod = pod(reason, actual, allocated);
+            let requests = pod_requests(&pod);
+            assert_eq!((requests.milli_cpu, requests.memory), expected, "{reason} {actual:?}");
+            assert_eq!(is_resized(&pod), resized, "{reason} {actual:?}");
         }
-        assert!(is_resized(&pod("Deferred")));
-        assert!(!is_resized(&Pod { status: None, ..pod("Deferred") }));
     }
 }
