@@ -60,7 +60,7 @@ const PLUGINS: [(&str, &str); 19] = [
     ("PodTopologySpread", "preFilter filter preScore score"),
     ("InterPodAffinity", "preFilter filter preScore score"),
     ("DynamicResources", "preEnqueue preFilter filter postFilter reserve preBind"),
-    ("DefaultPreemption", "postFilter"),
+    ("DefaultPreemption", "preEnqueue postFilter"),
     ("NodeResourcesBalancedAllocation", "preScore score"),
     ("ImageLocality", "score"),
     ("DefaultBinder", "bind"),
@@ -174,8 +174,8 @@ struct PodTopologySpreadArgs {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct DefaultPreemptionArgs {
-    min_candidate_nodes_percentage: Option<usize>,
-    min_candidate_nodes_absolute: Option<usize>,
+    min_candidate_nodes_percentage: Option<i32>,
+    min_candidate_nodes_absolute: Option<i32>,
 }
 
 /// Arguments of `InterPodAffinity`.
@@ -314,6 +314,7 @@ fn read_all(config: &[PluginConfig]) -> Result<Stated, String> {
     let affinity: InterPodAffinityArgs = read(config, "InterPodAffinity")?;
     let balanced = read::<BalancedAllocationArgs>(config, "NodeResourcesBalancedAllocation")?.resources;
     let seconds = read::<VolumeBindingArgs>(config, "VolumeBinding")?.bind_timeout_seconds;
+    let count = |stated: Option<i32>, default| stated.map_or(default, |it| it.try_into().unwrap_or_default());
     Ok(Stated {
         plugins: plugins::Arguments {
             fit: fit(read(config, "NodeResourcesFit")?),
@@ -327,8 +328,8 @@ fn read_all(config: &[PluginConfig]) -> Result<Stated, String> {
             _ => Defaults::System,
         },
         candidates: (
-            preemption.min_candidate_nodes_percentage.unwrap_or(CANDIDATES.0),
-            preemption.min_candidate_nodes_absolute.unwrap_or(CANDIDATES.1),
+            count(preemption.min_candidate_nodes_percentage, CANDIDATES.0),
+            count(preemption.min_candidate_nodes_absolute, CANDIDATES.1),
         ),
         bind_timeout: seconds.map_or(BIND_TIMEOUT, |it| Duration::from_secs(it.try_into().unwrap_or_default())),
     })
@@ -564,6 +565,7 @@ mod tests {
         };
         for (plugins, expected) in [
             (serde_json::json!({ "score": { "disabled": [{ "name": "Typo" }] } }), Ok(())),
+            (serde_json::json!({ "preEnqueue": { "enabled": [{ "name": "DefaultPreemption" }] } }), Ok(())),
             (
                 serde_json::json!({ "score": { "enabled": [{ "name": "Typo" }] } }),
                 failed("ScorePlugin \"Typo\" does not exist"),
@@ -597,6 +599,12 @@ mod tests {
             "[profiles[0].percentageOfNodesToScore: Invalid value: 101: not in valid range [0-100], \
              profiles[0].pluginConfig[0].args.bindTimeoutSeconds: Invalid value: -1: \
              invalid BindTimeoutSeconds, should not be a negative value]"
+        );
+        let preemption =
+            serde_json::json!({ "name": "DefaultPreemption", "args": { "minCandidateNodesAbsolute": -1 } });
+        assert_eq!(
+            check(serde_json::json!({ "pluginConfig": [preemption] })).unwrap_err(),
+            "profiles[0].pluginConfig[0].args.minCandidateNodesAbsolute: Invalid value: -1: not in valid range [0, inf)"
         );
         let affinity = serde_json::json!({ "name": "InterPodAffinity", "args": { "hardPodAffinityWeight": "a" } });
         let unread = check(serde_json::json!({ "pluginConfig": [affinity] })).unwrap_err();
