@@ -418,7 +418,6 @@ impl Scheduler {
         match bound {
             Ok(true) => self.bind(pod, node, now),
             Ok(false) => {
-                self.queue.remove(&pod.key);
                 self.cache.set_pod(pod.clone(), node);
                 let profile = self.profile_of(&pod.pod).and_then(|profile| self.profiles.get(profile));
                 let deadline = after(now, profile.map(|profile| profile.bind_timeout).unwrap_or_default());
@@ -449,11 +448,11 @@ impl Scheduler {
         for (key, outcome) in due {
             let Some((pod, node, _)) = self.binding.remove(&key) else { continue };
             self.cache.remove_pod(&key);
-            self.queue.add(&key, pod.priority(), false, now);
             match outcome {
                 Ok(()) => self.bind(&pod, &node, now),
                 Err(error) => {
                     self.report_error(&pod, &format!("{VOLUMES_FAILED}: {error}"), now);
+                    self.queue.retry(&key, now);
                     self.queue.changed(&[Change::PodGone], now);
                 }
             }
