@@ -181,6 +181,10 @@ impl Scheduler {
         let kinds: Vec<Change> = of_nodes.chain(others.iter().map(|(change, _)| *change)).collect();
         let mut asked: Option<(PodInfo, &Profile)> = None;
         self.queue.changed_by(now, |key, plugin| {
+            // Room on a node is for everybody.
+            if plugin == "NodeResourcesFit" && kinds.contains(&Change::PodGone) {
+                return true;
+            }
             if !kinds.iter().any(|kind| plugins::helps(*kind, plugin)) {
                 return false;
             }

@@ -114,7 +114,12 @@ pub fn node_helps(
     };
     let (cache, prepared) = (&Cache::default(), &Prepared::default());
     let accepts = |node| filter.filter(&Cycle { pod, cache, prepared }, node).is_ok();
-    !before.is_some_and(accepts) && accepts(after)
+    accepts(after)
+        && before.is_none_or(|before| match plugin {
+            // The decision may have counted pods for which room was made and that are not there.
+            "NodeResourcesFit" => node_resources_fit::has_grown(pod, before, after),
+            _ => !accepts(before),
+        })
 }
 
 /// Whether another pod, which has come to a node or left it, may help a pod that a plugin rejected: upstream's
@@ -126,19 +131,18 @@ pub fn pod_helps(
     pod: &PodInfo,
     namespaces: &BTreeMap<String, Labels>,
 ) -> bool {
-    let terms = |pod: &'_ PodInfo| pod.terms.as_deref().cloned().unwrap_or_default();
     let has = |term: &Term, pod: &PodInfo| term.set.contains(pod, namespaces);
+    let forbids = |from: &PodInfo, pod: &PodInfo| from.terms.iter().flat_map(|it| &it.anti).any(|term| has(term, pod));
     helps(change, plugin)
         && match plugin {
             "NodePorts" => other.host_ports.iter().any(|it| pod.host_ports.iter().any(|own| own.conflicts_with(it))),
             "VolumeRestrictions" => other.claims.iter().any(|claim| pod.claims.contains(claim)),
             "NodeVolumeLimits" => !other.claims.is_empty(),
-            "InterPodAffinity" if change == Change::PodPlaced => {
-                let required = terms(pod).required;
-                !required.is_empty() && required.iter().all(|term| has(term, other))
-            }
             "InterPodAffinity" => {
-                terms(pod).anti.iter().any(|term| has(term, other)) || terms(other).anti.iter().any(|it| has(it, pod))
+                // Company comes, or was the last of it, and the pod may begin a group.
+                let required = pod.terms.as_ref().map(|it| &it.required).filter(|it| !it.is_empty());
+                required.is_some_and(|it| it.iter().all(|term| has(term, other)))
+                    || change == Change::PodGone && (forbids(pod, other) || forbids(other, pod))
             }
             "PodTopologySpread" => other.key.namespace == pod.key.namespace,
             _ => true,
@@ -163,5 +167,68 @@ pub fn helps(change: Change, plugin: &str) -> bool {
         Change::NodeChanged => !matches!(plugin, "VolumeRestrictions"),
         Change::Storage => plugin.starts_with("Volume") || plugin == "NodeVolumeLimits",
         Change::Namespace => plugin == "InterPodAffinity",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use k8s_openapi::api::core::v1::{Node, Pod};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(manifest: Value) -> PodInfo {
+        PodInfo::new(Arc::new(machinery::object::from_value::<Pod>(manifest).unwrap()))
+    }
+
+    #[test]
+    fn the_last_of_a_pods_company_goes_and_it_may_begin_a_group() {
+        let near = json!([{ "topologyKey": "zone", "labelSelector": { "matchLabels": { "app": "a" } } }]);
+        let rule = json!({ "requiredDuringSchedulingIgnoredDuringExecution": near });
+        let labelled = |app: &str| json!({ "name": "it", "namespace": "default", "labels": { "app": app } });
+        let spec = |kind: &str| json!({ "containers": [], "affinity": { kind: rule } });
+        for (kind, change, app, helps) in [
+            ("podAffinity", Change::PodPlaced, "a", true),
+            ("podAffinity", Change::PodPlaced, "b", false),
+            ("podAffinity", Change::PodGone, "a", true),
+            ("podAffinity", Change::PodGone, "b", false),
+            ("podAntiAffinity", Change::PodPlaced, "a", false),
+            ("podAntiAffinity", Change::PodGone, "a", true),
+            ("podAntiAffinity", Change::PodGone, "b", false),
+        ] {
+            let waiting = pod(json!({ "metadata": labelled("a"), "spec": spec(kind) }));
+            let other = pod(json!({ "metadata": labelled(app) }));
+            let helped = pod_helps(change, &other, "InterPodAffinity", &waiting, &BTreeMap::new());
+            assert_eq!(helped, helps, "{kind} {change:?} {app}");
+        }
+    }
+
+    #[test]
+    fn a_node_helps_when_it_has_more_of_what_is_requested() {
+        let node = |cpu: &str, memory: &str, pods: &str| {
+            let allocatable = json!({ "cpu": cpu, "memory": memory, "pods": pods });
+            let node: Node =
+                machinery::object::from_value(json!({ "status": { "allocatable": allocatable } })).unwrap();
+            let mut info = NodeInfo::default();
+            info.set_node(Arc::new(node));
+            info
+        };
+        let requests = json!([{ "name": "a", "resources": { "requests": { "cpu": "1" } } }]);
+        let waiting = pod(json!({ "spec": { "containers": requests } }));
+        let filters: Vec<Box<dyn Filter>> = vec![Box::new(node_resources_fit::Fit::default())];
+        // It has room by what is on it: the decision may have counted what is to come.
+        let before = node("2", "1Gi", "10");
+        for (after, helps) in [
+            (node("3", "1Gi", "10"), true),
+            (node("2", "1Gi", "11"), true),
+            (node("2", "2Gi", "10"), false),
+            (node("500m", "1Gi", "11"), false),
+        ] {
+            let helped = node_helps(&filters, &waiting, "NodeResourcesFit", Some(&before), &after);
+            assert_eq!(helped, helps, "{:?}", after.allocatable);
+        }
+        assert!(node_helps(&filters, &waiting, "NodeResourcesFit", None, &before));
     }
 }

@@ -1,7 +1,7 @@
 //! A node must have what the pod requests, and the emptier node is the better one, or as the profile's scoring
 //! strategy has it.
 
-use crate::framework::{Cycle, Filter, MAX_NODE_SCORE, NodeInfo, Rejection, Score};
+use crate::framework::{Cycle, Filter, MAX_NODE_SCORE, NodeInfo, PodInfo, Rejection, Score};
 use crate::resources::{Resource, Resources};
 
 /// See the module's documentation.
@@ -100,6 +100,15 @@ impl Filter for Fit {
             Some(reason) => Err(Rejection { reason: reason.into(), others: reasons.collect(), resolvable }),
         }
     }
+}
+
+/// Whether a node has more of what a pod requests than before, or room for more pods
+/// (`haveAnyRequestedResourcesIncreased`).
+pub fn has_grown(pod: &PodInfo, before: &NodeInfo, after: &NodeInfo) -> bool {
+    let (wanted, before, after) = (&pod.requests, &before.allocatable, &after.allocatable);
+    let scalar = wanted.scalar.keys().cloned().map(Resource::Scalar);
+    let mut resources = [Resource::Cpu, Resource::Memory, Resource::EphemeralStorage].into_iter().chain(scalar);
+    after.pods > before.pods || resources.any(|it| it.of(wanted) > 0 && it.of(after) > it.of(before))
 }
 
 impl Score for Fit {
