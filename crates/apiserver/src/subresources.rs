@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use machinery::labels::Selector;
 use machinery::wire::Response;
-use machinery::{ApiError, Encoded, GroupVersionKind, Object};
+use machinery::{ApiError, Encoded, GroupResource, GroupVersionKind, Object};
 use serde_json::{Value, json};
 use store::KeyValue;
 
@@ -217,12 +217,69 @@ pub(crate) fn evict(call: &mut Call, payload: &Payload) -> Result<Response> {
     if !matches!(phase, "Succeeded" | "Failed" | "Pending") && pod.metadata.deletion_timestamp.is_none() {
         take_disruption(call, &pod, options.dry_run)?;
     }
+    if !options.dry_run {
+        tell_of_eviction(call, &mut options)?;
+    }
     let name = call.info.name.clone();
     match delete_object(call, &name, &options)? {
         Deleted::Gone(_) | Deleted::Pending(_) => {
             answer_value(call, StatusCode::CREATED, &success(StatusCode::CREATED))
         }
     }
+}
+
+/// Writes on a pod that it is evicted (upstream's `addConditionAndDeletePod`). A revision that the deletion asks for is
+/// the pod's new one then.
+fn tell_of_eviction(call: &Call, options: &mut DeleteOptions) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let (kv, encoded) = stored(call)?;
+        let mut object = storage::typed(call.row, &encoded)?.clone_object();
+        let Some(pod) = object.as_any_mut().downcast_mut::<Pod>() else { return Err(call.not_found()) };
+        let metadata = &pod.metadata;
+        for (what, wanted, actual, done) in [
+            ("UID", &options.uid, &metadata.uid, "deleted and then recreated"),
+            ("ResourceVersion", &options.resource_version, &metadata.resource_version, "modified"),
+        ] {
+            let actual = actual.as_deref().unwrap_or_default();
+            if let Some(wanted) = wanted.as_deref().filter(|wanted| !wanted.is_empty() && *wanted != actual) {
+                let error = format!(
+                    "the {what} in the precondition ({wanted}) does not match the {what} in record ({actual}). \
+                     The object might have been {done}"
+                );
+                let kind = GroupResource { group: String::new(), resource: "Pod".into() };
+                return Err(ApiError::conflict(&kind, &call.info.name, error));
+            }
+        }
+        let mut told = PodCondition {
+            type_: "DisruptionTarget".into(),
+            status: "True".into(),
+            reason: Some("EvictionByEvictionAPI".into()),
+            message: Some("Eviction API: evicting".into()),
+            observed_generation: metadata.generation,
+            last_transition_time: Some(machinery::time::meta_time(call.now)),
+            ..PodCondition::default()
+        };
+        let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
+        match conditions.iter_mut().find(|condition| condition.type_ == told.type_) {
+            None => conditions.push(told),
+            Some(before) => {
+                if before.status == told.status {
+                    told.last_transition_time = before.last_transition_time.clone();
+                }
+                if *before == told {
+                    return Ok(());
+                }
+                *before = told;
+            }
+        }
+        if let Written::Done(written) = storage::write(call, &kv, object)? {
+            if options.resource_version.is_some() {
+                options.resource_version = storage::typed(call.row, &written)?.metadata().resource_version.clone();
+            }
+            return Ok(());
+        }
+    }
+    Err(ApiError::modified(&call.resource(), &call.info.name))
 }
 
 /// Takes one disruption from the pod's budget, if it has one.

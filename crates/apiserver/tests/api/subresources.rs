@@ -77,6 +77,50 @@ fn budgets_refuse_evictions() {
     assert_eq!(bench.ask(&format!("GET {budgets}/b")).at("/status/disruptionsAllowed"), json!(0));
 }
 
+#[test]
+fn an_eviction_is_written_on_its_pod() {
+    let bench = Bench::new();
+    bench.tell(&format!("POST {PODS}"), &pod("a")).expect(201);
+    bench.tell(&format!("POST {PODS}/a/binding"), &json!({"target": {"name": "n1"}})).expect(201);
+    let read = || bench.ask(&format!("GET {PODS}/a")).expect(200);
+    let evict = |parameters: &str, options: serde_json::Value| {
+        let eviction = json!({"metadata": {"name": "a"}, "deleteOptions": options});
+        bench.tell(&format!("POST {PODS}/a/eviction{parameters}"), &eviction)
+    };
+    let before = read();
+    evict("?dryRun=All", json!({})).expect(201);
+    let refused = evict("", json!({"preconditions": {"resourceVersion": "1"}})).expect(409);
+    let version = before.at("/metadata/resourceVersion");
+    assert_eq!(
+        refused.message(),
+        format!(
+            "Operation cannot be fulfilled on Pod \"a\": the ResourceVersion in the precondition (1) does not match the \
+             ResourceVersion in record ({}). The object might have been modified",
+            version.as_str().unwrap()
+        )
+    );
+    assert_eq!(read().text, before.text);
+
+    // The deletion asks for the revision that it has made itself.
+    bench.pass(5);
+    evict("", json!({"preconditions": {"resourceVersion": version}})).expect(201);
+    let evicted = read();
+    assert!(evicted.at("/metadata/deletionTimestamp").is_string());
+    assert_eq!(evicted.at("/status/conditions/0/type"), json!("PodScheduled"));
+    let condition = evicted.at("/status/conditions/1");
+    assert_eq!(
+        condition,
+        json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting", "observedGeneration": before.at("/metadata/generation"),
+            "lastTransitionTime": condition["lastTransitionTime"],
+        })
+    );
+    bench.pass(5);
+    evict("", json!({})).expect(201);
+    assert_eq!(read().at("/status/conditions/1/lastTransitionTime"), condition["lastTransitionTime"]);
+}
+
 /// Answers with what it was asked. Nobody is at the node `lost`.
 struct Echo;
 
