@@ -315,7 +315,7 @@ impl Shapes {
 /// empty entry is how a client asks for a fresh start; through a subresource nothing is asked for. An apply
 /// brings those it started from. `None` if it takes those of the object as it was.
 pub(crate) fn requested(call: &Call, carried: Option<Vec<ManagedFieldsEntry>>) -> Option<Bytes> {
-    let text = |carried: &[ManagedFieldsEntry]| serde_json::to_vec(carried).unwrap_or_default().into();
+    let text = |carried: &[ManagedFieldsEntry]| machinery::json::to_vec(carried).unwrap_or_default().into();
     match carried.as_deref() {
         carried if call.applied.is_some() => Some(carried.map(text).unwrap_or_default()),
         Some([only]) if call.info.subresource.is_empty() && *only == ManagedFieldsEntry::default() => {

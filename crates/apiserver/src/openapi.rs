@@ -231,7 +231,7 @@ fn describe(value: &mut Value, text: Option<&Value>, dialect: Dialect) {
 
 /// A schema with its references in the dialect's place.
 fn dressed(schema: &Schema, dialect: Dialect) -> Value {
-    let mut value = serde_json::to_value(schema).unwrap_or_default();
+    let mut value = machinery::object::to_value(schema);
     if dialect == Dialect::V3 {
         move_references(&mut value);
     }

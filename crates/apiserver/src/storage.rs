@@ -131,13 +131,15 @@ pub(crate) fn with_managed(plain: Bytes, managed: Option<Arc<dyn Rest>>) -> Valu
 /// A stored object's text without its managed fields, and these.
 pub(crate) fn parts(kv: &KeyValue) -> (Bytes, Arc<Managed>) {
     let part = kv.value.part();
-    match (Managed::of(&kv.value), raw::managed_fields(part)) {
-        (Some(managed), _) => (part.clone(), managed),
-        (None, Some(text)) => {
+    if let Some(managed) = Managed::of(&kv.value) {
+        return (part.clone(), managed);
+    }
+    match raw::managed_fields(part) {
+        Some(text) => {
             let managed = Managed::written(Bytes::copy_from_slice(text));
             (raw::without_managed_fields(part).into(), Arc::new(managed))
         }
-        (None, None) => (part.clone(), Arc::new(Managed::written(Bytes::new()))),
+        None => (part.clone(), Arc::new(Managed::written(Bytes::new()))),
     }
 }
 

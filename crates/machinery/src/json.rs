@@ -1,5 +1,7 @@
-//! JSON as Kubernetes' decoder sees it: duplicate keys are found, and errors read as Go's.
+//! JSON as Kubernetes' decoder sees it: duplicate keys are found, and errors read as Go's; and as it is written
+//! ([`encode`]).
 
+mod encode;
 mod syntax;
 
 use std::fmt;
@@ -8,6 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use crate::go;
+
+pub use encode::{encode, to_vec};
 
 /// A decoded value, and what strict field validation has to say about how it was written.
 #[derive(Clone, Debug, Default, PartialEq)]

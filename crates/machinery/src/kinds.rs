@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, Error};
 use serde_json::Value;
 
+use crate::json::encode;
 use crate::object::{Kind, Object, encoded, from_value};
 use crate::split;
 
@@ -26,7 +27,7 @@ macro_rules! kinds {
                 from_value(value)
             }
             fn encode(&self) -> Bytes {
-                encoded(&mut |out| _ = serde_json::to_writer(out, self))
+                encoded(&mut |out| _ = encode(out, self))
             }
             fn boxed(&self) -> Box<dyn Object> {
                 Box::new(self.clone())
@@ -122,7 +123,7 @@ impl Codec {
                 Ok(())
             },
             encode: |object| match object.downcast_ref::<K>() {
-                Some(object) => encoded(&mut |out| _ = serde_json::to_writer(out, object)),
+                Some(object) => encoded(&mut |out| _ = encode(out, object)),
                 None => Bytes::new(),
             },
             boxed: |object| Some(Box::new(object.downcast_ref::<K>()?.clone())),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::raw;
+use crate::{json, raw};
 
 /// A built-in kind: a `k8s-openapi` type with object metadata. Implemented in the crate's `kinds`, once.
 pub trait Kind: Resource + Metadata<Ty = ObjectMeta> + Clone + PartialEq + fmt::Debug + Send + Sync + 'static {
@@ -39,7 +39,7 @@ pub fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Er
 
 /// An object, or a part of one, as a JSON tree: by way of its bytes, so that each type has one encoder.
 pub fn to_value<T: Serialize>(part: &T) -> Value {
-    tree(&serde_json::to_vec(part).unwrap_or_default())
+    tree(&json::to_vec(part).unwrap_or_default())
 }
 
 fn tree(bytes: &[u8]) -> Value {

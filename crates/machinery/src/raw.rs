@@ -58,13 +58,24 @@ pub fn text(string: &[u8]) -> String {
 
 /// Appends a string as JSON writes it.
 pub fn push_text(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    } else {
+    if needs_escapes(text.as_bytes()) {
         out.extend_from_slice(&serde_json::to_vec(text).unwrap_or_default());
+        return;
     }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// Whether a text has control characters, quotes or backslashes.
+fn needs_escapes(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let escaped = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        marks(word, b'"') | marks(word, b'\\') | word.wrapping_sub(ONES * u64::from(b' ')) & !word & (ONES << 7)
+    };
+    words.iter().any(|word| escaped(word) != 0) || rest.iter().any(|byte| matches!(byte, ..b' ' | b'"' | b'\\'))
 }
 
 /// Appends what tells one compact object's text from those with the same fields: all but the values of
@@ -218,9 +229,11 @@ fn string_end(text: &[u8], start: usize) -> Option<usize> {
     }
 }
 
+/// 1 in each byte.
+const ONES: u64 = u64::MAX / 255;
+
 /// Marks the bytes of a word that are a certain one, by their highest bits; behind the first, perhaps others too.
 fn marks(word: u64, byte: u8) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
     let zeros = word ^ (ONES * u64::from(byte));
     zeros.wrapping_sub(ONES) & !zeros & (ONES << 7)
 }

@@ -9,8 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause, Status
 use crate::field::{self, ErrorList};
 use crate::go;
 use crate::gvk::{GroupResource, GroupVersionKind};
-use crate::raw;
 use crate::wire::{Body, Response};
+use crate::{json, raw};
 
 /// Why a request failed: a `Status` with reason, code, details and a message for people, which is what
 /// `Display` prints.
@@ -355,7 +355,7 @@ pub fn status_text(status: &Status) -> bytes::Bytes {
         "details" => raw::ordered(text, &DETAILS, &causes),
         _ => text.to_vec(),
     };
-    raw::ordered(&serde_json::to_vec(status).unwrap_or_default(), &MEMBERS, &details).into()
+    raw::ordered(&json::to_vec(status).unwrap_or_default(), &MEMBERS, &details).into()
 }
 
 impl fmt::Display for ApiError {

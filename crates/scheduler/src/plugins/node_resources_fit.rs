@@ -32,12 +32,13 @@ pub enum Strategy {
 impl Strategy {
     /// The score of one resource of which so much is requested of all there is, which is more than none.
     fn score(&self, requested: i64, all: i64) -> i64 {
-        let used = share(requested.min(all), all);
+        let used = || share(requested.min(all), all);
         match self {
             Self::LeastAllocated if requested > all => 0,
             Self::LeastAllocated => share(all - requested, all),
-            Self::MostAllocated => used,
+            Self::MostAllocated => used(),
             Self::RequestedToCapacityRatio(shape) => {
+                let used = used();
                 let next = shape.iter().position(|(utilization, _)| used <= *utilization);
                 match next.map(|next| (next.checked_sub(1).and_then(|last| shape.get(last)), shape.get(next))) {
                     Some((Some((from, low)), Some((to, high)))) => low + (high - low) * (used - from) / (to - from),
@@ -81,18 +82,17 @@ impl Filter for Fit {
         if pods.saturating_add(1) > all.pods {
             reasons.push("Too many pods".to_owned());
         }
-        let named = [
-            ("cpu", wanted.milli_cpu, used.milli_cpu, all.milli_cpu),
-            ("memory", wanted.memory, used.memory, all.memory),
-            ("ephemeral-storage", wanted.ephemeral_storage, used.ephemeral_storage, all.ephemeral_storage),
-        ];
-        let scalar = wanted.scalar.iter().filter(|(name, _)| !self.ignores(name));
-        let scalar = scalar.map(|(name, wanted)| (name.as_str(), *wanted, used.scalar(name), all.scalar(name)));
-        for (name, wanted, used, all) in named.into_iter().chain(scalar) {
+        let mut fit = |name: &str, wanted: i64, used: i64, all: i64| {
             if wanted > 0 && wanted > all.saturating_sub(used) {
                 reasons.push(format!("Insufficient {name}"));
                 resolvable &= wanted <= all;
             }
+        };
+        fit("cpu", wanted.milli_cpu, used.milli_cpu, all.milli_cpu);
+        fit("memory", wanted.memory, used.memory, all.memory);
+        fit("ephemeral-storage", wanted.ephemeral_storage, used.ephemeral_storage, all.ephemeral_storage);
+        for (name, wanted) in wanted.scalar.iter().filter(|(name, _)| !self.ignores(name)) {
+            fit(name, *wanted, used.scalar(name), all.scalar(name));
         }
         let mut reasons = reasons.into_iter();
         match reasons.next() {

@@ -23,7 +23,7 @@ pub fn shown<T: Serialize>(value: &T) -> Value {
 
 /// The fields of a value that are set, in order.
 pub fn fields_set<T: Serialize>(value: &T) -> Vec<String> {
-    let text = serde_json::to_vec(value).unwrap_or_default();
+    let text = machinery::json::to_vec(value).unwrap_or_default();
     let mut names: Vec<String> = raw::members(&text).map(|(name, _)| raw::text(name)).collect();
     names.order();
     names
