@@ -249,8 +249,9 @@ impl Fs {
     /// # Errors
     /// When there is nothing, or the way to it is not one of folders.
     pub fn metadata(&self, path: &str) -> Result<Entry, Errno> {
-        let path = self.follow(path)?;
-        self.entry(&path).ok_or(Errno::NotFound)
+        let mut links = 0;
+        let path = self.follow_folders(path, &mut links)?;
+        self.follow_to(path, &mut links)?.1.ok_or(Errno::NotFound)
     }
 
     /// What is at a path, which may itself be a symbolic link.
@@ -357,19 +358,17 @@ impl Fs {
     /// # Errors
     /// When something on the way is not a folder.
     pub fn create_dir_all(&self, path: &str, now: Timestamp) -> Result<(), Errno> {
-        if self.is_dir(path) {
-            return Ok(());
-        }
         let path = plain(path);
-        let ends = path.match_indices('/').skip(1).map(|(end, _)| end).chain([path.len()]);
-        for part in ends.filter_map(|end| path.get(..end)) {
-            match self.create_dir(part, now) {
-                Err(Errno::Exists) if self.is_dir(part) => {}
-                Err(Errno::Exists) => return Err(Errno::NotADirectory),
-                result => result?,
+        let parent = parent(&path);
+        match self.create_dir(&path, now) {
+            Err(Errno::NotFound) if parent != path => {
+                self.create_dir_all(parent, now)?;
+                self.create_dir(&path, now)
             }
+            Err(Errno::Exists) if self.is_dir(&path) => Ok(()),
+            Err(Errno::Exists) => Err(Errno::NotADirectory),
+            result => result,
         }
-        Ok(())
     }
 
     /// Names and entries in a folder, sorted.
