@@ -16,7 +16,7 @@ use super::visit;
 use crate::shell::{command, root, run as execute, say};
 use crate::tools;
 
-const EXAMPLE: &str = "target/release/examples/scale";
+const EXAMPLE: &str = "target/dist/examples/scale";
 /// Nodes and pods.
 type Cluster = (u32, u32);
 const CLUSTERS: [Cluster; 3] = [(10, 1_000), (1_000, 10_000), (5_000, 150_000)];
@@ -42,14 +42,15 @@ enum Place {
     Chromium,
 }
 
-/// Builds the release and the page's module, and prints a table of each kind of measurement. One that fails, or takes
+/// Builds the program as users get it and the page's module, and prints a table of each kind of measurement. One that fails, or takes
 /// too long, has a line that says so.
 ///
 /// # Errors
 /// When a build fails.
 pub fn run() -> Result<()> {
     tools::for_scale()?;
-    execute(&mut command(&["cargo", "build", "--release", "--package", "playground-core", "--example", "scale"]))?;
+    let build = ["cargo", "build", "--profile", "dist", "--package", "playground-core", "--example", "scale"];
+    execute(&mut command(&build))?;
     build_page()?;
     bundle()?;
     say("one Deployment, from its creation to all pods ready, natively");
