@@ -27,7 +27,7 @@ macro_rules! kinds {
                 from_value(value)
             }
             fn encode(&self) -> Bytes {
-                encoded(&mut |out| _ = encode(out, self))
+                encoded(&|out| encode(out, self))
             }
             fn boxed(&self) -> Box<dyn Object> {
                 Box::new(self.clone())
@@ -123,7 +123,7 @@ impl Codec {
                 Ok(())
             },
             encode: |object| match object.downcast_ref::<K>() {
-                Some(object) => encoded(&mut |out| _ = encode(out, object)),
+                Some(object) => encoded(&|out| encode(out, object)),
                 None => Bytes::new(),
             },
             boxed: |object| Some(Box::new(object.downcast_ref::<K>()?.clone())),

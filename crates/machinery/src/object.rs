@@ -360,13 +360,14 @@ impl Stored {
 }
 
 /// What `write` writes, in as much memory as it is long: encoded objects are kept.
-pub(crate) fn encoded(write: &mut dyn FnMut(&mut Vec<u8>)) -> Bytes {
+pub(crate) fn encoded(write: &dyn Fn(&mut Vec<u8>) -> Result<(), serde_json::Error>) -> Bytes {
     thread_local! {
         static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     }
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.clear();
-        write(scratch);
+        let written = write(scratch);
+        debug_assert!(written.is_ok(), "{written:?}");
         put_kind_first(scratch);
         Bytes::copy_from_slice(scratch)
     })

@@ -249,9 +249,7 @@ impl Fs {
     /// # Errors
     /// When there is nothing, or the way to it is not one of folders.
     pub fn metadata(&self, path: &str) -> Result<Entry, Errno> {
-        let mut links = 0;
-        let path = self.follow_folders(path, &mut links)?;
-        self.follow_to(path, &mut links)?.1.ok_or(Errno::NotFound)
+        self.follow_whole(path)?.1.ok_or(Errno::NotFound)
     }
 
     /// What is at a path, which may itself be a symbolic link.
@@ -519,9 +517,14 @@ impl Fs {
     /// # Errors
     /// When something on the way is absent, or links lead in a circle.
     pub fn follow(&self, path: &str) -> Result<String, Errno> {
+        Ok(self.follow_whole(path)?.0)
+    }
+
+    /// The same, and what is there.
+    fn follow_whole(&self, path: &str) -> Result<(String, Option<Entry>), Errno> {
         let mut links = 0;
         let path = self.follow_folders(path, &mut links)?;
-        self.follow_links(path, &mut links)
+        self.follow_to(path, &mut links)
     }
 
     /// As [`Fs::follow`], but the last part is left as it is.
@@ -529,12 +532,7 @@ impl Fs {
         self.follow_folders(path, &mut 0)
     }
 
-    /// Where a path leads while a link is there. `links` counts those on the whole way.
-    fn follow_links(&self, path: String, links: &mut usize) -> Result<String, Errno> {
-        Ok(self.follow_to(path, links)?.0)
-    }
-
-    /// The same, and what is there.
+    /// Where a path leads while a link is there, and what is there then. `links` counts those on the whole way.
     fn follow_to(&self, mut path: String, links: &mut usize) -> Result<(String, Option<Entry>), Errno> {
         loop {
             let entry = self.entry(&path);

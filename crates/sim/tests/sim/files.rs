@@ -64,6 +64,25 @@ fn mounts_lie_over_the_root_and_may_be_read_only() {
 }
 
 #[test]
+fn folders_on_the_way_are_made() {
+    let (_, fs) = layered();
+    fs.symlink("/etc", "/e", NOW).unwrap();
+    fs.symlink("/nowhere", "/dangling", NOW).unwrap();
+    fs.mount("/frozen", Tree::new(NOW).share(), "", true);
+    let made = |path: &str| fs.create_dir_all(path, NOW);
+    for path in ["/", "/etc", "/var/lib/a/b", "/var/lib/a/b/", "/e/x/../y/z", "relative/c"] {
+        assert_eq!(made(path), Ok(()), "{path}");
+        assert!(fs.is_dir(path), "{path}");
+    }
+    assert_eq!(names(&fs, "/etc"), ["conf", "gone", "y"]);
+    assert_eq!(made("/etc/conf"), Err(Errno::NotADirectory));
+    assert_eq!(made("/dangling/a"), Err(Errno::NotADirectory));
+    assert_eq!(made("/frozen/a/b"), Err(Errno::ReadOnly));
+    assert_eq!(made(&"/a".repeat(5000)), Err(Errno::NameTooLong));
+    assert_eq!(names(&fs, "/"), ["bin", "dangling", "e", "etc", "frozen", "relative", "var"]);
+}
+
+#[test]
 fn failures_have_their_numbers() {
     let (_, fs) = layered();
     assert_eq!(fs.read("/nope"), Err(Errno::NotFound));
