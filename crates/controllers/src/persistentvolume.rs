@@ -1,6 +1,7 @@
 //! Binds claims and volumes to each other, and has volumes made for claims
 //! (`pkg/controller/volume/persistentvolume`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub struct PersistentVolumeController {
     volumes: Informer<PersistentVolume>,
     classes: Informer<StorageClass>,
     pods: Informer<Pod>,
+    /// The pods that empty volumes, each by its uid under its volume's.
+    recycling: BTreeMap<String, String>,
 }
 
 impl PersistentVolumeController {
@@ -66,6 +69,7 @@ impl PersistentVolumeController {
             }),
             classes: setup.informers.informer(),
             pods: setup.informers.informer().indexed(CLAIM, claims_of),
+            recycling: BTreeMap::new(),
         }
     }
 
@@ -288,7 +292,7 @@ impl PersistentVolumeController {
 
     /// A volume that its claim left. One that is to be deleted and that no provisioner has made goes where its plugin
     /// can delete it, as that of paths of a node can in `/tmp`.
-    fn reclaim(&mut self, volume: &PersistentVolume, queue: &Queue) -> Result<(), ApiError> {
+    fn reclaim(&mut self, volume: &PersistentVolume, queue: &mut Queue) -> Result<(), ApiError> {
         let spec = volume.spec.clone().unwrap_or_default();
         let failed = volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Failed");
         if !failed {
@@ -322,8 +326,9 @@ impl PersistentVolumeController {
         Ok(())
     }
 
-    /// Has a pod empty the volume, and makes it available again (`recycleVolumeOperation`).
-    fn recycle(&mut self, volume: &PersistentVolume, queue: &Queue) -> Result<(), ApiError> {
+    /// Has a pod empty the volume, and makes it available again (`recycleVolumeOperation`). A pod of the recycler's name
+    /// that was made for anything else than this is none: it goes first.
+    fn recycle(&mut self, volume: &PersistentVolume, queue: &mut Queue) -> Result<(), ApiError> {
         let reason = "VolumeFailedRecycle";
         let reference = volume.spec.as_ref().and_then(|spec| spec.claim_ref.clone()).unwrap_or_default();
         let claim = ObjectKey::new(reference.namespace.unwrap_or_default(), reference.name.unwrap_or_default());
@@ -333,6 +338,7 @@ impl PersistentVolumeController {
             let users: Vec<_> = users.iter().map(|pod| key_of(&**pod).to_string()).collect();
             let message = format!("Volume is used by pods: {}", users.join(","));
             self.recorder.event(queue.now(), volume, EventType::Normal, reason, &message);
+            queue.add_after(key_of(volume), RESYNC);
             return Ok(());
         }
         let Some(recycler) = recycler(volume) else {
@@ -341,26 +347,35 @@ impl PersistentVolumeController {
         let key = key_of(&recycler);
         let Some(pod) = self.pods.get(&key) else {
             return match self.client.create(recycler) {
-                Err(error) if !error.is_already_exists() => {
+                Ok(pod) => {
+                    self.recycling.insert(pods::uid(volume).to_owned(), pods::uid(&*pod).to_owned());
+                    Ok(())
+                }
+                Err(error) if error.is_already_exists() => Ok(()),
+                Err(error) => {
                     let why = format!("Recycle failed: unexpected error creating recycler pod:  {error}\n");
                     self.fail(volume, reason, &why, queue)
                 }
-                _ => Ok(()),
             };
         };
-        match pods::phase(&pod) {
-            "Succeeded" => {
-                self.recorder.event(queue.now(), volume, EventType::Normal, "VolumeRecycled", "Volume recycled");
-                self.unbind(volume)?;
-            }
-            "Failed" => {
-                let message = pod.status.as_ref().and_then(|status| status.message.as_deref());
-                let why = message.unwrap_or("pod failed, pod.Status.Message unknown");
-                self.fail(volume, reason, &format!("Recycle failed: {why}"), queue)?;
-            }
-            _ => return Ok(()),
+        let own = self.recycling.get(pods::uid(volume)).is_some_and(|uid| uid == pods::uid(&*pod));
+        if own && !pods::is_terminated(&pod) || !own && pods::is_deleting(&*pod) {
+            return Ok(());
         }
-        absent_is_fine(self.client.delete::<Pod>(&key, &DeleteOptions::default()))
+        absent_is_fine(self.client.delete::<Pod>(&key, &DeleteOptions::uid(pods::uid(&*pod))))?;
+        if !own {
+            let message = "Recycle failed: old recycler pod found, will retry later";
+            self.recorder.event(queue.now(), volume, EventType::Warning, reason, message);
+            return Ok(());
+        }
+        self.recycling.remove(pods::uid(volume));
+        if pods::phase(&pod) == "Succeeded" {
+            self.recorder.event(queue.now(), volume, EventType::Normal, "VolumeRecycled", "Volume recycled");
+            return self.unbind(volume);
+        }
+        let message = pod.status.as_ref().and_then(|status| status.message.as_deref());
+        let why = message.unwrap_or("pod failed, pod.Status.Message unknown");
+        self.fail(volume, reason, &format!("Recycle failed: {why}"), queue)
     }
 
     /// A volume whose claim got another one: what was made for the claim goes, others are free again.
@@ -419,6 +434,9 @@ impl Controller for PersistentVolumeController {
         };
         for event in self.volumes.poll(cx) {
             let volume = event.object();
+            if matches!(event, Event::Deleted(_)) {
+                self.recycling.remove(pods::uid(&**volume));
+            }
             queue.add_for(key_of(&**volume), &**volume);
             let reference = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref());
             let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());

@@ -219,6 +219,78 @@ fn a_volume_to_be_recycled_is_emptied_by_a_pod_and_available_again() {
     }
 }
 
+/// A volume whose claim is gone, and that is to be emptied.
+fn left(name: &str) -> Value {
+    let reference = json!({ "namespace": "default", "name": name, "uid": "gone" });
+    volume(name, json!({ "spec": { "persistentVolumeReclaimPolicy": "Recycle", "claimRef": reference } }))
+}
+
+#[test]
+fn only_its_own_pod_says_that_a_volume_is_empty() {
+    const CONTROLLER: &str = "persistentvolume-binder-controller";
+    let mut world = World::new(1);
+    world.nodes.borrow_mut().ending_images.insert("busybox".into(), true);
+    let containers = json!([{ "name": "c", "image": "busybox" }]);
+    let stranger = world.create::<Pod>(json!({
+        "metadata": { "name": "recycler-for-scratch", "namespace": "default" }, "spec": { "containers": containers },
+    }));
+    world.run(2);
+    world.nodes.borrow_mut().start = std::time::Duration::from_secs(5);
+    world.create::<PersistentVolume>(left("scratch"));
+    world.run(2);
+    let pod = world.get::<Pod>("default", "recycler-for-scratch");
+    assert_ne!(pod.metadata.uid, stranger.metadata.uid);
+    assert_eq!(phase(&world, "scratch"), "Released");
+    let found = "VolumeFailedRecycle Recycle failed: old recycler pod found, will retry later";
+    assert_eq!(world.events("scratch"), [found]);
+
+    // As long as the pod stays the volume is not available: the next one would take it for its own.
+    let pod_deletions = |request: &machinery::wire::Request| {
+        request.method() == "DELETE" && request.uri().path().ends_with("/pods/recycler-for-scratch")
+    };
+    world.wire.refuses.set(Some(pod_deletions));
+    world.run(10);
+    assert_eq!(phase(&world, "scratch"), "Released");
+    world.wire.refuses.set(None);
+    world.run(1100);
+    assert_eq!(phase(&world, "scratch"), "Available");
+    assert!(!world.exists::<Pod>("default", "recycler-for-scratch"));
+    assert_eq!(world.events("scratch"), [found, "VolumeRecycled Volume recycled"]);
+
+    // Nor is one that was at work before the controller was.
+    world.create::<PersistentVolume>(left("other"));
+    world.run(1);
+    let uid = |world: &World| world.get::<Pod>("default", "recycler-for-other").metadata.uid.clone();
+    let first = uid(&world);
+    world.stop(CONTROLLER);
+    world.start(CONTROLLER);
+    world.run(1);
+    assert_ne!(uid(&world), first);
+    world.run(10);
+    assert_eq!(phase(&world, "other"), "Available");
+}
+
+#[test]
+fn a_volume_in_use_is_recycled_when_it_is_so_no_more() {
+    let mut world = World::new(1);
+    world.nodes.borrow_mut().ending_images.insert("busybox".into(), true);
+    world.create::<Pod>(json!({
+        "metadata": { "name": "user", "namespace": "default" },
+        "spec": {
+            "containers": [{ "name": "c", "image": "nginx:1" }],
+            "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "scratch" } }],
+        },
+    }));
+    world.create::<PersistentVolume>(left("scratch"));
+    world.run(2);
+    assert_eq!(world.events("scratch"), ["VolumeFailedRecycle Volume is used by pods: default/user"]);
+    assert!(!world.exists::<Pod>("default", "recycler-for-scratch"));
+    let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+    world.delete::<Pod>("default", "user", &options);
+    world.run(15);
+    assert_eq!(phase(&world, "scratch"), "Available");
+}
+
 #[test]
 fn a_volume_that_nothing_can_recycle_fails() {
     let mut world = World::new(0);
