@@ -28,7 +28,7 @@ const DELETION_TIMEOUT: Duration = Duration::from_secs(2 * 60);
 /// A pod that is to be disrupted, and is not, is no longer (`stalePodDisruptionTimeout`).
 const STALE: Duration = Duration::from_secs(2 * 60);
 /// The condition of a pod that is about to be disrupted.
-pub const DISRUPTION_TARGET: &str = "DisruptionTarget";
+const DISRUPTION_TARGET: &str = "DisruptionTarget";
 /// Changes of pods are taken together for so long.
 const POD_BATCH: Duration = Duration::from_millis(10);
 
@@ -172,7 +172,8 @@ impl DisruptionController {
                     "reason": null,
                     "message": null,
                 });
-                let patch = json!({ "metadata": { "uid": pods::uid(&*pod) }, "status": { "conditions": [condition] } });
+                let metadata = json!({ "uid": pod.metadata.uid, "resourceVersion": pod.metadata.resource_version });
+                let patch = json!({ "metadata": metadata, "status": { "conditions": [condition] } });
                 match self.client.patch_status::<Pod>(key, &Patch::Strategic(patch)) {
                     Err(error) if !error.is_not_found() => return Err(error),
                     _ => {}
@@ -319,7 +320,7 @@ impl Controller for DisruptionController {
 
 /// When a pod that is to be disrupted is taken not to be; none where it is not to be, or is going. What its node says of
 /// it stands.
-fn stale_at(pod: &Pod) -> Option<Timestamp> {
+pub fn stale_at(pod: &Pod) -> Option<Timestamp> {
     let condition = pods::condition(pod, DISRUPTION_TARGET).filter(|condition| condition.status == "True")?;
     let goes = pods::is_deleting(pod) || pods::is_terminated(pod);
     let stands = goes || condition.reason.as_deref() == Some("TerminationByKubelet");

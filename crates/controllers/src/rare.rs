@@ -17,7 +17,7 @@ use machinery::{Kind, ObjectKey, split};
 
 use crate::{
     Build, Setup, certificates, cronjob, disruption, driver, endpointslicemirroring, ephemeral_volume,
-    horizontalpodautoscaler, job, persistentvolume, pods, replicaset, resourcequota, service_lb, serviceaccount_tokens,
+    horizontalpodautoscaler, job, persistentvolume, replicaset, resourcequota, service_lb, serviceaccount_tokens,
     statefulset, ttlafterfinished, volume_protection,
 };
 
@@ -96,7 +96,7 @@ impl Rare {
             Self::Job => vec![any::<Job>(setup), tracked_pod(setup)],
             Self::TtlAfterFinished => vec![any::<Job>(setup)],
             Self::CronJob => vec![any::<CronJob>(setup)],
-            Self::Disruption => vec![any::<PodDisruptionBudget>(setup), disrupted_pod(setup)],
+            Self::Disruption => vec![any::<PodDisruptionBudget>(setup), stale_disruption(setup)],
             Self::EndpointSliceMirroring => vec![unselecting_service(setup), mirror(setup)],
             Self::ResourceQuota => vec![any::<ResourceQuota>(setup)],
             Self::HorizontalPodAutoscaler => vec![any::<HorizontalPodAutoscaler>(setup)],
@@ -139,12 +139,20 @@ fn tracked_pod(setup: &Setup) -> Look {
     })
 }
 
-/// A pod that is about to be disrupted.
-fn disrupted_pod(setup: &Setup) -> Look {
+/// A pod that was to be disrupted, and is not after a while. Most go before, which needs nobody.
+fn stale_disruption(setup: &Setup) -> Look {
     let mut pods: Informer<Pod> = setup.informers.informer();
+    let mut next = None;
     Box::new(move |cx| {
-        let disrupted = |pod: &Pod| pods::condition(pod, disruption::DISRUPTION_TARGET).is_some();
-        pods.poll(cx).iter().any(|event| disrupted(event.object()))
+        let now = cx.now();
+        next = pods.poll(cx).iter().filter_map(|event| disruption::stale_at(event.object())).chain(next).min();
+        if next.is_some_and(|time| time <= now) {
+            next = pods.list().iter().filter_map(|pod| disruption::stale_at(pod)).min();
+        }
+        if let Some(time) = next.filter(|time| *time > now) {
+            cx.wake_at(time);
+        }
+        next.is_some_and(|time| time <= now)
     })
 }
 

@@ -457,10 +457,36 @@ fn a_pod_that_was_to_be_disrupted_and_was_not_is_no_longer() {
         names.iter().map(target).collect::<Vec<_>>()
     };
     let kubelets = ("True".to_owned(), Some("TerminationByKubelet".to_owned()));
+    // Nobody is to write over what has happened to the pod meanwhile.
+    world.wire.refuses.set(Some(|request| {
+        let machinery::wire::Body::Bytes(body) = request.body() else { return false };
+        let body = String::from_utf8_lossy(body);
+        body.contains("DisruptionTarget") && !body.contains("resourceVersion")
+    }));
     world.run(115);
     assert_eq!(targets(&world)[0], ("True".into(), Some("EvictionByEvictionAPI".into())));
     world.run(10);
     assert_eq!(targets(&world), [("False".into(), None), kubelets]);
+}
+
+#[test]
+fn a_pod_that_is_disrupted_wakes_nobody() {
+    let mut world = World::new(1);
+    world.create::<Pod>(json!({
+        "metadata": { "name": "stray", "namespace": "default" },
+        "spec": { "containers": [{ "name": "c", "image": "nginx:1" }] },
+    }));
+    world.run(5);
+    let before = machinery::split::calls();
+    let now = machinery::time::format_seconds(world.now());
+    let condition = json!({ "type": "DisruptionTarget", "status": "True", "lastTransitionTime": now });
+    let patch = client::Patch::Strategic(json!({ "status": { "conditions": [condition] } }));
+    world.client.patch_status::<Pod>(&machinery::ObjectKey::new("default", "stray"), &patch).unwrap();
+    world.run(60);
+    world.delete::<Pod>("default", "stray", &client::DeleteOptions::default());
+    world.run(180);
+    assert!(!world.exists::<Pod>("default", "stray"));
+    assert_eq!(machinery::split::calls(), before);
 }
 
 #[test]
