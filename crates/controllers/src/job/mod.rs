@@ -29,7 +29,7 @@ use crate::ranking::rank_for_deletion;
 use crate::replicaset::number;
 use crate::{Setup, pod_control};
 use conditions::{is_finished, set_condition, verdict};
-use pod::{CONTROLLER_UID, FINALIZER, Sorted, failure_counts, finished_at, has_finalizer, index_of, pod_for, sort};
+use pod::{CONTROLLER_UID, FINALIZER, Sorted, failures, finished_at, has_finalizer, index_of, pod_for, sort};
 
 /// A sync creates or deletes at most so many pods.
 const BURST: usize = 500;
@@ -177,10 +177,9 @@ impl JobController {
             // Each index waits for its own backoff.
             let mut due = Vec::new();
             for index in free {
-                let resting = replaced.get(&index).map(|pod| {
-                    let failures = failure_counts(pod).iter().sum::<i32>().saturating_add(1);
-                    after(finished_at(pod), backoff(failures.unsigned_abs()))
-                });
+                let resting = replaced
+                    .get(&index)
+                    .map(|pod| after(finished_at(pod), backoff(failures(pod).saturating_add(1).unsigned_abs())));
                 match resting.filter(|time| *time > now) {
                     Some(time) => queue.add_at(key.clone(), time),
                     None => due.push(Some(index)),
@@ -298,7 +297,10 @@ impl JobController {
             }
         }
 
-        let held = |pod: &&Arc<Pod>| awaiting.values().any(|it| Arc::ptr_eq(it, pod)) && !pods::is_deleting(job);
+        let held = |pod: &&Arc<Pod>| {
+            let last = index_of(pod).and_then(|index| awaiting.get(&index));
+            last.is_some_and(|it| Arc::ptr_eq(it, pod)) && !pods::is_deleting(job)
+        };
         counting.retain(|pod| !held(&pod));
         let listed = |pods: &[Arc<Pod>]| {
             let uids: Vec<_> = pods.iter().map(|pod| pods::uid(&**pod).to_owned()).collect();
@@ -433,14 +435,18 @@ fn backoff(failures: u32) -> Duration {
 /// The active pods that are to go so that `wanted` are left: of an indexed Job those first that have no index of it,
 /// or another's (upstream's `activePodsForRemoval`).
 fn surplus(spec: &JobSpec, active: &[Arc<Pod>], wanted: usize, now: Timestamp) -> Vec<Arc<Pod>> {
-    let mut ranked = active.to_vec();
-    rank_for_deletion(&mut ranked, &[], now);
-    let mut taken = BTreeSet::new();
-    let mut has_place = |pod: &Arc<Pod>| {
+    let has_place = |taken: &mut BTreeSet<i32>, pod: &Pod| {
         let index = index_of(pod).filter(|index| Some(*index) < spec.completions);
         !is_indexed(spec) || index.is_some_and(|index| taken.insert(index))
     };
-    let (placed, mut surplus): (Vec<_>, Vec<_>) = ranked.into_iter().rev().partition(|pod| has_place(pod));
+    let mut taken = BTreeSet::new();
+    if active.len() <= wanted && active.iter().all(|pod| has_place(&mut taken, pod)) {
+        return Vec::new();
+    }
+    taken.clear();
+    let mut ranked = active.to_vec();
+    rank_for_deletion(&mut ranked, &[], now);
+    let (placed, mut surplus): (Vec<_>, Vec<_>) = ranked.into_iter().rev().partition(|pod| has_place(&mut taken, pod));
     let more = active.len().saturating_sub(wanted + surplus.len());
     surplus.extend(placed.into_iter().rev().take(more));
     surplus

@@ -43,7 +43,7 @@ impl Sorted {
     /// before (upstream's `getPodsWithDelayedDeletionPerIndex`). `settled` says which indexes wait for none.
     pub fn awaiting(&self, settled: impl Fn(i32) -> bool) -> BTreeMap<i32, Arc<Pod>> {
         let mut last: BTreeMap<i32, Arc<Pod>> = BTreeMap::new();
-        let rank = |pod: &Pod| (failure_counts(pod).iter().sum::<i32>(), finished_at(pod));
+        let rank = |pod: &Pod| (failures(pod), finished_at(pod));
         for pod in &self.failed {
             let Some(index) = index_of(pod).filter(|index| !settled(*index)) else { continue };
             let kept = last.entry(index).or_insert_with(|| pod.clone());
@@ -51,7 +51,9 @@ impl Sorted {
                 *kept = pod.clone();
             }
         }
-        last.retain(|index, _| self.active.iter().all(|pod| index_of(pod) != Some(*index)));
+        for index in self.active.iter().filter_map(|pod| index_of(pod)) {
+            last.remove(&index);
+        }
         last
     }
 }
@@ -110,6 +112,12 @@ pub fn index_of(pod: &Pod) -> Option<i32> {
 pub fn failure_counts(pod: &Pod) -> [i32; 2] {
     let count = |name| pods::annotation(pod, name).and_then(|count| count.parse().ok()).unwrap_or(0).max(0);
     FAILURES.map(count)
+}
+
+/// How often the pod's index had failed before it, counted or not.
+pub fn failures(pod: &Pod) -> i32 {
+    let [counted, ignored] = failure_counts(pod);
+    counted.saturating_add(ignored)
 }
 
 /// A pod of the Job, for an index where it has indexes, and where these have backoff limits of their own

@@ -295,6 +295,27 @@ fn failures_of_an_index_are_counted_apart_where_they_are_ignored() {
 }
 
 #[test]
+fn counts_that_somebody_wrote_into_a_pod_do_no_harm() {
+    let mut world = world();
+    let limits = json!({ "completions": 1, "completionMode": "Indexed", "backoffLimitPerIndex": 5 });
+    world.create::<Job>(job("forever", limits));
+    world.run(2);
+    let pod = world.list::<Pod>("default")[0].metadata.name.clone().unwrap();
+    let annotations = json!({
+        "batch.kubernetes.io/job-index-failure-count": "1",
+        "batch.kubernetes.io/job-index-ignored-failure-count": i32::MAX.to_string(),
+    });
+    world.patch::<Pod>("default", &pod, json!({ "metadata": { "annotations": annotations } }));
+    let client = client::Client::new(world.wire.clone(), "kubelet");
+    let failed = client::Patch::Strategic(json!({ "status": { "phase": "Failed" } }));
+    client.patch_status::<Pod>(&machinery::ObjectKey::new("default", pod), &failed).unwrap();
+    world.run(500);
+    assert_eq!(world.list::<Pod>("default").len(), 1, "it waits as long as any");
+    world.run(200);
+    assert_eq!(world.list::<Pod>("default").len(), 2);
+}
+
+#[test]
 fn an_indexed_job_that_shrinks_loses_its_last_indexes() {
     let mut world = world();
     let wide = json!({ "completions": 3, "parallelism": 3, "completionMode": "Indexed" });
