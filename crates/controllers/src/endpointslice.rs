@@ -18,6 +18,7 @@ use crate::Setup;
 use crate::claim::controller_reference;
 use crate::controller::{Controller, Queue};
 use crate::pods;
+use crate::rare::RETRY;
 use crate::services::{self, LAST_CHANGE, ServicePods};
 use crate::topology_hints::{self, ZONE};
 
@@ -57,7 +58,7 @@ impl EndpointSliceController {
     }
 
     /// Gives the endpoints hints by the nodes' zones, where the Service asks for them, and tells of it.
-    fn hint(&mut self, service: &Service, groups: &mut [(Group, VecDeque<Endpoint>)], queue: &Queue) {
+    fn hint(&mut self, service: &Service, groups: &mut [(Group, VecDeque<Endpoint>)], queue: &mut Queue) {
         let enabled = topology_hints::enabled(service);
         if !enabled && self.hinted.is_empty() {
             return;
@@ -65,9 +66,8 @@ impl EndpointSliceController {
         let key = key_of(service);
         let families: BTreeSet<String> = groups.iter().map(|(group, _)| group.address_type.clone()).collect();
         if !enabled {
-            if self.hinted.remove(&key) {
-                let told = "Topology Aware Hints has been disabled";
-                families.iter().for_each(|family| self.tell_of_hints(service, false, told, family, queue));
+            if let (true, Some(family)) = (self.hinted.remove(&key), families.first()) {
+                self.tell_of_hints(service, false, "Topology Aware Hints has been disabled", family, queue);
             }
             return;
         }
@@ -78,8 +78,10 @@ impl EndpointSliceController {
             for endpoint in ready.iter_mut().map(|it| &mut **it).chain(others) {
                 endpoint.hints = None;
             }
-            let zones = ready.iter().map(|endpoint| endpoint.zone.clone()).collect();
-            match topology_hints::hints(self.nodes.list(), zones) {
+            let endpoints = ready.iter().map(|it| (it.zone.clone(), target_uid(it).to_owned())).collect();
+            let mut slices = self.slices.by_index(BY_SERVICE, &key.to_string());
+            slices.retain(|slice| slice.address_type == family);
+            match topology_hints::hints(self.nodes.list(), slices, endpoints) {
                 Some(Ok(zones)) => {
                     for (endpoint, name) in ready.into_iter().zip(zones) {
                         let for_zones = Some(vec![ForZone { name }]);
@@ -94,7 +96,7 @@ impl EndpointSliceController {
                     self.hinted.remove(&key);
                     self.tell_of_hints(service, false, &why, &family, queue);
                 }
-                None => {}
+                None => queue.add_after(key.clone(), RETRY),
             }
         }
     }
@@ -270,7 +272,9 @@ impl Controller for EndpointSliceController {
 
     fn observe(&mut self, cx: &mut Context<'_>, queue: &mut Queue) {
         self.behind.observe(cx, queue);
-        if !self.nodes.poll(cx).is_empty() {
+        let matters =
+            |event: &Event<Node>| !matches!(event, Event::Updated { old, new } if !topology_hints::matters(old, new));
+        if self.nodes.poll(cx).iter().any(matters) {
             self.hinted.iter().for_each(|key| queue.add(key.clone()));
         }
         for event in self.slices.poll(cx) {
@@ -294,13 +298,11 @@ impl Controller for EndpointSliceController {
 
     fn sync(&mut self, key: &ObjectKey, queue: &mut Queue) -> Result<(), ApiError> {
         // Slices of a Service that is gone are the garbage collector's.
-        let Some(service) = self.behind.service(key) else {
+        let here = |service: &Arc<Service>| services::is_selecting(service) && !pods::is_deleting(&**service);
+        let Some(service) = self.behind.service(key).filter(here) else {
             self.hinted.remove(key);
             return Ok(());
         };
-        if !services::is_selecting(&service) || pods::is_deleting(&*service) {
-            return Ok(());
-        }
         let backends = self.behind.backends(&service, true);
         let own = [(SERVICE_NAME, key.name.clone()), (MANAGED_BY, CONTROLLER.to_owned())];
         let metadata = ObjectMeta {
@@ -356,7 +358,8 @@ fn is_ready(endpoint: &Endpoint) -> bool {
     endpoint.conditions.as_ref().and_then(|conditions| conditions.ready) == Some(true)
 }
 
-fn target_uid(endpoint: &Endpoint) -> &str {
+/// The uid of an endpoint's pod; empty where it has none.
+pub fn target_uid(endpoint: &Endpoint) -> &str {
     endpoint.target_ref.as_ref().and_then(|target| target.uid.as_deref()).unwrap_or_default()
 }
 

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a controller whose code could not be loaded waits before it asks again.
-const RETRY: Duration = Duration::from_secs(5);
+pub const RETRY: Duration = Duration::from_secs(5);
 
 /// These controllers.
 #[derive(Clone, Copy, Debug)]
