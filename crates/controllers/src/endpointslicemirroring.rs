@@ -34,6 +34,8 @@ pub struct EndpointSliceMirroring {
     endpoints: Informer<Endpoints>,
     slices: Informer<EndpointSlice>,
     services: Informer<Service>,
+    /// The revisions of slices that it wrote itself, and has not heard of yet.
+    written: BTreeMap<ObjectKey, Option<String>>,
 }
 
 impl EndpointSliceMirroring {
@@ -47,11 +49,12 @@ impl EndpointSliceMirroring {
                 service_of(slice).map(|key| key.to_string()).into_iter().collect()
             }),
             services: setup.informers.informer(),
+            written: BTreeMap::new(),
         }
     }
 
     /// Makes a slice say what is wanted, unless it does.
-    fn renew(&self, slice: &EndpointSlice, wanted: EndpointSlice) -> Result<(), ApiError> {
+    fn renew(&mut self, slice: &EndpointSlice, wanted: EndpointSlice) -> Result<(), ApiError> {
         let told = |metadata: &ObjectMeta| (metadata.labels.clone(), metadata.annotations.clone().unwrap_or_default());
         let same = slice.endpoints == wanted.endpoints && slice.ports == wanted.ports;
         if same && told(&slice.metadata) == told(&wanted.metadata) {
@@ -59,7 +62,9 @@ impl EndpointSliceMirroring {
         }
         let ObjectMeta { labels, annotations, .. } = wanted.metadata;
         let metadata = ObjectMeta { labels, annotations, ..slice.metadata.clone() };
-        self.client.update(EndpointSlice { metadata, ..wanted }).map(drop)
+        let written = self.client.update(EndpointSlice { metadata, ..wanted })?;
+        self.written.insert(key_of(&*written), written.metadata.resource_version.clone());
+        Ok(())
     }
 }
 
@@ -86,8 +91,12 @@ impl Controller for EndpointSliceMirroring {
             queue.add_for(key_of(&**event.object()), &**event.object());
         }
         for event in self.slices.poll(cx) {
-            if let (Some(key), false) = (service_of(event.object()), matches!(event, Event::Added(_))) {
-                queue.add_for(key, &**event.object());
+            let slice = event.object();
+            let own = |version| version == slice.metadata.resource_version;
+            // Its own writes need no second look; what others do to a slice is put right.
+            let meddled = !matches!(event, Event::Added(_)) && !self.written.remove(&key_of(&**slice)).is_some_and(own);
+            if let (Some(key), true) = (service_of(slice), meddled) {
+                queue.add_for(key, &**slice);
             }
         }
     }
@@ -160,32 +169,28 @@ fn skipped(subset: &EndpointSubset) -> usize {
 fn wanted(endpoints: &Endpoints) -> Vec<EndpointSlice> {
     let mut slices = Vec::new();
     for subset in endpoints.subsets.iter().flatten() {
-        for family in ["IPv4", "IPv6"] {
-            let ready = addresses(&subset.addresses, family, true);
-            let all: Vec<Endpoint> =
-                ready.chain(addresses(&subset.not_ready_addresses, family, false)).take(ADDRESSES_MAX).collect();
-            if !all.is_empty() {
-                slices.push(slice(endpoints, subset, family, all));
+        let ready = subset.addresses.iter().flatten().map(|address| (address, true));
+        let others = subset.not_ready_addresses.iter().flatten().map(|address| (address, false));
+        let all = ready.chain(others).take(ADDRESSES_MAX);
+        let (v6, v4): (Vec<_>, Vec<_>) = all.partition(|(address, _)| address.ip.contains(':'));
+        for (family, addresses) in [("IPv4", v4), ("IPv6", v6)] {
+            if !addresses.is_empty() {
+                slices.push(slice(endpoints, subset, family, addresses.into_iter().map(endpoint).collect()));
             }
         }
     }
     slices
 }
 
-fn addresses<'a>(
-    list: &'a Option<Vec<EndpointAddress>>,
-    family: &'a str,
-    ready: bool,
-) -> impl Iterator<Item = Endpoint> + 'a {
-    let of_family = move |address: &&EndpointAddress| address.ip.contains(':') == (family == "IPv6");
-    list.iter().flatten().filter(of_family).map(move |address| Endpoint {
+fn endpoint((address, ready): (&EndpointAddress, bool)) -> Endpoint {
+    Endpoint {
         addresses: vec![address.ip.clone()],
         conditions: Some(EndpointConditions { ready: Some(ready), ..EndpointConditions::default() }),
         hostname: address.hostname.clone().filter(|name| !name.is_empty()),
         node_name: address.node_name.clone(),
         target_ref: address.target_ref.clone(),
         ..Endpoint::default()
-    })
+    }
 }
 
 fn slice(endpoints: &Endpoints, subset: &EndpointSubset, family: &str, all: Vec<Endpoint>) -> EndpointSlice {

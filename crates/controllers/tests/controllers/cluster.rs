@@ -491,17 +491,23 @@ fn mirrored_slices_say_what_their_endpoints_do() {
     world.run(2);
     assert_eq!(annotations(&world)["team"], "b");
     let uid = slices(&world)[0].metadata.uid.clone();
-    let addresses: Vec<Value> =
-        (0..1002).map(|it| json!({ "ip": format!("192.0.{}.{}", it / 250, it % 250) })).collect();
+    let address = |it: u32| json!({ "ip": if it < 2 { format!("2001:db8::{it}") } else { format!("192.0.{}.{}", it / 250, it % 250) } });
+    let addresses: Vec<Value> = (0..1002).map(address).collect();
     let subsets = json!([{ "addresses": addresses, "ports": [{ "port": 8080 }] }]);
     world.patch::<Endpoints>("default", "web", json!({ "subsets": subsets }));
     world.run(2);
-    let slice = slices(&world).remove(0);
+    let all = slices(&world);
+    let mirrored: Vec<_> = all.iter().map(|slice| slice.endpoints.iter().flatten().count()).collect();
+    assert_eq!(mirrored.iter().sum::<usize>(), 1000, "of both families together: {mirrored:?}");
+    let slice = all.iter().find(|slice| slice.address_type == "IPv4").unwrap();
     let ports: Vec<_> = slice.ports.iter().flatten().map(|port| port.port).collect();
     assert_eq!((&slice.metadata.uid, ports), (&uid, vec![Some(8080)]), "a slice takes over other ports");
     let told = "TooManyAddressesToMirror A max of 1000 addresses can be mirrored to EndpointSlices per Endpoints subset. \
                 2 addresses were skipped";
     assert_eq!(world.events("web"), [told]);
+    let events = world.list::<k8s_openapi::api::core::v1::Event>("default");
+    let event = events.iter().find(|event| event.reason.as_deref() == Some("TooManyAddressesToMirror")).unwrap();
+    assert_eq!(event.count, Some(1), "what it writes itself it need not look at again");
 }
 
 #[test]
@@ -537,6 +543,10 @@ fn a_pod_of_a_lost_node_says_why_it_goes() {
     let mut world = World::new(2);
     world.create::<Deployment>(deployment("default", 2));
     world.run(5);
+    for pod in world.list::<Pod>("default") {
+        let finalizers = json!({ "metadata": { "finalizers": ["example.com/keep"] } });
+        world.patch::<Pod>("default", pod.metadata.name.as_ref().unwrap(), finalizers);
+    }
     world.nodes.borrow_mut().dead.insert("node-1".into());
     world.run(400);
     let pods = world.list::<Pod>("default");
@@ -545,6 +555,15 @@ fn a_pod_of_a_lost_node_says_why_it_goes() {
     let message = "Taint manager: deleting due to NoExecute taint";
     assert_eq!(condition.reason.as_deref(), Some("DeletionByTaintManager"));
     assert_eq!((condition.message.as_deref(), condition.observed_generation), (Some(message), Some(1)));
+
+    // The node goes for good: so does the pod, but for a finalizer.
+    let name = lost.metadata.name.clone().unwrap();
+    world.delete::<Node>("", "node-1", &client::DeleteOptions::default());
+    world.run(120);
+    let pod = world.get::<Pod>("default", &name);
+    let condition = playground_controllers::pods::condition(&pod, "DisruptionTarget").unwrap();
+    assert_eq!(condition.reason.as_deref(), Some("DeletionByPodGC"));
+    assert_eq!(condition.observed_generation, Some(2), "its deletion was the second");
 }
 
 #[test]
