@@ -39,7 +39,9 @@ pub struct ServiceLbController {
     /// Services whose load balancers are to be made, or to go.
     due: BTreeSet<ObjectKey>,
     /// The nodes that each load balancer sends to.
-    hosts: BTreeMap<ObjectKey, Hosts>,
+    hosts: BTreeMap<ObjectKey, Rc<Hosts>>,
+    /// The nodes to send to, as long as none has changed.
+    current: Option<Rc<Hosts>>,
     /// Addresses that were given, of which the informer may not have heard.
     given: Vec<(ObjectKey, Ipv4Addr)>,
 }
@@ -55,6 +57,7 @@ impl ServiceLbController {
             nodes: setup.informers.informer(),
             due: BTreeSet::new(),
             hosts: BTreeMap::new(),
+            current: None,
             given: Vec::new(),
         }
     }
@@ -74,9 +77,13 @@ impl ServiceLbController {
         self.recorder.event(queue.now(), service, EventType::Warning, "UnAvailableLoadBalancer", message);
     }
 
+    fn current(&mut self) -> Rc<Hosts> {
+        self.current.get_or_insert_with(|| Rc::new(hosts(&self.nodes))).clone()
+    }
+
     /// Sends to the nodes that there are now (`nodeSyncService`).
     fn update_hosts(&mut self, key: &ObjectKey, service: &Service, queue: &Queue) {
-        let hosts = hosts(&self.nodes);
+        let hosts = self.current();
         match self.hosts.get_mut(key) {
             Some(known) if *known != hosts => *known = hosts.clone(),
             _ => return,
@@ -149,7 +156,7 @@ impl ServiceLbController {
             let added = self.client.update(updated);
             updated = (*added.map_err(|error| ("add load balancer cleanup finalizer", error))?).clone();
         }
-        let hosts = hosts(&self.nodes);
+        let hosts = self.current();
         if hosts.is_empty() {
             self.warn_of_none(service, queue);
         }
@@ -225,7 +232,11 @@ impl Controller for ServiceLbController {
             Event::Updated { old, new } => is_included(old) != is_included(new) || provider_id(old) != provider_id(new),
             _ => true,
         };
-        if self.nodes.poll(cx).iter().any(changes) {
+        let events = self.nodes.poll(cx);
+        if !events.is_empty() {
+            self.current = None;
+        }
+        if events.iter().any(changes) {
             self.hosts.keys().for_each(|key| queue.add(key.clone()));
         }
         if given_back {
@@ -272,8 +283,10 @@ type Hosts = BTreeMap<String, Option<String>>;
 
 /// The nodes that load balancers send to (`stableNodeSetPredicates`).
 fn hosts(nodes: &Informer<Node>) -> Hosts {
-    let taints = |node: &Node| node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-    let stays = |node: &Node| !pods::is_deleting(node) && taints(node).iter().all(|taint| taint.key != TO_BE_DELETED);
+    let stays = |node: &Node| {
+        let mut taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+        !pods::is_deleting(node) && taints.all(|taint| taint.key != TO_BE_DELETED)
+    };
     let nodes = nodes.list().into_iter().filter(|node| is_included(node) && stays(node));
     nodes.map(|node| (pods::name(&*node).to_owned(), provider_id(&node).cloned())).collect()
 }
