@@ -357,16 +357,16 @@ impl Fs {
     /// When something on the way is not a folder.
     pub fn create_dir_all(&self, path: &str, now: Timestamp) -> Result<(), Errno> {
         let path = plain(path);
-        let parent = parent(&path);
-        match self.create_dir(&path, now) {
-            Err(Errno::NotFound) if parent != path => {
-                self.create_dir_all(parent, now)?;
-                self.create_dir(&path, now)
+        let ends = path.match_indices('/').skip(1).map(|(end, _)| end).chain([path.len()]);
+        let parts: Vec<&str> = ends.filter_map(|end| path.get(..end)).collect();
+        let there = parts.iter().rposition(|part| self.is_dir(part));
+        for part in parts.iter().skip(there.map_or(0, |at| at + 1)) {
+            match self.create_dir(part, now) {
+                Err(Errno::Exists) => return Err(Errno::NotADirectory),
+                result => result?,
             }
-            Err(Errno::Exists) if self.is_dir(&path) => Ok(()),
-            Err(Errno::Exists) => Err(Errno::NotADirectory),
-            result => result,
         }
+        Ok(())
     }
 
     /// Names and entries in a folder, sorted.
