@@ -29,8 +29,7 @@ pub fn enabled(service: &Service) -> bool {
 
 split! {
     rare,
-    /// The zone that each ready endpoint serves, given the zones they are in with their uids, and the slices that say
-    /// which they serve now; or why they get none.
+    /// See [`hints`].
     fn allocate(
         nodes: Vec<Arc<Node>>,
         slices: Vec<Arc<EndpointSlice>>,
@@ -94,7 +93,8 @@ split! {
     }
 }
 
-/// [`allocate`]; none where its code could not be loaded.
+/// The zone that each ready endpoint serves, given the zones they are in with their uids, and the slices that say which
+/// they serve now; or why they get none. Nothing where the code for it could not be loaded.
 pub fn hints(
     nodes: Vec<Arc<Node>>,
     slices: Vec<Arc<EndpointSlice>>,
