@@ -42,8 +42,8 @@ enum Place {
     Chromium,
 }
 
-/// Builds the program as users get it and the page's module, and prints a table of each kind of measurement. One that fails, or takes
-/// too long, has a line that says so.
+/// Builds the program as users get it and the page's module, and prints a table of each kind of measurement. One that
+/// fails, or takes too long, has a line that says so.
 ///
 /// # Errors
 /// When a build fails.

@@ -1,6 +1,7 @@
 //! Claims, volumes, and what keeps them, on the real API server.
 use client::DeleteOptions;
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Event, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::{Value, json};
 
 use crate::world::World;
@@ -332,4 +333,41 @@ fn what_a_claim_waits_for_is_told_again_and_again() {
     let events = world.list::<k8s_openapi::api::core::v1::Event>("default");
     let told = events.iter().find(|event| event.reason.as_deref() == Some("FailedBinding"));
     assert_eq!(told.and_then(|event| event.count), Some(3));
+}
+
+#[test]
+fn a_pod_whose_volumes_are_not_bound_in_time_is_tried_again_after_its_backoff() {
+    // An attempt takes the bind timeout; the backoffs are 1, 2, 4, 8 and 10 seconds.
+    for (timeout, seconds, attempts) in
+        [(0, 0, 1), (0, 2, 2), (0, 6, 3), (0, 16, 5), (0, 30, 6), (30, 29, 0), (30, 30, 1), (30, 60, 1), (30, 61, 2)]
+    {
+        let volumes = json!({ "name": "VolumeBinding", "args": { "bindTimeoutSeconds": timeout } });
+        let configuration = serde_json::from_value(json!({ "profiles": [{ "pluginConfig": [volumes] }] })).unwrap();
+        let mut world = World::with_configured_scheduler(1, 1, configuration);
+        world.create::<StorageClass>(json!({
+            "metadata": { "name": "slow" }, "provisioner": "example.com/disk",
+            "volumeBindingMode": "WaitForFirstConsumer",
+        }));
+        world.create::<PersistentVolumeClaim>(json!({
+            "metadata": { "name": "data", "namespace": "default" },
+            "spec": {
+                "storageClassName": "slow", "accessModes": ["ReadWriteOnce"],
+                "resources": { "requests": { "storage": "1Gi" } },
+            },
+        }));
+        world.run(5);
+        world.create::<Pod>(json!({
+            "metadata": { "name": "user", "namespace": "default" },
+            "spec": {
+                "containers": [{ "name": "c", "image": "busybox:1" }],
+                "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "data" } }],
+            },
+        }));
+        world.run(seconds);
+        let late = "running PreBind plugin \"VolumeBinding\": binding volumes: context deadline exceeded";
+        let events = world.list::<Event>("default");
+        let told = events.iter().filter(|event| event.message.as_deref() == Some(late));
+        let told: i32 = told.map(|event| event.count.unwrap_or(1)).sum();
+        assert_eq!(told, attempts, "{timeout} s, after {seconds} s");
+    }
 }

@@ -21,7 +21,7 @@ use machinery::status::ApiError;
 use machinery::wire::{Request, Response};
 use machinery::{Clock, Kind, ObjectKey, Rng, Timestamp};
 use playground_controllers::{CONTROLLERS, Options, Setup, named};
-use scheduler::Scheduler;
+use scheduler::{Configuration, Scheduler};
 use serde_json::Value;
 
 pub use nodes::Nodes;
@@ -93,8 +93,8 @@ pub struct World {
     running: BTreeMap<String, Running>,
     pub nodes: Rc<RefCell<nodes::Behaviour>>,
     pub polls: usize,
-    /// The scheduler's, where there is one.
-    dice: Option<Rng>,
+    /// The scheduler's dice and configuration, where there is one.
+    scheduler: Option<(Rng, Configuration)>,
 }
 
 impl World {
@@ -105,10 +105,15 @@ impl World {
 
     /// A world with all controllers, the real scheduler with its dice, and this many nodes.
     pub fn with_scheduler(nodes: usize, seed: u64) -> Self {
-        Self::with(nodes, Some(Rng::new(seed)))
+        Self::with_configured_scheduler(nodes, seed, Configuration::default())
     }
 
-    fn with(nodes: usize, dice: Option<Rng>) -> Self {
+    /// The same, with a scheduler that is configured.
+    pub fn with_configured_scheduler(nodes: usize, seed: u64, configuration: Configuration) -> Self {
+        Self::with(nodes, Some((Rng::new(seed), configuration)))
+    }
+
+    fn with(nodes: usize, scheduler: Option<(Rng, Configuration)>) -> Self {
         let clock = Arc::new(TestClock(Mutex::new("2026-01-01T00:00:00Z".parse().unwrap())));
         let store = store::Store::new(&store::Options::default());
         let server = ApiServer::new(apiserver::Options::new(store, clock.clone(), 1)).unwrap();
@@ -125,14 +130,14 @@ impl World {
             running: BTreeMap::new(),
             nodes: Rc::default(),
             polls: 0,
-            dice: None,
+            scheduler: None,
         };
         for (name, _) in CONTROLLERS {
             world.start(name);
         }
-        world.nodes.borrow_mut().binds = dice.is_none();
-        world.dice = dice;
-        if world.dice.is_some() {
+        world.nodes.borrow_mut().binds = scheduler.is_none();
+        world.scheduler = scheduler;
+        if world.scheduler.is_some() {
             world.start(SCHEDULER);
         }
         let behaviour = world.nodes.clone();
@@ -143,10 +148,10 @@ impl World {
     }
 
     pub fn start(&mut self, name: &str) {
-        let component = match &mut self.dice {
-            Some(dice) if name == SCHEDULER => {
+        let component = match &mut self.scheduler {
+            Some((dice, configuration)) if name == SCHEDULER => {
                 let client = Client::new(self.wire.clone(), SCHEDULER);
-                Box::new(Scheduler::new(client, dice.fork(), &scheduler::Configuration::default()))
+                Box::new(Scheduler::new(client, dice.fork(), configuration))
             }
             _ => named(&self.setup, name, None).unwrap(),
         };
